@@ -1,0 +1,54 @@
+"""All that a plugin may import. Small, typed, documented; under semantic versioning.
+
+A whole plugin is one file:
+
+    from pyagent.api import Accumulator, Input
+
+    class Spool(Input):
+        def gather(self, acc: Accumulator) -> None:
+            acc.add("spool", {"files": 3}, {"queue": "mail"})
+
+`http` (an HTTP client and TLS options) is a module of its own, `pyagent.api.http`, because aiohttp is imported only by
+plugins that need it.
+"""
+
+from pyagent.api.errors import ConfigError, Full, PyagentError, Reject, Retry, TooLarge
+from pyagent.api.host import host_path
+from pyagent.api.measurements import Field, FieldType, Measurement, fields
+from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, timestamp_ns
+from pyagent.api.options import NoOptions, Options, option
+from pyagent.api.plugin import Accumulator, Batch, Input, LineOptions, Output, Plugin
+from pyagent.api.units import Duration, Secret, Size, redact
+
+__all__ = [
+    "Accumulator",
+    "Batch",
+    "ConfigError",
+    "Duration",
+    "Field",
+    "FieldType",
+    "FieldValue",
+    "Full",
+    "Input",
+    "Kind",
+    "LineOptions",
+    "Measurement",
+    "Metric",
+    "NoOptions",
+    "Options",
+    "Output",
+    "Plugin",
+    "PyagentError",
+    "Reject",
+    "Retry",
+    "Secret",
+    "Size",
+    "TooLarge",
+    "Uint",
+    "field_value",
+    "fields",
+    "host_path",
+    "option",
+    "redact",
+    "timestamp_ns",
+]

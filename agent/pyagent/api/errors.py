@@ -1,0 +1,55 @@
+"""What plugins raise and what the engine makes of it.
+
+A message reads "cannot <do what> <to what>: <cause>; <what to do>".
+"""
+
+__all__ = ["ConfigError", "Full", "PyagentError", "Reject", "Retry", "TooLarge"]
+
+
+class PyagentError(Exception):
+    """An expected failure, told in one line. It never reaches the user as a traceback."""
+
+
+class ConfigError(PyagentError):
+    """The configuration is wrong. The engine adds file and line where the plugin does not know them.
+
+    `option` names the option at fault, so that the message can point at its line.
+    """
+
+    def __init__(self, message: str, *, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class Full(PyagentError):
+    """The queue cannot take what a listener offers: refuse it (HTTP 429), nothing of it was taken."""
+
+
+class Retry(PyagentError):
+    """An output could not deliver now; the batch is kept.
+
+    `after`: seconds to wait at the least, as the server asked (Retry-After); None leaves it to the engine's back-off.
+    `slow`: only a person can mend this (a wrong token, a missing bucket), so asking often is of no use.
+    """
+
+    def __init__(self, reason: str, after: float | None = None, *, slow: bool = False) -> None:
+        super().__init__(reason)
+        self.after = after
+        self.slow = slow
+
+
+class Reject(PyagentError):
+    """The receiver refused metrics for good.
+
+    `lines`: indices into the batch of those refused; the others count as delivered. None: unknown which, and nothing of
+    the batch was stored: the engine bisects. `dropped`: how many were refused where the receiver says only that.
+    """
+
+    def __init__(self, reason: str, lines: tuple[int, ...] | None = None, *, dropped: int = 0) -> None:
+        super().__init__(reason)
+        self.lines = lines
+        self.dropped = max(dropped, len(lines or ()))
+
+
+class TooLarge(PyagentError):
+    """The batch is too large for the receiver; nothing of it was stored: the engine halves it."""

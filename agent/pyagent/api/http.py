@@ -1,0 +1,177 @@
+"""An HTTP client for plugins and the engine: aiohttp, made on first use.
+
+No redirects (a token must not travel to another host, and a redirected POST loses its body), URLs sent as written, the
+answer's size and the request's time bounded, proxies from the environment, User-Agent `pyagent/VERSION`.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from pyagent import __version__
+from pyagent.api.errors import ConfigError, PyagentError
+from pyagent.api.options import Options, option
+from pyagent.api.units import Secret
+
+__all__ = ["HttpClient", "HttpError", "HttpResponse", "TlsOptions"]
+
+USER_AGENT = f"pyagent/{__version__}"
+_TLS_VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3"}
+
+
+class HttpError(PyagentError):
+    """No answer: refused, reset, timed out, not HTTP, or larger than allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    """Names in any case."""
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+class TlsOptions(Options, frozen=True):
+    """The TLS settings that every client plugin shares, under Telegraf's names. Inherit from it."""
+
+    tls_ca: Annotated[str, option("file of certificate authorities to trust, PEM", reads_path=True)] = ""
+    tls_cert: Annotated[str, option("client certificate, PEM", reads_path=True)] = ""
+    tls_key: Annotated[str, option("key of the client certificate, PEM", reads_path=True)] = ""
+    tls_key_pwd: Annotated[Secret, option("password of the key")] = Secret("")
+    tls_min_version: Annotated[str, option("oldest TLS version to accept: TLS10, TLS11, TLS12 or TLS13")] = "TLS12"
+    tls_server_name: Annotated[str, option("name to expect in the server's certificate")] = ""
+    insecure_skip_verify: Annotated[bool, option("accept any certificate")] = False
+    tls_enable: Annotated[bool, option("false: never use TLS settings")] = True
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The context for these options, None where they are all default. Raises ConfigError naming the file at fault."""
+        if not self.tls_enable or not (
+            self.tls_ca or self.tls_cert or self.insecure_skip_verify or self.tls_min_version != "TLS12"
+        ):
+            return None
+        context = ssl.create_default_context()
+        for name, path in (("tls_ca", self.tls_ca), ("tls_cert", self.tls_cert)):
+            try:
+                if path and name == "tls_ca":
+                    context.load_verify_locations(path)
+                elif path:
+                    context.load_cert_chain(path, self.tls_key or None, self.tls_key_pwd.reveal() or None)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError(
+                    f"cannot load {name} {path!r}: {error}; give the path of a PEM file", option=name
+                ) from None
+        if self.tls_min_version not in _TLS_VERSIONS:
+            message = f"unknown TLS version {self.tls_min_version!r}; use one of {', '.join(_TLS_VERSIONS)}"
+            raise ConfigError(message, option="tls_min_version")
+        context.minimum_version = ssl.TLSVersion[_TLS_VERSIONS[self.tls_min_version]]
+        if self.insecure_skip_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+class HttpClient:
+    """One pool of connections, opened by the first request.
+
+    `timeout`: seconds for a whole request. `max_body`: bytes of an answer, inflated, above which it is refused.
+    `proxy`: a proxy's URL; empty takes the environment's (http_proxy, https_proxy, no_proxy).
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = 5.0,
+        tls: TlsOptions | None = None,
+        proxy: str = "",
+        local_address: str = "",
+        user_agent: str = "",
+        max_body: int = 4 * 1024 * 1024,
+    ) -> None:
+        self._timeout = timeout
+        self._ssl = tls.ssl_context() if tls else None
+        self._server_name = (tls.tls_server_name if tls else "") or None
+        self._proxy = proxy
+        host, _, port = local_address.rpartition(":") if ":" in local_address else (local_address, "", "0")
+        self._local = (host, int(port or 0)) if local_address else None
+        self._user_agent = user_agent or USER_AGENT
+        self._max_body = max_body
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> HttpResponse:
+        """Send a request and read the whole answer, whatever its status. Raises HttpError where there is none."""
+        try:
+            try:
+                return await self._request(method, url, headers, body)
+            except aiohttp.ServerDisconnectedError:
+                # The server closed a kept connection between two requests: not a failure worth anybody's attention.
+                return await self._request(method, url, headers, body)
+        except TimeoutError:
+            raise HttpError(f"no answer within {self._timeout:g} s") from None
+        except aiohttp.ClientConnectorError as error:
+            cause = error.os_error.strerror if error.os_error.errno and error.os_error.strerror else str(error.os_error)
+            raise HttpError(f"cannot connect to {error.host}:{error.port}: {cause}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise HttpError(str(error) or type(error).__name__) from None
+
+    async def _request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
+    ) -> HttpResponse:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                ssl=self._ssl if self._ssl is not None else True, keepalive_timeout=90, local_addr=self._local
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
+                headers={"User-Agent": self._user_agent},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        target = URL(url, encoded=True)
+        async with self._session.request(
+            method,
+            target,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            proxy=self._proxy or _environment_proxy(target),
+            server_hostname=self._server_name,
+        ) as response:
+            chunks, size = [], 0
+            async for chunk in response.content.iter_chunked(65536):
+                size += len(chunk)
+                if size > self._max_body:
+                    response.close()
+                    raise HttpError(f"the answer is larger than {self._max_body} bytes")
+                chunks.append(chunk)
+            return HttpResponse(response.status, response.reason or "", response.headers, b"".join(chunks))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+            # Lets the transports run their close callbacks before the loop may end.
+            await asyncio.sleep(0)
+
+
+def _environment_proxy(url: URL) -> str | None:
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return proxy if proxy and url.host and not proxy_bypass(url.host) else None

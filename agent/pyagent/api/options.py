@@ -1,0 +1,49 @@
+"""Typed options: one declaration gives validation, the sample configuration, the plugin's page and a JSON Schema."""
+
+from typing import Any
+
+import msgspec
+
+from pyagent.api.units import Duration, Secret, Size
+
+__all__ = ["NoOptions", "Options", "option"]
+
+
+class Options(msgspec.Struct, kw_only=True, frozen=True):
+    """Base of a plugin's options. A field is `name: Annotated[type, option("what it is")] = default`.
+
+    A field without a default is required. `__post_init__` may check values against each other and raise ValueError.
+    Types: bool, int, float, str, lists and dicts of these, Literal, nested Options, and Duration, Size, Secret.
+    """
+
+
+class NoOptions(Options, frozen=True):
+    """The options of a plugin that has none."""
+
+
+def option(
+    text: str,
+    *,
+    executes: bool = False,
+    writes: bool = False,
+    reads_path: bool = False,
+    deprecated: str | None = None,
+) -> msgspec.Meta:
+    """Describe an option in one line of text, with its effect where it has one.
+
+    `executes`: its value is run as a command or as code. `writes`: its value names what is written to. `reads_path`: its
+    value names a file that is read. `deprecated`: what to use instead; the option still works and is warned about.
+    """
+    effects = {"executes": executes, "writes": writes, "reads_path": reads_path, "deprecated": deprecated}
+    return msgspec.Meta(description=text, extra={name: value for name, value in effects.items() if value})
+
+
+def decode_option(kind: type, value: Any) -> Any:
+    """msgspec's hook for the field's own types; raises ValueError with a message for people."""
+    if kind is Duration or kind is Size:
+        return kind.from_option(value)
+    if kind is Secret:
+        if not isinstance(value, str):
+            raise ValueError("expected a string")
+        return Secret(value)
+    raise NotImplementedError(f"an option cannot be of type {kind!r}")

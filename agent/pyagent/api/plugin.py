@@ -1,0 +1,156 @@
+"""The contracts of a plugin: what it is given and what it must provide. Everything else is the engine's work.
+
+A plugin's name is its module's name; the module defines exactly one subclass of `Input` (or `Output`).
+"""
+
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get_args
+
+from pyagent.api.measurements import Measurements
+from pyagent.api.metric import Kind, Metric
+from pyagent.api.options import NoOptions, Options
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    O_co = TypeVar("O_co", bound=Options, default=NoOptions, covariant=True)
+else:
+    from typing import TypeVar
+
+    O_co = TypeVar("O_co", bound=Options, covariant=True)
+
+__all__ = ["Accumulator", "Batch", "Input", "LineOptions", "Output", "Plugin"]
+
+
+class Accumulator(Protocol):
+    """Where an input puts what it measured. Every method may be called from any thread."""
+
+    def add(
+        self,
+        measurement: str,
+        fields: Mapping[str, Any],
+        tags: Mapping[str, Any] | None = None,
+        time: int | float | datetime | None = None,
+        kind: Kind = Kind.UNTYPED,
+    ) -> None:
+        """Add one metric. Values are converted by the table of `field_value`; what cannot be is dropped and counted.
+
+        `time`: None is now; an int is nanoseconds since the epoch, a float seconds, a datetime needs its zone.
+        """
+
+    def add_metrics(self, metrics: Sequence[Metric]) -> None:
+        """Add finished metrics, for inputs that parse."""
+
+
+class Plugin(Generic[O_co]):
+    """What inputs and outputs have in common."""
+
+    options_type: ClassVar[type[Options]] = NoOptions
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and issubclass(argument, Options):
+                    cls.options_type = argument
+
+    def __init__(self, options: O_co, log: logging.Logger) -> None:
+        self.options: O_co = options
+        self.log = log
+        self.setup()
+
+    def setup(self) -> None:
+        """Check and prepare, without touching the network. Raise ConfigError for options that cannot work."""
+
+
+class Input(Plugin[O_co]):
+    """Measures something, each time it is asked.
+
+    `gather` is `async def` or a plain `def` (that runs in a thread of its own). It raises for a failure: the engine logs
+    it once per cause, counts it and calls again at the next tick; what was added before is kept. It never sleeps,
+    retries, rounds times or adds the tag `host`, and does not know its interval.
+    """
+
+    measurements: ClassVar[Measurements] = ()
+
+    def gather(self, acc: Accumulator) -> Awaitable[None] | None:
+        """Measure once."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """Give back connections. Called once after the last gather; must be safe if `gather` never ran."""
+
+
+CompressionName = Literal["gzip", "identity"]
+
+
+class Batch(Protocol):
+    """Encoded metrics for one write: lines of the output's format, in the order they were gathered."""
+
+    @property
+    def count(self) -> int:
+        """Number of metrics."""
+
+    @property
+    def oldest(self) -> int:
+        """The earliest time in it at the most precise known, ns since the epoch."""
+
+    @property
+    def newest(self) -> int:
+        """The latest time in it, ns since the epoch."""
+
+    def payload(self, encoding: CompressionName = "identity") -> bytes:
+        """All lines as one body, compressed if so named. The bytes are kept for a retry."""
+
+    def lines(self, start: int, stop: int) -> "Batch":
+        """The metrics from index `start` up to, not including, `stop`."""
+
+
+class LineOptions:
+    """How an output wants its line protocol (reference: telegraf 7)."""
+
+    __slots__ = ("max_line_bytes", "omit_timestamp", "sort_fields", "uint_support")
+
+    def __init__(
+        self,
+        *,
+        uint_support: bool = False,
+        sort_fields: bool = False,
+        omit_timestamp: bool = False,
+        max_line_bytes: int = 0,
+    ) -> None:
+        self.uint_support = uint_support
+        self.sort_fields = sort_fields
+        self.omit_timestamp = omit_timestamp
+        self.max_line_bytes = max_line_bytes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LineOptions) and hash(self) == hash(other)
+
+    def __hash__(self) -> int:
+        return hash((self.uint_support, self.sort_fields, self.omit_timestamp, self.max_line_bytes))
+
+
+class Output(Plugin[O_co]):
+    """Delivers batches somewhere. Back-off, batching, order and retries are the engine's.
+
+    `write` returns when the batch is delivered, or raises Retry (kept), Reject (refused for good) or TooLarge (the
+    engine halves it). Any other exception counts as Retry. `write` is `async def`, or a plain `def` that runs in a
+    thread of its own.
+    """
+
+    def line_options(self) -> LineOptions:
+        """How the engine is to encode for this output."""
+        return LineOptions()
+
+    async def connect(self) -> None:
+        """Prepare for writing; raise Retry where that is worth trying again."""
+
+    def write(self, batch: Batch) -> Awaitable[None] | None:
+        """Deliver one batch."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Give back what `connect` took. Must be safe without it."""
