@@ -1,0 +1,70 @@
+"""What all tests share: where the reference data lies, and real servers, each started once per run and only when used.
+
+A test whose server or data is missing is skipped and says what to install. With PYAGENT_REQUIRE_SERVERS=1, as in
+continuous integration, it fails instead: there a skip would hide that nothing was tried.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from pyagent.testing.servers import InfluxDB1, PostgresServer, Server, ServerMissing, VictoriaMetrics
+
+ROOT = Path(__file__).resolve().parent.parent
+S = TypeVar("S", bound=Server)
+
+
+def unavailable(reason: str) -> None:
+    """Skip the test that asked, or fail it where everything has to be there."""
+    if os.environ.get("PYAGENT_REQUIRE_SERVERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data and recordings beside the project."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"the reference data is missing: {folder} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """A PostgreSQL server with the databases postgres, app_production and testing."""
+    yield from _running(lambda: PostgresServer(["app_production", "testing"]))
+
+
+@pytest.fixture(scope="session")
+def victoria_metrics() -> Iterator[VictoriaMetrics]:
+    """A VictoriaMetrics server: `.url` + `/api/v2/write`, `/api/v1/export`."""
+    yield from _running(VictoriaMetrics)
+
+
+@pytest.fixture(scope="session")
+def influxd_1() -> Iterator[InfluxDB1]:
+    """An InfluxDB 1 server: `.url` + `/write?db=test`, `/query`."""
+    yield from _running(lambda: InfluxDB1(["test"]))
+
+
+def _running(make: Callable[[], S]) -> Iterator[S]:
+    try:
+        server = make()
+        server.start()
+    except ServerMissing as error:
+        unavailable(str(error))
+        return
+    try:
+        yield server
+    finally:
+        server.stop()
