@@ -1,0 +1,20 @@
+"""From sources (files, directories, URLs) to a validated, immutable plan."""
+
+from pyagent.config.load import create_plugin, load_plan
+from pyagent.config.plan import AgentSettings, BrokenPlugin, FilterOptions, InputPlan, OutputPlan, Plan, PluginPlan
+from pyagent.config.source import SourceError, SourceText, read_source
+
+__all__ = [
+    "AgentSettings",
+    "BrokenPlugin",
+    "FilterOptions",
+    "InputPlan",
+    "OutputPlan",
+    "Plan",
+    "PluginPlan",
+    "SourceError",
+    "SourceText",
+    "create_plugin",
+    "load_plan",
+    "read_source",
+]
