@@ -39,16 +39,21 @@ class Retry(PyagentError):
 
 
 class Reject(PyagentError):
-    """The receiver refused metrics for good.
+    """The receiver refused metrics of the batch for good.
 
-    `lines`: indices into the batch of those refused; the others count as delivered. None: unknown which, and nothing of
-    the batch was stored: the engine bisects. `dropped`: how many were refused where the receiver says only that.
+    `lines`: indices into the batch of those refused; None where the receiver does not say. `rest_stored`: the receiver
+    has stored all others (a partial write), so nothing is sent again; else it stored nothing, and the engine sends the
+    others again, after bisecting where it does not know which they are. `dropped`: how many were refused, where a
+    receiver that stored the rest tells only that.
     """
 
-    def __init__(self, reason: str, lines: tuple[int, ...] | None = None, *, dropped: int = 0) -> None:
+    def __init__(
+        self, reason: str, lines: tuple[int, ...] | None = None, *, rest_stored: bool = False, dropped: int = 1
+    ) -> None:
         super().__init__(reason)
         self.lines = lines
-        self.dropped = max(dropped, len(lines or ()))
+        self.rest_stored = rest_stored
+        self.dropped = len(lines) if lines else dropped
 
 
 class TooLarge(PyagentError):

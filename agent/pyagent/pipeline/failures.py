@@ -1,0 +1,52 @@
+"""Failures told once: a plugin that fails at every tick must not fill the log, nor fail unseen."""
+
+import logging
+import re
+
+__all__ = ["FailureLog"]
+
+_NUMBERS = re.compile(r"\d+")
+_MOST_CAUSES = 100
+
+
+class FailureLog:
+    """Logs a cause when it is new since the last success, counts it after that, and says when it is over.
+
+    Two messages that differ only in numbers (a process id, a port, a time) are one cause.
+    """
+
+    def __init__(self, log: logging.Logger, what: str) -> None:
+        self._log = log
+        self._what = what
+        self._causes: set[str] = set()
+        self.current = ""
+        """The last failure's message; empty when the last attempt succeeded."""
+        self.total = 0
+        self._in_a_row = 0
+
+    def failed(self, reason: str) -> None:
+        self.total += 1
+        self._in_a_row += 1
+        self.current = reason
+        cause = _NUMBERS.sub("#", reason)
+        if cause in self._causes:
+            self._log.debug("%s: %s (%d times)", self._what, reason, self._in_a_row)
+        elif len(self._causes) < _MOST_CAUSES:
+            self._causes.add(cause)
+            self._log.error("%s: %s", self._what, reason)
+
+    def succeeded(self) -> None:
+        if self._in_a_row:
+            count = f"{self._in_a_row} failures" if self._in_a_row > 1 else "one failure"
+            self._log.info("%s: works again after %s", self._what, count)
+            self._in_a_row = 0
+            self.current = ""
+            self._causes.clear()
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line for the log: its text, or its type where it has none."""
+    text = " ".join(str(error).split())
+    if not text:
+        return type(error).__name__
+    return text if len(text) <= 500 else text[:497] + "..."

@@ -1,0 +1,157 @@
+"""Where a plugin's calls run, so that a plugin that blocks harms nobody but itself.
+
+- `HereWorker`: on the main loop, for the engine's own async plugins.
+- `ThreadWorker`: a daemon thread of the plugin's own, for a plain `def`.
+- `LoopWorker`: a daemon thread with a loop of its own, for an `async def` from outside: even `time.sleep` in it stops nobody
+  else. (One loop per plugin and not one for all: plugins from outside must not be able to stop each other either.)
+
+A thread cannot be cancelled, so these are never joined: `abandon` forgets what is running, and the process may end under it.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+__all__ = ["HereWorker", "LoopWorker", "ThreadWorker", "Worker", "worker_for"]
+
+Call = Callable[[], Awaitable[None] | None]
+
+
+class Worker(Protocol):
+    async def call(self, function: Call) -> None:
+        """Run `function` to its end; raises what it raises, an exit or an interrupt as RuntimeError."""
+
+    def abandon(self) -> None:
+        """Take no further calls; what runs is forgotten."""
+
+
+class HereWorker:
+    """Runs on the loop of the caller."""
+
+    async def call(self, function: Call) -> None:
+        result = function()
+        if result is not None:
+            await result
+
+    def abandon(self) -> None:
+        pass
+
+
+class _Handover:
+    """One call's result on its way from a thread to the loop that waits for it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[None] = self._loop.create_future()
+
+    def done(self, error: BaseException | None) -> None:
+        """Called in the thread. The loop may be gone, if the process is ending without us."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._finish, error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(None)
+        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
+            self.future.set_exception(error)
+        else:
+            wrapped = RuntimeError(f"{type(error).__name__} raised: {error}")
+            self.future.set_exception(wrapped)
+
+
+class ThreadWorker:
+    """A daemon thread, started by the first call, that runs one call after the other."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: queue.SimpleQueue[tuple[Call, _Handover] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    async def call(self, function: Call) -> None:
+        handover = _Handover()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        self._calls.put((function, handover))
+        await handover.future
+
+    def abandon(self) -> None:
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (item := self._calls.get()) is not None:
+            function, handover = item
+            try:
+                result = function()
+                if inspect.iscoroutine(result):
+                    result.close()
+                    raise TypeError("it returned a coroutine; declare it with `async def`")
+            except BaseException as error:
+                handover.done(error)
+            else:
+                handover.done(None)
+            # Keep nothing of the last call alive while waiting for the next.
+            del item, function, handover
+
+
+class LoopWorker:
+    """A daemon thread with an event loop of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def call(self, function: Call) -> None:
+        handover = _Handover()
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True).start()
+        self._loop.call_soon_threadsafe(self._start, function, handover)
+        await handover.future
+
+    def abandon(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _start(self, function: Call, handover: _Handover) -> None:
+        async def run() -> None:
+            try:
+                result = function()
+                if result is not None:
+                    await result
+            except BaseException as error:
+                handover.done(error)
+            else:
+                handover.done(None)
+
+        coroutine: Coroutine[Any, Any, None] = run()
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @staticmethod
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            # One turn, so that cancelled tasks can end; they are not waited for.
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+            loop.close()
+
+
+def worker_for(method: Callable[..., Any], *, own: bool, name: str) -> Worker:
+    """The place for a plugin's `method`: `own` tells the engine's own plugins from those of others."""
+    if not inspect.iscoroutinefunction(method):
+        return ThreadWorker(name)
+    return HereWorker() if own else LoopWorker(name)
