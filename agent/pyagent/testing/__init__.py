@@ -1,0 +1,15 @@
+"""For tests of plugins: run one as the engine would, and look at what it gave.
+
+    from pyagent.testing import assert_declared, lines, run_input
+
+    def test_queue_lengths():
+        metrics = run_input(Spool, {"directory": "/var/spool/mail"})
+        assert lines(metrics) == ["spool,queue=mail files=3i"]
+        assert_declared(Spool, metrics)
+
+`pyagent.testing.servers` starts real servers on loopback.
+"""
+
+from pyagent.testing.inputs import assert_declared, gather, lines, make_input, run_input
+
+__all__ = ["assert_declared", "gather", "lines", "make_input", "run_input"]
