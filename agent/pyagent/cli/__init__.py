@@ -1,12 +1,60 @@
-"""The command line. One file per command; a command's imports happen when it runs."""
+"""The command line. One file per command; what a command needs is imported when it runs.
+
+A command's module has `SUMMARY`, `configure(parser)` and `run(arguments) -> exit status`.
+"""
 
 import sys
+from collections.abc import Sequence
+
+from pyagent import __version__
+
+COMMANDS = ("demo", "sandbox", "version")
+"""Modules of this package, but for `version`, which must not even cost an import."""
 
 
-def main() -> int:
-    """Run the command that sys.argv names; returns the exit status."""
-    raise SystemExit("not yet")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name, the agent itself where they name none; returns the exit status.
+
+    0 is success, 1 any failure, with one line on standard error.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0].lstrip("-") == "version":
+        print(f"pyagent {__version__}")
+        return 0
+    try:
+        if not words or words[0].startswith("-"):
+            from pyagent.cli import run
+
+            return run.main(words)
+        return _command(words[0], words[1:])
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`pyagent ... | head`); Python must not complain at the end.
+        sys.stderr.close()
+        return 1
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _command(name: str, words: list[str]) -> int:
+    import importlib
+
+    if name not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        print(f"E! unknown command {name!r}; {hint}see pyagent --help", file=sys.stderr)
+        return 1
+    try:
+        module = importlib.import_module(f"pyagent.cli.{name}")
+    except ImportError as error:
+        print(
+            f"E! cannot run {name!r}: {error}; install it with: pip install 'pyagent-telemetry[all]'", file=sys.stderr
+        )
+        return 1
+    from pyagent.cli.arguments import Parser
+
+    parser = Parser(prog=f"pyagent {name}", description=module.SUMMARY)
+    module.configure(parser)
+    status: int = module.run(parser.parse_args(words))
+    return status

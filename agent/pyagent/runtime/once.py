@@ -1,0 +1,75 @@
+"""`--test` and `--once`: one gather of every input (reference: telegraf 4.6)."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+from pyagent.api import Input, LineOptions, Metric, Output
+from pyagent.config import InputPlan, OutputPlan, Plan
+from pyagent.lineprotocol import encode
+from pyagent.pipeline.delivery import OutputRunner
+from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.route import Route
+from pyagent.pipeline.schedule import SystemClock
+from pyagent.runtime.agent import FLUSH_GRACE, GRACE, build_plugins
+from pyagent.runtime.log import component_logger
+from pyagent.runtime.settings import RunSettings
+
+__all__ = ["run_once"]
+
+GATHER_DEADLINE = 30.0
+"""Seconds after which a gather is given up; the others' metrics are not withheld for it."""
+_TEST_FORMAT = LineOptions(sort_fields=True, uint_support=True)
+
+
+async def run_once(plan: Plan, settings: RunSettings) -> int:
+    """Gather once; print (--test) or write (--once). Returns the exit status: 1 if --once left something unwritten.
+
+    A failing input is logged and does not change the status, as with Telegraf.
+    """
+    built_outputs = await build_plugins(plan.outputs)
+    if settings.test and not settings.once:
+        await _gather(plan, settings, _print)
+        return 0
+    outputs = [
+        OutputRunner(cast("OutputPlan", p), cast("Output[Any]", plugin), log=log) for p, plugin, log in built_outputs
+    ]
+    await _gather(plan, settings, Route(outputs).deliver)
+    await asyncio.gather(*(output.stop(FLUSH_GRACE) for output in outputs))
+    unsent = sum(len(output.queue) for output in outputs)
+    if unsent:
+        component_logger("agent").error("output plugins unable to send %d metrics", unsent)
+    return 1 if unsent else 0
+
+
+async def _gather(plan: Plan, settings: RunSettings, deliver: Callable[[list[Metric]], None]) -> None:
+    runners = [
+        InputRunner(
+            cast("InputPlan", p),
+            cast("Input[Any]", plugin),
+            global_tags=plan.global_tags,
+            deliver=deliver,
+            clock=SystemClock(),
+            log=log,
+        )
+        for p, plugin, log in await build_plugins(plan.inputs)
+    ]
+    gathers = [asyncio.create_task(runner.gather_once()) for runner in runners]
+    if gathers:
+        await asyncio.wait(gathers, timeout=GATHER_DEADLINE)
+    if settings.test_wait:
+        await asyncio.sleep(settings.test_wait)
+    await asyncio.gather(*(runner.stop(GRACE) for runner in runners))
+
+
+def _print(metrics: list[Metric]) -> None:
+    encoded = encode(metrics, _TEST_FORMAT)
+    start = 0
+    out = sys.stdout.buffer
+    for end in encoded.ends:
+        out.write(b"> " + encoded.data[start:end])
+        start = end
+    out.flush()
+    for metric, reason in encoded.rejected:
+        component_logger("agent").error("cannot encode a metric of %r: %s", metric.name, reason)

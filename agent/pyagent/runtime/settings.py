@@ -1,0 +1,32 @@
+"""What the command line and the environment ask of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["RunSettings"]
+
+PLUGIN_DIRECTORY = "/etc/pyagent/plugins.d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Immutable; one object carries everything that is not in the configuration itself."""
+
+    configs: tuple[str, ...] = ()
+    """Files and URLs in the order given; empty: the default search."""
+    config_directories: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    plugin_directories: tuple[Path, ...] = (Path(PLUGIN_DIRECTORY),)
+    url_attempts: int | None = None
+    """Requests for a URL before giving up: None asks 3 times (or, as a service, for ever), -1 for ever."""
+    strict_env: bool = True
+    debug: bool = False
+    quiet: bool = False
+    test: bool = False
+    once: bool = False
+    test_wait: float = 0.0
+    """Seconds to wait for further metrics after the one gather of --test and --once."""
+    select: tuple[str, ...] = ()
+    input_filter: tuple[str, ...] = ()
+    output_filter: tuple[str, ...] = ()
