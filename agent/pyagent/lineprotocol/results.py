@@ -1,0 +1,106 @@
+"""What encoding and parsing give, and the limits of the format."""
+
+from array import array
+from dataclasses import dataclass
+from typing import Literal
+
+from pyagent.api.metric import Metric
+
+__all__ = [
+    "MAX_KEY_BYTES",
+    "TIME_MAX",
+    "TIME_MIN",
+    "Encoded",
+    "ParseError",
+    "Parsed",
+    "Precision",
+    "Relayed",
+    "unit_ns",
+]
+
+Precision = Literal["ns", "us", "ms", "s"]
+
+# InfluxDB keeps the outermost values of int64 for itself and refuses a whole request for one such line.
+TIME_MIN, TIME_MAX = -(2**63) + 2, 2**63 - 2
+MAX_KEY_BYTES = 65535
+"""Measurement and tags as written; the same with a field's key behind it, and four bytes between."""
+
+_UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+
+
+def unit_ns(precision: str) -> int:
+    """Nanoseconds of one unit of `precision`. Raises ValueError."""
+    unit = _UNITS.get(precision)
+    if unit is None:
+        raise ValueError(f"cannot use the precision {precision!r}: it is unknown; use one of {', '.join(_UNITS)}")
+    return unit
+
+
+class Encoded:
+    """Lines of line protocol.
+
+    `data`: the lines, each ended by LF, in the order of the metrics. `ends`: for each encoded metric the offset behind its
+    last line (a metric is several lines where `max_line_bytes` asks for that). `count`: number of encoded metrics.
+    `oldest`, `newest`: ns since the epoch, over the encoded metrics; 0 when there is none. `rejected`: the metrics that
+    cannot be encoded, each with the reason.
+    """
+
+    __slots__ = ("count", "data", "ends", "newest", "oldest", "rejected")
+
+    def __init__(
+        self,
+        data: bytes,
+        ends: "array[int]",
+        oldest: int,
+        newest: int,
+        rejected: list[tuple[Metric, str]],
+    ) -> None:
+        self.data = data
+        self.ends = ends
+        self.count = len(ends)
+        self.oldest = oldest
+        self.newest = newest
+        self.rejected = rejected
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Encoded):
+            return NotImplemented
+        return all(getattr(self, slot) == getattr(other, slot) for slot in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, so unhashable; mypy knows no other spelling
+
+    def __repr__(self) -> str:
+        return f"Encoded({self.data!r}, {list(self.ends)!r}, {self.oldest}, {self.newest}, {self.rejected!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class ParseError:
+    """One line that is not line protocol.
+
+    `line`, `column`: where it went wrong, from 1, the column in characters. `text`: the whole line, which is several
+    where a string field holds newlines.
+    """
+
+    line: int
+    column: int
+    reason: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, column {self.column}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Parsed:
+    """The metrics of all good lines, in order, and one error for each bad line."""
+
+    metrics: list[Metric]
+    errors: list[ParseError]
+
+
+@dataclass(slots=True)
+class Relayed:
+    """The good lines, encoded anew, and one error for each bad line."""
+
+    encoded: Encoded
+    errors: list[ParseError]
