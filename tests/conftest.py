@@ -17,13 +17,6 @@ ROOT = Path(__file__).resolve().parent.parent
 S = TypeVar("S", bound=Server)
 
 
-def unavailable(reason: str) -> None:
-    """Skip the test that asked, or fail it where everything has to be there."""
-    if os.environ.get("PYAGENT_REQUIRE_SERVERS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The project's root folder."""
@@ -37,6 +30,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the reference data is missing: {folder} is not there")
     return folder
+
+
+@pytest.fixture(scope="session")
+def unavailable() -> Callable[[str], None]:
+    """Skips the test that asks, with a reason, or fails it where everything has to be there."""
+    return _unavailable
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +61,15 @@ def _running(make: Callable[[], S]) -> Iterator[S]:
         server = make()
         server.start()
     except ServerMissing as error:
-        unavailable(str(error))
+        _unavailable(str(error))
         return
     try:
         yield server
     finally:
         server.stop()
+
+
+def _unavailable(reason: str) -> None:
+    if os.environ.get("PYAGENT_REQUIRE_SERVERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,80 @@
+# The daily commands. `make help` lists them; the first one that is run sets up .venv, later ones use it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# Arguments for the command that a target runs: make demo ARGS="--for 30 --json", make unit ARGS="-k mem".
+ARGS ?=
+# Where `make install` puts the agent.
+PREFIX ?= /opt/pyagent
+
+bin := .venv/bin
+stamp := .venv/set-up
+export PREFIX PYTHON
+
+.PHONY: help
+help: ## Say what each target does
+	@sed -En 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: demo
+demo: setup ## Run agents against an embedded InfluxDB 2 and show what arrives; ARGS="--for 30 --json" prints one JSON document
+	@scripts/debian-packages demo
+	@$(bin)/pyagent demo $(ARGS)
+
+.PHONY: test
+test: setup test-packages lint ## Run every check: lint, then all tests, with the real servers and the systemd container
+	@$(bin)/python -m pytest $(ARGS)
+
+.PHONY: unit
+unit: setup ## Run the quick tests only: no servers, no container, under a minute
+	@$(bin)/python -m pytest tests/unit tests/conformance -m "not system" $(ARGS)
+
+.PHONY: lint
+lint: setup ## Check style, formatting, types and the layers' rules (ruff, mypy --strict, import-linter)
+	@$(bin)/ruff check
+	@$(bin)/ruff format --check
+	@$(bin)/mypy
+	@$(bin)/lint-imports
+
+.PHONY: format
+format: setup ## Format the code and apply the safe fixes
+	@$(bin)/ruff format
+	@$(bin)/ruff check --fix
+
+.PHONY: bench
+bench: setup ## Measure speed and size, one table per question; BENCH=idle runs bench/idle.py alone
+	@for file in $(if $(BENCH),bench/$(BENCH).py,$(sort $(filter-out bench/_%,$(wildcard bench/*.py)))); do \
+	    echo "== $$file"; $(bin)/python "$$file" $(ARGS); \
+	done
+
+.PHONY: setup
+setup: $(stamp) ## Make the development environment in .venv (every other target does it when needed)
+
+$(stamp): requirements/dev.txt pyproject.toml scripts/set-up
+	@scripts/debian-packages setup
+	@scripts/set-up
+	@touch $@
+
+.PHONY: test-packages
+test-packages:
+	@scripts/debian-packages test
+
+.PHONY: requirements
+requirements: setup ## Pin the requirements anew: requirements/*.txt from pyproject.toml and requirements/*.in
+	@scripts/pin-requirements
+
+.PHONY: install
+install: ## Install the agent and its systemd units on this machine (as root): PREFIX=/opt/pyagent
+	@scripts/install
+
+.PHONY: uninstall
+uninstall: ## Remove what `make install` installed; /etc/pyagent and /var/lib/pyagent stay
+	@scripts/uninstall
+
+.PHONY: clean
+clean: ## Remove what these commands made in this folder, .venv included
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find agent plugins tests bench -name __pycache__ -prune -exec rm -rf {} +
+	@find agent plugins -name '*.egg-info' -prune -exec rm -rf {} +
