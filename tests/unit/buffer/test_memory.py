@@ -1,0 +1,139 @@
+"""The queue in memory, against a list as its model."""
+
+import zlib
+from array import array
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pyagent.buffer import Batch, Chunk, MemoryQueue
+
+
+@dataclass(frozen=True)
+class NumberedLines:
+    """Encoded metrics whose text is their number."""
+
+    first: int
+    count: int
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self._lines())
+
+    @property
+    def ends(self) -> "array[int]":
+        ends, end = array("Q"), 0
+        for line in self._lines():
+            end += len(line)
+            ends.append(end)
+        return ends
+
+    def _lines(self) -> list[bytes]:
+        return [b"%d\n" % number for number in range(self.first, self.first + self.count)]
+
+    @property
+    def oldest(self) -> int:
+        return self.first
+
+    @property
+    def newest(self) -> int:
+        return self.first + self.count - 1
+
+
+def numbers(batch: Batch) -> list[int]:
+    return [int(line) for line in batch.payload().split()]
+
+
+def test_a_batch_joins_and_cuts_chunks() -> None:
+    batch = Batch([Chunk(NumberedLines(0, 3)), Chunk(NumberedLines(3, 4)).cut(1, 4)])
+    assert (batch.count, batch.oldest, batch.newest) == (6, 0, 6)
+    assert numbers(batch) == [0, 1, 2, 4, 5, 6]
+    assert numbers(batch.lines(2, 5)) == [2, 4, 5]
+    assert numbers(batch.lines(4, 4)) == []
+    assert batch.size == len(batch.payload())
+
+
+def test_a_compressed_payload_is_gzip_and_is_made_once() -> None:
+    batch = Batch([Chunk(NumberedLines(0, 1000))])
+    body = batch.payload("gzip")
+    assert zlib.decompress(body, 31) == batch.payload()
+    assert batch.payload("gzip") is body
+    with pytest.raises(ValueError, match="unknown content encoding 'br'"):
+        batch.payload("br")
+
+
+def test_one_batch_at_a_time() -> None:
+    queue = MemoryQueue(10)
+    queue.append(NumberedLines(0, 2))
+    queue.take(1)
+    with pytest.raises(RuntimeError, match="BUG"):
+        queue.take(1)
+
+
+class QueueModel(RuleBasedStateMachine):
+    """Every metric that is put in comes out once, in order, or is counted as dropped, oldest first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = MemoryQueue(20)
+        self.next = 0
+        self.waiting: list[int] = []
+        self.taken: list[int] = []
+        self.batch: Batch | None = None
+        self.left = 0
+
+    @rule(count=st.integers(0, 30))
+    def append(self, count: int) -> None:
+        dropped = self.queue.append(NumberedLines(self.next, count))
+        self.waiting += range(self.next, self.next + count)
+        self.next += count
+        excess = min(max(len(self.waiting) + len(self.taken) - 20, 0), len(self.waiting))
+        assert dropped == excess
+        del self.waiting[:excess]
+        self.left += excess
+
+    @precondition(lambda self: self.batch is None)
+    @rule(most=st.integers(1, 25))
+    def take(self, most: int) -> None:
+        self.batch = self.queue.take(most)
+        self.taken, self.waiting = self.waiting[:most], self.waiting[most:]
+        assert (numbers(self.batch) if self.batch else []) == self.taken
+
+    @precondition(lambda self: self.batch is not None)
+    @rule(start=st.integers(0, 25), stop=st.integers(0, 25))
+    def settle(self, start: int, stop: int) -> None:
+        assert self.batch is not None
+        stop = max(start, stop)
+        self.queue.settle([self.batch.lines(start, stop)])
+        kept = self.taken[start:stop]
+        self.left += len(self.taken) - len(kept)
+        self.waiting = kept + self.waiting
+        self.batch, self.taken = None, []
+
+    @precondition(lambda self: self.batch is None)
+    @rule()
+    def hand_over_to_a_successor(self) -> None:
+        successor = MemoryQueue(20)
+        successor.append(NumberedLines(self.next, 3))
+        self.waiting += range(self.next, self.next + 3)
+        self.next += 3
+        dropped = successor.adopt(self.queue)
+        assert len(self.queue) == 0
+        successor.added += self.left
+        del self.waiting[:dropped]
+        self.left += dropped
+        self.queue = successor
+
+    @invariant()
+    def adds_up(self) -> None:
+        assert len(self.queue) == len(self.waiting) + len(self.taken)
+        assert self.next == self.left + len(self.queue)
+        expected = sum(len(b"%d\n" % number) for number in self.waiting + self.taken)
+        assert self.queue.size == expected
+
+
+TestQueueModel = QueueModel.TestCase
+TestQueueModel.settings = settings(max_examples=100, stateful_step_count=30)

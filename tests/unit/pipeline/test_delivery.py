@@ -1,0 +1,324 @@
+"""One output's life, on virtual time: when it writes, and that every metric is accounted for whatever the receiver says."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plans import LOG, numbered, numbers, output_plan
+
+from pyagent.api import Batch, Duration, Output, Reject, Retry, TooLarge
+from pyagent.pipeline.delivery import OutputRunner
+from pyagent.testing.virtual import run_virtual
+
+
+class Receiver(Output):
+    """Takes batches as the test says: `answer(batch)` may raise."""
+
+    def setup(self) -> None:
+        self.answer: Callable[[list[int]], Any] = lambda got: None
+        self.stored: list[int] = []
+        self.writes: list[tuple[float, int]] = []
+        self.connects = 0
+        self.closed = 0
+
+    async def connect(self) -> None:
+        self.connects += 1
+
+    async def write(self, batch: Batch) -> None:
+        got = numbers(batch)
+        self.writes.append((asyncio.get_running_loop().time(), len(got)))
+        result = self.answer(got)
+        if isinstance(result, Awaitable):
+            await result
+        self.stored += got
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def runner(**plan: Any) -> tuple[OutputRunner, Receiver]:
+    plugin = Receiver(output_plan(Receiver).options, LOG)
+    return OutputRunner(output_plan(Receiver, **plan), plugin, log=LOG), plugin
+
+
+def accounted(output: OutputRunner, added: int) -> bool:
+    return added == output.written + output.rejected + output.queue.dropped + len(output.queue)
+
+
+async def run_for(output: OutputRunner, seconds: float) -> None:
+    task = asyncio.create_task(output.run())
+    await asyncio.sleep(seconds)
+    output.end()
+    await task
+
+
+def test_writes_every_interval_whatever_there_is() -> None:
+    async def main() -> None:
+        output, receiver = runner()
+        loop = asyncio.get_running_loop()
+        for second in range(25):
+            loop.call_later(second + 0.5, output.append, numbered(second, 1))
+        await run_for(output, 25)
+        assert [(round(when), count) for when, count in receiver.writes] == [(10, 10), (20, 10)]
+        assert receiver.connects == 1
+        await output.stop(grace=5)
+        assert receiver.stored == list(range(25))
+        assert receiver.closed == 1
+
+    run_virtual(main())
+
+
+def test_a_full_batch_goes_at_once_and_the_rest_waits() -> None:
+    async def main() -> None:
+        output, receiver = runner(metric_batch_size=10)
+        asyncio.get_running_loop().call_later(1, output.append, numbered(0, 25))
+        await run_for(output, 5)
+        assert [(round(when), count) for when, count in receiver.writes] == [(1, 10), (1, 10)]
+        assert len(output.queue) == 5
+
+    run_virtual(main())
+
+
+def test_flush_soon_does_not_wait_for_the_interval() -> None:
+    async def main() -> None:
+        output, receiver = runner()
+        output.append(numbered(0, 1))
+        output.flush_soon()
+        await run_for(output, 1)
+        assert receiver.writes == [(0.0, 1)]
+
+    run_virtual(main())
+
+
+def test_a_dead_receiver_costs_one_line_and_backs_off(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    def refuse(got: list[int]) -> None:
+        raise Retry("connection refused")
+
+    async def main() -> None:
+        output, receiver = runner()
+        receiver.answer = refuse
+        output.append(numbered(0, 5))
+        output.flush_soon()
+        await run_for(output, 3600)
+        assert len(receiver.writes) < 130  # at most a minute apart, at least half of one
+        assert accounted(output, 5)
+        receiver.answer = lambda got: None
+        await output.stop(grace=5)
+        assert receiver.stored == [0, 1, 2, 3, 4]
+
+    run_virtual(main())
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0] == "cannot write: connection refused"
+    assert len(messages) == 2
+    assert "works again after" in messages[1]
+
+
+def test_the_receivers_own_wait_is_kept() -> None:
+    async def main() -> None:
+        output, receiver = runner()
+
+        def busy(got: list[int]) -> None:
+            if len(receiver.writes) == 1:
+                raise Retry("429", after=42.0)
+
+        receiver.answer = busy
+        output.append(numbered(0, 1))
+        output.flush_soon()
+        await run_for(output, 60)
+        assert [round(when) for when, _ in receiver.writes] == [0, 42]
+
+    run_virtual(main())
+
+
+def test_the_bad_lines_are_found_and_all_others_arrive() -> None:
+    bad = {3, 4, 17, 63}
+
+    def refuse(got: list[int]) -> None:
+        if bad & set(got):
+            raise Reject("unable to parse")
+
+    async def main() -> None:
+        output, receiver = runner()
+        receiver.answer = refuse
+        output.append(numbered(0, 64))
+        assert await output.write_queue()
+        assert receiver.stored == [n for n in range(64) if n not in bad]
+        assert output.rejected == len(bad)
+        assert accounted(output, 64)
+
+    run_virtual(main())
+
+
+def test_named_lines_are_left_out_and_the_others_sent_again() -> None:
+    def refuse(got: list[int]) -> None:
+        if 2 in got:
+            raise Reject("unable to parse", lines=(got.index(2), got.index(5)))
+
+    async def main() -> None:
+        output, receiver = runner()
+        receiver.answer = refuse
+        output.append(numbered(0, 8))
+        assert await output.write_queue()
+        assert receiver.stored == [0, 1, 3, 4, 6, 7]
+        assert output.rejected == 2
+        assert accounted(output, 8)
+
+    run_virtual(main())
+
+
+def test_a_partial_write_is_not_sent_again() -> None:
+    async def main() -> None:
+        output, receiver = runner()
+
+        def partial(got: list[int]) -> None:
+            raise Reject("partial write: field type conflict", rest_stored=True, dropped=3)
+
+        receiver.answer = partial
+        output.append(numbered(0, 8))
+        assert await output.write_queue()
+        assert len(receiver.writes) == 1
+        assert (output.written, output.rejected, len(output.queue)) == (5, 3, 0)
+
+    run_virtual(main())
+
+
+def test_too_large_batches_are_halved_and_one_too_large_metric_is_dropped() -> None:
+    def narrow(got: list[int]) -> None:
+        if len(got) > 3 or 7 in got:
+            raise TooLarge("413")
+
+    async def main() -> None:
+        output, receiver = runner()
+        receiver.answer = narrow
+        output.append(numbered(0, 16))
+        assert await output.write_queue()
+        assert receiver.stored == [n for n in range(16) if n != 7]
+        assert output.rejected == 1
+        assert accounted(output, 16)
+
+    run_virtual(main())
+
+
+def test_an_overflow_drops_the_oldest_and_is_told_ever_more_rarely(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        output, _ = runner(metric_buffer_limit=10)
+        for first in range(0, 1000, 5):
+            output.append(numbered(first, 5))
+        assert accounted(output, 1000)
+        batch = output.queue.take(100)
+        assert batch is not None
+        assert numbers(batch) == list(range(990, 1000))
+
+    run_virtual(main())
+    assert 5 < len(caplog.records) < 12
+
+
+def test_cancelled_in_the_middle_of_a_write_nothing_is_lost() -> None:
+    async def main() -> None:
+        output, receiver = runner()
+        receiver.answer = lambda got: asyncio.sleep(3600)
+        output.append(numbered(0, 5))
+        output.flush_soon()
+        task = asyncio.create_task(output.run())
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert len(output.queue) == 5
+        assert accounted(output, 5)
+
+    run_virtual(main())
+
+
+def test_the_last_flush_does_not_hang() -> None:
+    async def main() -> None:
+        output, receiver = runner()
+        receiver.answer = lambda got: asyncio.sleep(3600)
+        output.append(numbered(0, 5))
+        await output.stop(grace=5)
+        assert asyncio.get_running_loop().time() < 6
+        assert receiver.closed == 1
+        assert accounted(output, 5)
+
+    run_virtual(main())
+
+
+def test_a_metric_that_cannot_be_encoded_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    from pyagent.api import Metric
+    from pyagent.lineprotocol import encode
+
+    async def main() -> None:
+        output, _ = runner()
+        for _ in range(3):
+            output.append(encode([Metric("m", {}, {"f": float("nan")}, 0), Metric("m", {}, {"n": 1}, 0)]))
+        assert sum(output.lost.values()) == 3
+        assert len(output.queue) == 3
+
+    run_virtual(main())
+    assert len(caplog.records) == 1
+    assert "cannot encode a metric of 'm'" in caplog.records[0].getMessage()
+
+
+ANSWERS = st.sampled_from(["ok", "retry", "reject", "named", "partial", "large", "raise"])
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), ANSWERS), max_size=30))
+@settings(max_examples=100)
+def test_whatever_the_receiver_says_the_sums_are_right(script: list[tuple[int, str]]) -> None:
+    async def main() -> None:
+        output, receiver = runner(metric_batch_size=10, metric_buffer_limit=50)
+        answers = iter([answer for _, answer in script])
+        partial_dropped = 0
+
+        def answer(got: list[int]) -> None:
+            nonlocal partial_dropped
+            match next(answers, "ok"):
+                case "retry":
+                    raise Retry("later")
+                case "reject":
+                    raise Reject("bad")
+                case "named":
+                    raise Reject("bad", lines=(0, len(got) - 1))
+                case "partial":
+                    partial_dropped += 1
+                    receiver.stored += got[1:]
+                    raise Reject("partial", rest_stored=True, dropped=1)
+                case "large":
+                    raise TooLarge("413")
+                case "raise":
+                    raise RuntimeError("a defect of the plugin")
+
+        receiver.answer = answer
+        added = 0
+        for count, _ in script:
+            output.append(numbered(added, count))
+            added += count
+            await output.write_queue(at_least=1)
+            assert accounted(output, added)
+        receiver.answer = lambda got: None
+        await output.write_queue()
+        assert accounted(output, added)
+        assert len(output.queue) == 0
+        assert receiver.stored == sorted(set(receiver.stored))
+        assert len(receiver.stored) == output.written
+
+    run_virtual(main())
+
+
+def test_flush_jitter_spreads_the_writes() -> None:
+    async def main() -> None:
+        output, receiver = runner(flush_jitter=Duration("5s"))
+        loop = asyncio.get_running_loop()
+        for second in range(100):
+            loop.call_later(second, output.append, numbered(second, 1))
+        await run_for(output, 100)
+        gaps = [after - before for (before, _), (after, _) in zip(receiver.writes, receiver.writes[1:], strict=False)]
+        assert gaps
+        assert all(10 <= gap <= 15.01 for gap in gaps)
+
+    run_virtual(main())
