@@ -5,6 +5,8 @@ answer's size and the request's time bounded, proxies from the environment, User
 """
 
 import asyncio
+import io
+import ipaddress
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +24,8 @@ from pyagent.api.units import Secret
 __all__ = ["HttpClient", "HttpError", "HttpResponse", "TlsOptions"]
 
 USER_AGENT = f"pyagent/{__version__}"
+_PIECEWISE = 1 << 20
 _TLS_VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3"}
-
-
-class HttpError(PyagentError):
-    """No answer: refused, reset, timed out, not HTTP, or larger than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,18 @@ class HttpResponse:
     @property
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
+
+
+class HttpError(PyagentError):
+    """No whole answer: refused, reset, timed out, not HTTP, or larger than allowed. One line, without addresses' secrets.
+
+    `response`: of an answer that broke off, its status, its headers and what had come of its body; None where not even
+    the status is known.
+    """
+
+    def __init__(self, message: str, response: HttpResponse | None = None) -> None:
+        super().__init__(message)
+        self.response = response
 
 
 class TlsOptions(Options, frozen=True):
@@ -60,17 +71,19 @@ class TlsOptions(Options, frozen=True):
             self.tls_ca or self.tls_cert or self.insecure_skip_verify or self.tls_min_version != "TLS12"
         ):
             return None
-        context = ssl.create_default_context()
-        for name, path in (("tls_ca", self.tls_ca), ("tls_cert", self.tls_cert)):
-            try:
-                if path and name == "tls_ca":
-                    context.load_verify_locations(path)
-                elif path:
-                    context.load_cert_chain(path, self.tls_key or None, self.tls_key_pwd.reveal() or None)
-            except (OSError, ssl.SSLError) as error:
-                raise ConfigError(
-                    f"cannot load {name} {path!r}: {error}; give the path of a PEM file", option=name
-                ) from None
+        option, path = "tls_ca", self.tls_ca
+        try:
+            # With own authorities, those of the system are not trusted besides (as Go does it).
+            context = ssl.create_default_context(cafile=self.tls_ca or None)
+            if self.tls_cert:
+                option, path = "tls_cert", self.tls_cert
+                # Always a password, also an empty one: without any, OpenSSL asks for it at the terminal.
+                context.load_cert_chain(self.tls_cert, self.tls_key or None, self.tls_key_pwd.reveal)
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise ConfigError(
+                f"cannot load {option} {path!r}: {cause}; give the path of a PEM file", option=option
+            ) from None
         if self.tls_min_version not in _TLS_VERSIONS:
             message = f"unknown TLS version {self.tls_min_version!r}; use one of {', '.join(_TLS_VERSIONS)}"
             raise ConfigError(message, option="tls_min_version")
@@ -102,8 +115,7 @@ class HttpClient:
         self._ssl = tls.ssl_context() if tls else None
         self._server_name = (tls.tls_server_name if tls else "") or None
         self._proxy = proxy
-        host, _, port = local_address.rpartition(":") if ":" in local_address else (local_address, "", "0")
-        self._local = (host, int(port or 0)) if local_address else None
+        self._local = _local_address(local_address) if local_address else None
         self._user_agent = user_agent or USER_AGENT
         self._max_body = max_body
         self._session: aiohttp.ClientSession | None = None
@@ -120,16 +132,13 @@ class HttpClient:
         try:
             try:
                 return await self._request(method, url, headers, body)
-            except aiohttp.ServerDisconnectedError:
+            except aiohttp.ServerDisconnectedError as error:
+                if not isinstance(error.message, str):
+                    raise  # part of an answer had come
                 # The server closed a kept connection between two requests: not a failure worth anybody's attention.
                 return await self._request(method, url, headers, body)
-        except TimeoutError:
-            raise HttpError(f"no answer within {self._timeout:g} s") from None
-        except aiohttp.ClientConnectorError as error:
-            cause = error.os_error.strerror if error.os_error.errno and error.os_error.strerror else str(error.os_error)
-            raise HttpError(f"cannot connect to {error.host}:{error.port}: {cause}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise HttpError(str(error) or type(error).__name__) from None
+            raise HttpError(self._cause(error)) from None
 
     async def _request(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
@@ -149,19 +158,46 @@ class HttpClient:
             method,
             target,
             headers=headers,
-            data=body,
+            # In a stream a large body leaves in pieces, and the loop breathes between them.
+            data=io.BytesIO(body) if body and len(body) > _PIECEWISE else body,
             allow_redirects=False,
             proxy=self._proxy or _environment_proxy(target),
             server_hostname=self._server_name,
         ) as response:
-            chunks, size = [], 0
-            async for chunk in response.content.iter_chunked(65536):
-                size += len(chunk)
-                if size > self._max_body:
-                    response.close()
-                    raise HttpError(f"the answer is larger than {self._max_body} bytes")
-                chunks.append(chunk)
-            return HttpResponse(response.status, response.reason or "", response.headers, b"".join(chunks))
+            answer, broken = bytearray(), ""
+            try:
+                async for chunk in response.content.iter_chunked(65536):
+                    answer += chunk
+                    if len(answer) > self._max_body:
+                        broken = f"the answer is larger than {self._max_body} bytes"
+                        break
+            except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
+                broken = self._cause(error)
+            whole = HttpResponse(response.status, response.reason or "", response.headers, bytes(answer))
+            if broken:
+                response.close()
+                raise HttpError(broken, whole)
+            return whole
+
+    def _cause(self, error: Exception) -> str:
+        """The failure in one line. aiohttp's own texts span lines, and hold the proxy's address with its password."""
+        match error:
+            case TimeoutError():
+                return f"no answer within {self._timeout:g} s"
+            case aiohttp.ClientConnectorError():
+                cause = error.os_error.strerror if error.os_error.errno else None
+                return f"cannot connect to {error.host}:{error.port}: {cause or error.os_error}"
+            case aiohttp.ClientHttpProxyError():
+                return f"the proxy answered {error.status} {error.message}"
+            case aiohttp.ServerDisconnectedError():
+                return "the server closed the connection without an answer"
+            case aiohttp.ClientPayloadError():
+                return "the answer broke off"
+            case aiohttp.ClientResponseError():
+                return "the answer is not HTTP: " + " ".join(error.message.split())
+            case OSError() if error.strerror:
+                return error.strerror
+        return " ".join(str(error).split()) or type(error).__name__
 
     async def close(self) -> None:
         if self._session is not None:
@@ -174,4 +210,27 @@ class HttpClient:
 def _environment_proxy(url: URL) -> str | None:
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    return proxy if proxy and url.host and not proxy_bypass(url.host) else None
+    return proxy if proxy and url.host and not _is_loopback(url.host) and not proxy_bypass(url.host) else None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether it is this very host: that is not for a proxy, whatever no_proxy says (as Go does it)."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _local_address(text: str) -> tuple[str, int]:
+    """`host`, `host:port`, an IPv6 address, or one in brackets with a port. Raises ConfigError."""
+    try:
+        host = str(ipaddress.IPv6Address(text.strip("[]")))
+        return host, 0
+    except ValueError:
+        host, _, port = text.rpartition(":") if ":" in text else (text, "", "0")
+    if not port.isdecimal() or int(port) > 65535 or not host:
+        raise ConfigError(
+            f"cannot use the local address {text!r}: it is not an address or host:port; give one of this host",
+            option="local_address",
+        )
+    return host.strip("[]"), int(port)
