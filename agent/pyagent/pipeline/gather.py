@@ -11,7 +11,7 @@ from pyagent.pipeline.accumulator import HIGH_WATER, Accumulator
 from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.pipeline.intake import Intake
 from pyagent.pipeline.schedule import Clock, Schedule
-from pyagent.pipeline.workers import HereWorker, worker_for
+from pyagent.pipeline.workers import worker_for
 
 __all__ = ["InputRunner"]
 
@@ -142,8 +142,10 @@ class InputRunner:
                 self._log.info("collection completed again")
 
     async def _close(self) -> None:
-        if isinstance(self._worker, HereWorker) or type(self.plugin).stop is not Input.stop:
-            await (HereWorker() if self.plan.origin == "builtin" else self._worker).call(self.plugin.stop)
+        if self.plan.origin == "builtin":
+            await self.plugin.stop()
+        elif type(self.plugin).stop is not Input.stop:
+            await self._worker.call(self.plugin.stop)
 
     def _problem(self, problem: str) -> None:
         """Told by the accumulator, from any thread."""

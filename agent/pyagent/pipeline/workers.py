@@ -90,8 +90,8 @@ class ThreadWorker:
             try:
                 result = function()
                 if inspect.iscoroutine(result):
-                    result.close()
-                    raise TypeError("it returned a coroutine; declare it with `async def`")
+                    # `async def stop` of a plugin whose `gather` is a plain `def`.
+                    asyncio.run(result)
             except BaseException as error:
                 handover.done(error)
             else:
@@ -118,7 +118,9 @@ class LoopWorker:
 
     def abandon(self) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            # It has ended already where this is the second time.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _start(self, function: Call, handover: _Handover) -> None:
         async def run() -> None:

@@ -70,7 +70,7 @@ def test_a_field_that_cannot_be_used_costs_only_itself(nonsense: object) -> None
         lambda acc: acc.add("", {"f": 1}),
         lambda acc: acc.add("m", None),
         lambda acc: acc.add("m", {"f": 1}, ["tag"]),
-        lambda acc: acc.add("m", {"f": 1}, None, datetime(2026, 1, 1)),  # noqa: DTZ001  # the point of it
+        lambda acc: acc.add("m", {"f": 1}, None, datetime(2026, 1, 1)),  # the point of it
         lambda acc: acc.add("m", {"f": 1}, None, "now"),
     ],
 )
