@@ -127,7 +127,7 @@ async def test_a_gather_that_never_ends_does_not_hold_up_the_stop() -> None:
 
     runner, delivered = runner_of(hang)
     gather = asyncio.ensure_future(runner.gather_once())
-    while not len(runner.acc):  # noqa: ASYNC110  # filled by a thread
+    while not len(runner.acc):  # filled by a thread
         await asyncio.sleep(0)
     await runner.stop(grace=0.01)
     release.set()
@@ -139,7 +139,7 @@ async def test_a_gather_from_outside_that_sleeps_blocking_runs_elsewhere() -> No
     names: list[str] = []
 
     async def gather(self: Input, acc: Accumulator) -> None:
-        time.sleep(0.001)  # noqa: ASYNC251  # the point of it
+        time.sleep(0.001)  # the point of it
         names.append(threading.current_thread().name)
         acc.add("m", {"f": 1})
 

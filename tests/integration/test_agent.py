@@ -1,0 +1,237 @@
+"""The main job as a user runs it: the agent's process against the embedded server."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from agent_process import DEADLINE, finished, running
+
+from pyagent.sandbox import Sandbox
+
+AGENT = """
+[agent]
+  interval = "1s"
+  flush_interval = "{flush}"
+  hostname = "testhost"
+[[outputs.influxdb_v2]]
+  urls = ["{url}"]
+  token = "$INFLUX_TOKEN"
+  organization = "home"
+  bucket = "monitoring-system"
+"""
+MEM = "[[inputs.mem]]\n"
+
+
+@dataclass
+class Hosted:
+    """A server with a configuration and its scoped token, as InfluxDB's page leaves them."""
+
+    server: Sandbox
+    id: str
+    token: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.server.url}/api/v2/telegrafs/{self.id}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"INFLUX_TOKEN": self.token}
+
+    async def edit(self, inputs: str, flush: str = "1s") -> None:
+        await self.server.update_telegraf(self.id, AGENT.format(url=self.server.url, flush=flush) + inputs)
+
+    async def until(self, condition: Callable[[int], bool], measurement: str = "mem") -> int:
+        async with asyncio.timeout(DEADLINE):
+            while not condition(count := await self.server.count(measurement)):
+                await asyncio.sleep(0.02)
+        return count
+
+
+@pytest.fixture
+async def hosted() -> AsyncIterator[Hosted]:
+    async with Sandbox() as server:
+        await server.setup(org="home", bucket="monitoring-system")
+        config = await server.add_telegraf("ram", AGENT.format(url=server.url, flush="1s") + MEM)
+        token = await server.authorize(write=["monitoring-system"], telegrafs=[config])
+        yield Hosted(server, config, token)
+
+
+async def test_mem_arrives_from_the_url_and_the_scoped_token(hosted: Hosted) -> None:
+    async with running("--config", hosted.url, environ=hosted.environ) as agent:
+        await hosted.until(lambda count: count >= 3)
+        assert await agent.terminate() == 0
+    rows = await hosted.server.query(
+        'from(bucket: "monitoring-system") |> range(start: -1h) |> filter(fn: (r) => r._measurement == "mem") |> last()'
+    )
+    assert {row["host"] for row in rows} == {"testhost"}
+    assert {"used_percent", "total", "available"} <= {row["_field"] for row in rows}
+    assert hosted.token not in agent.log
+    assert "E!" not in agent.log
+
+
+async def test_what_is_gathered_before_sigterm_is_written(hosted: Hosted) -> None:
+    await hosted.edit(MEM, flush="1h")
+    async with running("--config", hosted.url, "--debug", environ=hosted.environ) as agent:
+        first = await hosted.until(lambda count: count >= 1)
+        await asyncio.sleep(2.5)
+        assert await hosted.server.count("mem") == first
+        assert await agent.terminate() == 0
+    assert await hosted.server.count("mem") >= first + 2
+
+
+async def test_sigint_ends_it_as_well(hosted: Hosted) -> None:
+    async with running("--config", hosted.url, environ=hosted.environ) as agent:
+        await hosted.until(lambda count: count >= 1)
+        agent.signal(signal.SIGINT)
+        assert await agent.wait() == 0
+
+
+async def test_sighup_follows_an_edit_and_survives_a_broken_one(hosted: Hosted, tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text(
+        "from pyagent.api import Input\nclass Other(Input):\n    def gather(self, acc):\n        acc.add('other', {'n': 1})\n"
+    )
+    async with running("--config", hosted.url, "--plugin-directory", str(tmp_path), environ=hosted.environ) as agent:
+        await hosted.until(lambda count: count >= 1)
+        await hosted.edit(MEM + "[[inputs.other]]\n")
+        agent.signal(signal.SIGHUP)
+        await hosted.until(lambda count: count >= 1, "other")
+
+        await hosted.edit("[[inputs.memm]]\n")
+        agent.signal(signal.SIGHUP)
+        await agent.logged("memm")
+        count = await hosted.server.count("mem")
+        await hosted.until(lambda now: now >= count + 2)
+
+        await hosted.edit(MEM)
+        agent.signal(signal.SIGHUP)
+        await agent.logged("the configuration is reloaded", times=2)
+        assert await agent.terminate() == 0
+
+
+EVIL = {
+    "raises": "def gather(self, acc):\n        acc.add('raises', {'n': 1})\n        raise ValueError('on purpose')",
+    "exits": "def gather(self, acc):\n        raise SystemExit(7)",
+    "hangs": "def gather(self, acc):\n        acc.add('hangs', {'n': 1})\n        import time\n        time.sleep(1e6)",
+    "hangs_async": "async def gather(self, acc):\n        import asyncio\n        await asyncio.sleep(1e6)",
+    "blocks_async": "async def gather(self, acc):\n        import time\n        time.sleep(1e6)",
+    "spins": "def gather(self, acc):\n        while True: pass",
+    "nonsense": "def gather(self, acc):\n        acc.add(5, 'x')\n        acc.add('nonsense', {'a': object(), 'b': 1})\n        return 3",
+    "floods": "def gather(self, acc):\n        while True: acc.add('floods', {'n': 1})",
+    "setup_raises": "def setup(self):\n        raise RuntimeError('setup fails')",
+    "no_gather": "pass",
+}
+
+
+async def test_plugins_of_every_kind_of_evil_harm_nobody_else(hosted: Hosted, tmp_path: Path) -> None:
+    for name, body in EVIL.items():
+        (tmp_path / f"{name}.py").write_text(f"from pyagent.api import Input\n\nclass Evil(Input):\n    {body}\n")
+    (tmp_path / "does_not_import.py").write_text("import no_such_module_at_all\n")
+    (tmp_path / "not_python.py").write_text("class Broken(:\n")
+    (tmp_path / "empty.py").write_text("")
+    names = [*EVIL, "does_not_import", "not_python", "empty"]
+    await hosted.edit(MEM + "".join(f"[[inputs.{name}]]\n" for name in names))
+    async with running("--config", hosted.url, "--plugin-directory", str(tmp_path), environ=hosted.environ) as agent:
+        await hosted.until(lambda count: count >= 4)
+        for measurement in ("raises", "hangs", "nonsense"):
+            await hosted.until(lambda count: count >= 1, measurement)
+        assert await agent.terminate() == 0
+    for name in ("raises", "exits", "nonsense", "setup_raises", "no_gather", "does_not_import", "not_python", "empty"):
+        assert name in agent.log, f"nothing was said about {name}"
+    assert "Traceback" not in agent.log
+
+
+async def test_a_dead_postgresql_is_one_line_and_mem_goes_on(hosted: Hosted, unused_port: int) -> None:
+    await hosted.edit(
+        MEM + f'[[inputs.postgresql]]\n  address = "host=127.0.0.1 port={unused_port} user=x password=s3cr3t"\n'
+    )
+    async with running("--config", hosted.url, environ=hosted.environ) as agent:
+        await hosted.until(lambda count: count >= 4)
+        assert await agent.terminate() == 0
+    assert agent.log.count("[inputs.postgresql]") == 1
+    assert "s3cr3t" not in agent.log
+
+
+async def test_nothing_is_imported_that_the_configuration_does_not_name(tmp_path: Path) -> None:
+    probe = "import sys\nfrom pyagent.api import Input\nclass Probe(Input):\n    def gather(self, acc):\n        acc.add('probe', {m.split('.')[0]: True for m in sys.modules})\n"
+    (tmp_path / "probe.py").write_text(probe)
+    config = tmp_path / "agent.conf"
+    config.write_text(AGENT.format(url="http://127.0.0.1:1", flush="1s") + MEM + "[[inputs.probe]]\n")
+    status, out, _ = await finished("--config", str(config), "--plugin-directory", str(tmp_path), "--test")
+    assert status == 0
+    assert "aiohttp=true" in out
+    for module in ("psycopg", "psutil", "influxdb_client", "rich", "lark", "sqlite3", "pytest"):
+        assert f"{module}=true" not in out
+
+
+async def test_a_dead_server_loses_nothing_that_the_buffer_holds(hosted: Hosted) -> None:
+    async with running("--config", hosted.url, environ=hosted.environ) as agent:
+        before = await hosted.until(lambda count: count >= 1)
+        await hosted.server.close()
+        await agent.logged("[outputs.influxdb_v2] cannot write")
+        await asyncio.sleep(2.5)
+        await hosted.server.start()
+        await agent.logged("works again")
+        assert await agent.terminate() == 0
+        assert await hosted.server.count("mem") >= before + 3
+    assert agent.log.count("E! [outputs.influxdb_v2]") == 1
+
+
+# A service waits -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServiceManager:
+    """systemd's end of the notification socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.told: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.setblocking(False)
+
+    async def until(self, text: str) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not any(text in message for message in self.told):
+                self.told.append((await asyncio.get_running_loop().sock_recv(self._socket, 4096)).decode())
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+async def test_a_service_waits_for_influxdb_and_needs_no_hand(tmp_path: Path, unused_port: int) -> None:
+    manager = ServiceManager(tmp_path / "notify")
+    data = tmp_path / "data"
+    # A first life of the server makes the configuration; then it is down, as after a reboot.
+    async with Sandbox(data, port=unused_port) as server:
+        await server.setup(org="home", bucket="monitoring-system")
+        config = await server.add_telegraf("ram", AGENT.format(url=server.url, flush="1s") + MEM)
+        token = await server.authorize(write=["monitoring-system"], telegrafs=[config])
+        url = f"{server.url}/api/v2/telegrafs/{config}"
+    environ = {"INFLUX_TOKEN": token, "NOTIFY_SOCKET": str(manager.path), "TELEGRAF_CONFIG": url}
+    async with running(environ=environ) as agent:
+        await manager.until("STATUS=waiting for the configuration")
+        assert "READY=1" in manager.told[0]
+        async with Sandbox(data, port=unused_port) as server:
+            await manager.until("STATUS=gathering mem; writing influxdb_v2")
+            async with asyncio.timeout(DEADLINE):
+                while not await server.count("mem"):
+                    await asyncio.sleep(0.02)
+            agent.signal(signal.SIGHUP)
+            await manager.until("RELOADING=1")
+            assert await agent.terminate() == 0
+            await manager.until("STOPPING=1")
+    manager.close()
+    assert agent.log.count("waiting for it") == 1
