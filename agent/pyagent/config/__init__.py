@@ -2,7 +2,7 @@
 
 from pyagent.config.load import create_plugin, load_plan
 from pyagent.config.plan import AgentSettings, BrokenPlugin, FilterOptions, InputPlan, OutputPlan, Plan, PluginPlan
-from pyagent.config.source import SourceError, SourceText, read_source
+from pyagent.config.source import SourceError, SourceText, default_sources, expand_sources, read_source, split_values
 
 __all__ = [
     "AgentSettings",
@@ -15,6 +15,9 @@ __all__ = [
     "SourceError",
     "SourceText",
     "create_plugin",
+    "default_sources",
+    "expand_sources",
     "load_plan",
     "read_source",
+    "split_values",
 ]

@@ -1,15 +1,27 @@
 """From texts to a plan."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyagent.api import Plugin
-from pyagent.config.plan import Plan, PluginPlan
+from pyagent.api import ConfigError, Plugin
+from pyagent.config.agent import AgentTable
+from pyagent.config.filters import Selector, parse_selectors, read_labels
+from pyagent.config.options import Policy
+from pyagent.config.plan import AgentSettings, BrokenPlugin, InputPlan, Kind, OutputPlan, Plan, PluginPlan
+from pyagent.config.plugins import input_plan, output_plan
+from pyagent.config.registry import PluginBroken, Registry
+from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.source import SourceText
+from pyagent.config.toml import Document, one_line, parse_document
 
 __all__ = ["create_plugin", "load_plan"]
+
+_KINDS: dict[str, Kind] = {"inputs": "inputs", "plugins": "inputs", "outputs": "outputs"}
+_TABLES = ("agent", "global_tags", "tags")
+_LATER = ("processors", "aggregators", "secretstores")
 
 
 def load_plan(
@@ -18,18 +30,25 @@ def load_plan(
     environ: Mapping[str, str],
     plugin_directories: Sequence[Path] = (),
     strict_env: bool = True,
+    old_env: bool = False,
     testing: bool = False,
     select: Sequence[str] = (),
     input_filter: Sequence[str] = (),
     output_filter: Sequence[str] = (),
+    package: str = "pyagent_plugins",
 ) -> Plan:
     """Make a plan of one or more texts. Raises ConfigError, in one line "FILE:LINE: ...".
 
+    `strict_env`: environment references are replaced in string values only; `old_env`: `$$` is no escape in them.
     `testing`: no output is needed. `select`: label selectors; `input_filter`, `output_filter`: the only names to keep.
-    It imports the plugins that are named and may take seconds where one from outside hangs: call it in a thread from a
-    running loop.
+    `package`: where the builtin plugins are. It imports the plugins that are named and may take seconds where one from
+    outside hangs: call it in a thread from a running loop.
     """
-    raise NotImplementedError
+    loader = _Loader(environ, Registry(plugin_directories, package), parse_selectors(select))
+    loader.wanted = {"inputs": set(input_filter), "outputs": set(output_filter)}
+    for source in sources:
+        loader.read(parse_document(source, environ, strict_env=strict_env, old_env=old_env))
+    return loader.plan(testing, tuple(source.where for source in sources))
 
 
 def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
@@ -37,4 +56,106 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
 
     For a plugin from outside (`plan.origin`) the caller may go on without it.
     """
-    raise NotImplementedError
+    try:
+        return plan.plugin(plan.options, log)
+    except ConfigError as error:
+        raise ConfigError(
+            one_line(f"{plan.locate(error.option)}: {plan.label}: {error}"), option=error.option
+        ) from None
+    except Exception as error:
+        reason = f"cannot set up: {type(error).__name__}: {error}"
+        raise ConfigError(one_line(f"{plan.location}: {plan.label}: {reason}")) from error
+
+
+class _Loader:
+    def __init__(self, environ: Mapping[str, str], registry: Registry, selected: Selector) -> None:
+        self.wanted: dict[str, set[str]] = {}
+        self._notes = Notes()
+        self._agent = AgentTable(self._notes)
+        self._remote_policy = Policy.for_remote(environ)
+        self._registry = registry
+        self._selected = selected
+        # Each with the settings that hold at its source: Telegraf takes an output's limits from there.
+        self._sections: list[tuple[Kind, str, Section, AgentSettings]] = []
+
+    def read(self, document: Document) -> None:
+        """Take over a source: its settings at once, its plugins when all sources are known. Raises ConfigError."""
+        self._agent.add(document, self._policy(document))
+        settings = self._agent.settings()
+        for kind, name, section in self._plugin_tables(document):
+            if self._selected(read_labels(section)) and (not self.wanted[kind] or name in self.wanted[kind]):
+                self._sections.append((kind, name, section, settings))
+
+    def plan(self, testing: bool, sources: tuple[str, ...]) -> Plan:
+        settings = self._agent.final()
+        inputs: list[InputPlan] = []
+        outputs: list[OutputPlan] = []
+        broken: list[BrokenPlugin] = []
+        seen: Counter[str] = Counter()
+        for kind, name, section, at_source in self._sections:
+            try:
+                found = self._registry.find(kind, name)
+            except PluginBroken as error:
+                reason = str(section.error(str(error)))
+                broken.append(BrokenPlugin(kind=kind, name=name, location=section.location, reason=reason))
+                continue
+            except ConfigError as error:
+                raise section.error(str(error)) from None
+            policy = self._policy(section.document)
+            if kind == "inputs":
+                inputs.append(input_plan(name, section, found, settings, at_source, policy, seen))
+            else:
+                outputs.append(output_plan(name, section, found, settings, at_source, policy, seen))
+        where = " and ".join(sources) or "no source"
+        if not inputs:
+            raise ConfigError(
+                broken[0].reason if broken else f"no inputs found in {where}; add one, such as [[inputs.mem]]"
+            )
+        if not outputs and not testing:
+            raise ConfigError(f"no outputs found in {where}; add one, such as [[outputs.influxdb_v2]]")
+        return Plan(
+            agent=settings,
+            global_tags=dict(self._agent.global_tags),
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            broken=tuple(broken),
+            warnings=tuple(self._notes.warnings),
+            errors=tuple(self._notes.errors),
+            sources=sources,
+        )
+
+    def _policy(self, document: Document) -> Policy:
+        return self._remote_policy if document.remote else Policy()
+
+    def _plugin_tables(self, document: Document) -> Iterator[tuple[Kind, str, Section]]:
+        for key, value in document.data.items():
+            if key in _TABLES:
+                continue
+            if not isinstance(value, dict):
+                raise document.error(
+                    (key,), f"invalid configuration: {key!r} is {type_name(value)} at the top, not a table", key
+                )
+            if key in _KINDS:
+                for name, tables in value.items():
+                    for section in self._instances(document, (key, name), f"{_KINDS[key]}.{name}", tables):
+                        yield _KINDS[key], name, section
+            elif key in _LATER:
+                for name, tables in value.items():
+                    for section in self._instances(document, (key, name), f"{key}.{name}", tables):
+                        if self._selected(read_labels(section)):
+                            raise section.error(f"{key} are not supported yet; remove [[{key}.{name}]]")
+            else:
+                # Before there were kinds, an input was a table of its own name.
+                yield "inputs", key, self._section(document, (key,), f"inputs.{key}", value)
+
+    def _instances(self, document: Document, path: tuple[str, ...], label: str, tables: Any) -> Iterator[Section]:
+        if isinstance(tables, dict):
+            yield self._section(document, path, label, tables)
+            return
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise document.error(path, f"unsupported format: {label} must be a table, [[{'.'.join(path)}]]", path[-1])
+        for index, table in enumerate(tables):
+            yield self._section(document, (*path, index), label, table)
+
+    def _section(self, document: Document, path: tuple[str | int, ...], label: str, table: dict[str, Any]) -> Section:
+        return Section(document=document, path=path, label=label, table=table, notes=self._notes)

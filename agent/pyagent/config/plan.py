@@ -156,5 +156,7 @@ class Plan:
     broken: tuple[BrokenPlugin, ...] = ()
     warnings: tuple[str, ...] = ()
     """For the log, each a whole line with its place."""
+    errors: tuple[str, ...] = ()
+    """The same, for what is worse and yet stops nothing: an unknown log level, say."""
     sources: Sequence[str] = ()
     """Files and URLs it was made of, in order; passwords in URLs masked."""

@@ -1,16 +1,39 @@
-"""Where configuration text comes from: files, directories and URLs."""
+"""Where configuration text comes from: files, directories and URLs (reference: telegraf 3.1, 3.2)."""
 
-from collections.abc import Mapping
+import json
+import os
+import re
+import stat
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
-from pyagent.api import ConfigError
+from pyagent.api import ConfigError, Secret
 
-__all__ = ["SourceError", "SourceText", "read_source"]
+if TYPE_CHECKING:
+    from pyagent.api.http import HttpResponse
+
+__all__ = [
+    "SourceError",
+    "SourceText",
+    "default_sources",
+    "expand_sources",
+    "is_url",
+    "mask_url",
+    "read_source",
+    "split_values",
+]
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_REDIRECTS = 5
+_URL = re.compile(r"\w+://")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """The text of one source. `where` is its path or URL as given, for messages."""
+    """The text of one source. `where` is its path or URL for messages: a password in the URL is masked."""
 
     where: str
     text: str
@@ -24,10 +47,196 @@ class SourceError(ConfigError):
         self.retryable = retryable
 
 
+def is_url(where: str) -> bool:
+    return _URL.match(where) is not None
+
+
+def mask_url(where: str) -> str:
+    """The value as it may be shown: without user and password where it is a URL."""
+    return re.sub(r"(?<=://)[^/?#]*@", "***@", where) if is_url(where) else where
+
+
+def split_values(values: Sequence[str]) -> list[str]:
+    """The values of a repeatable flag: each is a list with commas (so names with commas do not work, as in Telegraf)."""
+    return [part.strip() for value in values for part in value.split(",")]
+
+
+def expand_sources(
+    configs: Sequence[str] = (), directories: Sequence[str] = (), warnings: list[str] | None = None
+) -> list[str]:
+    """The sources that `--config` and `--config-directory` name, in the order in which they are read.
+
+    What a directory holds and cannot be used is told in `warnings`. Raises SourceError for a directory that cannot be read.
+    """
+    found = [value for value in split_values(configs) if value]
+    for directory in split_values(directories):
+        found += _walk(directory, [] if warnings is None else warnings)
+    return found
+
+
+def default_sources(environ: Mapping[str, str], etc: str = "/etc") -> list[str]:
+    """The sources to read where none is named by a flag; empty where there is none.
+
+    PYAGENT_CONFIG, else TELEGRAF_CONFIG, else TELEGRAF_CONFIG_PATH if it exists, else `$HOME/.telegraf/telegraf.conf`,
+    else `telegraf.conf` and `telegraf.d` in `/etc/telegraf`. Raises SourceError for a directory that cannot be read.
+    """
+    for name in ("PYAGENT_CONFIG", "TELEGRAF_CONFIG"):
+        if found := expand_sources([environ.get(name, "")]):
+            return found
+    named = environ.get("TELEGRAF_CONFIG_PATH", "")
+    if named and (is_url(named) or os.path.exists(named)):
+        return [named]
+    home = os.path.join(environ.get("HOME", ""), ".telegraf", "telegraf.conf")
+    if os.path.isfile(home):
+        return [home]
+    main, directory = os.path.join(etc, "telegraf", "telegraf.conf"), os.path.join(etc, "telegraf", "telegraf.d")
+    return [main] * os.path.isfile(main) + (expand_sources([], [f"{directory}/"]) if os.path.isdir(directory) else [])
+
+
+def _walk(directory: str, warnings: list[str]) -> Iterator[str]:
+    """All *.conf below a directory, in the order of their names. Links are not descended, the directory itself included."""
+    try:
+        if os.path.islink(directory) and not directory.endswith("/"):
+            warnings.append(f"{directory}: a link is not followed; write {directory}/ to use what it leads to")
+            return
+        names = sorted(os.listdir(directory), key=os.fsencode)
+    except OSError as error:
+        raise SourceError(f"cannot read the directory {directory}: {error.strerror}") from None
+    for name in names:
+        path = os.path.join(directory, name)
+        try:
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                if not name.startswith(".."):
+                    yield from _walk(path, warnings)
+            elif name.endswith(".conf") and len(name) > len(".conf"):
+                yield path
+        except (OSError, SourceError) as error:
+            warnings.append(f"{path}: skipped: {error}")
+
+
 async def read_source(where: str, *, environ: Mapping[str, str] | None = None, timeout: float = 10.0) -> SourceText:
-    """Read a file or, where `where` begins with a scheme, GET a URL. `timeout` in seconds, for URLs.
+    """Read a file or, where `where` begins with a scheme, GET a URL. `timeout` in seconds, for each request.
 
     The token is `TELEGRAF_CONTROLLER_TOKEN` (Bearer), else `INFLUX_TOKEN` of `environ` (the process's by default).
     Raises SourceError.
     """
-    raise NotImplementedError
+    if is_url(where):
+        return await _read_url(where, os.environ if environ is None else environ, timeout)
+    return _read_file(where)
+
+
+def _read_file(where: str) -> SourceText:
+    try:
+        with open(where, "rb") as file:
+            body = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        reason = "it is a directory; name a file, or use --config-directory"
+        raise SourceError(f"cannot read the configuration {where}: {reason}") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise SourceError(f"cannot read the configuration {where}: {reason}") from None
+    if len(body) > MAX_BYTES:
+        raise SourceError(f"cannot read the configuration {where}: it is larger than {MAX_BYTES} bytes")
+    # Telegraf takes what is not UTF-8 as it is: a file in Latin-1 must not fail for an umlaut in a comment.
+    return SourceText(where, _text(where, body, "surrogateescape"))
+
+
+def _text(where: str, body: bytes, errors: str) -> str:
+    if b"\0" in body:
+        raise SourceError(f"cannot read the configuration {where}: it is not text (it contains NUL bytes)")
+    if body.lstrip().startswith(b"<"):
+        raise SourceError(f"cannot read the configuration {where}: it is HTML or XML, not TOML (a login page?)")
+    try:
+        return body.decode("utf-8", errors).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise SourceError(f"{where}:{line}: cannot read the configuration: it is not text in UTF-8") from None
+
+
+async def _read_url(where: str, environ: Mapping[str, str], timeout: float) -> SourceText:
+    from pyagent.api.http import HttpClient, HttpError  # aiohttp costs 13 MiB, so only where a URL is read
+
+    shown = mask_url(where)
+    client = HttpClient(timeout=timeout, max_body=MAX_BYTES)
+    try:
+        target, first = where, _split(where, shown)
+        for _ in range(MAX_REDIRECTS + 1):
+            parts = _split(target, shown)
+            headers = {"Accept": "application/toml"}
+            # The token is for the host that was named and must not reach another one, or anybody in clear text.
+            if parts.hostname == first.hostname and (parts.scheme == "https" or first.scheme == "http"):
+                headers |= _authorization(first, environ)
+            plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+            response = await client.request("GET", plain, headers=headers)
+            location = response.headers.get("Location", "")
+            if response.status not in (301, 302, 303, 307, 308) or not location:
+                break
+            target = urljoin(plain, location)
+            if first.scheme == "https" and not target.startswith("https:"):
+                raise SourceError(
+                    f"cannot read the configuration {shown}: it redirects to {mask_url(target)}, unencrypted"
+                )
+        else:
+            raise SourceError(
+                f"cannot read the configuration {shown}: more than {MAX_REDIRECTS} redirects", retryable=True
+            )
+    except HttpError as error:
+        raise SourceError(f"cannot read the configuration {shown}: {error}", retryable=True) from None
+    finally:
+        await client.close()
+    if response.status != 200:
+        reason = _explain(response, environ)
+        raise SourceError(f"cannot read the configuration {shown}: {reason}", retryable=True)
+    return SourceText(shown, _text(shown, response.body, "strict"))
+
+
+def _split(url: str, shown: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise SourceError(f"cannot read the configuration {shown}: {error}; check the URL") from None
+    if parts.scheme not in ("http", "https"):
+        raise SourceError(
+            f"cannot read the configuration {shown}: the scheme {parts.scheme!r} is not supported; use http or https"
+        )
+    if not parts.hostname:
+        raise SourceError(f"cannot read the configuration {shown}: the URL names no host")
+    return parts
+
+
+def _authorization(url: SplitResult, environ: Mapping[str, str]) -> dict[str, str]:
+    name, scheme = _token_variable(environ)
+    if name:
+        return {"Authorization": f"{scheme} {Secret(environ[name].strip()).reveal()}"}
+    if url.username is not None:
+        user = f"{unquote(url.username)}:{Secret(unquote(url.password or '')).reveal()}"
+        return {"Authorization": f"Basic {b64encode(user.encode()).decode()}"}
+    return {}
+
+
+def _token_variable(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Name of the variable that holds the token, and the scheme that it is sent with."""
+    if environ.get("TELEGRAF_CONTROLLER_TOKEN", "").strip():
+        return "TELEGRAF_CONTROLLER_TOKEN", "Bearer"
+    if environ.get("INFLUX_TOKEN", "").strip():
+        return "INFLUX_TOKEN", "Token"
+    return "", ""
+
+
+def _explain(response: "HttpResponse", environ: Mapping[str, str]) -> str:
+    reason = f"{response.status} {response.reason}".strip()
+    try:
+        message = json.loads(response.body).get("message", "")
+    except (ValueError, AttributeError):
+        message = ""
+    if isinstance(message, str) and message.isprintable() and message:
+        reason += f" ({message[:200]})"
+    if response.status in (401, 403):
+        name, _ = _token_variable(environ)
+        if name:
+            return f"{reason}: the server refused the token in {name}; it must be allowed to read this configuration"
+        return f"{reason}: no token was sent; set INFLUX_TOKEN to one that may read this configuration"
+    if response.status == 404:
+        return f"{reason}: check the address, the configuration's ID and that the token may read it"
+    return reason

@@ -1,0 +1,133 @@
+"""The tables `[agent]` and `[global_tags]` of one or more sources (reference: telegraf 1.2)."""
+
+import socket
+from typing import Any
+
+from pyagent.api import Duration
+from pyagent.config.common import COMMON_KEYS
+from pyagent.config.options import Policy, decode_values
+from pyagent.config.plan import AgentSettings
+from pyagent.config.section import Notes, Section, type_name
+from pyagent.config.toml import Document
+
+__all__ = ["AgentTable"]
+
+# Telegraf has no name of its own for these in the file, and finds them in any case and without underscores.
+_LOOSE = frozenset(
+    (
+        "interval",
+        "round_interval",
+        "precision",
+        "collection_jitter",
+        "collection_offset",
+        "flush_interval",
+        "flush_jitter",
+        "metric_batch_size",
+        "metric_buffer_limit",
+        "hostname",
+        "omit_hostname",
+    )
+)
+_CHOICES = {
+    "logformat": ("", "text", "structured"),
+    "logtarget": ("", "file", "stderr"),
+    "snmp_translator": ("", "gosmi", "netsnmp"),
+    "buffer_strategy": ("", "memory", "disk", "disk_write_through"),
+}
+_NOT_NEGATIVE = frozenset(
+    (
+        "collection_jitter",
+        "collection_offset",
+        "flush_jitter",
+        "metric_batch_size",
+        "metric_buffer_limit",
+        "logfile_rotation_interval",
+        "logfile_rotation_max_size",
+    )
+)
+
+
+class AgentTable:
+    """Settings and global tags, merged source by source."""
+
+    def __init__(self, notes: Notes) -> None:
+        self.global_tags: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+        self._places: dict[str, Section] = {}
+        self._notes = notes
+
+    def add(self, document: Document, policy: Policy) -> None:
+        """Take over what a source says. Raises ConfigError."""
+        for key in ("tags", "global_tags"):
+            tags = self._section(document, key)
+            for name, value in tags.table.items():
+                if not isinstance(value, str):
+                    raise tags.error(f"{name!r} must be a string, not {type_name(value)}", name)
+            self.global_tags |= tags.table
+        section = self._section(document, "agent")
+        values, _ = decode_values(section, AgentSettings, ignored=COMMON_KEYS, loose=_LOOSE, policy=policy)
+        if values and self._values:
+            section.warn("settings of several [agent] tables are merged; later ones overwrite earlier ones")
+        for name, value in values.items():
+            self._check(section, name, value)
+        self._values |= values
+        self._places |= dict.fromkeys(values, section)
+        settings = self.settings()
+        if settings.skip_processors_after_aggregators and settings.skip_processors_before_aggregators:
+            raise section.error("skip_processors_before_aggregators and ..._after_... cannot both be true")
+        if not settings.omit_hostname:
+            # For each source anew, as Telegraf does: omit_hostname in a later one comes too late.
+            self.global_tags["host"] = settings.hostname
+
+    def settings(self) -> AgentSettings:
+        """What the sources so far say together, the host's name resolved."""
+        values = {name: value for name, value in self._values.items() if value != "" or name == "hostname"}
+        for name in ("metric_batch_size", "metric_buffer_limit"):
+            if values.get(name) == 0:
+                del values[name]
+        if values.get("omit_hostname"):
+            values["hostname"] = ""
+        else:
+            values["hostname"] = values.get("hostname") or socket.gethostname()
+        return AgentSettings(**values)
+
+    def final(self) -> AgentSettings:
+        """The settings once all sources are read. Raises ConfigError for intervals that are none."""
+        settings = self.settings()
+        for name in ("interval", "flush_interval"):
+            value: Duration = getattr(settings, name)
+            if value <= 0:
+                section = self._places[name]
+                raise section.error(f"{name} must be positive; found {value}", self._key(section, name))
+        return settings
+
+    def _section(self, document: Document, key: str) -> Section:
+        table = document.data.get(key, {})
+        if not isinstance(table, dict):
+            raise document.error((key,), f"{key} must be a table, [{key}], not {type_name(table)}", key)
+        return Section(document=document, path=(key,), label=key, table=table, notes=self._notes)
+
+    @staticmethod
+    def _key(section: Section, name: str) -> str:
+        return next((key for key in section.table if key.replace("_", "").lower() == name.replace("_", "")), name)
+
+    def _check(self, section: Section, name: str, value: Any) -> None:
+        key = self._key(section, name)
+        if name in _NOT_NEGATIVE and value < 0:
+            raise section.error(f"{name} cannot be negative; found {value}", key)
+        if name in _CHOICES and value not in _CHOICES[name]:
+            choices = ", ".join(repr(choice) for choice in _CHOICES[name] if choice)
+            raise section.error(f"{name} cannot be {value!r}; use one of {choices}", key)
+        if name == "config_url_retry_attempts" and value < -1:
+            raise section.error(f"{name}: invalid number of attempts: {value}; -1 is without limit", key)
+        if name == "log_with_timezone" and value and value.lower() != "local":
+            from zoneinfo import ZoneInfo
+
+            try:
+                ZoneInfo(value)
+            except (KeyError, ValueError, OSError):
+                raise section.error(f"{name}: unknown time zone {value!r}", key) from None
+        if name == "snmp_translator" and value == "netsnmp":
+            section.complain("snmp_translator: 'netsnmp' is deprecated; use 'gosmi'", key)
+        if name == "buffer_strategy" and value.startswith("disk"):
+            section.warn("buffer_strategy: metrics are kept in memory; a buffer on disk is not supported yet", key)

@@ -1,0 +1,106 @@
+"""The options that every plugin has besides its own (reference: telegraf 1.3, 1.4, 3.7).
+
+They have rules of their own: durations are text in Go's syntax, and a value of another type is left out of account, as in
+Telegraf, which says nothing of it; here a warning does.
+"""
+
+from typing import Any, TypeVar
+
+from pyagent.api import Duration
+from pyagent.config.section import Section, type_name
+
+__all__ = [
+    "COMMON_KEYS",
+    "FILTER_KEYS",
+    "common_count",
+    "common_duration",
+    "common_table",
+    "common_text",
+    "meaningless",
+    "strings",
+]
+
+T = TypeVar("T")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FILTER_KEYS = _words(
+    "namepass namepass_separator namedrop namedrop_separator tagpass tagdrop metricpass pass fieldpass fieldinclude drop "
+    "fielddrop fieldexclude taginclude tagexclude"
+)
+_USED = FILTER_KEYS | _words("alias labels log_level name_override name_prefix name_suffix startup_error_behavior")
+_USED_BY = {
+    "inputs": _USED | _words("interval precision collection_jitter collection_offset tags"),
+    "outputs": _USED | _words("flush_interval flush_jitter metric_batch_size metric_buffer_limit"),
+}
+# Telegraf takes these on every plugin, whether they mean something there or not.
+COMMON_KEYS = _USED.union(*_USED_BY.values()) | _words(
+    "always_include_local_tags buffer_strategy buffer_directory buffer_disk_sync data_format data_type delay "
+    "drop_original grace id influx_parser_type lvm order period"
+)
+
+
+def meaningless(kind: str, key: str) -> bool:
+    """A key that is accepted on this kind of plugin and has no effect there."""
+    return key in COMMON_KEYS and key not in _USED_BY[kind]
+
+
+def common_text(section: Section, key: str) -> str:
+    value = section.table.get(key, "")
+    return value if isinstance(value, str) else _ignored(section, key, value, "a string", "")
+
+
+def common_duration(section: Section, key: str) -> Duration | None:
+    """None where it is not given. Raises ConfigError for text that is no duration, and for a negative one."""
+    if key not in section.table:
+        return None
+    value = section.table[key]
+    if not isinstance(value, str):
+        nothing: Duration | None = None
+        return _ignored(section, key, value, 'text with a unit, such as "10s"', nothing)
+    try:
+        duration = Duration.from_common(value)
+    except ValueError as error:
+        raise section.error(f"the option {key!r}: {error}", key) from None
+    if duration < 0:
+        raise section.error(f"the option {key!r} cannot be negative: {value}", key)
+    return duration
+
+
+def common_count(section: Section, key: str) -> int | None:
+    value = section.table.get(key)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    nothing: int | None = None
+    return _ignored(section, key, value, "an integer", nothing)
+
+
+def common_table(section: Section, key: str) -> dict[str, str]:
+    """A table of text (`tags`). Raises ConfigError where a value is none."""
+    table = section.table.get(key, {})
+    if not isinstance(table, dict):
+        empty: dict[str, str] = {}
+        return _ignored(section, key, table, "a table", empty)
+    for name, value in table.items():
+        if not isinstance(value, str):
+            raise section.error(f"{key}: {name!r} must be a string, not {type_name(value)}", key, name)
+    return table
+
+
+def strings(section: Section, value: Any, *keys: str) -> tuple[str, ...]:
+    """A list of text. Elements of another type are left out. Raises ConfigError where it is no list."""
+    if not isinstance(value, list):
+        name = ".".join(keys)
+        raise section.error(f"the option {name!r} must be a list of strings, not {type_name(value)}", *keys)
+    for index, item in enumerate(value):
+        if not isinstance(item, str):
+            section.warn(f"{'.'.join(keys)}: {type_name(item)} in a list of strings is ignored", *keys, index)
+    return tuple(item for item in value if isinstance(item, str))
+
+
+def _ignored(section: Section, key: str, value: Any, wanted: str, default: T) -> T:
+    section.warn(f"the option {key!r} is ignored: it must be {wanted}, not {type_name(value)}", key)
+    return default

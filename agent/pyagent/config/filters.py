@@ -1,0 +1,131 @@
+"""The filter options of a plugin, and the labels that choose plugins (reference: telegraf 2, 3.9)."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from pyagent.api import ConfigError
+from pyagent.config.common import FILTER_KEYS, common_text, strings
+from pyagent.config.glob import compile_patterns
+from pyagent.config.plan import FilterOptions
+from pyagent.config.section import Section, type_name
+
+__all__ = ["Selector", "parse_selectors", "read_filters", "read_labels"]
+
+_OLD_NAMES = {"pass": "fieldinclude", "fieldpass": "fieldinclude", "drop": "fieldexclude", "fielddrop": "fieldexclude"}
+
+
+def read_filters(section: Section) -> FilterOptions:
+    """The filters that a table sets. Raises ConfigError for wrong types and patterns that are none."""
+    if "metricpass" in section.table and common_text(section, "metricpass"):
+        raise section.error(
+            "the option 'metricpass' is not supported yet; use namepass, tagpass or fieldinclude", "metricpass"
+        )
+    for key in FILTER_KEYS & section.table.keys():
+        if section.table[key]:
+            raise section.error(f"the option {key!r} is not supported yet", key)
+    for old, new in _OLD_NAMES.items():
+        if old in section.table:
+            section.complain(f"the option {old!r} is deprecated (Telegraf's error level); use {new!r}", old)
+    return FilterOptions(
+        namepass=_patterns(section, "namepass", separators="namepass_separator"),
+        namepass_separator=common_text(section, "namepass_separator"),
+        namedrop=_patterns(section, "namedrop", separators="namedrop_separator"),
+        namedrop_separator=common_text(section, "namedrop_separator"),
+        tagpass=_tag_patterns(section, "tagpass"),
+        tagdrop=_tag_patterns(section, "tagdrop"),
+        fieldinclude=_patterns(section, "pass", "fieldpass", "fieldinclude"),
+        fieldexclude=_patterns(section, "drop", "fielddrop", "fieldexclude"),
+        taginclude=_patterns(section, "taginclude"),
+        tagexclude=_patterns(section, "tagexclude"),
+    )
+
+
+def _patterns(section: Section, *keys: str, separators: str = "") -> tuple[str, ...]:
+    """The patterns of one list, which may be spread over several names."""
+    found: tuple[str, ...] = ()
+    for key in keys:
+        if key in section.table:
+            patterns = strings(section, section.table[key], key)
+            _check(section, patterns, common_text(section, separators) if separators else "", key)
+            found += patterns
+    return found
+
+
+def _tag_patterns(section: Section, key: str) -> Mapping[str, tuple[str, ...]]:
+    table = section.table.get(key, {})
+    if not isinstance(table, dict):
+        message = f"the option {key!r} must be a table of lists, as in [{section.label}.{key}], not {type_name(table)}"
+        raise section.error(message, key)
+    found = {}
+    for tag, patterns in table.items():
+        found[tag] = strings(section, patterns, key, tag)
+        _check(section, found[tag], "", key, tag)
+    return found
+
+
+def _check(section: Section, patterns: Sequence[str], separators: str, *keys: str) -> None:
+    try:
+        compile_patterns(patterns, separators)
+    except ValueError as error:
+        raise section.error(f"the option {'.'.join(keys)!r}: {error}", *keys) from None
+
+
+Selector = Callable[[Mapping[str, str]], bool]
+"""Whether a plugin of these labels is to be used."""
+
+_LABEL_KEY = re.compile(r"[A-Za-z0-9._-]+")
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9._-]+")
+_SELECTOR_VALUE = re.compile(r"[A-Za-z0-9._*?-]+")
+
+
+def parse_selectors(texts: Sequence[str]) -> Selector:
+    """The test for `--select`: pairs `key=value;key2=value2` must all fit, of several texts one. Raises ConfigError.
+
+    A value may hold the wildcards `*` and `?`. A plugin without labels always passes, and all do without a selector.
+    """
+    groups = [group for text in texts if (group := _parse_selector(text))]
+
+    def selected(labels: Mapping[str, str]) -> bool:
+        if not groups or not labels:
+            return True
+        return any(all(key in labels and fits(labels[key]) for key, fits in group.items()) for group in groups)
+
+    return selected
+
+
+def _parse_selector(text: str) -> dict[str, Callable[[str], bool]]:
+    group: dict[str, Callable[[str], bool]] = {}
+    for pair in text.split(";") if text.strip() else ():
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        problem = None
+        if not equals:
+            problem = "an equal sign is missing"
+        elif not _LABEL_KEY.fullmatch(key):
+            problem = f"{key!r} is not a key: use letters, digits, '.', '_' and '-'"
+        elif not _SELECTOR_VALUE.fullmatch(value):
+            problem = f"{value!r} is not a value: use letters, digits, '.', '_', '-', '*' and '?'"
+        elif key in group:
+            problem = f"the key {key!r} is given twice"
+        if problem:
+            raise ConfigError(f"invalid selector {text!r}: {problem}; write it as key=value;key2=value2")
+        regex = re.compile(re.escape(value).replace(r"\*", ".*").replace(r"\?", "."))
+        group[key] = lambda label, regex=regex: regex.fullmatch(label) is not None  # type: ignore[misc]
+    return group
+
+
+def read_labels(section: Section) -> dict[str, str]:
+    """The table `labels` of a plugin. Raises ConfigError for a label that cannot be selected."""
+    table = section.table.get("labels", {})
+    if not isinstance(table, dict):
+        section.warn(f"the option 'labels' is ignored: it must be a table, not {type_name(table)}", "labels")
+        return {}
+    labels = {}
+    for key, value in table.items():
+        if not isinstance(value, str):
+            section.warn(f"the label {key!r} is ignored: it must be a string, not {type_name(value)}", "labels", key)
+            continue
+        if not _LABEL_KEY.fullmatch(key.strip()) or not _LABEL_VALUE.fullmatch(value.strip()):
+            reason = "labels are made of letters, digits, '.', '_' and '-'"
+            raise section.error(f"invalid label {key!r} = {value!r}: {reason}", "labels", key)
+        labels[key.strip()] = value.strip()
+    return labels

@@ -1,0 +1,214 @@
+"""A table's values as typed options: unknown names, wrong types and missing values are errors with their line."""
+
+import difflib
+import os
+import re
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from pyagent.api import ConfigError, Options, Secret
+from pyagent.api.options import decode_option
+from pyagent.config.section import Section, type_name
+
+__all__ = ["Policy", "build_options", "decode_values", "suggest"]
+
+T = TypeVar("T", bound=Options)
+
+_INT64 = range(-(2**63), 2**63)
+_SECRET_REFERENCE = re.compile(r"@\{(\w+):(\w+)\}")
+_KINDS = {
+    "bool": "a boolean (true or false)",
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "array": "a list",
+    "object": "a table",
+}
+_PYTHON = {"bool": bool, "int": int, "float": float, "str": str, "array": list, "object": dict}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a text from a URL may make this host do. The default allows everything, as for a local file."""
+
+    restricted: bool = False
+    state_directories: tuple[str, ...] = ()
+
+    @classmethod
+    def for_remote(cls, environ: Mapping[str, str]) -> "Policy":
+        if environ.get("PYAGENT_ALLOW_REMOTE_EXEC") == "1":
+            return cls()
+        given = environ.get("PYAGENT_STATE_DIRECTORY") or environ.get("STATE_DIRECTORY") or ""
+        return cls(True, tuple(os.path.realpath(path) for path in given.split(":") if path))
+
+    def refusal(self, effects: Mapping[str, Any], value: Any) -> str | None:
+        """Why an option of these effects may not have this value, None if it may."""
+        if not self.restricted:
+            return None
+        if effects.get("executes") and value:
+            return "runs commands or code"
+        if effects.get("writes") and not all(map(self._may_write, value if isinstance(value, list) else [value])):
+            return "writes outside of the state directory"
+        return None
+
+    def _may_write(self, target: object) -> bool:
+        if not isinstance(target, str) or target in ("", "stdout", "stderr"):
+            return True
+        path = os.path.realpath(target)
+        return any(os.path.commonpath((path, allowed)) == allowed for allowed in self.state_directories)
+
+
+def build_options(section: Section, kind: type[T], values: Mapping[str, Any]) -> T:
+    """The options of the decoded values. Raises ConfigError for what is missing, or what `__post_init__` refuses."""
+    for info in msgspec.structs.fields(kind):
+        if info.required and info.name not in values:
+            raise section.error(f"the option {info.encode_name!r} is missing; it has no default")
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise section.error(str(error), *([error.option] if error.option else [])) from None
+    except ValueError as error:
+        raise section.error(str(error)) from None
+
+
+def decode_values(
+    section: Section,
+    kind: type[msgspec.Struct],
+    *,
+    ignored: Iterable[str] = (),
+    loose: Iterable[str] = (),
+    policy: Policy | None = None,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values of a table as `kind` declares them, by field name, and the place of each. Raises ConfigError.
+
+    `ignored`: keys that are somebody else's. `loose`: fields whose key may be written in any case and without `_`.
+    """
+    return _Decoder(section, policy or Policy()).table(section.table, kind, (), set(ignored), set(loose))
+
+
+class _Decoder:
+    def __init__(self, section: Section, policy: Policy) -> None:
+        self._section = section
+        self._policy = policy
+
+    def table(
+        self,
+        table: Mapping[str, Any],
+        kind: type[msgspec.Struct],
+        path: tuple[str | int, ...],
+        ignored: set[str],
+        loose: set[str],
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
+        plain = {name.replace("_", "").lower(): name for name in loose}
+        values: dict[str, Any] = {}
+        places: dict[str, str] = {}
+        for key, value in table.items():
+            name = key if key in fields else plain.get(key.replace("_", "").lower(), key)
+            info = fields.get(name)
+            if info is None:
+                if key in ignored:
+                    continue
+                raise self._section.error(_unknown(key, fields, ignored), *path, key)
+            if info.name in values:
+                raise self._section.error(f"the option {name!r} is given twice, the second time as {key!r}", *path, key)
+            self._check_effects(info.type, (*path, key), value)
+            values[info.name] = self._convert(value, info.type, (*path, key))
+            places[info.name] = self._section.at(*path, key)
+        return values, places
+
+    def _check_effects(self, annotation: Any, path: tuple[str | int, ...], value: Any) -> None:
+        effects = _effects(annotation)
+        if value and (instead := effects.get("deprecated")):
+            self._section.warn(f"the option {path[-1]!r} is deprecated; use {instead}", *path)
+        if reason := self._policy.refusal(effects, value):
+            raise self._section.error(
+                f"the option {path[-1]!r} {reason}, which a configuration from a URL may not; "
+                "set PYAGENT_ALLOW_REMOTE_EXEC=1 on this host to allow it",
+                *path,
+            )
+
+    def _convert(self, value: Any, annotation: Any, path: tuple[str | int, ...]) -> Any:
+        kind = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin in (Union, types.UnionType):
+            tables = [item for item in arguments if isinstance(item, type) and issubclass(item, msgspec.Struct)]
+            if tables and isinstance(value, dict):
+                return self._struct(value, tables[0], path)
+        elif isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
+            return self._struct(value, kind, path)
+        elif origin is list and isinstance(value, list):
+            return [self._convert(item, arguments[0], (*path, index)) for index, item in enumerate(value)]
+        elif origin is dict and isinstance(value, dict):
+            return {key: self._convert(item, arguments[1], (*path, key)) for key, item in value.items()}
+        elif origin is Literal and value not in arguments:
+            choices = ", ".join(map(repr, arguments))
+            raise self._section.error(f"the option {_name(path)!r} cannot be {value!r}; use one of {choices}", *path)
+        elif kind is Secret and isinstance(value, str) and (reference := _SECRET_REFERENCE.search(value)):
+            raise self._section.error(
+                f"the option {_name(path)!r} refers to the secret store {reference[1]!r}, which is not configured",
+                *path,
+            )
+        return self._leaf(value, kind, path)
+
+    def _struct(self, value: dict[str, Any], kind: type[msgspec.Struct], path: tuple[str | int, ...]) -> msgspec.Struct:
+        values, _ = self.table(value, kind, path, set(), set())
+        for info in msgspec.structs.fields(kind):
+            if info.required and info.name not in values:
+                raise self._section.error(f"the option {info.encode_name!r} is missing; it has no default", *path)
+        try:
+            return kind(**values)
+        except ValueError as error:
+            raise self._section.error(f"the option {_name(path)!r}: {error}", *path) from None
+
+    def _leaf(self, value: Any, kind: Any, path: tuple[str | int, ...]) -> Any:
+        try:
+            result = msgspec.convert(value, kind, dec_hook=decode_option)
+        except msgspec.ValidationError as error:
+            raise self._section.error(_explain(_name(path), value, str(error)), *path) from None
+        if isinstance(result, int) and result not in _INT64:
+            raise self._section.error(f"the option {_name(path)!r}: {value} is out of range", *path)
+        return result
+
+
+def _effects(annotation: Any) -> Mapping[str, Any]:
+    for argument in get_args(annotation)[1:] if get_origin(annotation) is Annotated else ():
+        if isinstance(argument, msgspec.Meta):
+            return argument.extra or {}
+    return {}
+
+
+def _name(path: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _explain(name: str, value: Any, message: str) -> str:
+    wanted = re.fullmatch(r"Expected `([^`]*)`, got `[^`]*`.*", message)
+    if wanted is None:
+        return f"the option {name!r}: {message}"
+    kinds = " or ".join(_KINDS.get(kind, kind) for kind in wanted[1].split(" | ") if kind != "null")
+    return f"the option {name!r} must be {kinds}, not {type_name(value)}"
+
+
+def _unknown(key: str, fields: Iterable[str], common: Iterable[str]) -> str:
+    own = list(fields)
+    near = suggest(key, [*own, *common])
+    if near:
+        return f"unknown option {key!r}; did you mean {near!r}?"
+    return f"unknown option {key!r}; " + (f"it knows {', '.join(own)}" if own else "it has no options of its own")
+
+
+def suggest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like a wrong one."""
+    names = list(known)
+    for candidate in names:
+        if candidate.replace("_", "") == name.replace("_", "").replace("-", "").lower():
+            return candidate
+    return next(iter(difflib.get_close_matches(name, names, 1, 0.7)), None)

@@ -1,0 +1,182 @@
+"""One `[[inputs.NAME]]` or `[[outputs.NAME]]` as a plan (reference: telegraf 1.3, 1.4)."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
+from urllib.parse import quote
+
+import msgspec
+
+from pyagent.api import Duration, Input, Options, Output
+from pyagent.config.common import (
+    COMMON_KEYS,
+    common_count,
+    common_duration,
+    common_table,
+    common_text,
+    meaningless,
+)
+from pyagent.config.filters import read_filters
+from pyagent.config.options import Policy, build_options, decode_values
+from pyagent.config.plan import AgentSettings, FilterOptions, InputPlan, Kind, Origin, OutputPlan
+from pyagent.config.registry import Found
+from pyagent.config.section import Section
+
+__all__ = ["input_plan", "output_plan"]
+
+_LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
+_STARTUP = {"inputs": ("error", "retry", "ignore", "probe"), "outputs": ("error", "retry", "ignore")}
+_PRECISIONS = (Duration("1s"), Duration("1ms"), Duration("1us"))
+
+
+class _Common(TypedDict):
+    """What input and output plans have in common."""
+
+    name: str
+    alias: str
+    options: Options
+    location: str
+    option_locations: Mapping[str, str]
+    origin: Origin
+    log_level: str | None
+    name_override: str
+    name_prefix: str
+    name_suffix: str
+    filters: FilterOptions
+    always_include_local_tags: bool
+    always_include_global_tags: bool
+    startup_error_behavior: str
+
+
+def input_plan(
+    name: str,
+    section: Section,
+    found: Found,
+    settings: AgentSettings,
+    at_source: AgentSettings,
+    policy: Policy,
+    seen: Counter[str],
+) -> InputPlan:
+    """The plan of an input. `seen` counts identities, so that two equal tables do not have one. Raises ConfigError."""
+    interval = common_duration(section, "interval") or settings.interval
+    jitter = common_duration(section, "collection_jitter")
+    schedule: dict[str, Any] = {
+        "interval": interval,
+        "precision": common_duration(section, "precision") or _precision(settings.precision, interval),
+        "collection_jitter": settings.collection_jitter if jitter is None else jitter,
+        "collection_offset": common_duration(section, "collection_offset") or settings.collection_offset,
+        "round_interval": settings.round_interval,
+    }
+    common = _common("inputs", name, section, found, at_source, policy)
+    return InputPlan(
+        kind="inputs",
+        plugin=cast("type[Input[Any]]", found.plugin),
+        identity=_identity("inputs", name, section, found, schedule, seen),
+        tags=common_table(section, "tags"),
+        **schedule,
+        **common,
+    )
+
+
+def output_plan(
+    name: str,
+    section: Section,
+    found: Found,
+    settings: AgentSettings,
+    at_source: AgentSettings,
+    policy: Policy,
+    seen: Counter[str],
+) -> OutputPlan:
+    """The plan of an output. `seen` counts identities and queues. Raises ConfigError."""
+    flushing: dict[str, Any] = {
+        "flush_interval": common_duration(section, "flush_interval") or settings.flush_interval,
+        "flush_jitter": common_duration(section, "flush_jitter") or settings.flush_jitter,
+        "metric_batch_size": _positive(section, "metric_batch_size", at_source.metric_batch_size),
+        "metric_buffer_limit": _positive(section, "metric_buffer_limit", at_source.metric_buffer_limit),
+    }
+    common = _common("outputs", name, section, found, at_source, policy)
+    return OutputPlan(
+        kind="outputs",
+        plugin=cast("type[Output[Any]]", found.plugin),
+        identity=_identity("outputs", name, section, found, flushing, seen),
+        queue_id=_queue_id(name, common["alias"], section, seen),
+        **flushing,
+        **common,
+    )
+
+
+def _common(kind: Kind, name: str, section: Section, found: Found, at_source: AgentSettings, policy: Policy) -> _Common:
+    values, places = decode_values(section, found.plugin.options_type, ignored=COMMON_KEYS, policy=policy)
+    own = {info.encode_name for info in msgspec.structs.fields(found.plugin.options_type)}
+    for key in section.table:
+        if key not in own and meaningless(kind, key):
+            section.warn(f"the option {key!r} has no effect here", key)
+    startup = common_text(section, "startup_error_behavior") or "error"
+    if startup not in _STARTUP[kind]:
+        choices = ", ".join(_STARTUP[kind])
+        message = f"invalid 'startup_error_behavior' setting {startup!r}; use one of {choices}"
+        raise section.error(message, "startup_error_behavior")
+    return _Common(
+        name=name,
+        alias=common_text(section, "alias"),
+        options=build_options(section, found.plugin.options_type, values),
+        location=section.location,
+        option_locations=places,
+        origin=found.origin,
+        log_level=_log_level(section),
+        name_override=common_text(section, "name_override"),
+        name_prefix=common_text(section, "name_prefix"),
+        name_suffix=common_text(section, "name_suffix"),
+        filters=read_filters(section),
+        always_include_local_tags=at_source.always_include_local_tags,
+        always_include_global_tags=at_source.always_include_global_tags,
+        startup_error_behavior=startup,
+    )
+
+
+def _log_level(section: Section) -> str | None:
+    level = common_text(section, "log_level")
+    if not level or (level.lower() in _LOG_LEVELS and level in (level.lower(), level.upper())):
+        return level.lower() or None
+    section.complain(f"invalid log level {level!r} is ignored; use one of {', '.join(_LOG_LEVELS)}", "log_level")
+    return None
+
+
+def _precision(agent: Duration, interval: Duration) -> Duration:
+    if agent > 0:
+        return agent
+    return next((unit for unit in _PRECISIONS if interval >= unit), Duration(1))
+
+
+def _positive(section: Section, key: str, default: int) -> int:
+    value = common_count(section, key)
+    return value if value is not None and value > 0 else default
+
+
+def _identity(
+    kind: Kind, name: str, section: Section, found: Found, resolved: Mapping[str, Any], seen: Counter[str]
+) -> str:
+    parts = [
+        kind,
+        name,
+        found.plugin.__module__,
+        found.version,
+        section.table,
+        {key: int(value) for key, value in resolved.items()},
+    ]
+    text = json.dumps(parts, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    seen[digest] += 1
+    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def _queue_id(name: str, alias: str, section: Section, seen: Counter[str]) -> str:
+    """Made of what says where the metrics belong, never of URL, token or timeout: those change, and the queue stays."""
+    place = [section.table.get(key, "") for key in ("organization", "bucket")]
+    parts = [alias] if alias else [name, *(part if isinstance(part, str) else "" for part in place)]
+    queue = ":".join(quote(part, safe="", errors="surrogateescape") for part in parts)
+    seen[f"queue {queue}"] += 1
+    ordinal = seen[f"queue {queue}"] - 1
+    return f"{queue}:{ordinal}" if ordinal or not alias else queue

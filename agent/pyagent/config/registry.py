@@ -1,0 +1,222 @@
+"""Which class a plugin's name stands for. Nothing is imported before a configuration names it.
+
+`[[inputs.mem]]` is the module `pyagent_plugins.inputs.mem`; else a file `mem.py` in a drop-in folder; else an entry point
+`mem` of the group `pyagent.inputs`.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import pkgutil
+import re
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from pyagent.api import ConfigError, Input, Output, Plugin
+from pyagent.config.options import suggest
+from pyagent.config.plan import Kind, Origin
+
+__all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline"]
+
+T = TypeVar("T")
+
+BASES: dict[str, type[Plugin[Any]]] = {"inputs": Input, "outputs": Output}
+IMPORT_DEADLINE = 10.0
+DISTRIBUTION = "pyagent-telemetry"
+_BUILTIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+class PluginBroken(ConfigError):
+    """A plugin from outside cannot be used: no reason to stop the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A plugin's class, where it is from, and what changes when its code does (for a file, its hash)."""
+
+    plugin: type[Plugin[Any]]
+    origin: Origin
+    version: str = ""
+
+
+class Registry:
+    """`package`: where the plugins that come with the agent are. `directories`: drop-in folders; a missing one is empty."""
+
+    def __init__(self, directories: Sequence[Path] = (), package: str = "pyagent_plugins") -> None:
+        self._directories = directories
+        self._package = package
+
+    def find(self, kind: Kind, name: str) -> Found:
+        """The plugin of that name.
+
+        Raises PluginBroken for one from outside that cannot be used, ConfigError for a name that is unknown or stands
+        for several, and for a library that is missing.
+        """
+        builtin = self._builtin_file(kind, name)
+        files = [file for folder in self._directories if (file := self._drop_in(folder, name)) is not None]
+        places = [*([builtin] if builtin else []), *map(str, files)]
+        points = [] if builtin else list(metadata.entry_points(group=f"pyagent.{kind}", name=name))
+        places += [f"the entry point {point.value} of {point.dist.name if point.dist else '?'}" for point in points]
+        if not places:
+            raise self._unknown(kind, name)
+        if len(places) > 1:
+            raise ConfigError(f"the name {name!r} is taken twice: by {' and by '.join(places)}; rename or remove one")
+        if builtin:
+            return Found(self._import_builtin(kind, name), "builtin")
+        if files:
+            return self._import_file(kind, name, files[0])
+        loaded = _guarded(places[0], points[0].load)
+        if isinstance(loaded, type) and issubclass(loaded, BASES[kind]):
+            return Found(loaded, "entry point")
+        if not isinstance(loaded, ModuleType):
+            raise PluginBroken(f"{places[0]} is neither a module nor a subclass of {BASES[kind].__name__}")
+        return Found(_only_class(loaded, kind, places[0]), "entry point")
+
+    def names(self, kind: Kind) -> list[str]:
+        """The names that may be used, sorted: of builtin plugins, drop-in files and entry points."""
+        try:
+            folders = list(importlib.import_module(f"{self._package}.{kind}").__path__)
+        except ImportError:
+            folders = []
+        found = {module.name for module in pkgutil.iter_modules(folders) if _BUILTIN_NAME.fullmatch(module.name)}
+        for folder in self._directories:
+            found |= {file.stem for file in folder.glob("*.py") if _FILE_NAME.fullmatch(file.stem)}
+        return sorted(found | {point.name for point in metadata.entry_points(group=f"pyagent.{kind}")})
+
+    def _builtin_file(self, kind: Kind, name: str) -> str | None:
+        if not _BUILTIN_NAME.fullmatch(name):
+            return None
+        try:
+            spec = importlib.util.find_spec(f"{self._package}.{kind}.{name}")
+        except ModuleNotFoundError:
+            return None
+        return spec.origin if spec else None
+
+    @staticmethod
+    def _drop_in(folder: Path, name: str) -> Path | None:
+        file = folder / f"{name}.py"
+        return file if _FILE_NAME.fullmatch(name) and file.is_file() else None
+
+    def _import_builtin(self, kind: Kind, name: str) -> type[Plugin[Any]]:
+        try:
+            module = importlib.import_module(f"{self._package}.{kind}.{name}")
+        except ImportError as error:
+            raise ConfigError(f"cannot load {kind}.{name}: {_missing(error, name)}") from None
+        return _only_class(module, kind, f"{kind}.{name}")
+
+    def _import_file(self, kind: Kind, name: str, file: Path) -> Found:
+        # A changed file is read anew at a reload, and its old module left to whom it still serves.
+        try:
+            version = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+        except OSError as error:
+            raise PluginBroken(f"cannot read the plugin {file}: {error.strerror}") from None
+        module_name = f"pyagent_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', name)}_{version}"
+        module = sys.modules.get(module_name)
+        if module is None or getattr(module, "__file__", None) != os.fspath(file):
+            module = _guarded(os.fspath(file), lambda: _run_file(module_name, file))
+        return Found(_only_class(module, kind, os.fspath(file)), "file", version)
+
+    def _unknown(self, kind: Kind, name: str) -> ConfigError:
+        singular = kind.removesuffix("s")
+        near = suggest(name, self.names(kind))
+        hint = f"did you mean {near!r}?" if near else "no such plugin is installed"
+        return ConfigError(f"undefined but requested {singular}: {name}; {hint}")
+
+
+def _run_file(module_name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses and typing look a class's module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(module_name, None)
+        raise
+    return module
+
+
+def _guarded(place: str, load: Callable[[], T]) -> T:
+    """Import code from outside: whatever it does, it gives a module within the deadline or PluginBroken."""
+    try:
+        return call_with_deadline(load, IMPORT_DEADLINE)
+    except TimeoutError:
+        raise PluginBroken(f"cannot import {place}: it takes more than {IMPORT_DEADLINE:g} s") from None
+    except ImportError as error:
+        raise PluginBroken(f"cannot import {place}: {_missing(error)}") from None
+    except SyntaxError as error:
+        raise PluginBroken(f"cannot import {place}: line {error.lineno}: {error.msg}") from None
+    except BaseException as error:  # even SystemExit: the code is not ours
+        line = _line_in(error, place)
+        raise PluginBroken(f"cannot import {place}: {line}{type(error).__name__}: {error}") from None
+
+
+def call_with_deadline(function: Callable[[], T], seconds: float) -> T:
+    """Call `function` in a daemon thread; TimeoutError, and the thread left to itself, where it takes too long."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(function())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="pyagent-import", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failure:
+        raise failure[0]
+    if not result:
+        raise TimeoutError
+    return result[0]
+
+
+def _line_in(error: BaseException, file: str) -> str:
+    line, trace = "", error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = f"line {trace.tb_lineno}: "
+        trace = trace.tb_next
+    return line
+
+
+def _only_class(module: ModuleType, kind: Kind, place: str) -> type[Plugin[Any]]:
+    base = BASES[kind]
+    found = {
+        item
+        for item in vars(module).values()
+        if isinstance(item, type)
+        and issubclass(item, base)
+        and (item.__module__ == module.__name__ or item.__module__.startswith(f"{module.__name__}."))
+    }
+    if len(found) == 1:
+        return found.pop()
+    names = ", ".join(sorted(item.__name__ for item in found)) or "none"
+    raise PluginBroken(f"{place} must define exactly one subclass of {base.__name__}; it defines {names}")
+
+
+def _missing(error: ImportError, plugin: str = "") -> str:
+    """What an import failed for and, where a library is missing, how to install it."""
+    library = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or not library or library.startswith("pyagent"):
+        return str(error)
+    wanted = library
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        requirements = []
+    for requirement in requirements:
+        name, _, marker = requirement.partition(";")
+        if plugin and f"'{plugin}'" in marker.replace('"', "'") and name.startswith(library):
+            wanted = re.split(r"[<>=!~ ]", name)[0]
+    return f"the Python library {library!r} is missing; pip install '{wanted}', or apt install python3-{library}"

@@ -1,0 +1,59 @@
+"""One table of the configuration while it is read, and what is to be said about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyagent.api import ConfigError
+from pyagent.config.positions import Path
+from pyagent.config.toml import Document, one_line
+
+__all__ = ["Notes", "Section", "type_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What the log will say once a plan is made."""
+
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A table, `[agent]` or one `[[kind.name]]`, with its place."""
+
+    document: Document
+    path: Path
+    label: str
+    """`agent`, `inputs.mem`: how messages call it."""
+    table: Mapping[str, Any]
+    notes: Notes
+
+    @property
+    def location(self) -> str:
+        return self.document.at(self.path)
+
+    def at(self, *keys: str | int) -> str:
+        return self.document.at((*self.path, *keys))
+
+    def error(self, message: str, *keys: str | int) -> ConfigError:
+        """An error at one of its keys, or at the table itself."""
+        option = keys[0] if keys else None
+        text = f"{self.label}: {message}"
+        return self.document.error((*self.path, *keys), text, option if isinstance(option, str) else None)
+
+    def warn(self, message: str, *keys: str | int) -> None:
+        self.notes.warnings.append(one_line(f"{self.at(*keys)}: {self.label}: {message}"))
+
+    def complain(self, message: str, *keys: str | int) -> None:
+        """Say something that is worse than a warning and yet does not stop the agent."""
+        self.notes.errors.append(one_line(f"{self.at(*keys)}: {self.label}: {message}"))
+
+
+_TYPES = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "a list", dict: "a table"}
+
+
+def type_name(value: object) -> str:
+    """What a value of TOML is called: `a string`, `an integer`, `a date`."""
+    return _TYPES.get(type(value), "a date or a time")
