@@ -60,6 +60,7 @@ $(stamp): requirements/dev.txt pyproject.toml scripts/set-up
 .PHONY: test-packages
 test-packages:
 	@scripts/debian-packages test
+	@[ "$$(id -u)" != 0 ] || tests/system/make-root >/dev/null || echo "cannot prepare the Debian that the systemd tests boot: see above" >&2
 
 .PHONY: requirements
 requirements: setup ## Pin the requirements anew: requirements/*.txt from pyproject.toml and requirements/*.in

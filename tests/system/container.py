@@ -1,0 +1,153 @@
+"""A Debian 12 that boots under systemd in a container, with the agent installed into it as an operator does it."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyagent.testing.servers import Server, ServerError, ServerMissing
+
+_HERE = Path(__file__).parent
+_PROJECT = _HERE.parents[1]
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyagent-tests"
+_NSPAWN = ("systemd-nspawn", "-q", "--register=no", "--keep-unit", "--console=pipe")
+
+
+class Container(Server):
+    """One container; it shares the host's network, so what listens on the host's loopback is at hand.
+
+    `root` is its root folder as the host sees it, a copy that ends with the container.
+    """
+
+    name = "the Debian container"
+
+    def __init__(self) -> None:
+        super().__init__()
+        if os.geteuid() != 0:
+            raise ServerMissing("cannot boot a Debian container: not root; run the tests as root")
+        for program, package in (("systemd-nspawn", "systemd-container"), ("debootstrap", "debootstrap")):
+            if shutil.which(program) is None:
+                raise ServerMissing(f"cannot boot a Debian container: {program} is missing; apt install {package}")
+
+    @property
+    def root(self) -> Path:
+        return self.directory / "root"
+
+    def prepare(self) -> None:
+        made = subprocess.run([_HERE / "make-root"], capture_output=True, text=True, timeout=1200)
+        if made.returncode:
+            raise ServerError(f"cannot make the Debian root folder: {made.stderr.strip()}")
+        wheels = _wheels()
+        subprocess.run(["cp", "-a", "--reflink=auto", made.stdout.strip(), self.root], check=True, timeout=300)
+        for name in ("Makefile", "LICENSE", "README.md", "pyproject.toml"):
+            (self.root / "root" / "pyagent").mkdir(exist_ok=True)
+            shutil.copy2(_PROJECT / name, self.root / "root" / "pyagent")
+        for name in ("agent", "plugins", "requirements", "scripts", "systemd"):
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so")
+            shutil.copytree(_PROJECT / name, self.root / "root" / "pyagent" / name, ignore=ignore)
+        offline = ["--setenv=PIP_NO_INDEX=1", "--setenv=PIP_FIND_LINKS=/wheels", f"--bind-ro={wheels}:/wheels"]
+        self.run([*_NSPAWN, "-D", str(self.root), *offline, "make", "-C", "/root/pyagent", "install"])
+
+    def command(self) -> list[str]:
+        return [*_NSPAWN, "-D", str(self.root), f"--machine=pyagent-{os.getpid()}-{self.port}", "-b"]
+
+    def answers(self) -> bool:
+        leader = self._leader()
+        if leader is None:
+            return False
+        state = subprocess.run(_inside(leader, ["systemctl", "is-system-running"]), capture_output=True, timeout=60)
+        return state.stdout.strip() in (b"running", b"degraded")
+
+    async def reboot(self) -> None:
+        """Restart the whole container, as a host restarts."""
+        await self("systemctl", "reboot", check=False)  # it may end before it can say that it went well
+        await asyncio.to_thread(self._boot_again)
+
+    def _boot_again(self) -> None:
+        assert self._process is not None
+        self._process.wait(60)
+        self._launch()
+        if not self._wait_until_it_answers():
+            raise ServerError(f"cannot boot the container again: {self.log_tail()}")
+
+    async def __call__(self, *command: str, check: bool = True) -> str:
+        """Run a command inside, as root; returns what it prints. With `check`, a status other than 0 is an error."""
+        leader = self._leader()
+        assert leader is not None, "the container does not run"
+        process = await asyncio.create_subprocess_exec(
+            *_inside(leader, command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await asyncio.wait_for(process.communicate(), 120))[0].decode(errors="replace").strip()
+        assert not check or process.returncode == 0, f"{' '.join(command)}: {process.returncode}\n{output}"
+        return output
+
+    def write(self, path: str, text: str, mode: int = 0o600) -> None:
+        """Write a file inside, owned by root."""
+        file = self.root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+
+    def _leader(self) -> int | None:
+        """The container's first process, as the host numbers it."""
+        pending = [] if self._process is None else [self._process.pid]
+        for pid in pending:
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+                for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                    pending.extend(map(int, children.read_text().split()))
+            except OSError:  # ended meanwhile
+                continue
+            ids = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+            if len(ids) > 1 and ids[-1] == "1":
+                return pid
+        return None
+
+
+def _inside(leader: int, command: Sequence[str]) -> list[str]:
+    return ["nsenter", "-t", str(leader), "-a", "--", *command]
+
+
+def _wheels() -> Path:
+    """The folder of the wheels that the installation needs, for the container's Python; downloaded once."""
+    files = [_PROJECT / "requirements" / name for name in ("run.txt", "build.txt")]
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    folder = _CACHE / f"wheels-{key}"
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with (_CACHE / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder
+        new = _CACHE / f"new-wheels-{os.getpid()}"
+        shutil.rmtree(new, ignore_errors=True)
+        target = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
+        target += [f"--abi={abi}" for abi in ("cp311", "abi3", "none")]
+        target += [f"--platform={libc}_{platform.machine()}" for libc in ("manylinux_2_28", "manylinux2014")]
+        requirements = [argument for file in files for argument in ("-r", str(file))]
+        download = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+        ]
+        done = subprocess.run(
+            [*download, *target, *requirements, "-d", str(new)], capture_output=True, text=True, timeout=600
+        )
+        if done.returncode:
+            raise ServerError(f"cannot download the wheels for the container: {done.stderr.strip()[-2000:]}")
+        for old in _CACHE.glob("wheels-*"):
+            shutil.rmtree(old)
+        new.rename(folder)
+    return folder

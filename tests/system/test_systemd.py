@@ -1,0 +1,284 @@
+"""The agent as a service, on a Debian 12 that boots under systemd, installed by `make install`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from container import Container
+
+from pyagent.sandbox import Sandbox
+from pyagent.testing.servers import PostgresServer, ServerMissing, free_port
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1500)]
+
+# As InfluxDB's page "Create a Telegraf configuration" writes it.
+PAGE = """\
+# Configuration for telegraf agent
+[agent]
+  interval = "10s"
+  round_interval = true
+  metric_batch_size = 1000
+  metric_buffer_limit = 10000
+  collection_jitter = "0s"
+  flush_interval = "10s"
+  flush_jitter = "0s"
+  precision = ""
+  debug = false
+  quiet = false
+  logfile = ""
+  hostname = ""
+  omit_hostname = false
+[[outputs.influxdb_v2]]
+  urls = ["{url}"]
+  token = "$INFLUX_TOKEN"
+  organization = "home"
+  bucket = "monitoring-system"
+"""
+RAM = PAGE + "[[inputs.mem]]\n"
+POSTGRES = PAGE + '[[inputs.postgresql]]\n  address = "{address}"\n'
+COUNTER = """
+from pyagent.api import Input
+
+
+class Counter(Input):
+    n = 0
+
+    def gather(self, acc):
+        self.n += 1
+        acc.add("counter", {"n": self.n})
+"""
+
+
+@dataclass
+class Instance:
+    """One agent's configuration on a server, and the instance of the unit that uses it."""
+
+    host: Container
+    server: Sandbox
+    name: str
+    config: str
+    token: str
+
+    @property
+    def unit(self) -> str:
+        return f"pyagent@{self.name}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.server.url}/api/v2/telegrafs/{self.config}"
+
+    async def show(self, name: str) -> str:
+        return await self.host("systemctl", "show", self.unit, "--value", "--property", name)
+
+    async def journal(self) -> str:
+        return await self.host("journalctl", "--no-pager", "--output=cat", f"--unit={self.unit}")
+
+    async def points(self, measurement: str, more_than: int = 0) -> int:
+        """Wait until the server has more than so many points; returns how many."""
+        count = -1
+
+        async def enough() -> bool:
+            nonlocal count
+            count = await self.server.count(measurement)
+            return count > more_than
+
+        await self.until(enough)
+        return count
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        try:
+            async with asyncio.timeout(90):
+                while not await condition():
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            status = await self.host("systemctl", "status", "--no-pager", "--full", self.unit, check=False)
+            pytest.fail(f"it did not come to that within 90 s:\n{status}\n{await self.journal()}")
+
+
+@pytest.fixture(scope="module")
+def booted(unavailable: Callable[[str], None]) -> Iterator[Container]:
+    try:
+        container = Container()
+    except ServerMissing as error:
+        unavailable(str(error))
+        raise
+    with container:
+        yield container
+
+
+@pytest.fixture
+async def host(booted: Container) -> AsyncIterator[Container]:
+    """The container, with nothing of an earlier test in it."""
+    yield booted
+    await booted("systemctl", "stop", "pyagent@*", "pyagent.target")
+    await booted(
+        "sh", "-c", "systemctl disable pyagent@ram pyagent@postgres; systemctl reset-failed; journalctl --rotate"
+    )
+    await booted("sh", "-c", "rm -rf /etc/telegraf /etc/pyagent/*.env /etc/pyagent/plugins.d/* /var/lib/pyagent/*")
+    await booted(
+        "sh",
+        "-c",
+        "journalctl --vacuum-time=1s; rm -rf /etc/systemd/system/pyagent@.service.d; systemctl daemon-reload",
+    )
+
+
+@asynccontextmanager
+async def hosting(
+    host: Container, port: int = 0, data: Path | None = None
+) -> AsyncIterator[Callable[..., Awaitable[Instance]]]:
+    """A server; what it gives makes an instance with a configuration on it and the token that only it may use."""
+    async with Sandbox(data, port) as server:
+        await server.setup(org="home", bucket="monitoring-system")
+
+        async def make(name: str, text: str, **values: str) -> Instance:
+            config = await server.add_telegraf(name, text.format(url=server.url, **values))
+            token = await server.authorize(write=["monitoring-system"], telegrafs=[config])
+            return Instance(host, server, name, config, token)
+
+        yield make
+
+
+async def test_from_the_pasted_lines_to_points_in_the_bucket(host: Container, postgresql: PostgresServer) -> None:
+    async with hosting(host) as make:
+        ram = await make("ram", RAM)
+        postgres = await make("postgres", POSTGRES, address=postgresql.address)
+        host.write("/etc/telegraf/telegraf-ram.env", f"export INFLUX_TOKEN={ram.token}\ntelegraf --config {ram.url}\n")
+        host.write("/etc/pyagent/postgres.env", f"INFLUX_TOKEN={postgres.token}\nTELEGRAF_CONFIG={postgres.url}\n")
+
+        await host("systemctl", "start", "pyagent@ram", "pyagent@postgres")
+        before = await ram.points("mem")
+        await ram.points("postgresql")
+        status = await host("systemctl", "status", "--no-pager", "pyagent@ram", "pyagent@postgres")
+        assert status.count("Active: active (running)") == 2
+        assert "gathering mem" in await ram.show("StatusText")
+        assert "gathering postgresql" in await postgres.show("StatusText")
+
+        # The schedule goes on, and a reload follows the edited text in the same process.
+        pid = await ram.show("MainPID")
+        await ram.points("mem", more_than=before)
+        await ram.server.update_telegraf(ram.config, RAM.format(url=ram.server.url) + '  name_override = "memory"\n')
+        await host("systemctl", "reload", "pyagent@ram")
+        reloaded = await ram.points("memory")
+        assert await ram.show("MainPID") == pid
+
+        # A text that does not load changes nothing.
+        await ram.server.update_telegraf(ram.config, "[[inputs.mem]\n")
+        await host("systemctl", "reload", "pyagent@ram", check=False)
+        await ram.points("memory", more_than=reloaded)
+        assert await ram.show("ActiveState") == "active"
+        assert await ram.show("MainPID") == pid
+
+        # A restart reads the text anew, in a new process.
+        await ram.server.update_telegraf(ram.config, RAM.format(url=ram.server.url) + '  name_override = "again"\n')
+        await host("systemctl", "restart", "pyagent@ram")
+        assert await ram.show("MainPID") != pid
+        await ram.points("again")
+
+        # Enabled, it comes up with the machine; what is not enabled does not.
+        await host("systemctl", "enable", "pyagent@ram")
+        count = await ram.server.count("again")
+        await host.reboot()
+        await ram.points("again", more_than=count)
+        assert await postgres.show("ActiveState") == "inactive"
+
+        await host("systemctl", "stop", "pyagent@ram")
+        assert await ram.show("Result") == "success"
+        assert await ram.show("ExecMainStatus") == "0"
+        assert await ram.show("NRestarts") == "0"
+        for instance in (ram, postgres):
+            assert instance.token not in await host("journalctl", "--no-pager")
+
+
+async def test_it_waits_for_a_server_that_comes_later(host: Container, tmp_path: Path) -> None:
+    port = free_port()
+    async with hosting(host, port, tmp_path) as make:
+        ram = await make("ram", RAM)
+    host.write("/etc/telegraf/telegraf-ram.env", f"INFLUX_TOKEN={ram.token}\nTELEGRAF_CONFIG={ram.url}\n")
+
+    await host("systemctl", "start", "pyagent@ram")
+    assert await ram.show("ActiveState") == "active"
+
+    async def waits() -> bool:
+        return (await ram.show("StatusText")).startswith("waiting for the configuration: ")
+
+    await ram.until(waits)
+    assert str(port) in await ram.show("StatusText")
+    await ram.server.start()
+    try:
+        await ram.points("mem")
+    finally:
+        await host("systemctl", "stop", "pyagent@ram")
+        await ram.server.close()
+    assert await ram.show("NRestarts") == "0"
+
+
+async def test_an_instance_without_settings_waits_and_says_so(host: Container) -> None:
+    await host("systemctl", "start", "pyagent@ram")
+    ram = Instance(host, Sandbox(), "ram", "", "")
+
+    async def waits() -> bool:
+        return (await ram.show("StatusText")).startswith("waiting for the configuration: ")
+
+    await ram.until(waits)
+    assert await ram.show("ActiveState") == "active"
+
+
+async def test_a_killed_agent_comes_back(host: Container) -> None:
+    async with hosting(host) as make:
+        ram = await make("ram", RAM)
+        host.write("/etc/pyagent/ram.env", f"INFLUX_TOKEN={ram.token}\nPYAGENT_CONFIG={ram.url}\n")
+        await host("systemctl", "start", "pyagent@ram")
+        before = await ram.points("mem")
+        await host("systemctl", "kill", "--signal=KILL", "pyagent@ram")
+        await ram.points("mem", more_than=before)
+        assert await ram.show("NRestarts") == "1"
+        await host("systemctl", "stop", "pyagent@ram")
+
+
+async def test_it_is_confined_and_still_reads_what_it_measures(host: Container) -> None:
+    async with hosting(host) as make:
+        ram = await make("ram", RAM + "[[inputs.counter]]\n")
+        host.write("/etc/pyagent/ram.env", f"INFLUX_TOKEN={ram.token}\nTELEGRAF_CONFIG={ram.url}\n")
+        host.write("/etc/pyagent/plugins.d/counter.py", COUNTER, mode=0o644)
+        await host("systemctl", "start", "pyagent@ram")
+        await ram.points("mem")
+        await ram.points("counter")
+        facts = await process_facts(ram)
+        assert facts["NoNewPrivs"] == "1"
+        assert facts["Seccomp"] == "2"
+        assert int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) == 0
+        assert facts["Uid"].split()[0] == await host("id", "-u", "pyagent")
+        modes = await host(
+            "stat",
+            "--format=%n %U %a",
+            "/etc/pyagent",
+            "/var/lib/pyagent/ram",
+            "/run/pyagent/ram",
+            "/run/pyagent/ram.env",
+        )
+        assert modes.splitlines() == [
+            "/etc/pyagent root 750",
+            "/var/lib/pyagent/ram pyagent 750",
+            "/run/pyagent/ram pyagent 750",
+            "/run/pyagent/ram.env root 600",
+        ]
+        await host("systemctl", "stop", "pyagent@ram")
+
+
+@pytest.mark.parametrize(("drop_in", "fact", "value"), [("ping", "CapEff", 1 << 13), ("sudo", "NoNewPrivs", 0)])
+async def test_a_drop_in_gives_what_it_promises(host: Container, drop_in: str, fact: str, value: int) -> None:
+    folder = "/etc/systemd/system/pyagent@.service.d"
+    await host("install", "-D", "-t", folder, "-m", "644", f"/opt/pyagent/share/pyagent/drop-ins/{drop_in}.conf")
+    await host("systemctl", "daemon-reload")
+    await host("systemctl", "start", "pyagent@ram")
+    facts = await process_facts(Instance(host, Sandbox(), "ram", "", ""))
+    assert int(facts[fact], 16) == value
+
+
+async def process_facts(instance: Instance) -> dict[str, str]:
+    """`/proc/PID/status` of the instance's process."""
+    text = await instance.host("cat", f"/proc/{await instance.show('MainPID')}/status")
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
