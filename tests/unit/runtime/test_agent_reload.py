@@ -1,0 +1,194 @@
+"""From one plan to the next: what is unchanged goes on, what is queued is handed over, a plan that fails changes nothing."""
+
+import asyncio
+from typing import Any, ClassVar
+
+import pytest
+
+from pyagent.api import Accumulator, Batch, ConfigError, Duration, Input, NoOptions, Output, Retry
+from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan
+from pyagent.pipeline.gather import InputRunner
+from pyagent.runtime.agent import Agent
+from pyagent.testing.virtual import VirtualClock, run_virtual
+
+START = 1_795_478_403 * 1_000_000_000
+
+
+class Counting(Input):
+    made: ClassVar[list["Counting"]] = []
+
+    def setup(self) -> None:
+        self.gathers = 0
+        self.stopped = False
+        self.made.append(self)
+
+    async def gather(self, acc: Accumulator) -> None:
+        self.gathers += 1
+        acc.add("m", {"n": self.gathers})
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+class Storing(Output):
+    """Stores in the class, as a server would; `down` makes every write fail."""
+
+    lines: ClassVar[list[bytes]] = []
+    down: ClassVar[bool] = False
+    closed: ClassVar[int] = 0
+
+    async def write(self, batch: Batch) -> None:
+        if Storing.down:
+            raise Retry("connection refused")
+        self.lines.extend(batch.payload().splitlines())
+
+    async def close(self) -> None:
+        Storing.closed += 1
+
+
+class Failing(Input):
+    def setup(self) -> None:
+        raise ConfigError("the option `x` cannot be 3; give 4")
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    Counting.made.clear()
+    Storing.lines.clear()
+    Storing.down = False
+    Storing.closed = 0
+
+
+def an_input(plugin: type[Input[Any]] = Counting, **settings: Any) -> InputPlan:
+    defaults: dict[str, Any] = {"identity": settings.get("alias", ""), "location": "a.conf:1"}
+    return InputPlan(
+        kind="inputs",
+        name="counting",
+        plugin=plugin,
+        options=NoOptions(),
+        interval=Duration("10s"),
+        precision=Duration("1s"),
+        **defaults | settings,
+    )
+
+
+def an_output(**settings: Any) -> OutputPlan:
+    defaults: dict[str, Any] = {"identity": "", "location": "a.conf:9", "queue_id": "storing"}
+    defaults["flush_interval"] = Duration("10s")
+    return OutputPlan(
+        kind="outputs",
+        name="storing",
+        plugin=Storing,
+        options=NoOptions(),
+        **defaults | settings,
+    )
+
+
+def a_plan(*plugins: InputPlan | OutputPlan, **tags: str) -> Plan:
+    return Plan(
+        agent=AgentSettings(),
+        global_tags=tags,
+        inputs=tuple(p for p in plugins if isinstance(p, InputPlan)),
+        outputs=tuple(p for p in plugins if isinstance(p, OutputPlan)),
+    )
+
+
+def run(scenario: Any) -> None:
+    async def main() -> None:
+        agent = Agent(clock=VirtualClock(START))
+        await scenario(agent)
+        await agent.stop()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert tasks == []
+
+    run_virtual(main())
+
+
+def test_the_first_metrics_are_written_without_waiting_for_the_interval() -> None:
+    async def scenario(agent: Agent) -> None:
+        await agent.apply(a_plan(an_input(), an_output(flush_interval=Duration("1h"))))
+        await asyncio.sleep(0.5)
+        assert len(Storing.lines) == 1
+
+    run(scenario)
+
+
+def test_an_unchanged_plan_changes_nothing_wherever_it_stands_in_the_file() -> None:
+    async def scenario(agent: Agent) -> None:
+        await agent.apply(a_plan(an_input(), an_output()))
+        runners: list[InputRunner] = list(agent.inputs)
+        outputs = agent.outputs
+        await agent.apply(a_plan(an_input(location="a.conf:77"), an_output(location="b.conf:3")))
+        assert agent.inputs == runners
+        assert agent.outputs == outputs
+
+    run(scenario)
+    assert len([plugin for plugin in Counting.made if plugin.gathers]) == 1
+
+
+def test_only_what_changed_is_replaced() -> None:
+    async def scenario(agent: Agent) -> None:
+        await agent.apply(a_plan(an_input(alias="a"), an_input(alias="b"), an_output()))
+        a, b = agent.inputs
+        await agent.apply(a_plan(an_input(alias="a"), an_input(alias="c"), an_output()))
+        await asyncio.sleep(1)
+        assert agent.inputs[0] is a
+        assert agent.inputs[1].plan.alias == "c"
+        assert not a.plugin.stopped
+        assert b.plugin.stopped
+
+    run(scenario)
+
+
+def test_changed_global_tags_reach_every_input() -> None:
+    async def scenario(agent: Agent) -> None:
+        await agent.apply(a_plan(an_input(), an_output(), host="one"))
+        await asyncio.sleep(1)
+        await agent.apply(a_plan(an_input(), an_output(), host="two"))
+        await asyncio.sleep(1)
+
+    run(scenario)
+    assert [line.split(b" ")[0] for line in Storing.lines] == [b"m,host=one", b"m,host=two"]
+
+
+def test_a_changed_output_inherits_the_queue_of_the_same_place() -> None:
+    async def scenario(agent: Agent) -> None:
+        Storing.down = True
+        await agent.apply(a_plan(an_input(), an_output()))
+        await asyncio.sleep(25)
+        assert len(agent.outputs[0].queue) >= 3
+        await agent.apply(a_plan(an_input(), an_output(identity="new token")))
+        Storing.down = False
+        await asyncio.sleep(60)
+
+    run(scenario)
+    assert len(set(Storing.lines)) == len(Storing.lines) >= 8
+    assert Storing.closed == 2
+
+
+def test_a_removed_output_writes_what_it_had() -> None:
+    async def scenario(agent: Agent) -> None:
+        keep, remove = an_output(queue_id="keep", alias="keep"), an_output(queue_id="other", alias="other")
+        await agent.apply(a_plan(an_input(), keep, remove))
+        await asyncio.sleep(9)
+        written = len(Storing.lines)
+        assert len(agent.outputs[1].queue) == 1
+        await agent.apply(a_plan(an_input(), keep))
+        await asyncio.sleep(0.1)
+        assert len(Storing.lines) == written + 1
+
+    run(scenario)
+
+
+def test_a_plan_that_does_not_start_changes_nothing() -> None:
+    async def scenario(agent: Agent) -> None:
+        plan = a_plan(an_input(), an_output())
+        await agent.apply(plan)
+        before = (list(agent.inputs), agent.outputs)
+        with pytest.raises(ConfigError, match="give 4"):
+            await agent.apply(a_plan(an_input(Failing), an_output(identity="changed")))
+        assert (agent.inputs, agent.outputs, agent.plan) == (*before, plan)
+        await asyncio.sleep(30)
+        assert Counting.made[0].gathers >= 3
+
+    run(scenario)
