@@ -1,0 +1,89 @@
+"""The repository's own machinery: its commands are listed, its requirements pinned and complete, its modules small."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+def pins(path: Path) -> dict[str, str]:
+    """The pinned versions of a requirement file, by name; every one must have a hash."""
+    found = {}
+    for entry in re.split(r"\n(?=\S)", path.read_text()):
+        if not entry.startswith("#"):
+            requirement = Requirement(entry.split("\\")[0])
+            (specifier,) = requirement.specifier
+            assert specifier.operator == "==", entry
+            assert "--hash=sha256:" in entry, entry
+            found[canonicalize_name(requirement.name)] = specifier.version
+    return found
+
+
+def lines(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def wanted(root: Path, name: str) -> list[str]:
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    build = project["build-system"]["requires"] + lines(root / "requirements" / "build.in")
+    extras = project["project"]["optional-dependencies"]
+    run = project["project"]["dependencies"] + [one for extra in extras.values() for one in extra]
+    return {"build": build, "run": run, "dev": build + run + lines(root / "requirements" / "dev.in")}[name]
+
+
+@pytest.mark.parametrize("name", ["build", "run", "dev"])
+def test_the_requirements_are_pinned_and_in_step(root: Path, name: str) -> None:
+    pinned = pins(root / "requirements" / f"{name}.txt")
+    for text in wanted(root, name):
+        requirement = Requirement(text)
+        if requirement.name != "pyagent-telemetry":
+            version = pinned.get(canonicalize_name(requirement.name))
+            assert version is not None, f"{requirement.name} is not in requirements/{name}.txt; run make requirements"
+            assert requirement.specifier.contains(version), f"{text}: {version} is pinned; run make requirements"
+
+
+def test_development_runs_what_is_installed(root: Path) -> None:
+    dev = pins(root / "requirements" / "dev.txt")
+    for name in ("build", "run"):
+        assert pins(root / "requirements" / f"{name}.txt").items() <= dev.items()
+
+
+def test_the_requirements_name_no_package_index(root: Path) -> None:
+    for path in (root / "requirements").iterdir():
+        assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|https?://", path.read_text()), path
+
+
+def test_help_lists_every_target(root: Path) -> None:
+    targets = re.findall(r"^\.PHONY: (.+)$", (root / "Makefile").read_text(), re.MULTILINE)
+    shown = subprocess.run(
+        ["make", "-s", "help"], cwd=root, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    listed = [line.split()[1] for line in shown.splitlines()]
+    assert sorted(listed) == sorted(set(targets) - {"test-packages"})
+
+
+def test_modules_stay_small(root: Path) -> None:
+    long = {
+        str(path.relative_to(root)): count
+        for folder in ("agent", "plugins")
+        for path in (root / folder).rglob("*.py")
+        if (count := len(path.read_text().splitlines())) > 500
+    }
+    assert long == {}
+
+
+def test_the_shell_scripts_have_no_mistakes(root: Path) -> None:
+    scripts = [
+        *(root / "scripts").iterdir(),
+        root / ".ci/run",
+        root / "systemd/pyagent-environment",
+        root / "tests/system/make-root",
+    ]
+    for script in scripts:
+        shell = script.read_text().splitlines()[0].removeprefix("#!")
+        subprocess.run([shell, "-n", script], check=True, timeout=60)
+        assert script.stat().st_mode & 0o111, f"{script} is not executable"
