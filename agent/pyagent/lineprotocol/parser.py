@@ -224,7 +224,7 @@ def _bad_field(data: bytes, position: int, *, first: bool) -> _BadLine:
         return _BadLine("missing field value", position)
     if following == b'"':
         string = _QUOTED.match(data, position)
-        if string is None:
+        if string is None or b"\n" in string[0]:  # most likely it ends at a quote that opens another
             return _BadLine("unbalanced quotes", position, quotes=False)
         return _BadLine("invalid field format", string.end(), quotes=False)
     return _BadLine("invalid number" if following in b"0123456789.-Nn" else "invalid boolean", position)
