@@ -251,18 +251,20 @@ class _RotatingFile(_Target):
 
     def _archive(self) -> None:
         stem, extension = os.path.splitext(self.name)
-        now = int(time.time())
-        while os.path.lexists(archive := f"{stem}.{time.strftime('%Y-%m-%d', time.localtime(now))}-{now}{extension}"):
-            now += 1  # a second rotation within the second must not replace the first one's archive
-        os.rename(self.name, archive)
+        folder, base = os.path.split(stem)
+        pattern = re.compile(re.escape(base) + r"\.\d{4}-\d\d-\d\d-(\d{1,11})" + re.escape(extension))
+        found = filter(None, map(pattern.fullmatch, os.listdir(folder or ".")))
+        archives = {int(match[1]): match[0] for match in found}
+        # Telegraf's second rotation within a second replaces the first one's archive; here it is given the next second.
+        second = max(int(time.time()), max(archives, default=0) + 1)
+        date = time.strftime("%Y-%m-%d", time.localtime(second))
+        os.rename(self.name, os.path.join(folder, name := f"{base}.{date}-{second}{extension}"))
+        archives[second] = name
         self.close()
         self._open()
         if self._max_archives >= 0:
-            folder, base = os.path.split(stem)
-            pattern = re.compile(re.escape(base) + r"\.\d{4}-\d\d-\d\d-\d+" + re.escape(extension))
-            archives = sorted(name for name in os.listdir(folder or ".") if pattern.fullmatch(name))
-            for name in archives[: max(len(archives) - self._max_archives, 0)]:
-                os.remove(os.path.join(folder, name))
+            for old in sorted(archives)[: max(len(archives) - self._max_archives, 0)]:
+                os.remove(os.path.join(folder, archives[old]))
 
 
 def _retry(name: str, error: OSError) -> Retry:

@@ -262,7 +262,7 @@ def _write_url(text: str, bucket: str, organization: str) -> tuple[str, str]:
     parts = _split(text, "urls")
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     base = f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port is not None else "")
-    path = quote(normpath(f"/{parts.path.lstrip('/')}/api/v2/write"), safe="/%:@!$&'()*+,;=~")
+    path = quote(normpath("/" + f"{parts.path}/api/v2/write".lstrip("/")), safe="/%:@!$&'()*+,;=~")
     query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in ("bucket", "org")]
     query += [("bucket", bucket), ("org", organization)]
     query.sort(key=lambda pair: pair[0])
@@ -319,8 +319,9 @@ def _named_lines(message: str, batch: Batch) -> tuple[int, ...]:
 
     A line with an unbalanced quote swallows those behind it: then the first of the lines named is meant.
     """
-    _, *parts = re.split(r"(?:^|\n|: )unable to parse '", message)
-    if not parts:
+    if partial := _PARTIAL_WRITE.match(message):
+        message = message[partial.end() :]
+    if not message.startswith("unable to parse '"):
         return ()
     rows = batch.payload().removesuffix(b"\n").split(b"\n")
     if len(rows) != batch.count:  # some text has line breaks
@@ -331,7 +332,14 @@ def _named_lines(message: str, batch: Batch) -> tuple[int, ...]:
         text = re.sub("[\udc80-\udcff]", "\ufffd", row.decode("utf-8", "surrogateescape")).lstrip(" \t")
         known.setdefault(text, []).append(index)
     found: set[int] = set()
-    for part in parts:
-        ends = [match.start() for match in islice(re.finditer("': |\n", part), 20)]
-        found.update(next((known[part[:end]] for end in ends if part[:end] in known), ()))
+    position = 0
+    while start := re.compile(r"(?:^|\n)unable to parse '").search(message, position):
+        position = start.end()
+        # The text goes on after the line: the longest one that fits is meant. A text that fits none is passed over.
+        ends = [end.start() for end in islice(re.compile("': |\n").finditer(message, position), 20)]
+        for end in reversed(ends):
+            if indices := known.get(message[position:end]):
+                found.update(indices)
+                position = end
+                break
     return tuple(sorted(found))
