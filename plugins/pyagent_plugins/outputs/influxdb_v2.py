@@ -66,6 +66,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DELIVERED = {200, 201, 202, 204, 206, 207, 208}
 _PASSING = {408, 425, 429}
 _PARTIAL_WRITE = re.compile(r"(failure writing points to database: )?partial write: ")
+_NO_SUCH_PATH = re.compile(r'; unsupported path requested: "[^"]*"\s*$')  # VictoriaMetrics
 _LONGEST_PAUSE = 600.0
 _LONGEST_SHUN = 60.0
 
@@ -186,10 +187,13 @@ class InfluxDB(Output[InfluxDBOptions]):
         elif status in _DELIVERED or status in (413, 422):
             return answer
         elif status == 400:
-            if message.startswith(("Please provide either orgID or org", "invalid precision")):
-                advice = "; correct `organization` or `urls`"
-            elif message.startswith("unable to read data: "):  # it broke on its way
+            # Some are about the request, not about its lines.
+            if message.startswith("unable to read data: "):  # it broke on its way
                 advice = ""
+            elif message.startswith(("Please provide either orgID or org", "invalid precision")):
+                advice = "; correct `organization` or `urls`"
+            elif _NO_SUCH_PATH.search(message):
+                advice = "; correct the path in `urls`"
             else:
                 return answer
         else:

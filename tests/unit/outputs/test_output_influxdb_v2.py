@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, LineOptions, Reject, Retry, Secret, TooLarge
 from pyagent.testing.outputs import Answer, MemoryBatch, Raw, ScriptedServer, make_output, write
-from pyagent_plugins.outputs.influxdb_v2 import InfluxDB
+from pyagent_plugins.outputs.influxdb_v2 import InfluxDB, _named_lines, _write_url
 
 TOKEN = "a-token-that-nobody-may-see"
+NO_SUCH_PATH = 'remoteAddr: "127.0.0.1:1"; requestURI: /x; unsupported path requested: "/x"\n'  # of VictoriaMetrics
 LINES = ["mem,host=a used=1i 10", "mem,host=b used=2i 20", "mem,host=c used=3i 30"]
 
 
@@ -173,6 +177,7 @@ class TestKept:
             (Answer.error(400, "invalid", "invalid precision; valid are ns, us"), "correct `organization` or `urls`"),
             (Answer(400, "<html>plain HTTP to an HTTPS port", {"Content-Type": "text/html"}), "it is no InfluxDB 2"),
             (Answer(200, "<html>Please log in", {"Content-Type": "Text/HTML; charset=utf-8"}), "it is no InfluxDB 2"),
+            (Answer(400, NO_SUCH_PATH, {"Content-Type": "text/plain; charset=utf-8"}), "correct the path in `urls`"),
             *((Answer(status), "correct `urls`") for status in (402, 405, 406, 407, 409, 410, 411, 415, 418, 431, 451)),
             *((Answer(status), "redirects are not followed") for status in (300, 301, 302, 303, 304, 307, 308)),
         ],
@@ -391,6 +396,33 @@ class TestNamedLines:
     async def test_a_line_cannot_pretend_that_the_rest_is_stored(self) -> None:
         line = 'm s="partial write: dropped=1" 1x'
         assert await self.named(["m v=1 1", line], parse_error(line)) == (1,)
+
+
+# What a line and the server's message about it are made of, so that parts of one are often found in another.
+PIECES = ["m", "v=1", " ", "\\", '"', "'", "': ", "unable to parse '", "\n", "missing fields", "é", "\udcff", "1"]
+TEXTS = (
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join).filter(lambda text: not text[0].isspace())
+)
+
+
+@given(st.data())
+def test_all_bad_lines_are_named_and_no_other(data: st.DataObject) -> None:
+    lines = data.draw(st.lists(TEXTS, min_size=1, max_size=8))
+    bad = data.draw(st.lists(st.sampled_from(range(len(lines))), min_size=1, unique=True).map(sorted))
+    message = "\n".join(f"unable to parse '{lines[i]}': missing fields" for i in bad).replace("\udcff", "\ufffd")
+    named = _named_lines(message, MemoryBatch(lines))
+    assert set(named) == {i for i, line in enumerate(lines) if line in {lines[i] for i in bad}}
+
+
+@given(st.text(), st.text(), st.dictionaries(st.text(min_size=1), st.text()))
+def test_names_and_queries_arrive_as_they_are(bucket: str, organization: str, query: dict[str, str]) -> None:
+    url, shown = _write_url(f"http://h:1/base?{urlencode(query)}", bucket, organization)
+    assert shown == "http://h:1/base"
+    assert url.startswith("http://h:1/base/api/v2/write?")
+    assert url.isascii()
+    pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    assert [name for name, _ in pairs] == sorted({*query, "bucket", "org"})
+    assert dict(pairs) == {**query, "bucket": bucket, "org": organization}
 
 
 class Clock:
