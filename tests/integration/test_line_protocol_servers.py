@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -59,9 +58,8 @@ def test_influxdb_1_takes_every_batch(influxd_1: InfluxDB1, batch: list[Metric],
         complaint = post(f"{influxd_1.url}/write?db={database}", encoded.data)
     finally:
         query(influxd_1, f"DROP DATABASE {database}")
-    # Random metrics may give one field two types; that is said of the point, after its line was understood.
-    assert complaint == "" or re.search("field type conflict", complaint), (complaint, encoded.data)
-    assert "unable to parse" not in complaint
+    # Random metrics may give one field two types, or the name time; that is said after all lines were understood.
+    assert complaint == "" or complaint.startswith('{"error":"partial write: '), (complaint, encoded.data)
 
 
 @some

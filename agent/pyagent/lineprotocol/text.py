@@ -7,7 +7,7 @@ r"""Text and its bytes: what is escaped where.
 | string field value | only `"` and backslash, by a backslash; newlines stay |
 
 A backslash that escapes nothing stands for itself and is not doubled, so one at the end of a name would escape what
-follows: those are cut off.
+follows: those are cut off. So are NULs at the start of measurement and field key, which InfluxDB skips like spaces.
 """
 
 import re
@@ -17,7 +17,7 @@ __all__ = ["field_key", "from_bytes", "measurement", "string_value", "tag_text",
 _CONTROL = {"\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 _MEASUREMENT = str.maketrans(_CONTROL | {",": "\\,", " ": "\\ "})
 _KEY = str.maketrans(_CONTROL | {",": "\\,", " ": "\\ ", "=": "\\="})
-_NEEDS_ESCAPE = re.compile(r"[\\, =\t\n\f\r]")
+_NEEDS_ESCAPE = re.compile(r"[\\, =\t\n\f\r\0]")
 # InfluxDB reads the backslashes before a separator in pairs when it looks for the end of the fields, and not in pairs
 # when it looks for the end of a key. Both agree where their number is odd.
 _ODD_BACKSLASHES = re.compile(r"(?<!\\)((?:\\\\)*)\\(?=[, =])")
@@ -29,7 +29,7 @@ def measurement(name: str) -> str:
     """The name as it stands in a line; empty if nothing of it is left."""
     if not _NEEDS_ESCAPE.search(name):
         return name
-    return name.translate(_MEASUREMENT).rstrip("\\")
+    return name.lstrip("\0").translate(_MEASUREMENT).rstrip("\\")
 
 
 def tag_text(text: str) -> str:
@@ -43,7 +43,7 @@ def field_key(key: str) -> str:
     """A field's key as it stands in a line; empty if nothing of it is left."""
     if not _NEEDS_ESCAPE.search(key):
         return key
-    return _ODD_BACKSLASHES.sub(r"\1", key).translate(_KEY).rstrip("\\")
+    return _ODD_BACKSLASHES.sub(r"\1", key.lstrip("\0")).translate(_KEY).rstrip("\\")
 
 
 def string_value(text: str) -> str:

@@ -140,6 +140,7 @@ def test_strings(core: SimpleNamespace, text: str, written: bytes) -> None:
         # A backslash at the end would escape what follows.
         ("a\\", b"a", b"a", b"a"),
         ("a\\\\\\", b"a", b"a", b"a"),
+        ("\0\0a\0", b"a\0", b"\0\0a\0", b"a\0"),
         # Receivers that read backslashes in pairs would take the separator for a real one.
         ("a\\ b", b"a\\\\ b", b"a\\\\ b", b"a\\ b"),
         ("a\\\\,b", b"a\\\\\\,b", b"a\\\\\\,b", b"a\\\\\\,b"),
@@ -192,6 +193,7 @@ def test_more_series_than_the_cache_holds(core: SimpleNamespace) -> None:
         (Metric("", {}, {"f": 1}, 1), "invalid name"),
         (Metric("\\", {}, {"f": 1}, 1), "invalid name"),
         (Metric("#m", {}, {"f": 1}, 1), "invalid name"),
+        (Metric("\0#m", {}, {"f": 1}, 1), "invalid name"),
         (Metric("m", {}, {}, 1), "no serializable fields"),
         (Metric("m", {}, {"f": float("nan"), "": 1}, 1), "no serializable fields"),
         (Metric("m", {}, {"f": 1}, 2**63 - 1), "time outside range"),
