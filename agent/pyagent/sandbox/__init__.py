@@ -33,6 +33,12 @@ Signatures:
                                                      datetime (UTC); raises SandboxError with InfluxDB's message
     async count(measurement=None, bucket=None) -> int                   points (series and time; not fields) that are stored
     async fault(**spec) -> None                      the same as POST /sandbox/faults with this JSON; see docs/sandbox.md
+    async clear_faults() -> None
 
 None of these needs another process; the agent under test may be one, or run in the same loop.
 """
+
+from pyagent.sandbox.embedded import Sandbox
+from pyagent.sandbox.errors import SandboxError
+
+__all__ = ["Sandbox", "SandboxError"]

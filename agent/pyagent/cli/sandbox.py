@@ -1,0 +1,77 @@
+"""`pyagent sandbox`: an embedded server that answers as InfluxDB 2 does."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+SUMMARY = "Run an embedded server that answers as InfluxDB 2 does, on a loopback port, until it is interrupted."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "--port", type=int, default=8086, metavar="N", help="port on 127.0.0.1; 0 chooses a free one (default: 8086)"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder to keep the data in; without it everything is gone at the end"
+    )
+    parser.add_argument(
+        "--ready", action="store_true", help="do the set-up call, unless it has been done, and print URL and token"
+    )
+    parser.add_argument("--org", default="home", metavar="NAME", help="with --ready: the organisation (default: home)")
+    parser.add_argument(
+        "--bucket",
+        default="monitoring-system",
+        metavar="NAME",
+        help="with --ready: the bucket (default: monitoring-system)",
+    )
+    parser.add_argument(
+        "--faults", action="store_true", help="let the operator's token ask for errors on demand; see docs/sandbox.md"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; the exit status."""
+    try:
+        from pyagent.sandbox import Sandbox, SandboxError
+    except ModuleNotFoundError as error:
+        print(
+            f"E! cannot run the sandbox: {error.name} is not installed; pip install 'pyagent-telemetry[sandbox]'",
+            file=sys.stderr,
+        )
+        return 1
+    if not 0 <= args.port <= 65535:
+        print(f"E! cannot run the sandbox: {args.port} is not a port; choose one from 0 to 65535", file=sys.stderr)
+        return 1
+    try:
+        return asyncio.run(_serve(Sandbox(args.data, args.port, faults=args.faults), args))
+    except SandboxError as error:
+        print(f"E! {error}", file=sys.stderr)
+        return 1
+
+
+async def _serve(server: "Sandbox", args: argparse.Namespace) -> int:  # type: ignore[name-defined]  # noqa: F821  (imported in run)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with server:
+        if args.ready and not server.is_set_up:
+            await server.setup(args.org, args.bucket)
+            print(f"INFLUX_URL={server.url}", f"INFLUX_TOKEN={server.token}", f"INFLUX_ORG={server.org}", sep="\n")
+            print(f"INFLUX_BUCKET={server.bucket}", flush=True)
+        elif args.ready:
+            print(
+                f"INFLUX_URL={server.url}",
+                "# set up before; its tokens were shown then and are kept as hashes",
+                sep="\n",
+                flush=True,
+            )
+        else:
+            print(f"INFLUX_URL={server.url}", flush=True)
+            if not server.is_set_up:
+                print(f"# empty as a new InfluxDB: POST {server.url}/api/v2/setup, or start with --ready", flush=True)
+        await stop.wait()
+    return 0

@@ -1,0 +1,206 @@
+"""InfluxDB's annotated CSV."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, LONG, STRING, TIME, UNSIGNED, Table
+from pyagent.sandbox.flux.values import format_float, parse_time
+from pyagent.sandbox.store import rfc3339
+
+ANNOTATIONS: Final = ("group", "datatype", "default")
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+_FORMATS: Final = {BOOLEAN: _boolean, DOUBLE: format_float, LONG: str, UNSIGNED: str, TIME: rfc3339, STRING: str}
+
+
+def encode(
+    results: Iterable[tuple[str, Sequence[Table]]],
+    annotations: Sequence[str] = (),
+    delimiter: str = ",",
+    header: bool = True,
+) -> Iterator[str]:
+    """Pieces of text for named results; each result ends with an empty line."""
+    for name, tables in results:
+        yield from _result(name, tables, annotations, delimiter, header)
+        yield "\r\n"
+
+
+def _result(
+    name: str, tables: Sequence[Table], annotations: Sequence[str], delimiter: str, header: bool
+) -> Iterator[str]:
+    has_default = "default" in annotations
+    schema: object = None
+    after_empty = False
+    for number, table in enumerate(tables):
+        this = (list(table.types.items()), list(table.key))
+        if this != schema or not table.size or after_empty:
+            if schema is not None:
+                yield "\r\n"
+            if header:
+                yield _lines(_head(name, table, annotations, not table.size), delimiter)
+            schema = this
+        after_empty = not table.size
+        columns = [_cells(table.data[column], kind) for column, kind in table.types.items()]
+        prefix = ["", "" if has_default else name, str(number)]
+        yield _lines(([*prefix, *cells] for cells in zip(*columns, strict=True)), delimiter)
+
+
+def _head(name: str, table: Table, annotations: Sequence[str], empty: bool) -> Iterator[list[str]]:
+    for annotation in annotations:
+        if annotation == "datatype":
+            yield ["#datatype", "string", "long", *table.types.values()]
+        elif annotation == "group":
+            yield ["#group", "false", "false", *(_boolean(column in table.key) for column in table.types)]
+        else:
+            values = [
+                _cells([table.key[column]], kind)[0] if empty and column in table.key else ""
+                for column, kind in table.types.items()
+            ]
+            yield ["#default", name, "", *values]
+    yield ["", "result", "table", *table.types]
+
+
+def _cells(values: list[Any], kind: str) -> list[str]:
+    form = _FORMATS[kind]
+    first = values[0] if values else None
+    if len(values) > 1 and values[-1] is first and all(value is first for value in values):
+        return ["" if first is None else form(first)] * len(values)
+    return ["" if value is None else form(value) for value in values]
+
+
+def _lines(rows: Iterable[Sequence[str]], delimiter: str) -> str:
+    return "".join(delimiter.join(_quoted(cell, delimiter) for cell in row) + "\r\n" for row in rows)
+
+
+def _quoted(cell: str, delimiter: str) -> str:
+    """Quoted where Go's writer quotes."""
+    if not cell:
+        return cell
+    if (
+        delimiter in cell
+        or '"' in cell
+        or "\r" in cell
+        or "\n" in cell
+        or cell[0] in " \t\x0b\x0c\xa0"
+        or cell == "\\."
+    ):
+        # Within quotes Go's writer turns a lone newline into the line end that it was told to use.
+        return '"' + cell.replace('"', '""').replace("\r\n", "\n").replace("\n", "\r\n") + '"'
+    return cell
+
+
+def error_block(message: str) -> str:
+    """What ends a body whose rest cannot be given."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(
+        [
+            ["#datatype", "string", "string"],
+            ["#group", "true", "true"],
+            ["#default", "", ""],
+            ["", "error", "reference"],
+            ["", message, ""],
+        ]
+    )
+    return text.getvalue()
+
+
+def decode(text: str, raw: bool = False) -> list[tuple[str, list[Table]]]:
+    """Annotated CSV back to named results. `raw`: no annotations are needed, and every column is a string.
+
+    Raises:
+        InfluxError: it is not annotated CSV.
+    """
+    results: dict[str, list[Table]] = {}
+    head: dict[str, list[str]] = {}
+    names: list[str] = []
+    rows: list[list[str]] = []
+
+    def finish() -> None:
+        if names:
+            for name, table in _tables(head, names, rows, raw):
+                results.setdefault(name, []).append(table)
+        rows.clear()
+
+    try:
+        for cells in csv.reader(io.StringIO(text, newline=""), strict=True):
+            if not cells or not any(cells):
+                continue
+            if cells[0].startswith("#") and not raw:
+                if names:
+                    finish()
+                    head, names = {}, []
+                head[cells[0][1:].strip()] = cells[1:]
+            elif not names:
+                names = cells if raw else cells[1:]
+                if not raw and "datatype" not in head:
+                    raise invalid(
+                        'failed to read metadata: missing expected annotation datatype. consider using the mode: "raw" for csv that is not expected to have annotations.'
+                    )
+            else:
+                if len(cells) != len(names) + (not raw):
+                    raise invalid(
+                        f"csv: wrong number of fields in row: {len(cells)} instead of {len(names) + (not raw)}"
+                    )
+                rows.append(cells if raw else cells[1:])
+    except csv.Error as error:
+        raise invalid(f"failed to read the csv: {error}") from None
+    finish()
+    return list(results.items())
+
+
+def _tables(
+    head: dict[str, list[str]], names: list[str], rows: list[list[str]], raw: bool
+) -> Iterator[tuple[str, Table]]:
+    kinds = ["string"] * len(names) if raw else head["datatype"]
+    grouped = ["false"] * len(names) if raw else head.get("group", [])
+    defaults = head.get("default", [])
+
+    def padded(cells: list[str]) -> list[str]:
+        return [*cells, *[""] * (len(names) - len(cells))]
+
+    kinds, grouped, defaults = padded(kinds), padded(grouped), padded(defaults)
+    at = {name: position for position, name in enumerate(names)}
+    parts: dict[tuple[str, str], list[list[str]]] = {}
+    for row in rows:
+        filled = [cell or default for cell, default in zip(row, defaults, strict=True)]
+        result = filled[at["result"]] if "result" in at and not raw else "_result"
+        number = filled[at["table"]] if "table" in at and not raw else ""
+        parts.setdefault((result or "_result", number), []).append(filled)
+    columns = [name for name in names if raw or name not in ("result", "table", "")]
+    for (result, _), some in parts.items():
+        types = {name: _kind(kinds[at[name]]) for name in columns}
+        data = {name: [_parse(row[at[name]], types[name]) for row in some] for name in columns}
+        key = {name: data[name][0] for name in columns if grouped[at[name]] == "true"}
+        yield result, Table(key, types, data, len(some))
+
+
+def _kind(text: str) -> str:
+    if text.startswith("dateTime"):
+        return TIME
+    if text in (STRING, LONG, UNSIGNED, DOUBLE, BOOLEAN):
+        return text
+    raise invalid(f'failed to read metadata: unsupported column type "{text}"')
+
+
+def _parse(cell: str, kind: str) -> Any:
+    if cell == "" and kind != STRING:
+        return None
+    try:
+        if kind == TIME:
+            return int(parse_time(cell))
+        if kind in (LONG, UNSIGNED):
+            return int(cell)
+        if kind == DOUBLE:
+            return float(cell)
+        if kind == BOOLEAN:
+            return {"true": True, "false": False}[cell]
+    except (ValueError, KeyError):
+        raise invalid(f'failed to read the csv: cannot parse "{cell}" as {kind}') from None
+    return cell

@@ -1,0 +1,81 @@
+"""The syntax tree in JSON that clients send beside a script: options and variables with literal values."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pyagent.sandbox.documents import Document
+from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.flux import syntax
+from pyagent.sandbox.flux.syntax import Node, compile_regex
+from pyagent.sandbox.flux.values import MONTHS, NANOSECONDS, Duration, Uint, parse_time
+
+
+def statements_of(extern: object) -> list[Node]:
+    """The statements of a request's `extern`.
+
+    Raises:
+        InfluxError: it is not such a tree, or has more than assignments of values.
+    """
+    if not extern:
+        return []
+    try:
+        return [_statement(part) for part in extern["body"] or []]  # type: ignore[index]  # checked by the except
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise invalid(f"cannot decode extern: {error!r}") from None
+
+
+def _statement(tree: Document) -> Node:
+    if tree["type"] == "OptionStatement":
+        assigned = tree["assignment"]
+        return syntax.Option(assigned["id"]["name"], None, _expression(assigned["init"]))
+    if tree["type"] == "VariableAssignment":
+        return syntax.Assign(tree["id"]["name"], _expression(tree["init"]))
+    if tree["type"] == "ExpressionStatement":
+        return syntax.Expression(_expression(tree["expression"]))
+    raise invalid(f"cannot decode extern: {tree['type']} is not supported by this server")
+
+
+def _duration(tree: Document) -> Duration:
+    months = sum(int(part["magnitude"]) * MONTHS.get(part["unit"], 0) for part in tree["values"])
+    return Duration(months, sum(int(part["magnitude"]) * NANOSECONDS.get(part["unit"], 0) for part in tree["values"]))
+
+
+_LITERALS: dict[str, Callable[[Document], Any]] = {
+    "StringLiteral": lambda tree: str(tree["value"]),
+    "IntegerLiteral": lambda tree: int(tree["value"]),
+    "UnsignedIntegerLiteral": lambda tree: Uint(tree["value"]),
+    "FloatLiteral": lambda tree: float(tree["value"]),
+    "BooleanLiteral": lambda tree: bool(tree["value"]),
+    "DateTimeLiteral": lambda tree: parse_time(tree["value"]),
+    "DurationLiteral": _duration,
+    "RegexpLiteral": lambda tree: compile_regex(tree["value"]),
+}
+
+
+def _expression(tree: Document) -> Node:
+    kind = tree["type"]
+    if kind in _LITERALS:
+        return syntax.Literal(_LITERALS[kind](tree))
+    if kind == "ArrayExpression":
+        return syntax.Array([_expression(item) for item in tree.get("elements") or []])
+    if kind == "ObjectExpression":
+        pairs = [
+            (part["key"].get("name") or part["key"]["value"], _expression(part["value"]))
+            for part in tree.get("properties") or []
+        ]
+        return syntax.Record(None, pairs)
+    if kind == "UnaryExpression":
+        return syntax.Unary(tree["operator"], _expression(tree["argument"]))
+    if kind == "BinaryExpression":
+        return syntax.Binary(tree["operator"], _expression(tree["left"]), _expression(tree["right"]))
+    if kind == "Identifier":
+        return syntax.Identifier(tree["name"])
+    if kind == "MemberExpression":
+        return syntax.Member(_expression(tree["object"]), tree["property"].get("name") or tree["property"]["value"])
+    if kind == "CallExpression":
+        given = tree.get("arguments") or []
+        properties = given[0]["properties"] if given else []
+        return syntax.Call(
+            _expression(tree["callee"]), [(part["key"]["name"], _expression(part["value"])) for part in properties]
+        )
+    raise invalid(f"cannot decode extern: {kind} is not supported by this server")

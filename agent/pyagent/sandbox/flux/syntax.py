@@ -1,0 +1,383 @@
+"""Flux text to a syntax tree."""
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from lark import Lark, Token, Transformer, UnexpectedInput, v_args
+from lark.exceptions import UnexpectedEOF, VisitError
+from lark.tree import Meta
+
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.flux.values import parse_duration, parse_time
+
+Location = tuple[int, int, int, int]
+"""Line and column of the start and of the end, from 1; the end is behind the last character."""
+
+
+@dataclass(slots=True)
+class Node:
+    at: Location = field(kw_only=True, default=(1, 1, 1, 1))
+
+
+@dataclass(slots=True)
+class Literal(Node):
+    value: Any
+
+
+@dataclass(slots=True)
+class Text(Node):
+    """A string with `${}` in it: str and Node parts."""
+
+    parts: list[Any]
+
+
+@dataclass(slots=True)
+class Identifier(Node):
+    name: str
+
+
+@dataclass(slots=True)
+class Array(Node):
+    items: list[Node]
+
+
+@dataclass(slots=True)
+class Dict(Node):
+    pairs: list[tuple[Node, Node]]
+
+
+@dataclass(slots=True)
+class Record(Node):
+    base: Node | None
+    properties: list[tuple[str, Node]]
+
+
+@dataclass(slots=True)
+class Member(Node):
+    value: Node
+    name: str
+
+
+@dataclass(slots=True)
+class Index(Node):
+    value: Node
+    index: Node
+
+
+@dataclass(slots=True)
+class Call(Node):
+    callee: Node
+    arguments: list[tuple[str, Node]]
+
+
+@dataclass(slots=True)
+class Pipe(Node):
+    value: Node
+    call: Node
+
+
+@dataclass(slots=True)
+class Unary(Node):
+    operator: str
+    value: Node
+
+
+@dataclass(slots=True)
+class Binary(Node):
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(slots=True)
+class Conditional(Node):
+    test: Node
+    then: Node
+    other: Node
+
+
+@dataclass(slots=True)
+class Function(Node):
+    parameters: list[tuple[str, Node | None]]
+    pipe: str | None
+    body: "Node | list[Node]"
+
+
+@dataclass(slots=True)
+class Assign(Node):
+    name: str
+    value: Node
+
+
+@dataclass(slots=True)
+class Option(Node):
+    name: str
+    member: str | None
+    value: Node
+
+
+@dataclass(slots=True)
+class Return(Node):
+    value: Node
+
+
+@dataclass(slots=True)
+class Expression(Node):
+    value: Node
+
+
+@dataclass(slots=True)
+class Import(Node):
+    name: str
+    path: str
+
+
+def _location(meta: Meta) -> Location:
+    return (1, 1, 1, 1) if meta.empty else (meta.line, meta.column, meta.end_line, meta.end_column)
+
+
+def unquote(text: str) -> list[Any]:
+    """The str and Node parts of a quoted string."""
+    if "\\" not in text and "${" not in text:
+        return [text[1:-1]]
+    parts: list[Any] = []
+    at, plain, body = 0, "", text[1:-1]
+    escapes = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
+    while at < len(body):
+        if body[at] == "\\":
+            code = body[at + 1]
+            if code == "x" and re.match(r"[0-9a-fA-F]{2}", body[at + 2 : at + 4]):
+                raw = re.match(r"(?:\\x[0-9a-fA-F]{2})+", body[at:])
+                assert raw is not None
+                plain += bytes.fromhex(raw[0].replace("\\x", "")).decode("utf-8", "surrogateescape")
+                at += len(raw[0])
+                continue
+            plain += escapes.get(code, "\\" + code)
+            at += 2
+        elif body.startswith("${", at):
+            end = body.index("}", at) if "}" in body[at:] else len(body)
+            parts += [plain, _parser().parse(body[at + 2 : end], start="only_expression")]
+            plain, at = "", end + 1
+        else:
+            plain += body[at]
+            at += 1
+    return [*parts, plain]
+
+
+@v_args(meta=True)
+class _Build(Transformer[Token, Any]):
+    """Grammar rules to nodes; a rule that is not here is a list of its children."""
+
+    def __default__(self, data: Any, children: list[Any], meta: Meta) -> Any:
+        return children
+
+    def start(self, meta: Meta, children: list[Any]) -> list[Node]:
+        return [child for child in children if isinstance(child, Node)]
+
+    def only_expression(self, meta: Meta, children: list[Any]) -> Any:
+        return children[0]
+
+    def package(self, meta: Meta, children: list[Any]) -> None:
+        return None
+
+    def import_(self, meta: Meta, children: list[Any]) -> Node:
+        path = str(children[-1])[1:-1]
+        name = str(children[0]) if children[0] is not None else path.rsplit("/", 1)[-1]
+        return Import(name, path, at=_location(meta))
+
+    def option(self, meta: Meta, children: list[Any]) -> Node:
+        return Option(str(children[0]), None, children[1], at=_location(meta))
+
+    def option_member(self, meta: Meta, children: list[Any]) -> Node:
+        return Option(str(children[0]), str(children[1]), children[2], at=_location(meta))
+
+    def assign(self, meta: Meta, children: list[Any]) -> Node:
+        return Assign(str(children[0]), children[1], at=_location(meta))
+
+    def return_(self, meta: Meta, children: list[Any]) -> Node:
+        return Return(children[0], at=_location(meta))
+
+    def expression_statement(self, meta: Meta, children: list[Any]) -> Node:
+        return Expression(children[0], at=_location(meta))
+
+    def conditional(self, meta: Meta, children: list[Any]) -> Node:
+        return Conditional(*children, at=_location(meta))
+
+    def or_op(self, meta: Meta, children: list[Any]) -> Node:
+        return Binary("or", *children, at=_location(meta))
+
+    def and_op(self, meta: Meta, children: list[Any]) -> Node:
+        return Binary("and", *children, at=_location(meta))
+
+    def power_op(self, meta: Meta, children: list[Any]) -> Node:
+        return Binary("^", *children, at=_location(meta))
+
+    def binary(self, meta: Meta, children: list[Any]) -> Node:
+        return Binary(str(children[1]), children[0], children[2], at=_location(meta))
+
+    def not_op(self, meta: Meta, children: list[Any]) -> Node:
+        return Unary("not", children[0], at=_location(meta))
+
+    def exists_op(self, meta: Meta, children: list[Any]) -> Node:
+        return Unary("exists", children[0], at=_location(meta))
+
+    def negative(self, meta: Meta, children: list[Any]) -> Node:
+        return Unary("-", children[1], at=_location(meta))
+
+    def positive(self, meta: Meta, children: list[Any]) -> Node:
+        return Unary("+", children[1], at=_location(meta))
+
+    def pipe(self, meta: Meta, children: list[Any]) -> Node:
+        return Pipe(*children, at=_location(meta))
+
+    def member(self, meta: Meta, children: list[Any]) -> Node:
+        return Member(children[0], str(children[1]), at=_location(meta))
+
+    def index(self, meta: Meta, children: list[Any]) -> Node:
+        value, index = children
+        if isinstance(index, Literal) and isinstance(index.value, str):
+            return Member(value, index.value, at=_location(meta))
+        return Index(value, index, at=_location(meta))
+
+    def call(self, meta: Meta, children: list[Any]) -> Node:
+        return Call(children[0], [one for one in children[1] or [] if one is not None], at=_location(meta))
+
+    def argument(self, meta: Meta, children: list[Any]) -> tuple[str, Node]:
+        return str(children[0]), children[1]
+
+    def argument_short(self, meta: Meta, children: list[Any]) -> tuple[str, Node]:
+        return str(children[0]), Identifier(str(children[0]), at=_location(meta))
+
+    property = argument
+    property_short = argument_short
+
+    def property_quoted(self, meta: Meta, children: list[Any]) -> tuple[str, Node]:
+        return "".join(unquote(str(children[0]))), children[1]
+
+    def identifier(self, meta: Meta, children: list[Any]) -> Node:
+        return Identifier(str(children[0]), at=_location(meta))
+
+    def integer(self, meta: Meta, children: list[Any]) -> Node:
+        value = int(children[0])
+        if value > 2**63:
+            raise invalid(
+                f'compilation failed: error {place(_location(meta))}: invalid integer literal "{value}": value out of range'
+            )
+        return Literal(value, at=_location(meta))
+
+    def float(self, meta: Meta, children: list[Any]) -> Node:
+        return Literal(float(children[0]), at=_location(meta))
+
+    def string(self, meta: Meta, children: list[Any]) -> Node:
+        parts = unquote(str(children[0]))
+        if all(isinstance(part, str) for part in parts):
+            return Literal("".join(parts), at=_location(meta))
+        return Text([part if isinstance(part, str) else _Build().transform(part) for part in parts], at=_location(meta))
+
+    def regex(self, meta: Meta, children: list[Any]) -> Node:
+        text = str(children[0])[1:-1].replace("\\/", "/")
+        try:
+            return Literal(compile_regex(text), at=_location(meta))
+        except re.error as error:
+            raise invalid(
+                f"compilation failed: error {place(_location(meta))}: invalid regular expression: {error}"
+            ) from None
+
+    def duration(self, meta: Meta, children: list[Any]) -> Node:
+        return Literal(parse_duration(str(children[0])), at=_location(meta))
+
+    def time(self, meta: Meta, children: list[Any]) -> Node:
+        return Literal(parse_time(str(children[0])), at=_location(meta))
+
+    def pipe_literal(self, meta: Meta, children: list[Any]) -> Node:
+        return Identifier("<-", at=_location(meta))
+
+    def array(self, meta: Meta, children: list[Any]) -> Node:
+        return Array([one for one in children[0] or [] if one is not None], at=_location(meta))
+
+    def empty_dict(self, meta: Meta, children: list[Any]) -> Node:
+        return Dict([], at=_location(meta))
+
+    def dict(self, meta: Meta, children: list[Any]) -> Node:
+        return Dict([(pair[0], pair[1]) for pair in children if pair is not None], at=_location(meta))
+
+    def record(self, meta: Meta, children: list[Any]) -> Node:
+        return Record(None, [one for one in children[0] or [] if one is not None], at=_location(meta))
+
+    def record_with(self, meta: Meta, children: list[Any]) -> Node:
+        base = Identifier(str(children[0]), at=_location(meta))
+        return Record(base, [one for one in children[1] if one is not None], at=_location(meta))
+
+    def parameter(self, meta: Meta, children: list[Any]) -> tuple[str, Node | None, bool]:
+        return str(children[0]), None, False
+
+    def parameter_pipe(self, meta: Meta, children: list[Any]) -> tuple[str, Node | None, bool]:
+        return str(children[0]), None, True
+
+    def parameter_default(self, meta: Meta, children: list[Any]) -> tuple[str, Node | None, bool]:
+        return str(children[0]), children[1], False
+
+    def function(self, meta: Meta, children: list[Any]) -> Node:
+        return self._function(meta, children[1], children[2])
+
+    def function_block(self, meta: Meta, children: list[Any]) -> Node:
+        return self._function(meta, children[1], children[3:])
+
+    def _function(self, meta: Meta, parameters: list[Any] | None, body: Any) -> Node:
+        given = [one for one in parameters or [] if one is not None]
+        pipe = next((name for name, _, is_pipe in given if is_pipe), None)
+        return Function([(name, default) for name, default, _ in given], pipe, body, at=_location(meta))
+
+
+def compile_regex(text: str) -> re.Pattern[str]:
+    """A regular expression in Go's syntax; the few spellings that Python has otherwise are translated."""
+    text = text.replace("[[:digit:]]", r"\d").replace("[[:space:]]", r"\s").replace("[[:word:]]", r"\w")
+    text = text.replace("[[:alpha:]]", "[A-Za-z]").replace("[[:alnum:]]", "[A-Za-z0-9]").replace(r"\z", r"\Z")
+    return re.compile(text, re.ASCII)
+
+
+def place(at: Location) -> str:
+    return f"@{at[0]}:{at[1]}-{at[2]}:{at[3]}"
+
+
+@cache
+def _parser() -> Lark:
+    return Lark.open(
+        "grammar.lark",
+        rel_to=__file__,
+        parser="lalr",
+        lexer="contextual",
+        start=["start", "only_expression"],
+        propagate_positions=True,
+        maybe_placeholders=True,
+    )
+
+
+def parse(script: str) -> list[Node]:
+    """The statements of a script.
+
+    Raises:
+        InfluxError: it is not Flux, or not the part of it that is understood; with line and column.
+    """
+    try:
+        statements: list[Node] = _Build().transform(_parser().parse(script, start="start"))
+    except UnexpectedInput as error:
+        raise invalid(f"compilation failed: error {_unexpected(script, error)}") from None
+    except VisitError as error:
+        if isinstance(error.orig_exc, InfluxError):
+            raise error.orig_exc from None
+        raise
+    return statements
+
+
+def _unexpected(script: str, error: UnexpectedInput) -> str:
+    lines = script.split("\n")
+    token = getattr(error, "token", None)
+    if isinstance(error, UnexpectedEOF) or (token is not None and token.type == "$END"):
+        end = (len(lines), len(lines[-1]) + 1)
+        return f"@1:1-{end[0]}:{end[1]}: unexpected end of the script, got EOF"
+    line, column = error.line, error.column
+    text = str(token) if token is not None else lines[line - 1][column - 1 : column]
+    return f"@{line}:{column}-{line}:{column + len(text)}: invalid expression: unexpected {text[:40]}"

@@ -1,0 +1,316 @@
+"""Flux's values as Python's, and the operations on them. Null is None."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.store import rfc3339
+
+NANOSECONDS: Final = {
+    "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9,
+    "w": 7 * 86400 * 10**9,
+}  # fmt: skip
+MONTHS: Final = {"mo": 1, "y": 12}
+
+
+class Time(int):
+    """Nanoseconds since the epoch."""
+
+    __slots__ = ()
+
+
+class Uint(int):
+    """An unsigned integer of 64 bits."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Calendar months and nanoseconds; both have the same sign."""
+
+    months: int
+    ns: int
+
+    def __neg__(self) -> "Duration":
+        return Duration(-self.months, -self.ns)
+
+    def times(self, count: int) -> "Duration":
+        return Duration(self.months * count, self.ns * count)
+
+
+@dataclass(slots=True)
+class Callee:
+    """A function: of the script, or built in."""
+
+    name: str
+    parameters: dict[str, bool]
+    """Whether each must be given."""
+    pipe: str | None
+    run: Callable[[dict[str, Any]], Any]
+
+    def __call__(self, **arguments: Any) -> Any:
+        for name in arguments:
+            if name not in self.parameters:
+                raise invalid(
+                    f"found unexpected argument {name} (Expected one of {', '.join(self.parameters) or 'none'})"
+                )
+        for name, required in self.parameters.items():
+            if required and name not in arguments:
+                what = f"missing pipe argument {name}" if name == self.pipe else f"missing required argument {name}"
+                raise invalid(what)
+        return self.run(arguments)
+
+
+def parse_duration(text: str) -> Duration:
+    """A duration literal such as 1h30m."""
+    months = ns = 0
+    for number, unit in re.findall(r"(\d+)(mo|ms|ns|us|µs|y|w|d|h|m|s)", text):
+        if unit in MONTHS:
+            months += int(number) * MONTHS[unit]
+        else:
+            ns += int(number) * NANOSECONDS[unit]
+    return Duration(months, ns)
+
+
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d)))?")
+
+
+def parse_time(text: str) -> Time:
+    """An RFC 3339 time, or a date.
+
+    Raises:
+        InfluxError: it is not one.
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise invalid(f'cannot parse "{text}" as time: not in RFC 3339')
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
+    if not (1 <= month <= 12 and 1 <= day <= days_in_month(year, month) and hour < 24 and minute < 60 and second < 60):
+        raise invalid(f'cannot parse "{text}" as time: out of range')
+    seconds = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
+    if found[8]:
+        offset = int(found[9]) * 3600 + int(found[10]) * 60
+        seconds -= offset if found[8] == "+" else -offset
+    return Time(seconds * 10**9 + int((found[7] or "0").ljust(9, "0")[:9]))
+
+
+def to_datetime(time: int) -> datetime:
+    """In UTC, cut to microseconds."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time // 1000)
+
+
+def days_in_month(year: int, month: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
+
+
+def days_of(year: int, month: int, day: int) -> int:
+    """Days since the epoch."""
+    year -= month <= 2
+    era, of_era = divmod(year, 400)
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+
+
+def civil(time: int) -> tuple[int, int, int, int]:
+    """Year, month, day and the ns within the day."""
+    text = rfc3339(time)
+    year, month, day = text.split("T")[0].rsplit("-", 2)
+    return int(year), int(month), int(day), time % NANOSECONDS["d"]
+
+
+def add_duration(time: int, duration: Duration) -> Time:
+    """Months first, by the calendar (the day is cut to the month's length), then the rest."""
+    if duration.months:
+        year, month, day, rest = civil(time)
+        index = year * 12 + month - 1 + duration.months
+        year, month = index // 12, index % 12 + 1
+        time = days_of(year, month, min(day, days_in_month(year, month))) * NANOSECONDS["d"] + rest
+    return Time(time + duration.ns)
+
+
+def format_float(value: float) -> str:
+    """The shortest decimal that gives the value back, without an exponent, as in the CSV."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    text = repr(value)
+    if "e" in text or "E" in text:
+        mantissa, _, exponent = text.lower().partition("e")
+        sign = "-" if mantissa.startswith("-") else ""
+        whole, _, fraction = mantissa.lstrip("-").partition(".")
+        shift = int(exponent)
+        digits = whole + fraction
+        point = len(whole) + shift
+        if point <= 0:
+            return f"{sign}0.{'0' * -point}{digits}".rstrip("0").rstrip(".")
+        if point >= len(digits):
+            return sign + digits + "0" * (point - len(digits))
+        return f"{sign}{digits[:point]}.{digits[point:]}".rstrip("0").rstrip(".")
+    return text[:-2] if text.endswith(".0") else text
+
+
+def format_duration(value: Duration) -> str:
+    if value == Duration(0, 0):
+        return "0ns"
+    sign = "-" if value.months < 0 or value.ns < 0 else ""
+    months, ns = abs(value.months), abs(value.ns)
+    text = sign
+    for unit, size in (("y", 12), ("mo", 1)):
+        if months >= size:
+            text += f"{months // size}{unit}"
+            months %= size
+    for unit in ("w", "d", "h", "m", "s", "ms", "us", "ns"):
+        if ns >= NANOSECONDS[unit]:
+            text += f"{ns // NANOSECONDS[unit]}{unit}"
+            ns %= NANOSECONDS[unit]
+    return text
+
+
+def to_text(value: object) -> str:
+    """string(v:)."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Time):
+        return rfc3339(value)
+    if isinstance(value, float):
+        return format_float(value)
+    if isinstance(value, Duration):
+        return format_duration(value)
+    if isinstance(value, str | int):
+        return str(value)
+    raise invalid(f"cannot convert {type_name(value)} to string")
+
+
+def type_name(value: object) -> str:
+    """The name of a value's type in messages."""
+    names: list[tuple[type, str]] = [
+        (bool, "bool"), (Time, "time"), (Uint, "uint"), (int, "int"), (float, "float"), (str, "string"), (Duration, "duration"),
+        (re.Pattern, "regexp"), (list, "array"), (dict, "record"), (Callee, "function"),
+    ]  # fmt: skip
+    if value is None:
+        return "null"
+    return next((name for kind, name in names if isinstance(value, kind)), "stream")
+
+
+def _wrap(value: int, kind: type) -> Any:
+    if kind is Uint:
+        return Uint(value % 2**64)
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def _divide(left: Any, right: Any) -> Any:
+    if isinstance(left, float):
+        if right == 0:
+            return math.nan if left == 0 or left != left else math.copysign(math.inf, left) * math.copysign(1.0, right)
+        return left / right
+    if right == 0:
+        raise invalid("runtime error: cannot divide by zero")
+    quotient = abs(left) // abs(right)
+    return quotient if (left < 0) == (right < 0) else -quotient
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    if isinstance(left, float):
+        return math.fmod(left, right) if right else math.nan
+    if right == 0:
+        raise invalid("runtime error: cannot divide by zero")
+    return left - right * _divide(left, right)
+
+
+def _power(left: Any, right: Any) -> Any:
+    try:
+        return float(left) ** float(right)
+    except (OverflowError, ZeroDivisionError):
+        return math.inf
+
+
+_ARITHMETIC: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": _divide,
+    "%": _modulo,
+    "^": _power,
+}
+
+
+def arithmetic(operator: str, left: Any, right: Any) -> Any:
+    """`left operator right`; null if one is null.
+
+    Raises:
+        InfluxError: the types do not go together.
+    """
+    if left is None or right is None:
+        return None
+    kinds = type(left), type(right)
+    if operator == "+" and kinds == (str, str):
+        return left + right
+    if operator in "+-" and kinds == (Duration, Duration):
+        other = right if operator == "+" else -right
+        return Duration(left.months + other.months, left.ns + other.ns)
+    if kinds[0] is kinds[1] and kinds[0] in (int, Uint, float):
+        value = _ARITHMETIC[operator](left, right)
+        return value if isinstance(value, float) else _wrap(value, kinds[0])
+    raise invalid(
+        f"type conflict: {type_name(left)} {operator} {type_name(right)}: expected {type_name(left)} but found {type_name(right)}"
+    )
+
+
+_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+_NUMBERS: Final = (int, Uint, float)
+
+
+def compare(operator: str, left: Any, right: Any) -> bool | None:
+    """`left operator right`; null if one is null. Numbers of different types compare by value.
+
+    Raises:
+        InfluxError: the types do not go together.
+    """
+    if left is None or right is None:
+        return None
+    if operator in ("=~", "!~"):
+        if not (isinstance(left, str) and isinstance(right, re.Pattern)):
+            raise invalid(f"type conflict: {type_name(left)} {operator} {type_name(right)}: expected string and regexp")
+        return (right.search(left) is not None) == (operator == "=~")
+    if type(left) is type(right) or (type(left) in _NUMBERS and type(right) in _NUMBERS):
+        if isinstance(left, bool | list | dict) and operator not in ("==", "!="):
+            raise invalid(f"type conflict: {type_name(left)} is not Comparable")
+        if isinstance(left, Duration):
+            return _COMPARE[operator]((left.months, left.ns), (right.months, right.ns))
+        return _COMPARE[operator](left, right)
+    raise invalid(
+        f"type conflict: {type_name(left)} {operator} {type_name(right)}: expected {type_name(left)} but found {type_name(right)}"
+    )
+
+
+def negate(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, Duration) or type(value) in (int, float):
+        return -value
+    raise invalid(f"type conflict: {type_name(value)} is not Negatable")
+
+
+def truth(value: Any) -> bool:
+    """A condition's value; null counts as false.
+
+    Raises:
+        InfluxError: it is not a boolean.
+    """
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise InfluxError("invalid", f"type conflict: expected bool but found {type_name(value)}")

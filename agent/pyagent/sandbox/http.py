@@ -1,0 +1,150 @@
+"""How requests are read and answers written: JSON as Go's encoder writes it, in the two layouts that InfluxDB's handlers use."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from aiohttp import web
+
+from pyagent.sandbox.documents import Document
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.ids import looks_like_id, parse_id
+
+if TYPE_CHECKING:
+    from pyagent.sandbox.state import State
+
+STATE: "Final[web.AppKey[State]]" = web.AppKey("state")
+AUTHORIZATION: Final = "authorization"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_INDENTED: Final = (
+    "/api/v2/setup",
+    "/api/v2/orgs",
+    "/api/v2/buckets",
+    "/api/v2/authorizations",
+    "/api/v2/users",
+    "/api/v2/me",
+    "/api/v2/labels",
+)
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+    handler: Handler
+
+
+def state_of(request: web.Request) -> "State":
+    return request.app[STATE]
+
+
+def caller(request: web.Request) -> Document:
+    """The authorization that made the request."""
+    found: Document = request[AUTHORIZATION]
+    return found
+
+
+def is_indented(path: str) -> bool:
+    """Whether this path's handlers write JSON indented by tabs, as some of InfluxDB's do."""
+    return path.startswith(_INDENTED)
+
+
+def to_json(value: object, indented: bool = False) -> str:
+    text = json.dumps(
+        value, ensure_ascii=False, separators=(",", ": ") if indented else (",", ":"), indent="\t" if indented else None
+    )
+    text = re.sub(r"[\u2028\u2029<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode("utf-8", "replace").decode()
+
+
+def reply(request: web.Request, value: object, status: int = 200) -> web.Response:
+    """A JSON answer in the layout of the request's path."""
+    indented = is_indented(request.path)
+    return json_response(to_json(value, indented) + ("" if indented else "\n"), status)
+
+
+def json_response(text: str, status: int) -> web.Response:
+    return web.Response(text=text, status=status, content_type="application/json", charset="utf-8")
+
+
+def refuse(error: InfluxError, indented: bool) -> web.Response:
+    response = json_response(to_json({"code": error.code, "message": error.message}, indented), error.status)
+    response.headers["X-Platform-Error-Code"] = error.code
+    return response
+
+
+def no_content() -> web.Response:
+    return web.Response(status=204)
+
+
+async def read_json(request: web.Request) -> Document:
+    """The body as a JSON object.
+
+    Raises:
+        InfluxError: it is not one.
+    """
+    raw = await request.read()
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise invalid(f"failed to decode request body: {error}" if raw.strip() else "EOF") from None
+    if not isinstance(value, dict):
+        raise invalid("failed to decode request body: json: cannot unmarshal into an object")
+    return value
+
+
+def path_id(request: web.Request, name: str = "id") -> str:
+    return parse_id(request.match_info[name])
+
+
+def text_of(document: Document, name: str) -> str:
+    """A member that must be text or absent.
+
+    Raises:
+        InfluxError: it is something else.
+    """
+    value: Any = document.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise invalid(
+            f"failed to decode request body: json: cannot unmarshal {_kind(value)} into field {name} of type string"
+        )
+    return value
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    return {int: "number", float: "number", list: "array", dict: "object"}.get(type(value), "value")
+
+
+def find_org(request: web.Request) -> Document:
+    """The organisation that the request's `org` or `orgID` names.
+
+    Raises:
+        InfluxError: none is named, or there is no such.
+    """
+    documents, query = state_of(request).documents, request.query
+    if given := query.get("orgID"):
+        org = documents.get("orgs", parse_id(given))
+        if org is None:
+            raise InfluxError("not found", "organization not found")
+        return org
+    name = query.get("org")
+    if not name:
+        raise invalid("Please provide either orgID or org")
+    if looks_like_id(name) and (org := documents.get("orgs", name.lower())):
+        return org
+    return org_by_name(request, name)
+
+
+def org_by_name(request: web.Request, name: str) -> Document:
+    org = state_of(request).documents.find("orgs", name=name)
+    if org is None:
+        if looks_like_id(name):
+            raise InfluxError("not found", "organization not found")
+        raise InfluxError("not found", f'organization name "{name}" not found')
+    return org

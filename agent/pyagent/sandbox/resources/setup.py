@@ -1,0 +1,92 @@
+"""`/api/v2/setup`: the one call that makes a new server usable."""
+
+import asyncio
+
+from aiohttp import web
+
+from pyagent.sandbox.documents import Document
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.http import Route, read_json, reply, state_of, text_of
+from pyagent.sandbox.ids import new_id
+from pyagent.sandbox.permissions import hash_password, operator_permissions
+from pyagent.sandbox.resources.authorizations import add_authorization
+from pyagent.sandbox.resources.buckets import add_bucket, bucket_body
+from pyagent.sandbox.resources.orgs import add_org, org_body
+from pyagent.sandbox.resources.users import user_body
+from pyagent.sandbox.state import State
+
+
+def is_allowed(state: State) -> bool:
+    return not any(state.documents.all("users"))
+
+
+async def check(request: web.Request) -> web.Response:
+    return reply(request, {"allowed": is_allowed(state_of(request))})
+
+
+async def onboard(
+    state: State, username: str, password: str, org: str, bucket: str, retention: int = 0, token: str = ""
+) -> Document:
+    """Make the first user, organisation, bucket and the operator's token; `retention` in seconds. The answer of the API.
+
+    Raises:
+        InfluxError: a value is missing or refused, or it has been done before.
+    """
+    if not is_allowed(state):
+        raise InfluxError("conflict", "onboarding has already been completed")
+    missing = [name for name, value in (("username", username), ("org", org), ("bucket", bucket)) if not value]
+    if missing:
+        raise InfluxError("unprocessable entity", f"onboarding failed: missing required fields [{','.join(missing)}]")
+    if password and not 8 <= len(password.encode("utf-8", "surrogateescape")) <= 72:
+        raise invalid("passwords must be between 8 and 72 characters long")
+    hashed = await asyncio.to_thread(hash_password, password) if password else ""
+    if not is_allowed(state):
+        raise InfluxError("conflict", "onboarding has already been completed")
+    documents = state.documents
+    with documents.together():
+        new_org = add_org(state, org)
+        new_bucket = add_bucket(state, new_org, bucket, retention)
+        key = new_id()
+        user = documents.put("users", key, {"id": key, "name": username, "status": "active", "password": hashed})
+        for resource in (new_org["id"], new_bucket["id"]):
+            documents.put("members", f"{resource}/{key}", {"resource": resource, "user": key, "role": "owner"})
+        kept, token = add_authorization(state, new_org["id"], key, operator_permissions(), f"{username}'s Token", token)
+    authorization = {
+        "id": kept["id"],
+        "token": token,
+        "hashedToken": kept["hash"],
+        **{
+            name: kept[name]
+            for name in ("status", "description", "orgID", "userID", "permissions", "createdAt", "updatedAt")
+        },
+        "links": {"self": f"/api/v2/authorizations/{kept['id']}", "user": f"/api/v2/users/{key}"},
+    }
+    return {
+        "user": user_body(user),
+        "bucket": bucket_body(state, new_bucket),
+        "org": org_body(new_org),
+        "auth": authorization,
+    }
+
+
+def _retention(body: Document) -> int:
+    seconds = body.get("retentionPeriodSeconds") or 0
+    nanoseconds = body.get("retentionPeriodHrs") or 0  # despite its name
+    for value in (seconds, nanoseconds):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise invalid(
+                "failed to decode request body: json: cannot unmarshal into field retentionPeriodSeconds of type int64"
+            )
+    return int(seconds or nanoseconds // 10**9)
+
+
+async def create(request: web.Request) -> web.Response:
+    body = await read_json(request)
+    names = ("username", "password", "org", "bucket")
+    answer = await onboard(
+        state_of(request), *(text_of(body, name) for name in names), _retention(body), text_of(body, "token")
+    )
+    return reply(request, answer, 201)
+
+
+ROUTES = [Route("GET", "/api/v2/setup", check), Route("POST", "/api/v2/setup", create)]

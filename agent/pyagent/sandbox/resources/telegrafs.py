@@ -1,0 +1,158 @@
+"""`/api/v2/telegrafs`: the configurations that agents fetch."""
+
+import json
+from typing import Any
+
+import tomli
+from aiohttp import web
+
+from pyagent.sandbox.documents import Document
+from pyagent.sandbox.errors import HIDDEN, InfluxError, invalid, not_found
+from pyagent.sandbox.http import Route, caller, no_content, path_id, reply, state_of
+from pyagent.sandbox.ids import new_id, parse_id
+from pyagent.sandbox.negotiation import negotiate
+from pyagent.sandbox.permissions import allowed, require
+from pyagent.sandbox.resources.labels import labels_of
+from pyagent.sandbox.state import State
+from pyagent.sandbox.wizard import AGENT, INFLUXDB_V2, sections
+
+_OFFERS = ("application/toml", "application/json", "application/octet-stream")
+
+
+def config_body(state: State, config: Document) -> Document:
+    key = config["id"]
+    body: dict[str, Any] = {"id": key, "orgID": config["orgID"]}
+    body |= {name: config[name] for name in ("name", "description", "config", "metadata") if config[name]}
+    path = f"/api/v2/telegrafs/{key}"
+    body["labels"] = labels_of(state, key)
+    body["links"] = {"self": path, "labels": f"{path}/labels", "members": f"{path}/members", "owners": f"{path}/owners"}
+    return body
+
+
+def _undecodable() -> InfluxError:
+    # InfluxDB's handlers hide the cause of every body that they cannot decode.
+    return InfluxError("internal error", HIDDEN)
+
+
+async def _decode(request: web.Request) -> Document:
+    """Name, description, config, metadata and orgID of a request's body, the text generated where the old form `plugins` asks for it.
+
+    Raises:
+        InfluxError: the body cannot be read, or names a plugin that has no text.
+    """
+    try:
+        body = json.loads(await request.read())
+    except ValueError:
+        raise _undecodable() from None
+    if not isinstance(body, dict):
+        raise _undecodable()
+    for name in ("name", "description", "config"):
+        if not isinstance(body.get(name) or "", str):
+            raise _undecodable()
+    found: Document = {name: body.get(name) or "" for name in ("name", "description", "config")}
+    org = body.get("orgID") or body.get("organizationID") or ""
+    found["orgID"] = parse_id(org) if isinstance(org, str) and org else ""
+    found["metadata"] = metadata = body.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise _undecodable()
+    plugins = body.get("plugins")
+    if isinstance(plugins, list):
+        if plugins:
+            text, buckets = sections(plugins)
+            found["config"], found["metadata"] = AGENT + text, {"buckets": buckets}
+        else:
+            found["config"], found["metadata"] = AGENT + INFLUXDB_V2, {"buckets": []}
+    elif not metadata:
+        found["metadata"] = {"buckets": buckets_of(found["config"])}
+    return found
+
+
+def buckets_of(config: str) -> list[str]:
+    """The buckets that a configuration's influxdb_v2 outputs write to."""
+    try:
+        outputs = tomli.loads(config).get("outputs", {})
+    except tomli.TOMLDecodeError:
+        raise _undecodable() from None
+    written = outputs.get("influxdb_v2", []) if isinstance(outputs, dict) else []
+    if not isinstance(written, list):
+        raise _undecodable()
+    found = [output.get("bucket", "") for output in written if isinstance(output, dict)]
+    return [name for name in found if name and isinstance(name, str)]
+
+
+def _config(request: web.Request, action: str) -> Document:
+    found = state_of(request).documents.get("telegrafs", path_id(request))
+    if found is None:
+        raise not_found("telegraf configuration")
+    require(caller(request), action, "telegrafs", found["orgID"], found["id"])
+    return found
+
+
+async def find(request: web.Request) -> web.Response:
+    state, org = state_of(request), ""
+    if given := request.query.get("orgID"):
+        try:
+            org = parse_id(given)
+        except InfluxError as error:
+            raise invalid(f"orgID is invalid: {error.message}") from None
+    found = [
+        config_body(state, config)
+        for config in state.documents.all("telegrafs")
+        if org in ("", config["orgID"]) and allowed(caller(request), "read", "telegrafs", config["orgID"], config["id"])
+    ]
+    return reply(request, {"configurations": found})
+
+
+async def create(request: web.Request) -> web.Response:
+    state, config = state_of(request), await _decode(request)
+    if not config["orgID"]:
+        raise invalid("invalid org id for permission: invalid ID")
+    require(caller(request), "write", "telegrafs", config["orgID"])
+    key, user = new_id(), caller(request)["userID"]
+    with state.documents.together():
+        state.documents.put("telegrafs", key, {"id": key, **config})
+        state.documents.put("members", f"{key}/{user}", {"resource": key, "user": user, "role": "owner"})
+    return reply(request, config_body(state, {"id": key, **config}), 201)
+
+
+async def get(request: web.Request) -> web.Response:
+    config = _config(request, "read")
+    kind = negotiate(request.headers.get("Accept"), _OFFERS, _OFFERS[0])
+    if kind == "application/json":
+        return reply(request, config_body(state_of(request), config))
+    response = web.Response(body=config["config"].encode())
+    if kind == "application/toml":
+        response.headers["Content-Type"] = "application/toml; charset=utf-8"
+    else:
+        name = config["name"].strip().replace(" ", "_").replace("\r", "").replace("\n", "")
+        response.headers["Content-Type"] = kind
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}.toml"'
+    return response
+
+
+async def replace(request: web.Request) -> web.Response:
+    state, config = state_of(request), await _decode(request)
+    kept = _config(request, "write")
+    changed = {**config, "id": kept["id"], "orgID": kept["orgID"]}
+    state.documents.put("telegrafs", kept["id"], changed)
+    return reply(request, config_body(state, changed))
+
+
+async def remove(request: web.Request) -> web.Response:
+    documents, key = state_of(request).documents, _config(request, "write")["id"]
+    with documents.together():
+        documents.delete("telegrafs", key)
+        for member in [member for member in documents.all("members") if member["resource"] == key]:
+            documents.delete("members", f"{key}/{member['user']}")
+        for mapping in [mapping for mapping in documents.all("labelled") if mapping["resource"] == key]:
+            documents.delete("labelled", f"{key}/{mapping['label']}")
+    return no_content()
+
+
+ROUTES = [
+    Route("GET", "/api/v2/telegrafs", find),
+    Route("POST", "/api/v2/telegrafs", create),
+    Route("GET", "/api/v2/telegrafs/{id}", get),
+    Route("PUT", "/api/v2/telegrafs/{id}", replace),
+    Route("DELETE", "/api/v2/telegrafs/{id}", remove),
+]

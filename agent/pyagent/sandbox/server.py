@@ -1,0 +1,123 @@
+"""The HTTP application: routes, who may call them, and InfluxDB's headers and errors around every answer."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from pyagent.sandbox import faults
+from pyagent.sandbox.errors import HIDDEN, InfluxError
+from pyagent.sandbox.http import AUTHORIZATION, STATE, Handler, Route, is_indented, no_content, refuse
+from pyagent.sandbox.resources import (
+    authorizations, buckets, delete, labels, members, orgs, query, setup, system, telegrafs, users, write,
+)  # fmt: skip
+from pyagent.sandbox.state import VERSION, State
+
+LOOPBACK: Final = re.compile(r"(?:localhost|[\w-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.IGNORECASE)
+
+MAX_REQUEST: Final = 64 * 2**20
+"""Bytes of a request body as sent. InfluxDB has no such limit; a server that lives beside a desktop needs one."""
+
+_OPEN: Final = {
+    ("GET", "/ping"), ("HEAD", "/ping"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/api/v2"),
+    ("GET", "/api/v2/setup"), ("POST", "/api/v2/setup"),
+}  # fmt: skip
+
+
+def routes() -> Iterable[Route]:
+    for module in (
+        system,
+        setup,
+        orgs,
+        users,
+        buckets,
+        authorizations,
+        telegrafs,
+        labels,
+        members,
+        write,
+        query,
+        delete,
+    ):
+        yield from module.ROUTES
+
+
+def make_app(state: State, *, with_faults: bool = False) -> web.Application:
+    app = web.Application(middlewares=[_frame], client_max_size=MAX_REQUEST)
+    app[STATE] = state
+    app[faults.FAULTS] = faults.Faults(enabled=with_faults)
+    for route in (*routes(), *(faults.ROUTES if with_faults else ())):
+        app.router.add_route(route.method, route.path, route.handler)
+    app.on_response_prepare.append(_headers)
+    return app
+
+
+async def _headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["X-Influxdb-Build"] = "OSS"
+    response.headers["X-Influxdb-Version"] = VERSION
+    response.headers["Server"] = "pyagent-sandbox"
+    origin = request.headers.get("Origin")
+    if origin and _is_local_origin(origin):
+        # Pages of this machine may call with a token. There are no cookies here, so nothing of a user's own can be lent to another page.
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Methods"] = "POST, GET, OPTIONS, PUT, DELETE, PATCH"
+        response.headers["Access-Control-Allow-Headers"] = (
+            "Accept, Content-Type, Content-Length, Accept-Encoding, Authorization, User-Agent"
+        )
+        response.headers["Vary"] = "Origin"
+
+
+def _is_local_origin(origin: str) -> bool:
+    return bool(LOOPBACK.fullmatch(urlsplit(origin).netloc))
+
+
+@web.middleware
+async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
+    indented = is_indented(request.path)
+    try:
+        if not LOOPBACK.fullmatch(request.host):
+            raise InfluxError("forbidden", "this server answers to loopback names only, such as localhost or 127.0.0.1")
+        origin = request.headers.get("Origin")
+        if origin and not _is_local_origin(origin):
+            raise InfluxError("forbidden", "pages of another origin may not call this server")
+        if request.method == "OPTIONS":
+            return no_content()
+        if (request.method, request.path) not in _OPEN and request.path != "/write":
+            indented = False
+            request[AUTHORIZATION] = _authenticate(request)
+            indented = is_indented(request.path)
+        return await request.app[faults.FAULTS].around(request, handler)
+    except InfluxError as error:
+        return refuse(error, indented)
+    except web.HTTPMethodNotAllowed as error:
+        return _not_allowed(request, error.allowed_methods, indented)
+    except web.HTTPNotFound:
+        return refuse(InfluxError("not found", "path not found"), True)
+    except web.HTTPRequestEntityTooLarge:
+        return refuse(InfluxError("request too large", "unable to read data: points batch is too large"), indented)
+    except (asyncio.CancelledError, ConnectionError, web.HTTPException):
+        raise
+    except Exception:
+        request.app.logger.exception("cannot answer %s %s", request.method, request.path)
+        return refuse(InfluxError("internal error", HIDDEN), indented)
+
+
+def _authenticate(request: web.Request) -> dict[str, object]:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() in ("token", "bearer"):
+        found = request.app[STATE].authorization(token.strip())
+        if found is not None:
+            return found
+    raise InfluxError("unauthorized", "unauthorized access")
+
+
+def _not_allowed(request: web.Request, methods: Iterable[str], indented: bool) -> web.StreamResponse:
+    if indented:
+        return refuse(InfluxError("method not allowed", "allow: "), indented)
+    allow = ", ".join(sorted({*methods, "OPTIONS"}))
+    response = refuse(InfluxError("method not allowed", f"allow: {allow}"), indented)
+    response.headers["Allow"] = allow
+    return response

@@ -1,0 +1,90 @@
+"""What the handlers share: the documents, the points, and the threads that work on these."""
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pyagent.sandbox.documents import Document, Documents
+from pyagent.sandbox.errors import SandboxError
+from pyagent.sandbox.permissions import hash_token
+from pyagent.sandbox.store import PointStore
+
+T = TypeVar("T")
+
+VERSION = "v2.9.1"
+"""The version of InfluxDB that this server answers like."""
+
+
+class State:
+    """One data folder, opened; another process that opens it is refused.
+
+    Raises:
+        SandboxError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], int] = time.time_ns) -> None:
+        self.clock = clock
+        self.started = now_text(clock)
+        self._started = time.monotonic()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SandboxError(
+                f"cannot use the data folder {folder}: {error.strerror}; choose another with --data"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise SandboxError(
+                f"cannot use the data folder {folder}: another sandbox has it open; stop that one or choose another folder with --data"
+            ) from None
+        self.documents = Documents(folder / "documents.sqlite")
+        self.points = PointStore(folder / "points.sqlite")
+        for name in ("documents.sqlite", "points.sqlite"):
+            (folder / name).chmod(0o600)
+        self._writer = ThreadPoolExecutor(1, "sandbox-writer")
+        self._readers = ThreadPoolExecutor(2, "sandbox-reader")
+
+    def close(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self.points.close()
+        self.documents.close()
+        os.close(self._lock)
+
+    async def in_writer(self, work: Callable[[], T]) -> T:
+        """Run in the one thread that changes points."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+    async def in_reader(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    def write_from_thread(self, work: Callable[[], None]) -> None:
+        """Run in the writer's thread and wait; for readers' threads."""
+        self._writer.submit(work).result()
+
+    def uptime(self) -> float:
+        return time.monotonic() - self._started
+
+    def now_text(self) -> str:
+        return now_text(self.clock)
+
+    def authorization(self, token: str) -> Document | None:
+        """The active authorization of a token."""
+        found = self.documents.find("authorizations", hash=hash_token(token))
+        return found if found and found["status"] == "active" else None
+
+
+def now_text(clock: Callable[[], int]) -> str:
+    """The time as Go's JSON writes it."""
+    seconds, fraction = divmod(clock(), 10**9)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"

@@ -1,0 +1,354 @@
+"""The points, in SQLite.
+
+One row per value, clustered by (column, time): a column is one field of one series with one type, so that a range of a series is one contiguous
+piece of the file, and "last" is one seek. Series and columns are few, live in memory too, and are chosen there; SQL only ever sees column ids.
+What may be asked of the threads: `write`, `delete`, `drop` and `expire` run in one thread at a time (the caller's writer thread), reads in any.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+from pyagent.sandbox.points import BOOLEAN, STRING, UNSIGNED, Point, Value, quote, split_key
+
+Tags = tuple[tuple[bytes, bytes], ...]
+
+MAX_STRING: Final = 1_048_576
+_ZERO_TIME: Final = 62_135_596_800 * 10**9
+"""Shards are aligned to Go's zero time, the first of January of the year 1."""
+_BIAS: Final = 2**63
+"""Unsigned values are stored less this, which keeps their order within SQLite's signed integers."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS series(id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS columns(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, field BLOB NOT NULL, type TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS types(bucket TEXT, shard INTEGER, measurement BLOB, field BLOB, type TEXT NOT NULL,
+  PRIMARY KEY(bucket, shard, measurement, field)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS points(column INTEGER, time INTEGER, value, PRIMARY KEY(column, time)) WITHOUT ROWID;
+"""
+
+
+class Series:
+    __slots__ = ("checked", "columns", "id", "measurement", "order", "tags")
+
+    def __init__(self, number: int, measurement: bytes, tags: Tags) -> None:
+        self.id = number
+        self.measurement = measurement
+        self.tags = tags
+        self.order = ((b"\0", measurement), *tags)
+        self.columns: dict[tuple[bytes, str], int] = {}
+        self.checked: dict[tuple[int, bytes, str], int] = {}
+
+
+class Column:
+    """One field of one series with one type: what a read names."""
+
+    __slots__ = ("field", "id", "series", "type")
+
+    def __init__(self, number: int, series: Series, field: bytes, kind: str) -> None:
+        self.id = number
+        self.series = series
+        self.field = field
+        self.type = kind
+
+
+class _Bucket:
+    def __init__(self) -> None:
+        self.series: dict[tuple[bytes, Tags], Series] = {}
+        self.by_key: dict[bytes, Series] = {}
+        self.types: dict[tuple[int, bytes, bytes], str] = {}
+        self.columns: list[Column] = []
+
+
+class PartialWrite(Exception):
+    """Some points were refused, the others are stored; str() is InfluxDB's reason."""
+
+
+class _Refused(Exception):
+    pass
+
+
+class PointStore:
+    """`path`: the database file, made when missing. A write that has returned survives the death of the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._db = self._connect()
+        self._db.executescript(_SCHEMA)
+        self._buckets: dict[str, _Bucket] = {}
+        self._load()
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=60)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA cache_size=-65536")
+        db.execute("PRAGMA wal_autocheckpoint=16384")
+        db.execute("PRAGMA journal_size_limit=134217728")
+        return db
+
+    def _load(self) -> None:
+        self._buckets = {}
+        self._next_series = self._next_column = 1
+        by_id: dict[int, tuple[_Bucket, Series]] = {}
+        for number, bucket_id, key in self._db.execute("SELECT id, bucket, key FROM series"):
+            bucket = self._bucket(bucket_id)
+            name, tags = split_key(key)
+            series = bucket.series[name, tags] = bucket.by_key[key] = Series(number, name, tags)
+            by_id[number] = bucket, series
+            self._next_series = max(self._next_series, number + 1)
+        for number, owner, field, kind in self._db.execute("SELECT id, series, field, type FROM columns"):
+            bucket, series = by_id[owner]
+            series.columns[field, kind] = number
+            bucket.columns.append(Column(number, series, field, kind))
+            self._next_column = max(self._next_column, number + 1)
+        for bucket_id, shard, measurement, field, kind in self._db.execute("SELECT * FROM types"):
+            self._bucket(bucket_id).types[shard, measurement, field] = kind
+
+    def close(self) -> None:
+        for db in (*self._readers, self._db):
+            db.close()
+
+    def _bucket(self, bucket_id: str) -> _Bucket:
+        return self._buckets.setdefault(bucket_id, _Bucket())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except PartialWrite:
+            self._db.execute("COMMIT")
+            raise
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            self._load()
+            raise
+        self._db.execute("COMMIT")
+
+    def write(self, bucket_id: str, points: list[Point], retention: int, shard_duration: int, now: int) -> None:
+        """Store points; on return, or with PartialWrite, what was taken is durable.
+
+        `retention` (0: for ever), `shard_duration` and `now` are ns.
+
+        Raises:
+            PartialWrite: with `partial write: <reason> dropped=<n>...`.
+            sqlite3.Error: nothing was stored.
+        """
+        bucket = self._bucket(bucket_id)
+        shards: dict[int, list[Point]] = {}
+        too_old: list[Point] = []
+        low = now - retention if retention else -_BIAS
+        for point in points:
+            if point[2] >= low:
+                shards.setdefault((point[2] + _ZERO_TIME) // shard_duration, []).append(point)
+            else:
+                too_old.append(point)
+        dropped: list[Point] = []
+        for point in too_old:
+            shard = (point.time + _ZERO_TIME) // shard_duration
+            (shards[shard] if shard in shards else dropped).append(point)
+        with self._transaction():
+            rows: list[tuple[int, int, Value]] = []
+            problems = [
+                problem
+                for shard, some in shards.items()
+                if (problem := self._resolve(bucket_id, bucket, shard, some, rows))
+            ]
+            rows.sort(key=itemgetter(0, 1))  # stable, so that of equal points the later one of the request wins
+            self._db.executemany("INSERT OR REPLACE INTO points VALUES(?, ?, ?)", rows)
+            if problems:
+                raise PartialWrite(problems[0].replace("{bucket}", bucket_id))
+            if dropped:
+                raise PartialWrite(_outside(dropped, bucket_id, retention, low))
+
+    def _resolve(
+        self, bucket_id: str, bucket: _Bucket, shard: int, points: list[Point], rows: list[tuple[int, int, Value]]
+    ) -> str | None:
+        """Append the rows of one shard's points; the reason when some were refused."""
+        reason, dropped, stripped = "", 0, ""
+        by_key = bucket.by_key
+        for key, fields, time in points:
+            series = by_key.get(key) or self._series(bucket_id, bucket, key)
+            checked = series.checked
+            first = len(rows)
+            try:
+                if all(field[0] == b"time" for field in fields):
+                    name = quote(series.measurement)
+                    raise _Refused(f'invalid field name: input field "time" on measurement {name} is invalid')
+                for name_, kind, value in fields:
+                    column = checked.get((shard, name_, kind))
+                    if column is None:
+                        if name_ == b"time":
+                            stripped = (
+                                f'invalid field name: input field "time" on measurement {quote(series.measurement)} is invalid. '
+                                'Field "time" has been stripped from point.'
+                            )
+                            continue
+                        column = self._column(bucket_id, bucket, shard, series, name_, kind)
+                    if kind is STRING and len(value) > MAX_STRING:  # type: ignore[arg-type]  # a string's value is bytes
+                        size = len(value)  # type: ignore[arg-type]
+                        where = f"input field {quote(name_)} on measurement {quote(series.measurement)}"
+                        raise _Refused(f"{where} is too long, {size} > {MAX_STRING}")
+                    if kind is UNSIGNED:
+                        value = value - _BIAS  # type: ignore[operator]  # an unsigned value is an int
+                    rows.append((column, time, value))
+            except _Refused as error:
+                del rows[first:]
+                dropped += 1
+                reason = reason or str(error)
+        if dropped:
+            return f"partial write: {reason} dropped={dropped}"
+        if stripped:
+            return f"partial write: {stripped} dropped=0 for database: {{bucket}} for retention policy: autogen"
+        return None
+
+    def _series(self, bucket_id: str, bucket: _Bucket, key: bytes) -> Series:
+        name, tags = split_key(key)
+        series = bucket.series.get((name, tags))
+        if series is None:
+            series = Series(self._next_series, name, tags)
+            self._next_series += 1
+            self._db.execute("INSERT INTO series VALUES(?, ?, ?)", (series.id, bucket_id, key))
+            bucket.series[name, tags] = series
+        bucket.by_key[key] = series
+        return series
+
+    def _column(self, bucket_id: str, bucket: _Bucket, shard: int, series: Series, field: bytes, kind: str) -> int:
+        """The column's id, after the type was checked, or set, for the measurement's field in this shard."""
+        known = bucket.types.get((shard, series.measurement, field))
+        if known is None:
+            bucket.types[shard, series.measurement, field] = kind
+            row = (bucket_id, shard, series.measurement, field, kind)
+            self._db.execute("INSERT INTO types VALUES(?, ?, ?, ?, ?)", row)
+        elif known != kind:
+            where = f"input field {quote(field)} on measurement {quote(series.measurement)}"
+            raise _Refused(f"field type conflict: {where} is type {kind}, already exists as type {known}")
+        number = series.columns.get((field, kind))
+        if number is None:
+            number = series.columns[field, kind] = self._next_column
+            self._next_column += 1
+            self._db.execute("INSERT INTO columns VALUES(?, ?, ?, ?)", (number, series.id, field, kind))
+            bucket.columns.append(Column(number, series, field, kind))
+        series.checked[shard, field, kind] = number
+        return number
+
+    def delete(self, bucket_id: str, start: int, stop: int, keep: Callable[[Series], bool]) -> None:
+        """Delete the points of the series that `keep` refuses, from `start` to `stop` (ns), both included."""
+        with self._transaction():
+            for column in self.columns(bucket_id):
+                if not keep(column.series):
+                    self._db.execute(
+                        "DELETE FROM points WHERE column = ? AND time BETWEEN ? AND ?", (column.id, start, stop)
+                    )
+
+    def expire(self, bucket_id: str, retention: int, shard_duration: int, now: int) -> None:
+        """Delete the shards of a bucket that lie wholly before its retention."""
+        first = (now - retention + _ZERO_TIME) // shard_duration
+        limit = max(first * shard_duration - _ZERO_TIME, -_BIAS)
+        bucket = self._bucket(bucket_id)
+        with self._transaction():
+            for column in self.columns(bucket_id):
+                self._db.execute("DELETE FROM points WHERE column = ? AND time < ?", (column.id, limit))
+            self._db.execute("DELETE FROM types WHERE bucket = ? AND shard < ?", (bucket_id, first))
+        bucket.types = {key: kind for key, kind in bucket.types.items() if key[0] >= first}
+        for series in bucket.series.values():
+            series.checked.clear()
+
+    def drop(self, bucket_id: str) -> None:
+        """Delete a bucket's points, series and types."""
+        with self._transaction():
+            for column in self.columns(bucket_id):
+                self._db.execute("DELETE FROM points WHERE column = ?", (column.id,))
+            self._db.execute(
+                "DELETE FROM columns WHERE series IN (SELECT id FROM series WHERE bucket = ?)", (bucket_id,)
+            )
+            self._db.execute("DELETE FROM series WHERE bucket = ?", (bucket_id,))
+            self._db.execute("DELETE FROM types WHERE bucket = ?", (bucket_id,))
+        self._buckets.pop(bucket_id, None)
+
+    def columns(self, bucket_id: str) -> list[Column]:
+        bucket = self._buckets.get(bucket_id)
+        return list(bucket.columns) if bucket else []
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's connection for reads."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = self._connect()
+            db.execute("PRAGMA query_only=ON")
+            self._readers.append(db)
+        return db
+
+    def count(self, bucket_ids: Iterable[str], measurement: bytes | None = None) -> int:
+        """Points (one series at one time) that are stored."""
+        db = self.reader()
+        total = 0
+        for bucket_id in bucket_ids:
+            of_series: dict[int, list[int]] = {}
+            for column in self.columns(bucket_id):
+                if measurement is None or column.series.measurement == measurement:
+                    of_series.setdefault(column.series.id, []).append(column.id)
+            for numbers in of_series.values():
+                union = " UNION ".join(f"SELECT time FROM points WHERE column = {number:d}" for number in numbers)
+                total += db.execute(f"SELECT count(*) FROM ({union})").fetchone()[0]  # noqa: S608  (integers only)
+        return total
+
+
+def decode(kind: str, value: int | float | bytes) -> int | float | bool | str:
+    """A stored value as what it is."""
+    if kind is UNSIGNED or kind == UNSIGNED:
+        return value + _BIAS  # type: ignore[operator]  # an unsigned value is an int
+    if kind == BOOLEAN:
+        return bool(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return value
+
+
+def _outside(dropped: list[Point], bucket_id: str, retention: int, low: int) -> str:
+    bound = f"dropped because it violates a Retention Policy Lower Bound at {rfc3339(low)}"
+    oldest, newest = min(dropped, key=itemgetter(2)), max(dropped, key=itemgetter(2))
+    return (
+        f"partial write: dropped {len(dropped)} points outside retention policy of duration {go_duration(retention)} - "
+        f"oldest point {_text(oldest.key)} at {rfc3339(oldest.time)} {bound}, "
+        f"newest point {_text(newest.key)} at {rfc3339(newest.time)} {bound} "
+        f"dropped={len(dropped)} for database: {bucket_id} for retention policy: autogen"
+    )
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "replace")
+
+
+def go_duration(ns: int) -> str:
+    """A duration of whole seconds as Go prints it: 1h0m0s."""
+    seconds = ns // 10**9
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds % 60}s"
+
+
+def rfc3339(ns: int) -> str:
+    """A time (ns since the epoch) in UTC, the fraction without trailing zeros."""
+    seconds, fraction = divmod(ns, 10**9)
+    days, second = divmod(seconds, 86400)
+    year, month, day = _civil(days)
+    text = f"{year:04d}-{month:02d}-{day:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+    return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"
+
+
+def _civil(days: int) -> tuple[int, int, int]:
+    """Year, month and day of a number of days since the epoch, for any year; datetime ends at 9999 and starts at 1."""
+    days += 719468
+    era, of_era = divmod(days, 146097)
+    year_of_era = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    shifted = (5 * of_year + 2) // 153
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    return era * 400 + year_of_era + (month <= 2), month, of_year - (153 * shifted + 2) // 5 + 1
