@@ -207,7 +207,7 @@ class InfluxDB(Output[InfluxDBOptions]):
         if status >= 500 or status < 300 or status in _PASSING:
             return ""
         if status < 400:
-            location = answer.headers.get("Location", "").partition("?")[0]
+            location = re.sub(r"(?<=//)[^/]*@|\?.*", "", answer.headers.get("Location", "")) or "not told"
             return f"; redirects are not followed: put the address that it leads to ({location}) into `urls`"
         if status == 401:
             return "; correct `token`"
