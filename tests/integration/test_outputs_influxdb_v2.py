@@ -8,6 +8,7 @@ import pytest
 
 from pyagent.api import Metric, Reject, Retry
 from pyagent.lineprotocol import encode
+from pyagent.sandbox import Sandbox
 from pyagent.testing.outputs import MemoryBatch, make_output, write
 from pyagent.testing.servers import InfluxDB1, VictoriaMetrics
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB
@@ -20,24 +21,20 @@ def encoded(output: InfluxDB, *metrics: Metric) -> MemoryBatch:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Any]:
-    try:
-        from pyagent.sandbox import Sandbox
-    except ImportError as error:
-        pytest.skip(f"the embedded server is missing: {error}")
+async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox() as server:
         await server.setup(org="home", bucket="monitoring-system")
         yield server
 
 
-def to_sandbox(server: Any, **options: Any) -> InfluxDB:
+def to_sandbox(server: Sandbox, **options: Any) -> InfluxDB:
     table = {"urls": [server.url], "token": server.token, "organization": "home", "bucket": "monitoring-system"}
     return make_output(InfluxDB, table | options)
 
 
 class TestSandbox:
     @pytest.mark.parametrize("encoding", ["gzip", "identity"])
-    async def test_metrics_arrive(self, encoding: str, sandbox: Any) -> None:
+    async def test_metrics_arrive(self, encoding: str, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox, content_encoding=encoding)
         now = time.time_ns()
         metrics = [Metric("mem", {"host": "a b,c=d"}, {"used": n, "note": 'x "y"\n'}, now + n) for n in range(100)]
@@ -49,7 +46,7 @@ class TestSandbox:
         )
         assert [(row["_value"], row["host"]) for row in rows] == [(99, "a b,c=d")]
 
-    async def test_a_token_of_its_own_is_enough(self, sandbox: Any) -> None:
+    async def test_a_token_of_its_own_is_enough(self, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox, token=await sandbox.authorize(write=["monitoring-system"]))
         await write(output, encoded(output, Metric("mem", {}, {"used": 1}, time.time_ns())))
         await output.close()
@@ -64,7 +61,7 @@ class TestSandbox:
             ({"organization": ""}, "correct `organization`"),
         ],
     )
-    async def test_what_only_a_person_can_mend(self, options: dict[str, str], advice: str, sandbox: Any) -> None:
+    async def test_what_only_a_person_can_mend(self, options: dict[str, str], advice: str, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox, **options)
         with pytest.raises(Retry) as caught:
             await write(output, MemoryBatch([f"mem used=1i {time.time_ns()}"]))
@@ -72,14 +69,14 @@ class TestSandbox:
         assert advice in str(caught.value)
         assert caught.value.slow
 
-    async def test_a_token_that_may_not_write(self, sandbox: Any) -> None:
+    async def test_a_token_that_may_not_write(self, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox, token=await sandbox.authorize(read=["monitoring-system"]))
         with pytest.raises(Retry, match=r"403 forbidden: .*; give a `token` that may write") as caught:
             await write(output, MemoryBatch([f"mem used=1i {time.time_ns()}"]))
         await output.close()
         assert caught.value.slow
 
-    async def test_a_bucket_made_later_takes_the_batch(self, sandbox: Any) -> None:
+    async def test_a_bucket_made_later_takes_the_batch(self, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox, bucket="later")
         batch = MemoryBatch([f"mem used=1i {time.time_ns()}"])
         with pytest.raises(Retry):
@@ -89,7 +86,7 @@ class TestSandbox:
         await output.close()
         assert await sandbox.count("mem", bucket="later") == 1
 
-    async def test_bad_lines_are_named_and_nothing_is_stored(self, sandbox: Any) -> None:
+    async def test_bad_lines_are_named_and_nothing_is_stored(self, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox)
         now = time.time_ns()
         batch = MemoryBatch([f"mem used=1i {now}", "broken", f"mem used=2i {now + 1}", "mem used=", 'mem s="abc 1'])
@@ -99,7 +96,7 @@ class TestSandbox:
         assert await sandbox.count("mem") == 0
         await output.close()
 
-    async def test_a_type_conflict_keeps_the_rest(self, sandbox: Any) -> None:
+    async def test_a_type_conflict_keeps_the_rest(self, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox)
         now = time.time_ns()
         await write(output, MemoryBatch([f"mem used=1.5 {now}"]))
