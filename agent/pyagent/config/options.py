@@ -17,8 +17,9 @@ from pyagent.config.section import Section, type_name
 __all__ = ["Policy", "build_options", "decode_values", "suggest"]
 
 T = TypeVar("T", bound=Options)
+S = TypeVar("S", bound=msgspec.Struct)
 
-_INT64 = range(-(2**63), 2**63)
+_INT64_MAX = 2**63 - 1
 _SECRET_REFERENCE = re.compile(r"@\{(\w+):(\w+)\}")
 _KINDS = {
     "bool": "a boolean (true or false)",
@@ -64,15 +65,7 @@ class Policy:
 
 def build_options(section: Section, kind: type[T], values: Mapping[str, Any]) -> T:
     """The options of the decoded values. Raises ConfigError for what is missing, or what `__post_init__` refuses."""
-    for info in msgspec.structs.fields(kind):
-        if info.required and info.name not in values:
-            raise section.error(f"the option {info.encode_name!r} is missing; it has no default")
-    try:
-        return kind(**values)
-    except ConfigError as error:
-        raise section.error(str(error), *([error.option] if error.option else [])) from None
-    except ValueError as error:
-        raise section.error(str(error)) from None
+    return _build(section, kind, values, ())
 
 
 def decode_values(
@@ -156,23 +149,28 @@ class _Decoder:
         return self._leaf(value, kind, path)
 
     def _struct(self, value: dict[str, Any], kind: type[msgspec.Struct], path: tuple[str | int, ...]) -> msgspec.Struct:
-        values, _ = self.table(value, kind, path, set(), set())
-        for info in msgspec.structs.fields(kind):
-            if info.required and info.name not in values:
-                raise self._section.error(f"the option {info.encode_name!r} is missing; it has no default", *path)
-        try:
-            return kind(**values)
-        except ValueError as error:
-            raise self._section.error(f"the option {_name(path)!r}: {error}", *path) from None
+        return _build(self._section, kind, self.table(value, kind, path, set(), set())[0], path)
 
     def _leaf(self, value: Any, kind: Any, path: tuple[str | int, ...]) -> Any:
         try:
             result = msgspec.convert(value, kind, dec_hook=decode_option)
         except msgspec.ValidationError as error:
             raise self._section.error(_explain(_name(path), value, str(error)), *path) from None
-        if isinstance(result, int) and result not in _INT64:
+        if isinstance(result, int) and abs(result) > _INT64_MAX:
             raise self._section.error(f"the option {_name(path)!r}: {value} is out of range", *path)
         return result
+
+
+def _build(section: Section, kind: type[S], values: Mapping[str, Any], path: tuple[str | int, ...]) -> S:
+    for info in msgspec.structs.fields(kind):
+        if info.required and info.name not in values:
+            raise section.error(f"the option {_name((*path, info.encode_name))!r} is missing; it has no default", *path)
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise section.error(str(error), *path, *([error.option] if error.option else [])) from None
+    except ValueError as error:
+        raise section.error(str(error), *path) from None
 
 
 def _effects(annotation: Any) -> Mapping[str, Any]:
