@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from pyagent.api import ConfigError
-from pyagent.config.common import FILTER_KEYS, common_text, strings
+from pyagent.config.common import common_text, strings
 from pyagent.config.glob import compile_patterns
 from pyagent.config.plan import FilterOptions
 from pyagent.config.section import Section, type_name
@@ -20,9 +20,6 @@ def read_filters(section: Section) -> FilterOptions:
         raise section.error(
             "the option 'metricpass' is not supported yet; use namepass, tagpass or fieldinclude", "metricpass"
         )
-    for key in FILTER_KEYS & section.table.keys():
-        if section.table[key]:
-            raise section.error(f"the option {key!r} is not supported yet", key)
     for old, new in _OLD_NAMES.items():
         if old in section.table:
             section.complain(f"the option {old!r} is deprecated (Telegraf's error level); use {new!r}", old)

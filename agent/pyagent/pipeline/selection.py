@@ -1,0 +1,121 @@
+"""Which metrics pass a plugin, and with which fields and tags (reference: telegraf 2).
+
+Compiled once from a plugin's options; a plugin without filters has no Selection and pays nothing. Metrics are never
+changed: one that loses fields or tags is replaced by a new one, as outputs share what inputs gathered.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from pyagent.api import Metric
+from pyagent.config.glob import Matcher, compile_patterns
+from pyagent.config.plan import FilterOptions
+
+__all__ = ["Selection", "compile_selection"]
+
+V = TypeVar("V")
+
+_CACHE_SIZE = 10_000
+
+
+def compile_selection(options: FilterOptions) -> "Selection | None":
+    """The selection of these options, None where they pass everything. Raises ValueError for a pattern that is none."""
+    selection = Selection(options)
+    return selection if selection.selects or selection.modifies else None
+
+
+class Selection:
+    """Two steps. Inputs take the first before a metric is renamed and tagged, and the second after it; outputs take both."""
+
+    def __init__(self, options: FilterOptions) -> None:
+        self._names = _verdicts(
+            options.namepass, options.namedrop, options.namepass_separator, options.namedrop_separator
+        )
+        self._tagpass = _tag_matchers(options.tagpass)
+        self._tagdrop = _tag_matchers(options.tagdrop)
+        self._fields = _verdicts(options.fieldinclude, options.fieldexclude)
+        self._tags = _verdicts(options.taginclude, options.tagexclude)
+
+    @property
+    def selects(self) -> bool:
+        """Some metrics may not pass."""
+        return bool(self._names is not None or self._tagpass or self._tagdrop)
+
+    @property
+    def modifies(self) -> bool:
+        """Some fields or tags may not pass."""
+        return self._fields is not None or self._tags is not None
+
+    def apply(self, metrics: Sequence[Metric]) -> list[Metric]:
+        """Both steps."""
+        return self.modify(self.select(metrics))
+
+    def select(self, metrics: Sequence[Metric]) -> list[Metric]:
+        """Those that pass by name and tags."""
+        names, tagpass, tagdrop = self._names, self._tagpass, self._tagdrop
+        chosen = list(metrics) if names is None else [metric for metric in metrics if names[metric.name]]
+        if tagpass:
+            chosen = [metric for metric in chosen if _any_tag(metric.tags, tagpass)]
+        if tagdrop:
+            chosen = [metric for metric in chosen if not _any_tag(metric.tags, tagdrop)]
+        return chosen
+
+    def modify(self, metrics: Sequence[Metric]) -> list[Metric]:
+        """With the fields and tags that pass; a metric that keeps no field is left out."""
+        if not self.modifies:
+            return list(metrics)
+        kept = []
+        for metric in metrics:
+            fields, tags = _keep(metric.fields, self._fields), _keep(metric.tags, self._tags)
+            if not fields:
+                continue
+            if fields is not metric.fields or tags is not metric.tags:
+                metric = Metric(metric.name, tags, fields, metric.time, metric.kind)
+            kept.append(metric)
+        return kept
+
+
+class _Verdicts(dict[str, bool]):
+    """Whether a name passes. The names of metrics, fields and tags come again and again: each is judged once."""
+
+    def __init__(self, include: Matcher | None, exclude: Matcher | None) -> None:
+        self._include = include
+        self._exclude = exclude
+
+    def __missing__(self, name: str) -> bool:
+        if len(self) >= _CACHE_SIZE:
+            self.clear()
+        passes = (self._include is None or self._include(name)) and not (self._exclude and self._exclude(name))
+        self[name] = passes
+        return passes
+
+
+def _verdicts(
+    include: Sequence[str], exclude: Sequence[str], include_separators: str = "", exclude_separators: str = ""
+) -> _Verdicts | None:
+    if not include and not exclude:
+        return None
+    return _Verdicts(
+        compile_patterns(include, include_separators) if include else None,
+        compile_patterns(exclude, exclude_separators) if exclude else None,
+    )
+
+
+_TagMatchers = tuple[tuple[str, Matcher], ...]
+
+
+def _tag_matchers(patterns: Mapping[str, Sequence[str]]) -> _TagMatchers:
+    # A key with an empty list is one that nothing matches.
+    return tuple((key, compile_patterns(values)) for key, values in patterns.items())
+
+
+def _any_tag(tags: Mapping[str, str], matchers: _TagMatchers) -> bool:
+    return any(key in tags and matches(tags[key]) for key, matches in matchers)
+
+
+def _keep(items: dict[str, V], verdicts: _Verdicts | None) -> dict[str, V]:
+    """`items` without those that do not pass; the same dict where all do."""
+    if verdicts is None:
+        return items
+    kept = {key: value for key, value in items.items() if verdicts[key]}
+    return items if len(kept) == len(items) else kept
