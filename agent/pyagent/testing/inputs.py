@@ -4,13 +4,13 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
-import msgspec
-
-from pyagent.api import ConfigError, FieldType, FieldValue, Input, Measurement, Metric, Uint
-from pyagent.api.options import decode_option
+from pyagent.api import FieldType, Input, LineOptions, Measurement, Metric, Uint
+from pyagent.config.options import build_options, decode_values
+from pyagent.config.section import Notes, Section
+from pyagent.config.toml import Document
+from pyagent.lineprotocol import encode
 from pyagent.pipeline.accumulator import Accumulator
 
 __all__ = ["assert_declared", "gather", "lines", "make_input", "run_input"]
@@ -39,16 +39,12 @@ def make_input(
     plugin: type[Input[Any]], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None
 ) -> Input[Any]:
     """Make an input from a table as it stands in the configuration. Raises ConfigError."""
-    kind = plugin.options_type
+    name = plugin.__module__.rpartition(".")[2]
     table = dict(options or {})
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}
-    if unknown := sorted(table.keys() - known):
-        raise ConfigError(f"{plugin.__name__} has no option {unknown[0]!r}; it has {sorted(known)}", option=unknown[0])
-    try:
-        converted = msgspec.convert(table, kind, dec_hook=decode_option)
-    except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from None
-    return plugin(converted, log or logging.getLogger(plugin.__module__.rpartition(".")[2]))
+    section = Section(document=Document("options", table, {}), path=(), label=name, table=table, notes=Notes())
+    values, _ = decode_values(section, plugin.options_type)
+    made = build_options(section, plugin.options_type, values)
+    return plugin(made, log or logging.getLogger(name))
 
 
 async def gather(plugin: Input[Any]) -> list[Metric]:
@@ -97,29 +93,12 @@ def _undeclared(metric: Metric, declared: Sequence[Measurement]) -> list[str]:
 
 
 def lines(metrics: Sequence[Metric]) -> list[str]:
-    """Metrics as sorted line protocol without times, fields sorted, unsigned integers with `u`: made for comparing."""
-    return sorted(map(_line, metrics))
+    """Metrics as sorted line protocol without times, fields sorted, unsigned integers with `u`: made for comparing.
 
-
-def _line(metric: Metric) -> str:
-    name = _escape(metric.name, ", ")
-    tags = [f",{_escape(key, ',= ')}={_escape(value, ',= ')}" for key, value in sorted(metric.tags.items()) if value]
-    values = [f"{_escape(key, ',= ')}={_value(value)}" for key, value in sorted(metric.fields.items())]
-    return f"{name}{''.join(tags)} {','.join(values)}"
-
-
-def _escape(text: str, characters: str) -> str:
-    for character in characters:
-        text = text.replace(character, "\\" + character)
-    return text
-
-
-def _value(value: FieldValue) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return f"{int(value)}{'u' if isinstance(value, Uint) else 'i'}"
-    if isinstance(value, float):
-        # Without an exponent, and whole numbers without a point.
-        return format(Decimal(repr(value)), "f").removesuffix(".0")
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    Raises AssertionError for a metric that cannot be encoded.
+    """
+    encoded = encode(metrics, LineOptions(uint_support=True, sort_fields=True, omit_timestamp=True))
+    if encoded.rejected:
+        raise AssertionError("; ".join(f"{metric!r}: {reason}" for metric, reason in encoded.rejected))
+    bounds = zip([0, *encoded.ends], encoded.ends, strict=False)
+    return sorted(encoded.data[start : end - 1].decode("utf-8", "surrogateescape") for start, end in bounds)
