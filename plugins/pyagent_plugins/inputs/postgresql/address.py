@@ -35,7 +35,8 @@ def parse_address(text: str) -> tuple[Pairs, str]:
             pairs = _parse_url(text.removeprefix(scheme))
             return pairs, " ".join(sorted(f"{key}={_quote(value)}" for key, value in pairs if _is_shown(key)))
     written = list(_split_pairs(text))
-    shown = "".join(raw for key, _, raw in written if _is_shown(key))
+    # What is hidden goes with one blank before it, so that the tag equals Telegraf's to the blank.
+    shown = "".join(raw if _is_shown(key) else raw[: len(raw) - len(raw.lstrip())][:-1] for key, _, raw in written)
     return [(key, value) for key, value, _ in written], shown.strip()
 
 
