@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from pyagent.sandbox.errors import invalid
@@ -17,7 +17,14 @@ def _boolean(value: bool) -> str:
     return "true" if value else "false"
 
 
-_FORMATS: Final = {BOOLEAN: _boolean, DOUBLE: format_float, LONG: str, UNSIGNED: str, TIME: rfc3339, STRING: str}
+_FORMATS: Final[dict[str, Callable[[Any], str]]] = {
+    BOOLEAN: _boolean,
+    DOUBLE: format_float,
+    LONG: str,
+    UNSIGNED: str,
+    TIME: rfc3339,
+    STRING: str,
+}
 
 
 def encode(
@@ -141,7 +148,8 @@ def decode(text: str, raw: bool = False) -> list[tuple[str, list[Table]]]:
                 names = cells if raw else cells[1:]
                 if not raw and "datatype" not in head:
                     raise invalid(
-                        'failed to read metadata: missing expected annotation datatype. consider using the mode: "raw" for csv that is not expected to have annotations.'
+                        "failed to read metadata: missing expected annotation datatype. "
+                        'consider using the mode: "raw" for csv that is not expected to have annotations.'
                     )
             else:
                 if len(cells) != len(names) + (not raw):

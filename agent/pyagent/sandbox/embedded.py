@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from aiohttp import web
 from pyagent.sandbox import faults
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, SandboxError
+from pyagent.sandbox.flux.syntax import warm_up
 from pyagent.sandbox.flux.tables import TIME
 from pyagent.sandbox.flux.values import to_datetime
 from pyagent.sandbox.ids import new_id
@@ -88,6 +90,7 @@ class Sandbox:
             ) from None
         self.port = int(self._runner.addresses[0][1])
         self._sweeper = asyncio.create_task(self._sweep())
+        await self._state.in_reader(warm_up)
 
     async def close(self) -> None:
         """Stop listening and close the folder; a temporary one is removed."""
@@ -113,10 +116,8 @@ class Sandbox:
         state = self.state
         for bucket in list(state.documents.all("buckets")):
             if bucket["retention"]:
-                durations = bucket["retention"] * 10**9, bucket["shard"] * 10**9
-                await state.in_writer(
-                    lambda key=bucket["id"], given=durations: state.points.expire(key, *given, state.clock())
-                )  # type: ignore[misc]  # a lambda's defaults
+                retention, shard = bucket["retention"] * 10**9, bucket["shard"] * 10**9
+                await state.in_writer(partial(state.points.expire, bucket["id"], retention, shard, state.clock()))
 
     async def setup(
         self,

@@ -1,9 +1,10 @@
 """Answers that a healthy server does not give, on demand: for tests and demonstrations of what an agent does about them.
 
-Only with `--faults`, and only for the operator's token. See docs/sandbox.md for the specification that POST /sandbox/faults takes.
+Only with `--faults`, and only for the operator's token. docs/sandbox.md describes what POST /sandbox/faults takes.
 """
 
 import asyncio
+import contextlib
 import time
 from email.utils import formatdate
 from typing import Any, Final
@@ -115,10 +116,8 @@ class Faults:
         return no_content()
 
     async def _hold(self, seconds: float | None) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), seconds)
-        except TimeoutError:
-            pass
 
 
 FAULTS: Final = web.AppKey("faults", Faults)

@@ -1,4 +1,4 @@
-"""How requests are read and answers written: JSON as Go's encoder writes it, in the two layouts that InfluxDB's handlers use."""
+"""How requests are read and answers written: JSON as Go writes it, in the two layouts that InfluxDB's handlers use."""
 
 import json
 import re

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 
 def negotiate(accept: str | None, offers: Sequence[str], default: str) -> str:
-    """Highest q wins; at equal q an exact type beats `type/*` beats `*/*`; at full equality the earlier offer. q=0 is ignored, not a refusal."""
+    """Highest q wins; at equal q an exact type beats `type/*` beats `*/*`; at full equality the earlier offer wins.
+
+    q=0 is ignored, not a refusal.
+    """
     best, best_quality, best_wild = default, -1.0, 3
     specs = [_spec(part) for part in (accept or "").split(",") if part.strip()]
     for offer in offers:

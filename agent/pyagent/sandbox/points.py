@@ -1,11 +1,13 @@
 """InfluxDB 2's own line-protocol grammar, with its error texts.
 
-It differs from the strict v2 syntax in many corners (a tab in a name, text after a closing quote, `=` in a measurement): what InfluxDB takes is taken,
-what it refuses is refused with the same words. Two readers that agree: a regular expression for the lines that agents send, and a scanner that is
-the definition, used for every line the expression does not match.
+It differs from the strict v2 syntax in many corners (a tab in a name, text after a closing quote, `=` in a measurement): what
+InfluxDB takes is taken, what it refuses is refused with the same words. Two readers that agree: a regular expression for the
+lines that agents send, and a scanner that is the definition, used for every line the expression does not match.
 """
 
 import re
+from functools import lru_cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 INTEGER, UNSIGNED, FLOAT, BOOLEAN, STRING = "integer", "unsigned", "float", "boolean", "string"
@@ -32,7 +34,7 @@ _UNGROUPED = re.sub(rb"\((?!\?)", b"(?:", _FIELD)
 _LINE = re.compile(
     rb"([^\x00-\x20,\\#][^\x00-\x20,\\]*(?:," + _NAME + rb"+=" + _NAME + rb"+)*) +"
     rb"(" + _UNGROUPED + rb"(?:," + _UNGROUPED + rb")*)"
-    rb"(?: +(-?\d{1,18}))? *(?:\n|\Z)"
+    rb"(?: +(-?\d{1,19}))? *(?:\n|\Z)"
 )
 
 Field = tuple[bytes, str, Value]
@@ -56,7 +58,7 @@ class ParseError(ValueError):
 def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
     """Parse a request body.
 
-    `now` (ns) is the time of lines without one; `precision` is one of ns, us, ms, s and any other word acts as ns, as on `/write`.
+    `now` (ns) is the time of lines without one; `precision` is ns, us, ms or s; any other word acts as ns, as on `/write`.
 
     Raises:
         ParseError: a line is not line protocol.
@@ -88,8 +90,9 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
                     fields.append((name, STRING, string))
             else:
                 time = int(stamp) * unit if stamp else default
-                if len(key) + len(text) < MAX_KEY and MIN_TIME <= time <= MAX_TIME and not _must_scan_key(key):
-                    points.append(Point(key, fields, time))
+                canonical = _canonical(key)
+                if canonical is not None and len(key) + len(text) < MAX_KEY and MIN_TIME <= time <= MAX_TIME:
+                    points.append(Point(canonical, fields, time))
                     at = found.end()
                     continue
         line, at = scan_line(body, at)
@@ -106,12 +109,13 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
     return points
 
 
-def _must_scan_key(key: bytes) -> bool:
-    """Whether the tags may be out of order, repeated or reserved."""
-    if b"," not in key:
-        return False
-    names = [tag.partition(b"=")[0] for tag in key.split(b",")[1:]]
-    return any(a >= b for a, b in zip(names, names[1:], strict=False)) or any(name in RESERVED_TAGS for name in names)
+@lru_cache(65536)
+def _canonical(key: bytes) -> bytes | None:
+    """A plain key with its tags in order; None when the scanner has something to say about it."""
+    try:
+        return scan_key(key + b" ")[1]
+    except LineError:
+        return None
 
 
 def scan_line(body: bytes, at: int) -> tuple[bytes, int]:
@@ -199,7 +203,7 @@ def scan_key(line: bytes) -> tuple[int, bytes]:
         if name in RESERVED_TAGS:
             raise LineError(f"cannot use reserved tag key {quote(name)}")
     tags.sort(key=lambda tag: tag[0])
-    if any(a[0] == b[0] for a, b in zip(tags, tags[1:], strict=False)):
+    if any(a[0] == b[0] for a, b in pairwise(tags)):
         raise LineError("duplicate tags")
     return at, b",".join((line[:name_end], *(tag for _, tag in tags)))
 

@@ -12,7 +12,18 @@ from pyagent.sandbox import faults
 from pyagent.sandbox.errors import HIDDEN, InfluxError
 from pyagent.sandbox.http import AUTHORIZATION, STATE, Handler, Route, is_indented, no_content, refuse
 from pyagent.sandbox.resources import (
-    authorizations, buckets, delete, labels, members, orgs, query, setup, system, telegrafs, users, write,
+    authorizations,
+    buckets,
+    delete,
+    labels,
+    members,
+    orgs,
+    query,
+    setup,
+    system,
+    telegrafs,
+    users,
+    write,
 )  # fmt: skip
 from pyagent.sandbox.state import VERSION, State
 
@@ -61,7 +72,7 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "pyagent-sandbox"
     origin = request.headers.get("Origin")
     if origin and _is_local_origin(origin):
-        # Pages of this machine may call with a token. There are no cookies here, so nothing of a user's own can be lent to another page.
+        # Pages of this machine may call with a token. There are no cookies that could be lent to another page.
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Methods"] = "POST, GET, OPTIONS, PUT, DELETE, PATCH"
         response.headers["Access-Control-Allow-Headers"] = (

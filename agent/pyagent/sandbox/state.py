@@ -44,7 +44,8 @@ class State:
         except OSError:
             os.close(self._lock)
             raise SandboxError(
-                f"cannot use the data folder {folder}: another sandbox has it open; stop that one or choose another folder with --data"
+                f"cannot use the data folder {folder}: another sandbox has it open; "
+                "stop that one or choose another with --data"
             ) from None
         self.documents = Documents(folder / "documents.sqlite")
         self.points = PointStore(folder / "points.sqlite")

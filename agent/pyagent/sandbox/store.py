@@ -1,8 +1,9 @@
 """The points, in SQLite.
 
-One row per value, clustered by (column, time): a column is one field of one series with one type, so that a range of a series is one contiguous
-piece of the file, and "last" is one seek. Series and columns are few, live in memory too, and are chosen there; SQL only ever sees column ids.
-What may be asked of the threads: `write`, `delete`, `drop` and `expire` run in one thread at a time (the caller's writer thread), reads in any.
+One row per value, clustered by (column, time): a column is one field of one series with one type, so that a range of a
+series is one contiguous piece of the file, and "last" is one seek. Series and columns are few, live in memory too, and are
+chosen there; SQL only ever sees column ids. `write`, `delete`, `drop` and `expire` must be called from one thread at a time,
+the caller's writer; reads may come from any.
 """
 
 import sqlite3
@@ -153,7 +154,7 @@ class PointStore:
         dropped: list[Point] = []
         for point in too_old:
             shard = (point.time + _ZERO_TIME) // shard_duration
-            (shards[shard] if shard in shards else dropped).append(point)
+            shards.get(shard, dropped).append(point)
         with self._transaction():
             rows: list[tuple[int, int, Value]] = []
             problems = [
@@ -186,10 +187,9 @@ class PointStore:
                     column = checked.get((shard, name_, kind))
                     if column is None:
                         if name_ == b"time":
-                            stripped = (
-                                f'invalid field name: input field "time" on measurement {quote(series.measurement)} is invalid. '
-                                'Field "time" has been stripped from point.'
-                            )
+                            where = f'input field "time" on measurement {quote(series.measurement)}'
+                            fate = 'Field "time" has been stripped from point.'
+                            stripped = f"invalid field name: {where} is invalid. {fate}"
                             continue
                         column = self._column(bucket_id, bucket, shard, series, name_, kind)
                     if kind is STRING and len(value) > MAX_STRING:  # type: ignore[arg-type]  # a string's value is bytes
@@ -278,7 +278,7 @@ class PointStore:
         return list(bucket.columns) if bucket else []
 
     def reader(self) -> sqlite3.Connection:
-        """This thread's connection for reads."""
+        """The connection for reads of the calling thread."""
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
             db = self._local.db = self._connect()
@@ -296,8 +296,9 @@ class PointStore:
                 if measurement is None or column.series.measurement == measurement:
                     of_series.setdefault(column.series.id, []).append(column.id)
             for numbers in of_series.values():
-                union = " UNION ".join(f"SELECT time FROM points WHERE column = {number:d}" for number in numbers)
-                total += db.execute(f"SELECT count(*) FROM ({union})").fetchone()[0]  # noqa: S608  (integers only)
+                parts = [f"SELECT time FROM points WHERE column = {number:d}" for number in numbers]  # noqa: S608
+                union = " UNION ".join(parts)
+                total += db.execute(f"SELECT count(*) FROM ({union})").fetchone()[0]  # noqa: S608  (numbers only)
         return total
 
 

@@ -1,4 +1,4 @@
-"""The configuration text for the body that InfluxDB's page "Create a Telegraf configuration" sends: a list of plugins instead of a text.
+"""The configuration text for what InfluxDB's page "Create a Telegraf configuration" sends: a list of plugins, not a text.
 
 The keys and values are those of InfluxDB's generated text; the words around them are our own.
 """
@@ -48,7 +48,7 @@ INFLUXDB_V2 = """\
 
 
 def sections(plugins: Iterable[object]) -> tuple[str, list[str]]:
-    """The sections of the listed plugins, and the buckets that they write to. An input whose text InfluxDB does not know is left out.
+    """The sections of the listed plugins, and the buckets that they write to; an input without a text is left out.
 
     Raises:
         InfluxError: a plugin that is not an input or output, or an output without a text.
@@ -137,7 +137,7 @@ _INPUTS: dict[str, Callable[[Document], str]] = {
     "processes": _plain("processes", "# no configuration"),
     "procstat": _with("procstat", exe_="exe"),
     "prometheus": _with("prometheus", urls="urls"),
-    "redis": _with("redis", servers="servers", password_="password"),
+    "redis": _with("redis", servers="servers", password_="password"),  # noqa: S106  (names of keys)
     "swap": _plain("swap", "# no configuration"),
     "syslog": _with("syslog", server_="server"),
     "system": _plain("system", "# no configuration"),

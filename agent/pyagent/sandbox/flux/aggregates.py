@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from operator import add
 from typing import Any
 
@@ -17,6 +18,7 @@ from pyagent.sandbox.flux.values import Duration
 AGGREGATES: Registry = {}
 
 NUMBERS = (LONG, UNSIGNED, DOUBLE)
+_SECOND = Duration(0, 10**9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def total(values: list[Any]) -> Any:
 
 
 def _mean(values: list[Any]) -> float:
-    return total(values) / len(values)
+    return float(total(values) / len(values))
 
 
 def _stddev(mode: str) -> Callable[[list[Any]], float]:
@@ -311,10 +313,10 @@ def mode(context: Context, tables: Stream, column: str = "_value") -> Stream:
 def integral(
     context: Context,
     tables: Stream,
-    unit: Any = Duration(0, 10**9),
+    unit: Any = _SECOND,
     column: str = "_value",
     timeColumn: str = "_time",
-    interpolate: str = "",  # noqa: B008, N803
+    interpolate: str = "",
 ) -> Stream:
     ns = duration(unit, "integral: unit").ns
 
@@ -324,7 +326,7 @@ def integral(
             for pair in zip(table.need(timeColumn, "integral"), table.need(column, "integral"), strict=True)
             if None not in pair
         ]
-        area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in zip(pairs, pairs[1:], strict=False)) / ns
+        area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(pairs)) / ns
         types = {name: table.types[name] for name in table.types if name in table.key}
         data: dict[str, list[Any]] = {name: [table.key[name]] for name in types}
         return Table(table.key, {**types, column: DOUBLE}, {**data, column: [float(area) if pairs else None]}, 1)
@@ -345,8 +347,8 @@ def _along(table: Table, names: list[str], skip: int, work: Callable[[list[Any],
 
 @builtin(AGGREGATES, "derivative")
 def derivative(
-    context: Context, tables: Stream, unit: Any = Duration(0, 10**9), nonNegative: bool = True, columns: Any = None,  # noqa: B008, N803
-    timeColumn: str = "_time", initialZero: bool = False,  # noqa: N803
+    context: Context, tables: Stream, unit: Any = _SECOND, nonNegative: bool = True, columns: Any = None,
+    timeColumn: str = "_time", initialZero: bool = False,
 ) -> Stream:  # fmt: skip
     names, ns = (
         text_list(columns if columns is not None else ["_value"], "derivative: columns"),
@@ -368,10 +370,8 @@ def derivative(
                 rate = None
                 if before is not None:
                     change, seconds = value - before, (time - at) / ns
-                    if change < 0 and nonNegative:
-                        rate = value / seconds if initialZero else None
-                    else:
-                        rate = change / seconds
+                    reset = change < 0 and nonNegative
+                    rate = (value / seconds if initialZero else None) if reset else change / seconds
                 made.append(rate)
                 at, before = time, value
             return DOUBLE, made[: len(values)]
@@ -388,7 +388,7 @@ def difference(
     nonNegative: bool = False,
     columns: Any = None,
     keepFirst: bool = False,
-    initialZero: bool = False,  # noqa: N803
+    initialZero: bool = False,
 ) -> Stream:
     names = text_list(columns if columns is not None else ["_value"], "difference: columns")
 
@@ -436,15 +436,15 @@ def increase(context: Context, tables: Stream, columns: Any = None) -> Stream:
 def elapsed(
     context: Context,
     tables: Stream,
-    unit: Any = Duration(0, 10**9),
+    unit: Any = _SECOND,
     timeColumn: str = "_time",
-    columnName: str = "elapsed",  # noqa: B008, N803
+    columnName: str = "elapsed",
 ) -> Stream:
     ns = duration(unit, "elapsed: unit").ns
 
     def work(table: Table) -> Table:
         times = table.need(timeColumn, "elapsed")
-        steps = [0, *((b - a) // ns for a, b in zip(times, times[1:], strict=False))]
+        steps = [0, *((b - a) // ns for a, b in pairwise(times))]
         return table.with_columns(**{columnName: (LONG, steps[: table.size])}).slice(1)
 
     return tables.each(work)
@@ -488,14 +488,14 @@ def _extreme(
 
 
 @builtin(AGGREGATES, "highestMax")
-def highest_max(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:  # noqa: N803
+def highest_max(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:
     return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "max", column), True)
 
 
 @builtin(AGGREGATES, "highestAverage")
 def highest_average(
     context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
-) -> Stream:  # noqa: N803
+) -> Stream:
     return _extreme(
         context, tables, n, column, groupColumns, lambda stream: aggregate(stream, SIMPLE["mean"], column), True
     )
@@ -504,10 +504,10 @@ def highest_average(
 @builtin(AGGREGATES, "highestCurrent")
 def highest_current(
     context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
-) -> Stream:  # noqa: N803
+) -> Stream:
     return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "last", column), True)
 
 
 @builtin(AGGREGATES, "lowestMin")
-def lowest_min(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:  # noqa: N803
+def lowest_min(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:
     return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "min", column), False)

@@ -93,7 +93,8 @@ def to_duration(value: Any) -> Duration:
 
 
 CONVERSIONS: dict[str, Callable[[Any], Any]] = {
-    "int": to_int, "uint": to_uint, "float": to_float, "string": to_text, "bool": to_bool, "time": to_time, "duration": to_duration,
+    "int": to_int, "uint": to_uint, "float": to_float, "string": to_text, "bool": to_bool, "time": to_time,
+    "duration": to_duration,
 }  # fmt: skip
 
 

@@ -326,7 +326,7 @@ def run(
 
 
 def conjuncts(function: Callee) -> list[tuple[set[str] | None, Callable[[dict[str, Any]], Any]]]:
-    """A predicate taken apart at its `and`s: for each part the columns of `r` that it asks for (None: cannot be told), and the part."""
+    """A predicate taken apart at its `and`s: for each part the columns it asks for (None: cannot be told), and the part."""
     if not isinstance(function, Closure) or isinstance(function.node.body, list) or len(function.node.parameters) != 1:
         return [(None, lambda row: function(r=row))]
     name = function.node.parameters[0][0]

@@ -175,7 +175,8 @@ def _round(x: float) -> float:
 
 for _name, _work in (
     ("abs", abs), ("ceil", math.ceil), ("floor", math.floor), ("round", _round), ("trunc", math.trunc), ("sqrt", math.sqrt),
-    ("exp", math.exp), ("log", math.log), ("log2", math.log2), ("log10", math.log10), ("sin", math.sin), ("cos", math.cos), ("tan", math.tan),
+    ("exp", math.exp), ("log", math.log), ("log2", math.log2), ("log10", math.log10), ("sin", math.sin), ("cos", math.cos),
+    ("tan", math.tan),
 ):  # fmt: skip
     _numbers(_name, lambda x, work=_work: float(work(x)))  # type: ignore[misc]  # a lambda's default is not typed
 builtin(MATH, "pow", pipe=None)(lambda context, x, y: math.pow(x, y))

@@ -1,7 +1,7 @@
 """from(bucket:) |> range() |> filter(): read when it is needed, and only what is needed.
 
-A filter is taken apart at its `and`s. What asks for measurement, field and tags alone is answered from the list of series; the rest is asked of each
-row. Aggregates over what is read are left to SQL where SQL computes the same.
+A filter is taken apart at its `and`s. What asks for measurement, field and tags alone is answered from the list of series;
+the rest is asked of each row. Aggregates over what is read are left to SQL where SQL computes the same.
 """
 
 import sqlite3
@@ -124,7 +124,7 @@ class Source(Stream):
 
 
 class Grouped(Stream):
-    """What InfluxDB's storage gives for a group directly behind a read: start and stop stay in the key, tags are in alphabetical order."""
+    """What InfluxDB's storage gives for a group directly behind a read: start and stop stay in the key, tags are sorted."""
 
     def __init__(self, tables: Iterable[Table], names: list[str]) -> None:
         super().__init__(self._laid_out(table) for table in tables)

@@ -355,6 +355,11 @@ def _parser() -> Lark:
     )
 
 
+def warm_up() -> None:
+    """Build the parser, so that the first query need not wait for it."""
+    _parser()
+
+
 def parse(script: str) -> list[Node]:
     """The statements of a script.
 

@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 
 class Table:
-    """Columns of equal length, in order, with a type each; `key` holds the columns, with their values, that are the same in all rows.
+    """Columns of equal length, in order, with a type each; `key` holds those, with their values, that define the group.
 
     Times and unsigned values are plain ints here; `rows` gives them their types.
     """

@@ -7,7 +7,17 @@ from pyagent.sandbox.flux.evaluate import conjuncts
 from pyagent.sandbox.flux.library import Context, Registry, builtin, natural, text_list, to_time
 from pyagent.sandbox.flux.source import Grouped, Selection, Source, filter_rows
 from pyagent.sandbox.flux.tables import (
-    FLUX_NAMES, LONG, STRING, TIME, Row, Stream, Table, from_rows, key_order, regroup, type_of,
+    FLUX_NAMES,
+    LONG,
+    STRING,
+    TIME,
+    Row,
+    Stream,
+    Table,
+    from_rows,
+    key_order,
+    regroup,
+    type_of,
 )  # fmt: skip
 from pyagent.sandbox.flux.values import Callee, Duration, Time, add_duration, to_text, truth
 
@@ -25,7 +35,7 @@ def from_(
     org: str = "",
     orgID: str = "",
     token: str = "",
-) -> Stream:  # noqa: N803, S107  (Flux's names)
+) -> Stream:
     if host:
         raise invalid("from: reading from another host is not supported by this server")
     return Source(context.reader, Selection(bucket, bucketID))
@@ -55,7 +65,7 @@ def range_(context: Context, tables: Stream, start: Any, stop: Any = None) -> St
 
 
 @builtin(UNIVERSE, "filter")
-def filter_(context: Context, tables: Stream, fn: Callee, onEmpty: str = "drop") -> Stream:  # noqa: N803
+def filter_(context: Context, tables: Stream, fn: Callee, onEmpty: str = "drop") -> Stream:
     if onEmpty not in ("keep", "drop"):
         raise invalid(f'filter: onEmpty must be keep or drop, got "{onEmpty}"')
     parts = conjuncts(fn)
@@ -238,7 +248,7 @@ def tail(context: Context, tables: Stream, n: int, offset: int = 0) -> Stream:
 
 
 @builtin(UNIVERSE, "map")
-def map_(context: Context, tables: Stream, fn: Callee, mergeKey: bool = False) -> Stream:  # noqa: N803
+def map_(context: Context, tables: Stream, fn: Callee, mergeKey: bool = False) -> Stream:
     def work(table: Table) -> list[Table]:
         rows: list[Row] = []
         for row in table.rows():
@@ -279,7 +289,7 @@ def reduce(context: Context, tables: Stream, fn: Callee, identity: Row) -> Strea
 
 
 @builtin(UNIVERSE, "pivot")
-def pivot(context: Context, tables: Stream, rowKey: Any, columnKey: Any, valueColumn: str) -> Stream:  # noqa: N803
+def pivot(context: Context, tables: Stream, rowKey: Any, columnKey: Any, valueColumn: str) -> Stream:
     row_key, column_key = text_list(rowKey, "pivot: rowKey"), text_list(columnKey, "pivot: columnKey")
     groups: dict[tuple[Any, ...], tuple[Table, dict[tuple[Any, ...], int]]] = {}
     for table in tables.tables:
@@ -335,7 +345,8 @@ def _pivot_into(
                 values.append(table.data[name][at] if name in kept else None)
         if made.types[label] != table.types[value]:
             raise invalid(
-                f'schema collision detected: column "{label}" is both of type {FLUX_NAMES[table.types[value]]} and {FLUX_NAMES[made.types[label]]}'
+                f'schema collision detected: column "{label}" is both of type {FLUX_NAMES[table.types[value]]} '
+                f"and {FLUX_NAMES[made.types[label]]}"
             )
         made.data[label][position] = found
 
@@ -384,7 +395,7 @@ def union(context: Context, tables: list[Stream]) -> Stream:
 @builtin(UNIVERSE, "fill")
 def fill(
     context: Context, tables: Stream, column: str = "_value", value: Any = None, usePrevious: bool = False
-) -> Stream:  # noqa: N803
+) -> Stream:
     if (value is None) != usePrevious:
         raise invalid("fill: exactly one of value and usePrevious must be given")
 

@@ -258,9 +258,7 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
     if kinds[0] is kinds[1] and kinds[0] in (int, Uint, float):
         value = _ARITHMETIC[operator](left, right)
         return value if isinstance(value, float) else _wrap(value, kinds[0])
-    raise invalid(
-        f"type conflict: {type_name(left)} {operator} {type_name(right)}: expected {type_name(left)} but found {type_name(right)}"
-    )
+    raise _conflict(left, right)
 
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -292,9 +290,11 @@ def compare(operator: str, left: Any, right: Any) -> bool | None:
         if isinstance(left, Duration):
             return _COMPARE[operator]((left.months, left.ns), (right.months, right.ns))
         return _COMPARE[operator](left, right)
-    raise invalid(
-        f"type conflict: {type_name(left)} {operator} {type_name(right)}: expected {type_name(left)} but found {type_name(right)}"
-    )
+    raise _conflict(left, right)
+
+
+def _conflict(left: Any, right: Any) -> InfluxError:
+    return invalid(f"type conflict: expected {type_name(left)} but found {type_name(right)}")
 
 
 def negate(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from pyagent.sandbox.errors import invalid
@@ -25,7 +26,7 @@ def windows(start: int, stop: int, every: Duration, period: Duration, offset: Du
     Raises:
         InfluxError: `every` is not usable.
     """
-    if every.months and every.ns or every.months < 0 or every.ns < 0 or every == _ZERO:
+    if (every.months and every.ns) or every.months < 0 or every.ns < 0 or every == _ZERO:
         raise invalid(
             'window function requires at least one of "every" or "period" to be set and positive, in months or in nanoseconds'
         )
@@ -77,7 +78,7 @@ def bounds(table: Table) -> tuple[int, int]:
 @builtin(WINDOWS, "window")
 def window(
     context: Context, tables: Stream, every: Any = _ZERO, period: Any = _ZERO, offset: Any = _ZERO, location: Any = None,
-    timeColumn: str = "_time", startColumn: str = "_start", stopColumn: str = "_stop", createEmpty: bool = False,  # noqa: N803
+    timeColumn: str = "_time", startColumn: str = "_start", stopColumn: str = "_stop", createEmpty: bool = False,
 ) -> Stream:  # fmt: skip
     step, length, shift = (
         duration(every, "window: every"),
@@ -118,7 +119,7 @@ def _moved(table: Table, low: int, high: int, start: str, stop: str) -> Table:
 @builtin(WINDOWS, "aggregateWindow")
 def aggregate_window(
     context: Context, tables: Stream, every: Any, fn: Callee, period: Any = _ZERO, offset: Any = _ZERO, location: Any = None,
-    column: str = "_value", timeSrc: str = "_stop", timeDst: str = "_time", createEmpty: bool = True,  # noqa: N803
+    column: str = "_value", timeSrc: str = "_stop", timeDst: str = "_time", createEmpty: bool = True,
 ) -> Stream:  # fmt: skip
     step, length, shift = (
         duration(every, "aggregateWindow: every"),
@@ -152,7 +153,7 @@ def _aggregated(
         raise invalid("cannot aggregate columns that are part of the group key")
     if name in ("min", "max") and table.types[column] not in NUMBERS:
         raise invalid(f"unsupported aggregate column type for {name}")
-    if any(a > b for a, b in zip(times, times[1:], strict=False)):
+    if any(a > b for a, b in pairwise(times)):
         order = sorted(range(table.size), key=times.__getitem__)
         times, values = [times[at] for at in order], [values[at] for at in order]
     function = SIMPLE.get(name)

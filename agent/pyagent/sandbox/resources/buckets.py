@@ -56,7 +56,7 @@ def shard_duration(retention: int) -> int:
 def check_durations(retention: int, shard: int) -> None:
     if 0 < retention < HOUR:
         raise InfluxError("internal error", "retention policy duration must be at least 1h0m0s")
-    if shard and shard < HOUR or 0 < retention < shard:
+    if (shard and shard < HOUR) or 0 < retention < shard:
         raise InfluxError("internal error", "retention policy duration must be greater than the shard duration")
 
 

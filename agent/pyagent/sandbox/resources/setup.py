@@ -82,9 +82,14 @@ def _retention(body: Document) -> int:
 
 async def create(request: web.Request) -> web.Response:
     body = await read_json(request)
-    names = ("username", "password", "org", "bucket")
     answer = await onboard(
-        state_of(request), *(text_of(body, name) for name in names), _retention(body), text_of(body, "token")
+        state_of(request),
+        text_of(body, "username"),
+        text_of(body, "password"),
+        text_of(body, "org"),
+        text_of(body, "bucket"),
+        _retention(body),
+        text_of(body, "token"),
     )
     return reply(request, answer, 201)
 

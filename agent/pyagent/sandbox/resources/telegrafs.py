@@ -35,7 +35,7 @@ def _undecodable() -> InfluxError:
 
 
 async def _decode(request: web.Request) -> Document:
-    """Name, description, config, metadata and orgID of a request's body, the text generated where the old form `plugins` asks for it.
+    """Name, description, config, metadata and orgID of a body, the text generated where the old form `plugins` asks for it.
 
     Raises:
         InfluxError: the body cannot be read, or names a plugin that has no text.

@@ -88,7 +88,7 @@ async def write_v1(request: web.Request) -> web.Response:
 
 
 def _mapped(state: State, org: str, database: str, policy: str | None) -> Document | None:
-    """The bucket of a database and retention policy: the one named `db/rp`, or the one named `db`, which is `db/autogen` and the default."""
+    """The bucket of a database and retention policy: `db/rp`, or `db`, which is `db/autogen` and the default."""
     documents = state.documents
     if policy and (found := documents.find("buckets", orgID=org, name=f"{database}/{policy}")):
         return found
