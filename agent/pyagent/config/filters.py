@@ -16,10 +16,11 @@ _OLD_NAMES = {"pass": "fieldinclude", "fieldpass": "fieldinclude", "drop": "fiel
 
 def read_filters(section: Section) -> FilterOptions:
     """The filters that a table sets. Raises ConfigError for wrong types and patterns that are none."""
-    if "metricpass" in section.table and common_text(section, "metricpass"):
-        raise section.error(
-            "the option 'metricpass' is not supported yet; use namepass, tagpass or fieldinclude", "metricpass"
+    if common_text(section, "metricpass"):
+        message = (
+            "'metricpass' (an expression that is true for what passes) is not supported yet; use namepass or tagpass"
         )
+        raise section.error(f"the option {message}", "metricpass")
     for old, new in _OLD_NAMES.items():
         if old in section.table:
             section.complain(f"the option {old!r} is deprecated (Telegraf's error level); use {new!r}", old)

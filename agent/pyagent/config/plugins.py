@@ -173,7 +173,7 @@ def _identity(
         {key: int(value) for key, value in resolved.items()},
     ]
     text = json.dumps(parts, sort_keys=True, default=str)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     seen[digest] += 1
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
 
@@ -182,7 +182,7 @@ def _queue_id(name: str, alias: str, section: Section, seen: Counter[str]) -> st
     """Made of what says where the metrics belong, never of URL, token or timeout: those change, and the queue stays."""
     place = [section.table.get(key, "") for key in ("organization", "bucket")]
     parts = [alias] if alias else [name, *(part if isinstance(part, str) else "" for part in place)]
-    queue = ":".join(quote(part, safe="", errors="surrogateescape") for part in parts)
+    queue = ":".join(quote(part, safe="") for part in parts)
     seen[f"queue {queue}"] += 1
     ordinal = seen[f"queue {queue}"] - 1
     return f"{queue}:{ordinal}" if ordinal or not alias else queue

@@ -4,6 +4,7 @@
 `mem` of the group `pyagent.inputs`.
 """
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -62,6 +63,8 @@ class Registry:
         """
         builtin = self._builtin_file(kind, name)
         files = [file for folder in self._directories if (file := self._drop_in(folder, name)) is not None]
+        if builtin:
+            files = [file for file in files if not _is_of_other_kind(file, kind)]
         places = [*([builtin] if builtin else []), *map(str, files)]
         points = [] if builtin else list(metadata.entry_points(group=f"pyagent.{kind}", name=name))
         places += [f"the entry point {point.value} of {point.dist.name if point.dist else '?'}" for point in points]
@@ -129,6 +132,20 @@ class Registry:
         near = suggest(name, self.names(kind))
         hint = f"did you mean {near!r}?" if near else "no such plugin is installed"
         return ConfigError(f"undefined but requested {singular}: {name}; {hint}")
+
+
+def _is_of_other_kind(file: Path, kind: Kind) -> bool:
+    """A file that by its text defines plugins of another kind only: `file.py` may be an input beside the output `file`."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    bases = set()
+    for node in tree.body:
+        for base in node.bases if isinstance(node, ast.ClassDef) else ():
+            base = base.value if isinstance(base, ast.Subscript) else base
+            bases.add(base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", ""))
+    return BASES[kind].__name__ not in bases and any(base.__name__ in bases for base in BASES.values())
 
 
 def _run_file(module_name: str, file: Path) -> ModuleType:

@@ -137,8 +137,8 @@ def _read_file(where: str) -> SourceText:
         raise SourceError(f"cannot read the configuration {where}: {reason}") from None
     if len(body) > MAX_BYTES:
         raise SourceError(f"cannot read the configuration {where}: it is larger than {MAX_BYTES} bytes")
-    # Telegraf takes what is not UTF-8 as it is: a file in Latin-1 must not fail for an umlaut in a comment.
-    return SourceText(where, _text(where, body, "surrogateescape"))
+    # As Telegraf does: a file in Latin-1 must not fail for an umlaut in a comment.
+    return SourceText(where, _text(where, body, "replace"))
 
 
 def _text(where: str, body: bytes, errors: str) -> str:
