@@ -82,11 +82,11 @@ def running(command: Sequence[str], settings: Mapping[str, str]) -> Iterator[sub
 
 
 def first_point(influxdb: InfluxDB, process: subprocess.Popen[bytes]) -> float | None:
-    """Seconds from now until a point is stored, None where none comes; looked for every 5 ms."""
+    """Seconds from now until a point is stored, None where none comes; looked for every 10 ms."""
     start = time.monotonic()
     flux = f'from(bucket: "{BUCKET}") |> range(start: -1h, stop: 1m) |> last()'
     while time.monotonic() - start < FIRST_POINT_TIMEOUT and process.poll() is None:
         if influxdb.has_rows(flux):
             return time.monotonic() - start
-        time.sleep(0.005)
+        time.sleep(0.01)
     return None

@@ -2,7 +2,7 @@
 
 The command is run RUNS times, a bare Python beside it each time. The agents, POINTS of them, start one after the other with
 the configuration of InfluxDB's page for Memory, each against an embedded server of its own; "stored" is when a query sees
-the point (asked every 5 ms). Starts are spread over the ten seconds of an interval, because an agent that starts just before
+the point (asked every 10 ms). Starts are spread over the ten seconds of an interval, because an agent that starts just before
 a tick waits for that tick.
 """
 

@@ -31,7 +31,7 @@ from pyagent.influxdb import InfluxDB, InfluxDBError
 
 SUMMARY = "Run agents against an embedded InfluxDB 2 and show what arrives. Ctrl-C ends everything."
 
-POLL, POLL_AT_REST, REFRESH = 0.02, 0.2, 1.0
+POLL, POLL_AT_REST, REFRESH = 0.025, 0.2, 1.0
 """Seconds between two looks for a first point; the same where none is due any more; between two views."""
 IMPATIENCE = 5.0
 """Seconds after which a first point is not looked for that often."""

@@ -101,7 +101,7 @@ class Lines:
             if newest != self._newest.get(name):
                 self._newest[name] = newest
                 shown = ", ".join(f"{each.field} {_value(each.value)}" for each in group[:3])
-                self.say(f"{name}: {len(group)} fields: {shown}, ...")
+                self.say(f"{name}: {len(group)} fields: {shown}" + (", ..." if len(group) > 3 else ""))
 
     def _say_once(self, text: str) -> None:
         if text not in self._told:
@@ -160,9 +160,9 @@ def _header(state: State) -> Text:
     for agent in state.agents:
         text.append(f"  /etc/telegraf/telegraf-{agent.name}.env", _COMMAND)
         text.append(f"   INFLUX_TOKEN={agent.token}\n")
-        text.append(f"{'':{len(agent.name) + 33}}TELEGRAF_CONFIG={agent.url}\n")
+        text.append(f"{'':{len(agent.name) + 32}}TELEGRAF_CONFIG={agent.url}\n")
     names = " ".join(f"pyagent@{agent.name}" for agent in state.agents)
-    text.append(f"  systemctl start {names}", _COMMAND)
+    text.append(f"  systemctl start {names}\n", _COMMAND)
     return text
 
 
