@@ -34,12 +34,13 @@ def test_pairs_are_read_as_libpq_reads_them(settings: dict[str, str], blank: str
     text = blank.join(f"{key}{blank if len(key) % 2 else ''}={value}" for key, value in _written(settings))
     pairs, shown = parse_address(text)
     assert dict(pairs) == conninfo_to_dict(text) == settings
-    assert conninfo_to_dict(shown) == {key: value for key, value in settings.items() if key not in HIDDEN}
+    if all(value == value.strip() for value in settings.values()):  # Telegraf trims the tag, escaped blanks included
+        assert conninfo_to_dict(shown) == {key: value for key, value in settings.items() if key not in HIDDEN}
 
 
 def _written(settings: dict[str, str]) -> list[tuple[str, str]]:
     # Quoted, and plain with every blank and quote escaped: libpq takes both.
-    plain = {key: re.sub(r"([\s\\'])", r"\\\1", value) for key, value in settings.items()}
+    plain = {key: re.sub(r"([\s\\'])", r"\\\1", value, flags=re.ASCII) for key, value in settings.items()}
     quoted = {key: "'" + re.sub(r"([\\'])", r"\\\1", value) + "'" for key, value in settings.items()}
     return [(key, (plain if index % 2 else quoted)[key]) for index, key in enumerate(settings)]
 

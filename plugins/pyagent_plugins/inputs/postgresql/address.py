@@ -19,7 +19,8 @@ HIDDEN = SECRETS | {"sslcert", "sslkey", "sslmode", "sslrootcert"}
 # Settings of pgx, the library of Telegraf, that have no counterpart; those named pool_... are others.
 PGX_ONLY = {"statement_cache_capacity", "description_cache_capacity", "krbspn", "servicefile", "sslinline"}
 
-_PAIR = re.compile(r"\s*([\w.]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.?)(?:[^\s\\]|\\.?)*)|\Z)", re.DOTALL)
+# ASCII: to libpq, other blanks of Unicode are letters.
+_PAIR = re.compile(r"\s*([\w.]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.?)(?:[^\s\\]|\\.?)*)|\Z)", re.A | re.S)
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
 
 Pairs = list[tuple[str, str]]

@@ -1,0 +1,121 @@
+"""The plugins of docs/writing-plugins.md run, and the page shows them as they are."""
+
+import asyncio
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pyagent.api import ConfigError, Input, PyagentError
+from pyagent.config.registry import Registry
+from pyagent.testing import assert_declared, gather, lines, make_input, run_input
+
+EXAMPLES = sorted(path.name for path in (Path(__file__).parents[2] / "docs/examples").glob("*.py"))
+
+
+def example(root: Path, name: str) -> type[Input[Any]]:
+    """The class, found as the agent finds it."""
+    found = Registry([root / "docs/examples"]).find("inputs", name)
+    assert issubclass(found.plugin, Input)
+    return found.plugin
+
+
+def test_the_page_shows_the_examples_verbatim(root: Path) -> None:
+    page = (root / "docs/writing-plugins.md").read_text()
+    shown = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
+    assert sorted(shown) == sorted((root / "docs/examples" / name).read_text() for name in EXAMPLES)
+
+
+def test_the_first_example_is_short(root: Path) -> None:
+    text = (root / "docs/examples/spool.py").read_text()
+    assert len([line for line in text.splitlines() if line.strip()]) <= 25
+
+
+def test_spool(root: Path, tmp_path: Path) -> None:
+    spool = example(root, "spool")
+    (tmp_path / "a.msg").touch()
+    (tmp_path / "b.tmp").touch()
+    (tmp_path / "folder.msg").mkdir()
+    metrics = run_input(spool, {"directory": str(tmp_path), "suffix": ".msg"})
+    assert_declared(spool, metrics)
+    assert re.fullmatch(rf"spool,directory={tmp_path} files=1i,free=\d+i", lines(metrics)[0])
+    with pytest.raises(ConfigError, match="the option 'directory' is missing"):
+        run_input(spool)
+    with pytest.raises(FileNotFoundError):
+        run_input(spool, {"directory": str(tmp_path / "none")})
+
+
+async def test_tcp_connect(root: Path) -> None:
+    tcp_connect = example(root, "tcp_connect")
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        metrics = await gather(make_input(tcp_connect, {"address": f"127.0.0.1:{port}"}))
+    assert_declared(tcp_connect, metrics)
+    assert metrics[0].tags == {"address": f"127.0.0.1:{port}"}
+    with pytest.raises(PyagentError, match=f"^cannot connect to 127.0.0.1:{port}: "):
+        await gather(make_input(tcp_connect, {"address": f"127.0.0.1:{port}"}))
+
+
+@pytest.mark.parametrize("address", ["localhost", ":22", "localhost:", "localhost:ssh"])
+def test_tcp_connect_checks_its_address(root: Path, address: str) -> None:
+    with pytest.raises(ConfigError, match=r"it is not HOST:PORT") as raised:
+        make_input(example(root, "tcp_connect"), {"address": address})
+    assert raised.value.option == "address"
+
+
+def test_the_examples_own_test_passes(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "-c", "/dev/null", str(root / "docs/examples/test_spool.py")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize("way", ["flag", "environment"])
+def test_the_agent_runs_it_from_a_folder(root: Path, tmp_path: Path, way: str) -> None:
+    page = (root / "docs/writing-plugins.md").read_text()
+    [toml] = [text for text in re.findall(r"(?ms)^```toml\n(.*?)^```$", page) if "[[inputs.spool]]" in text]
+    assert tomllib.loads(toml)["inputs"]["spool"] == [{"directory": "/var/spool/mail"}]
+    config = tmp_path / "agent.conf"
+    config.write_text(
+        toml.replace("/var/spool/mail", str(tmp_path)) + "[[inputs.mem]]\n[agent]\n  omit_hostname = true\n"
+    )
+    folder = str(root / "docs/examples")
+    command = [sys.executable, "-m", "pyagent", "--config", str(config), "--test", "--input-filter", "spool"]
+    done = subprocess.run(
+        [*command, "--plugin-directory", folder] if way == "flag" else command,
+        capture_output=True,
+        text=True,
+        env={} if way == "flag" else {"PYAGENT_PLUGIN_DIRECTORY": folder},
+    )
+    assert done.returncode == 0, done.stderr
+    [line] = done.stdout.splitlines()
+    assert re.fullmatch(rf"(> )?spool,directory={tmp_path} files=1i,free=\d+i \d{{19}}", line)
+
+
+def test_an_entry_point_may_name_the_module_or_the_class(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_spool.py").write_text((root / "docs/examples/spool.py").read_text())
+    metadata = tmp_path / "my_spool-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-spool\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[pyagent.inputs]\nspool = my_spool\nspool_two = my_spool:Spool\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        found = [Registry().find("inputs", name) for name in ("spool", "spool_two")]
+    finally:
+        module: ModuleType | None = sys.modules.pop("my_spool", None)
+    assert module is not None
+    assert [entry.plugin for entry in found] == [module.Spool, module.Spool]
