@@ -53,8 +53,17 @@ class Hosted:
 
 
 @pytest.fixture
-async def hosted() -> AsyncIterator[Hosted]:
-    async with Sandbox() as server:
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+async def hosted(tmp_path: Path, unused_port: int) -> AsyncIterator[Hosted]:
+    # A folder and a port of its own, so that a test can stop the server and start it again.
+    async with Sandbox(tmp_path / "server", port=unused_port) as server:
         await server.setup(org="home", bucket="monitoring-system")
         config = await server.add_telegraf("ram", AGENT.format(url=server.url, flush="1s") + MEM)
         token = await server.authorize(write=["monitoring-system"], telegrafs=[config])
@@ -182,14 +191,6 @@ async def test_a_dead_server_loses_nothing_that_the_buffer_holds(hosted: Hosted)
 
 
 # A service waits -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class ServiceManager:

@@ -77,7 +77,7 @@ class Input(Plugin[O_co]):
 
     def gather(self, acc: Accumulator) -> Awaitable[None] | None:
         """Measure once."""
-        raise NotImplementedError
+        raise NotImplementedError("the plugin defines no gather(self, acc)")
 
     async def stop(self) -> None:
         """Give back connections. Called once after the last gather; must be safe if `gather` never ran."""
@@ -150,7 +150,7 @@ class Output(Plugin[O_co]):
 
     def write(self, batch: Batch) -> Awaitable[None] | None:
         """Deliver one batch."""
-        raise NotImplementedError
+        raise NotImplementedError("the plugin defines no write(self, batch)")
 
     async def close(self) -> None:
         """Give back what `connect` took. Must be safe without it."""

@@ -12,7 +12,7 @@ from pyagent.api.measurements import FieldType
 
 __all__ = ["Abandoned", "Accumulator"]
 
-HIGH_WATER = 10_000
+HIGH_WATER = 1_000
 """Metrics that may wait for the main loop before an adding thread does."""
 
 
@@ -84,6 +84,10 @@ class Accumulator:
         pending = self._pending
         return [pending.popleft() for _ in range(len(pending))]
 
+    def discard(self, reason: str) -> None:
+        """Drop what waits, counted under `reason`."""
+        self._drop(reason, reason, len(self.drain()))
+
     def __len__(self) -> int:
         return len(self._pending)
 
@@ -115,9 +119,9 @@ class Accumulator:
                 result[str(name)] = value
         return result
 
-    def _drop(self, problem: str, reason: str) -> None:
+    def _drop(self, problem: str, reason: str, count: int = 1) -> None:
         with self._lock:
-            self.dropped[reason] += 1
+            self.dropped[reason] += count
         if self._report is not None:
             self._report(problem)
 

@@ -206,7 +206,7 @@ class OutputRunner:
         wait = min((_BACKOFF_SLOW if slow else _BACKOFF_FIRST) * 2.0 ** min(self._attempts - 1, 10), _BACKOFF_MOST)
         wait *= random.uniform(0.5, 1.0)  # noqa: S311  # spreads load
         if isinstance(error, Retry) and error.after is not None:
-            wait = max(error.after, 0.0)
+            wait = max(error.after, wait)
         self._retry_at = asyncio.get_running_loop().time() + wait
         self.failures.failed(one_line(error))
 
@@ -217,10 +217,10 @@ class OutputRunner:
 
 
 def _without(batch: Batch, lines: tuple[int, ...]) -> list[Batch]:
-    """The batch without the metrics at `lines`, as its parts between them."""
-    parts, start = [], 0
+    """The batch without the metrics at `lines`; empty where none is left."""
+    chunks, start = [], 0
     for line in (*sorted(set(lines)), batch.count):
         if start < line:
-            parts.append(batch.lines(start, line))
+            chunks += batch.lines(start, line).chunks
         start = line + 1
-    return parts
+    return [Batch(chunks)] if chunks else []

@@ -1,13 +1,14 @@
 """The life of one input: ticks, gathers, and what becomes of a gather that fails or does not end."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyagent.api import Input, Metric
 from pyagent.config import InputPlan
-from pyagent.pipeline.accumulator import HIGH_WATER, Accumulator
+from pyagent.pipeline.accumulator import Accumulator
 from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.pipeline.intake import Intake
 from pyagent.pipeline.schedule import Clock, Schedule
@@ -24,7 +25,8 @@ Deliver = Callable[[list[Metric]], None]
 class InputRunner:
     """Gathers one input on its schedule. Nothing that the plugin does gets out of here as an exception.
 
-    `deliver` takes what was gathered, on the main loop; `first_gathered` is called once, after the first gather that gave
+    `deliver` takes what was gathered, on the main loop; `has_room` says whether the outputs could take a flood without
+    dropping what others gathered; `first_gathered` is called once, after the first gather that gave
     anything (the outputs then flush at once, so that a new user sees data without waiting for an interval).
     """
 
@@ -35,6 +37,7 @@ class InputRunner:
         *,
         global_tags: Mapping[str, str],
         deliver: Deliver,
+        has_room: Callable[[], bool] = lambda: True,
         clock: Clock,
         log: logging.Logger,
         first_gathered: Callable[[], None] = lambda: None,
@@ -48,13 +51,13 @@ class InputRunner:
         """Ticks that found the gather before still running."""
         self._intake = Intake(plan, global_tags)
         self._deliver = deliver
+        self._has_room = has_room
         self._clock = clock
         self._log = log
         self._first_gathered: Callable[[], None] | None = first_gathered
         self._worker = worker_for(plugin.gather, own=plan.origin == "builtin", name=plan.label)
         self._problems: set[str] = set()
         self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Event()
         self.acc = Accumulator(plugin.measurements, report=self._problem, overflow=self._make_room, now=clock.now)
         self._gather: asyncio.Task[None] | None = None
         self._overran = False
@@ -154,7 +157,7 @@ class InputRunner:
             self._log.error("%s; it is dropped", problem)
 
     def _make_room(self) -> None:
-        """The accumulator is full: hand on, here; or, called in another thread, wait until the main loop has."""
+        """The accumulator is full: hand on, here; or, called in the plugin's thread, hold it until that was done."""
         try:
             running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
@@ -162,13 +165,20 @@ class InputRunner:
         if running is self._loop:
             self.flush()
             return
-        future = asyncio.run_coroutine_threadsafe(self._flush_soon(), self._loop)
-        try:
-            future.result(timeout=60)
-        except TimeoutError:
-            # The main loop is gone or very busy; the accumulator's closing or the next add decides.
-            future.cancel()
+        done = asyncio.run_coroutine_threadsafe(self._take_flood(), self._loop)
+        # Where the main loop is gone there is nobody to wait for; the next add finds the accumulator closed.
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            done.result(timeout=2 * self.plan.interval.seconds)
 
-    async def _flush_soon(self) -> None:
-        if len(self.acc) >= HIGH_WATER:
-            self.flush()
+    async def _take_flood(self) -> None:
+        """Hand on a part of what a gather adds without end, at the outputs' speed. Others' metrics must not be dropped
+        for it: where the outputs stand still for an interval, the flood itself is."""
+        deadline = self._loop.time() + self.plan.interval.seconds
+        while not self._has_room():
+            if self.acc.closed:
+                return
+            if self._loop.time() > deadline:
+                self.acc.discard("more was added than the outputs take")
+                return
+            await asyncio.sleep(0.01)
+        self.flush()

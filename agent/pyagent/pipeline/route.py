@@ -27,6 +27,10 @@ class Route:
                 lines = encoded[output.line_options] = encode(metrics, output.line_options)
             output.append(lines)
 
+    def has_room(self) -> bool:
+        """Whether every output's queue is at most half full."""
+        return all(2 * len(output.queue) <= output.queue.limit for output in self.outputs)
+
     def flush_soon(self) -> None:
         """Ask every output to write what it has without waiting for its interval."""
         for output in self.outputs:

@@ -123,6 +123,7 @@ class Agent:
             plugin,
             global_tags=global_tags,
             deliver=self.route.deliver,
+            has_room=self.route.has_room,
             clock=self._clock,
             log=log,
             first_gathered=self.route.flush_soon,

@@ -89,8 +89,18 @@ class Sandbox:
                 f"cannot listen on 127.0.0.1:{self._port}: {error.strerror}; choose another with --port"
             ) from None
         self.port = int(self._runner.addresses[0][1])
+        self._recall()
         self._sweeper = asyncio.create_task(self._sweep())
         await self._state.in_reader(warm_up)
+
+    def _recall(self) -> None:
+        """Know what an earlier life of the folder was set up with; all but the token, which is not kept in clear."""
+        documents = self.state.documents
+        org = next(iter(documents.all("orgs")), None)
+        bucket = next((b for b in documents.all("buckets") if not b["name"].startswith("_")), None)
+        if org and bucket:
+            self.org, self.org_id = org["name"], org["id"]
+            self.bucket, self.bucket_id = bucket["name"], bucket["id"]
 
     async def close(self) -> None:
         """Stop listening and close the folder; a temporary one is removed."""

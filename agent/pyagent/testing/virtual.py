@@ -20,7 +20,7 @@ __all__ = ["VirtualClock", "run_virtual"]
 T = TypeVar("T")
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # chosen by the platform
+class _JumpingSelector(selectors.DefaultSelector):
     """Where the loop would wait for its next timer, moves the loop's time there instead."""
 
     def __init__(self) -> None:
