@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiohttp import web
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pyagent.sandbox.state import State
 
 STATE: "Final[web.AppKey[State]]" = web.AppKey("state")
-AUTHORIZATION: Final = "authorization"
+AUTHORIZATION: "Final[web.RequestKey[Document]]" = web.RequestKey("authorization", dict)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,8 +43,7 @@ def state_of(request: web.Request) -> "State":
 
 def caller(request: web.Request) -> Document:
     """The authorization that made the request."""
-    found: Document = request[AUTHORIZATION]
-    return found
+    return CALLER.get()
 
 
 def is_indented(path: str) -> bool:
@@ -56,7 +56,7 @@ def to_json(value: object, indented: bool = False) -> str:
         value, ensure_ascii=False, separators=(",", ": ") if indented else (",", ":"), indent="\t" if indented else None
     )
     text = re.sub(r"[\u2028\u2029<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
-    return text.encode("utf-8", "replace").decode()
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def reply(request: web.Request, value: object, status: int = 200) -> web.Response:

@@ -51,6 +51,10 @@ class LineError(ValueError):
     """One line is refused; str() is InfluxDB's reason."""
 
 
+class ValueUnreadable(Exception):
+    """The grammar takes a line whose value cannot be read: InfluxDB's engine fails over it, and nothing is stored."""
+
+
 class ParseError(ValueError):
     """At least one line is refused, so none is stored; str() has one `unable to parse` sentence per bad line."""
 
@@ -62,11 +66,13 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
 
     Raises:
         ParseError: a line is not line protocol.
+        ValueUnreadable: all are, but a value cannot be read.
     """
     unit = PRECISIONS.get(precision, 1)
     default = now // unit * unit
     points: list[Point] = []
     failed: list[bytes] = []
+    unreadable: list[ValueUnreadable] = []
     match, findall = _LINE.match, _FIELDS.findall
     at, end = 0, len(body)
     while at < end:
@@ -102,10 +108,14 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
         line = line.removesuffix(b"\n")  # of a quote that the end of the body leaves open
         try:
             points.append(parse_line(line, default, unit))
+        except ValueUnreadable as error:
+            unreadable.append(error)
         except LineError as error:
             failed.append(b"unable to parse '%s': %s" % (line, str(error).encode("utf-8", "surrogateescape")))
     if failed:
-        raise ParseError(b"\n".join(failed).decode("utf-8", "replace"))
+        raise ParseError(b"\n".join(failed).decode("utf-8", "surrogateescape"))
+    if unreadable:
+        raise unreadable[0]
     return points
 
 
@@ -148,6 +158,7 @@ def parse_line(line: bytes, default_time: int, unit: int = 1) -> Point:
 
     Raises:
         LineError: with InfluxDB's reason.
+        ValueUnreadable: a value is not what its first character promises.
     """
     at, key = scan_key(line)
     if len(key) > MAX_KEY:
@@ -340,17 +351,28 @@ def _value(text: bytes) -> tuple[str, Value]:
     if first == 0x22:
         return STRING, re.sub(rb'\\([\\"])', rb"\1", text[1:-1])
     if first in b"0123456789-.nNiIu":
-        if text.endswith(b"i"):
-            return INTEGER, _integer(text[:-1], "ParseInt", -(2**63), 2**63 - 1)
-        if text.endswith(b"u"):
-            return UNSIGNED, _integer(text[:-1], "ParseUint", 0, 2**64 - 1)
+        try:
+            if text.endswith(b"i"):
+                return INTEGER, _integer(text[:-1], "ParseInt", -(2**63), 2**63 - 1)
+            if text.endswith(b"u"):
+                return UNSIGNED, _integer(text[:-1], "ParseUint", 0, 2**64 - 1)
+        except LineError as error:
+            kind = "integer" if text.endswith(b"i") else "unsigned"
+            raise ValueUnreadable(f"engine: unable to parse {kind} value {quote(text[:-1])}: {error}") from None
         number = _float(text)
         if number is None:
-            raise LineError("invalid float")
+            raise _unreadable("floating point", "ParseFloat", text)
         return FLOAT, number
     if text not in TRUE | FALSE:
-        raise LineError("invalid boolean")
+        raise _unreadable("bool", "ParseBool", text)
     return BOOLEAN, text in TRUE
+
+
+def _unreadable(kind: str, function: str, text: bytes) -> ValueUnreadable:
+    shown = quote(text)
+    return ValueUnreadable(
+        f"engine: unable to parse {kind} value {shown}: strconv.{function}: parsing {shown}: invalid syntax"
+    )
 
 
 def _float(text: bytes) -> float | None:
@@ -388,6 +410,23 @@ def split_key(key: bytes) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
         at, start = _find(key, equal + 2, b","), at + 1
         pairs_.append((_unescape_tag(key[start:equal]), _unescape_tag(key[equal + 1 : at])))
     return key[:end].replace(b"\\,", b",").replace(b"\\ ", b" "), tuple(pairs_)
+
+
+def make_key(measurement: str, tags: dict[str, str]) -> bytes:
+    """The key of a point that does not come from text; tags without a value are left out."""
+    parts = [_escape(measurement, ", ")]
+    parts += [
+        _escape(name, ", =") + b"=" + _escape(tags[name], ", =") for name in sorted(tags, key=_bytes) if tags[name]
+    ]
+    return b",".join(parts)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _escape(text: str, chars: str) -> bytes:
+    return _bytes(re.sub(f"([{chars}])", r"\\\1", text))
 
 
 def _unescape_tag(text: bytes) -> bytes:

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pyagent.sandbox import faults
+from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import HIDDEN, InfluxError
-from pyagent.sandbox.http import AUTHORIZATION, STATE, Handler, Route, is_indented, no_content, refuse
+from pyagent.sandbox.http import CALLER, STATE, Handler, Route, is_indented, no_content, refuse
 from pyagent.sandbox.resources import (
     authorizations,
     buckets,
@@ -32,6 +33,8 @@ LOOPBACK: Final = re.compile(r"(?:localhost|[\w-]+\.localhost|127(?:\.\d{1,3}){3
 MAX_REQUEST: Final = 64 * 2**20
 """Bytes of a request body as sent. InfluxDB has no such limit; a server that lives beside a desktop needs one."""
 
+_COMPACT: Final = ("/api/v2/telegraf", "/api/v2/write", "/api/v2/query", "/api/v2/delete", "/write")
+_VARY: Final = ("/ping", "/api/v2/query", "/write")
 _OPEN: Final = {
     ("GET", "/ping"), ("HEAD", "/ping"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/api/v2"),
     ("GET", "/api/v2/setup"), ("POST", "/api/v2/setup"),
@@ -70,6 +73,8 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Influxdb-Build"] = "OSS"
     response.headers["X-Influxdb-Version"] = VERSION
     response.headers["Server"] = "pyagent-sandbox"
+    if request.path in _VARY:
+        response.headers["Vary"] = "Accept-Encoding"
     origin = request.headers.get("Origin")
     if origin and _is_local_origin(origin):
         # Pages of this machine may call with a token. There are no cookies that could be lent to another page.
@@ -78,7 +83,7 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Access-Control-Allow-Headers"] = (
             "Accept, Content-Type, Content-Length, Accept-Encoding, Authorization, User-Agent"
         )
-        response.headers["Vary"] = "Origin"
+        response.headers.add("Vary", "Origin")
 
 
 def _is_local_origin(origin: str) -> bool:
@@ -98,7 +103,7 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
             return no_content()
         if (request.method, request.path) not in _OPEN and request.path != "/write":
             indented = False
-            request[AUTHORIZATION] = _authenticate(request)
+            CALLER.set(_authenticate(request))
             indented = is_indented(request.path)
         return await request.app[faults.FAULTS].around(request, handler)
     except InfluxError as error:
@@ -106,7 +111,7 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPMethodNotAllowed as error:
         return _not_allowed(request, error.allowed_methods, indented)
     except web.HTTPNotFound:
-        return refuse(InfluxError("not found", "path not found"), True)
+        return refuse(InfluxError("not found", "path not found"), not request.path.startswith(_COMPACT))
     except web.HTTPRequestEntityTooLarge:
         return refuse(InfluxError("request too large", "unable to read data: points batch is too large"), indented)
     except (asyncio.CancelledError, ConnectionError, web.HTTPException):
@@ -116,7 +121,7 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         return refuse(InfluxError("internal error", HIDDEN), indented)
 
 
-def _authenticate(request: web.Request) -> dict[str, object]:
+def _authenticate(request: web.Request) -> Document:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() in ("token", "bearer"):
         found = request.app[STATE].authorization(token.strip())

@@ -143,3 +143,24 @@ _INPUTS: dict[str, Callable[[Document], str]] = {
     "system": _plain("system", "# no configuration"),
     "tail": _plain("tail", 'files = ["/var/log/syslog"]', 'data_format = "influx"'),
 }
+
+
+def available(kind: str) -> list[Document]:
+    """The plugins of a kind (empty: of all) in the form of InfluxDB's list."""
+    if kind == "bundle":
+        text = "".join(_INPUTS[name]({}) for name in ("cpu", "swap", "disk", "mem"))
+        return [
+            {
+                "type": "bundle",
+                "name": "System Bundle",
+                "description": "Collection of system related inputs",
+                "config": text,
+            }
+        ]
+    found = [("input", _INPUTS), ("output", _OUTPUTS)]
+    return [
+        {"type": of, "name": name, "description": "", "config": writers[name]({})}
+        for of, writers in found
+        if kind in ("", of)
+        for name in sorted(writers)
+    ]

@@ -10,13 +10,16 @@ from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin, text_list, to_time
 from pyagent.sandbox.flux.source import Selection, Source
 from pyagent.sandbox.flux.syntax import compile_regex
-from pyagent.sandbox.flux.tables import STRING, Row, Stream, Table, from_rows
+from pyagent.sandbox.flux.tables import FLUX_NAMES, STRING, TIME, Row, Stream, Table, from_rows
 from pyagent.sandbox.flux.universe import filter_, pivot
-from pyagent.sandbox.flux.values import NANOSECONDS, Callee, Duration, Time, civil, days_of
+from pyagent.sandbox.flux.values import NANOSECONDS, Callee, Duration, Time, Uint, civil, days_of
 from pyagent.sandbox.flux.windows import windows
+from pyagent.sandbox.points import BOOLEAN, FLOAT, INTEGER, UNSIGNED, Field, Point, make_key
+from pyagent.sandbox.points import STRING as STRING_VALUE
 
 SCHEMA: Registry = {}
 CSV: Registry = {}
+TO: Registry = {}
 STRINGS: Registry = {}
 MATH: Registry = {}
 DATE: Registry = {}
@@ -130,6 +133,49 @@ def csv_from(context: Context, csv: str = "", file: str = "", mode: str = "annot
     if mode not in ("annotations", "raw"):
         raise invalid(f'csv.from: invalid mode "{mode}"')
     return Stream(table for _, tables in annotated.decode(csv, mode == "raw") for table in tables)
+
+
+@builtin(TO, "to")
+def to(
+    context: Context, tables: Stream, bucket: str = "", bucketID: str = "", org: str = "", orgID: str = "", host: str = "",
+    token: str = "", timeColumn: str = "_time", measurementColumn: str = "_measurement", tagColumns: Any = None,
+    fieldFn: Callee | None = None,
+) -> Stream:  # fmt: skip
+    if host:
+        raise invalid("to: writing to another host is not supported by this server")
+    points: list[Point] = []
+    for table in tables.tables:
+        for name, kind in ((measurementColumn, STRING), (timeColumn, TIME)):
+            if table.types.get(name) != kind:
+                raise invalid(f"no column with label {name} of type {FLUX_NAMES[kind]} exists")
+        reserved = {timeColumn, measurementColumn, "_field", "_value", "_start", "_stop"}
+        tags = [name for name, kind in table.types.items() if kind == STRING and name not in reserved]
+        if tagColumns is not None:
+            tags = text_list(tagColumns, "to: tagColumns")
+        for row in table.rows():
+            fields = fieldFn(r=row) if fieldFn is not None else {row.get("_field"): row.get("_value")}
+            written = [field for name, value in fields.items() if (field := _field(name, value))]
+            if row[timeColumn] is not None and row[measurementColumn] and written:
+                key = make_key(row[measurementColumn], {name: row.get(name) or "" for name in tags})
+                points.append(Point(key, written, int(row[timeColumn])))
+    context.write(bucket, bucketID, points)
+    return tables
+
+
+def _field(name: Any, value: Any) -> Field | None:
+    """A field to write; None for what line protocol cannot say."""
+    if not isinstance(name, str) or value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    raw = name.encode("utf-8", "surrogateescape")
+    if isinstance(value, bool):
+        return raw, BOOLEAN, value
+    if isinstance(value, Uint):
+        return raw, UNSIGNED, int(value)
+    if isinstance(value, int):
+        return raw, INTEGER, int(value)
+    if isinstance(value, float):
+        return raw, FLOAT, value
+    return raw, STRING_VALUE, str(value).encode("utf-8", "surrogateescape")
 
 
 def _strings(name: str, work: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ from pyagent.sandbox.flux.aggregates import AGGREGATES
 from pyagent.sandbox.flux.convert import CONVERT
 from pyagent.sandbox.flux.evaluate import Package, Scope, check_names, run
 from pyagent.sandbox.flux.library import Context
-from pyagent.sandbox.flux.packages import PACKAGES
+from pyagent.sandbox.flux.packages import PACKAGES, TO
 from pyagent.sandbox.flux.syntax import Node, parse
 from pyagent.sandbox.flux.tables import Table
 from pyagent.sandbox.flux.universe import UNIVERSE
@@ -25,7 +25,7 @@ def execute(text: str, context: Context, extern: list[Node] | None = None) -> li
         statements = [*(extern or []), *parse(text)]
         values: dict[str, Any] = {
             name: bind(context)
-            for registry in (UNIVERSE, AGGREGATES, WINDOWS, CONVERT)
+            for registry in (UNIVERSE, AGGREGATES, WINDOWS, CONVERT, TO)
             for name, bind in registry.items()
         }
         values |= {"inf": Duration(0, 2**63 - 1), "true": True, "false": False}

@@ -377,12 +377,16 @@ def parse(script: str) -> list[Node]:
     return statements
 
 
+_CLOSERS = {"(": "RPAREN", "[": "RBRACK", "{": "RBRACE"}
+
+
 def _unexpected(script: str, error: UnexpectedInput) -> str:
     lines = script.split("\n")
     token = getattr(error, "token", None)
     if isinstance(error, UnexpectedEOF) or (token is not None and token.type == "$END"):
-        end = (len(lines), len(lines[-1]) + 1)
-        return f"@1:1-{end[0]}:{end[1]}: unexpected end of the script, got EOF"
+        closers = [_CLOSERS[char] for char in re.sub(r'"(?:\\.|[^"\\])*"|[^()\[\]{}"]', "", script) if char in _CLOSERS]
+        wanted = f"expected {closers[-1]}, got EOF" if closers else "unexpected end of the script"
+        return f"@1:1-{len(lines)}:{len(lines[-1]) + 1}: {wanted}"
     line, column = error.line, error.column
     text = str(token) if token is not None else lines[line - 1][column - 1 : column]
     return f"@{line}:{column}-{line}:{column + len(text)}: invalid expression: unexpected {text[:40]}"

@@ -14,7 +14,7 @@ from pyagent.sandbox.negotiation import negotiate
 from pyagent.sandbox.permissions import allowed, require
 from pyagent.sandbox.resources.labels import labels_of
 from pyagent.sandbox.state import State
-from pyagent.sandbox.wizard import AGENT, INFLUXDB_V2, sections
+from pyagent.sandbox.wizard import AGENT, INFLUXDB_V2, available, sections
 
 _OFFERS = ("application/toml", "application/json", "application/octet-stream")
 
@@ -149,7 +149,19 @@ async def remove(request: web.Request) -> web.Response:
     return no_content()
 
 
+async def plugins(request: web.Request) -> web.Response:
+    """The plugins that this server has texts for; InfluxDB's own list is that of an old Telegraf."""
+    kind = request.query.get("type", "")
+    if kind not in ("", "input", "output", "processor", "aggregator", "bundle"):
+        raise _undecodable()
+    body: dict[str, Any] = {"version": "1.13.0"}
+    if kind:
+        body["os"] = "unix" if kind == "bundle" else "linux"
+    return reply(request, {**body, "plugins": available(kind)})
+
+
 ROUTES = [
+    Route("GET", "/api/v2/telegraf/plugins", plugins),
     Route("GET", "/api/v2/telegrafs", find),
     Route("POST", "/api/v2/telegrafs", create),
     Route("GET", "/api/v2/telegrafs/{id}", get),

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import sqlite3
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -10,9 +11,9 @@ from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, invalid, not_found
 from pyagent.sandbox.http import Route, caller, find_org, no_content, state_of
 from pyagent.sandbox.ids import looks_like_id
-from pyagent.sandbox.inflate import inflate
+from pyagent.sandbox.inflate import check_header, inflate
 from pyagent.sandbox.permissions import allowed, check_password
-from pyagent.sandbox.points import PRECISIONS, ParseError, parse
+from pyagent.sandbox.points import PRECISIONS, ParseError, ValueUnreadable, parse
 from pyagent.sandbox.resources.buckets import bucket_named
 from pyagent.sandbox.state import State
 from pyagent.sandbox.store import PartialWrite
@@ -26,7 +27,7 @@ async def write(request: web.Request) -> web.Response:
     name = query.get("bucket")
     if not name:
         raise not_found("bucket")
-    body = await _body(request)
+    body = await _raw(request)
     state, org = state_of(request), find_org(request)
     bucket = None
     if looks_like_id(name):
@@ -36,21 +37,27 @@ async def write(request: web.Request) -> web.Response:
     return await _store(state, caller(request), bucket, body, precision)
 
 
-async def _body(request: web.Request) -> bytes:
-    body = await request.read()
-    if request.headers.get("Content-Encoding") in ("gzip", "x-gzip"):
-        return inflate(body)
+class _Body(NamedTuple):
+    raw: bytes
+    is_gzip: bool
+
+
+async def _raw(request: web.Request) -> _Body:
+    """The body as sent; of a compressed one the header is looked at here, and the rest when it is known who may write where."""
+    body = _Body(await request.read(), request.headers.get("Content-Encoding") in ("gzip", "x-gzip"))
+    if body.is_gzip:
+        check_header(body.raw)
     return body
 
 
-async def _store(state: State, who: Document, bucket: Document, body: bytes, precision: str) -> web.Response:
+async def _store(state: State, who: Document, bucket: Document, body: _Body, precision: str) -> web.Response:
     if not allowed(who, "write", "buckets", bucket["orgID"], bucket["id"]):
         raise InfluxError("forbidden", "insufficient permissions for write")
-    await store_lines(state, bucket, body, precision)
+    await store_lines(state, bucket, body.raw, precision, is_gzip=body.is_gzip)
     return no_content()
 
 
-async def store_lines(state: State, bucket: Document, body: bytes, precision: str) -> None:
+async def store_lines(state: State, bucket: Document, body: bytes, precision: str, *, is_gzip: bool = False) -> None:
     """Parse line protocol and store it in a bucket.
 
     Raises:
@@ -59,7 +66,7 @@ async def store_lines(state: State, bucket: Document, body: bytes, precision: st
     now = state.clock()
 
     def work() -> None:
-        points = parse(body, now, precision)
+        points = parse(inflate(body) if is_gzip else body, now, precision)
         if points:
             state.points.write(bucket["id"], points, bucket["retention"] * 10**9, bucket["shard"] * 10**9, now)
 
@@ -69,7 +76,7 @@ async def store_lines(state: State, bucket: Document, body: bytes, precision: st
         raise invalid(str(error)) from None
     except PartialWrite as error:
         raise InfluxError("unprocessable entity", f"failure writing points to database: {error}") from None
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueUnreadable) as error:
         raise InfluxError("internal error", f"unexpected error writing points to database: {error}") from None
 
 
@@ -80,7 +87,7 @@ async def write_v1(request: web.Request) -> web.Response:
     database, policy = query.get("db"), query.get("rp")
     if not database:
         raise invalid("missing db")
-    body = await _body(request)
+    body = await _raw(request)
     bucket = _mapped(state, who["orgID"], database, policy)
     if bucket is None:
         raise InfluxError("not found", "no dbrp mapping found")
