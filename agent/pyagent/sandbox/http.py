@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pyagent.sandbox.state import State
 
 STATE: "Final[web.AppKey[State]]" = web.AppKey("state")
-AUTHORIZATION: "Final[web.RequestKey[Document]]" = web.RequestKey("authorization", dict)
+CALLER: Final[ContextVar[Document]] = ContextVar("caller")
+"""The authorization that makes the request that is being answered."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
