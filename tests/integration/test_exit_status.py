@@ -45,7 +45,7 @@ async def test_an_unreachable_url() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api/v2/telegrafs/0123456789abcdef"
-    await refused("--config", url, "--config-url-retry-attempts", "1", named=(url, "refused"))
+    await refused("--config", url, "--config-url-retry-attempts", "1", named=(url, "Connection refused"))
 
 
 async def test_a_wrong_token(server: Sandbox) -> None:

@@ -7,6 +7,7 @@ answer's size and the request's time bounded, proxies from the environment, User
 import asyncio
 import io
 import ipaddress
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,8 +186,10 @@ class HttpClient:
             case TimeoutError():
                 return f"no answer within {self._timeout:g} s"
             case aiohttp.ClientConnectorError():
-                cause = error.os_error.strerror if error.os_error.errno else None
-                return f"cannot connect to {error.host}:{error.port}: {cause or error.os_error}"
+                # asyncio puts the address where the system's words should be; a resolver's own numbers are negative.
+                number = error.os_error.errno or 0
+                cause = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
+                return f"cannot connect to {error.host}:{error.port}: {cause}"
             case aiohttp.ClientHttpProxyError():
                 return f"the proxy answered {error.status} {error.message}"
             case aiohttp.ServerDisconnectedError():

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import Any
 
 from pyagent.api import Metric, Output, Reject, Retry, TooLarge
-from pyagent.buffer import Batch, MemoryQueue
+from pyagent.buffer import Batch, Chunk, MemoryQueue
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import FailureLog, one_line
@@ -218,7 +218,8 @@ class OutputRunner:
 
 def _without(batch: Batch, lines: tuple[int, ...]) -> list[Batch]:
     """The batch without the metrics at `lines`; empty where none is left."""
-    chunks, start = [], 0
+    chunks: list[Chunk] = []
+    start = 0
     for line in (*sorted(set(lines)), batch.count):
         if start < line:
             chunks += batch.lines(start, line).chunks
