@@ -1,0 +1,98 @@
+"""Texts that are no TOML, and the one line that says so; references in strings and in whole texts."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyagent.api import ConfigError
+from pyagent.config import SourceText
+from pyagent.config.toml import Document, one_line, parse_document
+
+
+def parse(text: str, environ: dict[str, str] | None = None, **settings: bool) -> Document:
+    return parse_document(SourceText("t.conf", text), environ or {}, **settings)
+
+
+def refusal(text: str, environ: dict[str, str] | None = None, **settings: bool) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, environ, **settings)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a = 1\nb =\n", "t.conf:2: cannot read the TOML: invalid value"),
+        ("[a]\nx = 1\nx = 2\n", "t.conf:3: cannot read the TOML: 'x' is already set on line 2"),
+        ("[[a.b]]\n[a.b]\n", "t.conf:2: cannot read the TOML: the table [a.b] is declared twice"),
+        ("[a]\n\n[a]\n", "t.conf:3: cannot read the TOML: the table [a] is declared twice"),
+        ("a = 1\n[a]\n", "t.conf:2: cannot read the TOML: 'a' is already set on line 1"),
+        ("a = [1,\n2\n", "t.conf:2: cannot read the TOML: unclosed array"),
+        ('a = """\n\n', "t.conf:1: cannot read the TOML: unterminated string"),
+        ("[agent]\nn = $SIZE\n", "t.conf:2: cannot read the TOML: invalid value; environment references"),
+        ("\ufffe\n", "t.conf:1: cannot read the TOML: invalid statement"),
+        ("\na = " + "9" * 5000, "t.conf:2: cannot read the TOML: "),
+        ("a = " + "[" * 5000 + "]" * 5000, "t.conf:1: cannot read the TOML: it is nested too deeply"),
+    ],
+)
+def test_what_is_no_toml(text: str, wanted: str) -> None:
+    assert refusal(text).startswith(wanted)
+
+
+def test_strict_references_are_replaced_in_values_only() -> None:
+    environ = {"A": 'x", evil = "1', "K": "key"}
+    document = parse('a = "$A"\nb = ["$K", {c = "${K}"}]\n"$K" = 1\n', environ)
+    assert document.data == {"a": 'x", evil = "1', "b": ["key", {"c": "key"}], "$K": 1}
+
+
+def test_loose_references_are_replaced_anywhere_but_in_comments() -> None:
+    environ = {"N": "5", "K": "key"}
+    document = parse('# ${M:?m}\n$K = ${N} # ${M:?m}\na = "$K"\n', environ, strict_env=False)
+    assert document.data == {"key": 5, "a": "key"}
+    assert document.at(("key",)) == "t.conf:2"
+
+
+def test_old_references_know_no_escape() -> None:
+    assert parse('a = "$$A"', {"A": "x"}, old_env=True).data == {"a": "$x"}
+    assert parse('a = "$$A"', {"A": "x"}, old_env=True, strict_env=False).data == {"a": "$x"}
+
+
+@pytest.mark.parametrize("strict_env", [True, False])
+def test_a_required_variable_names_its_line(strict_env: bool) -> None:
+    message = refusal('a = 1\nb = ["x",\n"${M:?set it}"]', strict_env=strict_env)
+    assert message == "t.conf:3: required variable M is missing a value: set it"
+
+
+@pytest.mark.parametrize("strict_env", [True, False])
+def test_references_nested_without_end(strict_env: bool) -> None:
+    text = "a = '" + "${A:-" * 3000 + "}" * 3000 + "'"
+    assert "nested too deeply" in refusal(text, strict_env=strict_env)
+
+
+def test_the_recorded_files_with_references(shared: Path) -> None:
+    folder = shared / "corpus/telegraf/config/testdata"
+    environ = {"MY_TEST_SERVER": "192.168.1.1", "PORT": "9999", "COMMAND": 'say "hi" # now'}
+    for name in ("envvar_non_string.conf", "envvar_non_string_multiline.conf"):
+        text = (folder / name).read_text()
+        assert parse(text, environ, strict_env=False).data["inputs"]["memcached"][0]["port"] == 9999
+        assert "in quotes" in refusal(text, environ)
+    data = parse((folder / "envvar_valid_multiline.conf").read_text(), environ).data
+    assert data["inputs"]["memcached"][0]["command"].strip() == 'say "hi" # now'
+
+
+@given(st.text("[]{}=.,'\"#\\$ \nab1é\ud83d\x00", max_size=40), st.booleans())
+def test_any_text_is_read_or_refused_with_its_line(text: str, strict_env: bool) -> None:
+    try:
+        parse(text, {"a": "b"}, strict_env=strict_env)
+    except ConfigError as error:
+        place, _, _ = str(error).partition(": ")
+        assert 1 <= int(place.removeprefix("t.conf:")) <= text.count("\n") + 1
+        str(error).encode()
+
+
+def test_one_line() -> None:
+    assert one_line("a\n b\x1b[0m \ud800") == "a b\\x1b[0m \\ud800"
