@@ -187,9 +187,11 @@ class HttpClient:
                 return f"no answer within {self._timeout:g} s"
             case aiohttp.ClientConnectorError():
                 # asyncio puts the address where the system's words should be; a resolver's own numbers are negative.
-                number = error.os_error.errno or 0
-                cause = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
-                return f"cannot connect to {error.host}:{error.port}: {cause}"
+                # OpenSSL's mean something else.
+                reason = error.os_error
+                number = 0 if isinstance(reason, ssl.SSLError) else reason.errno or 0
+                cause = os.strerror(number) if number > 0 else reason.errno and reason.strerror
+                return f"cannot connect to {error.host}:{error.port}: {cause or reason}"
             case aiohttp.ClientHttpProxyError():
                 return f"the proxy answered {error.status} {error.message}"
             case aiohttp.ServerDisconnectedError():
