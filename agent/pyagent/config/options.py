@@ -5,6 +5,7 @@ import os
 import re
 import types
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -14,7 +15,7 @@ from pyagent.api import ConfigError, Options, Secret
 from pyagent.api.options import decode_option
 from pyagent.config.section import Section, type_name
 
-__all__ = ["Policy", "build_options", "decode_values", "suggest"]
+__all__ = ["Policy", "build_options", "check_type", "decode_values", "suggest"]
 
 T = TypeVar("T", bound=Options)
 S = TypeVar("S", bound=msgspec.Struct)
@@ -171,6 +172,12 @@ def _build(section: Section, kind: type[S], values: Mapping[str, Any], path: tup
         raise section.error(str(error), *path, *([error.option] if error.option else [])) from None
     except ValueError as error:
         raise section.error(str(error), *path) from None
+
+
+def check_type(annotation: Any) -> None:
+    """Raise for a type that no value of TOML can be converted to."""
+    with suppress(msgspec.ValidationError):
+        msgspec.convert(object(), annotation, dec_hook=decode_option)
 
 
 def _effects(annotation: Any) -> Mapping[str, Any]:

@@ -20,8 +20,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+import msgspec
+
 from pyagent.api import ConfigError, Input, Output, Plugin
-from pyagent.config.options import suggest
+from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Kind, Origin
 
 __all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline"]
@@ -31,6 +33,10 @@ T = TypeVar("T")
 BASES: dict[str, type[Plugin[Any]]] = {"inputs": Input, "outputs": Output}
 IMPORT_DEADLINE = 10.0
 DISTRIBUTION = "pyagent-telemetry"
+_imported: dict[tuple[str, str], ModuleType] = {}
+"""Drop-in files by path and version."""
+_hung: set[str] = set()
+"""What hung when it was imported: each try costs a thread, so there is one only."""
 _BUILTIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -78,7 +84,7 @@ class Registry:
             return self._import_file(kind, name, files[0])
         loaded = _guarded(places[0], points[0].load)
         if isinstance(loaded, type) and issubclass(loaded, BASES[kind]):
-            return Found(loaded, "entry point")
+            return Found(_with_sound_options(loaded, places[0]), "entry point")
         if not isinstance(loaded, ModuleType):
             raise PluginBroken(f"{places[0]} is neither a module nor a subclass of {BASES[kind].__name__}")
         return Found(_only_class(loaded, kind, places[0]), "entry point")
@@ -122,10 +128,11 @@ class Registry:
         except OSError as error:
             raise PluginBroken(f"cannot read the plugin {file}: {error.strerror}") from None
         module_name = f"pyagent_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', name)}_{version}"
-        module = sys.modules.get(module_name)
-        if module is None or getattr(module, "__file__", None) != os.fspath(file):
-            module = _guarded(os.fspath(file), lambda: _run_file(module_name, file))
-        return Found(_only_class(module, kind, os.fspath(file)), "file", version)
+        place = os.fspath(file)
+        module = _imported.get((place, version))
+        if module is None:
+            module = _imported[place, version] = _guarded(place, lambda: _run_file(module_name, file), version)
+        return Found(_only_class(module, kind, place), "file", version)
 
     def _unknown(self, kind: Kind, name: str) -> ConfigError:
         singular = kind.removesuffix("s")
@@ -162,11 +169,14 @@ def _run_file(module_name: str, file: Path) -> ModuleType:
     return module
 
 
-def _guarded(place: str, load: Callable[[], T]) -> T:
+def _guarded(place: str, load: Callable[[], T], version: str = "") -> T:
     """Import code from outside: whatever it does, it gives a module within the deadline or PluginBroken."""
     try:
+        if place + version in _hung:
+            raise TimeoutError
         return call_with_deadline(load, IMPORT_DEADLINE)
     except TimeoutError:
+        _hung.add(place + version)
         raise PluginBroken(f"cannot import {place}: it takes more than {IMPORT_DEADLINE:g} s") from None
     except ImportError as error:
         raise PluginBroken(f"cannot import {place}: {_missing(error)}") from None
@@ -217,9 +227,19 @@ def _only_class(module: ModuleType, kind: Kind, place: str) -> type[Plugin[Any]]
         and (item.__module__ == module.__name__ or item.__module__.startswith(f"{module.__name__}."))
     }
     if len(found) == 1:
-        return found.pop()
+        return _with_sound_options(found.pop(), place)
     names = ", ".join(sorted(item.__name__ for item in found)) or "none"
     raise PluginBroken(f"{place} must define exactly one subclass of {base.__name__}; it defines {names}")
+
+
+def _with_sound_options(plugin: type[Plugin[Any]], place: str) -> type[Plugin[Any]]:
+    """The class, if the types of its options are ones that a configuration can set."""
+    try:
+        for info in msgspec.structs.fields(plugin.options_type):
+            check_type(info.type)
+    except Exception as error:  # annotations are evaluated here: anything may happen
+        raise PluginBroken(f"{place}: its options cannot be read: {error}") from None
+    return plugin
 
 
 def _missing(error: ImportError, plugin: str = "") -> str:
