@@ -349,6 +349,8 @@ def _split_fields(text: bytes) -> list[tuple[bytes, bytes]]:
 def _value(text: bytes) -> tuple[str, Value]:
     first = text[0]
     if first == 0x22:
+        if len(text) < 2:
+            raise ValueUnreadable("engine: slice bounds out of range")
         return STRING, re.sub(rb'\\([\\"])', rb"\1", text[1:-1])
     if first in b"0123456789-.nNiIu":
         try:
