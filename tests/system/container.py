@@ -17,6 +17,8 @@ _HERE = Path(__file__).parent
 _PROJECT = _HERE.parents[1]
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyagent-tests"
 _NSPAWN = ("systemd-nspawn", "-q", "--register=no", "--keep-unit", "--console=pipe")
+# What an operator does, but for the network.
+_INSTALL = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/root/wheels", "make", "-C", "/root/pyagent", "install")
 
 
 class Container(Server):
@@ -48,11 +50,11 @@ class Container(Server):
         for name in ("Makefile", "LICENSE", "README.md", "pyproject.toml"):
             (self.root / "root" / "pyagent").mkdir(exist_ok=True)
             shutil.copy2(_PROJECT / name, self.root / "root" / "pyagent")
-        for name in ("agent", "plugins", "requirements", "scripts", "systemd"):
+        for name in ("agent", "docs", "plugins", "requirements", "scripts", "systemd"):
             ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so")
             shutil.copytree(_PROJECT / name, self.root / "root" / "pyagent" / name, ignore=ignore)
-        offline = ["--setenv=PIP_NO_INDEX=1", "--setenv=PIP_FIND_LINKS=/wheels", f"--bind-ro={wheels}:/wheels"]
-        self.run([*_NSPAWN, "-D", str(self.root), *offline, "make", "-C", "/root/pyagent", "install"])
+        subprocess.run(["cp", "-a", "--reflink=auto", wheels, self.root / "root" / "wheels"], check=True, timeout=300)
+        self.run([*_NSPAWN, "-D", str(self.root), *_INSTALL])
 
     def command(self) -> list[str]:
         return [*_NSPAWN, "-D", str(self.root), f"--machine=pyagent-{os.getpid()}-{self.port}", "-b"]
@@ -72,6 +74,7 @@ class Container(Server):
     def _boot_again(self) -> None:
         assert self._process is not None
         self._process.wait(60)
+        self._end()
         self._launch()
         if not self._wait_until_it_answers():
             raise ServerError(f"cannot boot the container again: {self.log_tail()}")

@@ -113,7 +113,7 @@ def booted(unavailable: Callable[[str], None]) -> Iterator[Container]:
 async def host(booted: Container) -> AsyncIterator[Container]:
     """The container, with nothing of an earlier test in it."""
     yield booted
-    await booted("systemctl", "stop", "pyagent@*", "pyagent.target")
+    await booted("systemctl", "stop", "pyagent@*", "pyagent.target", check=False)
     await booted(
         "sh", "-c", "systemctl disable pyagent@ram pyagent@postgres; systemctl reset-failed; journalctl --rotate"
     )
@@ -165,7 +165,7 @@ async def test_from_the_pasted_lines_to_points_in_the_bucket(host: Container, po
         assert await ram.show("MainPID") == pid
 
         # A text that does not load changes nothing.
-        await ram.server.update_telegraf(ram.config, "[[inputs.mem]\n")
+        await ram.server.update_telegraf(ram.config, RAM.format(url=ram.server.url) + "[[inputs.memm]]\n")
         await host("systemctl", "reload", "pyagent@ram", check=False)
         await ram.points("memory", more_than=reloaded)
         assert await ram.show("ActiveState") == "active"
@@ -268,6 +268,12 @@ async def test_it_is_confined_and_still_reads_what_it_measures(host: Container) 
         await host("systemctl", "stop", "pyagent@ram")
 
 
+async def test_an_account_without_rights_can_try_a_configuration(host: Container) -> None:
+    host.write("/srv/ram.conf", "[[inputs.mem]]\n[[outputs.discard]]\n", mode=0o644)
+    nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+    assert "> mem,host=" in await host(*nobody, "pyagent", "--test", "--config", "/srv/ram.conf")
+
+
 @pytest.mark.parametrize(("drop_in", "fact", "value"), [("ping", "CapEff", 1 << 13), ("sudo", "NoNewPrivs", 0)])
 async def test_a_drop_in_gives_what_it_promises(host: Container, drop_in: str, fact: str, value: int) -> None:
     folder = "/etc/systemd/system/pyagent@.service.d"
@@ -282,3 +288,14 @@ async def process_facts(instance: Instance) -> dict[str, str]:
     """`/proc/PID/status` of the instance's process."""
     text = await instance.host("cat", f"/proc/{await instance.show('MainPID')}/status")
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+async def test_uninstall_leaves_settings_and_state_alone(host: Container) -> None:
+    """The last one: nothing is installed after it."""
+    host.write("/etc/pyagent/ram.env", "INFLUX_TOKEN=abc\n")
+    await host("systemctl", "enable", "--now", "pyagent@ram")
+    await host("make", "-C", "/root/pyagent", "uninstall")
+    left = await host("sh", "-c", "find / -xdev -name '*pyagent*' -not -path '/root/*' -o -lname '*pyagent*' | sort")
+    assert left.splitlines() == ["/etc/pyagent", "/var/lib/pyagent"]
+    assert await host("cat", "/etc/pyagent/ram.env") == "INFLUX_TOKEN=abc"
+    assert await host("systemctl", "list-units", "--all", "--plain", "--no-legend", "pyagent*") == ""
