@@ -1,0 +1,226 @@
+"""Patterns as the library that Telegraf uses reads them, and the filter options of a section."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyagent.api import ConfigError
+from pyagent.config.filters import read_filters
+from pyagent.config.glob import compile_patterns
+from pyagent.config.plan import FilterOptions
+from pyagent.config.section import Notes, Section
+from pyagent.config.source import SourceText
+from pyagent.config.toml import parse_document
+
+
+def matches(pattern: str, text: str, separators: str = "") -> bool:
+    return compile_patterns([pattern], separators)(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "separators", "yes", "no"),
+    [
+        ("cpu", "", "cpu", "cpu0 acpu CPU"),
+        ("cpu*", "", "cpu cpu0 cpu.x", "acpu"),
+        ("*cpu", "", "cpu acpu", "cpu0"),
+        ("c*u", "", "cu cpu cxyu", "c u cpux"),
+        ("c?u", "", "cpu ceu", "cu cppu"),
+        ("*", "", "a abc", ""),
+        ("a*b*c", "", "abc axbxc abcbc", "ab ac abcd"),
+        ("[abc]x", "", "ax bx", "dx x abx"),
+        ("[a-c]x", "", "ax cx", "dx"),
+        ("[!abc]x", "", "dx", "ax x"),
+        ("[!a-c]x", "", "dx", "bx"),
+        ("[^a]x", "", "^x ax", "bx"),
+        ("[ab\\]]x", "", "]x ax", "\\x"),
+        ("{cpu,mem}*", "", "cpu mem cpu0 memx", "disk"),
+        ("{cpu,mem", "x", "cpu mem", "cpu,mem"),
+        ("{c{a,b},d*}", "", "ca cb d dx", "cd"),
+        ("{a,}b*", "", "ab b bx", "cb"),
+        ("a,b*", "", "a,b", "a b"),
+        ("a}b*", "", "a}b", "ab"),
+        ("a\\*b*", "", "a*b a*bc", "axb"),
+        ("a\\?[b]", "", "a?b", "axb"),
+        ("a.*", "", "a.b a.", "axb"),
+        ("a+(b)*", "", "a+(b)", "aab"),
+        ("*.cpu", ".", "a.cpu .cpu", "a.b.cpu"),
+        ("**.cpu", ".", "a.cpu a.b.cpu", "cpu"),
+        ("a.*.c", ".", "a.b.c a..c", "a.b.b.c a.c"),
+        ("a?c", ".", "abc", "a.c"),
+        ("*_*", "._", "a_b", "a.b_c a_b_c"),
+        ("a-b", "-", "a-b", "ab"),
+        ("[!a].x", ".", "b.x", "a.x"),
+        ("äö*", "", "äö äöü", "ä"),
+        ("a\nb*", "", "a\nb a\nbc", "ab"),
+    ],
+)
+def test_patterns(pattern: str, separators: str, yes: str, no: str) -> None:
+    for text in yes.split(" "):
+        assert matches(pattern, text, separators), text
+    for text in no.split(" ") if no else ():
+        assert not matches(pattern, text, separators), text
+
+
+@pytest.mark.parametrize("pattern", ["{cpu,mem}", "a\\b", "cpu", "a}", "é"])
+def test_a_list_of_plain_text_is_compared_as_it_is(pattern: str) -> None:
+    assert matches(pattern, pattern)
+    assert not matches(pattern, "cpu" if pattern != "cpu" else "mem")
+
+
+def test_one_pattern_makes_patterns_of_the_whole_list() -> None:
+    either = compile_patterns(["{cpu,mem}", "x*"])
+    assert [either(name) for name in ("cpu", "mem", "xy", "{cpu,mem}", "disk")] == [True, True, True, False, False]
+
+
+def test_oddities_of_the_library() -> None:
+    assert matches("?", "")
+    assert not matches("a?", "a")
+    assert matches("ab*ba", "aba")
+    assert matches("a.**.c", "a.c", ".")
+    assert not matches("a.*.c", "a.c", ".")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        ("[abc", "a [ is not closed"),
+        ("[", "a [ is not closed"),
+        ("[]", "[] holds no character"),
+        ("[!]", "[] holds no character"),
+        ("[a-", "a range must be one of the form [a-z]"),
+        ("[a-zA-Z]", "a range must be one of the form [a-z]"),
+        ("[z-a]", "in the range z-a the second character comes before the first"),
+    ],
+)
+def test_patterns_that_are_none(pattern: str, wanted: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"cannot read the pattern {pattern!r}: {wanted}")):
+        compile_patterns([pattern])
+
+
+def model(pattern: str, text: str) -> bool:
+    """What `*` and `?` mean, by the book: no regular expressions."""
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return any(model(pattern[1:], text[start:]) for start in range(len(text) + 1))
+    return bool(text) and pattern[0] in ("?", text[0]) and model(pattern[1:], text[1:])
+
+
+@given(st.text("ab*?", min_size=1, max_size=8), st.text("ab", max_size=10))
+def test_patterns_against_the_model(pattern: str, text: str) -> None:
+    wanted = model(pattern, text)
+    parts = [part for part in re.split(r"\*+", pattern) if part]
+    if pattern == "?" or (
+        len(parts) == 2 and "?" not in pattern and not pattern.startswith("*") and not pattern.endswith("*")
+    ):
+        # The oddities: they only ever match more.
+        wanted = wanted or not text if pattern == "?" else text.startswith(parts[0]) and text.endswith(parts[1])
+    if "*" in pattern or "?" in pattern:
+        assert matches(pattern, text) == wanted
+        # Alternatives take the way without atomic groups.
+        assert compile_patterns([f"{{{pattern},{pattern}}}", "x*"])(text) in (wanted, model(pattern, text))
+
+
+@given(st.text("ab*?[]!-{},\\.", max_size=12), st.text("ab.", max_size=6), st.sampled_from(["", "."]))
+def test_any_pattern_is_compiled_or_refused(pattern: str, text: str, separators: str) -> None:
+    try:
+        matcher = compile_patterns([pattern], separators)
+    except ValueError:
+        assert "[" in pattern
+        return
+    assert matcher(text) is matcher(text)
+
+
+@pytest.mark.timeout(30)
+def test_many_runs_do_not_take_for_ever() -> None:
+    assert not matches("*a" * 40 + "*b", "a" * 4000)
+
+
+# Options.
+
+
+def section(text: str) -> Section:
+    document = parse_document(SourceText("a.conf", f"[[inputs.x]]\n{text}"), {})
+    table = document.data["inputs"]["x"][0]
+    return Section(document=document, path=("inputs", "x", 0), label="inputs.x", table=table, notes=Notes())
+
+
+def test_every_filter() -> None:
+    given = read_filters(
+        section(
+            """
+            namepass = ["a*"]
+            namepass_separator = "."
+            namedrop = ["b"]
+            namedrop_separator = "_"
+            fieldinclude = ["f"]
+            fieldexclude = ["g"]
+            taginclude = ["t"]
+            tagexclude = ["u"]
+            tagdrop = {k = ["v"]}
+            [inputs.x.tagpass]
+            k = ["w*", "x"]
+            l = []
+            """
+        )
+    )
+    assert given == FilterOptions(
+        namepass=("a*",),
+        namepass_separator=".",
+        namedrop=("b",),
+        namedrop_separator="_",
+        tagpass={"k": ("w*", "x"), "l": ()},
+        tagdrop={"k": ("v",)},
+        fieldinclude=("f",),
+        fieldexclude=("g",),
+        taginclude=("t",),
+        tagexclude=("u",),
+    )
+
+
+def test_nothing_set_is_no_filter() -> None:
+    assert read_filters(section("namepass = []\ntagpass = {}\nmetricpass = ''")) == FilterOptions()
+
+
+def test_old_names_are_added_and_told() -> None:
+    given = section("fieldinclude = ['c']\npass = ['a']\nfieldpass = ['b']\ndrop = ['d']\nfielddrop = ['e']")
+    filters = read_filters(given)
+    assert filters.fieldinclude == ("a", "b", "c")
+    assert filters.fieldexclude == ("d", "e")
+    assert [line.partition(" is dep")[0] for line in given.notes.errors] == [
+        "a.conf:3: inputs.x: the option 'pass'",
+        "a.conf:4: inputs.x: the option 'fieldpass'",
+        "a.conf:5: inputs.x: the option 'drop'",
+        "a.conf:6: inputs.x: the option 'fielddrop'",
+    ]
+
+
+def test_elements_of_another_type_are_left_out() -> None:
+    given = section("namepass = ['a', 5]")
+    assert read_filters(given).namepass == ("a",)
+    assert given.notes.warnings == ["a.conf:2: inputs.x: namepass: an integer in a list of strings is ignored"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("namepass = 'a'", "a.conf:2: inputs.x: the option 'namepass' must be a list of strings, not a string"),
+        ("namepass = ['[a']", "a.conf:2: inputs.x: the option 'namepass': cannot read the pattern '[a'"),
+        (
+            "tagpass = ['a']",
+            "a.conf:2: inputs.x: the option 'tagpass' must be a table of lists, as in [inputs.x.tagpass]",
+        ),
+        ("tagpass = {a = 'b'}", "a.conf:2: inputs.x: the option 'tagpass.a' must be a list of strings, not a string"),
+        ("[inputs.x.tagdrop]\na = ['[']", "a.conf:3: inputs.x: the option 'tagdrop.a': cannot read the pattern '['"),
+        (
+            "metricpass = 'true'",
+            "a.conf:2: inputs.x: the option 'metricpass' (an expression that is true for what passes)",
+        ),
+    ],
+)
+def test_filters_that_are_refused(text: str, wanted: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_filters(section(text))
+    assert str(caught.value).startswith(wanted)
