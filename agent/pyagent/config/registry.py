@@ -112,7 +112,8 @@ class Registry:
     @staticmethod
     def _drop_in(folder: Path, name: str) -> Path | None:
         file = folder / f"{name}.py"
-        return file if _FILE_NAME.fullmatch(name) and file.is_file() else None
+        # os.path: a folder that this account may not enter is as good as empty.
+        return file if _FILE_NAME.fullmatch(name) and os.path.isfile(file) else None
 
     def _import_builtin(self, kind: Kind, name: str) -> type[Plugin[Any]]:
         try:
