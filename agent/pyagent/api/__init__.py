@@ -17,7 +17,7 @@ from pyagent.api.host import host_path
 from pyagent.api.measurements import Field, FieldType, Measurement, fields
 from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, timestamp_ns
 from pyagent.api.options import NoOptions, Options, option
-from pyagent.api.plugin import Accumulator, Batch, Input, LineOptions, Output, Plugin
+from pyagent.api.plugin import Accumulator, Batch, Ingested, Input, LineOptions, Output, Plugin
 from pyagent.api.units import Duration, Secret, Size, redact
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "FieldType",
     "FieldValue",
     "Full",
+    "Ingested",
     "Input",
     "Kind",
     "LineOptions",

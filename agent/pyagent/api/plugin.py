@@ -5,6 +5,7 @@ A plugin's name is its module's name; the module defines exactly one subclass of
 
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get_args
 
@@ -21,7 +22,18 @@ else:
 
     O_co = TypeVar("O_co", bound=Options, covariant=True)
 
-__all__ = ["Accumulator", "Batch", "Input", "LineOptions", "Output", "Plugin"]
+__all__ = ["Accumulator", "Batch", "Ingested", "Input", "LineOptions", "Output", "Plugin"]
+
+
+PrecisionName = Literal["ns", "us", "ms", "s"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a body of line protocol: the number of metrics taken, and a message for each bad line."""
+
+    taken: int
+    errors: tuple[str, ...] = ()
 
 
 class Accumulator(Protocol):
@@ -42,6 +54,22 @@ class Accumulator(Protocol):
 
     def add_metrics(self, metrics: Sequence[Metric]) -> None:
         """Add finished metrics, for inputs that parse."""
+
+    async def deliver(self, metrics: Sequence[Metric]) -> None:
+        """Hand over what a service input received; returns when the outputs' queues hold it, from where it is not dropped
+        for newer metrics: now it may be acknowledged. Raises Full, and then nothing was taken."""
+
+    async def ingest(
+        self,
+        data: bytes,
+        *,
+        precision: PrecisionName = "ns",
+        tags: Mapping[str, str] | None = None,
+        all_or_nothing: bool = False,
+    ) -> Ingested:
+        """`deliver` for line protocol as received. Lines without a time get the present, and all get those of `tags` whose
+        keys they do not have. Bad lines are told and cost no others; with `all_or_nothing` they cost the whole body.
+        Raises Full."""
 
 
 class Plugin(Generic[O_co]):
@@ -71,6 +99,9 @@ class Input(Plugin[O_co]):
     `gather` is `async def` or a plain `def` (that runs in a thread of its own). It raises for a failure: the engine logs
     it once per cause, counts it and calls again at the next tick; what was added before is kept. It never sleeps,
     retries, rounds times or adds the tag `host`, and does not know its interval.
+
+    A service input, one that listens or subscribes, defines `start` as well; it hands over what it receives by
+    `acc.deliver` or `acc.ingest`. It needs no `gather`.
     """
 
     measurements: ClassVar[Measurements] = ()
@@ -79,8 +110,11 @@ class Input(Plugin[O_co]):
         """Measure once."""
         raise NotImplementedError("the plugin defines no gather(self, acc)")
 
+    async def start(self, acc: Accumulator) -> None:
+        """Begin to listen, and return; work goes on in tasks of its own. Raise for a failure, such as a port in use."""
+
     async def stop(self) -> None:
-        """Give back connections. Called once after the last gather; must be safe if `gather` never ran."""
+        """End what `start` began and give back connections. Called once, after the last gather; must be safe without any."""
 
 
 CompressionName = Literal["gzip", "identity"]

@@ -40,14 +40,18 @@ class Lines(Protocol):
 
 
 class Chunk:
-    """A run of metrics, `start` to `stop`, of what one append gave. Cutting it copies nothing."""
+    """A run of metrics, `start` to `stop`, of what one append gave. Cutting it copies nothing.
 
-    __slots__ = ("lines", "start", "stop")
+    `kept`: somebody was told that these are safe; they are never evicted to make room.
+    """
 
-    def __init__(self, lines: Lines, start: int = 0, stop: int | None = None) -> None:
+    __slots__ = ("kept", "lines", "start", "stop")
+
+    def __init__(self, lines: Lines, start: int = 0, stop: int | None = None, *, kept: bool = False) -> None:
         self.lines = lines
         self.start = start
         self.stop = lines.count if stop is None else stop
+        self.kept = kept
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -60,7 +64,7 @@ class Chunk:
 
     def cut(self, start: int, stop: int) -> "Chunk":
         """The part from index `start` up to, not including, `stop`, counted within this chunk."""
-        return Chunk(self.lines, self.start + start, self.start + stop)
+        return Chunk(self.lines, self.start + start, self.start + stop, kept=self.kept)
 
     def text(self) -> memoryview:
         first, last = self._span()

@@ -11,8 +11,9 @@ __all__ = ["MemoryQueue"]
 class MemoryQueue:
     """What is encoded and not yet delivered.
 
-    A batch that was taken stays part of the queue (it counts against the limit, but is never evicted) until `settle`
-    says what became of it. Invariant: added = delivered + refused (both told by `settle`) + dropped + len(queue).
+    What a listener has acknowledged comes in by `admit` and is never evicted. A batch that was taken stays part of the
+    queue (it counts against the limit, but is never evicted) until `settle` says what became of it. Invariant:
+    added = delivered + refused (both told by `settle`) + dropped + len(queue).
     """
 
     def __init__(self, limit: int) -> None:
@@ -24,6 +25,8 @@ class MemoryQueue:
         """Metrics evicted to make room for newer ones."""
         self._waiting: deque[Chunk] = deque()
         self._waiting_count = 0
+        self._kept_count = 0
+        """Those of the waiting metrics that are never evicted."""
         self._taken: Batch | None = None
 
     def __len__(self) -> int:
@@ -42,12 +45,22 @@ class MemoryQueue:
         return self._waiting[0].lines.oldest if self._waiting else 0
 
     def append(self, lines: Lines) -> int:
-        """Take encoded metrics; returns how many older ones had to go (the oldest of those waiting)."""
-        if lines.count == 0:
-            return 0
-        self.added += lines.count
-        self._waiting.append(Chunk(lines))
-        self._waiting_count += lines.count
+        """Take encoded metrics; returns how many had to go: the oldest of those waiting that may go."""
+        if lines.count:
+            self.added += lines.count
+            self._put(Chunk(lines))
+        return self._evict()
+
+    def has_room(self, count: int) -> bool:
+        """Whether `admit` may take so many. An empty queue takes any number, else a large body would never fit."""
+        held = self._kept_count + (self._taken.count if self._taken else 0)
+        return held == 0 or held + count <= self.limit
+
+    def admit(self, lines: Lines) -> int:
+        """Take metrics that stay whatever comes (ask `has_room` first); returns how many others had to go."""
+        if lines.count:
+            self.added += lines.count
+            self._put(Chunk(lines, kept=True))
         return self._evict()
 
     def take(self, most: int) -> Batch | None:
@@ -66,7 +79,7 @@ class MemoryQueue:
         if not chunks:
             return None
         self._taken = Batch(chunks)
-        self._waiting_count -= self._taken.count
+        self._count(chunks, -1)
         return self._taken
 
     def settle(self, kept: Iterable[Batch] = ()) -> None:
@@ -74,29 +87,44 @@ class MemoryQueue:
         self._taken = None
         chunks = [chunk for batch in kept for chunk in batch.chunks]
         self._waiting.extendleft(reversed(chunks))
-        self._waiting_count += sum(map(len, chunks))
+        self._count(chunks, 1)
 
     def adopt(self, older: "MemoryQueue") -> int:
         """Put another queue's metrics in front of this one's, which empties it; returns how many metrics had to go."""
         if older._taken is not None:
             raise RuntimeError("BUG: a queue was adopted while a batch of it is being written")
-        self.added += older._waiting_count
-        self._waiting_count += older._waiting_count
-        self._waiting.extendleft(reversed(older._waiting))
-        older.added -= older._waiting_count
+        chunks = list(older._waiting)
         older._waiting.clear()
-        older._waiting_count = 0
+        older._count(chunks, -1)
+        older.added -= sum(map(len, chunks))
+        self.added += sum(map(len, chunks))
+        self._waiting.extendleft(reversed(chunks))
+        self._count(chunks, 1)
         return self._evict()
 
+    def _put(self, chunk: Chunk) -> None:
+        self._waiting.append(chunk)
+        self._count((chunk,), 1)
+
+    def _count(self, chunks: Iterable[Chunk], sign: int) -> None:
+        for chunk in chunks:
+            self._waiting_count += sign * len(chunk)
+            if chunk.kept:
+                self._kept_count += sign * len(chunk)
+
     def _evict(self) -> int:
-        excess = dropped = min(max(len(self) - self.limit, 0), self._waiting_count)
+        excess = dropped = min(max(len(self) - self.limit, 0), self._waiting_count - self._kept_count)
+        spared: list[Chunk] = []
         while excess:
             chunk = self._waiting.popleft()
-            if len(chunk) > excess:
+            if chunk.kept:
+                spared.append(chunk)
+            elif len(chunk) > excess:
                 self._waiting.appendleft(chunk.cut(excess, len(chunk)))
                 excess = 0
             else:
                 excess -= len(chunk)
+        self._waiting.extendleft(reversed(spared))
         self._waiting_count -= dropped
         self.dropped += dropped
         return dropped

@@ -117,6 +117,8 @@ class InputPlan(PluginPlan):
     interval: Duration
     precision: Duration
     """Unit that times are rounded to, resolved: the plugin's, else the agent's, else by the interval (telegraf 4.4)."""
+    service_precision: Duration = _ZERO
+    """The same for what a service input receives, which only the plugin's own setting rounds; 0: times are kept."""
     collection_jitter: Duration = _ZERO
     collection_offset: Duration = _ZERO
     round_interval: bool = True

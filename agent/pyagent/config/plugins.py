@@ -63,9 +63,11 @@ def input_plan(
     """The plan of an input. `seen` counts identities, so that two equal tables do not have one. Raises ConfigError."""
     interval = common_duration(section, "interval") or settings.interval
     jitter = common_duration(section, "collection_jitter")
+    precision = common_duration(section, "precision") or Duration(0)
     schedule: dict[str, Any] = {
         "interval": interval,
-        "precision": common_duration(section, "precision") or _precision(settings.precision, interval),
+        "precision": precision or _precision(settings.precision, interval),
+        "service_precision": precision,
         "collection_jitter": settings.collection_jitter if jitter is None else jitter,
         "collection_offset": common_duration(section, "collection_offset") or settings.collection_offset,
         "round_interval": settings.round_interval,

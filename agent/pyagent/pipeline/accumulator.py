@@ -5,10 +5,14 @@ import time as clock
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyagent.api import FieldValue, Kind, Measurement, Metric, Uint, field_value, timestamp_ns
+from pyagent.api import FieldValue, Ingested, Kind, Measurement, Metric, Uint, field_value, timestamp_ns
 from pyagent.api.measurements import FieldType
+from pyagent.api.plugin import PrecisionName
+
+if TYPE_CHECKING:
+    from pyagent.pipeline.service import ServiceDoor
 
 __all__ = ["Abandoned", "Accumulator"]
 
@@ -34,7 +38,9 @@ class Accumulator:
         report: Callable[[str], None] | None = None,
         overflow: Callable[[], None] | None = None,
         now: Callable[[], int] = clock.time_ns,
+        door: "ServiceDoor | None" = None,
     ) -> None:
+        self._door = door
         self._pins = {m.name: {name: _PINS[f.type] for name, f in m.fields.items()} for m in measurements}
         # append and popleft of a deque are atomic, so adding needs no lock.
         self._pending: deque[Metric] = deque()
@@ -78,6 +84,28 @@ class Accumulator:
             self._refuse_late(len(metrics))
         for metric in metrics:
             self._append(metric)
+
+    async def deliver(self, metrics: Sequence[Metric]) -> None:
+        if self._closed:
+            self._refuse_late(len(metrics))
+        await self._service().deliver(metrics)
+
+    async def ingest(
+        self,
+        data: bytes,
+        *,
+        precision: PrecisionName = "ns",
+        tags: Mapping[str, str] | None = None,
+        all_or_nothing: bool = False,
+    ) -> Ingested:
+        if self._closed:
+            self._refuse_late(data.count(b"\n"))
+        return await self._service().ingest(data, precision, tags, all_or_nothing)
+
+    def _service(self) -> "ServiceDoor":
+        if self._door is None:
+            raise RuntimeError("this accumulator takes no deliveries; use add")
+        return self._door
 
     def drain(self) -> list[Metric]:
         """What was added since the last time."""

@@ -6,12 +6,12 @@ import random
 from collections import Counter, deque
 from typing import Any
 
-from pyagent.api import Metric, Output, Reject, Retry, TooLarge
+from pyagent.api import Output, Reject, Retry, TooLarge
 from pyagent.buffer import Batch, Chunk, MemoryQueue
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.failures import FailureLog, one_line
-from pyagent.pipeline.intake import Naming
+from pyagent.pipeline.failures import FailureLog, explain, one_line
+from pyagent.pipeline.form import Form
 from pyagent.pipeline.workers import HereWorker, LoopWorker, Worker, worker_for
 
 __all__ = ["OutputRunner"]
@@ -31,12 +31,13 @@ class OutputRunner:
         self.plan = plan
         self.plugin = plugin
         self.queue = MemoryQueue(plan.metric_buffer_limit)
-        self.line_options = plugin.line_options()
-        self.naming = Naming(plan)
-        self.failures = FailureLog(log, "cannot write")
+        self.form = Form(plan, plugin.line_options())
+        self.failures = FailureLog(log)
         self.written = 0
         self.rejected = 0
         """Metrics that the receiver refused for good."""
+        self.filtered = 0
+        """Metrics that this output's filters kept out."""
         self.lost: Counter[str] = Counter()
         """Metrics that could not be encoded, by reason."""
         self._log = log
@@ -58,12 +59,25 @@ class OutputRunner:
 
     # What inputs give -------------------------------------------------------------------------------------------------
 
-    def append(self, lines: Encoded) -> None:
-        """Queue encoded metrics; the oldest go, counted, where there is no room."""
+    def append(self, lines: Encoded, filtered: int = 0) -> None:
+        """Queue encoded metrics; the oldest go, counted, where there is no room. `filtered`: how many did not pass."""
+        self._account(lines, filtered)
+        self.queue.append(lines)
+        self._after_append()
+
+    def admit(self, lines: Encoded, filtered: int = 0) -> None:
+        """Queue metrics that somebody is told are safe: they are not dropped for others. Ask `queue.has_room` first."""
+        self._account(lines, filtered)
+        self.queue.admit(lines)
+        self._after_append()
+
+    def _account(self, lines: Encoded, filtered: int) -> None:
+        self.filtered += filtered
         for metric, reason in lines.rejected:
             self.lost[reason] += 1
             self._tell_once(reason, "cannot encode a metric of %r: %s; it is dropped", metric.name, reason)
-        self.queue.append(lines)
+
+    def _after_append(self) -> None:
         # Told at 1, 2, 4, 8, ... thousands: an outage of days must not fill the log.
         if self.queue.dropped and self.queue.dropped >= 2 * self._told_dropped:
             self._told_dropped = self.queue.dropped
@@ -74,10 +88,6 @@ class OutputRunner:
             )
         if len(self.queue) >= self.plan.metric_batch_size:
             self._wake.set()
-
-    def renamed(self, metrics: list[Metric]) -> list[Metric]:
-        """Copies under this output's names; the other outputs keep the originals."""
-        return [Metric(self.naming(m.name), m.tags, m.fields, m.time, m.kind) for m in metrics]
 
     def flush_soon(self) -> None:
         """Write what there is without waiting for the interval (but not before a back-off ends)."""
@@ -208,7 +218,7 @@ class OutputRunner:
         if isinstance(error, Retry) and error.after is not None:
             wait = max(error.after, wait)
         self._retry_at = asyncio.get_running_loop().time() + wait
-        self.failures.failed(one_line(error))
+        self.failures.failed(explain("cannot write", error))
 
     def _tell_once(self, key: str, message: str, *arguments: object) -> None:
         if key not in self._told_refusals and len(self._told_refusals) < 100:

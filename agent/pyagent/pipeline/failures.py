@@ -3,7 +3,7 @@
 import logging
 import re
 
-__all__ = ["FailureLog"]
+__all__ = ["FailureLog", "explain", "one_line"]
 
 _NUMBERS = re.compile(r"\d+")
 _MOST_CAUSES = 100
@@ -15,9 +15,8 @@ class FailureLog:
     Two messages that differ only in numbers (a process id, a port, a time) are one cause.
     """
 
-    def __init__(self, log: logging.Logger, what: str) -> None:
+    def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._what = what
         self._causes: set[str] = set()
         self.current = ""
         """The last failure's message; empty when the last attempt succeeded."""
@@ -30,18 +29,24 @@ class FailureLog:
         self.current = reason
         cause = _NUMBERS.sub("#", reason)
         if cause in self._causes:
-            self._log.debug("%s: %s (%d times)", self._what, reason, self._in_a_row)
+            self._log.debug("%s (%d times)", reason, self._in_a_row)
         elif len(self._causes) < _MOST_CAUSES:
             self._causes.add(cause)
-            self._log.error("%s: %s", self._what, reason)
+            self._log.error("%s", reason)
 
     def succeeded(self) -> None:
         if self._in_a_row:
             count = f"{self._in_a_row} failures" if self._in_a_row > 1 else "one failure"
-            self._log.info("%s: works again after %s", self._what, count)
+            self._log.info("works again after %s", count)
             self._in_a_row = 0
             self.current = ""
             self._causes.clear()
+
+
+def explain(what: str, error: BaseException) -> str:
+    """A failure for the log: its own words where they say what could not be done, else `what` before them."""
+    text = one_line(error)
+    return text if text.startswith("cannot ") else f"{what}: {text}"
 
 
 def one_line(error: BaseException) -> str:

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from pyagent.api import Input, Metric
+from pyagent.api import Input
 from pyagent.config import InputPlan
 from pyagent.pipeline.accumulator import Accumulator
-from pyagent.pipeline.failures import FailureLog, one_line
+from pyagent.pipeline.failures import FailureLog, explain, one_line
 from pyagent.pipeline.intake import Intake
+from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import Clock, Schedule
+from pyagent.pipeline.service import ServiceDoor
 from pyagent.pipeline.workers import worker_for
 
 __all__ = ["InputRunner"]
@@ -19,15 +21,12 @@ __all__ = ["InputRunner"]
 FIRST_TICK_NEAR_NS = 2_000_000_000
 """A first aligned tick closer than this makes an extra gather at the start pointless."""
 
-Deliver = Callable[[list[Metric]], None]
-
 
 class InputRunner:
     """Gathers one input on its schedule. Nothing that the plugin does gets out of here as an exception.
 
-    `deliver` takes what was gathered, on the main loop; `has_room` says whether the outputs could take a flood without
-    dropping what others gathered; `first_gathered` is called once, after the first gather that gave
-    anything (the outputs then flush at once, so that a new user sees data without waiting for an interval).
+    What it gathered goes to `route`, on the main loop. After the first gather that gave anything the outputs are flushed
+    at once, so that a new user sees data without waiting for an interval.
     """
 
     def __init__(
@@ -36,34 +35,44 @@ class InputRunner:
         plugin: Input[Any],
         *,
         global_tags: Mapping[str, str],
-        deliver: Deliver,
-        has_room: Callable[[], bool] = lambda: True,
+        route: Route,
         clock: Clock,
         log: logging.Logger,
-        first_gathered: Callable[[], None] = lambda: None,
     ) -> None:
         self.plan = plan
         self.plugin = plugin
-        self.failures = FailureLog(log, "cannot gather")
+        self.failures = FailureLog(log)
         self.gathered = 0
         """Metrics handed on."""
         self.overruns = 0
         """Ticks that found the gather before still running."""
         self._intake = Intake(plan, global_tags)
-        self._deliver = deliver
-        self._has_room = has_room
+        self._route = route
         self._clock = clock
         self._log = log
-        self._first_gathered: Callable[[], None] | None = first_gathered
-        self._worker = worker_for(plugin.gather, own=plan.origin == "builtin", name=plan.label)
+        self._is_first = True
+        method = plugin.gather if type(plugin).gather is not Input.gather else plugin.start
+        self._worker = worker_for(method, own=plan.origin == "builtin", name=plan.label)
         self._problems: set[str] = set()
         self._loop = asyncio.get_running_loop()
-        self.acc = Accumulator(plugin.measurements, report=self._problem, overflow=self._make_room, now=clock.now)
+        self.acc = Accumulator(
+            plugin.measurements,
+            report=self._problem,
+            overflow=self._make_room,
+            now=clock.now,
+            door=ServiceDoor(plan, self._intake, route, clock, self._taken),
+        )
+        self._starts = type(plugin).start is not Input.start
+        self._gathers = not self._starts or type(plugin).gather is not Input.gather
         self._gather: asyncio.Task[None] | None = None
         self._overran = False
 
     async def run(self) -> None:
         """Gather until cancelled; a running gather goes on then, `stop` ends it."""
+        if self._starts:
+            await self._start()
+        if not self._gathers:
+            return
         plan = self.plan
         schedule = Schedule(
             plan.interval,
@@ -81,7 +90,11 @@ class InputRunner:
             tick = schedule.next(self._clock.now())
 
     async def gather_once(self) -> None:
-        """One gather, for --test and --once."""
+        """One gather, for --test and --once; a service input begins to listen."""
+        if self._starts:
+            await self._start()
+        if not self._gathers:
+            return
         self._tick()
         if self._gather is not None:
             await self._gather
@@ -109,11 +122,15 @@ class InputRunner:
         metrics = self.acc.drain()
         if not metrics:
             return
-        self.gathered += len(metrics)
-        self._deliver(self._intake(metrics))
-        if self._first_gathered is not None:
-            self._first_gathered()
-            self._first_gathered = None
+        if chosen := self._intake(metrics, self.plan.precision):
+            self._route.deliver(chosen)
+        self._taken(len(metrics))
+
+    def _taken(self, count: int) -> None:
+        self.gathered += count
+        if self._is_first and count:
+            self._is_first = False
+            self._route.flush_soon()
 
     def _tick(self) -> None:
         if self._gather is not None and not self._gather.done():
@@ -134,7 +151,7 @@ class InputRunner:
             await self._worker.call(lambda: self.plugin.gather(self.acc))
         except Exception as error:
             self.flush()
-            self.failures.failed(one_line(error))
+            self.failures.failed(explain("cannot gather", error))
             if self._log.isEnabledFor(logging.DEBUG):
                 self._log.debug("traceback of that failure", exc_info=error)
         else:
@@ -156,6 +173,18 @@ class InputRunner:
             self._problems.add(problem)
             self._log.error("%s; it is dropped", problem)
 
+    async def _start(self) -> None:
+        """Start a service input; where that fails, try again every interval."""
+        while True:
+            try:
+                await self._worker.call(lambda: self.plugin.start(self.acc))
+            except Exception as error:
+                self.failures.failed(explain("cannot start", error))
+            else:
+                self.failures.succeeded()
+                return
+            await self._clock.sleep_until(self._clock.now() + self.plan.interval)
+
     def _make_room(self) -> None:
         """The accumulator is full: hand on, here; or, called in the plugin's thread, hold it until that was done."""
         try:
@@ -174,7 +203,7 @@ class InputRunner:
         """Hand on a part of what a gather adds without end, at the outputs' speed. Others' metrics must not be dropped
         for it: where the outputs stand still for an interval, the flood itself is."""
         deadline = self._loop.time() + self.plan.interval.seconds
-        while not self._has_room():
+        while not self._route.has_room():
             if self.acc.closed:
                 return
             if self._loop.time() > deadline:

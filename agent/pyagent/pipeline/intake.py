@@ -1,44 +1,71 @@
 """What the engine makes of an input's metrics before outputs see them (reference: telegraf 1.3)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pyagent.api import Metric
 from pyagent.config import InputPlan, PluginPlan
 from pyagent.pipeline.schedule import round_time
+from pyagent.pipeline.selection import compile_selection
 
 __all__ = ["Intake", "Naming"]
 
 
+@dataclass(frozen=True, slots=True)
 class Naming:
     """`name_override`, then `name_prefix`, then `name_suffix`."""
 
-    def __init__(self, plan: PluginPlan) -> None:
-        self._override = plan.name_override
-        self._prefix = plan.name_prefix
-        self._suffix = plan.name_suffix
+    override: str
+    prefix: str
+    suffix: str
+
+    @classmethod
+    def of(cls, plan: PluginPlan) -> "Naming":
+        return cls(plan.name_override, plan.name_prefix, plan.name_suffix)
 
     def __bool__(self) -> bool:
-        return bool(self._override or self._prefix or self._suffix)
+        return bool(self.override or self.prefix or self.suffix)
 
     def __call__(self, name: str) -> str:
-        return f"{self._prefix}{self._override or name}{self._suffix}"
+        return f"{self.prefix}{self.override or name}{self.suffix}"
 
 
 class Intake:
-    """Rounds times, renames, and adds the plugin's and the global tags where a metric has none of that key."""
+    """Selects by the raw name and tags, renames, adds the plugin's and the global tags where a metric has none of that key,
+    and takes away fields and tags that are not wanted, in this order."""
 
     def __init__(self, plan: InputPlan, global_tags: Mapping[str, str]) -> None:
-        self._precision = int(plan.precision)
-        self._naming = Naming(plan)
-        self._defaults = {**global_tags, **plan.tags}
+        self._naming = Naming.of(plan)
+        self._selection = compile_selection(plan.filters)
+        self.tags: Mapping[str, str] = {**global_tags, **plan.tags}
+        """Given to a metric that has none of that key."""
+        self._always: dict[str, str] = {}
+        if plan.always_include_global_tags:
+            self._always.update(global_tags)
+        if plan.always_include_local_tags:
+            self._always.update(plan.tags)
 
-    def __call__(self, metrics: list[Metric]) -> list[Metric]:
-        """The same metrics, changed in place."""
-        precision, naming, defaults = self._precision, self._naming, self._defaults
+    @property
+    def plain(self) -> bool:
+        """Nothing but tags is added: text may be relayed without making metrics of it."""
+        return self._selection is None and not self._naming
+
+    def __call__(self, metrics: list[Metric], precision: int) -> list[Metric]:
+        """What passes, changed in place; times rounded to `precision` ns (0: as they are) come first of all."""
+        selection, naming, tags = self._selection, self._naming, self.tags
+        if precision > 1:
+            for metric in metrics:
+                metric.time = round_time(metric.time, precision)
+        if selection is not None:
+            metrics = selection.select(metrics)
         for metric in metrics:
-            metric.time = round_time(metric.time, precision)
             if naming:
                 metric.name = naming(metric.name)
-            if defaults:
-                metric.tags = defaults | metric.tags if metric.tags else dict(defaults)
+            if tags:
+                metric.tags = {**tags, **metric.tags}
+        if selection is not None:
+            metrics = selection.modify(metrics)
+            if self._always:
+                for metric in metrics:
+                    metric.tags = {**metric.tags, **self._always}
         return metrics

@@ -1,10 +1,11 @@
 """From inputs to outputs: encode what was gathered once for all outputs that want the same bytes, and queue it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from pyagent.api import LineOptions, Metric
-from pyagent.lineprotocol import Encoded, encode
+from pyagent.api import Full, Ingested, LineOptions, Metric
+from pyagent.lineprotocol import Encoded, Precision, Relayed, relay
 from pyagent.pipeline.delivery import OutputRunner
+from pyagent.pipeline.form import Form
 
 __all__ = ["Route"]
 
@@ -17,15 +18,53 @@ class Route:
 
     def deliver(self, metrics: list[Metric]) -> None:
         """Queue metrics for every output. Never raises for what a metric holds: what cannot be encoded is counted there."""
-        encoded: dict[LineOptions, Encoded] = {}
+        formed: list[tuple[Form, tuple[Encoded, int]]] = []
         for output in self.outputs:
-            if output.naming:
-                output.append(encode(output.renamed(metrics), output.line_options))
-                continue
-            lines = encoded.get(output.line_options)
-            if lines is None:
-                lines = encoded[output.line_options] = encode(metrics, output.line_options)
-            output.append(lines)
+            result = next((result for form, result in formed if form == output.form), None)
+            if result is None:
+                result = output.form(metrics)
+                formed.append((output.form, result))
+            output.append(*result)
+
+    def admit(self, metrics: list[Metric]) -> None:
+        """Queue what a listener acknowledges once this returns. Raises Full if no output's queue could take it."""
+        self._admit([(output, *output.form(metrics)) for output in self.outputs])
+
+    def admit_lines(
+        self,
+        data: bytes,
+        now: int,
+        precision: Precision,
+        *,
+        tags: Mapping[str, str],
+        round_to: int,
+        all_or_nothing: bool,
+    ) -> Ingested:
+        """The same for line protocol where every output is `plain`: no metric is made of it."""
+        relayed: dict[LineOptions, Relayed] = {}
+        for output in self.outputs:
+            options = output.form.line_options
+            if options not in relayed:
+                relayed[options] = relay(data, now, precision, options, tags=tags, round_to=round_to)
+        result = next(iter(relayed.values()), None) or relay(data, now, precision)
+        errors = tuple(map(str, result.errors))
+        if errors and all_or_nothing:
+            return Ingested(0, errors)
+        self._admit([(output, relayed[output.form.line_options].encoded, 0) for output in self.outputs])
+        return Ingested(result.encoded.count, errors)
+
+    def _admit(self, offers: list[tuple[OutputRunner, Encoded, int]]) -> None:
+        # An output that has room must not wait for one that is stuck; only where nobody can keep it, it is refused.
+        open_ones = [output for output, lines, _ in offers if output.queue.has_room(lines.count)]
+        if offers and not open_ones:
+            raise Full("every output's queue is full of metrics that are not written yet; send it again later")
+        for output, lines, filtered in offers:
+            (output.admit if output in open_ones else output.append)(lines, filtered)
+
+    @property
+    def plain(self) -> bool:
+        """Every output takes text as it is encoded."""
+        return all(output.form.plain for output in self.outputs)
 
     def has_room(self) -> bool:
         """Whether every output's queue is at most half full."""

@@ -122,11 +122,9 @@ class Agent:
             plan,
             plugin,
             global_tags=global_tags,
-            deliver=self.route.deliver,
-            has_room=self.route.has_room,
+            route=self.route,
             clock=self._clock,
             log=log,
-            first_gathered=self.route.flush_soon,
         )
         self.inputs.append(runner)
         self._start(runner, runner.run, log)
@@ -200,6 +198,6 @@ def _anywhere(plan: PluginPlan) -> PluginPlan:
 def _successor(runner: OutputRunner, candidates: list[OutputRunner]) -> OutputRunner | None:
     """The new output that writes to the same place in the same format: what is queued is as good there."""
     for candidate in candidates:
-        if candidate.plan.queue_id == runner.plan.queue_id and candidate.line_options == runner.line_options:
+        if candidate.plan.queue_id == runner.plan.queue_id and candidate.form.line_options == runner.form.line_options:
             return candidate
     return None

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
 from typing import Any, cast
 
 from pyagent.api import Input, LineOptions, Metric, Output
@@ -30,12 +29,12 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
     """
     built_outputs = await build_plugins(plan.outputs)
     if settings.test and not settings.once:
-        await _gather(plan, settings, _print)
+        await _gather(plan, settings, _Printer())
         return 0
     outputs = [
         OutputRunner(cast("OutputPlan", p), cast("Output[Any]", plugin), log=log) for p, plugin, log in built_outputs
     ]
-    await _gather(plan, settings, Route(outputs).deliver)
+    await _gather(plan, settings, Route(outputs))
     await asyncio.gather(*(output.stop(FLUSH_GRACE) for output in outputs))
     unsent = sum(len(output.queue) for output in outputs)
     if unsent:
@@ -43,13 +42,13 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
     return 1 if unsent else 0
 
 
-async def _gather(plan: Plan, settings: RunSettings, deliver: Callable[[list[Metric]], None]) -> None:
+async def _gather(plan: Plan, settings: RunSettings, route: Route) -> None:
     runners = [
         InputRunner(
             cast("InputPlan", p),
             cast("Input[Any]", plugin),
             global_tags=plan.global_tags,
-            deliver=deliver,
+            route=route,
             clock=SystemClock(),
             log=log,
         )
@@ -63,13 +62,20 @@ async def _gather(plan: Plan, settings: RunSettings, deliver: Callable[[list[Met
     await asyncio.gather(*(runner.stop(GRACE) for runner in runners))
 
 
-def _print(metrics: list[Metric]) -> None:
-    encoded = encode(metrics, _TEST_FORMAT)
-    start = 0
-    out = sys.stdout.buffer
-    for end in encoded.ends:
-        out.write(b"> " + encoded.data[start:end])
-        start = end
-    out.flush()
-    for metric, reason in encoded.rejected:
-        component_logger("agent").error("cannot encode a metric of %r: %s", metric.name, reason)
+class _Printer(Route):
+    """Prints what comes in, instead of queueing it."""
+
+    plain = False
+
+    def deliver(self, metrics: list[Metric]) -> None:
+        encoded = encode(metrics, _TEST_FORMAT)
+        start = 0
+        out = sys.stdout.buffer
+        for end in encoded.ends:
+            out.write(b"> " + encoded.data[start:end])
+            start = end
+        out.flush()
+        for metric, reason in encoded.rejected:
+            component_logger("agent").error("cannot encode a metric of %r: %s", metric.name, reason)
+
+    admit = deliver

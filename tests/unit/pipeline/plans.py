@@ -6,10 +6,30 @@ from typing import Any
 from pyagent.api import Batch, Duration, Input, Metric, NoOptions, Output
 from pyagent.config import InputPlan, OutputPlan
 from pyagent.lineprotocol import Encoded, encode
+from pyagent.pipeline.route import Route
 
 SECOND = 1_000_000_000
 START = 1_795_478_400 * SECOND + 3 * SECOND  # 2026-11-24T00:00:03Z
 LOG = logging.getLogger("pyagent.test")
+
+
+class Collected(Route):
+    """Keeps the metrics that come in."""
+
+    plain = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
+        self.flushes = 0
+
+    def deliver(self, metrics: list[Metric]) -> None:
+        self.metrics += metrics
+
+    admit = deliver
+
+    def flush_soon(self) -> None:
+        self.flushes += 1
 
 
 def input_plan(plugin: type[Input[Any]], **settings: Any) -> InputPlan:

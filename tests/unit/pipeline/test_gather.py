@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plans import LOG, SECOND, START, input_plan
+from plans import LOG, SECOND, START, Collected, input_plan
 
 from pyagent.api import Accumulator, Duration, Input, Metric
 from pyagent.pipeline.gather import InputRunner
@@ -38,26 +38,25 @@ class Bench:
     def __init__(self, start: int = START, **settings: Any) -> None:
         self.clock = VirtualClock(start)
         self.plugin = Ticking(input_plan(Ticking).options, LOG)
-        self.delivered: list[Metric] = []
-        self.firsts = 0
+        self.route = Collected()
         self.runner = InputRunner(
             input_plan(Ticking, **settings),
             self.plugin,
             global_tags={"host": "h1", "rack": "global"},
-            deliver=self.delivered.extend,
+            route=self.route,
             clock=self.clock,
             log=LOG,
-            first_gathered=self._first,
         )
-
-    def _first(self) -> None:
-        self.firsts += 1
 
     async def run_for(self, seconds: float) -> None:
         task = asyncio.create_task(self.runner.run())
         await asyncio.sleep(seconds)
         task.cancel()
         await asyncio.wait([task])
+
+    @property
+    def delivered(self) -> list[Metric]:
+        return self.route.metrics
 
     @property
     def times(self) -> list[float]:
@@ -79,7 +78,7 @@ def on_bench(act: Callable[[Bench], Any], start: int = START, **settings: Any) -
 def test_gathers_right_after_the_start_and_then_at_multiples() -> None:
     bench = on_bench(lambda bench: bench.run_for(30))
     assert bench.times == [3, 10, 20, 30]
-    assert bench.firsts == 1
+    assert bench.route.flushes == 1
 
 
 def test_no_extra_gather_when_the_first_tick_is_near() -> None:
@@ -134,7 +133,7 @@ def test_a_failure_is_logged_once_per_cause_and_keeps_what_was_added(caplog: pyt
     assert len(messages) == 2
     assert "cannot gather: connection" in messages[0]
     assert "refused" in messages[0]
-    assert messages[1] == "cannot gather: works again after 5 failures"
+    assert messages[1] == "works again after 5 failures"
     assert [metric.fields["n"] for metric in bench.delivered] == list(range(1, bench.plugin.gathers + 1))
 
 

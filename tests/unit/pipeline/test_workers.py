@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from plans import LOG, START, input_plan
+from plans import LOG, START, Collected, input_plan
 
 from pyagent.api import Accumulator, Input, Metric
 from pyagent.pipeline.accumulator import HIGH_WATER
@@ -82,17 +82,17 @@ def runner_of(gather: Any) -> tuple[InputRunner, list[Metric]]:
 
     Outside.gather = gather  # type: ignore[method-assign]
     plan = input_plan(Outside, origin="file")
-    delivered: list[Metric] = []
+    route = Collected()
     return (
         InputRunner(
             plan,
             Outside(plan.options, LOG),
             global_tags={},
-            deliver=delivered.extend,
+            route=route,
             clock=SystemClock(),
             log=LOG,
         ),
-        delivered,
+        route.metrics,
     )
 
 

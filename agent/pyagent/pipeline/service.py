@@ -1,0 +1,77 @@
+"""Where what a service input receives comes in: it may be acknowledged only when it is safe."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from pyagent.api import Ingested, Metric
+from pyagent.api.plugin import PrecisionName
+from pyagent.config import InputPlan
+from pyagent.lineprotocol import parse
+from pyagent.pipeline.intake import Intake
+from pyagent.pipeline.route import Route
+from pyagent.pipeline.schedule import Clock
+
+__all__ = ["ServiceDoor"]
+
+T = TypeVar("T")
+
+
+class ServiceDoor:
+    """`acc.deliver` and `acc.ingest` of one input, from whatever loop the plugin runs on. `taken` counts."""
+
+    def __init__(
+        self, plan: InputPlan, intake: Intake, route: Route, clock: Clock, taken: Callable[[int], None]
+    ) -> None:
+        self._precision = int(plan.service_precision)
+        self._intake = intake
+        self._route = route
+        self._clock = clock
+        self._taken = taken
+        self._loop = asyncio.get_running_loop()
+
+    async def deliver(self, metrics: Sequence[Metric]) -> None:
+        """Raises Full."""
+        await self._on_main(lambda: self._admit(list(metrics)))
+
+    async def ingest(
+        self, data: bytes, precision: PrecisionName, tags: Mapping[str, str] | None, all_or_nothing: bool
+    ) -> Ingested:
+        """Raises Full."""
+        return await self._on_main(lambda: self._ingest(data, precision, tags or {}, all_or_nothing))
+
+    def _ingest(self, data: bytes, precision: PrecisionName, tags: Mapping[str, str], all_or_nothing: bool) -> Ingested:
+        if self._intake.plain and self._route.plain:
+            result = self._route.admit_lines(
+                data,
+                self._clock.now(),
+                precision,
+                tags={**self._intake.tags, **tags},
+                round_to=self._precision or 1,
+                all_or_nothing=all_or_nothing,
+            )
+            self._taken(result.taken)
+            return result
+        parsed = parse(data, self._clock.now(), precision)
+        errors = tuple(map(str, parsed.errors))
+        if errors and all_or_nothing:
+            return Ingested(0, errors)
+        for metric in parsed.metrics if tags else ():
+            metric.tags = {**tags, **metric.tags}
+        return Ingested(self._admit(parsed.metrics), errors)
+
+    def _admit(self, metrics: list[Metric]) -> int:
+        count = len(metrics)
+        if chosen := self._intake(metrics, self._precision):
+            self._route.admit(chosen)
+        self._taken(count)
+        return count
+
+    async def _on_main(self, work: Callable[[], T]) -> T:
+        if asyncio.get_running_loop() is self._loop:
+            return work()
+
+        async def run() -> T:
+            return work()
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._loop))
