@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,9 @@ from pyagent.sandbox.flux.values import format_float, parse_time
 from pyagent.sandbox.store import rfc3339
 
 ANNOTATIONS: Final = ("group", "datatype", "default")
+
+
+_QUOTED: Final = re.compile('["\r\n]|^[\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]|^\\\\\\.$')
 
 
 def _boolean(value: bool) -> str:
@@ -50,8 +54,7 @@ def _result(
         if this != schema or not table.size or after_empty:
             if schema is not None:
                 yield "\r\n"
-            if header:
-                yield _lines(_head(name, table, annotations, not table.size), delimiter)
+            yield _lines(_head(name, number, table, annotations, header), delimiter)
             schema = this
         after_empty = not table.size
         columns = [_cells(table.data[column], kind) for column, kind in table.types.items()]
@@ -59,7 +62,8 @@ def _result(
         yield _lines(([*prefix, *cells] for cells in zip(*columns, strict=True)), delimiter)
 
 
-def _head(name: str, table: Table, annotations: Sequence[str], empty: bool) -> Iterator[list[str]]:
+def _head(name: str, number: int, table: Table, annotations: Sequence[str], header: bool) -> Iterator[list[str]]:
+    empty = not table.size
     for annotation in annotations:
         if annotation == "datatype":
             yield ["#datatype", "string", "long", *table.types.values()]
@@ -70,8 +74,9 @@ def _head(name: str, table: Table, annotations: Sequence[str], empty: bool) -> I
                 _cells([table.key[column]], kind)[0] if empty and column in table.key else ""
                 for column, kind in table.types.items()
             ]
-            yield ["#default", name, "", *values]
-    yield ["", "result", "table", *table.types]
+            yield ["#default", name, str(number) if empty else "", *values]
+    if header:
+        yield ["", "result", "table", *table.types]
 
 
 def _cells(values: list[Any], kind: str) -> list[str]:
@@ -90,16 +95,9 @@ def _quoted(cell: str, delimiter: str) -> str:
     """Quoted where Go's writer quotes."""
     if not cell:
         return cell
-    if (
-        delimiter in cell
-        or '"' in cell
-        or "\r" in cell
-        or "\n" in cell
-        or cell[0] in " \t\x0b\x0c\xa0"
-        or cell == "\\."
-    ):
-        # Within quotes Go's writer turns a lone newline into the line end that it was told to use.
-        return '"' + cell.replace('"', '""').replace("\r\n", "\n").replace("\n", "\r\n") + '"'
+    if delimiter in cell or _QUOTED.search(cell):
+        # Within quotes, too, Go's writer ends lines as it was told to, and drops other carriage returns.
+        return '"' + cell.replace('"', '""').replace("\r", "").replace("\n", "\r\n") + '"'
     return cell
 
 

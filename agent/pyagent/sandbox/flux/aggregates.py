@@ -1,4 +1,4 @@
-"""Functions from a table to one value or one row, and those along a table's rows."""
+"""Functions from a table to one value or to one of its rows."""
 
 import math
 from collections.abc import Callable
@@ -9,16 +9,15 @@ from operator import add
 from typing import Any
 
 from pyagent.sandbox.errors import invalid
-from pyagent.sandbox.flux.library import Context, Registry, builtin, duration, natural, text_list
+from pyagent.sandbox.flux.library import Context, Registry, builtin, duration
 from pyagent.sandbox.flux.source import TYPES, Grouped, Source, decode_all
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, FLUX_NAMES, LONG, STRING, TIME, UNSIGNED, Stream, Table
-from pyagent.sandbox.flux.universe import group, limit, sort
 from pyagent.sandbox.flux.values import Duration
 
 AGGREGATES: Registry = {}
 
 NUMBERS = (LONG, UNSIGNED, DOUBLE)
-_SECOND = Duration(0, 10**9)
+SECOND = Duration(0, 10**9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,44 +204,22 @@ def _selectable(name: str, kind: str) -> None:
         )
 
 
-@builtin(AGGREGATES, "count")
-def count(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return aggregate(tables, SIMPLE["count"], column)
+def _declare_aggregate(name: str) -> None:
+    @builtin(AGGREGATES, name)
+    def run(context: Context, tables: Stream, column: str = "_value") -> Stream:
+        return aggregate(tables, SIMPLE[name], column)
 
 
-@builtin(AGGREGATES, "sum")
-def sum_(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return aggregate(tables, SIMPLE["sum"], column)
+def _declare_selector(name: str) -> None:
+    @builtin(AGGREGATES, name)
+    def run(context: Context, tables: Stream, column: str = "_value") -> Stream:
+        return select(tables, name, column)
 
 
-@builtin(AGGREGATES, "mean")
-def mean(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return aggregate(tables, SIMPLE["mean"], column)
-
-
-@builtin(AGGREGATES, "spread")
-def spread(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return aggregate(tables, SIMPLE["spread"], column)
-
-
-@builtin(AGGREGATES, "first")
-def first(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return select(tables, "first", column)
-
-
-@builtin(AGGREGATES, "last")
-def last(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return select(tables, "last", column)
-
-
-@builtin(AGGREGATES, "min")
-def min_(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return select(tables, "min", column)
-
-
-@builtin(AGGREGATES, "max")
-def max_(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return select(tables, "max", column)
+for _name in SIMPLE:
+    _declare_aggregate(_name)
+for _name in SELECTORS:
+    _declare_selector(_name)
 
 
 @builtin(AGGREGATES, "stddev")
@@ -313,7 +290,7 @@ def mode(context: Context, tables: Stream, column: str = "_value") -> Stream:
 def integral(
     context: Context,
     tables: Stream,
-    unit: Any = _SECOND,
+    unit: Any = SECOND,
     column: str = "_value",
     timeColumn: str = "_time",
     interpolate: str = "",
@@ -332,182 +309,3 @@ def integral(
         return Table(table.key, {**types, column: DOUBLE}, {**data, column: [float(area) if pairs else None]}, 1)
 
     return tables.each(work)
-
-
-def _along(table: Table, names: list[str], skip: int, work: Callable[[list[Any], str], tuple[str, list[Any]]]) -> Table:
-    """The table with these columns replaced by what `work` makes of (values, type), and without its first `skip` rows."""
-    changed = {
-        name: work(table.data[name], table.types[name])
-        for name in names
-        if name in table.data and name not in table.key
-    }
-    made = table.with_columns(**{name: (kind, values) for name, (kind, values) in changed.items()})
-    return made.slice(skip) if skip else made
-
-
-@builtin(AGGREGATES, "derivative")
-def derivative(
-    context: Context, tables: Stream, unit: Any = _SECOND, nonNegative: bool = True, columns: Any = None,
-    timeColumn: str = "_time", initialZero: bool = False,
-) -> Stream:  # fmt: skip
-    names, ns = (
-        text_list(columns if columns is not None else ["_value"], "derivative: columns"),
-        duration(unit, "derivative: unit").ns,
-    )
-
-    def of(table: Table) -> Table:
-        times = table.need(timeColumn, "derivative")
-
-        def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
-            if kind not in NUMBERS:
-                raise invalid(f"unsupported derivative column type {FLUX_NAMES[kind]}")
-            made: list[float | None] = [None]
-            at, before = (times[0], values[0]) if times else (0, None)
-            for time, value in zip(times[1:], values[1:], strict=True):
-                if value is None or time == at:
-                    made.append(None)
-                    continue
-                rate = None
-                if before is not None:
-                    change, seconds = value - before, (time - at) / ns
-                    reset = change < 0 and nonNegative
-                    rate = (value / seconds if initialZero else None) if reset else change / seconds
-                made.append(rate)
-                at, before = time, value
-            return DOUBLE, made[: len(values)]
-
-        return _along(table, names, 1, work)
-
-    return tables.each(of)
-
-
-@builtin(AGGREGATES, "difference")
-def difference(
-    context: Context,
-    tables: Stream,
-    nonNegative: bool = False,
-    columns: Any = None,
-    keepFirst: bool = False,
-    initialZero: bool = False,
-) -> Stream:
-    names = text_list(columns if columns is not None else ["_value"], "difference: columns")
-
-    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
-        if kind not in NUMBERS:
-            raise invalid(f"difference: column is not numeric but {FLUX_NAMES[kind]}")
-        made: list[Any] = []
-        before = None
-        for value in values:
-            if value is None or before is None:
-                made.append(None)
-            elif value < before and nonNegative:
-                made.append(value if initialZero else None)
-            else:
-                made.append(value - before)
-            before = value if value is not None else before
-        return (LONG if kind == UNSIGNED else kind), made
-
-    return tables.each(lambda table: _along(table, names, 0 if keepFirst else 1, work))
-
-
-@builtin(AGGREGATES, "cumulativeSum")
-def cumulative_sum(context: Context, tables: Stream, columns: Any = None) -> Stream:
-    names = text_list(columns if columns is not None else ["_value"], "cumulativeSum: columns")
-
-    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
-        sum_so_far: Any = 0.0 if kind == DOUBLE else 0
-        made = []
-        for value in values:
-            sum_so_far += value or 0
-            made.append(sum_so_far)
-        return kind, made
-
-    return tables.each(lambda table: _along(table, names, 0, work))
-
-
-@builtin(AGGREGATES, "increase")
-def increase(context: Context, tables: Stream, columns: Any = None) -> Stream:
-    changes = difference(context, tables, nonNegative=True, columns=columns, keepFirst=True, initialZero=True)
-    made: Stream = cumulative_sum(context, changes, columns=columns)
-    return made
-
-
-@builtin(AGGREGATES, "elapsed")
-def elapsed(
-    context: Context,
-    tables: Stream,
-    unit: Any = _SECOND,
-    timeColumn: str = "_time",
-    columnName: str = "elapsed",
-) -> Stream:
-    ns = duration(unit, "elapsed: unit").ns
-
-    def work(table: Table) -> Table:
-        times = table.need(timeColumn, "elapsed")
-        steps = [0, *((b - a) // ns for a, b in pairwise(times))]
-        return table.with_columns(**{columnName: (LONG, steps[: table.size])}).slice(1)
-
-    return tables.each(work)
-
-
-@builtin(AGGREGATES, "movingAverage")
-def moving_average(context: Context, tables: Stream, n: int) -> Stream:
-    count = natural(n, "movingAverage: n", 1)
-
-    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
-        made: list[Any] = []
-        for stop in range(1, len(values) + 1):
-            window = [value for value in values[max(0, stop - count) : stop] if value is not None]
-            made.append(total(window) / len(window) if window else None)
-        return DOUBLE, made
-
-    return tables.each(lambda table: _along(table, ["_value"], min(count, table.size) - 1 if table.size else 0, work))
-
-
-def _ranked(context: Context, tables: Stream, n: int, columns: Any, desc: bool) -> Stream:
-    ordered = sort(context, tables, columns=columns, desc=desc)
-    made: Stream = limit(context, ordered, n=n)
-    return made
-
-
-@builtin(AGGREGATES, "top")
-def top(context: Context, tables: Stream, n: int, columns: Any = None) -> Stream:
-    return _ranked(context, tables, n, columns, True)
-
-
-@builtin(AGGREGATES, "bottom")
-def bottom(context: Context, tables: Stream, n: int, columns: Any = None) -> Stream:
-    return _ranked(context, tables, n, columns, False)
-
-
-def _extreme(
-    context: Context, tables: Stream, n: int, column: str, groups: Any, of: Callable[[Stream], Stream], desc: bool
-) -> Stream:
-    reduced = of(group(context, tables, columns=groups or []))
-    return _ranked(context, group(context, reduced, columns=[]), n, [column], desc)
-
-
-@builtin(AGGREGATES, "highestMax")
-def highest_max(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:
-    return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "max", column), True)
-
-
-@builtin(AGGREGATES, "highestAverage")
-def highest_average(
-    context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
-) -> Stream:
-    return _extreme(
-        context, tables, n, column, groupColumns, lambda stream: aggregate(stream, SIMPLE["mean"], column), True
-    )
-
-
-@builtin(AGGREGATES, "highestCurrent")
-def highest_current(
-    context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
-) -> Stream:
-    return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "last", column), True)
-
-
-@builtin(AGGREGATES, "lowestMin")
-def lowest_min(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:
-    return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "min", column), False)

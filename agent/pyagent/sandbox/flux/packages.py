@@ -8,10 +8,11 @@ from typing import Any
 from pyagent.sandbox import annotated
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin, text_list, to_time
+from pyagent.sandbox.flux.reshape import pivot
 from pyagent.sandbox.flux.source import Selection, Source
 from pyagent.sandbox.flux.syntax import compile_regex
 from pyagent.sandbox.flux.tables import FLUX_NAMES, STRING, TIME, Row, Stream, Table, from_rows
-from pyagent.sandbox.flux.universe import filter_, pivot
+from pyagent.sandbox.flux.universe import filter_
 from pyagent.sandbox.flux.values import NANOSECONDS, Callee, Duration, Time, Uint, civil, days_of
 from pyagent.sandbox.flux.windows import windows
 from pyagent.sandbox.points import BOOLEAN, FLOAT, INTEGER, UNSIGNED, Field, Point, make_key

@@ -148,7 +148,7 @@ def regroup(tables: Iterable[Table], columns: Callable[[Table], Iterable[str]]) 
             part = table.take(some)
             part.key = dict(zip(names, values, strict=True))
             _add(groups, part)
-    return sorted((_join(parts) for parts in groups.values()), key=key_order)
+    return sorted((joined(parts) for parts in groups.values()), key=key_order)
 
 
 def _add(groups: dict[tuple[Any, ...], list[Table]], table: Table) -> None:
@@ -157,7 +157,12 @@ def _add(groups: dict[tuple[Any, ...], list[Table]], table: Table) -> None:
     )
 
 
-def _join(parts: list[Table]) -> Table:
+def joined(parts: list[Table]) -> Table:
+    """The rows of tables with the same key, one table after the other.
+
+    Raises:
+        InfluxError: a column has different types in them.
+    """
     if len(parts) == 1:
         return parts[0]
     types: dict[str, str] = {}

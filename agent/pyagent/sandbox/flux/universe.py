@@ -7,7 +7,6 @@ from pyagent.sandbox.flux.evaluate import conjuncts
 from pyagent.sandbox.flux.library import Context, Registry, builtin, natural, text_list, to_time
 from pyagent.sandbox.flux.source import Grouped, Selection, Source, filter_rows
 from pyagent.sandbox.flux.tables import (
-    FLUX_NAMES,
     LONG,
     STRING,
     TIME,
@@ -15,11 +14,9 @@ from pyagent.sandbox.flux.tables import (
     Stream,
     Table,
     from_rows,
-    key_order,
     regroup,
-    type_of,
 )  # fmt: skip
-from pyagent.sandbox.flux.values import Callee, Duration, Time, add_duration, to_text, truth
+from pyagent.sandbox.flux.values import Callee, Time, truth
 
 UNIVERSE: Registry = {}
 
@@ -247,122 +244,13 @@ def tail(context: Context, tables: Stream, n: int, offset: int = 0) -> Stream:
     return tables.each(work)
 
 
-@builtin(UNIVERSE, "map")
-def map_(context: Context, tables: Stream, fn: Callee, mergeKey: bool = False) -> Stream:
-    def work(table: Table) -> list[Table]:
-        rows: list[Row] = []
-        for row in table.rows():
-            made = fn(r=row)
-            if not isinstance(made, dict):
-                raise invalid("map: the function must give a record")
-            rows.append({**table.key_record(), **made} if mergeKey else made)
-        kept = [name for name in table.key if any(name in row for row in rows)]
-        made_table = from_rows({}, rows, "map object")
-        made_table = _typed_like(made_table, table)
-        return regroup([made_table], lambda _: kept)
-
-    return Stream(made for table in tables.tables if table.size for made in work(table))
-
-
-def _typed_like(made: Table, table: Table) -> Table:
-    """Columns that hold nothing but null keep the type that they had."""
-    for name in sorted({name for name in table.types if name not in made.types and name in made.data}):
-        made.types[name] = table.types[name]
-    return made
-
-
-@builtin(UNIVERSE, "reduce")
-def reduce(context: Context, tables: Stream, fn: Callee, identity: Row) -> Stream:
-    def work(table: Table) -> Table:
-        total = identity
-        for row in table.rows():
-            total = fn(r=row, accumulator=total)
-        types = {name: table.types[name] for name in table.types if name in table.key}
-        row = {**table.key_record(), **total}
-        for name, value in total.items():
-            kind = type_of(value, f'reduce property "{name}"')
-            if kind is not None:
-                types[name] = kind
-        return Table(table.key, types, {name: [row[name]] for name in types}, 1)
-
-    return tables.each(work)
-
-
-@builtin(UNIVERSE, "pivot")
-def pivot(context: Context, tables: Stream, rowKey: Any, columnKey: Any, valueColumn: str) -> Stream:
-    row_key, column_key = text_list(rowKey, "pivot: rowKey"), text_list(columnKey, "pivot: columnKey")
-    groups: dict[tuple[Any, ...], tuple[Table, dict[tuple[Any, ...], int]]] = {}
-    for table in tables.tables:
-        for name in row_key:
-            if name not in table.types:
-                raise invalid(f"specified row key column does not exist in table: {name}")
-        if valueColumn not in table.types:
-            raise invalid(f"specified value column does not exist in table: {valueColumn}")
-        for name in column_key:
-            if name not in table.types:
-                raise invalid(f"specified column does not exist in table: {name}")
-        kept = [
-            name
-            for name in table.types
-            if name not in column_key and name != valueColumn and (name in table.key or name in row_key)
-        ]
-        key = {name: table.key[name] for name in kept if name in table.key}
-        group_key = tuple(sorted((name, table.types[name], value) for name, value in key.items()))
-        if group_key not in groups:
-            types = {name: table.types[name] for name in kept}
-            groups[group_key] = (Table(key, types, {name: [] for name in kept}, 0), {})
-        _pivot_into(*groups[group_key], table, kept, row_key, column_key, valueColumn)
-    return Stream(sorted((made for made, _ in groups.values()), key=key_order))
-
-
-def _pivot_into(
-    made: Table,
-    positions: dict[tuple[Any, ...], int],
-    table: Table,
-    kept: list[str],
-    row_key: list[str],
-    column_key: list[str],
-    value: str,
-) -> None:
-    labels = [table.data[name] for name in column_key]
-    keys = [table.data[name] for name in row_key]
-    for at, found in enumerate(table.data[value]):
-        label = "_".join(_label(values[at]) for values in labels)
-        if label not in made.data:
-            made.types[label] = table.types[value]
-            made.data[label] = [None] * made.size
-        elif label in kept:
-            raise invalid(
-                f'value "{label}" appears in a column key column, but a column named "{label}" already exists; '
-                f'consider renaming "{label}" to something else before pivoting'
-            )
-        row = tuple(values[at] for values in keys)
-        position = positions.get(row)
-        if position is None:
-            position = positions[row] = made.size
-            made.size += 1
-            for name, values in made.data.items():
-                values.append(table.data[name][at] if name in kept else None)
-        if made.types[label] != table.types[value]:
-            raise invalid(
-                f'schema collision detected: column "{label}" is both of type {FLUX_NAMES[table.types[value]]} '
-                f"and {FLUX_NAMES[made.types[label]]}"
-            )
-        made.data[label][position] = found
-
-
-def _label(value: Any) -> str:
-    return "null" if value is None else to_text(value)
-
-
 @builtin(UNIVERSE, "distinct")
 def distinct(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    def work(table: Table) -> Table | None:
-        if column not in table.data:
-            return None
-        found = list(dict.fromkeys(table.data[column]))
+    def work(table: Table) -> Table:
+        # A table without the column gives one row with an empty text, as in InfluxDB.
+        found = list(dict.fromkeys(table.data[column])) if column in table.data else [""]
         types = {name: kind for name, kind in table.types.items() if name in table.key and name != "_value"}
-        types["_value"] = table.types[column]
+        types["_value"] = table.types.get(column, STRING)
         data: dict[str, list[Any]] = {name: [table.key[name]] * len(found) for name in types if name != "_value"}
         return Table(
             {name: value for name, value in table.key.items() if name != "_value"},
@@ -390,102 +278,6 @@ def union(context: Context, tables: list[Stream]) -> Stream:
     if not isinstance(tables, list) or len(tables) < 2:
         raise invalid("union must have at least two streams as input")
     return Stream(regroup([table for stream in tables for table in stream.tables], lambda table: table.key))
-
-
-@builtin(UNIVERSE, "fill")
-def fill(
-    context: Context, tables: Stream, column: str = "_value", value: Any = None, usePrevious: bool = False
-) -> Stream:
-    if (value is None) != usePrevious:
-        raise invalid("fill: exactly one of value and usePrevious must be given")
-
-    def work(table: Table) -> Table:
-        if column not in table.data:
-            if usePrevious:
-                return table
-            return table.with_columns(**{column: (type_of(value, "fill: value") or STRING, [value] * table.size)})
-        kind, last, filled = table.types[column], value, []
-        if value is not None and type_of(value, "fill: value") != kind:
-            raise invalid(
-                f"fill column type mismatch: {FLUX_NAMES[kind]}/{FLUX_NAMES[type_of(value, 'fill') or STRING]}"
-            )
-        for found in table.data[column]:
-            if usePrevious and found is not None:
-                last = found
-            filled.append(last if found is None else found)
-        return table.with_columns(**{column: (kind, filled)})
-
-    return tables.each(work)
-
-
-@builtin(UNIVERSE, "timeShift")
-def time_shift(context: Context, tables: Stream, duration: Duration, columns: Any = None) -> Stream:
-    names = text_list(columns if columns is not None else ["_start", "_stop", "_time"], "timeShift: columns")
-
-    def work(table: Table) -> Table:
-        def moved(values: list[Any]) -> list[Any]:
-            return [None if value is None else int(add_duration(value, duration)) for value in values]
-
-        present = [name for name in names if table.types.get(name) == TIME]
-        made = table.with_columns(**{name: (TIME, moved(table.data[name])) for name in present})
-        made.key = {name: moved([value])[0] if name in present else value for name, value in table.key.items()}
-        return made
-
-    return tables.each(work)
-
-
-@builtin(UNIVERSE, "columns")
-def columns(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return tables.each(lambda table: _names_table(table, list(table.types), column))
-
-
-@builtin(UNIVERSE, "keys")
-def keys(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    return tables.each(lambda table: _names_table(table, sorted(table.key), column))
-
-
-def _names_table(table: Table, names: list[str], column: str) -> Table:
-    types = {name: table.types[name] for name in table.types if name in table.key and name != column}
-    data: dict[str, list[Any]] = {name: [table.key[name]] * len(names) for name in types}
-    key = {name: value for name, value in table.key.items() if name != column}
-    return Table(key, {**types, column: STRING}, {**data, column: names}, len(names))
-
-
-@builtin(UNIVERSE, "findColumn")
-def find_column(context: Context, tables: Stream, fn: Callee, column: str) -> list[Any]:
-    for table in tables.tables:
-        if truth(fn(key=table.key_record())):
-            return [row[column] for row in table.rows()] if column in table.types else []
-    return []
-
-
-@builtin(UNIVERSE, "findRecord")
-def find_record(context: Context, tables: Stream, fn: Callee, idx: int) -> Row:
-    for table in tables.tables:
-        if truth(fn(key=table.key_record())):
-            return next((row for position, row in enumerate(table.rows()) if position == idx), {})
-    return {}
-
-
-@builtin(UNIVERSE, "tableFind")
-def table_find(context: Context, tables: Stream, fn: Callee) -> Stream:
-    for table in tables.tables:
-        if truth(fn(key=table.key_record())):
-            return Stream([table])
-    raise invalid("no table found")
-
-
-@builtin(UNIVERSE, "getColumn", pipe="table")
-def get_column(context: Context, table: Stream, column: str) -> list[Any]:
-    return [row[column] for one in table.tables for row in one.rows() if column in row]
-
-
-@builtin(UNIVERSE, "getRecord", pipe="table")
-def get_record(context: Context, table: Stream, idx: int) -> Row:
-    rows = [row for one in table.tables for row in one.rows()]
-    if not 0 <= idx < len(rows):
-        raise invalid(f"index out of bounds: {idx}")
-    return rows[idx]
 
 
 @builtin(UNIVERSE, "now")

@@ -1,0 +1,149 @@
+"""Functions along a table's rows: from each row and those before it to a new value."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.flux.aggregates import NUMBERS, SECOND, total
+from pyagent.sandbox.flux.library import Context, Registry, builtin, duration, natural, text_list
+from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, LONG, UNSIGNED, Stream, Table
+
+ALONG: Registry = {}
+
+
+def _along(table: Table, names: list[str], skip: int, work: Callable[[list[Any], str], tuple[str, list[Any]]]) -> Table:
+    """The table with these columns replaced by what `work` makes of (values, type), and without its first `skip` rows."""
+    changed = {
+        name: work(table.data[name], table.types[name])
+        for name in names
+        if name in table.data and name not in table.key
+    }
+    made = table.with_columns(**{name: (kind, values) for name, (kind, values) in changed.items()})
+    return made.slice(skip) if skip else made
+
+
+@builtin(ALONG, "derivative")
+def derivative(
+    context: Context, tables: Stream, unit: Any = SECOND, nonNegative: bool = False, columns: Any = None,
+    timeColumn: str = "_time", initialZero: bool = False,
+) -> Stream:  # fmt: skip
+    names = text_list(columns if columns is not None else ["_value"], "derivative: columns")
+    ns = duration(unit, "derivative: unit").ns
+
+    def of(table: Table) -> Table:
+        times = table.need(timeColumn, "derivative")
+        if None in times:
+            raise invalid("derivative found null time in time column")
+        if any(a > b for a, b in pairwise(times)):
+            raise invalid("derivative found out-of-order times in time column")
+        rising = [position for position, time in enumerate(times) if position == 0 or time > times[position - 1]]
+        kept = table if len(rising) == table.size else table.take(rising)
+        stamps = kept.data[timeColumn]
+
+        def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+            if kind not in NUMBERS:
+                raise invalid(f"unsupported derivative column type {FLUX_NAMES[kind]}")
+            made: list[float | None] = []
+            at, before = 0, None
+            for time, value in zip(stamps, values, strict=True):
+                if value is None:
+                    made.append(None)
+                    continue
+                if before is None:
+                    made.append(None)
+                elif value < before and nonNegative:
+                    made.append(0.0 if initialZero else None)
+                else:
+                    made.append((value - before) / ((time - at) / ns))
+                at, before = time, value
+            return DOUBLE, made
+
+        return _along(kept, names, 1, work)
+
+    return tables.each(of)
+
+
+@builtin(ALONG, "difference")
+def difference(
+    context: Context,
+    tables: Stream,
+    nonNegative: bool = False,
+    columns: Any = None,
+    keepFirst: bool = False,
+    initialZero: bool = False,
+) -> Stream:
+    names = text_list(columns if columns is not None else ["_value"], "difference: columns")
+
+    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+        if kind not in NUMBERS:
+            raise invalid(f"difference: column is not numeric but {FLUX_NAMES[kind]}")
+        made: list[Any] = []
+        before = None
+        for value in values:
+            if before is None and value is not None and keepFirst and initialZero:
+                made.append(value - value)
+            elif value is None or before is None:
+                made.append(None)
+            elif value < before and nonNegative:
+                made.append(value if initialZero else None)
+            else:
+                made.append(value - before)
+            before = value if value is not None else before
+        return (LONG if kind == UNSIGNED else kind), made
+
+    return tables.each(lambda table: _along(table, names, 0 if keepFirst else 1, work))
+
+
+@builtin(ALONG, "cumulativeSum")
+def cumulative_sum(context: Context, tables: Stream, columns: Any = None) -> Stream:
+    names = text_list(columns if columns is not None else ["_value"], "cumulativeSum: columns")
+
+    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+        sum_so_far: Any = 0.0 if kind == DOUBLE else 0
+        made = []
+        for value in values:
+            sum_so_far += value or 0
+            made.append(sum_so_far)
+        return kind, made
+
+    return tables.each(lambda table: _along(table, names, 0, work))
+
+
+@builtin(ALONG, "increase")
+def increase(context: Context, tables: Stream, columns: Any = None) -> Stream:
+    changes = difference(context, tables, nonNegative=True, columns=columns, keepFirst=True, initialZero=True)
+    made: Stream = cumulative_sum(context, changes, columns=columns)
+    return made
+
+
+@builtin(ALONG, "elapsed")
+def elapsed(
+    context: Context,
+    tables: Stream,
+    unit: Any = SECOND,
+    timeColumn: str = "_time",
+    columnName: str = "elapsed",
+) -> Stream:
+    ns = duration(unit, "elapsed: unit").ns
+
+    def work(table: Table) -> Table:
+        times = table.need(timeColumn, "elapsed")
+        steps = [0, *((b - a) // ns for a, b in pairwise(times))]
+        return table.with_columns(**{columnName: (LONG, steps[: table.size])}).slice(1)
+
+    return tables.each(work)
+
+
+@builtin(ALONG, "movingAverage")
+def moving_average(context: Context, tables: Stream, n: int) -> Stream:
+    count = natural(n, "movingAverage: n", 1)
+
+    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+        made: list[Any] = []
+        for stop in range(1, len(values) + 1):
+            window = [value for value in values[max(0, stop - count) : stop] if value is not None]
+            made.append(total(window) / len(window) if window else None)
+        return DOUBLE, made
+
+    return tables.each(lambda table: _along(table, ["_value"], min(count, table.size) - 1 if table.size else 0, work))
