@@ -10,7 +10,7 @@ from typing import Any
 
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin, duration
-from pyagent.sandbox.flux.source import TYPES, Grouped, Source, decode_all
+from pyagent.sandbox.flux.source import TYPES, Grouped, Source, Windowed, check_types, decode_all
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, FLUX_NAMES, LONG, STRING, TIME, UNSIGNED, Stream, Table
 from pyagent.sandbox.flux.values import Duration
 
@@ -148,12 +148,11 @@ def aggregate(stream: Stream, function: Aggregate, column: str) -> Stream:
         kind = function.kind(table.types[column])
         types = {name: table.types[name] for name in table.types if name in table.key}
         if isinstance(stream, Grouped) and function.name in ("count", "sum"):
-            types = {
-                "_start": TIME,
-                "_stop": TIME,
-                column: kind,
-                **{name: STRING for name in stream.names if name in types},
+            types = {"_start": TIME, "_stop": TIME, column: kind} | {
+                name: STRING for name in stream.names if name in types
             }
+        elif isinstance(stream, Windowed) and function.name in ("count", "sum", "mean"):
+            types = {"_start": TIME, "_stop": TIME, column: kind, **types}
         data: dict[str, list[Any]] = {name: [table.key[name]] for name in types if name != column}
         return Table(table.key, {**types, column: kind}, {**data, column: [function.of(values, kind)]}, 1)
 
@@ -163,29 +162,25 @@ def aggregate(stream: Stream, function: Aggregate, column: str) -> Stream:
 def _from_sql(stream: Source, function: Aggregate) -> Stream:
     tables = []
     if function.name == "count":
-        for column, row, (count,) in stream.aggregate("count(*)"):
+        for column, row, ((count,),) in stream.rows("count(*)"):
             if count:
                 tables.append(stream.table(column, row, None, [count], LONG))
         return Stream(tables)
-    start, stop = stream.bounds if stream.selection.start is not None else (0, 0)
-    for column, row in stream.columns():
+    for column, row, found in stream.rows("value", "ORDER BY time"):
         kind = function.kind(TYPES[column.type])
-        query = "SELECT value FROM points WHERE column = ? AND time >= ? AND time < ? ORDER BY time"
-        found = [value for (value,) in stream.reader.store.reader().execute(query, (column.id, start, stop))]
-        if found:
-            values = decode_all(column.type, found)
-            tables.append(stream.table(column, row, None, [function.of(values, kind)], kind))
-    return Stream(tables)
+        values = decode_all(column.type, [value for (value,) in found])
+        tables.append(stream.table(column, row, None, [function.of(values, kind)], kind))
+    return Stream(check_types(tables))
 
 
 def select(stream: Stream, name: str, column: str) -> Stream:
     """One row per table: the selected one, whole; no row of a table in which the column is null."""
     if isinstance(stream, Source) and column == "_value" and not stream.selection.of_rows:
         tables = []
-        for of, row, (time, value) in stream.aggregate("time, value", _SQL_ORDER[name]):
+        for of, row, ((time, value),) in stream.rows("time, value", _SQL_ORDER[name]):
             _selectable(name, TYPES[of.type])
             tables.append(stream.table(of, row, [time], decode_all(of.type, [value])))
-        return Stream(tables)
+        return Stream(check_types(tables))
 
     def work(table: Table) -> Table:
         _selectable(name, table.types.get(column, STRING))

@@ -32,6 +32,8 @@ class Context:
         self.results.append((name, stream))
 
 
+_TYPES = {str: "string", int: "int", float: "float", bool: "bool"}
+
 Registry = dict[str, Callable[[Context], Callee]]
 
 
@@ -50,6 +52,9 @@ def builtin(
         }
         parameters = {public: parameter.default is inspect.Parameter.empty for public, parameter in spelled.items()}
         takes = pipe if pipe in parameters else None
+        typed = {
+            public: parameter.annotation for public, parameter in spelled.items() if parameter.annotation in _TYPES
+        }
 
         def bind(context: Context) -> Callee:
             def run(arguments: dict[str, Any]) -> Any:
@@ -57,6 +62,13 @@ def builtin(
                     raise invalid(
                         f"type conflict: {name}: expected stream but found {type_name(arguments.get('tables'))}"
                     )
+                for public, kind in typed.items():
+                    value = arguments.get(public)
+                    if value is not None and type(value) is not kind:
+                        found, wanted = type_name(value), _TYPES[kind]
+                        raise invalid(
+                            f"type conflict: expected {wanted} but found {found} (argument {public} of {name})"
+                        )
                 return function(context, **{spelled[public].name: value for public, value in arguments.items()})
 
             return Callee(name, parameters, takes, run)

@@ -4,7 +4,6 @@ A filter is taken apart at its `and`s. What asks for measurement, field and tags
 the rest is asked of each row. Aggregates over what is read are left to SQL where SQL computes the same.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -77,16 +76,10 @@ class Source(Stream):
         return self.selection.start, self.selection.stop
 
     def load(self) -> list[Table]:
-        selected = self.columns()
-        start, stop = self.bounds
-        db = self.reader.store.reader()
-        tables = []
-        for column, row in selected:
-            query = "SELECT time, value FROM points WHERE column = ? AND time >= ? AND time < ? ORDER BY time"
-            found = db.execute(query, (column.id, start, stop)).fetchall()
-            if found:
-                times, values = zip(*found, strict=True)
-                tables.append(self.table(column, row, list(times), decode_all(column.type, values)))
+        tables = [
+            self.table(column, row, [time for time, _ in found], decode_all(column.type, [value for _, value in found]))
+            for column, row, found in self.rows("time, value", "ORDER BY time")
+        ]
         tables = check_types(tables)
         for asks in self.selection.of_rows:
             tables = [kept for table in tables if (kept := filter_rows(table, asks)).size]
@@ -112,15 +105,19 @@ class Source(Stream):
             data[name] = [row[name]] * size
         return Table({"_start": start, "_stop": stop, **row}, types, data, size)
 
-    def aggregate(self, sql: str, order: str = "") -> Iterator[tuple[Column, Row, list[Any]]]:
-        """Each selected column that has points with the one row of `SELECT sql` over its points."""
+    def rows(self, sql: str, tail: str = "") -> Iterator[tuple[Column, Row, list[Any]]]:
+        """Each selected column with what `SELECT sql ... tail` gives over its points in the range, if that is anything."""
         selected = self.columns()
-        start, stop = self.bounds
-        db: sqlite3.Connection = self.reader.store.reader()
-        query = f"SELECT {sql} FROM points WHERE column = ? AND time >= ? AND time < ? {order}"  # noqa: S608  (constants only)
+        db = self.reader.store.reader()
+        query = f"SELECT {sql} FROM points WHERE column = ? AND time >= ? AND time < ? {tail}"  # noqa: S608  (constants)
         for column, row in selected:
-            for found in db.execute(query, (column.id, start, stop)):
-                yield column, row, list(found)
+            found = db.execute(query, (column.id, *self.bounds)).fetchall()
+            if found:
+                yield column, row, found
+
+
+class Windowed(Stream):
+    """Windows directly behind a read: an aggregate keeps the order of the storage's columns."""
 
 
 class Grouped(Stream):

@@ -8,8 +8,8 @@ from typing import Any
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.aggregates import NUMBERS, SELECTORS, SIMPLE, aggregate
 from pyagent.sandbox.flux.library import Context, Registry, builtin, duration
-from pyagent.sandbox.flux.source import Source
-from pyagent.sandbox.flux.tables import TIME, Stream, Table, regroup
+from pyagent.sandbox.flux.source import TYPES, Source, Windowed, check_types, decode_all
+from pyagent.sandbox.flux.tables import LONG, TIME, Stream, Table, regroup
 from pyagent.sandbox.flux.values import Callee, Duration, add_duration, civil, days_of
 
 WINDOWS: Registry = {}
@@ -89,6 +89,8 @@ def window(
     made = []
     for table in tables.tables:
         made += _windowed(table, step, length, shift, timeColumn, startColumn, stopColumn, createEmpty)
+    if isinstance(tables, Source) and step != INF:
+        return Windowed(made)
     return Stream(regroup(made, lambda table: table.key) if step == INF else made)
 
 
@@ -130,6 +132,10 @@ def aggregate_window(
     plain = (timeSrc in ("_stop", "_start")) and timeDst == "_time" and fn.name in (*SIMPLE, *SELECTORS) and step != INF
     if not plain or (fn.name in SELECTORS and not isinstance(tables, Source)) or fn.name == "spread":
         return _any_function(tables, step, length, shift, fn, column, timeSrc, timeDst, createEmpty)
+    if isinstance(tables, Source) and not tables.selection.of_rows and column == "_value" and not step.months:
+        by_sql = _by_sql(tables, step, length, shift, fn.name, createEmpty, timeSrc)
+        if by_sql is not None:
+            return Stream(by_sql)
     made = []
     for table in tables.tables:
         first, last = bounds(table)
@@ -141,6 +147,41 @@ def aggregate_window(
         kind = SIMPLE[fn.name].kind(table.types[column]) if fn.name in SIMPLE else table.types[column]
         made.append(_laid_out(table, stamps, values, kind, column, isinstance(tables, Source)))
     return Stream(made)
+
+
+_SQL = {
+    "count": "count(*)",
+    "min": "min(value)",
+    "max": "max(value)",
+    "first": "value, min(time)",
+    "last": "value, max(time)",
+}
+"""What SQL computes exactly as InfluxDB does. Sums of floats are left to Python: newer SQLites compensate them."""
+
+
+def _by_sql(
+    source: Source, every: Duration, period: Duration, offset: Duration, name: str, empty: bool, stamp: str
+) -> list[Table] | None:
+    """The tables of aggregateWindow; None when this is not for SQL."""
+    if name not in _SQL or period != every or every.ns <= 0 or source.selection.start is None:
+        return None
+    first, last = source.bounds
+    origin = first - (first - offset.ns) % every.ns
+    spans = (last - origin + every.ns - 1) // every.ns
+    if empty and spans > MAX_WINDOWS:
+        raise invalid(f"window: more than {MAX_WINDOWS} windows; choose a longer `every` or a shorter range")
+    made = []
+    for column, row, found in source.rows(f"(time - {origin}) / {every.ns} AS number, {_SQL[name]}", "GROUP BY number"):
+        if name in ("min", "max") and TYPES[column.type] not in NUMBERS:
+            raise invalid(f"unsupported aggregate column type for {name}")
+        decoded = decode_all("integer" if name == "count" else column.type, [value for _, value, *_ in found])
+        values = dict(zip((number for number, *_ in found), decoded, strict=True))
+        numbers = range(spans) if empty else sorted(values)
+        lows = [origin + number * every.ns for number in numbers]
+        stamps = [max(low, first) for low in lows] if stamp == "_start" else [min(low + every.ns, last) for low in lows]
+        kind, nothing = (LONG, 0) if name == "count" else (TYPES[column.type], None)
+        made.append(source.table(column, row, stamps, [values.get(number, nothing) for number in numbers], kind))
+    return check_types(made)
 
 
 def _aggregated(
