@@ -74,26 +74,44 @@ def test_one_batch_at_a_time() -> None:
 
 
 class QueueModel(RuleBasedStateMachine):
-    """Every metric that is put in comes out once, in order, or is counted as dropped, oldest first."""
+    """Every metric that is put in comes out once, in order, or is counted as dropped: oldest first, and never an
+    acknowledged one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.queue = MemoryQueue(20)
         self.next = 0
         self.waiting: list[int] = []
+        self.kept: set[int] = set()
         self.taken: list[int] = []
         self.batch: Batch | None = None
         self.left = 0
 
-    @rule(count=st.integers(0, 30))
-    def append(self, count: int) -> None:
-        dropped = self.queue.append(NumberedLines(self.next, count))
+    def new(self, count: int) -> NumberedLines:
+        lines = NumberedLines(self.next, count)
         self.waiting += range(self.next, self.next + count)
         self.next += count
-        excess = min(max(len(self.waiting) + len(self.taken) - 20, 0), len(self.waiting))
-        assert dropped == excess
-        del self.waiting[:excess]
-        self.left += excess
+        return lines
+
+    def evict(self) -> int:
+        """What the model drops; returns how many."""
+        excess = max(len(self.waiting) + len(self.taken) - 20, 0)
+        gone = [number for number in self.waiting if number not in self.kept][:excess]
+        self.waiting = [number for number in self.waiting if number not in gone]
+        self.left += len(gone)
+        return len(gone)
+
+    @rule(count=st.integers(0, 30))
+    def append(self, count: int) -> None:
+        assert self.queue.append(self.new(count)) == self.evict()
+
+    @rule(count=st.integers(0, 30))
+    def admit(self, count: int) -> None:
+        held = len([number for number in self.waiting if number in self.kept]) + len(self.taken)
+        assert self.queue.has_room(count) == (held == 0 or held + count <= 20)
+        if self.queue.has_room(count):
+            self.kept.update(range(self.next, self.next + count))
+            assert self.queue.admit(self.new(count)) == self.evict()
 
     @precondition(lambda self: self.batch is None)
     @rule(most=st.integers(1, 25))
@@ -108,23 +126,18 @@ class QueueModel(RuleBasedStateMachine):
         assert self.batch is not None
         stop = max(start, stop)
         self.queue.settle([self.batch.lines(start, stop)])
-        kept = self.taken[start:stop]
-        self.left += len(self.taken) - len(kept)
-        self.waiting = kept + self.waiting
+        back = self.taken[start:stop]
+        self.left += len(self.taken) - len(back)
+        self.waiting = back + self.waiting
         self.batch, self.taken = None, []
 
     @precondition(lambda self: self.batch is None)
     @rule()
     def hand_over_to_a_successor(self) -> None:
         successor = MemoryQueue(20)
-        successor.append(NumberedLines(self.next, 3))
-        self.waiting += range(self.next, self.next + 3)
-        self.next += 3
-        dropped = successor.adopt(self.queue)
+        successor.append(self.new(3))
+        assert successor.adopt(self.queue) == self.evict()
         assert len(self.queue) == 0
-        successor.added += self.left
-        del self.waiting[:dropped]
-        self.left += dropped
         self.queue = successor
 
     @invariant()
