@@ -52,8 +52,11 @@ bench: setup ## Measure speed and size, one table per question; BENCH=idle runs 
 .PHONY: setup
 setup: $(stamp) ## Make the development environment in .venv (every other target does it when needed)
 
-$(stamp): requirements/dev.txt pyproject.toml scripts/set-up
-	@scripts/debian-packages setup
+# The editable installation builds the native core in place.
+native := $(wildcard setup.py agent/pyagent/lineprotocol/native/*.pyx agent/pyagent/lineprotocol/native/*.hpp)
+
+$(stamp): requirements/dev.txt pyproject.toml scripts/set-up $(native)
+	@scripts/debian-packages setup $(if $(filter 1,$(PYAGENT_REQUIRE_NATIVE)),native)
 	@scripts/set-up
 	@touch $@
 
@@ -78,4 +81,5 @@ uninstall: ## Remove what `make install` installed; /etc/pyagent and /var/lib/py
 clean: ## Remove what these commands made in this folder, .venv included
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find agent plugins tests bench -name __pycache__ -prune -exec rm -rf {} +
+	@find agent plugins -name '*.so' -delete
 	@find agent plugins -name '*.egg-info' -prune -exec rm -rf {} +

@@ -47,12 +47,8 @@ class Container(Server):
             raise ServerError(f"cannot make the Debian root folder: {made.stderr.strip()}")
         wheels = _wheels()
         subprocess.run(["cp", "-a", "--reflink=auto", made.stdout.strip(), self.root], check=True, timeout=300)
-        for name in ("Makefile", "LICENSE", "README.md", "pyproject.toml"):
-            (self.root / "root" / "pyagent").mkdir(exist_ok=True)
-            shutil.copy2(_PROJECT / name, self.root / "root" / "pyagent")
-        for name in ("agent", "docs", "plugins", "requirements", "scripts", "systemd"):
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so")
-            shutil.copytree(_PROJECT / name, self.root / "root" / "pyagent" / name, ignore=ignore)
+        skipped = (".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "bench", "tests")
+        shutil.copytree(_PROJECT, self.root / "root" / "pyagent", ignore=shutil.ignore_patterns(*skipped))
         subprocess.run(["cp", "-a", "--reflink=auto", wheels, self.root / "root" / "wheels"], check=True, timeout=300)
         self.run([*_NSPAWN, "-D", str(self.root), *_INSTALL])
 
