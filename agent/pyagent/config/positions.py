@@ -43,14 +43,16 @@ def line_numbers(text: str) -> dict[Path, int]:
     return lines
 
 
-def last_key(text: str) -> tuple[Path, int | None] | None:
-    """The last key that begins in a text, which may be cut or broken after it, and the line where it stood before."""
+def last_key(text: str) -> tuple[Path, int, int | None] | None:
+    """The last key or table that begins in a text, which may be broken after it; its line, and where it stood before."""
     seen: dict[Path, int] = {}
-    last: tuple[Path, int | None] | None = None
+    last: tuple[Path, int, int | None] | None = None
+    scanner = _Scanner(text)
     try:
-        for path, line, _ in _Scanner(text).statements():
-            last = path, seen.get(path)
-            seen.setdefault(path, line)
+        for path, line, _ in scanner.statements():
+            if not scanner.depth:
+                last = path, line, seen.get(path)
+                seen.setdefault(path, line)
     except ValueError:
         pass
     return last
@@ -63,6 +65,8 @@ class _Scanner:
         self._line = 1
         self._counted = 0
         self._arrays: dict[Path, int] = {}
+        self.depth = 0
+        """Of the value that the last path is in; 0 for what is a statement of its own."""
 
     def statements(self) -> Iterator[tuple[Path, int, bool]]:
         """Path and line of headers, keys and array elements; False for a key that only leads to another one."""
@@ -95,6 +99,7 @@ class _Scanner:
         yield from self._value(path)
 
     def _value(self, path: Path) -> Iterator[tuple[Path, int, bool]]:
+        self.depth += 1
         if self._take("{"):
             self._skip(_SPACE)
             while not self._take("}"):
@@ -114,6 +119,7 @@ class _Scanner:
                 self._skip(_SPACE)
         else:
             self._match(_SCALAR)
+        self.depth -= 1
 
     def _resolve(self, keys: list[str], *, last: bool) -> Path:
         """A header's keys as a path: a key of an array of tables stands for its last element."""

@@ -108,8 +108,8 @@ def _explain(error: tomli.TOMLDecodeError) -> tuple[int, str]:
         names = re.findall(r"""'([^']*)'|"([^"]*)\"""", table[1])
         return line, f"the table [{'.'.join(a or b for a, b in names)}] is declared twice"
     if error.msg == "Cannot overwrite a value" and (key := last_key(error.doc[: error.pos])):
-        path, before = key
-        name = next((part for part in reversed(path) if isinstance(part, str)), "")
+        path, line, before = key
+        name = next(part for part in reversed(path) if isinstance(part, str))
         return line, f"{name!r} is already set" + (f" on line {before}" if before else "")
     statement = error.doc.split("\n")[line - 1]
     if re.search(r"\$\{?\w", statement) and error.msg.startswith(("Invalid", "Expected")):

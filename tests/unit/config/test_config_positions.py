@@ -90,8 +90,9 @@ def test_values_that_look_like_structure() -> None:
 
 
 def test_the_last_key_before_a_fault_and_where_it_stood_before() -> None:
-    assert last_key('a = 1\n[t]\nb = "x"\nb = "y"') == (("t", "b"), 3)
-    assert last_key('a = 1\nb = "unclosed') == (("b",), None)
+    assert last_key('a = 1\n[t]\nb = "x"\nb = "y"') == (("t", "b"), 4, 3)
+    assert last_key("a = [1,\n2]\na = [\n{b = 1},\n[3]]") == (("a",), 3, 1)
+    assert last_key('a = 1\nb = "unclosed') == (("b",), 2, None)
     assert last_key("") is None
 
 

@@ -30,6 +30,7 @@ def refusal(text: str, environ: dict[str, str] | None = None, **settings: bool) 
         ("[a]\nx = 1\nx = 2\n", "t.conf:3: cannot read the TOML: 'x' is already set on line 2"),
         ("[[a.b]]\n[a.b]\n", "t.conf:2: cannot read the TOML: the table [a.b] is declared twice"),
         ("[a]\n\n[a]\n", "t.conf:3: cannot read the TOML: the table [a] is declared twice"),
+        ("a = [\n1]\na = [\n2]\n", "t.conf:3: cannot read the TOML: 'a' is already set on line 1"),
         ("a = 1\n[a]\n", "t.conf:2: cannot read the TOML: 'a' is already set on line 1"),
         ("a = [1,\n2\n", "t.conf:2: cannot read the TOML: unclosed array"),
         ('a = """\n\n', "t.conf:1: cannot read the TOML: unterminated string"),

@@ -1,0 +1,107 @@
+"""Configurations that others wrote: each loads, or gives the one clear error that its plugin does not exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pyagent.api import ConfigError
+from pyagent.config import SourceText, load_plan
+from pyagent.config.registry import Registry
+
+SHARED = Path(__file__).resolve().parent.parent.parent.parent / "shared"
+CORPUS = SHARED / "corpus"
+WIZARD = sorted((CORPUS / "wizard").glob("*.conf"))
+SAMPLES = sorted((CORPUS / "telegraf/samples").glob("*/*.conf"))
+TESTDATA = sorted(
+    path for path in (CORPUS / "telegraf/config/testdata").rglob("*") if path.suffix in (".toml", ".conf")
+)
+
+# The lines that the page "Create a Telegraf configuration" of InfluxDB puts before a plugin.
+HEAD = """[agent]
+  interval = "10s"
+  round_interval = true
+  metric_batch_size = 1000
+  metric_buffer_limit = 10000
+  collection_jitter = "0s"
+  flush_interval = "10s"
+  flush_jitter = "0s"
+  precision = ""
+  debug = false
+  quiet = false
+  logfile = ""
+  hostname = ""
+  omit_hostname = false
+[[outputs.influxdb_v2]]
+  urls = ["http://localhost:8086"]
+  token = "$INFLUX_TOKEN"
+  organization = "home"
+  bucket = "monitoring-system"
+"""
+# Texts that are wrong whatever plugins there are, with the reason that must be told.
+WRONG = {"jti_openconfig_telemetry": "'sensors' is already set on line"}
+LATER = ("processors", "aggregators", "secretstores")
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """Kind and name of every plugin that a text has, in order."""
+    return re.findall(r"^\s*\[\[?(inputs|outputs|processors|aggregators|secretstores)\.(\w+)\]", text, re.MULTILINE)
+
+
+def check(path: Path, text: str, *, testing: bool) -> None:
+    """Load a text: it must fail only for a plugin that is not there, and name it with its line."""
+    registry = Registry()
+    there = {kind: set(registry.names(kind)) for kind in ("inputs", "outputs")}
+    named = sections(text)
+    missing = [(kind, name) for kind, name in named if kind in LATER or name not in there[kind]]
+    sources = [SourceText(path.name, text)]
+    if not missing and any(kind == "inputs" for kind, _ in named):
+        plan = load_plan(sources, environ={"INFLUX_TOKEN": "token"}, testing=testing)
+        assert [(entry.kind, entry.name) for entry in plan.inputs] == [pair for pair in named if pair[0] == "inputs"]
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_plan(sources, environ={"INFLUX_TOKEN": "token"}, testing=testing)
+    message = str(caught.value)
+    assert "\n" not in message
+    if not missing:
+        assert message.startswith("no inputs found")
+        return
+    assert any(
+        re.match(rf"{re.escape(path.name)}:\d+: {kind}\.{name}: ", message)
+        and re.search(rf"undefined but requested \w+: {name}; |{kind} are not supported yet", message)
+        for kind, name in missing
+    ), message
+
+
+@pytest.mark.skipif(not WIZARD, reason=f"the corpus is missing: {CORPUS} is not there")
+@pytest.mark.parametrize("path", WIZARD, ids=lambda path: path.stem)
+def test_a_configuration_of_the_wizard(path: Path) -> None:
+    if path.stem in WRONG:
+        with pytest.raises(ConfigError, match=rf"^{path.name}:\d+: cannot read the TOML: {WRONG[path.stem]}"):
+            load_plan([SourceText(path.name, path.read_text())], environ={}, testing=True)
+        return
+    check(path, HEAD + path.read_text(), testing=False)
+
+
+@pytest.mark.skipif(not WIZARD, reason=f"the corpus is missing: {CORPUS} is not there")
+@pytest.mark.parametrize("name", ["mem", "postgresql"])
+def test_the_wizards_configurations_that_must_load(name: str) -> None:
+    text = HEAD + (CORPUS / "wizard" / f"{name}.conf").read_text()
+    plan = load_plan([SourceText("http://localhost:8086/api/v2/telegrafs/1", text)], environ={"INFLUX_TOKEN": "token"})
+    assert [entry.label for entry in (*plan.inputs, *plan.outputs)] == [f"inputs.{name}", "outputs.influxdb_v2"]
+    assert plan.warnings == ()
+
+
+@pytest.mark.skipif(not SAMPLES, reason=f"the corpus is missing: {CORPUS} is not there")
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_sample_configuration(path: Path) -> None:
+    check(path, path.read_text(), testing=True)
+
+
+@pytest.mark.skipif(not TESTDATA, reason=f"the corpus is missing: {CORPUS} is not there")
+@pytest.mark.parametrize("path", TESTDATA, ids=lambda path: path.stem)
+@pytest.mark.parametrize("strict_env", [True, False])
+def test_a_configuration_of_telegrafs_own_tests_never_crashes(path: Path, strict_env: bool) -> None:
+    with pytest.raises(ConfigError, match=r"^[\w.-]+:\d+: ") as caught:
+        load_plan([SourceText(path.name, path.read_text())], environ={}, strict_env=strict_env, testing=True)
+    assert "\n" not in str(caught.value)
