@@ -22,7 +22,7 @@ import re
 
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX, FieldValue, Metric, Uint
 from pyagent.lineprotocol.results import MAX_KEY_BYTES, TIME_MAX, TIME_MIN, Parsed, ParseError, Precision, unit_ns
-from pyagent.lineprotocol.text import from_bytes, to_bytes, unescape, unquote
+from pyagent.lineprotocol.text import as_bytes, from_bytes, unescape, unquote
 
 __all__ = ["parse"]
 
@@ -77,8 +77,7 @@ def parse(data: bytes | str, default_time: int, precision: Precision = "ns") -> 
     """
     unit = unit_ns(precision)
     default_time -= default_time % unit
-    if isinstance(data, str):
-        data = to_bytes(data)
+    data = as_bytes(data)
     metrics: list[Metric] = []
     errors: list[ParseError] = []
     position, end = 0, len(data)
@@ -96,7 +95,7 @@ def parse(data: bytes | str, default_time: int, precision: Precision = "ns") -> 
             fields, position = _fields(data, position, MAX_KEY_BYTES - 4 - len(head[0]))
             match = _TIME.match(data, position)
             if match is None:
-                raise _bad_time(data, position)
+                raise _BadLine("bad timestamp", _SPACE.match(data, position).end())  # type: ignore[union-attr]
             time = default_time if match[1] is None else _integer(match[1]) * unit
             if not TIME_MIN <= time <= TIME_MAX:
                 raise _BadLine("time outside range", match.start(1) if match[1] else start)
@@ -228,12 +227,6 @@ def _bad_field(data: bytes, position: int, *, first: bool) -> _BadLine:
             return _BadLine("unbalanced quotes", position, quotes=False)
         return _BadLine("invalid field format", string.end(), quotes=False)
     return _BadLine("invalid number" if following in b"0123456789.-Nn" else "invalid boolean", position)
-
-
-def _bad_time(data: bytes, position: int) -> _BadLine:
-    if data[position : position + 1] != b" ":  # only behind a value, where a separator has to be
-        return _BadLine("invalid field format", position)
-    return _BadLine("bad timestamp", _SPACE.match(data, position).end())  # type: ignore[union-attr]
 
 
 def _end_of_line(data: bytes, start: int, at: int, quotes: bool) -> int:

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pyagent.api.plugin import LineOptions
 from pyagent.lineprotocol.encoder import encode
 from pyagent.lineprotocol.parser import parse
-from pyagent.lineprotocol.results import TIME_MAX, TIME_MIN, Precision, Relayed
+from pyagent.lineprotocol.results import EPOCH, TIME_MAX, TIME_MIN, Precision, Relayed
 
 __all__ = ["relay"]
 
 _DEFAULT = LineOptions()
-_EPOCH = 62_135_596_800_000_000_000  # ns from the start of year 1, where rounding counts from, to 1970
 
 
 def relay(
@@ -37,6 +36,6 @@ def relay(
 
 
 def _rounded(time: int, to: int) -> int:
-    rest = (time + _EPOCH) % to
+    rest = (time + EPOCH) % to
     rounded = time - rest if rest * 2 < to else time - rest + to
     return min(max(rounded, TIME_MIN), TIME_MAX)

@@ -25,6 +25,9 @@ TIME_MIN, TIME_MAX = -(2**63) + 2, 2**63 - 2
 MAX_KEY_BYTES = 65535
 """Measurement and tags as written; the same with a field's key behind it, and four bytes between."""
 
+EPOCH = 62_135_596_800_000_000_000
+"""ns from the start of year 1, where the rounding of times counts from, to 1970."""
+
 _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 

@@ -12,7 +12,17 @@ follows: those are cut off. So are NULs at the start of measurement and field ke
 
 import re
 
-__all__ = ["field_key", "from_bytes", "measurement", "string_value", "tag_text", "to_bytes", "unescape", "unquote"]
+__all__ = [
+    "as_bytes",
+    "field_key",
+    "from_bytes",
+    "measurement",
+    "string_value",
+    "tag_text",
+    "to_bytes",
+    "unescape",
+    "unquote",
+]
 
 _CONTROL = {"\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 _MEASUREMENT = str.maketrans(_CONTROL | {",": "\\,", " ": "\\ "})
@@ -59,6 +69,15 @@ def to_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return _LONE_SURROGATE.sub("\ufffd", text).encode("utf-8", "surrogateescape")
+
+
+def as_bytes(data: bytes | str) -> bytes:
+    """What is to be parsed. Raises TypeError."""
+    if isinstance(data, str):
+        return to_bytes(data)
+    if isinstance(data, bytes):
+        return data
+    raise TypeError(f"cannot parse an object of type {type(data).__name__}: line protocol is bytes or str")
 
 
 def from_bytes(data: bytes) -> str:

@@ -230,6 +230,15 @@ def test_each_metric_has_its_own_tags_and_shares_their_text(core: SimpleNamespac
     assert one(core, "mmm,ttt=vvv fff=1 1").tags == {"ttt": "vvv"}
 
 
+def test_what_is_no_text_is_a_type_error(core: SimpleNamespace) -> None:
+    for data in (None, 5, bytearray(b"m f=1"), [b"m f=1"]):
+        for function in (core.parse, core.relay):
+            with pytest.raises(TypeError, match="line protocol is bytes or str"):
+                function(data, NOW)
+        with pytest.raises(TypeError):
+            core.parse(b"m f=1", None)
+
+
 def test_many_bad_lines_take_time_in_proportion(core: SimpleNamespace) -> None:
     data = b'm f="a\n' * 20000 + b"m,a f=1\n" * 20000 + b'm f=x,g="\\"\n' * 20000 + b"=" * 100000 + b"\nm f=1 1"
     parsed = core.parse(data, NOW)

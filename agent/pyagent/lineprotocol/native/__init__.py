@@ -1,0 +1,5 @@
+"""The native core, where it was built: the same functions as the reference, with the same results."""
+
+from pyagent.lineprotocol.native._core import encode, parse, relay
+
+__all__ = ["encode", "parse", "relay"]

@@ -1,0 +1,17 @@
+from collections.abc import Mapping, Sequence
+
+from pyagent.api.metric import Metric
+from pyagent.api.plugin import LineOptions
+from pyagent.lineprotocol.results import Encoded, Parsed, Precision, Relayed
+
+def encode(metrics: Sequence[Metric], options: LineOptions = ...) -> Encoded: ...
+def parse(data: bytes | str, default_time: int, precision: Precision = "ns") -> Parsed: ...
+def relay(
+    data: bytes | str,
+    default_time: int,
+    precision: Precision = "ns",
+    options: LineOptions = ...,
+    *,
+    tags: Mapping[str, str] | None = None,
+    round_to: int = 1,
+) -> Relayed: ...

@@ -1,0 +1,224 @@
+# distutils: language = c++
+# cython: language_level=3, boundscheck=False, wraparound=False, binding=True
+"""The native core: the reference's functions, with the same results. The work is in the headers beside this file."""
+
+from array import array
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint64_t
+from libcpp.vector cimport vector
+
+from pyagent.api.metric import Kind, Metric, Uint
+from pyagent.api.plugin import LineOptions
+from pyagent.lineprotocol.results import EPOCH, TIME_MAX, TIME_MIN, Encoded, Parsed, ParseError, Relayed, unit_ns
+from pyagent.lineprotocol.text import as_bytes, from_bytes, to_bytes
+
+
+cdef extern from "text.hpp" namespace "lineprotocol":
+    cdef cppclass Span:
+        const char* data
+        size_t size
+
+    cdef cppclass Buffer:
+        char* data
+        size_t size
+
+
+cdef extern from "python.hpp" namespace "lineprotocol":
+    bint init_types(object metric, object uint, object untyped) except +*
+
+
+cdef extern from "scan.hpp" namespace "lineprotocol":
+    cdef cppclass Bad:
+        const char* reason
+        const char* at
+
+    cdef cppclass BadLine:
+        Bad bad
+        Span text
+
+    cdef cppclass Times:
+        int64_t fallback
+        int64_t unit
+        bint fallback_fits
+
+
+cdef extern from "encode.hpp" namespace "lineprotocol":
+    cdef cppclass Options:
+        bint uint_support
+        bint sort_fields
+        bint omit_timestamp
+        Py_ssize_t max_line_bytes
+
+    cdef cppclass Encoder:
+        Buffer out
+        vector[uint64_t] ends
+        int64_t oldest
+        int64_t newest
+        Encoder(const Options&) except +
+        bint encode(object metric) except +
+        void add(Span lines, bint any, int64_t time) except +
+
+
+cdef extern from "parse.hpp" namespace "lineprotocol":
+    cdef cppclass Parser:
+        vector[BadLine] bad_lines
+        Parser(Span data, const Times&) except +
+        bint parse(list metrics) except +*
+
+
+cdef extern from "relay.hpp" namespace "lineprotocol":
+    cdef cppclass Rounding:
+        int64_t to
+        int64_t rest
+
+    cdef cppclass Relay:
+        Buffer out
+        vector[uint64_t] ends
+        vector[BadLine] bad_lines
+        int64_t oldest
+        int64_t newest
+        Span odd
+        Relay(Span data, const Times&, const Options&, const Rounding&) except +
+        void add_tag(Span key, Span value) except +
+        bint run() except + nogil
+        void add(Span lines, bint any, int64_t time) except +
+
+
+cdef object DEFAULT = LineOptions()
+
+init_types(Metric, Uint, Kind.UNTYPED)
+
+
+def encode(metrics, options=DEFAULT):
+    """As the reference's `encode`."""
+    cdef Encoder* encoder = new Encoder(_options(options))
+    cdef list rejected = []
+    cdef Span lines
+    cdef bytes data
+    try:
+        for metric in metrics:
+            if encoder.encode(metric):
+                continue
+            alone = _reference_encode([metric], options)
+            data = alone.data
+            lines.data, lines.size = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+            encoder.add(lines, alone.count == 1, alone.oldest)
+            rejected += alone.rejected
+        return _encoded(encoder.out, encoder.ends, encoder.oldest, encoder.newest, rejected)
+    finally:
+        del encoder
+
+
+def parse(data, default_time, precision="ns"):
+    """As the reference's `parse`."""
+    cdef bytes text = as_bytes(data)
+    cdef list metrics = []
+    cdef Parser* parser = new Parser(_span(text), _times(default_time, precision))
+    try:
+        parser.parse(metrics)
+        return Parsed(metrics, _errors(text, parser.bad_lines))
+    finally:
+        del parser
+
+
+def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, round_to=1):
+    """As the reference's `relay`. Other threads run meanwhile."""
+    cdef bytes text = as_bytes(data)
+    cdef bytes line
+    cdef list rejected = [], kept = []
+    cdef Rounding rounding
+    cdef bint done
+    if not 0 <= round_to < 2**62 or not _plain(tags):
+        return _reference_relay(text, default_time, precision, options, tags=tags, round_to=round_to)
+    rounding.to = round_to
+    rounding.rest = EPOCH % round_to if round_to > 1 else 0
+    cdef Relay* relaying = new Relay(_span(text), _times(default_time, precision), _options(options), rounding)
+    try:
+        kept += [(to_bytes(key), to_bytes(value)) for key, value in (tags or {}).items() if key and value]
+        for key, value in kept:
+            relaying.add_tag(_span(key), _span(value))
+        while True:
+            with nogil:
+                done = relaying.run()
+            if done:
+                break
+            line = relaying.odd.data[: relaying.odd.size]
+            alone = _reference_relay(line, default_time, precision, options, tags=tags, round_to=round_to).encoded
+            relaying.add(_span(alone.data), alone.count == 1, alone.oldest)
+            rejected += alone.rejected
+        encoded = _encoded(relaying.out, relaying.ends, relaying.oldest, relaying.newest, rejected)
+        return Relayed(encoded, _errors(text, relaying.bad_lines))
+    finally:
+        del relaying
+
+
+# The reference is imported when something out of the ordinary asks for it, which in many processes is never.
+def _reference_encode(metrics, options):
+    from pyagent.lineprotocol.encoder import encode
+
+    return encode(metrics, options)
+
+
+def _reference_relay(*arguments, **named):
+    from pyagent.lineprotocol.relaying import relay
+
+    return relay(*arguments, **named)
+
+
+cdef bint _plain(tags) except -1:
+    """Whether all are str without surrogates, which could make two keys that differ the same bytes."""
+    for key, value in (tags or {}).items():
+        if type(key) is not str or type(value) is not str:
+            return False
+        try:
+            key.encode()
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
+cdef Span _span(bytes text):
+    cdef Span span
+    span.data, span.size = PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)
+    return span
+
+
+cdef Options _options(options) except *:
+    cdef Options plain
+    plain.uint_support = options.uint_support
+    plain.sort_fields = options.sort_fields
+    plain.omit_timestamp = options.omit_timestamp
+    plain.max_line_bytes = min(max(options.max_line_bytes, 0), 2**62)
+    return plain
+
+
+cdef Times _times(default_time, precision) except *:
+    cdef Times times
+    times.unit = unit_ns(precision)
+    cut = default_time - default_time % times.unit
+    times.fallback_fits = TIME_MIN <= cut <= TIME_MAX
+    times.fallback = cut if times.fallback_fits else 0
+    return times
+
+
+cdef object _encoded(const Buffer& out, const vector[uint64_t]& ends, int64_t oldest, int64_t newest, list rejected):
+    data = PyBytes_FromStringAndSize(out.data, out.size)
+    offsets = array("Q", PyBytes_FromStringAndSize(<const char*>ends.data(), ends.size() * 8))
+    return Encoded(data, offsets, oldest, newest, rejected)
+
+
+cdef list _errors(bytes data, const vector[BadLine]& bad_lines):
+    cdef const char* base = PyBytes_AS_STRING(data)
+    cdef list errors = []
+    cdef size_t i
+    line, line_start = 1, 0
+    for i in range(bad_lines.size()):
+        at = bad_lines[i].bad.at - base
+        line += data.count(b"\n", line_start, at)
+        line_start = data.rfind(b"\n", 0, at) + 1
+        column = len(from_bytes(data[line_start:at])) + 1
+        text = from_bytes(bad_lines[i].text.data[: bad_lines[i].text.size])
+        errors.append(ParseError(line, column, bad_lines[i].bad.reason.decode(), text))
+    return errors

@@ -1,0 +1,291 @@
+// Metrics to lines. What is out of the ordinary is left to the reference, which then decides about that metric alone.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "numbers.hpp"
+#include "python.hpp"
+#include "table.hpp"
+
+namespace lineprotocol {
+
+struct Options {
+    bool uint_support, sort_fields, omit_timestamp;
+    Py_ssize_t max_line_bytes;
+};
+
+// A longer line may hold names too long for receivers.
+constexpr size_t kLongLine = 16384;
+constexpr size_t kMaxTags = 64;
+constexpr size_t kLongHead = 1024;  // not kept, so that the cache's size is bounded
+
+// Spreads the fields of the line at `start` over lines of at most `limit` bytes. `pairs`: the ends of the fields, from the
+// buffer's start. False if one field is too long.
+inline bool spread(Buffer& out, size_t start, size_t head, size_t tail, const std::vector<size_t>& pairs, size_t limit) {
+    if (out.size - start <= limit) return true;
+    Buffer lines;
+    Span line = out.span(start);
+    Span tail_text{line.end() - tail, tail};
+    size_t width = 0;  // of the line being written; 0 before the first
+    size_t begin = start + head + 1;
+    for (size_t end : pairs) {
+        Span pair{out.data + begin, end - begin};
+        if (head + 1 + pair.size + tail > limit) return false;
+        if (width != 0 && width + 1 + pair.size <= limit) {
+            lines.put(',');
+            width += 1 + pair.size;
+        } else {
+            if (width != 0) lines.put(tail_text);
+            lines.put(line.data, head + 1);
+            width = head + 1 + pair.size + tail;
+        }
+        lines.put(pair);
+        begin = end + 1;
+    }
+    lines.put(tail_text);
+    out.size = start;
+    out.put(lines.span());
+    return true;
+}
+
+// A series seen before: its name, its tags' keys and values, and all of them as written.
+struct Series {
+    uint64_t hash;
+    size_t count;  // of texts
+    size_t size;
+    PyObject** texts() { return reinterpret_cast<PyObject**>(this + 1); }
+    char* head() { return reinterpret_cast<char*>(texts() + count); }
+
+    static Series* make(uint64_t hash, PyObject* const* texts, size_t count, Span head) {
+        void* memory = std::malloc(sizeof(Series) + count * sizeof(PyObject*) + head.size);
+        if (memory == nullptr) throw std::bad_alloc();
+        Series* series = new (memory) Series{hash, count, head.size};
+        for (size_t i = 0; i < count; ++i) {
+            Py_INCREF(texts[i]);
+            series->texts()[i] = texts[i];
+        }
+        std::memcpy(series->head(), head.data, head.size);
+        return series;
+    }
+    static void free(Series* series) {
+        for (size_t i = 0; i < series->count; ++i) Py_DECREF(series->texts()[i]);
+        std::free(series);
+    }
+};
+
+inline Table<Series, 4096> series_table;
+
+class Encoder {
+public:
+    Buffer out;
+    std::vector<uint64_t> ends;
+    int64_t oldest = 0, newest = 0;
+
+    explicit Encoder(const Options& options) : options_(options) {}
+
+    // False, and nothing written, if the metric is out of the ordinary.
+    bool encode(PyObject* metric) {
+        size_t start = out.size;
+        if (Py_TYPE(metric) == types.metric && put_metric(metric)) return true;
+        out.size = start;
+        return false;
+    }
+
+    // Adds lines that the reference wrote.
+    void add(Span lines, bool any, int64_t time) {
+        out.put(lines);
+        if (any) encoded(time);
+    }
+
+private:
+    Options options_;
+    Buffer scratch_, keys_;
+    std::vector<size_t> pairs_;
+    std::vector<std::pair<PyObject*, PyObject*>> sorted_;
+
+    void encoded(int64_t time) {
+        oldest = ends.empty() ? time : std::min(oldest, time);
+        newest = ends.empty() ? time : std::max(newest, time);
+        ends.push_back(out.size);
+    }
+
+    bool put_metric(PyObject* metric) {
+        PyObject* name = slot(metric, types.name);
+        PyObject* tags = slot(metric, types.tags);
+        PyObject* fields = slot(metric, types.fields);
+        PyObject* time = slot(metric, types.time);
+        if (name == nullptr || !PyUnicode_CheckExact(name) || tags == nullptr || !PyDict_CheckExact(tags) ||
+            fields == nullptr || !PyDict_CheckExact(fields) || time == nullptr || !PyLong_CheckExact(time))
+            return false;
+        int overflow = 0;
+        int64_t ns = PyLong_AsLongLongAndOverflow(time, &overflow);
+        if (overflow != 0 || ns < kTimeMin || ns > kTimeMax) return false;
+        size_t start = out.size;
+        if (!put_head(name, tags)) return false;
+        size_t head = out.size - start;
+        out.put(' ');
+        if (options_.max_line_bytes > 0) pairs_.clear();
+        if (!(options_.sort_fields ? put_sorted(fields) : put_fields(fields))) return false;
+        if (out.size == start + head + 1) return false;
+        out.data[out.size - 1] = ' ';  // instead of the last comma
+        if (options_.omit_timestamp) {
+            out.data[out.size - 1] = '\n';
+        } else {
+            put_signed(out, ns);
+            out.put('\n');
+        }
+        if (out.size - start > kLongLine) return false;
+        if (options_.max_line_bytes > 0) {
+            size_t tail = out.size - pairs_.back();
+            if (!spread(out, start, head, tail, pairs_, static_cast<size_t>(options_.max_line_bytes))) return false;
+        }
+        encoded(ns);
+        return true;
+    }
+
+    bool put_head(PyObject* name, PyObject* tags) {
+        size_t pairs = static_cast<size_t>(PyDict_GET_SIZE(tags));
+        if (pairs > kMaxTags) return false;
+        PyObject* texts[1 + 2 * kMaxTags];
+        texts[0] = name;
+        size_t count = 1;
+        uint64_t hash = mix(pairs, static_cast<uint64_t>(text_hash(name)));
+        PyObject *key, *value;
+        for (Py_ssize_t at = 0; PyDict_Next(tags, &at, &key, &value);) {
+            if (!PyUnicode_CheckExact(key) || !PyUnicode_CheckExact(value)) return false;
+            texts[count++] = key;
+            texts[count++] = value;
+            hash = mix(hash, static_cast<uint64_t>(text_hash(key)));
+            hash = mix(hash, static_cast<uint64_t>(text_hash(value)));
+        }
+        Series* known = series_table.find(hash, [&](Series& series) {
+            if (series.count != count) return false;
+            for (size_t i = 0; i < count; ++i)
+                if (!same_text(series.texts()[i], texts[i])) return false;
+            return true;
+        });
+        if (known != nullptr) {
+            out.put(known->head(), known->size);
+            return true;
+        }
+        size_t start = out.size;
+        if (!put_new_head(texts, count)) return false;
+        Span head = out.span(start);
+        if (head.size <= kLongHead && series_table.worth(hash)) series_table.add(Series::make(hash, texts, count, head));
+        return true;
+    }
+
+    bool put_new_head(PyObject* const* texts, size_t count) {
+        size_t start = out.size;
+        scratch_.size = 0;
+        if (!put_escaped(out, text_bytes(texts[0], scratch_), Position::measurement) || out.data[start] == '#') return false;
+        struct Pair {
+            Span key;
+            PyObject* value;
+        };
+        Pair sorted[kMaxTags];
+        size_t pairs = 0;
+        keys_.size = 0;
+        size_t room = 0;
+        for (size_t i = 1; i < count; i += 2) room += static_cast<size_t>(PyUnicode_GET_LENGTH(texts[i])) * 4;
+        keys_.room(room + 1);  // so that it never moves while the spans point into it
+        for (size_t i = 1; i < count; i += 2) {
+            Span key = text_bytes(texts[i], keys_);
+            if (key.size == 0) continue;
+            // Two keys that are written alike are a case for the reference.
+            if (key.end()[-1] == '\\') return false;
+            for (const char* p = key.data; p != key.end(); ++p)
+                if (*p == '\t' || *p == '\n' || *p == '\f' || *p == '\r') return false;
+            size_t at = pairs++;
+            for (; at > 0; --at) {
+                int order = compare(key, sorted[at - 1].key);
+                if (order == 0) return false;
+                if (order > 0) break;
+                sorted[at] = sorted[at - 1];
+            }
+            sorted[at] = {key, texts[i + 1]};
+        }
+        for (size_t i = 0; i < pairs; ++i) {
+            size_t before = out.size;
+            out.put(',');
+            put_escaped(out, sorted[i].key, Position::tag);
+            out.put('=');
+            scratch_.size = 0;
+            if (!put_escaped(out, text_bytes(sorted[i].value, scratch_), Position::tag)) out.size = before;
+        }
+        return true;
+    }
+
+    // Each field with a comma behind it.
+    bool put_fields(PyObject* fields) {
+        PyObject *key, *value;
+        for (Py_ssize_t at = 0; PyDict_Next(fields, &at, &key, &value);)
+            if (!put_field(key, value)) return false;
+        return true;
+    }
+
+    bool put_sorted(PyObject* fields) {
+        sorted_.clear();
+        PyObject *key, *value;
+        for (Py_ssize_t at = 0; PyDict_Next(fields, &at, &key, &value);) {
+            if (!PyUnicode_CheckExact(key)) return false;
+            sorted_.emplace_back(key, value);
+        }
+        std::stable_sort(sorted_.begin(), sorted_.end(), [this](const auto& a, const auto& b) {
+            if (PyUnicode_IS_ASCII(a.first) && PyUnicode_IS_ASCII(b.first))
+                return compare(text_bytes(a.first, scratch_), text_bytes(b.first, scratch_)) < 0;
+            Buffer left, right;
+            return compare(text_bytes(a.first, left), text_bytes(b.first, right)) < 0;
+        });
+        for (const auto& field : sorted_)
+            if (!put_field(field.first, field.second)) return false;
+        return true;
+    }
+
+    bool put_field(PyObject* key, PyObject* value) {
+        size_t start = out.size;
+        if (!PyUnicode_CheckExact(key)) return false;
+        scratch_.size = 0;
+        if (!put_escaped(out, text_bytes(key, scratch_), Position::field)) return true;
+        out.put('=');
+        PyTypeObject* type = Py_TYPE(value);
+        if (type == &PyFloat_Type) {
+            double number = PyFloat_AS_DOUBLE(value);
+            if (!std::isfinite(number)) {
+                out.size = start;
+                return true;
+            }
+            put_double(out, number);
+        } else if (type == &PyLong_Type) {
+            int overflow = 0;
+            int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow);
+            if (overflow != 0) return false;
+            put_signed(out, number);
+            out.put('i');
+        } else if (type == &PyUnicode_Type) {
+            scratch_.size = 0;
+            put_string(out, text_bytes(value, scratch_));
+        } else if (value == Py_True) {
+            out.put("true", 4);
+        } else if (value == Py_False) {
+            out.put("false", 5);
+        } else if (type == types.uint) {
+            uint64_t number = PyLong_AsUnsignedLongLong(value);
+            if (number == static_cast<uint64_t>(-1) && PyErr_Occurred()) {
+                PyErr_Clear();
+                return false;
+            }
+            if (!options_.uint_support) number = std::min(number, uint64_t{INT64_MAX});
+            put_unsigned(out, number);
+            out.put(options_.uint_support ? 'u' : 'i');
+        } else {
+            return false;
+        }
+        if (options_.max_line_bytes > 0) pairs_.push_back(out.size);
+        out.put(',');
+        return true;
+    }
+};
+
+}  // namespace lineprotocol

@@ -1,0 +1,318 @@
+// Line protocol as tokens. See ../parser.py for the grammar and for what a bad line costs; reasons and places of errors are
+// those of the reference.
+#pragma once
+
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "numbers.hpp"
+
+namespace lineprotocol {
+
+constexpr size_t kMaxKey = 65535;
+
+struct Bad {
+    const char* reason = nullptr;
+    const char* at = nullptr;
+    bool quotes = true;  // do the line's strings tell where it ends
+};
+
+struct Tag {
+    Span key, value;  // as written
+};
+
+struct Head {
+    Span name;
+    std::vector<Tag> tags;
+};
+
+enum class Kind : uint8_t { number, integer, unsigned_integer, string, yes, no };
+
+struct Field {
+    Span key;    // as written
+    Span value;  // as written, a string's without its quotes
+    Kind kind;
+    bool plain_key;      // written as it is read
+    bool plain;          // a string without backslashes; a number whose digits are the ones that would be written
+    bool fits = true;    // a number is within its type's range
+    union {
+        double number;
+        int64_t integer;
+        uint64_t unsigned_integer;
+    };
+};
+
+struct Line {
+    Span head;
+    std::vector<Field> fields;
+    int64_t time;
+};
+
+inline bool fail(Bad& bad, const char* reason, const char* at, bool quotes = true) {
+    bad = {reason, at, quotes};
+    return false;
+}
+
+inline const char* skip_blanks(const char* p, const char* end) {
+    while (p != end && is(*p, BLANK)) ++p;
+    return p;
+}
+
+// To the first byte of a line that has something in it.
+inline const char* skip_leading(const char* p, const char* end) {
+    for (;;) {
+        p = skip_blanks(p, end);
+        if (p != end && *p == '#') {
+            p = static_cast<const char*>(std::memchr(p, '\n', static_cast<size_t>(end - p)));
+            if (p == nullptr) return end;
+        }
+        if (p == end || *p != '\n') return p;
+        ++p;
+    }
+}
+
+// Behind the closing quote of the string whose opening quote is at `p`; null if it is never closed.
+inline const char* skip_string(const char* p, const char* end) {
+    for (++p; p != end; ++p) {
+        if (*p == '"') return p + 1;
+        if (*p == '\\' && ++p == end) return nullptr;
+    }
+    return nullptr;
+}
+
+inline bool at_value_end(const char* p, const char* end) { return p == end || is(*p, VALUE_END); }
+
+// The LF that ends the bad line at `start`, or the end of the data.
+inline const char* end_of_line(const char* start, const char* end, const Bad& bad) {
+    if (!bad.quotes) {
+        const void* found = std::memchr(start, '\n', static_cast<size_t>(end - start));
+        return found == nullptr ? end : static_cast<const char*>(found);
+    }
+    const char* p = run(start, end, HEAD_END);
+    if (p < bad.at) p = bad.at;
+    for (; p != end && *p != '\n'; ++p) {
+        if (*p != '=' || p + 1 == end || p[1] != '"') continue;
+        const char* behind = skip_string(p + 1, end);
+        if (behind != nullptr && at_value_end(behind, end)) p = behind - 1;
+    }
+    return p;
+}
+
+inline const char* reserved(Span key) {
+    if (equal(key, {"time", 4})) return "cannot use reserved tag key \"time\"";
+    if (equal(key, {"_field", 6})) return "cannot use reserved tag key \"_field\"";
+    if (equal(key, {"_measurement", 12})) return "cannot use reserved tag key \"_measurement\"";
+    return nullptr;
+}
+
+inline bool scan_head(Span head, Head& found, Bad& bad) {
+    if (head.size > kMaxKey) return fail(bad, "max key length exceeded", head.data);
+    const char* p = head.data;
+    const char* end = head.end();
+    if (*p == ',' || run(p, end, NAME_END) == p) return fail(bad, "missing measurement", p);
+    p = run(p, end, NAME_END);
+    found.name = {head.data, static_cast<size_t>(p - head.data)};
+    found.tags.clear();
+    std::set<std::string_view> seen;  // of many tags; few are compared one by one
+    while (p != end) {
+        const char* key = p + 1;
+        p = run(key, end, KEY_END);
+        if (p == key) return fail(bad, "missing tag key", key);
+        Span tag{key, static_cast<size_t>(p - key)};
+        const char* equals = p;
+        if (p == end || *p != '=') return fail(bad, "missing tag value", equals);
+        const char* value = p + 1;
+        p = run(value != end && *value == '=' ? value + 1 : value, end, KEY_END);
+        if (p == value) return fail(bad, "missing tag value", equals);
+        if (p != end && *p == '=') return fail(bad, "invalid tag format", p);
+        bool twice = false;
+        if (found.tags.size() < 16) {
+            for (const Tag& other : found.tags) twice = twice || equal(other.key, tag);
+        } else {
+            if (seen.empty())
+                for (const Tag& other : found.tags) seen.emplace(other.key.data, other.key.size);
+            twice = !seen.emplace(tag.data, tag.size).second;
+        }
+        if (twice) return fail(bad, "duplicate tags", key);
+        if (const char* reason = reserved(tag)) return fail(bad, reason, key);
+        found.tags.push_back({tag, {value, static_cast<size_t>(p - value)}});
+    }
+    return true;
+}
+
+// A number from `p` on: 1, -1.5, .5e3, 7i, 7u. False if it is not one.
+inline bool scan_number(const char* p, const char* end, Field& field, Bad& bad) {
+    const char* start = p;
+    auto invalid = [&] { return fail(bad, "invalid number", start); };
+    bool negative = *p == '-';
+    if (negative) ++p;
+    const char* whole = p;
+    Digits digits;
+    p = read_digits(p, end, digits);
+    size_t before = digits.count;
+    field.kind = Kind::number;
+    if (before != 0 && p != end && (*p == 'i' || (*p == 'u' && !negative))) {
+        field.kind = *p == 'i' ? Kind::integer : Kind::unsigned_integer;
+        field.value = {start, static_cast<size_t>(p - start)};
+        if (!at_value_end(++p, end)) return invalid();
+        if (field.kind == Kind::integer) {
+            field.plain = (*whole != '0' || before == 1) && !(negative && *whole == '0');
+            field.fits = signed_value(digits, negative, &field.integer);
+        } else {
+            field.plain = *whole != '0' || before == 1;
+            field.unsigned_integer = digits.value;
+            field.fits = digits.fits;
+        }
+        return true;
+    }
+    if (p != end && *p == '.') {
+        p = read_digits(p + 1, end, digits);
+        if (digits.count == 0) return invalid();
+    } else if (before == 0) {
+        return invalid();
+    }
+    bool scientific = p != end && (*p == 'e' || *p == 'E');
+    if (scientific) {
+        ++p;
+        if (p != end && (*p == '+' || *p == '-')) ++p;
+        const char* exponent = p;
+        while (p != end && static_cast<unsigned char>(*p - '0') < 10) ++p;
+        if (p == exponent) return invalid();
+    }
+    if (!at_value_end(p, end)) return invalid();
+    field.value = {start, static_cast<size_t>(p - start)};
+    field.plain = false;
+    if (digits.count <= 19 && !scientific) {
+        size_t behind = digits.count - before;
+        double number = digits.value == 0 ? 0.0 : divided(digits.value, static_cast<int>(behind));
+        field.number = negative ? -number : number;
+        // Up to 15 digits are what would be written for the number that they are read as.
+        field.plain = digits.count <= 15 && (before == 1 || (before != 0 && *whole != '0')) &&
+                      (behind != 0 ? p[-1] != '0' : p[-1] != '.');
+    } else {
+        field.number = read_double(field.value);
+        field.fits = !std::isinf(field.number);
+    }
+    return true;
+}
+
+inline bool scan_boolean(const char* p, const char* end, Field& field) {
+    const char* stop = p;
+    while (!at_value_end(stop, end)) ++stop;
+    std::string_view text(p, static_cast<size_t>(stop - p));
+    field.value = {p, text.size()};
+    field.plain = true;
+    field.kind = text[0] == 't' || text[0] == 'T' ? Kind::yes : Kind::no;
+    return text == "t" || text == "T" || text == "true" || text == "True" || text == "TRUE" || text == "f" || text == "F" ||
+           text == "false" || text == "False" || text == "FALSE";
+}
+
+// The fields from `p` on; null if one is bad, else behind the last. `room`: bytes that a key may have.
+inline const char* scan_fields(const char* p, const char* end, ptrdiff_t room, Line& line, Bad& bad) {
+    auto failed = [&](const char* reason, const char* at, bool quotes = true) -> const char* {
+        fail(bad, reason, at, quotes);
+        return nullptr;
+    };
+    line.fields.clear();
+    for (;;) {
+        Field field;
+        const char* key = p;
+        unsigned seen = 0;
+        for (; p != end && !is(*p, KEY_END); ++p) seen |= classes(*p);
+        field.plain_key = (seen & KEY_ESCAPE) == 0;
+        if (p != end && *p == '\\') {
+            p = run(p, end, KEY_END);
+            field.plain_key = false;
+        }
+        if (p == key)
+            return failed(line.fields.empty() && (p == end || *p == '\n') ? "missing fields" : "missing field key", p);
+        if (p == end || *p != '=') return failed("invalid field format", p);
+        field.key = {key, static_cast<size_t>(p - key)};
+        const char* value = ++p;
+        if (at_value_end(p, end)) return failed("missing field value", p);
+        const char* out_of_range = "invalid float";
+        if (*p == '"') {
+            const char* behind = skip_string(p, end);
+            bool closed = behind != nullptr;
+            if (!closed || !at_value_end(behind, end)) {
+                if (!closed || std::memchr(p, '\n', static_cast<size_t>(behind - p)))
+                    return failed("unbalanced quotes", p, false);
+                return failed("invalid field format", behind, false);
+            }
+            field.kind = Kind::string;
+            field.value = {p + 1, static_cast<size_t>(behind - p - 2)};
+            field.plain = std::memchr(field.value.data, '\\', field.value.size) == nullptr;
+            p = behind;
+        } else if (static_cast<unsigned char>(*p - '0') < 10 || *p == '-' || *p == '.' || *p == 'N' || *p == 'n') {
+            if (!scan_number(p, end, field, bad)) return nullptr;
+            p = field.value.end();
+            if (field.kind != Kind::number) {
+                out_of_range = *p == 'i' ? "integer outside range" : "unsigned integer outside range";
+                ++p;
+            }
+        } else if (scan_boolean(p, end, field)) {
+            p = field.value.end();
+        } else {
+            return failed("invalid boolean", p);
+        }
+        if (static_cast<ptrdiff_t>(field.key.size) > room) return failed("max key length exceeded", key);
+        if (!field.fits) return failed(out_of_range, value);
+        line.fields.push_back(field);
+        if (p == end || *p != ',') return p;
+        ++p;
+    }
+}
+
+struct Times {
+    int64_t fallback;  // ns, already a whole number of units
+    int64_t unit;      // ns
+    bool fallback_fits;
+};
+
+// The time from `p` on; null if it is bad, else behind the line's LF.
+inline const char* scan_time(const char* p, const char* end, const char* start, const Times& times, Line& line, Bad& bad) {
+    auto failed = [&](const char* reason, const char* at) -> const char* {
+        fail(bad, reason, at);
+        return nullptr;
+    };
+    const char* written = skip_blanks(p, end);
+    p = written;
+    bool negative = p != end && *p == '-';
+    Digits digits;
+    p = read_digits(negative ? p + 1 : p, end, digits);
+    bool timed = digits.count != 0;
+    if (negative && !timed) return failed("bad timestamp", written);
+    while (p != end && *p == ' ') ++p;
+    if (p != end && *p != '\n') return failed("bad timestamp", written);
+    if (!timed) {
+        if (!times.fallback_fits) return failed("time outside range", start);
+        line.time = times.fallback;
+    } else if (!signed_value(digits, negative, &line.time) ||
+               __builtin_mul_overflow(line.time, times.unit, &line.time) || line.time < kTimeMin || line.time > kTimeMax) {
+        return failed("time outside range", written);
+    }
+    return p == end ? p : p + 1;
+}
+
+// Measurement and tags of the line at `start`, without the space behind them; null if there is none.
+inline const char* find_head(const char* start, const char* end, Head& scratch, Bad& bad) {
+    const char* p = run(start, end, HEAD_END);
+    if (p != start && p != end && *p == ' ') return p;
+    if (p == start || scan_head({start, static_cast<size_t>(p - start)}, scratch, bad)) fail(bad, "missing fields", p);
+    return nullptr;
+}
+
+// What is behind the head that ends at `p`; null if it is bad, else behind the line's LF.
+inline const char* scan_rest(const char* p, const char* end, const char* start, const Times& times, Line& line, Bad& bad) {
+    line.head = {start, static_cast<size_t>(p - start)};
+    p = scan_fields(skip_blanks(p, end), end, static_cast<ptrdiff_t>(kMaxKey) - 4 - (p - start), line, bad);
+    return p == nullptr ? nullptr : scan_time(p, end, start, times, line, bad);
+}
+
+struct BadLine {
+    Bad bad;
+    Span text;
+};
+
+}  // namespace lineprotocol

@@ -1,0 +1,47 @@
+"""Builds the native core of line protocol. Everything else is in pyproject.toml.
+
+The extension is optional: without Cython or a C++ compiler the install works, and the reference in Python serves.
+PYAGENT_REQUIRE_NATIVE=1 makes a failed build an error. PYAGENT_NATIVE=0 leaves the extension out.
+PYAGENT_SANITIZE=1 builds it with AddressSanitizer and UndefinedBehaviorSanitizer.
+"""
+
+import os
+import sys
+
+from setuptools import Extension, setup
+
+FOLDER = "agent/pyagent/lineprotocol/native"
+
+
+def extensions() -> list[Extension]:
+    required = os.environ.get("PYAGENT_REQUIRE_NATIVE") == "1"
+    if os.environ.get("PYAGENT_NATIVE") == "0" and not required:
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        if required:
+            raise
+        sys.stderr.write("pyagent: the native core is not built: Cython is missing\n")
+        return []
+    compile_args = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    # The C++ library is linked in: loading the shared one would cost memory that nothing else of the agent needs.
+    link_args = ["-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections"] if sys.platform == "linux" else []
+    if os.environ.get("PYAGENT_SANITIZE") == "1":
+        sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+        compile_args = [*compile_args, "-O1", "-g", *sanitize]
+        link_args = sanitize
+    core = Extension(
+        "pyagent.lineprotocol.native._core",
+        [f"{FOLDER}/_core.pyx"],
+        depends=[f"{FOLDER}/{name}" for name in sorted(os.listdir(FOLDER)) if name.endswith(".hpp")],
+        include_dirs=[FOLDER],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+        language="c++",
+        optional=not required,
+    )
+    return list(cythonize([core], build_dir="build/cython"))
+
+
+setup(ext_modules=extensions())
