@@ -12,7 +12,6 @@ import msgspec
 from pyagent.api import Duration, Input, Options, Output
 from pyagent.config.common import (
     COMMON_KEYS,
-    FILTER_KEYS,
     common_count,
     common_duration,
     common_table,
@@ -116,11 +115,6 @@ def _common(kind: Kind, name: str, section: Section, found: Found, at_source: Ag
     for key in section.table:
         if key not in own and meaningless(kind, key):
             section.warn(f"the option {key!r} has no effect here", key)
-    filters = read_filters(section)
-    if filters != FilterOptions():
-        # Until the pipeline applies them (pipeline/selection.py): an ignored filter would send what must not be sent.
-        key = next(key for key in section.table if key in FILTER_KEYS)
-        raise section.error(f"the option {key!r} is not supported yet; remove it", key)
     startup = common_text(section, "startup_error_behavior") or "error"
     if startup not in _STARTUP[kind]:
         choices = ", ".join(_STARTUP[kind])
@@ -137,7 +131,7 @@ def _common(kind: Kind, name: str, section: Section, found: Found, at_source: Ag
         name_override=common_text(section, "name_override"),
         name_prefix=common_text(section, "name_prefix"),
         name_suffix=common_text(section, "name_suffix"),
-        filters=filters,
+        filters=read_filters(section),
         always_include_local_tags=at_source.always_include_local_tags,
         always_include_global_tags=at_source.always_include_global_tags,
         startup_error_behavior=startup,

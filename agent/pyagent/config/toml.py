@@ -89,7 +89,8 @@ def _expanded(document: Document, environ: Mapping[str, str], old_env: bool) -> 
             try:
                 return expand(value, environ, escapes=not old_env)
             except ValueError as error:
-                raise document.error(path, str(error), str(path[-1])) from None
+                name = ".".join(part for part in path if isinstance(part, str))
+                raise document.error(path, f"{name}: {error}") from None
         if isinstance(value, dict):
             return {key: walk(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list):
