@@ -13,7 +13,7 @@ except ImportError:  # no wheel for this machine: slower, the same format
 
     _LEVEL = 1
 
-__all__ = ["Batch", "Chunk", "Lines", "gzip"]
+__all__ = ["Batch", "Chunk", "Lines", "Sealed", "gzip"]
 
 _GZIP_WBITS = 31
 
@@ -39,6 +39,32 @@ class Lines(Protocol):
     def newest(self) -> int: ...
 
 
+class Sealed:
+    """Lines kept compressed: a backlog takes a tenth of its size in memory, and is sent without being touched again.
+
+    `packed` is one or more gzip members; receivers read them all as one text (RFC 1952, 2.2).
+    """
+
+    __slots__ = ("count", "ends", "newest", "oldest", "packed")
+
+    def __init__(self, packed: bytes, ends: "array[int]", oldest: int, newest: int) -> None:
+        self.packed = packed
+        self.ends = ends
+        self.count = len(ends)
+        self.oldest = oldest
+        self.newest = newest
+
+    @property
+    def data(self) -> bytes:
+        """The text, inflated anew each time."""
+        text, rest = b"", self.packed
+        while rest:
+            member = _deflate.decompressobj(_GZIP_WBITS)
+            text += member.decompress(rest)
+            rest = member.unused_data
+        return text
+
+
 class Chunk:
     """A run of metrics, `start` to `stop`, of what one append gave. Cutting it copies nothing.
 
@@ -61,6 +87,12 @@ class Chunk:
         """Bytes of encoded text."""
         first, last = self._span()
         return last - first
+
+    @property
+    def sealed(self) -> "Sealed | None":
+        """The compressed form, where there is one of just these metrics."""
+        lines = self.lines
+        return lines if isinstance(lines, Sealed) and len(self) == lines.count else None
 
     def cut(self, start: int, stop: int) -> "Chunk":
         """The part from index `start` up to, not including, `stop`, counted within this chunk."""
@@ -102,10 +134,11 @@ class Batch:
         """All lines as one body; kept, so that a retry of this batch joins and compresses nothing again."""
         body = self._payloads.get(encoding)
         if body is None:
-            body = b"".join(chunk.text() for chunk in self.chunks)
             if encoding == "gzip":
-                body = gzip(body)
-            elif encoding != "identity":
+                body = self._gzip()
+            elif encoding == "identity":
+                body = b"".join(chunk.text() for chunk in self.chunks)
+            else:
                 raise ValueError(f"unknown content encoding {encoding!r}")
             self._payloads[encoding] = body
         return body
@@ -119,3 +152,38 @@ class Batch:
                 chunks.append(chunk.cut(first, last))
             position += len(chunk)
         return Batch(chunks)
+
+    def seal(self) -> Chunk:
+        """The whole batch, which must be `uniform`, as one compressed chunk."""
+        ends, end = array("I"), 0
+        for chunk in self.chunks:
+            first, last = chunk._span()
+            ends.extend([offset - first + end for offset in chunk.lines.ends[chunk.start : chunk.stop]])
+            end += last - first
+        return Chunk(Sealed(self.payload("gzip"), ends, self.oldest, self.newest), kept=self.chunks[0].kept)
+
+    @property
+    def uniform(self) -> bool:
+        """All of it may be evicted, or none."""
+        return len({chunk.kept for chunk in self.chunks}) == 1
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the work of compressing was done."""
+        return "gzip" in self._payloads
+
+    def _gzip(self) -> bytes:
+        """What is sealed goes as it is, what lies between as members of its own."""
+        members: list[bytes] = []
+        loose: list[memoryview] = []
+        for chunk in self.chunks:
+            if (sealed := chunk.sealed) is None:
+                loose.append(chunk.text())
+                continue
+            if loose:
+                members.append(gzip(b"".join(loose)))
+                loose = []
+            members.append(sealed.packed)
+        if loose or not members:
+            members.append(gzip(b"".join(loose)))
+        return members[0] if len(members) == 1 else b"".join(members)

@@ -2,10 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import groupby
 
 from pyagent.buffer.batch import Batch, Chunk, Lines
 
 __all__ = ["MemoryQueue"]
+
+_WORTH_SEALING = 64
+"""Fewer metrics are not worth a compressed chunk of their own."""
 
 
 class MemoryQueue:
@@ -16,10 +20,11 @@ class MemoryQueue:
     added = delivered + refused (both told by `settle`) + dropped + len(queue).
     """
 
-    def __init__(self, limit: int) -> None:
-        if limit < 1:
-            raise ValueError("a queue holds at least one metric")
+    def __init__(self, limit: int, batch_size: int = 1000) -> None:
+        if limit < 1 or batch_size < 1:
+            raise ValueError("a queue holds at least one metric, and a batch has at least one")
         self.limit = limit
+        self._batch_size = batch_size
         self.added = 0
         self.dropped = 0
         """Metrics evicted to make room for newer ones."""
@@ -27,6 +32,8 @@ class MemoryQueue:
         self._waiting_count = 0
         self._kept_count = 0
         """Those of the waiting metrics that are never evicted."""
+        self._unsealed = 0
+        """Metrics put in since the backlog was last sealed."""
         self._taken: Batch | None = None
 
     def __len__(self) -> int:
@@ -85,7 +92,10 @@ class MemoryQueue:
     def settle(self, kept: Iterable[Batch] = ()) -> None:
         """End the taken batch: `kept`, parts of it in order, go back to the front; all else has left the queue."""
         self._taken = None
-        chunks = [chunk for batch in kept for chunk in batch.chunks]
+        chunks: list[Chunk] = []
+        for batch in kept:
+            # What was compressed to be sent is kept so: the next attempt finds it ready.
+            chunks += [batch.seal()] if batch.compressed and batch.uniform else batch.chunks
         self._waiting.extendleft(reversed(chunks))
         self._count(chunks, 1)
 
@@ -105,6 +115,26 @@ class MemoryQueue:
     def _put(self, chunk: Chunk) -> None:
         self._waiting.append(chunk)
         self._count((chunk,), 1)
+        self._unsealed += len(chunk)
+        if self._unsealed >= self._batch_size and self._waiting_count >= 2 * self._batch_size:
+            self._seal_backlog()
+
+    def _seal_backlog(self) -> None:
+        """Compress what waits behind others, in batches as they will be sent."""
+        loose: deque[Chunk] = deque()
+        while self._waiting and self._waiting[-1].sealed is None:
+            loose.appendleft(self._waiting.pop())
+        self._count(loose, -1)
+        chunks: list[Chunk] = []
+        # What may be evicted and what may not stay apart.
+        for _, run in groupby(loose, key=lambda chunk: chunk.kept):
+            batch, size = Batch(list(run)), self._batch_size
+            for start in range(0, batch.count, size):
+                part = batch.lines(start, start + size)
+                chunks += [part.seal()] if part.count >= min(size, _WORTH_SEALING) else part.chunks
+        self._waiting.extend(chunks)
+        self._count(chunks, 1)
+        self._unsealed = 0
 
     def _count(self, chunks: Iterable[Chunk], sign: int) -> None:
         for chunk in chunks:

@@ -30,7 +30,7 @@ class OutputRunner:
     def __init__(self, plan: OutputPlan, plugin: Output[Any], *, log: logging.Logger) -> None:
         self.plan = plan
         self.plugin = plugin
-        self.queue = MemoryQueue(plan.metric_buffer_limit)
+        self.queue = MemoryQueue(plan.metric_buffer_limit, plan.metric_batch_size)
         self.form = Form(plan, plugin.line_options())
         self.failures = FailureLog(log)
         self.written = 0

@@ -73,13 +73,46 @@ def test_one_batch_at_a_time() -> None:
         queue.take(1)
 
 
+def test_a_backlog_is_compressed_and_sent_as_it_is() -> None:
+    queue = MemoryQueue(10_000, batch_size=100)
+    for first in range(0, 1000, 10):
+        queue.append(NumberedLines(first, 10))
+    first_batch = queue.take(100)
+    assert first_batch is not None
+    assert numbers(first_batch) == list(range(100))
+    queue.settle()
+    batch = queue.take(100)
+    assert batch is not None
+    assert [chunk.sealed is not None for chunk in batch.chunks] == [True]
+    assert batch.payload("gzip") is batch.chunks[0].sealed.packed  # type: ignore[union-attr]
+    assert (
+        zlib.decompress(batch.payload("gzip"), 31) == batch.payload() == b"".join(b"%d\n" % n for n in range(100, 200))
+    )
+    assert (batch.oldest, batch.newest) == (100, 199)
+
+
+def test_a_retry_uses_the_compressed_bytes() -> None:
+    queue = MemoryQueue(100)
+    queue.append(NumberedLines(0, 5))
+    batch = queue.take(10)
+    assert batch is not None
+    sent = batch.payload("gzip")
+    queue.settle([batch])
+    queue.append(NumberedLines(5, 2))
+    again = queue.take(10)
+    assert again is not None
+    assert again.payload("gzip").startswith(sent)
+    assert numbers(again) == list(range(7))
+    assert numbers(again.lines(3, 6)) == [3, 4, 5]
+
+
 class QueueModel(RuleBasedStateMachine):
     """Every metric that is put in comes out once, in order, or is counted as dropped: oldest first, and never an
     acknowledged one."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue = MemoryQueue(20)
+        self.queue = MemoryQueue(20, batch_size=4)
         self.next = 0
         self.waiting: list[int] = []
         self.kept: set[int] = set()
@@ -134,7 +167,7 @@ class QueueModel(RuleBasedStateMachine):
     @precondition(lambda self: self.batch is None)
     @rule()
     def hand_over_to_a_successor(self) -> None:
-        successor = MemoryQueue(20)
+        successor = MemoryQueue(20, batch_size=4)
         successor.append(self.new(3))
         assert successor.adopt(self.queue) == self.evict()
         assert len(self.queue) == 0
