@@ -138,32 +138,26 @@ def _location(meta: Meta) -> Location:
     return (1, 1, 1, 1) if meta.empty else (meta.line, meta.column, meta.end_line, meta.end_column)
 
 
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
+_SPECIAL = re.compile(r"(?P<bytes>(?:\\x[0-9a-fA-F]{2})+)|\\(?P<escape>[\s\S])|\$\{(?P<inner>[^}]*)\}?")
+
+
 def unquote(text: str) -> list[Any]:
-    """The str and Node parts of a quoted string."""
-    if "\\" not in text and "${" not in text:
-        return [text[1:-1]]
+    """The str and lark.Tree parts of a quoted string."""
     parts: list[Any] = []
-    at, plain, body = 0, "", text[1:-1]
-    escapes = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
-    while at < len(body):
-        if body[at] == "\\":
-            code = body[at + 1]
-            if code == "x" and re.match(r"[0-9a-fA-F]{2}", body[at + 2 : at + 4]):
-                raw = re.match(r"(?:\\x[0-9a-fA-F]{2})+", body[at:])
-                assert raw is not None
-                plain += bytes.fromhex(raw[0].replace("\\x", "")).decode("utf-8", "surrogateescape")
-                at += len(raw[0])
-                continue
-            plain += escapes.get(code, "\\" + code)
-            at += 2
-        elif body.startswith("${", at):
-            end = body.index("}", at) if "}" in body[at:] else len(body)
-            parts += [plain, _parser().parse(body[at + 2 : end], start="only_expression")]
-            plain, at = "", end + 1
+    plain: list[str] = []
+    body, at = text[1:-1], 0
+    for found in _SPECIAL.finditer(body):
+        plain.append(body[at : found.start()])
+        at = found.end()
+        if found["bytes"]:
+            plain.append(bytes.fromhex(found["bytes"].replace("\\x", "")).decode("utf-8", "surrogateescape"))
+        elif found["escape"]:
+            plain.append(_ESCAPES.get(found["escape"], "\\" + found["escape"]))
         else:
-            plain += body[at]
-            at += 1
-    return [*parts, plain]
+            parts += ["".join(plain), _parser().parse(found["inner"], start="only_expression")]
+            plain.clear()
+    return [*parts, "".join(plain) + body[at:]]
 
 
 @v_args(meta=True)
