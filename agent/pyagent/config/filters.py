@@ -16,11 +16,9 @@ _OLD_NAMES = {"pass": "fieldinclude", "fieldpass": "fieldinclude", "drop": "fiel
 
 def read_filters(section: Section) -> FilterOptions:
     """The filters that a table sets. Raises ConfigError for wrong types and patterns that are none."""
-    if common_text(section, "metricpass"):
-        message = (
-            "'metricpass' (an expression that is true for what passes) is not supported yet; use namepass or tagpass"
-        )
-        raise section.error(f"the option {message}", "metricpass")
+    if expression := common_text(section, "metricpass"):
+        text = f"{expression[:80]!r}: an expression that is true for what passes is not supported yet"
+        raise section.error(f"the option 'metricpass', {text}; use namepass or tagpass", "metricpass")
     for old, new in _OLD_NAMES.items():
         if old in section.table:
             section.complain(f"the option {old!r} is deprecated (Telegraf's error level); use {new!r}", old)

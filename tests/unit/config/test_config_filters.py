@@ -216,7 +216,7 @@ def test_elements_of_another_type_are_left_out() -> None:
         ("[inputs.x.tagdrop]\na = ['[']", "a.conf:3: inputs.x: the option 'tagdrop.a': cannot read the pattern '['"),
         (
             "metricpass = 'true'",
-            "a.conf:2: inputs.x: the option 'metricpass' (an expression that is true for what passes)",
+            "a.conf:2: inputs.x: the option 'metricpass', 'true': an expression that is true for what passes is not",
         ),
     ],
 )
