@@ -1,9 +1,8 @@
-"""`python bench [NAME ...]`: run the benchmarks of this folder, or those named, and print one table of them all in the end.
+"""`python bench`: run all benchmarks of this folder and print one table in the end; `python bench NAME ...` runs one of them.
 
-Each file asks one question and can be run by itself; `--json` of a file prints what this table is made of.
+Each file asks one question and can be run by itself, with options of its own: `python bench idle --help`.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -14,23 +13,25 @@ from _report import Row, machine, print_rows
 HERE = Path(__file__).parent
 
 
-def main() -> int:
+def main(words: list[str]) -> int:
     names = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
-    parser = argparse.ArgumentParser(prog="python bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(names)}")
-    given, further = parser.parse_known_args()
-    if unknown := set(given.names) - set(names):
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+    if words in (["-h"], ["--help"]):
+        print(f"{__doc__}\nThere are: {', '.join(names)}.")
+        return 0
+    if words:
+        if words[0] not in names:
+            print(f"E! no benchmark {words[0]!r}; there are: {', '.join(names)}", file=sys.stderr)
+            return 1
+        return subprocess.call([sys.executable, str(HERE / f"{words[0]}.py"), *words[1:]])
     rows: list[Row] = []
     failed: list[str] = []
-    for name in given.names or names:
-        print(f"== {name}", file=sys.stderr, flush=True)
-        command = [sys.executable, str(HERE / f"{name}.py"), "--json", *further]
+    for name in names:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        command = [sys.executable, str(HERE / f"{name}.py"), "--json"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             failed.append(name)
-        last = done.stdout.strip().rpartition("\n")[2]
-        if last:
+        if last := done.stdout.strip().rpartition("\n")[2]:
             rows += [Row(**row) for row in json.loads(last)["rows"]]
     print(f"machine: {machine()}")
     print_rows(rows)
@@ -40,4 +41,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with ExitStack() as stack:
             return _Demo(stack, arguments.seconds, as_json=arguments.json).run()
+    except BrokenPipeError:
+        raise
     except (ChildDied, InfluxDBError, OSError) as error:
         print(f"E! {error}", file=sys.stderr)
         return 1
