@@ -122,6 +122,52 @@ async def test_sighup_follows_an_edit_and_survives_a_broken_one(hosted: Hosted, 
         assert await agent.terminate() == 0
 
 
+async def test_it_follows_an_edit_by_itself_and_stays_when_that_is_broken(hosted: Hosted) -> None:
+    flags = ("--config-url-watch-interval", "200ms")
+    async with running("--config", hosted.url, *flags, environ=hosted.environ) as agent:
+        await hosted.until(lambda count: count >= 1)
+        await hosted.edit('[[inputs.mem]]\n  name_override = "edited"\n')
+        await hosted.until(lambda count: count >= 1, "edited")
+
+        await hosted.edit("[[inputs.mem]]\n  name_overide = 'x'\n")
+        await agent.logged("name_overide")
+        count = await hosted.server.count("edited")
+        await hosted.until(lambda now: now >= count + 2, "edited")
+
+        await hosted.server.close()
+        await agent.logged("[config] cannot read the configuration")
+        await hosted.server.start()
+        await hosted.edit("[[inputs.mem]]\n  name_override = 'again'\n")
+        await hosted.until(lambda count: count >= 1, "again")
+        assert await agent.terminate() == 0
+    assert agent.log.count("name_overide") == 1, "a broken edit is told once, not at every look"
+
+
+async def test_it_starts_from_the_last_good_text_and_follows_when_the_server_is_back(
+    hosted: Hosted, tmp_path: Path
+) -> None:
+    environ = {**hosted.environ, "PYAGENT_STATE_DIRECTORY": str(tmp_path / "state")}
+    flags = ("--config", hosted.url, "--config-url-retry-attempts", "1", "--config-url-watch-interval", "0")
+    async with running(*flags, environ=environ) as agent:
+        await hosted.until(lambda count: count >= 1)
+        assert await agent.terminate() == 0
+    (kept,) = (tmp_path / "state" / "config").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert hosted.token not in kept.read_text()
+
+    await hosted.server.close()
+    async with running(*flags, environ=environ) as agent:
+        await agent.logged("ago is used until it answers")
+        await agent.logged("[outputs.influxdb_v2] cannot write")
+        await hosted.server.start()
+        before = await hosted.server.count("mem")
+        await hosted.until(lambda count: count >= before + 2)
+        await hosted.edit('[[inputs.mem]]\n  name_override = "edited"\n')
+        agent.signal(signal.SIGHUP)
+        await hosted.until(lambda count: count >= 1, "edited")
+        assert await agent.terminate() == 0
+
+
 EVIL = {
     "raises": "def gather(self, acc):\n        acc.add('raises', {'n': 1})\n        raise ValueError('on purpose')",
     "exits": "def gather(self, acc):\n        raise SystemExit(7)",

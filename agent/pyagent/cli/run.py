@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pyagent.api.units import Duration
 from pyagent.cli.arguments import Parser, two_dashes
 from pyagent.runtime.settings import PLUGIN_DIRECTORY, RunSettings
 
@@ -72,6 +73,18 @@ def _parser() -> Parser:
         default=None,
         metavar="N",
     )
+    flag(
+        "--config-url-watch-interval",
+        "ask a configuration's URL for changes this often (default 60s, 0: never; PYAGENT_CONFIG_URL_WATCH_INTERVAL)",
+        default=None,
+        metavar="DURATION",
+    )
+    flag(
+        "--state-directory",
+        "where the last good configuration is kept (PYAGENT_STATE_DIRECTORY; under systemd its StateDirectory)",
+        default=None,
+        metavar="DIR",
+    )
     flag("--select", "label selector 'key=value;...'; may be repeated", action="append", default=[], metavar="SELECTOR")
     flag("--input-filter", "inputs to use, separated by ':'", default="", metavar="NAMES")
     flag("--output-filter", "outputs to use, separated by ':'", default="", metavar="NAMES")
@@ -88,6 +101,13 @@ def _settings(given: argparse.Namespace, environ: Mapping[str, str]) -> RunSetti
     attempts = given.config_url_retry_attempts
     if attempts is not None and attempts < -1:
         parser.error(f"--config-url-retry-attempts is -1 or more, not {attempts}")
+    watch = given.config_url_watch_interval or environ.get("PYAGENT_CONFIG_URL_WATCH_INTERVAL") or "60s"
+    try:
+        watch_interval = Duration.from_option(watch).seconds
+    except ValueError as error:
+        parser.error(f"--config-url-watch-interval: {error}")
+    # systemd gives a list where a unit has several.
+    state = given.state_directory or environ.get("PYAGENT_STATE_DIRECTORY") or environ.get("STATE_DIRECTORY", "")
     directories = given.plugin_directory or environ.get("PYAGENT_PLUGIN_DIRECTORY", PLUGIN_DIRECTORY).split(os.pathsep)
     return RunSettings(
         configs=_commas(given.config),
@@ -96,6 +116,8 @@ def _settings(given: argparse.Namespace, environ: Mapping[str, str]) -> RunSetti
         plugin_directories=tuple(Path(directory) for directory in directories if directory),
         # 0 means the default, as Telegraf has it; None leaves a service free to ask for ever.
         url_attempts=attempts or None,
+        watch_interval=watch_interval,
+        state_directory=Path(state.partition(":")[0]) if state else None,
         strict_env=not given.non_strict_env_handling,
         debug=given.debug,
         quiet=given.quiet,

@@ -2,7 +2,16 @@
 
 from pyagent.config.load import create_plugin, load_plan
 from pyagent.config.plan import AgentSettings, BrokenPlugin, FilterOptions, InputPlan, OutputPlan, Plan, PluginPlan
-from pyagent.config.source import SourceError, SourceText, default_sources, expand_sources, read_source, split_values
+from pyagent.config.source import (
+    SourceError,
+    SourceText,
+    default_sources,
+    expand_sources,
+    is_url,
+    mask_url,
+    read_source,
+    split_values,
+)
 
 __all__ = [
     "AgentSettings",
@@ -17,7 +26,9 @@ __all__ = [
     "create_plugin",
     "default_sources",
     "expand_sources",
+    "is_url",
     "load_plan",
+    "mask_url",
     "read_source",
     "split_values",
 ]

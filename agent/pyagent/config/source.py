@@ -40,11 +40,16 @@ class SourceText:
 
 
 class SourceError(ConfigError):
-    """A source cannot be read. `retryable`: it may be there later (no connection, a server's failure, 401, 404)."""
+    """A source cannot be read.
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    `retryable`: it may be there later (no connection, a server's failure, 401, 404). `unanswered`: it was not even asked,
+    or could not say: what was known of it before still holds.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, unanswered: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.unanswered = unanswered
 
 
 def is_url(where: str) -> bool:
@@ -181,12 +186,14 @@ async def _read_url(where: str, environ: Mapping[str, str], timeout: float) -> S
                 f"cannot read the configuration {shown}: more than {MAX_REDIRECTS} redirects", retryable=True
             )
     except HttpError as error:
-        raise SourceError(f"cannot read the configuration {shown}: {error}", retryable=True) from None
+        raise SourceError(f"cannot read the configuration {shown}: {error}", retryable=True, unanswered=True) from None
     finally:
         await client.close()
     if response.status != 200:
         reason = _explain(response, environ)
-        raise SourceError(f"cannot read the configuration {shown}: {reason}", retryable=True)
+        raise SourceError(
+            f"cannot read the configuration {shown}: {reason}", retryable=True, unanswered=response.status >= 500
+        )
     return SourceText(shown, _text(shown, response.body, "strict"))
 
 

@@ -3,81 +3,143 @@
 import asyncio
 import logging
 import random
+from datetime import timedelta
 
 from pyagent.api import ConfigError
-from pyagent.config import Plan, SourceError, SourceText, default_sources, expand_sources, load_plan, read_source
+from pyagent.config import (
+    Plan,
+    SourceError,
+    SourceText,
+    default_sources,
+    expand_sources,
+    is_url,
+    load_plan,
+    mask_url,
+    read_source,
+)
 from pyagent.pipeline.workers import ThreadWorker
+from pyagent.runtime.cache import ConfigCache
 from pyagent.runtime.settings import RunSettings
 
-__all__ = ["fetch_plan", "load_once"]
+__all__ = ["Loader", "service_pause"]
 
 RETRY_PAUSE = 10.0
 """Seconds between two requests for a URL, as Telegraf waits."""
 DEFAULT_ATTEMPTS = 3
 FIRST_SERVICE_PAUSE, LONGEST_SERVICE_PAUSE = 1.0, 30.0
 
-
-async def load_once(settings: RunSettings) -> Plan:
-    """Read every source and make the plan, one try. Raises ConfigError."""
-    texts = [await read_source(where, environ=settings.environ) for where in _sources(settings)]
-    return await _plan(settings, texts)
+Texts = tuple[SourceText, ...]
 
 
-async def fetch_plan(settings: RunSettings, log: logging.Logger) -> Plan:
-    """The same, asking again where a source may answer later, as often as the settings say. Raises ConfigError."""
-    texts: list[SourceText] = []
-    for where in _sources(settings):
-        attempt = 1
-        most = settings.url_attempts or DEFAULT_ATTEMPTS
-        while True:
+class Loader:
+    """Reads the sources, remembers what runs, and keeps the last good text of each URL."""
+
+    def __init__(self, settings: RunSettings, log: logging.Logger) -> None:
+        self._settings = settings
+        self._log = log
+        self._cache = ConfigCache(settings.state_directory)
+        self.running: Texts = ()
+        """The texts of the plan that runs."""
+        self.refused: Texts = ()
+        """The last ones that did not load or start."""
+        self.from_cache = False
+        """Some of what runs came from the cache, because its source did not answer."""
+
+    @property
+    def watches(self) -> bool:
+        """There is a URL among the sources that may change."""
+        return any(is_url(text.where) for text in self.running)
+
+    async def read(self) -> Texts:
+        """The sources' present texts, one try. Raises ConfigError."""
+        return tuple([await read_source(where, environ=self._settings.environ) for where in self._sources()])
+
+    async def read_patiently(self) -> Texts:
+        """The same, asking a URL again as often as the settings say; then what the cache has. Raises ConfigError."""
+        texts = []
+        most = self._settings.url_attempts or DEFAULT_ATTEMPTS
+        for where in self._sources():
+            attempt = 1
+            while True:
+                try:
+                    texts.append(await read_source(where, environ=self._settings.environ))
+                    break
+                except SourceError as error:
+                    if not error.retryable or attempt == most:
+                        texts.append(self._cached(where, error))
+                        break
+                    of = f" of {most}" if most > 0 else ""
+                    self._log.error("%s (attempt %d%s, the next in %g s)", error, attempt, of, RETRY_PAUSE)
+                attempt += 1
+                await asyncio.sleep(RETRY_PAUSE)
+        return tuple(texts)
+
+    async def read_or_recall(self) -> Texts:
+        """One try, then what the cache has. Raises ConfigError."""
+        texts = []
+        for where in self._sources():
             try:
-                texts.append(await read_source(where, environ=settings.environ))
-                break
+                texts.append(await read_source(where, environ=self._settings.environ))
             except SourceError as error:
-                if not error.retryable or attempt == most:
-                    raise
-                of = f" of {most}" if most > 0 else ""
-                log.error("%s (attempt %d%s, the next in %g s)", error, attempt, of, RETRY_PAUSE)
-            attempt += 1
-            await asyncio.sleep(RETRY_PAUSE)
-    return await _plan(settings, texts)
+                texts.append(self._cached(where, error))
+        return tuple(texts)
+
+    async def plan(self, texts: Texts) -> Plan:
+        """Raises ConfigError."""
+        settings = self._settings
+        # In a thread: plugins from outside are imported here, and an import may hang.
+        plans: list[Plan] = []
+        worker = ThreadWorker("configuration")
+        try:
+            await worker.call(
+                lambda: plans.append(
+                    load_plan(
+                        texts,
+                        environ=settings.environ,
+                        plugin_directories=settings.plugin_directories,
+                        strict_env=settings.strict_env,
+                        testing=settings.test,
+                        select=settings.select,
+                        input_filter=settings.input_filter,
+                        output_filter=settings.output_filter,
+                    )
+                )
+            )
+        finally:
+            worker.abandon()
+        return plans[0]
+
+    def accept(self, texts: Texts, *, from_cache: bool = False) -> None:
+        """These run now."""
+        self.running, self.refused = texts, ()
+        if not from_cache:
+            self.from_cache = False
+            for text in texts:
+                if is_url(text.where):
+                    self._cache.save(text.where, text.text)
+
+    def _cached(self, where: str, error: SourceError) -> SourceText:
+        """What the cache has in place of a source that does not answer; raises `error` where it has nothing."""
+        where = mask_url(where)
+        cached = self._cache.load(where) if error.unanswered else None
+        if cached is None:
+            raise error
+        self.from_cache = True
+        age = timedelta(seconds=round(cached.age))
+        self._log.warning("%s; the text of %s ago is used until it answers", error, age)
+        return SourceText(where, cached.text)
+
+    def _sources(self) -> list[str]:
+        found = expand_sources(self._settings.configs, self._settings.config_directories)
+        found = found or default_sources(self._settings.environ)
+        if not found:
+            raise ConfigError(
+                "cannot start: no configuration; give one with --config FILE_OR_URL or PYAGENT_CONFIG, "
+                "for example --config http://localhost:8086/api/v2/telegrafs/ID"
+            )
+        return found
 
 
 def service_pause(failures: int) -> float:
     """Seconds until a service asks again after so many failures: growing, and spread over hosts."""
     return min(FIRST_SERVICE_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_SERVICE_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
-
-
-def _sources(settings: RunSettings) -> list[str]:
-    found = expand_sources(settings.configs, settings.config_directories)
-    found = found or default_sources(settings.environ)
-    if not found:
-        raise ConfigError(
-            "cannot start: no configuration; give one with --config FILE_OR_URL or PYAGENT_CONFIG, "
-            "for example --config http://localhost:8086/api/v2/telegrafs/ID"
-        )
-    return found
-
-
-async def _plan(settings: RunSettings, texts: list[SourceText]) -> Plan:
-    # In a thread: plugins from outside are imported here, and an import may hang.
-    plans: list[Plan] = []
-    worker = ThreadWorker("configuration")
-    try:
-        await worker.call(
-            lambda: plans.append(
-                load_plan(
-                    texts,
-                    environ=settings.environ,
-                    plugin_directories=settings.plugin_directories,
-                    strict_env=settings.strict_env,
-                    testing=settings.test,
-                    select=settings.select,
-                    input_filter=settings.input_filter,
-                    output_filter=settings.output_filter,
-                )
-            )
-        )
-    finally:
-        worker.abandon()
-    return plans[0]

@@ -1,8 +1,8 @@
 """The life of the process: signals, the first configuration, reloads, the end."""
 
 import asyncio
-import contextlib
 import os
+import random
 import signal
 import sys
 import threading
@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from pyagent.api import ConfigError
 from pyagent.config import Plan, PluginPlan
-from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.loading import fetch_plan, load_once, service_pause
+from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
 from pyagent.runtime.notify import Notifier
 from pyagent.runtime.once import run_once
@@ -48,6 +48,9 @@ class _Process:
         self._log = component_logger("agent")
         self._notifier = Notifier()
         self._agent = Agent()
+        self._loader = Loader(settings, self._log)
+        self._watch_failures = FailureLog(component_logger("config"))
+        self._polls_failed = 0
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
 
@@ -80,23 +83,25 @@ class _Process:
     async def _work(self) -> int:
         settings = self._settings
         if settings.test or settings.once:
-            plan = await fetch_plan(settings, self._log)
+            plan = await self._loader.plan(await self._loader.read_patiently())
             self._announce(plan)
             return await run_once(plan, settings)
         await self._start()
         while True:
-            await self._reload.wait()
-            self._reload.clear()
-            await self._reload_configuration()
+            if await self._reload_wanted():
+                self._log.info("reloading the configuration")
+                await self._reload_configuration()
+            else:
+                await self._poll()
 
     # The first configuration ------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
         if self._notifier.wanted and self._settings.url_attempts is None:
             await self._start_as_service()
-            return
-        plan = await fetch_plan(self._settings, self._log)
-        await self._apply(plan)
+        else:
+            texts = await self._loader.read_patiently()
+            await self._apply(texts)
 
     async def _start_as_service(self) -> None:
         """Ready at once and never giving up: InfluxDB may come up after us, on this very host."""
@@ -104,8 +109,7 @@ class _Process:
         told = ""
         while True:
             try:
-                plan = await load_once(self._settings)
-                await self._apply(plan)
+                await self._apply(await self._loader.read_or_recall())
                 return
             except ConfigError as error:
                 failures += 1
@@ -115,29 +119,65 @@ class _Process:
                 told = reason
                 self._log.error("%s; waiting for it, asking again", reason)
             self._notifier.ready(status) if failures == 1 else self._notifier.status(status)
-            with contextlib.suppress(TimeoutError):
-                # A reload asks at once.
-                async with asyncio.timeout(service_pause(failures)):
-                    await self._reload.wait()
-            self._reload.clear()
+            await self._reload_wanted(service_pause(failures))
 
-    async def _apply(self, plan: Plan) -> None:
-        apply_settings(plan.agent, debug=self._settings.debug, quiet=self._settings.quiet)
-        self._announce(plan)
-        await self._agent.apply(plan)
-        self._notifier.ready(self._status(plan))
+    # Changes ----------------------------------------------------------------------------------------------------------
 
-    async def _reload_configuration(self) -> None:
-        self._log.info("reloading the configuration")
+    async def _reload_wanted(self, seconds: float | None = None) -> bool:
+        """Wait for SIGHUP, at most until the next poll is due (or so many seconds); False where it did not come."""
+        try:
+            async with asyncio.timeout(self._until_poll() if seconds is None else seconds):
+                await self._reload.wait()
+        except TimeoutError:
+            return False
+        self._reload.clear()
+        return True
+
+    def _until_poll(self) -> float | None:
+        """Seconds until the URLs are asked again; None: never."""
+        interval = self._settings.watch_interval
+        if not self._loader.watches or (interval <= 0 and not self._loader.from_cache):
+            return None
+        if self._loader.from_cache:
+            return service_pause(self._polls_failed + 1)
+        return interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads load
+
+    async def _poll(self) -> None:
+        """Ask the sources whether anything changed. What cannot be read changes nothing."""
+        try:
+            texts = await self._loader.read()
+        except ConfigError as error:
+            self._polls_failed += 1
+            self._watch_failures.failed(one_line(error))
+            return
+        self._polls_failed = 0
+        self._watch_failures.succeeded()
+        if texts == self._loader.running:
+            self._loader.accept(texts)
+        elif texts != self._loader.refused:
+            self._log.info("the configuration has changed")
+            await self._reload_configuration(texts)
+
+    async def _reload_configuration(self, texts: Texts = ()) -> None:
         self._notifier.reloading()
         try:
-            plan = await load_once(self._settings)
-            await self._apply(plan)
+            texts = texts or await self._loader.read()
+            await self._apply(texts)
         except ConfigError as error:
+            self._loader.refused = texts
             self._log.error("%s; the configuration before it goes on", one_line(error))
             self._notifier.ready(f"{self._status(self._agent.plan)}; last reload failed: {one_line(error)}")
         else:
             self._log.info("the configuration is reloaded")
+
+    async def _apply(self, texts: Texts) -> None:
+        """Raises ConfigError, and then nothing has changed."""
+        plan = await self._loader.plan(texts)
+        apply_settings(plan.agent, debug=self._settings.debug, quiet=self._settings.quiet)
+        self._announce(plan)
+        await self._agent.apply(plan)
+        self._loader.accept(texts, from_cache=self._loader.from_cache and not self._loader.running)
+        self._notifier.ready(self._status(plan))
 
     # What is told -----------------------------------------------------------------------------------------------------
 

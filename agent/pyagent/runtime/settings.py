@@ -20,6 +20,10 @@ class RunSettings:
     plugin_directories: tuple[Path, ...] = (Path(PLUGIN_DIRECTORY),)
     url_attempts: int | None = None
     """Requests for a URL before giving up: None asks 3 times (or, as a service, for ever), -1 for ever."""
+    watch_interval: float = 60.0
+    """Seconds between two looks at a configuration's URL; 0: never."""
+    state_directory: Path | None = None
+    """Where the last good configuration is kept; None: nowhere."""
     strict_env: bool = True
     debug: bool = False
     quiet: bool = False
