@@ -26,24 +26,6 @@ inline void put_signed(Buffer& out, int64_t number) {
     put_unsigned(out, number < 0 ? uint64_t{0} - static_cast<uint64_t>(number) : static_cast<uint64_t>(number));
 }
 
-// digits * 10**exponent, where the exponent is below zero and the last digit is none.
-inline void put_decimal(Buffer& out, uint64_t digits, int exponent) {
-    char* to = out.room(64);
-    int count = count_digits(digits);
-    int before = count + exponent;  // digits before the point
-    if (before > 0) {
-        uint64_t unit = kPowerTables.whole[-exponent];
-        put_digits(to, digits / unit, before);
-        to[before] = '.';
-        put_digits(to + before + 1, digits % unit, -exponent);
-        out.size += static_cast<size_t>(count + 1);
-    } else {
-        std::memcpy(to, "0.00000000", 10);
-        put_digits(to + 2 - before, digits, count);
-        out.size += static_cast<size_t>(2 - before + count);
-    }
-}
-
 // The fewest digits that read back as the same number, never with an exponent. The number is finite.
 inline void put_double(Buffer& out, double number) {
     if (std::signbit(number)) {
@@ -64,7 +46,15 @@ inline void put_double(Buffer& out, double number) {
                 decimal.digits /= 10;
                 ++decimal.exponent;
             }
-            return put_decimal(out, decimal.digits, decimal.exponent);
+            // No shortest decimal crosses a whole number, because that is a double itself.
+            put_unsigned(out, whole);
+            int places = -decimal.exponent;
+            uint64_t fraction = whole == 0 ? decimal.digits : decimal.digits - whole * kPowerTables.whole[places];
+            char* to = out.room(32);
+            *to = '.';
+            put_digits(to + 1, fraction, places);
+            out.size += static_cast<size_t>(places + 1);
+            return;
         }
     }
     char* to = out.room(360);

@@ -152,16 +152,8 @@ inline void unquote(Buffer& out, Span raw) {
 
 enum class Position { measurement, tag, field };
 
-// Text as it stands in a line at that position. False, and nothing written, if nothing of it is left.
-inline bool put_escaped(Buffer& out, Span text, Position position) {
-    unsigned special = position == Position::measurement ? NAME_ESCAPE : KEY_ESCAPE;
+[[gnu::noinline]] inline bool put_special(Buffer& out, Span text, Position position) {
     char* to = out.room(text.size * 2);
-    size_t plain = 0;
-    while (plain < text.size && !is(text.data[plain], special)) to[plain] = text.data[plain], ++plain;
-    if (plain == text.size) {
-        out.size += plain;
-        return plain != 0;
-    }
     const char* p = text.data;
     const char* end = text.end();
     if (position != Position::tag)
@@ -190,6 +182,18 @@ inline bool put_escaped(Buffer& out, Span text, Position position) {
     }
     out.size = static_cast<size_t>(to - out.data);
     return true;
+}
+
+// Text as it stands in a line at that position. False, and nothing written, if nothing of it is left.
+inline bool put_escaped(Buffer& out, Span text, Position position) {
+    const unsigned special = position == Position::measurement ? NAME_ESCAPE : KEY_ESCAPE;
+    char* to = out.room(text.size);
+    for (size_t i = 0; i < text.size; ++i) {
+        if (is(text.data[i], special)) return put_special(out, text, position);
+        to[i] = text.data[i];
+    }
+    out.size += text.size;
+    return text.size != 0;
 }
 
 // A string field's value with its quotes.
