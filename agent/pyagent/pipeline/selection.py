@@ -110,7 +110,11 @@ def _tag_matchers(patterns: Mapping[str, Sequence[str]]) -> _TagMatchers:
 
 
 def _any_tag(tags: Mapping[str, str], matchers: _TagMatchers) -> bool:
-    return any(key in tags and matches(tags[key]) for key, matches in matchers)
+    for key, matches in matchers:  # a loop costs half of any() with a generator
+        value = tags.get(key)
+        if value is not None and matches(value):
+            return True
+    return False
 
 
 def _keep(items: dict[str, V], verdicts: _Verdicts | None) -> dict[str, V]:
