@@ -85,7 +85,7 @@ def points_or_none(text: bytes, default: int, precision: str) -> list[Any] | Non
         points = parse(text, default, precision)
     except (ParseError, ValueUnreadable):
         return None
-    split = [(*split_key(point.key), point.fields, point.time) for point in points]
+    split = [(*split_key(key), fields, time) for key, fields, time in points]
     return [(name, sorted(tags), fields, time) for name, tags, fields, time in split]
 
 

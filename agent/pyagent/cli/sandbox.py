@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -57,6 +58,9 @@ async def _serve(server: "Sandbox", args: argparse.Namespace) -> int:  # type: i
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    # A write makes tens of thousands of short-lived objects, none of them in a cycle: looking for cycles that often costs a third.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     async with server:
         if args.ready and not server.is_set_up:
             await server.setup(args.org, args.bucket)

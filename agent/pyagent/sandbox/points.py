@@ -8,7 +8,7 @@ lines that agents send, and a scanner that is the definition, used for every lin
 import re
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
 INTEGER, UNSIGNED, FLOAT, BOOLEAN, STRING = "integer", "unsigned", "float", "boolean", "string"
 """Type names as they stand in InfluxDB's messages."""
@@ -40,11 +40,8 @@ _LINE = re.compile(
 Field = tuple[bytes, str, Value]
 
 
-class Point(NamedTuple):
-    key: bytes
-    """Measurement and tags as written, still escaped, tags sorted."""
-    fields: list[Field]
-    time: int
+Point = tuple[bytes, list[Field], int]
+"""Key (measurement and tags as written, still escaped, tags sorted), fields, time in ns. A plain tuple: there are many."""
 
 
 class LineError(ValueError):
@@ -98,7 +95,7 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
                 time = int(stamp) * unit if stamp else default
                 canonical = _canonical(key)
                 if canonical is not None and len(key) + len(text) < MAX_KEY and MIN_TIME <= time <= MAX_TIME:
-                    points.append(Point(canonical, fields, time))
+                    points.append((canonical, fields, time))
                     at = found.end()
                     continue
         line, at = scan_line(body, at)
@@ -176,7 +173,7 @@ def parse_line(line: bytes, default_time: int, unit: int = 1) -> Point:
             raise LineError(f"time outside range {MIN_TIME} - {MAX_TIME}")
         if line[at:].strip(b" "):
             raise LineError("point is invalid")
-    return Point(key, [(_unescape(name, b'," ='), *_value(value)) for name, value in raw if value], time)
+    return (key, [(_unescape(name, b'," ='), *_value(value)) for name, value in raw if value], time)
 
 
 def _skip_blank(line: bytes, at: int) -> int:

@@ -153,7 +153,7 @@ class PointStore:
                 too_old.append(point)
         dropped: list[Point] = []
         for point in too_old:
-            shard = (point.time + _ZERO_TIME) // shard_duration
+            shard = (point[2] + _ZERO_TIME) // shard_duration
             shards.get(shard, dropped).append(point)
         with self._transaction():
             rows: list[tuple[int, int, Value]] = []
@@ -180,9 +180,6 @@ class PointStore:
             checked = series.checked
             first = len(rows)
             try:
-                if all(field[0] == b"time" for field in fields):
-                    name = quote(series.measurement)
-                    raise _Refused(f'invalid field name: input field "time" on measurement {name} is invalid')
                 for name_, kind, value in fields:
                     column = checked.get((shard, name_, kind))
                     if column is None:
@@ -199,6 +196,9 @@ class PointStore:
                     if kind is UNSIGNED:
                         value = value - _BIAS  # type: ignore[operator]  # an unsigned value is an int
                     rows.append((column, time, value))
+                if len(rows) == first:
+                    name = quote(series.measurement)
+                    raise _Refused(f'invalid field name: input field "time" on measurement {name} is invalid')
             except _Refused as error:
                 del rows[first:]
                 dropped += 1
@@ -318,8 +318,8 @@ def _outside(dropped: list[Point], bucket_id: str, retention: int, low: int) -> 
     oldest, newest = min(dropped, key=itemgetter(2)), max(dropped, key=itemgetter(2))
     return (
         f"partial write: dropped {len(dropped)} points outside retention policy of duration {go_duration(retention)} - "
-        f"oldest point {_text(oldest.key)} at {rfc3339(oldest.time)} {bound}, "
-        f"newest point {_text(newest.key)} at {rfc3339(newest.time)} {bound} "
+        f"oldest point {_text(oldest[0])} at {rfc3339(oldest[2])} {bound}, "
+        f"newest point {_text(newest[0])} at {rfc3339(newest[2])} {bound} "
         f"dropped={len(dropped)} for database: {bucket_id} for retention policy: autogen"
     )
 

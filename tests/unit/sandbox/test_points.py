@@ -72,8 +72,8 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
     names, st.dictionaries(names.filter(lambda name: name not in ("time", "_field", "_measurement")), names, max_size=3)
 )
 def test_a_made_key_is_read_back(measurement: str, tags: dict[str, str]) -> None:
-    point = parse(make_key(measurement, tags) + b" f=1", NOW)[0]
-    name, found = split_key(point.key)
+    key, _, _ = parse(make_key(measurement, tags) + b" f=1", NOW)[0]
+    name, found = split_key(key)
     assert name.decode() == measurement
     assert {key.decode(): value.decode() for key, value in found} == tags
 
@@ -128,12 +128,12 @@ def test_one_bad_line_refuses_all_and_each_bad_line_is_named() -> None:
 )
 def test_precision(precision: str, given_time: bytes, time: int, default: int) -> None:
     points = parse(b"m f=1 " + given_time + b"\nm f=1", NOW, precision)
-    assert [point.time for point in points] == [time, default]
+    assert [at for _, _, at in points] == [time, default]
 
 
 def test_values() -> None:
     body = rb'm i=-5i,u=18446744073709551615u,f=1.5e3,g=.5,t=T,w="a \" \\ \n b",x="a"b 1'
-    assert parse(body, NOW)[0].fields == [
+    assert parse(body, NOW)[0][1] == [
         (b"i", "integer", -5),
         (b"u", "unsigned", 18446744073709551615),
         (b"f", "float", 1500.0),

@@ -158,7 +158,7 @@ def to(
             written = [field for name, value in fields.items() if (field := _field(name, value))]
             if row[timeColumn] is not None and row[measurementColumn] and written:
                 key = make_key(row[measurementColumn], {name: row.get(name) or "" for name in tags})
-                points.append(Point(key, written, int(row[timeColumn])))
+                points.append((key, written, int(row[timeColumn])))
     context.write(bucket, bucketID, points)
     return tables
 
