@@ -60,7 +60,10 @@ class Policy:
     def _may_write(self, target: object) -> bool:
         if not isinstance(target, str) or target in ("", "stdout", "stderr"):
             return True
-        path = os.path.realpath(target)
+        try:
+            path = os.path.realpath(target)
+        except ValueError:  # a NUL in it
+            return False
         return any(os.path.commonpath((path, allowed)) == allowed for allowed in self.state_directories)
 
 

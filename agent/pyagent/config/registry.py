@@ -60,6 +60,7 @@ class Registry:
     def __init__(self, directories: Sequence[Path] = (), package: str = "pyagent_plugins") -> None:
         self._directories = directories
         self._package = package
+        self._found: dict[tuple[Kind, str], Found] = {}
 
     def find(self, kind: Kind, name: str) -> Found:
         """The plugin of that name.
@@ -67,6 +68,12 @@ class Registry:
         Raises PluginBroken for one from outside that cannot be used, ConfigError for a name that is unknown or stands
         for several, and for a library that is missing.
         """
+        found = self._found.get((kind, name))
+        if found is None:
+            found = self._found[kind, name] = self._find(kind, name)
+        return found
+
+    def _find(self, kind: Kind, name: str) -> Found:
         builtin = self._builtin_file(kind, name)
         files = [file for folder in self._directories if (file := self._drop_in(folder, name)) is not None]
         if builtin:
