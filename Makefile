@@ -28,8 +28,8 @@ test: setup test-packages lint ## Run every check: lint, then all tests, with th
 	@$(bin)/python -m pytest $(ARGS)
 
 .PHONY: unit
-unit: setup ## Run the quick tests only: no servers, no container, under a minute
-	@$(bin)/python -m pytest tests/unit tests/conformance -m "not system" $(ARGS)
+unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; under a minute
+	@$(bin)/python -m pytest tests/unit -m "not system" $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, formatting, types and the layers' rules (ruff, mypy --strict, import-linter)
@@ -53,7 +53,7 @@ bench: setup ## Measure speed and size, one table per question; BENCH=idle runs 
 setup: $(stamp) ## Make the development environment in .venv (every other target does it when needed)
 
 # The editable installation builds the native core in place.
-native := $(wildcard setup.py agent/pyagent/lineprotocol/native/*.pyx agent/pyagent/lineprotocol/native/*.hpp)
+native := setup.py $(wildcard agent/pyagent/lineprotocol/native/*.pyx agent/pyagent/lineprotocol/native/*.hpp)
 
 $(stamp): requirements/dev.txt pyproject.toml scripts/set-up $(native)
 	@scripts/debian-packages setup $(if $(filter 1,$(PYAGENT_REQUIRE_NATIVE)),native)
