@@ -10,8 +10,8 @@ from pyagent.api import ConfigError, Plugin
 from pyagent.config.agent import AgentTable
 from pyagent.config.filters import Selector, parse_selectors, read_labels
 from pyagent.config.options import Policy
-from pyagent.config.plan import AgentSettings, BrokenPlugin, InputPlan, Kind, OutputPlan, Plan, PluginPlan
-from pyagent.config.plugins import input_plan, output_plan
+from pyagent.config.plan import BrokenPlugin, InputPlan, Kind, OutputPlan, Plan, PluginPlan
+from pyagent.config.plugins import Entry, input_plan, output_plan
 from pyagent.config.registry import PluginBroken, Registry
 from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.source import SourceText
@@ -75,16 +75,16 @@ class _Loader:
         self._remote_policy = Policy.for_remote(environ)
         self._registry = registry
         self._selected = selected
-        # Each with the settings that hold at its source: Telegraf takes an output's limits from there.
-        self._sections: list[tuple[Kind, str, Section, AgentSettings]] = []
+        self._entries: list[Entry] = []
 
     def read(self, document: Document) -> None:
         """Take over a source: its settings at once, its plugins when all sources are known. Raises ConfigError."""
-        self._agent.add(document, self._policy(document))
+        policy = self._remote_policy if document.remote else Policy()
+        self._agent.add(document, policy)
         settings = self._agent.settings()
         for kind, name, section in self._plugin_tables(document):
             if self._selected(read_labels(section)) and (not self.wanted[kind] or name in self.wanted[kind]):
-                self._sections.append((kind, name, section, settings))
+                self._entries.append(Entry(kind, name, section, settings, policy))
 
     def plan(self, testing: bool, sources: tuple[str, ...]) -> Plan:
         settings = self._agent.final()
@@ -92,20 +92,20 @@ class _Loader:
         outputs: list[OutputPlan] = []
         broken: list[BrokenPlugin] = []
         seen: Counter[str] = Counter()
-        for kind, name, section, at_source in self._sections:
+        for entry in self._entries:
+            section = entry.section
             try:
-                found = self._registry.find(kind, name)
+                found = self._registry.find(entry.kind, entry.name)
             except PluginBroken as error:
                 reason = str(section.error(str(error)))
-                broken.append(BrokenPlugin(kind=kind, name=name, location=section.location, reason=reason))
+                broken.append(BrokenPlugin(kind=entry.kind, name=entry.name, location=section.location, reason=reason))
                 continue
             except ConfigError as error:
                 raise section.error(str(error)) from None
-            policy = self._policy(section.document)
-            if kind == "inputs":
-                inputs.append(input_plan(name, section, found, settings, at_source, policy, seen))
+            if entry.kind == "inputs":
+                inputs.append(input_plan(entry, found, settings, seen))
             else:
-                outputs.append(output_plan(name, section, found, settings, at_source, policy, seen))
+                outputs.append(output_plan(entry, found, settings, seen))
         where = " and ".join(sources) or "no source"
         if not inputs:
             raise ConfigError(
@@ -123,9 +123,6 @@ class _Loader:
             errors=tuple(self._notes.errors),
             sources=sources,
         )
-
-    def _policy(self, document: Document) -> Policy:
-        return self._remote_policy if document.remote else Policy()
 
     def _plugin_tables(self, document: Document) -> Iterator[tuple[Kind, str, Section]]:
         for key, value in document.data.items():

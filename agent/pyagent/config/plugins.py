@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 from urllib.parse import quote
 
@@ -24,11 +25,23 @@ from pyagent.config.plan import AgentSettings, FilterOptions, InputPlan, Kind, O
 from pyagent.config.registry import Found
 from pyagent.config.section import Section
 
-__all__ = ["input_plan", "output_plan"]
+__all__ = ["Entry", "input_plan", "output_plan"]
 
 _LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
 _STARTUP = {"inputs": ("error", "retry", "ignore", "probe"), "outputs": ("error", "retry", "ignore")}
 _PRECISIONS = (Duration("1s"), Duration("1ms"), Duration("1us"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A plugin's table while it waits for the settings of all sources."""
+
+    kind: Kind
+    name: str
+    section: Section
+    at_source: AgentSettings
+    """The settings that hold at its source: Telegraf takes an output's limits from there."""
+    policy: Policy
 
 
 class _Common(TypedDict):
@@ -50,16 +63,9 @@ class _Common(TypedDict):
     startup_error_behavior: str
 
 
-def input_plan(
-    name: str,
-    section: Section,
-    found: Found,
-    settings: AgentSettings,
-    at_source: AgentSettings,
-    policy: Policy,
-    seen: Counter[str],
-) -> InputPlan:
+def input_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> InputPlan:
     """The plan of an input. `seen` counts identities, so that two equal tables do not have one. Raises ConfigError."""
+    section = entry.section
     interval = common_duration(section, "interval") or settings.interval
     jitter = common_duration(section, "collection_jitter")
     precision = common_duration(section, "precision") or Duration(0)
@@ -71,46 +77,40 @@ def input_plan(
         "collection_offset": common_duration(section, "collection_offset") or settings.collection_offset,
         "round_interval": settings.round_interval,
     }
-    common = _common("inputs", name, section, found, at_source, policy)
+    common = _common(entry, found)
     return InputPlan(
         kind="inputs",
         plugin=cast("type[Input[Any]]", found.plugin),
-        identity=_identity("inputs", name, section, found, schedule, seen),
+        identity=_identity(entry, found, schedule, seen),
         tags=common_table(section, "tags"),
         **schedule,
         **common,
     )
 
 
-def output_plan(
-    name: str,
-    section: Section,
-    found: Found,
-    settings: AgentSettings,
-    at_source: AgentSettings,
-    policy: Policy,
-    seen: Counter[str],
-) -> OutputPlan:
+def output_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> OutputPlan:
     """The plan of an output. `seen` counts identities and queues. Raises ConfigError."""
+    section, at_source = entry.section, entry.at_source
     flushing: dict[str, Any] = {
         "flush_interval": common_duration(section, "flush_interval") or settings.flush_interval,
         "flush_jitter": common_duration(section, "flush_jitter") or settings.flush_jitter,
         "metric_batch_size": _positive(section, "metric_batch_size", at_source.metric_batch_size),
         "metric_buffer_limit": _positive(section, "metric_buffer_limit", at_source.metric_buffer_limit),
     }
-    common = _common("outputs", name, section, found, at_source, policy)
+    common = _common(entry, found)
     return OutputPlan(
         kind="outputs",
         plugin=cast("type[Output[Any]]", found.plugin),
-        identity=_identity("outputs", name, section, found, flushing, seen),
-        queue_id=_queue_id(name, common["alias"], section, seen),
+        identity=_identity(entry, found, flushing, seen),
+        queue_id=_queue_id(entry, common["alias"], seen),
         **flushing,
         **common,
     )
 
 
-def _common(kind: Kind, name: str, section: Section, found: Found, at_source: AgentSettings, policy: Policy) -> _Common:
-    values, places = decode_values(section, found.plugin.options_type, ignored=COMMON_KEYS, policy=policy)
+def _common(entry: Entry, found: Found) -> _Common:
+    kind, section, at_source = entry.kind, entry.section, entry.at_source
+    values, places = decode_values(section, found.plugin.options_type, ignored=COMMON_KEYS, policy=entry.policy)
     own = {info.encode_name for info in msgspec.structs.fields(found.plugin.options_type)}
     for key in section.table:
         if key not in own and meaningless(kind, key):
@@ -121,7 +121,7 @@ def _common(kind: Kind, name: str, section: Section, found: Found, at_source: Ag
         message = f"invalid 'startup_error_behavior' setting {startup!r}; use one of {choices}"
         raise section.error(message, "startup_error_behavior")
     return _Common(
-        name=name,
+        name=entry.name,
         alias=common_text(section, "alias"),
         options=build_options(section, found.plugin.options_type, values),
         location=section.location,
@@ -157,16 +157,14 @@ def _positive(section: Section, key: str, default: int) -> int:
     return value if value is not None and value > 0 else default
 
 
-def _identity(
-    kind: Kind, name: str, section: Section, found: Found, resolved: Mapping[str, Any], seen: Counter[str]
-) -> str:
+def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Counter[str]) -> str:
+    """Of all that the plugin is made of, what it has from `[agent]` included."""
+    at_source = entry.at_source
     parts = [
-        kind,
-        name,
-        found.plugin.__module__,
-        found.version,
-        section.table,
+        (entry.kind, entry.name, found.plugin.__module__, found.version),
+        entry.section.table,
         {key: int(value) for key, value in resolved.items()},
+        (at_source.always_include_local_tags, at_source.always_include_global_tags),
     ]
     text = json.dumps(parts, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -174,10 +172,10 @@ def _identity(
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
 
 
-def _queue_id(name: str, alias: str, section: Section, seen: Counter[str]) -> str:
+def _queue_id(entry: Entry, alias: str, seen: Counter[str]) -> str:
     """Made of what says where the metrics belong, never of URL, token or timeout: those change, and the queue stays."""
-    place = [section.table.get(key, "") for key in ("organization", "bucket")]
-    parts = [alias] if alias else [name, *(part if isinstance(part, str) else "" for part in place)]
+    place = [entry.section.table.get(key, "") for key in ("organization", "bucket")]
+    parts = [alias] if alias else [entry.name, *(part if isinstance(part, str) else "" for part in place)]
     queue = ":".join(quote(part, safe="") for part in parts)
     seen[f"queue {queue}"] += 1
     ordinal = seen[f"queue {queue}"] - 1

@@ -276,6 +276,7 @@ def test_an_unchanged_table_has_its_identity_wherever_it_stands(load: Load) -> N
         "[[inputs.full]]\ncount = 5\ntext = 'x'\ntags = {a = 'b'}",
         "[agent]\ninterval = '5s'\n[[inputs.full]]\ncount = 5\ntext = 'x'",
         "[agent]\nround_interval = false\n[[inputs.full]]\ncount = 5\ntext = 'x'",
+        "[agent]\nalways_include_global_tags = true\n[[inputs.full]]\ncount = 5\ntext = 'x'",
     ],
 )
 def test_a_changed_table_or_schedule_has_another_identity(load: Load, text: str) -> None:
