@@ -58,7 +58,7 @@ async def _serve(server: "Sandbox", args: argparse.Namespace) -> int:  # type: i
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    # A write makes tens of thousands of short-lived objects, none of them in a cycle: looking for cycles that often costs a third.
+    # A write makes tens of thousands of short-lived objects, none in a cycle: looking for cycles that often costs a third.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     async with server:
