@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pyagent.api import FieldValue, Ingested, Kind, Measurement, Metric, Uint, field_value, timestamp_ns
+from pyagent.api import FieldValue, Full, Ingested, Kind, Measurement, Metric, Uint, field_value, timestamp_ns
 from pyagent.api.measurements import FieldType
 from pyagent.api.plugin import PrecisionName
 
@@ -86,8 +86,6 @@ class Accumulator:
             self._append(metric)
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
-        if self._closed:
-            self._refuse_late(len(metrics))
         await self._service().deliver(metrics)
 
     async def ingest(
@@ -98,11 +96,11 @@ class Accumulator:
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
     ) -> Ingested:
-        if self._closed:
-            self._refuse_late(data.count(b"\n"))
         return await self._service().ingest(data, precision, tags, all_or_nothing)
 
     def _service(self) -> "ServiceDoor":
+        if self._closed:
+            raise Full("this input is being stopped; send it again later")
         if self._door is None:
             raise RuntimeError("this accumulator takes no deliveries; use add")
         return self._door

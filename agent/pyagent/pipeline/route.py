@@ -57,6 +57,8 @@ class Route:
         # An output that has room must not wait for one that is stuck; only where nobody can keep it, it is refused.
         open_ones = [output for output, lines, _ in offers if output.queue.has_room(lines.count)]
         if offers and not open_ones:
+            # What is held may be less than a whole batch, which would wait for the flush interval.
+            self.flush_soon()
             raise Full("every output's queue is full of metrics that are not written yet; send it again later")
         for output, lines, filtered in offers:
             (output.admit if output in open_ones else output.append)(lines, filtered)

@@ -31,8 +31,13 @@ class Silent(Output):
         raise Retry("down")
 
 
-def out(**plan: Any) -> OutputRunner:
-    return OutputRunner(output_plan(Silent, **plan), Silent(NoOptions(), LOG), log=LOG)
+class Sink(Output):
+    async def write(self, batch: Batch) -> None:
+        pass
+
+
+def out(plugin: type[Output] = Silent, **plan: Any) -> OutputRunner:
+    return OutputRunner(output_plan(plugin, **plan), plugin(NoOptions(), LOG), log=LOG)
 
 
 def listener(route: Route, **plan: Any) -> InputRunner:
@@ -114,6 +119,41 @@ def test_a_full_queue_refuses_and_what_it_took_outlives_polled_metrics() -> None
         assert batch is not None
         assert numbers(batch) == [*range(100, 108), 68, 69]
         assert output.queue.dropped == 24
+
+    run_virtual(main())
+
+
+def test_a_full_queue_is_written_though_it_holds_no_whole_batch() -> None:
+    async def main() -> None:
+        output = out(Sink, metric_buffer_limit=10, metric_batch_size=9, flush_interval=Duration("1h"))
+        running = asyncio.create_task(output.run())
+        acc = listener(Route([output])).acc
+        await acc.deliver([Metric("m", {}, {"n": 1}, START)])  # the first is written at once
+        await asyncio.sleep(1)
+        metrics = [Metric("m", {}, {"n": n}, START) for n in range(6)]
+        await acc.deliver(metrics)
+        await asyncio.sleep(60)
+        assert len(output.queue) == 6
+        with pytest.raises(Full):
+            await acc.deliver(metrics)
+        await asyncio.sleep(1)
+        assert (len(output.queue), output.written) == (0, 7)
+        output.end()
+        await running
+
+    run_virtual(main())
+
+
+def test_an_input_that_is_being_stopped_takes_nothing_and_says_so_to_the_sender() -> None:
+    async def main() -> None:
+        output = out()
+        runner = listener(Route([output]))
+        await runner.stop(grace=1)
+        with pytest.raises(Full, match="stopped"):
+            await runner.acc.ingest(BODY)
+        with pytest.raises(Full, match="stopped"):
+            await runner.acc.deliver([Metric("m", {}, {"n": 1}, START)])
+        assert len(output.queue) == 0
 
     run_virtual(main())
 
