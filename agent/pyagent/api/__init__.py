@@ -18,10 +18,12 @@ from pyagent.api.measurements import Field, FieldType, Measurement, fields
 from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, timestamp_ns
 from pyagent.api.options import NoOptions, Options, option
 from pyagent.api.plugin import Accumulator, Batch, Ingested, Input, LineOptions, Output, Plugin
+from pyagent.api.stages import Aggregator, Processor
 from pyagent.api.units import Duration, Secret, Size, redact
 
 __all__ = [
     "Accumulator",
+    "Aggregator",
     "Batch",
     "ConfigError",
     "Duration",
@@ -39,6 +41,7 @@ __all__ = [
     "Options",
     "Output",
     "Plugin",
+    "Processor",
     "PyagentError",
     "Reject",
     "Retry",

@@ -22,7 +22,7 @@ else:
 
     O_co = TypeVar("O_co", bound=Options, covariant=True)
 
-__all__ = ["Accumulator", "Batch", "Ingested", "Input", "LineOptions", "Output", "Plugin"]
+__all__ = ["Accumulator", "Batch", "Ingested", "Input", "LineOptions", "O_co", "Output", "Plugin"]
 
 
 PrecisionName = Literal["ns", "us", "ms", "s"]

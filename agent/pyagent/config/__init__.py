@@ -1,7 +1,17 @@
 """From sources (files, directories, URLs) to a validated, immutable plan."""
 
 from pyagent.config.load import create_plugin, load_plan
-from pyagent.config.plan import AgentSettings, BrokenPlugin, FilterOptions, InputPlan, OutputPlan, Plan, PluginPlan
+from pyagent.config.plan import (
+    AgentSettings,
+    AggregatorPlan,
+    BrokenPlugin,
+    FilterOptions,
+    InputPlan,
+    OutputPlan,
+    Plan,
+    PluginPlan,
+    ProcessorPlan,
+)
 from pyagent.config.source import (
     SourceError,
     SourceText,
@@ -15,12 +25,14 @@ from pyagent.config.source import (
 
 __all__ = [
     "AgentSettings",
+    "AggregatorPlan",
     "BrokenPlugin",
     "FilterOptions",
     "InputPlan",
     "OutputPlan",
     "Plan",
     "PluginPlan",
+    "ProcessorPlan",
     "SourceError",
     "SourceText",
     "create_plugin",

@@ -12,6 +12,7 @@ from pyagent.config.section import Section, type_name
 __all__ = [
     "COMMON_KEYS",
     "FILTER_KEYS",
+    "common_bool",
     "common_count",
     "common_duration",
     "common_table",
@@ -35,12 +36,18 @@ _USED = FILTER_KEYS | _words("alias labels log_level name_override name_prefix n
 _USED_BY = {
     "inputs": _USED | _words("interval precision collection_jitter collection_offset tags"),
     "outputs": _USED | _words("flush_interval flush_jitter metric_batch_size metric_buffer_limit"),
+    "processors": FILTER_KEYS | _words("alias labels log_level order"),
+    "aggregators": _USED | _words("period delay grace drop_original tags"),
 }
 # Telegraf takes these on every plugin, whether they mean something there or not.
 COMMON_KEYS = _USED.union(*_USED_BY.values()) | _words(
     "always_include_local_tags buffer_strategy buffer_directory buffer_disk_sync data_format data_type delay "
     "drop_original grace id influx_parser_type lvm order period"
 )
+
+
+_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
+_BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 
 
 def meaningless(kind: str, key: str) -> bool:
@@ -76,6 +83,16 @@ def common_count(section: Section, key: str) -> int | None:
         return value
     nothing: int | None = None
     return _ignored(section, key, value, "an integer", nothing)
+
+
+def common_bool(section: Section, key: str) -> bool:
+    """True, false, or text as Go reads it (`t`, `1`, `TRUE`, ...). Raises ConfigError for anything else."""
+    value = section.table.get(key, False)
+    if isinstance(value, str) and value in _BOOLEANS:
+        return _BOOLEANS[value]
+    if not isinstance(value, bool):
+        raise section.error(f"the option {key!r} must be true or false, not {value!r}", key)
+    return value
 
 
 def common_table(section: Section, key: str) -> dict[str, str]:

@@ -10,8 +10,17 @@ from pyagent.api import ConfigError, Plugin
 from pyagent.config.agent import AgentTable
 from pyagent.config.filters import Selector, parse_selectors, read_labels
 from pyagent.config.options import Policy
-from pyagent.config.plan import BrokenPlugin, InputPlan, Kind, OutputPlan, Plan, PluginPlan
-from pyagent.config.plugins import Entry, input_plan, output_plan
+from pyagent.config.plan import (
+    AggregatorPlan,
+    BrokenPlugin,
+    InputPlan,
+    Kind,
+    OutputPlan,
+    Plan,
+    PluginPlan,
+    ProcessorPlan,
+)
+from pyagent.config.plugins import Entry, aggregator_plan, input_plan, output_plan, processor_plan
 from pyagent.config.registry import PluginBroken, Registry
 from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.source import SourceText
@@ -19,9 +28,17 @@ from pyagent.config.toml import Document, one_line, parse_document
 
 __all__ = ["create_plugin", "load_plan"]
 
-_KINDS: dict[str, Kind] = {"inputs": "inputs", "plugins": "inputs", "outputs": "outputs"}
+_KINDS: dict[str, Kind] = {
+    "inputs": "inputs",
+    "plugins": "inputs",
+    "outputs": "outputs",
+    "processors": "processors",
+    "aggregators": "aggregators",
+}
 _TABLES = ("agent", "global_tags", "tags")
-_LATER = ("processors", "aggregators", "secretstores")
+_LATER = ("secretstores",)
+_LEGACY_TABLES = ("inputs", "outputs")
+"""Kinds of which `[kind.name]` is as good as `[[kind.name]]`."""
 
 
 def load_plan(
@@ -83,13 +100,15 @@ class _Loader:
         self._agent.add(document, policy)
         settings = self._agent.settings()
         for kind, name, section in self._plugin_tables(document):
-            if self._selected(read_labels(section)) and (not self.wanted[kind] or name in self.wanted[kind]):
+            if self._selected(read_labels(section)) and (not self.wanted.get(kind) or name in self.wanted[kind]):
                 self._entries.append(Entry(kind, name, section, settings, policy))
 
     def plan(self, testing: bool, sources: tuple[str, ...]) -> Plan:
         settings = self._agent.final()
         inputs: list[InputPlan] = []
         outputs: list[OutputPlan] = []
+        processors: list[tuple[Entry, ProcessorPlan]] = []
+        aggregators: list[AggregatorPlan] = []
         broken: list[BrokenPlugin] = []
         seen: Counter[str] = Counter()
         for entry in self._entries:
@@ -104,8 +123,15 @@ class _Loader:
                 raise section.error(str(error)) from None
             if entry.kind == "inputs":
                 inputs.append(input_plan(entry, found, settings, seen))
-            else:
+            elif entry.kind == "outputs":
                 outputs.append(output_plan(entry, found, settings, seen))
+            elif found.origin != "builtin":
+                # They run on the main loop, where code from outside could stop everything.
+                raise section.error(f"{entry.kind} from outside are not supported yet; remove it")
+            elif entry.kind == "processors":
+                processors.append((entry, processor_plan(entry, found, seen)))
+            else:
+                aggregators.append(aggregator_plan(entry, found, settings, seen))
         where = " and ".join(sources) or "no source"
         if not inputs:
             raise ConfigError(
@@ -118,11 +144,19 @@ class _Loader:
             global_tags=dict(self._agent.global_tags),
             inputs=tuple(inputs),
             outputs=tuple(outputs),
+            processors=tuple(plan for _, plan in sorted(processors, key=self._position)),
+            aggregators=tuple(aggregators),
             broken=tuple(broken),
             warnings=tuple(self._notes.warnings),
             errors=tuple(self._notes.errors),
             sources=sources,
         )
+
+    def _position(self, item: tuple[Entry, ProcessorPlan]) -> tuple[int, int, int]:
+        """By `order`; those of the same by file and line."""
+        entry, plan = item
+        documents = list(dict.fromkeys(id(e.section.document) for e in self._entries))
+        return plan.order, documents.index(id(entry.section.document)), entry.section.line
 
     def _plugin_tables(self, document: Document) -> Iterator[tuple[Kind, str, Section]]:
         for key, value in document.data.items():
@@ -146,7 +180,7 @@ class _Loader:
                 yield "inputs", key, self._section(document, (key,), f"inputs.{key}", value)
 
     def _instances(self, document: Document, path: tuple[str, ...], label: str, tables: Any) -> Iterator[Section]:
-        if isinstance(tables, dict):
+        if isinstance(tables, dict) and path[0] in (*_LEGACY_TABLES, "plugins"):
             yield self._section(document, path, label, tables)
             return
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

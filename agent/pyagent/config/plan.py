@@ -8,12 +8,24 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pyagent.api import Duration, Input, Options, Output, Plugin, Size, option
+from pyagent.api import Aggregator, Duration, Input, Options, Output, Plugin, Processor, Size, option
 
-__all__ = ["AgentSettings", "BrokenPlugin", "FilterOptions", "InputPlan", "Origin", "OutputPlan", "Plan", "PluginPlan"]
+__all__ = [
+    "AgentSettings",
+    "AggregatorPlan",
+    "BrokenPlugin",
+    "FilterOptions",
+    "InputPlan",
+    "Kind",
+    "Origin",
+    "OutputPlan",
+    "Plan",
+    "PluginPlan",
+    "ProcessorPlan",
+]
 
 Origin = Literal["builtin", "entry point", "file"]
-Kind = Literal["inputs", "outputs"]
+Kind = Literal["inputs", "outputs", "processors", "aggregators"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ZERO = Duration(0)
@@ -138,6 +150,25 @@ class OutputPlan(PluginPlan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorPlan(PluginPlan):
+    plugin: type[Processor[Any]]
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregatorPlan(PluginPlan):
+    plugin: type[Aggregator[Any]]
+    period: Duration
+    delay: Duration
+    grace: Duration = _ZERO
+    drop_original: bool = False
+    precision: Duration
+    """Unit that the times of its results are rounded to."""
+    round_interval: bool = True
+    tags: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenPlugin:
     """A plugin from outside (drop-in file or entry point) that cannot be used. It harms no other."""
 
@@ -155,6 +186,9 @@ class Plan:
     """Added to every metric of every input; `host` is among them unless omit_hostname."""
     inputs: tuple[InputPlan, ...] = ()
     outputs: tuple[OutputPlan, ...] = ()
+    processors: tuple[ProcessorPlan, ...] = ()
+    """In the order in which they act."""
+    aggregators: tuple[AggregatorPlan, ...] = ()
     broken: tuple[BrokenPlugin, ...] = ()
     warnings: tuple[str, ...] = ()
     """For the log, each a whole line with its place."""

@@ -1,4 +1,4 @@
-"""One `[[inputs.NAME]]` or `[[outputs.NAME]]` as a plan (reference: telegraf 1.3, 1.4)."""
+"""One `[[inputs.NAME]]`, `[[outputs.NAME]]` and so on as a plan (reference: telegraf 1.3 to 1.5)."""
 
 import hashlib
 import json
@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from pyagent.api import Duration, Input, Options, Output
+from pyagent.api import Aggregator, Duration, Input, Options, Output, Processor
 from pyagent.config.common import (
     COMMON_KEYS,
+    common_bool,
     common_count,
     common_duration,
     common_table,
@@ -21,14 +22,28 @@ from pyagent.config.common import (
 )
 from pyagent.config.filters import read_filters
 from pyagent.config.options import Policy, build_options, decode_values
-from pyagent.config.plan import AgentSettings, FilterOptions, InputPlan, Kind, Origin, OutputPlan
+from pyagent.config.plan import (
+    AgentSettings,
+    AggregatorPlan,
+    FilterOptions,
+    InputPlan,
+    Kind,
+    Origin,
+    OutputPlan,
+    ProcessorPlan,
+)
 from pyagent.config.registry import Found
 from pyagent.config.section import Section
 
-__all__ = ["Entry", "input_plan", "output_plan"]
+__all__ = ["Entry", "aggregator_plan", "input_plan", "output_plan", "processor_plan"]
 
 _LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
-_STARTUP = {"inputs": ("error", "retry", "ignore", "probe"), "outputs": ("error", "retry", "ignore")}
+_STARTUP = {
+    "inputs": ("error", "retry", "ignore", "probe"),
+    "outputs": ("error", "retry", "ignore"),
+    "processors": ("error",),
+    "aggregators": ("error",),
+}
 _PRECISIONS = (Duration("1s"), Duration("1ms"), Duration("1us"))
 
 
@@ -45,7 +60,7 @@ class Entry:
 
 
 class _Common(TypedDict):
-    """What input and output plans have in common."""
+    """What the plans of all kinds have in common."""
 
     name: str
     alias: str
@@ -105,6 +120,42 @@ def output_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Count
         queue_id=_queue_id(entry, common["alias"], seen),
         **flushing,
         **common,
+    )
+
+
+def processor_plan(entry: Entry, found: Found, seen: Counter[str]) -> ProcessorPlan:
+    """The plan of a processor. Raises ConfigError."""
+    order = entry.section.table.get("order", 0)
+    if isinstance(order, bool) or not isinstance(order, int):
+        raise entry.section.error(f"the option 'order' must be an integer, not {order!r}", "order")
+    return ProcessorPlan(
+        kind="processors",
+        plugin=cast("type[Processor[Any]]", found.plugin),
+        identity=_identity(entry, found, {}, seen),
+        order=order,
+        **_common(entry, found),
+    )
+
+
+def aggregator_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> AggregatorPlan:
+    """The plan of an aggregator. Raises ConfigError."""
+    section = entry.section
+    delay = common_duration(section, "delay")
+    window: dict[str, Any] = {
+        "period": common_duration(section, "period") or Duration("30s"),
+        "delay": Duration("100ms") if delay is None else delay,
+        "grace": common_duration(section, "grace") or Duration(0),
+        "precision": _precision(settings.precision, settings.interval),
+        "round_interval": settings.round_interval,
+    }
+    return AggregatorPlan(
+        kind="aggregators",
+        plugin=cast("type[Aggregator[Any]]", found.plugin),
+        identity=_identity(entry, found, window, seen),
+        drop_original=common_bool(section, "drop_original"),
+        tags=common_table(section, "tags"),
+        **window,
+        **_common(entry, found),
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pyagent.api import ConfigError, Input, Output, Plugin
+from pyagent.api import Aggregator, ConfigError, Input, Output, Plugin, Processor
 from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Kind, Origin
 
@@ -30,7 +30,12 @@ __all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline"]
 
 T = TypeVar("T")
 
-BASES: dict[str, type[Plugin[Any]]] = {"inputs": Input, "outputs": Output}
+BASES: dict[str, type[Plugin[Any]]] = {
+    "inputs": Input,
+    "outputs": Output,
+    "processors": Processor,
+    "aggregators": Aggregator,
+}
 IMPORT_DEADLINE = 10.0
 DISTRIBUTION = "pyagent-telemetry"
 _imported: dict[tuple[str, str], ModuleType] = {}
@@ -127,6 +132,8 @@ class Registry:
             module = importlib.import_module(f"{self._package}.{kind}.{name}")
         except ImportError as error:
             raise ConfigError(f"cannot load {kind}.{name}: {_missing(error, name)}") from None
+        except Exception as error:  # ours to mend, and yet no reason for a traceback
+            raise ConfigError(f"cannot load {kind}.{name}: {type(error).__name__}: {error}") from error
         return _only_class(module, kind, f"{kind}.{name}")
 
     def _import_file(self, kind: Kind, name: str, file: Path) -> Found:

@@ -34,6 +34,10 @@ class Section:
     def location(self) -> str:
         return self.document.at(self.path)
 
+    @property
+    def line(self) -> int:
+        return self.document.line(self.path)
+
     def at(self, *keys: str | int) -> str:
         return self.document.at((*self.path, *keys))
 

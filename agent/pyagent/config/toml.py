@@ -30,9 +30,13 @@ class Document:
 
     def at(self, path: Path) -> str:
         """Where a key stands, "FILE:LINE"; where it has no line of its own, what encloses it."""
+        return f"{self.where}:{self.line(path)}"
+
+    def line(self, path: Path) -> int:
+        """The same without the file."""
         while path and path not in self.lines:
             path = path[:-1]
-        return f"{self.where}:{self.lines.get(path, 1)}"
+        return self.lines.get(path, 1)
 
     def error(self, path: Path, message: str, option: str | None = None) -> ConfigError:
         return ConfigError(one_line(f"{self.at(path)}: {message}"), option=option)

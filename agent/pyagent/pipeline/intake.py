@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyagent.api import Metric
-from pyagent.config import InputPlan, PluginPlan
+from pyagent.config import AggregatorPlan, InputPlan, PluginPlan
 from pyagent.pipeline.schedule import round_time
 from pyagent.pipeline.selection import compile_selection
 
@@ -34,9 +34,10 @@ class Intake:
     """Selects by the raw name and tags, renames, adds the plugin's and the global tags where a metric has none of that key,
     and takes away fields and tags that are not wanted, in this order."""
 
-    def __init__(self, plan: InputPlan, global_tags: Mapping[str, str]) -> None:
+    def __init__(self, plan: InputPlan | AggregatorPlan, global_tags: Mapping[str, str]) -> None:
         self._naming = Naming.of(plan)
-        self._selection = compile_selection(plan.filters)
+        # An aggregator's filters are about what it is given.
+        self._selection = compile_selection(plan.filters) if isinstance(plan, InputPlan) else None
         self.tags: Mapping[str, str] = {**global_tags, **plan.tags}
         """Given to a metric that has none of that key."""
         self._always: dict[str, str] = {}

@@ -1,23 +1,35 @@
 """From inputs to outputs: encode what was gathered once for all outputs that want the same bytes, and queue it."""
 
 from collections.abc import Iterable, Mapping
+from typing import NoReturn
 
 from pyagent.api import Full, Ingested, LineOptions, Metric
 from pyagent.lineprotocol import Encoded, Precision, Relayed, relay
 from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.form import Form
+from pyagent.pipeline.stages import Stages
 
 __all__ = ["Route"]
 
 
 class Route:
-    """The outputs that there are now. `deliver` is called on the main loop with whole gathers."""
+    """The stages and outputs that there are now. `deliver` is called on the main loop with whole gathers."""
 
     def __init__(self, outputs: Iterable[OutputRunner] = ()) -> None:
         self.outputs: tuple[OutputRunner, ...] = tuple(outputs)
+        self.stages = Stages()
 
     def deliver(self, metrics: list[Metric]) -> None:
         """Queue metrics for every output. Never raises for what a metric holds: what cannot be encoded is counted there."""
+        self._queue(self.stages.gathered(metrics))
+
+    def deliver_aggregated(self, metrics: list[Metric]) -> None:
+        """The same for what an aggregator pushed."""
+        self._queue(self.stages.aggregated(metrics))
+
+    def _queue(self, metrics: list[Metric]) -> None:
+        if not metrics:
+            return
         formed: list[tuple[Form, tuple[Encoded, int]]] = []
         for output in self.outputs:
             result = next((result for form, result in formed if form == output.form), None)
@@ -28,6 +40,11 @@ class Route:
 
     def admit(self, metrics: list[Metric]) -> None:
         """Queue what a listener acknowledges once this returns. Raises Full if no output's queue could take it."""
+        if self.stages:
+            # Asked beforehand: what the stages have seen cannot be offered again.
+            if self.outputs and not any(output.queue.has_room(len(metrics)) for output in self.outputs):
+                self._refuse()
+            metrics = self.stages.gathered(metrics)
         self._admit([(output, *output.form(metrics)) for output in self.outputs])
 
     def admit_lines(
@@ -57,16 +74,19 @@ class Route:
         # An output that has room must not wait for one that is stuck; only where nobody can keep it, it is refused.
         open_ones = [output for output, lines, _ in offers if output.queue.has_room(lines.count)]
         if offers and not open_ones:
-            # What is held may be less than a whole batch, which would wait for the flush interval.
-            self.flush_soon()
-            raise Full("every output's queue is full of metrics that are not written yet; send it again later")
+            self._refuse()
         for output, lines, filtered in offers:
             (output.admit if output in open_ones else output.append)(lines, filtered)
 
+    def _refuse(self) -> NoReturn:
+        # What is held may be less than a whole batch, which would wait for the flush interval.
+        self.flush_soon()
+        raise Full("every output's queue is full of metrics that are not written yet; send it again later")
+
     @property
     def plain(self) -> bool:
-        """Every output takes text as it is encoded."""
-        return all(output.form.plain for output in self.outputs)
+        """Every output takes text as it is encoded, and nothing stands before them."""
+        return not self.stages and all(output.form.plain for output in self.outputs)
 
     def has_room(self) -> bool:
         """Whether every output's queue is at most half full."""

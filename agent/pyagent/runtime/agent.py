@@ -13,8 +13,10 @@ from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.gather import InputRunner
 from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import Clock, SystemClock
+from pyagent.pipeline.stages import AggregatorRunner, Stages
 from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.log import component_logger, plugin_logger
+from pyagent.runtime.staging import build_stages, same_stages
 
 __all__ = ["GRACE", "Agent", "build_plugins"]
 
@@ -28,6 +30,7 @@ RESTART_PAUSE = 5.0
 
 PlanT = TypeVar("PlanT", bound=PluginPlan)
 RunnerT = TypeVar("RunnerT", InputRunner, OutputRunner)
+Runner = InputRunner | OutputRunner | AggregatorRunner
 Built = list[tuple[PluginPlan, Plugin[Any], logging.Logger]]
 
 
@@ -68,7 +71,7 @@ class Agent:
         self.route = Route()
         self._clock = clock or SystemClock()
         self._log = component_logger("agent")
-        self._tasks: dict[InputRunner | OutputRunner, asyncio.Task[None]] = {}
+        self._tasks: dict[Runner, asyncio.Task[None]] = {}
         self._farewells: set[asyncio.Task[None]] = set()
 
     @property
@@ -80,6 +83,8 @@ class Agent:
         are replaced. Raises ConfigError, and then nothing has changed."""
         kept_inputs, new_inputs = _match(plan.inputs, self.inputs, comparable=self._same_tags(plan))
         kept_outputs, new_outputs = _match(plan.outputs, self.route.outputs)
+        same = same_stages(plan, self.plan)
+        stages = self.route.stages if same else build_stages(plan, self.route, self._clock)
         inputs = await build_plugins(new_inputs)
         outputs = await build_plugins(new_outputs)
         if not kept_inputs and not inputs:
@@ -93,6 +98,8 @@ class Agent:
         self.route.outputs = (*kept_outputs, *started)
         for runner in old_outputs:
             self._in_background(self._retire(runner, _successor(runner, started)))
+        if not same:
+            self._replace_stages(stages)
         for input_runner in [runner for runner in self.inputs if runner not in kept_inputs]:
             self.inputs.remove(input_runner)
             self._in_background(self._stop_input(input_runner))
@@ -106,6 +113,7 @@ class Agent:
         """Stop gathering, write what there is, close. Takes at most about GRACE + FLUSH_GRACE seconds."""
         await asyncio.gather(*(self._stop_input(runner) for runner in self.inputs))
         self.inputs.clear()
+        self._replace_stages(Stages())
         await asyncio.gather(*(self._retire(runner, None) for runner in self.route.outputs))
         self.route.outputs = ()
         if self._farewells:
@@ -129,10 +137,17 @@ class Agent:
         self.inputs.append(runner)
         self._start(runner, runner.run, log)
 
-    def _start(
-        self, runner: InputRunner | OutputRunner, run: Callable[[], Awaitable[None]], log: logging.Logger
-    ) -> None:
+    def _start(self, runner: Runner, run: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
         self._tasks[runner] = asyncio.create_task(_supervise(run, log), name=runner.plan.label)
+
+    def _replace_stages(self, stages: Stages) -> None:
+        """What the aggregators before have summed up is handed on; it is not lost for a change."""
+        for aggregator in self.route.stages.aggregators:
+            self._tasks.pop(aggregator).cancel()
+            aggregator.push()
+        self.route.stages = stages
+        for aggregator in stages.aggregators:
+            self._start(aggregator, aggregator.run, plugin_logger(aggregator.plan))
 
     async def _stop_input(self, runner: InputRunner) -> None:
         await _cancel(self._tasks.pop(runner))

@@ -14,6 +14,7 @@ from pyagent.pipeline.schedule import SystemClock
 from pyagent.runtime.agent import FLUSH_GRACE, GRACE, build_plugins
 from pyagent.runtime.log import component_logger
 from pyagent.runtime.settings import RunSettings
+from pyagent.runtime.staging import build_stages
 
 __all__ = ["run_once"]
 
@@ -43,6 +44,7 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
 
 
 async def _gather(plan: Plan, settings: RunSettings, route: Route) -> None:
+    route.stages = build_stages(plan, route, SystemClock())
     runners = [
         InputRunner(
             cast("InputPlan", p),
@@ -60,6 +62,8 @@ async def _gather(plan: Plan, settings: RunSettings, route: Route) -> None:
     if settings.test_wait:
         await asyncio.sleep(settings.test_wait)
     await asyncio.gather(*(runner.stop(GRACE) for runner in runners))
+    for aggregator in route.stages.aggregators:
+        aggregator.push()
 
 
 class _Printer(Route):
@@ -67,7 +71,7 @@ class _Printer(Route):
 
     plain = False
 
-    def deliver(self, metrics: list[Metric]) -> None:
+    def _queue(self, metrics: list[Metric]) -> None:
         encoded = encode(metrics, _TEST_FORMAT)
         start = 0
         out = sys.stdout.buffer
@@ -78,4 +82,4 @@ class _Printer(Route):
         for metric, reason in encoded.rejected:
             component_logger("agent").error("cannot encode a metric of %r: %s", metric.name, reason)
 
-    admit = deliver
+    admit = Route.deliver

@@ -1,0 +1,156 @@
+"""Between inputs and outputs: processors, aggregators, and processors again (reference: telegraf 1.5)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyagent.api import Aggregator, Metric, Processor
+from pyagent.config import AggregatorPlan, ProcessorPlan
+from pyagent.pipeline.accumulator import Accumulator
+from pyagent.pipeline.failures import FailureLog, explain
+from pyagent.pipeline.intake import Intake
+from pyagent.pipeline.schedule import Clock, next_multiple
+from pyagent.pipeline.selection import compile_selection
+
+__all__ = ["AggregatorRunner", "ProcessorStage", "Stages"]
+
+
+class ProcessorStage:
+    """One processor. What its filters do not select passes by it; where it fails, metrics go on as they were."""
+
+    def __init__(self, plan: ProcessorPlan, plugin: Processor[Any], *, log: logging.Logger) -> None:
+        self.plan = plan
+        self.plugin = plugin
+        self.failures = FailureLog(log)
+        self._selection = compile_selection(plan.filters)
+
+    def __call__(self, metrics: list[Metric]) -> list[Metric]:
+        if self._selection is None:
+            return self._process(metrics)
+        # In their order: what is selected is handed over in runs between what is not.
+        result: list[Metric] = []
+        run: list[Metric] = []
+        selected = set(map(id, self._selection.select(metrics)))
+        for metric in metrics:
+            if id(metric) in selected:
+                run.append(metric)
+                continue
+            if run:
+                result += self._process(self._selection.modify(run))
+                run = []
+            result.append(metric)
+        return result + (self._process(self._selection.modify(run)) if run else [])
+
+    def _process(self, metrics: list[Metric]) -> list[Metric]:
+        if not metrics:
+            return metrics
+        try:
+            result = list(self.plugin.process(metrics))
+        except Exception as error:
+            self.failures.failed(explain("cannot process", error))
+            return metrics
+        self.failures.succeeded()
+        return [metric for metric in result if metric.fields]
+
+
+class AggregatorRunner:
+    """One aggregator with its window.
+
+    A metric counts from `grace` before the window's start to `delay` behind its end, both included. The window is pushed
+    at its end; the next one follows it, or begins at the present where the clock says that this one is over or far off.
+    """
+
+    def __init__(
+        self,
+        plan: AggregatorPlan,
+        plugin: Aggregator[Any],
+        *,
+        deliver: Callable[[list[Metric]], None],
+        clock: Clock,
+        log: logging.Logger,
+    ) -> None:
+        self.plan = plan
+        self.plugin = plugin
+        self.failures = FailureLog(log)
+        self.dropped = 0
+        """Metrics outside of the window."""
+        self.pushed = 0
+        self._selection = compile_selection(plan.filters)
+        self._intake = Intake(plan, {})
+        self._deliver = deliver
+        self._clock = clock
+        self._acc = Accumulator(now=clock.now, report=lambda problem: log.error("%s; it is dropped", problem))
+        self._start = clock.now()
+        aligned = next_multiple(self._start, plan.period)
+        self._end = aligned if plan.round_interval else self._start + plan.period
+
+    def add(self, metrics: Sequence[Metric]) -> set[int]:
+        """Take metrics into account; returns the ids of those that must go no further."""
+        chosen = metrics if self._selection is None else self._selection.select(metrics)
+        gone = set(map(id, chosen)) if self.plan.drop_original else set()
+        first, last = self._start - self.plan.grace, self._end + self.plan.delay
+        inside = [metric for metric in chosen if first <= metric.time <= last]
+        self.dropped += len(chosen) - len(inside)
+        if self._selection is not None:
+            inside = self._selection.modify(inside)
+        if inside:
+            try:
+                self.plugin.add(inside)
+            except Exception as error:
+                self.failures.failed(explain("cannot aggregate", error))
+        return gone
+
+    async def run(self) -> None:
+        """Push at the end of each period, until cancelled."""
+        while True:
+            await self._clock.sleep_until(self._end)
+            self.push()
+
+    def push(self) -> None:
+        """Hand on the window's result and begin the next one."""
+        now, period = self._clock.now(), self.plan.period
+        self._start, self._end = self._end, self._end + period
+        if not self._start <= now <= self._end:
+            self._start = next_multiple(now, period) - period
+            self._end = self._start + period
+        try:
+            self.plugin.push(self._acc)
+            self.plugin.reset()
+        except Exception as error:
+            self.failures.failed(explain("cannot push", error))
+        metrics = self._acc.drain()
+        self.pushed += len(metrics)
+        if metrics := self._intake(metrics, self.plan.precision):
+            self._deliver(metrics)
+
+
+class Stages:
+    """All of them, in order. Without any, metrics pass untouched."""
+
+    def __init__(
+        self,
+        before: Sequence[ProcessorStage] = (),
+        aggregators: Sequence[AggregatorRunner] = (),
+        after: Sequence[ProcessorStage] = (),
+    ) -> None:
+        self.before = tuple(before)
+        self.aggregators = tuple(aggregators)
+        self.after = tuple(after)
+
+    def __bool__(self) -> bool:
+        return bool(self.before or self.aggregators)
+
+    def gathered(self, metrics: list[Metric]) -> list[Metric]:
+        """What of the gathered metrics goes on to the outputs; aggregators have seen it."""
+        for stage in self.before:
+            metrics = stage(metrics)
+        gone: set[int] = set()
+        for aggregator in self.aggregators:
+            gone |= aggregator.add(metrics)
+        return [metric for metric in metrics if id(metric) not in gone] if gone else metrics
+
+    def aggregated(self, metrics: list[Metric]) -> list[Metric]:
+        """What of an aggregator's result goes on to the outputs."""
+        for stage in self.after:
+            metrics = stage(metrics)
+        return metrics
