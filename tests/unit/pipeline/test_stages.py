@@ -1,0 +1,180 @@
+"""Processors and aggregators between inputs and outputs, on virtual time."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from plans import LOG, SECOND, START, Collected
+
+from pyagent.api import Aggregator, Duration, Metric, NoOptions, Processor
+from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
+from pyagent.pipeline.route import Route
+from pyagent.pipeline.stages import AggregatorRunner, ProcessorStage, Stages
+from pyagent.testing.virtual import VirtualClock, run_virtual
+from pyagent_plugins.aggregators.minmax import MinMax
+from pyagent_plugins.processors.override import Override, OverrideOptions
+
+
+def processor(plugin: Processor[Any], **settings: Any) -> ProcessorStage:
+    defaults: dict[str, Any] = {
+        "kind": "processors",
+        "name": "p",
+        "options": NoOptions(),
+        "location": "x:1",
+        "identity": "",
+    }
+    return ProcessorStage(ProcessorPlan(plugin=type(plugin), **defaults | settings), plugin, log=LOG)
+
+
+def aggregator(plugin: Aggregator[Any], route: Route, clock: VirtualClock, **settings: Any) -> AggregatorRunner:
+    defaults: dict[str, Any] = {
+        "kind": "aggregators",
+        "name": "a",
+        "options": NoOptions(),
+        "location": "x:1",
+        "identity": "",
+        "period": Duration("30s"),
+        "delay": Duration("100ms"),
+        "precision": Duration("1s"),
+    }
+    plan = AggregatorPlan(plugin=type(plugin), **defaults | settings)
+    return AggregatorRunner(plan, plugin, deliver=route.deliver_aggregated, clock=clock, log=LOG)
+
+
+def suffix(text: str) -> Override:
+    return Override(OverrideOptions(name_suffix=text), LOG)
+
+
+def metric(name: str = "m", value: float = 1.0, seconds: float = 0.0, **tags: str) -> Metric:
+    return Metric(name, tags, {"v": value}, START + round(seconds * SECOND))
+
+
+class Sink(Route):
+    """A route whose end keeps what comes out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
+
+    def _queue(self, metrics: list[Metric]) -> None:
+        self.metrics += metrics
+
+
+def test_processors_act_one_after_the_other() -> None:
+    sink = Sink()
+    sink.stages = Stages([processor(suffix("_a")), processor(suffix("_b"))])
+    sink.deliver([metric()])
+    assert [m.name for m in sink.metrics] == ["m_a_b"]
+    assert not sink.plain
+
+
+def test_what_is_not_selected_passes_by_in_its_place() -> None:
+    stage = processor(suffix("_x"), filters=FilterOptions(namepass=("a", "c")))
+    assert [m.name for m in stage([metric("a"), metric("b"), metric("c"), metric("a"), metric("d")])] == [
+        "a_x",
+        "b",
+        "c_x",
+        "a_x",
+        "d",
+    ]
+
+
+def test_filters_take_fields_away_before_the_processor_and_a_metric_without_any_is_dropped() -> None:
+    stage = processor(suffix("_x"), filters=FilterOptions(fieldexclude=("v",)))
+    with_more = Metric("n", {}, {"v": 1.0, "w": 2}, START)
+    assert stage([metric(), with_more]) == [Metric("n_x", {}, {"w": 2}, START)]
+
+
+class Breaking(Processor):
+    def process(self, metrics: list[Metric]) -> list[Metric]:
+        raise ZeroDivisionError("on purpose")
+
+
+def test_a_processor_that_fails_lets_everything_pass(caplog: pytest.LogCaptureFixture) -> None:
+    stage = processor(Breaking(NoOptions(), LOG))
+    for _ in range(3):
+        assert stage([metric()]) == [metric()]
+    assert [record.getMessage() for record in caplog.records] == ["cannot process: on purpose"]
+
+
+def test_a_period_is_pushed_at_its_end_and_the_next_begins() -> None:
+    async def main() -> None:
+        clock, sink = VirtualClock(START), Sink()
+        runner = aggregator(MinMax(NoOptions(), LOG), sink, clock, tags={"by": "minmax"}, name_suffix="_s")
+        sink.stages = Stages((), [runner], [processor(suffix("_after"))])
+        task = asyncio.create_task(runner.run())
+        sink.deliver([metric(value=3, host="h"), metric(value=1, host="h"), metric(value=7, host="i")])
+        await asyncio.sleep(27.5)  # START is 3 s behind a multiple of 30 s
+        aggregated = sink.metrics[3:]
+        assert [(m.name, m.tags, m.fields) for m in aggregated] == [
+            ("m_s_after", {"by": "minmax", "host": "h"}, {"v_min": 1.0, "v_max": 3.0}),
+            ("m_s_after", {"by": "minmax", "host": "i"}, {"v_min": 7.0, "v_max": 7.0}),
+        ]
+        assert {m.time for m in aggregated} == {START + 27 * SECOND}
+        assert [m.name for m in sink.metrics[:3]] == ["m", "m", "m"]
+
+        sink.deliver([metric(value=5, seconds=28)])
+        await asyncio.sleep(30)
+        assert [m.fields for m in sink.metrics[6:]] == [{"v_min": 5.0, "v_max": 5.0}]
+        task.cancel()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "inside"),
+    [(-0.001, False), (0, True), (27, True), (27.1, True), (27.2, False)],
+)
+def test_the_window_has_both_its_ends_and_the_delay(seconds: float, inside: bool) -> None:
+    async def main() -> None:
+        clock, sink = VirtualClock(START), Sink()
+        runner = aggregator(MinMax(NoOptions(), LOG), sink, clock)
+        runner.add([metric(seconds=seconds)])
+        runner.push()
+        assert (len(sink.metrics), runner.dropped) == ((1, 0) if inside else (0, 1))
+
+    run_virtual(main())
+
+
+def test_grace_lets_late_metrics_in() -> None:
+    async def main() -> None:
+        runner = aggregator(MinMax(NoOptions(), LOG), Sink(), VirtualClock(START), grace=Duration("10s"))
+        runner.add([metric(seconds=-10), metric(seconds=-10.5)])
+        assert runner.dropped == 1
+
+    run_virtual(main())
+
+
+def test_a_clock_set_ahead_begins_a_new_window_there() -> None:
+    async def main() -> None:
+        clock, sink = VirtualClock(START), Sink()
+        runner = aggregator(MinMax(NoOptions(), LOG), sink, clock)
+        clock.set(START + 3600 * SECOND)
+        runner.push()
+        runner.add([metric(seconds=3600)])
+        assert runner.dropped == 0
+
+    run_virtual(main())
+
+
+def test_originals_are_dropped_for_all_where_one_aggregator_says_so() -> None:
+    async def main() -> None:
+        clock, sink = VirtualClock(START), Sink()
+        keeping = aggregator(MinMax(NoOptions(), LOG), sink, clock)
+        dropping = aggregator(
+            MinMax(NoOptions(), LOG), sink, clock, drop_original=True, filters=FilterOptions(namepass=("gone",))
+        )
+        sink.stages = Stages((), [keeping, dropping])
+        sink.deliver([metric("gone"), metric("stays"), metric("gone", seconds=-60)])
+        assert [m.name for m in sink.metrics] == ["stays"]
+        keeping.push()
+        assert [m.name for m in sink.metrics] == ["stays", "gone", "stays"]
+
+    run_virtual(main())
+
+
+def test_without_stages_metrics_pass_untouched() -> None:
+    metrics = [metric()]
+    assert Stages().gathered(metrics) is metrics
+    assert not Stages()
+    assert Collected().stages.aggregated(metrics) is metrics
