@@ -81,6 +81,12 @@ def test_the_name_of_a_library_for_pip_is_the_projects_own(package: Path, monkey
         find(package, "inputs", "postgresql")
 
 
+def test_a_builtin_plugin_that_does_not_import_is_an_error(package: Path) -> None:
+    (package / "inputs" / "one.py").write_text("1 / 0")
+    with pytest.raises(ConfigError, match=r"^cannot load inputs\.one: ZeroDivisionError: division by zero$"):
+        find(package, "inputs", "one")
+
+
 def test_a_name_that_is_taken_twice_names_both_files(package: Path, tmp_path: Path) -> None:
     (package / "inputs" / "one.py").write_text(INPUT)
     (tmp_path / "one.py").write_text(INPUT)
