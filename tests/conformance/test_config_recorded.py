@@ -20,8 +20,6 @@ CASES = {path.parent.name: path.parent for group in GROUPS for path in sorted(RE
 
 CHECK = "waits for the command `config check`"
 METRICPASS = "waits for metricpass"
-PROCESSORS = "waits for processors"
-AGGREGATORS = "waits for aggregators"
 PARSERS = "waits for the input `file` with its parsers"
 LOG = "waits for the runtime to log the plan's errors"
 EXCEPTIONS = {
@@ -30,15 +28,8 @@ EXCEPTIONS = {
     "source-directory-link-to-file": "the recording has lost the link: it is a file that holds the link's target",
     # What needs a plugin, a command or a stage that is not there yet.
     "deprecated-filter-fieldpass-and-drop": LOG,
-    "source-processors-in-two-files": PROCESSORS,
-    "labels_on_processor": PROCESSORS,
-    "processor_bypass": PROCESSORS,
-    "processor_drops_without_fields": PROCESSORS,
-    "processor_modifiers_remove": PROCESSORS,
-    "bare_number_non_strict": PROCESSORS,
-    "nested_plugin_tables": PROCESSORS,
-    "aggregator_drop_original_without_fields": AGGREGATORS,
-    "aggregator_names_and_tags": AGGREGATORS,
+    "bare_number_non_strict": "waits for processors.tag_limit",
+    "nested_plugin_tables": "waits for processors.rename",
     "metricpass_base64_ext": METRICPASS,
     "metricpass_exists_one": METRICPASS,
     "metricpass_field_int_and_double": METRICPASS,

@@ -30,7 +30,9 @@ async def replay(shared: Path, script: str, *arguments: Path) -> str:
     async with Sandbox() as server:
         transcript = shared / "golden" / "influxd" / "transcript.json"
         command = [sys.executable, shared / "tools" / script, server.url, transcript, *arguments]
-        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=100, check=False)
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=100, check=False
+        )
         assert not done.stderr
         return done.stdout
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from pyagent.sandbox.errors import HIDDEN, InfluxError
 
-MAX_INFLATED: Final = 256 * 2**20
+MAX_INFLATED: Final = 64 * 2**20
 
 
 def check_header(body: bytes) -> None:

@@ -160,6 +160,33 @@ def test_windows_by_sql_equal_windows_step_by_step(query: Query, name: str, opti
     assert query(whole) == query(pieces)
 
 
+def test_what_grafana_and_the_tutorial_send(store: PointStore) -> None:
+    """After Grafana has replaced its macros: times as RFC 3339 with nanoseconds, the window as Go writes it."""
+    bucket = {"id": "b", "name": "b", "orgID": "o", "retention": 0}
+    context = Context(Reader(store, lambda name, key: bucket), NOW, lambda: [bucket], lambda *_: None)
+    panel = """
+        // Quartiles of a panel
+        from(bucket: "b")
+          |> range(start: 2000-01-01T00:00:00.000000000Z, stop: 2000-01-01T00:01:00.123456789Z)
+          |> filter(fn: (r) => r["_measurement"] == "m")
+          |> filter(fn: (r) => r["_field"] == "f" or r["_field"] == "none")
+          |> filter(fn: (r) => r.host =~ /^(a|b)$/)
+          |> aggregateWindow(every: 1m0s, fn: mean, createEmpty: false)
+          |> yield(name: "mean")
+
+        buckets() |> filter(fn: (r) => r.name !~ /^_/) |> keep(columns: ["name"]) |> yield(name: "buckets")
+
+        from(bucket: "b")
+            |> range(start: -24h)
+            |> filter(fn: (r) => r._measurement == "m" and r._field == "f")
+            |> yield(name: "tutorial")
+    """
+    results = dict(execute(panel, context))
+    assert [table.data["_value"] for table in results["mean"]] == [[3.75], [7.5]]
+    assert [table.data for table in results["buckets"]] == [{"name": ["b"]}]
+    assert [table.size for table in results["tutorial"]] == [6, 6]
+
+
 def test_months_and_weeks(query: Query) -> None:
     script = (
         'import "array"\narray.from(rows: [{_time: 2000-01-31T12:00:00Z, _value: 1}, {_time: 2000-02-29T12:00:00Z, _value: 2}]) '

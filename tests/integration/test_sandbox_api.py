@@ -1,0 +1,352 @@
+"""The embedded server's API beyond what the recording shows: permissions on every call, writes, retention, deletes, the old paths."""
+
+import base64
+import gzip
+import io
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pyagent.sandbox import Sandbox
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+NS = int(NOW.timestamp()) * 10**9
+
+
+class Api:
+    """Requests with one token: (status, decoded JSON or text)."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: Sandbox) -> None:
+        self.session = session
+        self.server = server
+        self.token = server.token
+
+    async def __call__(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        status, _, text = await self.full(method, path, body, headers)
+        return status, json.loads(text) if text.startswith(("{", "[")) else text
+
+    async def full(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any, str]:
+        raw = json.dumps(body) if isinstance(body, dict | list) else body or b""
+        data = io.BytesIO(raw.encode() if isinstance(raw, str) else raw) if raw else None
+        given = {"Authorization": f"Token {self.token}", **(headers or {})}
+        async with self.session.request(method, self.server.url + path, data=data, headers=given) as response:
+            return response.status, response.headers, await response.text()
+
+    async def write(self, lines: str | bytes, query: str = "", **headers: str) -> tuple[int, Any]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self("POST", f"/api/v2/write?org=home&bucket=monitoring-system{query}", lines, named)
+
+    async def values(self, rest: str = "", bucket: str = "monitoring-system", start: str = "0") -> list[Any]:
+        rows = await self.server.query(
+            f'from(bucket: "{bucket}") |> range(start: {start}, stop: 2100-01-01T00:00:00Z) {rest}'
+        )
+        return [row["_value"] for row in rows]
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    async with Sandbox() as server, aiohttp.ClientSession() as session:
+        await server.setup()
+        yield Api(session, server)
+
+
+def reason(answer: tuple[int, Any]) -> tuple[int, str]:
+    return answer[0], answer[1]["message"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message", "kept"),
+    [
+        (f"m f=1 {NS}\nm f=2i {NS}\nm f=3 {NS + 1}", 'field type conflict: input field "f" on measurement "m" is type integer, '
+         "already exists as type float dropped=1", [1.0, 3.0]),
+        (f'm f=1,s="{"x" * 1048577}" {NS}\nm f=2 {NS}', 'input field "s" on measurement "m" is too long, 1048577 > 1048576 dropped=1',
+         [2.0]),
+        (f"m time=1 {NS}\nm f=2 {NS}", 'invalid field name: input field "time" on measurement "m" is invalid dropped=1', [2.0]),
+    ],
+)  # fmt: skip
+async def test_partial_writes_keep_the_good_points(api: Api, lines: str, message: str, kept: list[float]) -> None:
+    status, text = reason(await api.write(lines))
+    assert (status, text) == (422, f"failure writing points to database: partial write: {message}")
+    assert await api.values() == kept
+
+
+async def test_a_field_named_time_is_stripped_and_reported(api: Api) -> None:
+    status, text = reason(await api.write(f"m f=1,time=2 {NS}"))
+    assert status == 422
+    assert 'Field "time" has been stripped from point. dropped=0 for database:' in text
+    assert await api.values() == [1.0]
+
+
+async def test_types_are_fixed_per_shard_and_measurement(api: Api) -> None:
+    week = 7 * 86400 * 10**9
+    assert (await api.write(f"m f=1 {NS}\nother f=1i {NS}"))[0] == 204
+    assert (await api.write(f"m f=1i {NS - 2 * week}"))[0] == 204
+    assert (await api.write(f"m,host=x f=1i {NS}"))[0] == 422
+
+
+async def test_fields_of_one_point_merge_and_the_last_value_wins(api: Api) -> None:
+    assert (await api.write(f"m,b=2,a=1 f=1,g=1 {NS}\nm,a=1,b=2 g=2,h=3 {NS}"))[0] == 204
+    assert (await api.write(f"m,a=1,b=2 f=4 {NS}"))[0] == 204
+    assert await api.values() == [4.0, 2.0, 3.0]
+    assert await api.server.count() == 1
+
+
+async def test_precision_and_times_outside(api: Api) -> None:
+    assert (await api.write("m f=1 1\nm f=2 -1", "&precision=ms"))[0] == 204
+    assert [
+        row["_time"] for row in await api.server.query('from(bucket: "monitoring-system") |> range(start: -100)')
+    ] == [
+        datetime(1969, 12, 31, 23, 59, 59, 999000, UTC),
+        datetime(1970, 1, 1, 0, 0, 0, 1000, UTC),
+    ]
+    status, text = reason(await api.write("m f=1 9223372036854775807", "&precision=s"))
+    assert (status, text.rpartition("': ")[2]) == (400, "time outside range -9223372036854775806 - 9223372036854775806")
+
+
+async def test_retention_refuses_and_deletes_what_is_too_old(api: Api) -> None:
+    await api.server.add_bucket("hour", 3600)
+    old = NS - 2 * 3600 * 10**9
+    status, answer = await api("POST", "/api/v2/write?org=home&bucket=hour", f"m f=1 {old}\nm f=2 {NS}")
+    assert status == 422
+    assert "dropped 1 points outside retention policy of duration 1h0m0s - oldest point m at " in answer["message"]
+    assert await api.values(bucket="hour") == [2.0]
+    later = NS + 3 * 3600 * 10**9
+    api.server.state.clock = lambda: later
+    await api.server.expire()
+    assert await api.values(bucket="hour") == []
+
+
+async def test_compressed_bodies(api: Api) -> None:
+    packed = gzip.compress(f"m f=1 {NS}\n".encode()) + gzip.compress(f"m f=2 {NS + 1}".encode())
+    assert (await api.write(packed, Content_Encoding="gzip"))[0] == 204
+    assert await api.values() == [1.0, 2.0]
+    damaged = packed[:30] + b"\0\0\0\0" + packed[34:]
+    assert reason(await api.write(damaged, Content_Encoding="gzip")) == (
+        400,
+        "unable to read data: gzip: invalid checksum",
+    )
+    assert (await api.write(b"", Content_Encoding="gzip"))[0] == 500
+    bomb = gzip.compress(b"\n" * (65 * 2**20), 1)
+    assert reason(await api.write(bomb, Content_Encoding="gzip")) == (
+        413,
+        "unable to read data: points batch is too large",
+    )
+
+
+@pytest.mark.parametrize(
+    ("predicate", "left"),
+    [
+        ('_measurement="m" AND host="a"', [2.0, 3.0]),
+        ('_measurement="m"', [3.0]),
+        ('host!="a"', [1.0]),
+        ('(_measurement=m and host=b)', [1.0, 3.0]),
+        ("", []),
+    ],
+)  # fmt: skip
+async def test_delete(api: Api, predicate: str, left: list[float]) -> None:
+    await api.write(f"m,host=a f=1 {NS}\nm,host=b f=2 {NS}\nn f=3 {NS}")
+    body = {"start": "1970-01-01T00:00:00Z", "stop": NOW.isoformat().replace("+00:00", "Z"), "predicate": predicate}
+    assert await api("POST", "/api/v2/delete?org=home&bucket=monitoring-system", body) == (204, "")
+    assert await api.values() == left
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"start": "x", "stop": "y"}, 400, "error decoding json body: invalid RFC3339Nano for field start, please format your time "
+         "with RFC3339Nano format, example: 2009-01-02T23:00:00Z"),
+        ({"predicate": 'a="b" OR c="d"'}, 400, "error decoding json body: the logical operator OR is not supported yet at position 6"),
+        ({"predicate": 'a=~/b/'}, 400, 'error decoding json body: operator: "=~" at position: 1 is not supported yet'),
+        ({"predicate": "a='b'"}, 400, "error decoding json body: bad tag value: \"'b'\", at position 2"),
+        ({"predicate": '(a="b"'}, 400, "error decoding json body: extra ( seen"),
+        ({"predicate": '_field="f"'}, 501, "delete by field is not supported"),
+    ],
+)  # fmt: skip
+async def test_deletes_that_are_refused(api: Api, body: dict[str, str], status: int, message: str) -> None:
+    whole = {"start": "1970-01-01T00:00:00Z", "stop": "2100-01-01T00:00:00Z", **body}
+    assert reason(await api("POST", "/api/v2/delete?org=home&bucket=monitoring-system", whole)) == (status, message)
+
+
+async def test_old_write_path_and_its_ways_to_sign_in(api: Api) -> None:
+    plain = "Basic " + base64.b64encode(f"admin:{api.server.token}".encode()).decode()
+    ways = [
+        ({}, f"&u=any&p={api.server.token}"),
+        ({"Authorization": plain}, ""),
+        ({"Authorization": f"Token a:{api.server.token}"}, ""),
+    ]
+    for number, (headers, query) in enumerate(ways):
+        path = f"{api.server.url}/write?db=monitoring-system&precision=h{query}"
+        async with api.session.post(path, data=f"m f=1 {number + 1}", headers=headers) as response:
+            assert response.status == 204
+    assert await api.server.count() == 3
+    for headers in ({"Authorization": f"Bearer {api.server.token}"}, {}, {"Authorization": "Basic !"}):
+        async with api.session.post(
+            f"{api.server.url}/write?db=monitoring-system", data="m f=1", headers=headers
+        ) as response:
+            assert response.status == 401
+    await api.server.add_bucket("telegraf/week")
+    assert (await api("POST", "/write?db=telegraf&rp=week", "m f=1"))[0] == 204
+    assert reason(await api("POST", "/write?db=telegraf&rp=day", "m f=1")) == (404, "no dbrp mapping found")
+    assert reason(await api("POST", "/write", "m f=1")) == (400, "missing db")
+
+
+async def test_a_token_may_do_what_it_says_and_no_more(api: Api) -> None:
+    server = api.server
+    other = await server.add_bucket("other")
+    config = await server.add_telegraf("ram", "")
+    api.token = await server.authorize(read=["other"], write=["monitoring-system"], telegrafs=[config])
+    assert (await api.write("m f=1"))[0] == 204
+    assert (await api("POST", "/api/v2/write?org=home&bucket=other", "m f=1"))[0] == 403
+    query = {"query": 'from(bucket: "other") |> range(start: -1h)'}
+    assert (await api("POST", "/api/v2/query?org=home", query))[0] == 200
+    query = {"query": 'from(bucket: "monitoring-system") |> range(start: -1h)'}
+    assert (await api("POST", "/api/v2/query?org=home", query))[0] == 404
+    query = {"query": "buckets()"}
+    assert "other" in (await api("POST", "/api/v2/query?org=home", query))[1]
+    query = {"query": 'from(bucket: "other") |> range(start: -1h) |> to(bucket: "other")'}
+    assert (await api("POST", "/api/v2/query?org=home", query))[0] == 404
+    assert [bucket["name"] for bucket in (await api("GET", "/api/v2/buckets"))[1]["buckets"]] == ["other"]
+    body = {"start": "1970-01-01T00:00:00Z", "stop": "2100-01-01T00:00:00Z"}
+    assert (await api("POST", "/api/v2/delete?org=home&bucket=other", body))[0] == 403
+    for method, path, body in (
+        ("DELETE", f"/api/v2/buckets/{other}", None),
+        ("PATCH", f"/api/v2/buckets/{other}", {"name": "x"}),
+        ("POST", "/api/v2/buckets", {"orgID": server.org_id, "name": "x"}),
+        ("POST", "/api/v2/orgs", {"name": "x"}),
+        ("PATCH", f"/api/v2/orgs/{server.org_id}", {"name": "x"}),
+        ("GET", f"/api/v2/orgs/{server.org_id}", None),
+        ("PUT", f"/api/v2/telegrafs/{config}", {"config": ""}),
+        ("DELETE", f"/api/v2/telegrafs/{config}", None),
+        ("POST", "/api/v2/telegrafs", {"orgID": server.org_id, "config": ""}),
+        ("POST", "/api/v2/labels", {"orgID": server.org_id, "name": "x"}),
+        ("POST", "/api/v2/users", {"name": "x"}),
+        ("GET", f"/api/v2/buckets/{server.bucket_id}/members", None),
+        ("POST", "/api/v2/authorizations", {"orgID": server.org_id, "permissions": [{"action": "read", "resource": {"type": "buckets"}}]}),
+    ):  # fmt: skip
+        status, answer = await api(method, path, body)
+        assert (status, answer["code"]) == (401, "unauthorized"), (method, path)
+
+
+async def test_no_token_gives_more_than_its_maker_has(api: Api) -> None:
+    server = api.server
+    user = (await api("GET", "/api/v2/me"))[1]["id"]
+    org = {"orgID": server.org_id}
+    body = {**org, "permissions": [
+        {"action": "write", "resource": {"type": "authorizations", **org}},
+        {"action": "write", "resource": {"type": "users", "id": user}},
+    ]}  # fmt: skip
+    status, answer = await api("POST", "/api/v2/authorizations", body)
+    assert status == 201
+    api.token = answer["token"]
+    body = {**org, "permissions": [{"action": "read", "resource": {"type": "buckets", **org}}]}
+    status, answer = await api("POST", "/api/v2/authorizations", body)
+    assert (status, answer["code"]) == (403, "forbidden")
+
+
+async def test_labels_and_members(api: Api) -> None:
+    server = api.server
+    config = await server.add_telegraf("ram", "")
+    status, made = await api(
+        "POST", "/api/v2/labels", {"orgID": server.org_id, "name": "prod", "properties": {"color": "red"}}
+    )
+    assert (status, made["label"]["properties"]) == (201, {"color": "red"})
+    label = made["label"]["id"]
+    for path in (f"/api/v2/telegrafs/{config}", f"/api/v2/buckets/{server.bucket_id}"):
+        assert (await api("POST", f"{path}/labels", {"labelID": label}))[0] == 201
+        assert [one["name"] for one in (await api("GET", f"{path}/labels"))[1]["labels"]] == ["prod"]
+        assert [one["name"] for one in (await api("GET", path, None, {"Accept": "application/json"}))[1]["labels"]] == [
+            "prod"
+        ]
+        assert await api("DELETE", f"{path}/labels/{label}") == (204, "")
+        assert (await api("GET", f"{path}/labels"))[1]["labels"] == []
+        _, user = await api("POST", "/api/v2/users", {"name": f"user of {path}"})
+        assert (await api("POST", f"{path}/members", {"id": user["id"]}))[1]["role"] == "member"
+        assert [one["id"] for one in (await api("GET", f"{path}/members"))[1]["users"]] == [user["id"]]
+        assert await api("DELETE", f"{path}/members/{user['id']}") == (204, "")
+    assert await api("DELETE", f"/api/v2/labels/{label}") == (204, "")
+    assert (await api("GET", f"/api/v2/labels/{label}"))[0] == 404
+
+
+async def test_paging(api: Api) -> None:
+    for number in range(25):
+        await api.server.add_bucket(f"b{number:02}")
+    _, first = await api("GET", "/api/v2/buckets?org=home")
+    assert (len(first["buckets"]), set(first["links"])) == (20, {"self", "next"})
+    _, second = await api("GET", first["links"]["next"])
+    assert (len(second["buckets"]), set(second["links"])) == (8, {"prev", "self"})
+    names = [bucket["name"] for bucket in first["buckets"] + second["buckets"]]
+    assert names == sorted(names)
+    assert reason(await api("GET", "/api/v2/buckets?limit=101")) == (400, "limit must be between 1 and 100")
+
+
+async def test_organisations(api: Api) -> None:
+    status, made = await api("POST", "/api/v2/orgs", {"name": "second"})
+    assert status == 201
+    assert reason(await api("POST", "/api/v2/orgs", {"name": "second"})) == (
+        422,
+        "organization with name second already exists",
+    )
+    assert (await api("PATCH", f"/api/v2/orgs/{made['id']}", {"name": "third"}))[1]["name"] == "third"
+    assert await api("DELETE", f"/api/v2/orgs/{made['id']}") == (204, "")
+    assert (await api("GET", f"/api/v2/orgs/{made['id']}"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("GET", "/api/v2/buckets/zz", None, 400, "id must have a length of 16 bytes"),
+        ("GET", "/api/v2/telegrafs?orgID=zz", None, 400, "orgID is invalid: id must have a length of 16 bytes"),
+        ("POST", "/api/v2/query?org=home", "{", 400, None),
+        ("POST", "/api/v2/query?org=home", {"query": "buckets()", "type": "influxql"}, 400,
+         "failed to decode request body: unknown query type: influxql"),
+        ("POST", "/api/v2/query?org=home", {"query": "buckets()", "dialect": {"annotations": ["x"]}}, 400,
+         "failed to decode request body: unknown dialect annotation type: x"),
+        ("POST", "/api/v2/query?org=home", {"query": "buckets()", "extern": {"body": [{"type": "Nope"}]}}, 400,
+         "failed to decode request body: cannot decode extern: Nope is not supported by this server"),
+        ("POST", "/api/v2/buckets", [], 400, None),
+        ("POST", "/api/v2/authorizations", {}, 400, "authorization must include permissions"),
+        ("GET", "/api/v2/telegrafs/0123456789abcdef/nothing", None, 404, "path not found"),
+        ("DELETE", "/api/v2/setup", None, 405, "allow: "),
+        ("GET", "/api/v2/telegraf/plugins?type=nope", None, 500, "An internal error has occurred - check server logs"),
+    ],
+)  # fmt: skip
+async def test_refusals_have_influxdbs_form(
+    api: Api, method: str, path: str, body: Any, status: int, message: str | None
+) -> None:
+    got, headers, text = await api.full(method, path, body)
+    answer = json.loads(text)
+    assert (got, list(answer)) == (status, ["code", "message"])
+    assert headers["X-Platform-Error-Code"] == answer["code"]
+    assert message in (None, answer["message"])
+
+
+async def test_plugins_body_of_the_page(api: Api) -> None:
+    plugins = (await api("GET", "/api/v2/telegraf/plugins?type=input"))[1]["plugins"]
+    assert {"mem", "cpu", "tail"} <= {plugin["name"] for plugin in plugins}
+    body = {
+        "orgID": api.server.org_id,
+        "name": "x",
+        "plugins": [{"type": "input", "name": plugin["name"]} for plugin in plugins],
+    }
+    status, made = await api("POST", "/api/v2/telegrafs", body)
+    assert status == 201
+    import tomli
+
+    assert set(tomli.loads(made["config"])["inputs"]) == {plugin["name"] for plugin in plugins}
+
+
+async def test_long_answers_are_compressed_for_those_who_ask(api: Api) -> None:
+    times = (NOW - timedelta(seconds=number) for number in range(100))
+    await api.write("\n".join(f"m f=1 {int(time.timestamp())}" for time in times), "&precision=s")
+    body = {"query": 'from(bucket: "monitoring-system") |> range(start: -1h)'}
+    _, headers, text = await api.full("POST", "/api/v2/query?org=home", body, {"Accept-Encoding": "gzip"})
+    assert headers["Content-Encoding"] == "gzip"
+    assert text.count("\r\n") == 102
