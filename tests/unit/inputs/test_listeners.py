@@ -1,0 +1,300 @@
+"""The HTTP listeners' dialects: who may write, what is answered, and what the queue holds then."""
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+from serving import json_of, serving
+
+from pyagent.api import ConfigError, Input
+from pyagent.testing import make_input
+from pyagent_plugins.inputs.http_listener_v2 import HTTPListenerV2
+from pyagent_plugins.inputs.influxdb_listener import InfluxDBListener
+from pyagent_plugins.inputs.influxdb_v2_listener import InfluxDBV2Listener
+
+PLUGINS: dict[str, type[Input[Any]]] = {
+    "influxdb_v2_listener": InfluxDBV2Listener,
+    "influxdb_listener": InfluxDBListener,
+    "http_listener_v2": HTTPListenerV2,
+}
+PATHS = {"influxdb_v2_listener": "/api/v2/write", "influxdb_listener": "/write", "http_listener_v2": "/telegraf"}
+ALL = pytest.mark.parametrize("name", PLUGINS)
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+# What Telegraf answered -----------------------------------------------------------------------------------------------
+
+# A unit that is none is an error here: Telegraf stores such times as nanoseconds, in 1970.
+OTHERWISE = {("influxdb_v2_listener/write", 4): 400}
+
+
+def recorded(shared: Path, name: str) -> list[Path]:
+    return sorted(path.parent for path in (shared / "golden/telegraf/services" / name).glob("*/requests.json"))
+
+
+@ALL
+async def test_answers_as_recorded(shared: Path, name: str) -> None:
+    cases = recorded(shared, name)
+    assert len(cases) >= 3
+    for case in cases:
+        with (case / "telegraf.conf").open("rb") as file:
+            options = tomli.load(file)["inputs"][name][0]
+        if options.get("data_format", "influx") != "influx":
+            options = {key: value for key, value in options.items() if not key.startswith(("json_", "form_"))}
+            with pytest.raises(ConfigError, match="data_format"):
+                make_input(PLUGINS[name], options)
+            continue
+        async with serving(PLUGINS[name], {**options, "service_address": "127.0.0.1:0"}) as served:
+            await replay(served, case)
+            lines = served.lines()
+        expected = (case / "expected.out").read_text().splitlines()
+        label = f"{case.parent.name}/{case.name}"
+        if any(place == label for place, _ in OTHERWISE):
+            lines.append("w,bucket=b2 v=3 1700000000")
+        if not all(re.search(r" \d+$", line) for line in expected):
+            lines = [line.rpartition(" ")[0] for line in lines]
+        assert sorted(lines) == sorted(expected)
+
+
+async def replay(served: Any, case: Path) -> None:
+    for index, exchange in enumerate(json.loads((case / "requests.json").read_text())):
+        request, wanted = exchange["request"], exchange["answer"]
+        body = request["body"].encode()
+        if body.startswith(b"gzip of: "):
+            body = gzip.compress(body.removeprefix(b"gzip of: "))
+        answer = await served.request(request["method"], request["path"], body, request["headers"])
+        label = f"{case.parent.name}/{case.name}"
+        assert answer.status == OTHERWISE.get((label, index), wanted["status"]), (label, request, answer)
+        if wanted["status"] == 200:
+            assert json_of(answer).keys() == json.loads(wanted["body"]).keys()
+        if wanted["status"] == 204:
+            assert answer.headers.keys() >= wanted["headers"].keys() - {"Connection"}
+
+
+# All of them ----------------------------------------------------------------------------------------------------------
+
+
+@ALL
+async def test_lines_are_taken(name: str) -> None:
+    async with serving(PLUGINS[name]) as served:
+        for body, headers in ((b"m,a=b f=1i 1\n", {}), (gzip.compress(b"m f=2i 2"), {"Content_Encoding": "gzip"})):
+            answer = await served.post(PATHS[name], body, **headers)
+            assert (answer.status, answer.body) == (204, b"")
+        # Members may be joined, as by a writer that keeps its backlog compressed.
+        joined = gzip.compress(b"m f=3i 3\n") + gzip.compress(b"m f=4i 4\n")
+        assert (await served.post(PATHS[name], joined, Content_Encoding="x-gzip")).status == 204
+        assert served.lines() == ["m,a=b f=1i 1", "m f=2i 2", "m f=3i 3", "m f=4i 4"]
+
+
+@ALL
+async def test_a_full_queue_is_429_and_nothing_of_the_body_was_taken(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyagent.api.listener._PATIENCE", 0.05)
+    async with serving(PLUGINS[name], limit=3) as served:
+        assert (await served.post(PATHS[name], b"m f=1i 1\nm f=2i 2\n")).status == 204
+        answer = await served.post(PATHS[name], b"m f=3i 3\nm f=4i 4\n")
+        assert answer.status == 429
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert "full" in (json_of(answer).get("message") or json_of(answer)["error"])
+        assert served.lines() == ["m f=1i 1", "m f=2i 2"]
+        assert (await served.post(PATHS[name], b"m f=3i 3\nm f=4i 4\n")).status == 204
+
+
+@ALL
+async def test_the_same_bad_lines_again_and_again_do_not_end_it(name: str) -> None:
+    async with serving(PLUGINS[name]) as served:
+        for _ in range(5):
+            answer = await served.post(PATHS[name], b"m f=1i 1\nm f=\nm f=3i 3\n" + b"bad\n" * 30)
+            assert answer.status == 400
+            message = json_of(answer).get("message") or json_of(answer)["error"]
+            assert "line 2" in message
+            assert "21 more bad lines" in message
+        assert served.lines() == (["m f=1i 1", "m f=3i 3"] * 5 if name == "influxdb_listener" else [])
+
+
+@ALL
+async def test_other_paths_and_methods_are_refused(name: str) -> None:
+    async with serving(PLUGINS[name]) as served:
+        assert (await served.post("/elsewhere", b"m f=1i 1")).status == 404
+        answer = await served.request("DELETE", PATHS[name])
+        assert answer.status == 405
+        assert "POST" in answer.headers["Allow"]
+        assert served.lines() == []
+
+
+# InfluxDB 2 -----------------------------------------------------------------------------------------------------------
+
+
+async def test_v2_token() -> None:
+    async with serving(InfluxDBV2Listener, {"token": "correct-horse"}) as served:
+        for wrong in ({}, {"Authorization": "Token correct-hors"}, {"Authorization": basic("x", "correct-horse")}):
+            answer = await served.post("/api/v2/write", b"m f=1i 1", **wrong)
+            assert answer.status == 401
+            assert json_of(answer) == {"code": "unauthorized", "message": "unauthorized access"}
+        for right in ("Token correct-horse", "Bearer correct-horse", "token correct-horse"):
+            assert (await served.post("/api/v2/write", b"m f=1i 1", Authorization=right)).status == 204
+        assert len(served.lines()) == 3
+        # Whether it lives is nobody's secret.
+        assert (await served.request("GET", "/ping")).status == 204
+        assert (await served.request("GET", "/health")).status == 200
+
+
+async def test_v2_precision() -> None:
+    async with serving(InfluxDBV2Listener) as served:
+        for unit in ("ns", "us", "ms", "s", ""):
+            assert (await served.post(f"/api/v2/write?precision={unit}", b"m f=1i 7")).status == 204
+        assert [line.split()[-1] for line in served.lines()] == ["7", "7000", "7000000", "7000000000", "7"]
+        answer = await served.post("/api/v2/write?precision=h", b"m f=1i 7")
+        assert answer.status == 400
+        assert json_of(answer)["message"] == "invalid precision; valid precision units are ns, us, ms, and s"
+
+
+async def test_v2_bucket_tag() -> None:
+    async with serving(InfluxDBV2Listener, {"bucket_tag": "bucket"}) as served:
+        for query in ("?bucket=my%20bucket", "?bucket=", ""):
+            assert (await served.post(f"/api/v2/write{query}", b"m f=1i 7")).status == 204
+        assert served.lines() == ["m,bucket=my\\ bucket f=1i 7", "m f=1i 7", "m f=1i 7"]
+
+
+async def test_v2_health_and_ready() -> None:
+    async with serving(InfluxDBV2Listener) as served:
+        for path in ("/health", "/api/v2/health"):
+            assert json_of(await served.request("GET", path))["status"] == "pass"
+        for path in ("/ready", "/api/v2/ready"):
+            ready = json_of(await served.request("GET", path))
+            assert ready["status"] == "ready"
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", ready["started"])
+        assert (await served.request("HEAD", "/ping")).headers["X-Influxdb-Version"]
+
+
+# InfluxDB 1 -----------------------------------------------------------------------------------------------------------
+
+
+async def test_v1_credentials() -> None:
+    async with serving(InfluxDBListener, {"basic_username": "mon", "basic_password": "s3cret"}) as served:
+        wrong = ["", basic("mon", "s3cre"), basic("mo", "s3cret"), "Basic !!", "Basic bW9u", "Token mon", "Bearer x"]
+        for header in wrong:
+            answer = await served.post("/write", b"m f=1i 1", **({"Authorization": header} if header else {}))
+            assert (answer.status, json_of(answer)) == (401, {"error": "authorization failed"})
+            assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        for header in (basic("mon", "s3cret"), "Token mon:s3cret"):
+            assert (await served.post("/write", b"m f=1i 1", Authorization=header)).status == 204
+            assert (
+                await served.request("GET", "/query?q=SHOW+DATABASES", b"", {"Authorization": header})
+            ).status == 200
+        assert (await served.request("GET", "/query?q=SHOW+DATABASES")).status == 401
+        assert (await served.request("GET", "/ping")).status == 204
+        assert len(served.lines()) == 2
+
+
+async def test_v1_precision() -> None:
+    async with serving(InfluxDBListener) as served:
+        for unit in ("n", "ns", "u", "us", "ms", "s", ""):
+            assert (await served.post(f"/write?precision={unit}", b"m f=1i 7")).status == 204
+        times = [line.split()[-1] for line in served.lines()]
+        assert times == ["7", "7", "7000", "7000", "7000000", "7000000000", "7"]
+        assert (await served.post("/write?precision=fortnight", b"m f=1i 7")).status == 400
+
+
+async def test_v1_tags_of_database_and_retention_policy() -> None:
+    options = {"database_tag": "db", "retention_policy_tag": "rp"}
+    async with serving(InfluxDBListener, options) as served:
+        for query in ("?db=a&rp=b", "?db=a", ""):
+            assert (await served.post(f"/write{query}", b"m f=1i 7")).status == 204
+        assert served.lines() == ["m,db=a,rp=b f=1i 7", "m,db=a f=1i 7", "m f=1i 7"]
+
+
+# Any HTTP -------------------------------------------------------------------------------------------------------------
+
+
+async def test_http_paths_methods_headers_and_codes() -> None:
+    options = {
+        "paths": ["/one", "/two"],
+        "path_tag": True,
+        "methods": ["PATCH"],
+        "http_success_code": 202,
+        "http_headers": {"X-From": "here"},
+        "http_header_tags": {"X-Shard": "shard", "X-Absent": "absent"},
+    }
+    async with serving(HTTPListenerV2, options) as served:
+        for path in ("/one", "/two"):
+            answer = await served.request("PATCH", path, b"m f=1i 7", {"x-shard": "blue"})
+            assert (answer.status, answer.headers["X-From"]) == (202, "here")
+        answer = await served.post("/one", b"m f=1i 7")
+        assert (answer.status, answer.headers["X-From"], answer.headers["Allow"]) == (405, "here", "PATCH")
+        assert served.lines() == [f"m,http_listener_v2_path=/{n},shard=blue f=1i 7" for n in ("one", "two")]
+
+
+async def test_http_query_as_the_source() -> None:
+    async with serving(HTTPListenerV2, {"data_source": "query", "methods": ["GET"]}) as served:
+        assert (await served.request("GET", "/telegraf?m,a=b+f=1i,s=%22x%20y%22+7")).status == 204
+        assert served.lines() == ['m,a=b f=1i,s="x y" 7']
+
+
+@pytest.mark.parametrize("options", [{"basic_username": "mon"}, {"basic_password": "s3cret"}])
+async def test_http_credentials_are_asked_for_when_one_of_them_is_set(options: dict[str, str]) -> None:
+    async with serving(HTTPListenerV2, options) as served:
+        right = basic(options.get("basic_username", ""), options.get("basic_password", ""))
+        for header in ("", basic("mon", "s3cret"), right):
+            answer = await served.post("/telegraf", b"m f=1i 7", **({"Authorization": header} if header else {}))
+            assert answer.status == (204 if header == right else 401)
+
+
+async def test_http_precision_of_the_format() -> None:
+    async with serving(HTTPListenerV2, {"influx_timestamp_precision": "s"}) as served:
+        assert (await served.post("/telegraf", b"m f=1i 7")).status == 204
+        assert served.lines() == ["m f=1i 7000000000"]
+
+
+# Options --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("http_listener_v2", {"data_format": "json"}, "data_format 'json'"),
+        ("http_listener_v2", {"http_success_code": 404}, "http_success_code 404"),
+        ("http_listener_v2", {"http_headers": {"X": "a\r\nY: b"}}, "http_headers"),
+        ("influxdb_listener", {"token_shared_secret": "s3cret", "token_username": "u"}, "token_shared_secret"),
+        ("influxdb_v2_listener", {"parser_type": "newest"}, "parser_type"),
+        ("influxdb_v2_listener", {"service_address": "nowhere"}, "nowhere"),
+        ("influxdb_v2_listener", {"service_address": "udp://:8186"}, "no address"),
+        ("influxdb_v2_listener", {"service_address": "::1:8186"}, "no address"),
+        ("influxdb_v2_listener", {"service_address": ":65536"}, "no address"),
+        ("http_listener_v2", {"service_address": "unix://relative"}, "no address"),
+        ("http_listener_v2", {"service_address": "unix:///s", "socket_mode": "rw"}, "socket_mode"),
+        ("influxdb_v2_listener", {"max_body_size": -1}, "max_body_size"),
+        ("influxdb_v2_listener", {"tls_key": "/nowhere.pem"}, "tls_cert"),
+        ("influxdb_v2_listener", {"tls_cert": "/nowhere.pem"}, "'/nowhere.pem': No such file"),
+        ("influxdb_v2_listener", {"tls_cipher_suites": ["X"]}, "tls_cipher_suites"),
+    ],
+)
+def test_options_that_cannot_work(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        make_input(PLUGINS[name], options)
+    assert message in str(raised.value)
+
+
+@ALL
+def test_the_defaults_and_what_telegraf_accepts_are_accepted(name: str) -> None:
+    make_input(PLUGINS[name])
+    for address in (":8186", "localhost:8186", "tcp://:8186", "[::1]:8186", "tcp://[::]:8186", "unix:///run/x.sock"):
+        make_input(PLUGINS[name], {"service_address": address})
+
+
+@pytest.mark.parametrize("name", ["influxdb_v2_listener", "http_listener_v2"])
+def test_the_configurations_of_influxdbs_pages_load(shared: Path, name: str) -> None:
+    table = tomli.loads((shared / f"corpus/wizard/{name}.conf").read_text())["inputs"][name][0]
+    make_input(PLUGINS[name], table)
+    text = (shared / f"corpus/wizard/{name}.conf").read_text()
+    for option in re.findall(r"^  # (\w+) = ", text, re.MULTILINE):
+        assert option in PLUGINS[name].options_type.__struct_fields__
