@@ -12,11 +12,12 @@ A whole plugin is one file:
 plugins that need it.
 """
 
-from pyagent.api.errors import ConfigError, Full, PyagentError, Reject, Retry, TooLarge
+from pyagent.api.errors import ConfigError, Full, ParseError, PyagentError, Reject, Retry, TooLarge
 from pyagent.api.host import host_path
 from pyagent.api.measurements import Field, FieldType, Measurement, fields
 from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, timestamp_ns
 from pyagent.api.options import NoOptions, Options, option
+from pyagent.api.parser import Parser, ParserOptions
 from pyagent.api.plugin import Accumulator, Batch, Ingested, Input, LineOptions, Output, Plugin
 from pyagent.api.stages import Aggregator, Processor
 from pyagent.api.units import Duration, Secret, Size, redact
@@ -40,6 +41,9 @@ __all__ = [
     "NoOptions",
     "Options",
     "Output",
+    "ParseError",
+    "Parser",
+    "ParserOptions",
     "Plugin",
     "Processor",
     "PyagentError",

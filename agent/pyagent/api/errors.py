@@ -3,7 +3,7 @@
 A message reads "cannot <do what> <to what>: <cause>; <what to do>".
 """
 
-__all__ = ["ConfigError", "Full", "PyagentError", "Reject", "Retry", "TooLarge"]
+__all__ = ["ConfigError", "Full", "ParseError", "PyagentError", "Reject", "Retry", "TooLarge"]
 
 
 class PyagentError(Exception):
@@ -19,6 +19,17 @@ class ConfigError(PyagentError):
     def __init__(self, message: str, *, option: str | None = None) -> None:
         super().__init__(message)
         self.option = option
+
+
+class ParseError(PyagentError):
+    """Data are not of the format that they should be of.
+
+    `line`: where, from 1; None where the format has no lines or they cannot be told. The message begins with it.
+    """
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason if line is None else f"line {line}: {reason}")
+        self.line = line
 
 
 class Full(PyagentError):

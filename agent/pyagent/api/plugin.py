@@ -4,9 +4,10 @@ A plugin's name is its module's name; the module defines exactly one subclass of
 """
 
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get_args
 
 from pyagent.api.measurements import Measurements
@@ -15,6 +16,8 @@ from pyagent.api.options import NoOptions, Options
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
+
+    from pyagent.api.parser import Parser
 
     O_co = TypeVar("O_co", bound=Options, default=NoOptions, covariant=True)
 else:
@@ -105,6 +108,24 @@ class Input(Plugin[O_co]):
     """
 
     measurements: ClassVar[Measurements] = ()
+
+    def __init__(
+        self, options: O_co, log: logging.Logger, new_parser: "Callable[[], Parser[Any]] | None" = None
+    ) -> None:
+        self._new_parser = new_parser
+        super().__init__(options, log)
+
+    def new_parser(self) -> "Parser[Any]":
+        """A parser of the `data_format`, for inputs whose options are `ParserOptions`. Raises ConfigError for options that
+        it cannot work with."""
+        if self._new_parser is None:
+            raise RuntimeError("there is no parser: the options must inherit from ParserOptions")
+        return self._new_parser()
+
+    @cached_property
+    def parser(self) -> "Parser[Any]":
+        """One parser for all that the input reads. Look at it in `setup`, so that wrong options are told at the start."""
+        return self.new_parser()
 
     def gather(self, acc: Accumulator) -> Awaitable[None] | None:
         """Measure once."""

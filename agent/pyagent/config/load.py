@@ -3,19 +3,22 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyagent.api import ConfigError, Plugin
+from pyagent.api import ConfigError, Parser, Plugin
 from pyagent.config.agent import AgentTable
 from pyagent.config.filters import Selector, parse_selectors, read_labels
 from pyagent.config.options import Policy
+from pyagent.config.parsers import create_parser, find_plugin
 from pyagent.config.plan import (
     AggregatorPlan,
     BrokenPlugin,
     InputPlan,
     Kind,
     OutputPlan,
+    ParserPlan,
     Plan,
     PluginPlan,
     ProcessorPlan,
@@ -74,14 +77,32 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
     For a plugin from outside (`plan.origin`) the caller may go on without it.
     """
     try:
+        if isinstance(plan, InputPlan) and plan.parser is not None:
+            return plan.plugin(plan.options, log, partial(_create_parser, plan, plan.parser, log))
         return plan.plugin(plan.options, log)
+    except _Located:
+        raise
     except ConfigError as error:
-        raise ConfigError(
-            one_line(f"{plan.locate(error.option)}: {plan.label}: {error}"), option=error.option
-        ) from None
+        raise _located(plan, error) from None
     except Exception as error:
         reason = f"cannot set up: {type(error).__name__}: {error}"
         raise ConfigError(one_line(f"{plan.location}: {plan.label}: {reason}")) from error
+
+
+class _Located(ConfigError):
+    """Its message has the place already."""
+
+
+def _located(plan: PluginPlan, error: ConfigError) -> ConfigError:
+    return _Located(one_line(f"{plan.locate(error.option)}: {plan.label}: {error}"), option=error.option)
+
+
+def _create_parser(plan: InputPlan, parser: ParserPlan, log: logging.Logger) -> Parser[Any]:
+    """Called by the plugin, in its setup or later."""
+    try:
+        return create_parser(parser, plan.name, log)
+    except ConfigError as error:
+        raise _located(plan, error) from None
 
 
 class _Loader:
@@ -114,13 +135,12 @@ class _Loader:
         for entry in self._entries:
             section = entry.section
             try:
-                found = self._registry.find(entry.kind, entry.name)
+                found = find_plugin(self._registry, entry.kind, entry.name, section)
             except PluginBroken as error:
-                reason = str(section.error(str(error)))
-                broken.append(BrokenPlugin(kind=entry.kind, name=entry.name, location=section.location, reason=reason))
+                broken.append(
+                    BrokenPlugin(kind=entry.kind, name=entry.name, location=section.location, reason=str(error))
+                )
                 continue
-            except ConfigError as error:
-                raise section.error(str(error)) from None
             if entry.kind == "inputs":
                 inputs.append(input_plan(entry, found, settings, seen))
             elif entry.kind == "outputs":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pyagent.api import Aggregator, Duration, Input, Options, Output, Plugin, Processor, Size, option
+from pyagent.api import Aggregator, Duration, Input, Options, Output, Parser, Plugin, Processor, Size, option
 
 __all__ = [
     "AgentSettings",
@@ -19,13 +19,14 @@ __all__ = [
     "Kind",
     "Origin",
     "OutputPlan",
+    "ParserPlan",
     "Plan",
     "PluginPlan",
     "ProcessorPlan",
 ]
 
 Origin = Literal["builtin", "entry point", "file"]
-Kind = Literal["inputs", "outputs", "processors", "aggregators"]
+Kind = Literal["inputs", "outputs", "processors", "aggregators", "parsers"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ZERO = Duration(0)
@@ -124,6 +125,15 @@ class PluginPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParserPlan:
+    """How a plugin's data are parsed: the parser of its `data_format`, with its options from the plugin's table."""
+
+    data_format: str
+    plugin: type[Parser[Any]]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputPlan(PluginPlan):
     plugin: type[Input[Any]]
     interval: Duration
@@ -136,6 +146,8 @@ class InputPlan(PluginPlan):
     round_interval: bool = True
     tags: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """Its own tags only, without the global ones."""
+    parser: ParserPlan | None = None
+    """For an input that parses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

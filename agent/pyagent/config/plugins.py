@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 from urllib.parse import quote
 
-import msgspec
-
 from pyagent.api import Aggregator, Duration, Input, Options, Output, Processor
 from pyagent.config.common import (
     COMMON_KEYS,
@@ -22,6 +20,7 @@ from pyagent.config.common import (
 )
 from pyagent.config.filters import read_filters
 from pyagent.config.options import Policy, build_options, decode_values
+from pyagent.config.parsers import option_names, parser_plan
 from pyagent.config.plan import (
     AgentSettings,
     AggregatorPlan,
@@ -92,12 +91,15 @@ def input_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counte
         "collection_offset": common_duration(section, "collection_offset") or settings.collection_offset,
         "round_interval": settings.round_interval,
     }
+    parser, places = parser_plan(found, section, entry.policy)
     common = _common(entry, found)
+    common["option_locations"] = {**places, **common["option_locations"]}
     return InputPlan(
         kind="inputs",
         plugin=cast("type[Input[Any]]", found.plugin),
         identity=_identity(entry, found, schedule, seen),
         tags=common_table(section, "tags"),
+        parser=parser,
         **schedule,
         **common,
     )
@@ -161,8 +163,12 @@ def aggregator_plan(entry: Entry, found: Found, settings: AgentSettings, seen: C
 
 def _common(entry: Entry, found: Found) -> _Common:
     kind, section, at_source = entry.kind, entry.section, entry.at_source
-    values, places = decode_values(section, found.plugin.options_type, ignored=COMMON_KEYS, policy=entry.policy)
-    own = {info.encode_name for info in msgspec.structs.fields(found.plugin.options_type)}
+    # A key is unknown where the plugin and its parser both do not know it.
+    others = option_names(found.parser)
+    values, places = decode_values(
+        section, found.plugin.options_type, ignored=COMMON_KEYS | others, policy=entry.policy
+    )
+    own = option_names(found) | others
     for key in section.table:
         if key not in own and meaningless(kind, key):
             section.warn(f"the option {key!r} has no effect here", key)
@@ -177,7 +183,8 @@ def _common(entry: Entry, found: Found) -> _Common:
         options=build_options(section, found.plugin.options_type, values),
         location=section.location,
         option_locations=places,
-        origin=found.origin,
+        # Code from outside is treated as such also where only the parser is.
+        origin=found.parser.origin if found.parser and found.origin == "builtin" else found.origin,
         log_level=_log_level(section),
         name_override=common_text(section, "name_override"),
         name_prefix=common_text(section, "name_prefix"),
@@ -213,6 +220,7 @@ def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Cou
     at_source = entry.at_source
     parts = [
         (entry.kind, entry.name, found.plugin.__module__, found.version),
+        (found.parser.plugin.__module__, found.parser.version) if found.parser else (),
         entry.section.table,
         {key: int(value) for key, value in resolved.items()},
         (at_source.always_include_local_tags, at_source.always_include_global_tags),

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pyagent.api import Aggregator, ConfigError, Input, Output, Plugin, Processor
+from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor
 from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Kind, Origin
 
@@ -35,6 +35,7 @@ BASES: dict[str, type[Plugin[Any]]] = {
     "outputs": Output,
     "processors": Processor,
     "aggregators": Aggregator,
+    "parsers": Parser,
 }
 IMPORT_DEADLINE = 10.0
 DISTRIBUTION = "pyagent-telemetry"
@@ -57,6 +58,8 @@ class Found:
     plugin: type[Plugin[Any]]
     origin: Origin
     version: str = ""
+    parser: "Found | None" = None
+    """That of its `data_format`, for a plugin that parses."""
 
 
 class Registry:

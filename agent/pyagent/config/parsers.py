@@ -1,0 +1,67 @@
+"""The parser behind an option `data_format`: found by name, its options from the same table (reference: telegraf 3.7)."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from pyagent.api import ConfigError, Parser, ParserOptions
+from pyagent.config.options import Policy, build_options, decode_values
+from pyagent.config.plan import Kind, ParserPlan
+from pyagent.config.registry import Found, Registry
+from pyagent.config.section import Section
+
+__all__ = ["create_parser", "find_plugin", "option_names", "parser_plan"]
+
+
+def find_plugin(registry: Registry, kind: Kind, name: str, section: Section) -> Found:
+    """The plugin of a table, and the parser that it wants. Raises PluginBroken and ConfigError, with the place."""
+    found = _find(registry, kind, name, section)
+    if not issubclass(found.plugin.options_type, ParserOptions):
+        return found
+    parser = _find(registry, "parsers", _data_format(found, section), section, "data_format")
+    return dataclasses.replace(found, parser=parser)
+
+
+def parser_plan(found: Found, section: Section, policy: Policy) -> tuple[ParserPlan | None, Mapping[str, str]]:
+    """The parser of a plugin that parses, and the places of its options. Raises ConfigError."""
+    if found.parser is None:
+        return None, {}
+    kind = found.parser.plugin.options_type
+    values, places = decode_values(section, kind, ignored=section.table, policy=policy)
+    plugin = cast("type[Parser[Any]]", found.parser.plugin)
+    options = build_options(section, kind, values)
+    return ParserPlan(data_format=_data_format(found, section), plugin=plugin, options=options), places
+
+
+def create_parser(plan: ParserPlan, measurement: str, log: logging.Logger) -> Parser[Any]:
+    """Make the parser that the plan describes, for a plugin whose metrics are called `measurement`. Raises ConfigError."""
+    from pyagent.lineprotocol import parse
+
+    return plan.plugin(plan.options, log, measurement=measurement, parse_lines=parse)
+
+
+def option_names(found: Found | None) -> frozenset[str]:
+    """The options that a plugin has of its own, without its parser's; none for None."""
+    return (
+        frozenset(info.encode_name for info in msgspec.structs.fields(found.plugin.options_type))
+        if found
+        else frozenset()
+    )
+
+
+def _data_format(found: Found, section: Section) -> str:
+    given = section.table.get("data_format")
+    if isinstance(given, str) and given:
+        return given
+    fields = msgspec.structs.fields(found.plugin.options_type)
+    return str(next(info.default for info in fields if info.name == "data_format"))
+
+
+def _find(registry: Registry, kind: Kind, name: str, section: Section, *keys: str) -> Found:
+    try:
+        return registry.find(kind, name)
+    except ConfigError as error:
+        raise type(error)(str(section.error(str(error), *keys))) from None
