@@ -21,19 +21,19 @@ def metrics(count: int = COUNT, *, first: int = 0, seed: int = 1) -> list[Metric
     draw = random.Random(seed)
     return [
         Metric(
-            "system",
-            {"host": f"server{number:07d}", "region": "eu-west-1", "rack": "r17", "service": "database"},
+            "cpu_load",
+            {"host": f"server{number:07d}", "region": "eu-west-1", "rack": "r17", "zone": "a"},
             {
                 "usage_user": draw.random() * 100,
                 "usage_system": draw.random() * 100,
                 "usage_idle": draw.random() * 100,
-                "load1": draw.random() * 10,
-                "processes": draw.randrange(1000),
-                "context_switches": draw.randrange(10**10),
-                "memory_used": draw.randrange(10**11),
-                "state": "running",
+                "load": draw.random() * 10,
+                "procs": draw.randrange(1000),
+                "ctx": draw.randrange(10**9),
+                "mem": draw.randrange(10**11),
+                "state": "running ok",
             },
-            1_700_000_000_000_000_000 + number * 1_000_000_007,
+            1_700_000_000_000_000_000 + number,
         )
         for number in range(first, first + count)
     ]

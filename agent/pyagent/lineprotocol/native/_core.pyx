@@ -80,7 +80,7 @@ cdef extern from "relay.hpp" namespace "lineprotocol":
         int64_t newest
         Span odd
         Relay(Span data, const Times&, const Options&, const Rounding&) except +
-        void add_tag(Span key, Span value) except +
+        void add_tags(const vector[Span]&) except +
         bint run() except + nogil
         void add(Span lines, bint any, int64_t time) except +
 
@@ -128,6 +128,7 @@ def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, rou
     cdef bytes line
     cdef list rejected = [], kept = []
     cdef Rounding rounding
+    cdef vector[Span] spans
     cdef bint done
     if not 0 <= round_to < 2**62 or not _plain(tags):
         return _reference_relay(text, default_time, precision, options, tags=tags, round_to=round_to)
@@ -135,9 +136,12 @@ def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, rou
     rounding.rest = EPOCH % round_to if round_to > 1 else 0
     cdef Relay* relaying = new Relay(_span(text), _times(default_time, precision), _options(options), rounding)
     try:
-        kept += [(to_bytes(key), to_bytes(value)) for key, value in (tags or {}).items() if key and value]
-        for key, value in kept:
-            relaying.add_tag(_span(key), _span(value))
+        for key, value in (tags or {}).items():
+            if key and value:
+                kept += [to_bytes(key), to_bytes(value)]
+        for item in kept:
+            spans.push_back(_span(item))
+        relaying.add_tags(spans)
         while True:
             with nogil:
                 done = relaying.run()

@@ -78,7 +78,7 @@ inline Table<Series, 4096> series_table;
 
 class Encoder {
 public:
-    Buffer out;
+    Output out;
     std::vector<uint64_t> ends;
     int64_t oldest = 0, newest = 0;
 
@@ -150,14 +150,16 @@ private:
         PyObject* texts[1 + 2 * kMaxTags];
         texts[0] = name;
         size_t count = 1;
-        uint64_t hash = mix(pairs, static_cast<uint64_t>(text_hash(name)));
+        auto joined = [](uint64_t hash, PyObject* text) {  // Python's hashes are good ones: adding up is enough
+            return (hash << 7 | hash >> 57) + static_cast<uint64_t>(text_hash(text));
+        };
+        uint64_t hash = joined(pairs, name);
         PyObject *key, *value;
         for (Py_ssize_t at = 0; PyDict_Next(tags, &at, &key, &value);) {
             if (!PyUnicode_CheckExact(key) || !PyUnicode_CheckExact(value)) return false;
             texts[count++] = key;
             texts[count++] = value;
-            hash = mix(hash, static_cast<uint64_t>(text_hash(key)));
-            hash = mix(hash, static_cast<uint64_t>(text_hash(value)));
+            hash = joined(joined(hash, key), value);
         }
         Series* known = series_table.find(hash, [&](Series& series) {
             if (series.count != count) return false;

@@ -26,6 +26,9 @@ inline void put_signed(Buffer& out, int64_t number) {
     put_unsigned(out, number < 0 ? uint64_t{0} - static_cast<uint64_t>(number) : static_cast<uint64_t>(number));
 }
 
+// Numbers that `shortest` takes.
+inline bool is_usual(double number) { return number >= 1e-5 && number < 1e15; }
+
 // The fewest digits that read back as the same number, never with an exponent. The number is finite.
 inline void put_double(Buffer& out, double number) {
     if (std::signbit(number)) {

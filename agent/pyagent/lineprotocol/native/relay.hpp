@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <string>
 
 #include "encode.hpp"
 #include "scan.hpp"
@@ -30,18 +32,87 @@ inline int64_t rounded(int64_t time, const Rounding& rounding) {
     return std::min(std::max(time, kTimeMin), kTimeMax);
 }
 
+// Heads that were checked before, and how they are written with the same default tags.
+class Heads {
+public:
+    // Where the head is kept as written; null if it is not.
+    const char* find(uint64_t hash, Span raw, size_t* size) const {
+        const Entry& entry = entries_[place(hash)];
+        if (entry.age != age_ || entry.hash != hash || !equal({texts_.data + entry.start, entry.raw}, raw)) return nullptr;
+        *size = entry.written;
+        return texts_.data + entry.start + (entry.plain ? 0 : entry.raw);
+    }
+
+    void add(uint64_t hash, Span raw, Span written, bool plain) {
+        if (texts_.size > kTexts) forget();
+        entries_[place(hash)] = {hash, texts_.size, raw.size, written.size, age_, plain};
+        texts_.put(raw);
+        if (!plain) texts_.put(written);
+    }
+
+    void for_tags(std::string tags) {
+        if (tags != tags_) forget();
+        tags_ = std::move(tags);
+    }
+
+    // A call takes them all, so that no two share them. Only used while the interpreter is held.
+    static std::unique_ptr<Heads> take() {
+        std::unique_ptr<Heads> heads = std::move(spare());
+        return heads != nullptr ? std::move(heads) : std::make_unique<Heads>();
+    }
+    static void give_back(std::unique_ptr<Heads> heads) { spare() = std::move(heads); }
+
+private:
+    struct Entry {
+        uint64_t hash = 0;
+        size_t start = 0, raw = 0, written = 0;
+        uint32_t age = 0;
+        bool plain = false;  // written as it was read
+    };
+    static constexpr size_t kEntries = 4096, kTexts = 1 << 18;  // bytes
+    std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
+    Buffer texts_;
+    uint32_t age_ = 1;
+    std::string tags_;
+
+    static size_t place(uint64_t hash) { return (hash ^ hash >> 32) % kEntries; }
+
+    void forget() {
+        texts_.size = 0;
+        if (++age_ == 0) {
+            std::fill(entries_.begin(), entries_.end(), Entry());
+            age_ = 1;
+        }
+    }
+
+    static std::unique_ptr<Heads>& spare() {
+        static std::unique_ptr<Heads> heads;
+        return heads;
+    }
+};
+
 class Relay {
 public:
-    Buffer out;
+    Output out;
     std::vector<uint64_t> ends;
     std::vector<BadLine> bad_lines;
     int64_t oldest = 0, newest = 0;
     Span odd{};  // the line that `run` stopped at
 
     Relay(Span data, const Times& times, const Options& options, const Rounding& rounding)
-        : position_(data.data), end_(data.end()), times_(times), options_(options), rounding_(rounding), heads_(kHeads) {}
+        : position_(data.data), end_(data.end()), times_(times), options_(options), rounding_(rounding) {}
+    ~Relay() { Heads::give_back(std::move(heads_)); }
 
-    void add_tag(Span key, Span value) { defaults_.push_back({key, value}); }
+    // All of them before the first `run`; the bytes have to last as long as this.
+    void add_tags(const std::vector<Span>& keys_and_values) {
+        std::string joined;
+        for (size_t i = 0; i + 1 < keys_and_values.size(); i += 2) {
+            Span key = keys_and_values[i], value = keys_and_values[i + 1];
+            defaults_.push_back({key, value});
+            for (Span text : {key, value}) joined += std::to_string(text.size) + ':' + std::string(text.data, text.size);
+        }
+        heads_->for_tags(std::move(joined));
+    }
 
     // False where it stopped at a line that is left to the reference; call it again then.
     bool run() {
@@ -76,22 +147,14 @@ public:
     }
 
 private:
-    struct WrittenHead {
-        uint64_t hash = 0;
-        Span raw{};
-        size_t start = 0, size = 0;  // in `written_`
-    };
-    static constexpr size_t kHeads = 1024;
-    static constexpr size_t kWritten = 1 << 20;
-
     const char* position_;
     const char* end_;
     Times times_;
     Options options_;
     Rounding rounding_;
     std::vector<DefaultTag> defaults_;
-    std::vector<WrittenHead> heads_;
-    Buffer written_, scratch_;
+    std::unique_ptr<Heads> heads_ = Heads::take();
+    Buffer scratch_;
     Head head_;
     Line line_;
     std::vector<DefaultTag> tags_;
@@ -106,18 +169,17 @@ private:
 
     bool put_head(Span raw, Bad& bad, bool& odd_head) {
         uint64_t hash = hash_bytes(raw);
-        WrittenHead& known = heads_[(hash ^ (hash >> 32)) % kHeads];
-        if (known.size != 0 && known.hash == hash && equal(known.raw, raw)) {
-            out.put(written_.data + known.start, known.size);
+        size_t size = 0;
+        if (const char* known = heads_->find(hash, raw, &size)) {
+            out.put(known, size);
             return true;
         }
         if (!scan_head(raw, head_, bad)) return false;
         size_t start = out.size;
-        odd_head = !put_new_head();
-        if (!odd_head && written_.size < kWritten) {
-            known = {hash, raw, written_.size, out.size - start};
-            written_.put(out.span(start));
-        }
+        bool plain = head_.plain && defaults_.empty();
+        if (plain) out.put(raw);
+        else odd_head = !put_new_head();
+        if (!odd_head && raw.size <= kLongHead) heads_->add(hash, raw, out.span(start), plain);
         return true;
     }
 
@@ -233,10 +295,22 @@ private:
         return put_escaped(out, scratch_.span(), Position::field);
     }
 
+    // Whether the digits that were read are those that would be written.
+    static bool is_shortest(const Field& field) {
+        double number = std::fabs(field.number);
+        if (field.places == 0 || !is_usual(number)) return false;
+        Decimal decimal = shortest(number);
+        for (; decimal.exponent < -field.places; ++decimal.exponent) {
+            if (decimal.digits % 10 != 0) return false;
+            decimal.digits /= 10;
+        }
+        return decimal.digits == field.digits && decimal.exponent == -field.places;
+    }
+
     void put_value(const Field& field) {
         switch (field.kind) {
             case Kind::number:
-                if (field.plain) out.put(field.value);
+                if (field.plain || is_shortest(field)) out.put(field.value);
                 else put_double(out, field.number);
                 return;
             case Kind::integer:

@@ -25,6 +25,7 @@ struct Tag {
 struct Head {
     Span name;
     std::vector<Tag> tags;
+    bool plain;  // written as it is read
 };
 
 enum class Kind : uint8_t { number, integer, unsigned_integer, string, yes, no };
@@ -36,6 +37,8 @@ struct Field {
     bool plain_key;      // written as it is read
     bool plain;          // a string without backslashes; a number whose digits are the ones that would be written
     bool fits = true;    // a number is within its type's range
+    uint8_t places = 0;  // of a number whose digits are `digits`, and perhaps those that would be written; else 0
+    uint64_t digits = 0;
     union {
         double number;
         int64_t integer;
@@ -106,35 +109,54 @@ inline const char* reserved(Span key) {
     return nullptr;
 }
 
+// As `run`; tells whether what was passed is written as it is read.
+inline const char* run_plain(const char* p, const char* end, unsigned end_class, bool& plain) {
+    unsigned seen = 0;
+    for (; p != end && !is(*p, end_class); ++p) seen |= classes(*p);
+    plain = plain && (seen & NAME_ESCAPE) == 0;
+    if (p == end || *p != '\\') return p;
+    plain = false;
+    return run(p, end, end_class);
+}
+
 inline bool scan_head(Span head, Head& found, Bad& bad) {
     if (head.size > kMaxKey) return fail(bad, "max key length exceeded", head.data);
-    const char* p = head.data;
-    const char* end = head.end();
-    if (*p == ',' || run(p, end, NAME_END) == p) return fail(bad, "missing measurement", p);
-    p = run(p, end, NAME_END);
-    found.name = {head.data, static_cast<size_t>(p - head.data)};
+    found.plain = true;
     found.tags.clear();
+    const char* end = head.end();
+    const char* p = run_plain(head.data, end, NAME_END, found.plain);
+    if (p == head.data) return fail(bad, "missing measurement", p);
+    found.name = {head.data, static_cast<size_t>(p - head.data)};
+    Span largest{};
     std::set<std::string_view> seen;  // of many tags; few are compared one by one
     while (p != end) {
         const char* key = p + 1;
-        p = run(key, end, KEY_END);
+        p = run_plain(key, end, KEY_END, found.plain);
         if (p == key) return fail(bad, "missing tag key", key);
         Span tag{key, static_cast<size_t>(p - key)};
         const char* equals = p;
         if (p == end || *p != '=') return fail(bad, "missing tag value", equals);
         const char* value = p + 1;
-        p = run(value != end && *value == '=' ? value + 1 : value, end, KEY_END);
+        bool starts_with_equals = value != end && *value == '=';
+        if (starts_with_equals) found.plain = false;
+        p = run_plain(value + starts_with_equals, end, KEY_END, found.plain);
         if (p == value) return fail(bad, "missing tag value", equals);
         if (p != end && *p == '=') return fail(bad, "invalid tag format", p);
-        bool twice = false;
-        if (found.tags.size() < 16) {
-            for (const Tag& other : found.tags) twice = twice || equal(other.key, tag);
+        if (found.tags.empty() || compare(largest, tag) < 0) {  // new, and in its place
+            largest = tag;
+            if (!seen.empty()) seen.emplace(tag.data, tag.size);
         } else {
-            if (seen.empty())
-                for (const Tag& other : found.tags) seen.emplace(other.key.data, other.key.size);
-            twice = !seen.emplace(tag.data, tag.size).second;
+            found.plain = false;
+            bool twice = false;
+            if (found.tags.size() < 16) {
+                for (const Tag& other : found.tags) twice = twice || equal(other.key, tag);
+            } else {
+                if (seen.empty())
+                    for (const Tag& other : found.tags) seen.emplace(other.key.data, other.key.size);
+                twice = !seen.emplace(tag.data, tag.size).second;
+            }
+            if (twice) return fail(bad, "duplicate tags", key);
         }
-        if (twice) return fail(bad, "duplicate tags", key);
         if (const char* reason = reserved(tag)) return fail(bad, reason, key);
         found.tags.push_back({tag, {value, static_cast<size_t>(p - value)}});
     }
@@ -187,9 +209,11 @@ inline bool scan_number(const char* p, const char* end, Field& field, Bad& bad) 
         size_t behind = digits.count - before;
         double number = digits.value == 0 ? 0.0 : divided(digits.value, static_cast<int>(behind));
         field.number = negative ? -number : number;
+        bool tidy = (before == 1 || (before != 0 && *whole != '0')) && (behind != 0 ? p[-1] != '0' : p[-1] != '.');
         // Up to 15 digits are what would be written for the number that they are read as.
-        field.plain = digits.count <= 15 && (before == 1 || (before != 0 && *whole != '0')) &&
-                      (behind != 0 ? p[-1] != '0' : p[-1] != '.');
+        field.plain = tidy && digits.count <= 15;
+        field.places = tidy ? static_cast<uint8_t>(behind) : 0;
+        field.digits = digits.value;
     } else {
         field.number = read_double(field.value);
         field.fits = !std::isinf(field.number);
@@ -218,13 +242,8 @@ inline const char* scan_fields(const char* p, const char* end, ptrdiff_t room, L
     for (;;) {
         Field field;
         const char* key = p;
-        unsigned seen = 0;
-        for (; p != end && !is(*p, KEY_END); ++p) seen |= classes(*p);
-        field.plain_key = (seen & KEY_ESCAPE) == 0;
-        if (p != end && *p == '\\') {
-            p = run(p, end, KEY_END);
-            field.plain_key = false;
-        }
+        field.plain_key = true;
+        p = run_plain(p, end, KEY_END, field.plain_key);
         if (p == key)
             return failed(line.fields.empty() && (p == end || *p == '\n') ? "missing fields" : "missing field key", p);
         if (p == end || *p != '=') return failed("invalid field format", p);
@@ -295,9 +314,19 @@ inline const char* scan_time(const char* p, const char* end, const char* start, 
     return p == end ? p : p + 1;
 }
 
+// What `run` gives for HEAD_END. The C library looks for single bytes many at a time.
+inline const char* find_space(const char* p, const char* end) {
+    auto find = [p](char c, const char* until) {
+        return static_cast<const char*>(std::memchr(p, c, static_cast<size_t>(until - p)));
+    };
+    const char* line_end = find('\n', end);
+    const char* space = find(' ', line_end == nullptr ? end : line_end);
+    return space == nullptr || find('\\', space) ? run(p, end, HEAD_END) : space;
+}
+
 // Measurement and tags of the line at `start`, without the space behind them; null if there is none.
 inline const char* find_head(const char* start, const char* end, Head& scratch, Bad& bad) {
-    const char* p = run(start, end, HEAD_END);
+    const char* p = find_space(start, end);
     if (p != start && p != end && *p == ' ') return p;
     if (p == start || scan_head({start, static_cast<size_t>(p - start)}, scratch, bad)) fail(bad, "missing fields", p);
     return nullptr;

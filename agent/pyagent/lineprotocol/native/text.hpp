@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace lineprotocol {
 
@@ -57,6 +58,12 @@ public:
         if (more > capacity_ - size) grow(more);
         return data + size;
     }
+    void swap(Buffer& other) {
+        std::swap(data, other.data);
+        std::swap(size, other.size);
+        std::swap(capacity_, other.capacity_);
+    }
+    size_t capacity() const { return capacity_; }
     void put(char c) {
         *room(1) = c;
         ++size;
@@ -77,6 +84,26 @@ private:
         if (moved == nullptr) throw std::bad_alloc();
         data = moved;
         capacity_ = wanted;
+    }
+};
+
+// The buffer that the last call wrote into, for the next one: memory that is given back and asked for again each time costs
+// as much as what is written into it. Only used while the interpreter is held.
+class Output : public Buffer {
+public:
+    Output() {
+        swap(spare());
+        size = 0;
+    }
+    ~Output() {
+        if (capacity() <= kKept && capacity() > spare().capacity()) swap(spare());
+    }
+
+private:
+    static constexpr size_t kKept = 1 << 19;
+    static Buffer& spare() {
+        static Buffer buffer;
+        return buffer;
     }
 };
 
@@ -219,17 +246,23 @@ inline uint64_t mix(uint64_t hash, uint64_t value) {
 }
 
 inline uint64_t hash_bytes(Span text) {
-    uint64_t hash = text.size;
     const char* p = text.data;
     size_t left = text.size;
-    uint64_t word;
-    for (; left >= 8; p += 8, left -= 8) {
-        std::memcpy(&word, p, 8);
-        hash = mix(hash, word);
+    uint64_t first, second, one = text.size, two = 0;
+    for (; left >= 16; p += 16, left -= 16) {  // two chains, so that one need not wait for the other
+        std::memcpy(&first, p, 8);
+        std::memcpy(&second, p + 8, 8);
+        one = mix(one, first);
+        two = mix(two, second);
     }
-    word = 0;
-    std::memcpy(&word, p, left);
-    return mix(hash, word);
+    first = second = 0;
+    if (left >= 8) {
+        std::memcpy(&first, p, 8);
+        std::memcpy(&second, p + left - 8, 8);
+    } else {
+        for (size_t i = 0; i < left; ++i) first = first << 8 | static_cast<unsigned char>(p[i]);
+    }
+    return mix(mix(one, first), mix(two, second));
 }
 
 }  // namespace lineprotocol
