@@ -1,6 +1,7 @@
 """The main job as a user runs it: the agent's process against the embedded server."""
 
 import asyncio
+import json
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -166,6 +167,33 @@ async def test_it_starts_from_the_last_good_text_and_follows_when_the_server_is_
         agent.signal(signal.SIGHUP)
         await hosted.until(lambda count: count >= 1, "edited")
         assert await agent.terminate() == 0
+
+
+async def test_a_running_agent_tells_what_it_does(hosted: Hosted, tmp_path: Path) -> None:
+    environ = {**hosted.environ, "PYAGENT_RUNTIME_DIRECTORY": str(tmp_path), "PYAGENT_INSTANCE": "ram"}
+    flags = ("--socket", str(tmp_path / "control.sock"))
+    async with running("--config", hosted.url, environ=environ) as agent:
+        await hosted.until(lambda count: count >= 2)
+        status, out, log = await finished("status", "ram", *flags)
+        assert status == 0, log
+        assert "instance ram" in out
+        assert "inputs.mem" in out
+        _, out, _ = await finished("status", *flags, "--json")
+        document = json.loads(out)
+        assert document["outputs"][0]["written"] >= 1
+        assert document["configuration"]["sources"] == [hosted.url]
+        assert hosted.token not in out
+
+        await hosted.server.close()
+        await agent.logged("[outputs.influxdb_v2] cannot write")
+        status, out, _ = await finished("status", *flags)
+        assert status == 2
+        assert "problem: outputs.influxdb_v2: cannot write" in out
+        await hosted.server.start()
+        assert await agent.terminate() == 0
+    status, _, log = await finished("status", *flags)
+    assert status == 1
+    assert "cannot ask the agent" in log
 
 
 EVIL = {

@@ -85,6 +85,12 @@ def _parser() -> Parser:
         default=None,
         metavar="DIR",
     )
+    flag(
+        "--runtime-directory",
+        "where the control socket is (PYAGENT_RUNTIME_DIRECTORY; under systemd its RuntimeDirectory)",
+        default=None,
+        metavar="DIR",
+    )
     flag("--select", "label selector 'key=value;...'; may be repeated", action="append", default=[], metavar="SELECTOR")
     flag("--input-filter", "inputs to use, separated by ':'", default="", metavar="NAMES")
     flag("--output-filter", "outputs to use, separated by ':'", default="", metavar="NAMES")
@@ -108,6 +114,9 @@ def _settings(given: argparse.Namespace, environ: Mapping[str, str]) -> RunSetti
         parser.error(f"--config-url-watch-interval: {error}")
     # systemd gives a list where a unit has several.
     state = given.state_directory or environ.get("PYAGENT_STATE_DIRECTORY") or environ.get("STATE_DIRECTORY", "")
+    runtime = (
+        given.runtime_directory or environ.get("PYAGENT_RUNTIME_DIRECTORY") or environ.get("RUNTIME_DIRECTORY", "")
+    )
     directories = given.plugin_directory or environ.get("PYAGENT_PLUGIN_DIRECTORY", PLUGIN_DIRECTORY).split(os.pathsep)
     return RunSettings(
         configs=_commas(given.config),
@@ -118,6 +127,8 @@ def _settings(given: argparse.Namespace, environ: Mapping[str, str]) -> RunSetti
         url_attempts=attempts or None,
         watch_interval=watch_interval,
         state_directory=Path(state.partition(":")[0]) if state else None,
+        runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
+        instance=environ.get("PYAGENT_INSTANCE") or "default",
         strict_env=not given.non_strict_env_handling,
         debug=given.debug,
         quiet=given.quiet,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections import Counter, deque
 from typing import Any
 
@@ -36,6 +37,10 @@ class OutputRunner:
         self.written = 0
         self.rejected = 0
         """Metrics that the receiver refused for good."""
+        self.last_write = 0.0
+        """When something was last taken, seconds since the epoch; 0: never."""
+        self.write_seconds = 0.0
+        """Spent in writes, all of them."""
         self.filtered = 0
         """Metrics that this output's filters kept out."""
         self.lost: Counter[str] = Counter()
@@ -166,6 +171,7 @@ class OutputRunner:
 
     async def _write_batch(self, batch: Batch) -> bool:
         parts = deque([batch])
+        started = time.monotonic()
         try:
             while parts:
                 part = parts[0]
@@ -186,7 +192,9 @@ class OutputRunner:
         finally:
             # Also when cancelled: what was not settled goes back, in order.
             self.queue.settle(parts)
+            self.write_seconds += time.monotonic() - started
         self._attempts = 0
+        self.last_write = time.time()
         self.failures.succeeded()
         return True
 

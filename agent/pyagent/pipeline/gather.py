@@ -46,6 +46,10 @@ class InputRunner:
         """Metrics handed on."""
         self.overruns = 0
         """Ticks that found the gather before still running."""
+        self.last_gather = 0
+        """When the last gather began, ns since the epoch; 0: never."""
+        self.last_duration = 0.0
+        """Seconds that the last finished one took."""
         self._intake = Intake(plan, global_tags)
         self._route = route
         self._clock = clock
@@ -147,6 +151,8 @@ class InputRunner:
         self._gather = asyncio.create_task(self._gather_supervised(), name=f"gather {self.plan.label}")
 
     async def _gather_supervised(self) -> None:
+        self.last_gather = self._clock.now()
+        started = self._loop.time()
         try:
             await self._worker.call(lambda: self.plugin.gather(self.acc))
         except Exception as error:
@@ -160,6 +166,8 @@ class InputRunner:
             if self._overran:
                 self._overran = False
                 self._log.info("collection completed again")
+        finally:
+            self.last_duration = self._loop.time() - started
 
     async def _close(self) -> None:
         if self.plan.origin == "builtin":

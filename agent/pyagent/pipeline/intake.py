@@ -68,5 +68,5 @@ class Intake:
             metrics = selection.modify(metrics)
             if self._always:
                 for metric in metrics:
-                    metric.tags = {**metric.tags, **self._always}
+                    metric.tags = {**self._always, **metric.tags}
         return metrics

@@ -41,8 +41,7 @@ class Notifier:
                 client.settimeout(1.0)
                 client.sendto(message.encode(), self._address)
         except OSError:
-            # Telling is not worth failing for.
-            pass
+            pass  # telling is not worth failing for
 
 
 def _line(text: str) -> str:

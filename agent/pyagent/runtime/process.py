@@ -12,11 +12,13 @@ from pyagent.api import ConfigError
 from pyagent.config import Plan, PluginPlan
 from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.runtime.agent import Agent
+from pyagent.runtime.control import ControlServer
 from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
 from pyagent.runtime.notify import Notifier
 from pyagent.runtime.once import run_once
 from pyagent.runtime.settings import RunSettings
+from pyagent.runtime.status import Document, ReloadState, status
 
 __all__ = ["run"]
 
@@ -49,6 +51,7 @@ class _Process:
         self._notifier = Notifier()
         self._agent = Agent()
         self._loader = Loader(settings, self._log)
+        self._reload_state = ReloadState()
         self._watch_failures = FailureLog(component_logger("config"))
         self._polls_failed = 0
         self._stop = asyncio.Event()
@@ -62,7 +65,8 @@ class _Process:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         loop.add_signal_handler(signal.SIGUSR1, self._agent.flush)
 
-        work = asyncio.create_task(self._work())
+        control = self._control_server()
+        work = asyncio.create_task(self._work(control))
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -72,6 +76,8 @@ class _Process:
             work.cancel()
             await asyncio.wait([work])
         await self._agent.stop()
+        if control is not None:
+            await control.close()
         try:
             return work.result()
         except asyncio.CancelledError:
@@ -80,12 +86,25 @@ class _Process:
             self._log.error("%s", one_line(error))
             return 1
 
-    async def _work(self) -> int:
+    def _control_server(self) -> ControlServer | None:
+        directory = self._settings.runtime_directory
+        if directory is None:
+            return None
+        instance = self._settings.instance
+
+        def document() -> Document:
+            return status(self._agent, self._reload_state, instance)
+
+        return ControlServer(directory / "control.sock", document, component_logger("control"))
+
+    async def _work(self, control: ControlServer | None) -> int:
         settings = self._settings
         if settings.test or settings.once:
             plan = await self._loader.plan(await self._loader.read_patiently())
             self._announce(plan)
             return await run_once(plan, settings)
+        if control is not None:
+            await control.start()
         await self._start()
         while True:
             if await self._reload_wanted():
@@ -114,11 +133,12 @@ class _Process:
             except ConfigError as error:
                 failures += 1
                 reason = one_line(error)
-            status = f"waiting for the configuration: {reason}"
+            self._reload_state.waiting = reason
+            told_status = f"waiting for the configuration: {reason}"
             if reason != told:
                 told = reason
                 self._log.error("%s; waiting for it, asking again", reason)
-            self._notifier.ready(status) if failures == 1 else self._notifier.status(status)
+            self._notifier.ready(told_status) if failures == 1 else self._notifier.status(told_status)
             await self._reload_wanted(service_pause(failures))
 
     # Changes ----------------------------------------------------------------------------------------------------------
@@ -165,6 +185,7 @@ class _Process:
             await self._apply(texts)
         except ConfigError as error:
             self._loader.refused = texts
+            self._reload_state.refused(one_line(error))
             self._log.error("%s; the configuration before it goes on", one_line(error))
             self._notifier.ready(f"{self._status(self._agent.plan)}; last reload failed: {one_line(error)}")
         else:
@@ -177,6 +198,7 @@ class _Process:
         self._announce(plan)
         await self._agent.apply(plan)
         self._loader.accept(texts, from_cache=self._loader.from_cache and not self._loader.running)
+        self._reload_state.accepted(from_cache=self._loader.from_cache)
         self._notifier.ready(self._status(plan))
 
     # What is told -----------------------------------------------------------------------------------------------------
@@ -184,6 +206,8 @@ class _Process:
     def _announce(self, plan: Plan) -> None:
         for warning in plan.warnings:
             self._log.warning("%s", warning)
+        for error in plan.errors:
+            self._log.error("%s", error)
         for broken in plan.broken:
             self._log.error("%s; it is left out", broken.reason)
         self._log.info("configuration: %s", ", ".join(plan.sources))

@@ -24,6 +24,9 @@ class RunSettings:
     """Seconds between two looks at a configuration's URL; 0: never."""
     state_directory: Path | None = None
     """Where the last good configuration is kept; None: nowhere."""
+    runtime_directory: Path | None = None
+    """Where the control socket is; None: there is none."""
+    instance: str = "default"
     strict_env: bool = True
     debug: bool = False
     quiet: bool = False

@@ -1,0 +1,109 @@
+"""The control socket: a small HTTP server on a Unix socket that only its owner may open.
+
+GET /status (JSON), /health and /ready (200, or 503 with the reasons), /metrics (Prometheus text). A request is one line and
+some headers that are not looked at; the answer closes the connection. aiohttp's server would add 4 MiB to every agent.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from pyagent.api import redact
+from pyagent.runtime.status import Document, health, prometheus
+
+__all__ = ["ControlServer"]
+
+MAX_REQUEST = 8192
+DEADLINE = 5.0
+"""Seconds for a request to come in and for its answer to go out."""
+
+
+class ControlServer:
+    """Serves what `document()` says at the moment of the request."""
+
+    def __init__(self, path: Path, document: Callable[[], Document], log: logging.Logger) -> None:
+        self.path = path
+        self._document = document
+        self._log = log
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. Not being able to is a warning: the agent's work does not depend on it."""
+        try:
+            await self._remove_leftover()
+            before = os.umask(0o177)
+            try:
+                self._server = await asyncio.start_unix_server(self._serve, self.path, limit=MAX_REQUEST)
+            finally:
+                os.umask(before)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self._log.warning(
+                "cannot open the control socket %s: %s; `pyagent status` will not work", self.path, reason
+            )
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+    async def _remove_leftover(self) -> None:
+        """A socket that nobody listens on any more is in the way; a living one is another agent's."""
+        if not self.path.exists() or not stat.S_ISSOCK(self.path.stat().st_mode):
+            return
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_unix_connection(self.path), DEADLINE)
+        except (OSError, TimeoutError):
+            self.path.unlink(missing_ok=True)
+            return
+        writer.close()
+        raise OSError(None, "another agent of this instance uses it")
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                request = (await reader.readuntil(b"\n")).decode("latin-1").split()
+                with contextlib.suppress(asyncio.IncompleteReadError):
+                    while (await reader.readuntil(b"\n")).strip():
+                        pass
+                writer.write(self._answer(request))
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        except Exception:
+            self._log.exception("BUG: a request of the control socket failed; please report this")
+        finally:
+            writer.close()
+
+    def _answer(self, request: list[str]) -> bytes:
+        if len(request) < 2 or request[0] not in ("GET", "HEAD"):
+            return _response(405, "text/plain", "only GET is possible\n")
+        path = request[1].partition("?")[0]
+        document = self._document()
+        if path == "/status":
+            return _response(200, "application/json", json.dumps({**document, "problems": health(document)}))
+        if path == "/metrics":
+            return _response(200, "text/plain; version=0.0.4", prometheus(document))
+        if path in ("/health", "/ready"):
+            problems = health(document)
+            waits = bool(document["configuration"]["waiting"])
+            bad = bool(problems) if path == "/health" else waits
+            body = json.dumps({"status": "fail" if bad else "pass", "problems": problems})
+            return _response(503 if bad else 200, "application/json", body)
+        return _response(404, "text/plain", "there are /status, /health, /ready and /metrics\n")
+
+
+_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+
+
+def _response(status: int, kind: str, text: str) -> bytes:
+    body = redact(text).encode("utf-8", "replace")
+    head = f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Connection: close\r\n\r\n".encode() + body

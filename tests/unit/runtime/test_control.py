@@ -1,0 +1,154 @@
+"""The control socket: what it says, to whom, and that nobody can hold it up."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyagent.api import Secret
+from pyagent.runtime.control import ControlServer
+from pyagent.runtime.status import health, prometheus
+
+LOG = logging.getLogger("pyagent.control")
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    configuration = {"waiting": "", "last_reload_ok": True, "last_reload_error": "", "age_seconds": 5.0}
+    one = {"name": 'inputs.mem::a"b', "metrics": 7, "failures": 1, "overruns": 0, "duration_seconds": 0.25}
+    one |= {"error": "", "age_seconds": 1.0, "interval_seconds": 10.0}
+    out = dict.fromkeys(("written", "rejected", "dropped", "filtered", "queued", "queued_bytes", "failures"), 3)
+    out |= {"name": "outputs.influxdb_v2", "oldest_age_seconds": 1.5, "write_seconds": 0.5, "limit": 10, "error": ""}
+    return {
+        "version": "1",
+        "uptime_seconds": 9.0,
+        "configuration": configuration | changes.get("configuration", {}),
+        "inputs": [one | changes.get("input", {})],
+        "outputs": [out | changes.get("output", {})],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"configuration": {"waiting": "refused"}}, "waiting for the configuration: refused"),
+        (
+            {"configuration": {"last_reload_ok": False, "last_reload_error": "a.conf:1"}},
+            "the last reload failed: a.conf:1",
+        ),
+        ({"input": {"error": "cannot gather"}}, 'inputs.mem::a"b: cannot gather'),
+        ({"input": {"age_seconds": 31.0}}, 'inputs.mem::a"b: its gather has not ended for 31 s'),
+        ({"output": {"error": "cannot write"}}, "outputs.influxdb_v2: cannot write"),
+        ({"output": {"queued": 10}}, "outputs.influxdb_v2: its queue is full (10 metrics)"),
+    ],
+)
+def test_problems_are_named(changes: dict[str, Any], problem: str) -> None:
+    assert health(document()) == []
+    assert health(document(**changes)) == [problem]
+
+
+def test_prometheus_text_is_well_formed() -> None:
+    lines = prometheus(document()).splitlines()
+    assert 'pyagent_input_metrics_total{input="inputs.mem::a\\"b"} 7' in lines
+    assert 'pyagent_output_queued{output="outputs.influxdb_v2"} 3' in lines
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
+    assert all(line.startswith("#") or line.partition("{")[0].partition(" ")[0] in names for line in lines)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ControlServer]:
+    control = ControlServer(tmp_path / "control.sock", document, LOG)
+    await control.start()
+    yield control
+    await control.close()
+
+
+async def ask(control: ControlServer, request: bytes) -> tuple[int, str]:
+    reader, writer = await asyncio.open_unix_connection(control.path)
+    writer.write(request)
+    answer = (await reader.read()).decode()
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert f"Content-Length: {len(body.encode())}" in head
+    return int(head.split()[1]), body
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/status", 200, '"problems": []'),
+        ("/health", 200, '"status": "pass"'),
+        ("/ready", 200, '"status": "pass"'),
+        ("/metrics", 200, "pyagent_uptime_seconds 9"),
+        ("/nothing", 404, "/status"),
+    ],
+)
+async def test_pages(server: ControlServer, path: str, status: int, text: str) -> None:
+    got, body = await ask(server, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert got == status
+    assert text in body
+
+
+async def test_only_reading_is_possible(server: ControlServer) -> None:
+    assert (await ask(server, b"POST /status HTTP/1.1\r\n\r\n"))[0] == 405
+
+
+async def test_a_waiting_agent_is_neither_ready_nor_healthy(server: ControlServer) -> None:
+    server._document = lambda: document(configuration={"waiting": "no route to host"})
+    for path in (b"/ready", b"/health"):
+        status, body = await ask(server, b"GET " + path + b" HTTP/1.1\r\n\r\n")
+        assert status == 503
+        assert "no route to host" in json.loads(body)["problems"][0]
+
+
+async def test_no_secret_gets_out(server: ControlServer) -> None:
+    Secret("correct-horse-battery")
+    server._document = lambda: document(output={"error": "401 for correct-horse-battery"})
+    _, body = await ask(server, b"GET /status HTTP/1.1\r\n\r\n")
+    assert "correct-horse" not in body
+    assert "401 for ***" in body
+
+
+async def test_only_the_owner_may_open_it(server: ControlServer) -> None:
+    assert server.path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("garbage", [b"\n", b"\x00\xff\n\n", b"GET\n\n", b"x" * 20000])
+async def test_garbage_harms_nobody(server: ControlServer, garbage: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(server.path)
+    writer.write(garbage + b"\r\n")
+    with contextlib.suppress(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    assert (await ask(server, b"GET /ready HTTP/1.1\r\n\r\n"))[0] == 200
+
+
+async def test_the_socket_of_a_dead_agent_is_replaced_and_that_of_a_living_one_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left_over:
+        left_over.bind(str(path))
+    first = ControlServer(path, document, LOG)
+    await first.start()
+    assert not caplog.records
+    second = ControlServer(path, document, LOG)
+    await second.start()
+    assert "another agent of this instance uses it" in caplog.text
+    assert (await ask(first, b"GET /ready HTTP/1.1\r\n\r\n"))[0] == 200
+    await second.close()
+    assert path.exists()
+    await first.close()
+    assert not path.exists()
+
+
+async def test_a_folder_that_is_not_there_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    await ControlServer(tmp_path / "missing" / "control.sock", document, LOG).start()
+    assert "No such file or directory" in caplog.text
