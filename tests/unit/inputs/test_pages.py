@@ -10,7 +10,7 @@ import pytest
 from pyagent.api import Input
 from pyagent.config.registry import Registry
 
-INPUTS = ["mem", "postgresql"]
+INPUTS = ["http_listener_v2", "influxdb_listener", "influxdb_v2_listener", "mem", "postgresql"]
 
 
 @pytest.mark.parametrize("name", INPUTS)
