@@ -76,7 +76,7 @@ class Sandbox:
             SandboxError: the folder or the port cannot be used.
         """
         self._folder = self._data or Path(tempfile.mkdtemp(prefix="pyagent-sandbox-"))
-        self._state = State(self._folder)
+        self._state = State(self._folder, keep=self._data is not None)
         app = make_app(self._state, with_faults=self._faults)
         # Bodies stay as sent: what is wrong with a compressed one is answered in InfluxDB's words.
         self._runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=1.0)

@@ -28,7 +28,7 @@ class State:
         SandboxError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], int] = time.time_ns, *, keep: bool = True) -> None:
         self.clock = clock
         self.started = now_text(clock)
         self._started = time.monotonic()
@@ -48,7 +48,7 @@ class State:
                 "stop that one or choose another with --data"
             ) from None
         self.documents = Documents(folder / "documents.sqlite")
-        self.points = PointStore(folder / "points.sqlite")
+        self.points = PointStore(folder / "points.sqlite", keep=keep)
         for name in ("documents.sqlite", "points.sqlite"):
             (folder / name).chmod(0o600)
         self._writer = ThreadPoolExecutor(1, "sandbox-writer")

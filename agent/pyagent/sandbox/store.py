@@ -2,7 +2,13 @@
 
 One row per value, clustered by (column, time): a column is one field of one series with one type, so that a range of a
 series is one contiguous piece of the file, and "last" is one seek. Series and columns are few, live in memory too, and are
-chosen there; SQL only ever sees column ids. `write`, `delete`, `drop` and `expire` must be called from one thread at a time,
+chosen there; SQL only ever sees column ids.
+
+New points go to a small table of the same form first, and from there to the large one in one go: otherwise each write would
+touch a page of the large one for every series. A column's points in the small table are always later than all of its points
+in the large one; what is not later goes to the large one at once. Reads see both as one view.
+
+`write`, `delete`, `drop` and `expire` must be called from one thread at a time,
 the caller's writer; reads may come from any.
 """
 
@@ -21,6 +27,9 @@ Tags = tuple[tuple[bytes, bytes], ...]
 MAX_STRING: Final = 1_048_576
 _ZERO_TIME: Final = 62_135_596_800 * 10**9
 """Shards are aligned to Go's zero time, the first of January of the year 1."""
+_MERGE_AT: Final = 40_000
+"""Rows of `recent` that are moved to `points` in one go."""
+_TABLES: Final = ("points", "recent")
 _BIAS: Final = 2**63
 """Unsigned values are stored less this, which keeps their order within SQLite's signed integers."""
 
@@ -30,6 +39,8 @@ CREATE TABLE IF NOT EXISTS columns(id INTEGER PRIMARY KEY, series INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS types(bucket TEXT, shard INTEGER, measurement BLOB, field BLOB, type TEXT NOT NULL,
   PRIMARY KEY(bucket, shard, measurement, field)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS points(column INTEGER, time INTEGER, value, PRIMARY KEY(column, time)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recent(column INTEGER, time INTEGER, value, PRIMARY KEY(column, time)) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS stored AS SELECT column, time, value FROM points UNION ALL SELECT column, time, value FROM recent;
 """
 
 
@@ -74,10 +85,14 @@ class _Refused(Exception):
 
 
 class PointStore:
-    """`path`: the database file, made when missing. A write that has returned survives the death of the process."""
+    """`path`: the database file, made when missing. A write that has returned survives the death of the process.
 
-    def __init__(self, path: Path) -> None:
+    `keep`: the file stays whole when the machine dies, too, though the last writes may be missing.
+    """
+
+    def __init__(self, path: Path, *, keep: bool = True) -> None:
         self._path = path
+        self._synchronous = "NORMAL" if keep else "OFF"
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._db = self._connect()
@@ -88,7 +103,7 @@ class PointStore:
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=60)
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute(f"PRAGMA synchronous={self._synchronous}")
         db.execute("PRAGMA cache_size=-65536")
         db.execute("PRAGMA wal_autocheckpoint=16384")
         db.execute("PRAGMA journal_size_limit=134217728")
@@ -111,6 +126,11 @@ class PointStore:
             self._next_column = max(self._next_column, number + 1)
         for bucket_id, shard, measurement, field, kind in self._db.execute("SELECT * FROM types"):
             self._bucket(bucket_id).types[shard, measurement, field] = kind
+        self._recent = self._db.execute("SELECT count(*) FROM recent").fetchone()[0]
+        last = "SELECT max(time) FROM points WHERE column = ?"
+        ids = (column.id for bucket in self._buckets.values() for column in bucket.columns)
+        found = ((number, self._db.execute(last, (number,)).fetchone()[0]) for number in ids)
+        self._latest: dict[int, int] = {number: time for number, time in found if time is not None}
 
     def close(self) -> None:
         for db in (*self._readers, self._db):
@@ -163,11 +183,25 @@ class PointStore:
                 if (problem := self._resolve(bucket_id, bucket, shard, some, rows))
             ]
             rows.sort(key=itemgetter(0, 1))  # stable, so that of equal points the later one of the request wins
-            self._db.executemany("INSERT OR REPLACE INTO points VALUES(?, ?, ?)", rows)
+            self._insert(rows)
             if problems:
                 raise PartialWrite(problems[0].replace("{bucket}", bucket_id))
             if dropped:
                 raise PartialWrite(_outside(dropped, bucket_id, retention, low))
+
+    def _insert(self, rows: list[tuple[int, int, Value]]) -> None:
+        latest = self._latest
+        fresh = [row for row in rows if row[1] > latest.get(row[0], -_BIAS)]
+        if len(fresh) < len(rows):
+            late = [row for row in rows if row[1] <= latest.get(row[0], -_BIAS)]
+            self._db.executemany("INSERT OR REPLACE INTO points VALUES(?, ?, ?)", late)
+        self._db.executemany("INSERT OR REPLACE INTO recent VALUES(?, ?, ?)", fresh)
+        self._recent += len(fresh)
+        if self._recent >= _MERGE_AT:
+            self._db.execute("INSERT INTO points SELECT column, time, value FROM recent ORDER BY column, time")
+            latest.update(self._db.execute("SELECT column, max(time) FROM recent GROUP BY column"))
+            self._db.execute("DELETE FROM recent")
+            self._recent = 0
 
     def _resolve(
         self, bucket_id: str, bucket: _Bucket, shard: int, points: list[Point], rows: list[tuple[int, int, Value]]
@@ -244,9 +278,7 @@ class PointStore:
         with self._transaction():
             for column in self.columns(bucket_id):
                 if not keep(column.series):
-                    self._db.execute(
-                        "DELETE FROM points WHERE column = ? AND time BETWEEN ? AND ?", (column.id, start, stop)
-                    )
+                    self._delete(column, "time BETWEEN ? AND ?", start, stop)
 
     def expire(self, bucket_id: str, retention: int, shard_duration: int, now: int) -> None:
         """Delete the shards of a bucket that lie wholly before its retention."""
@@ -255,7 +287,7 @@ class PointStore:
         bucket = self._bucket(bucket_id)
         with self._transaction():
             for column in self.columns(bucket_id):
-                self._db.execute("DELETE FROM points WHERE column = ? AND time < ?", (column.id, limit))
+                self._delete(column, "time < ?", limit)
             self._db.execute("DELETE FROM types WHERE bucket = ? AND shard < ?", (bucket_id, first))
         bucket.types = {key: kind for key, kind in bucket.types.items() if key[0] >= first}
         for series in bucket.series.values():
@@ -265,13 +297,17 @@ class PointStore:
         """Delete a bucket's points, series and types."""
         with self._transaction():
             for column in self.columns(bucket_id):
-                self._db.execute("DELETE FROM points WHERE column = ?", (column.id,))
+                self._delete(column, "true")
             self._db.execute(
                 "DELETE FROM columns WHERE series IN (SELECT id FROM series WHERE bucket = ?)", (bucket_id,)
             )
             self._db.execute("DELETE FROM series WHERE bucket = ?", (bucket_id,))
             self._db.execute("DELETE FROM types WHERE bucket = ?", (bucket_id,))
         self._buckets.pop(bucket_id, None)
+
+    def _delete(self, column: Column, condition: str, *values: int) -> None:
+        for table in _TABLES:
+            self._db.execute(f"DELETE FROM {table} WHERE column = ? AND {condition}", (column.id, *values))  # noqa: S608
 
     def columns(self, bucket_id: str) -> list[Column]:
         bucket = self._buckets.get(bucket_id)
@@ -296,7 +332,7 @@ class PointStore:
                 if measurement is None or column.series.measurement == measurement:
                     of_series.setdefault(column.series.id, []).append(column.id)
             for numbers in of_series.values():
-                parts = [f"SELECT time FROM points WHERE column = {number:d}" for number in numbers]  # noqa: S608
+                parts = [f"SELECT time FROM stored WHERE column = {number:d}" for number in numbers]  # noqa: S608
                 union = " UNION ".join(parts)
                 total += db.execute(f"SELECT count(*) FROM ({union})").fetchone()[0]  # noqa: S608  (numbers only)
         return total

@@ -109,7 +109,7 @@ class Source(Stream):
         """Each selected column with what `SELECT sql ... tail` gives over its points in the range, if that is anything."""
         selected = self.columns()
         db = self.reader.store.reader()
-        query = f"SELECT {sql} FROM points WHERE column = ? AND time >= ? AND time < ? {tail}"  # noqa: S608  (constants)
+        query = f"SELECT {sql} FROM stored WHERE column = ? AND time >= ? AND time < ? {tail}"  # noqa: S608  (constants)
         for column, row in selected:
             found = db.execute(query, (column.id, *self.bounds)).fetchall()
             if found:
