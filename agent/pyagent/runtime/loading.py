@@ -38,6 +38,7 @@ class Loader:
         self._settings = settings
         self._log = log
         self._cache = ConfigCache(settings.state_directory)
+        self._told: set[str] = set()
         self.running: Texts = ()
         """The texts of the plan that runs."""
         self.refused: Texts = ()
@@ -130,7 +131,12 @@ class Loader:
         return SourceText(where, cached.text)
 
     def _sources(self) -> list[str]:
-        found = expand_sources(self._settings.configs, self._settings.config_directories)
+        warnings: list[str] = []
+        found = expand_sources(self._settings.configs, self._settings.config_directories, warnings)
+        for warning in warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                self._log.warning("%s", warning)
         found = found or default_sources(self._settings.environ)
         if not found:
             raise ConfigError(
