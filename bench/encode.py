@@ -31,11 +31,12 @@ def main() -> int:
 
     known, used, missing = metrics(), [], []
     fresh: list[Metric] = []
-    numbers = count(COUNT, COUNT)
+    numbers = count(COUNT)
 
     def renew() -> None:
-        first = next(numbers)
-        fresh[:] = metrics(first=first, seed=first)
+        fresh[:] = [
+            Metric(one.name, {**one.tags, "host": f"server{next(numbers):07d}"}, one.fields, one.time) for one in known
+        ]
 
     subjects: dict[str, Callable[[], object]] = {}
     native = lineprotocol.implementation == "native"

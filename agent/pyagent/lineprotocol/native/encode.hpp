@@ -76,6 +76,10 @@ struct Series {
 
 inline Table<Series, 4096> series_table;
 
+// Keys, known by where they are, that are written as they are: a plugin gives the same ones again and again.
+constexpr size_t kPlainKeys = 256;
+inline PyObject* plain_keys[kPlainKeys] = {};
+
 class Encoder {
 public:
     Output out;
@@ -196,9 +200,7 @@ private:
             Span key = text_bytes(texts[i], keys_);
             if (key.size == 0) continue;
             // Two keys that are written alike are a case for the reference.
-            if (key.end()[-1] == '\\') return false;
-            for (const char* p = key.data; p != key.end(); ++p)
-                if (*p == '\t' || *p == '\n' || *p == '\f' || *p == '\r') return false;
+            if (!is_injective(key)) return false;
             size_t at = pairs++;
             for (; at > 0; --at) {
                 int order = compare(key, sorted[at - 1].key);
@@ -247,9 +249,17 @@ private:
 
     bool put_field(PyObject* key, PyObject* value) {
         size_t start = out.size;
-        if (!PyUnicode_CheckExact(key)) return false;
-        scratch_.size = 0;
-        if (!put_escaped(out, text_bytes(key, scratch_), Position::field)) return true;
+        PyObject*& plain = plain_keys[reinterpret_cast<uintptr_t>(key) / 16 % kPlainKeys];
+        if (key == plain) {
+            out.put(static_cast<const char*>(PyUnicode_DATA(key)), static_cast<size_t>(PyUnicode_GET_LENGTH(key)));
+        } else {
+            if (!PyUnicode_CheckExact(key)) return false;
+            scratch_.size = 0;
+            Span text = text_bytes(key, scratch_);
+            if (!put_escaped(out, text, Position::field)) return true;
+            bool as_it_is = PyUnicode_IS_ASCII(key) && text.size <= kLongHead && equal(text, out.span(start));
+            if (as_it_is) Py_XSETREF(plain, Py_NewRef(key));
+        }
         out.put('=');
         PyTypeObject* type = Py_TYPE(value);
         if (type == &PyFloat_Type) {

@@ -201,9 +201,7 @@ private:
         auto before = [](const DefaultTag& a, const DefaultTag& b) { return compare(a.key, b.key) < 0; };
         if (!std::is_sorted(tags_.begin(), tags_.end(), before)) std::stable_sort(tags_.begin(), tags_.end(), before);
         for (const DefaultTag& tag : tags_) {
-            if (tag.key.end()[-1] == '\\') return false;
-            for (const char* p = tag.key.data; p != tag.key.end(); ++p)
-                if (*p == '\t' || *p == '\f' || *p == '\r' || *p == '\n') return false;
+            if (!is_injective(tag.key)) return false;
             size_t mark = out.size;
             out.put(',');
             put_escaped(out, tag.key, Position::tag);

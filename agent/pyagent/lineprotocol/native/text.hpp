@@ -223,6 +223,13 @@ inline bool put_escaped(Buffer& out, Span text, Position position) {
     return text.size != 0;
 }
 
+// Whether no other tag key is written as this one is: what is cut off or written as a letter makes different ones alike.
+inline bool is_injective(Span key) {
+    for (const char* p = key.data; p != key.end(); ++p)
+        if (*p == '\t' || *p == '\n' || *p == '\f' || *p == '\r') return false;
+    return key.end()[-1] != '\\';
+}
+
 // A string field's value with its quotes.
 inline void put_string(Buffer& out, Span text) {
     char* to = out.room(text.size * 2 + 2);
