@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from pyagent.api import ConfigError
+from pyagent.api.statistics import provide_statistics
 from pyagent.config import Plan, PluginPlan
 from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.runtime.agent import Agent
@@ -87,15 +88,12 @@ class _Process:
             return 1
 
     def _control_server(self) -> ControlServer | None:
-        directory = self._settings.runtime_directory
-        if directory is None:
-            return None
-        instance = self._settings.instance
-
         def document() -> Document:
-            return status(self._agent, self._reload_state, instance)
+            return status(self._agent, self._reload_state, self._settings.instance)
 
-        return ControlServer(directory / "control.sock", document, component_logger("control"))
+        provide_statistics(document)
+        directory = self._settings.runtime_directory
+        return ControlServer(directory / "control.sock", document, component_logger("control")) if directory else None
 
     async def _work(self, control: ControlServer | None) -> int:
         settings = self._settings

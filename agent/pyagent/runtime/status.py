@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyagent import __version__
+from pyagent.config import PluginPlan
 from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.gather import InputRunner
 from pyagent.runtime.agent import Agent
@@ -59,15 +60,20 @@ def status(agent: Agent, reload: ReloadState, instance: str) -> Document:
         "inputs": [_input(runner, now) for runner in agent.inputs],
         "outputs": [_output(runner, now) for runner in agent.outputs],
         "aggregators": [
-            {"name": a.plan.label, "pushed": a.pushed, "dropped": a.dropped, "error": a.failures.current}
+            _names(a.plan)
+            | {"pushed": a.pushed, "dropped": a.dropped, "failures": a.failures.total, "error": a.failures.current}
             for a in agent.route.stages.aggregators
         ],
     }
 
 
+def _names(plan: PluginPlan) -> Document:
+    return {"name": plan.label, "plugin": plan.name, "alias": plan.alias}
+
+
 def _input(runner: InputRunner, now: float) -> Document:
     return {
-        "name": runner.plan.label,
+        **_names(runner.plan),
         "interval_seconds": runner.plan.interval.seconds,
         "last_gather": runner.last_gather / 1e9,
         "age_seconds": round(now - runner.last_gather / 1e9, 3) if runner.last_gather else None,
@@ -83,7 +89,7 @@ def _input(runner: InputRunner, now: float) -> Document:
 def _output(runner: OutputRunner, now: float) -> Document:
     oldest = runner.queue.oldest
     return {
-        "name": runner.plan.label,
+        **_names(runner.plan),
         "written": runner.written,
         "rejected": runner.rejected,
         "dropped": runner.queue.dropped,

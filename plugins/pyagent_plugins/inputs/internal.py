@@ -1,0 +1,179 @@
+"""What the agent does itself, in Telegraf's measurements `internal_*`, so that dashboards made for those work.
+
+The numbers are those of `pyagent status`. What only a Go program has (most of its memory statistics) is not there; the age
+of the configuration and how long the event loop kept us waiting are added.
+"""
+
+import asyncio
+import gc
+import os
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pyagent.api import Accumulator, Field, Input, Measurement, Options, fields, option
+from pyagent.api.statistics import own_statistics
+
+
+class InternalOptions(Options, frozen=True):
+    collect_memstats: Annotated[bool, option("report the agent's memory as `internal_memstats`")] = True
+    collect_gostats: Annotated[bool, option("accepted; there are no statistics of Go here")] = False
+    per_instance: Annotated[bool, option("accepted; plugins are told apart by their alias in any case")] = False
+
+
+_ERRORS = {"errors": Field("int", "1", "errors logged by the plugin"), "startup_errors": Field("int", "1", "always 0")}
+
+
+class Internal(Input[InternalOptions]):
+    measurements = (
+        Measurement(
+            "internal_agent",
+            "the whole agent",
+            tags={"version": "the agent's version"},
+            fields={
+                **fields(
+                    "int", "1", metrics_gathered="gathered", metrics_written="delivered", metrics_dropped="dropped"
+                ),
+                **fields("int", "1", metrics_rejected="refused by receivers", write_errors="failed writes"),
+                **fields("int", "1", gather_errors="failed gathers", gather_timeouts="gathers that overran"),
+                **fields("int", "ns", loop_lag_ns="time that the event loop kept this gather waiting"),
+            },
+        ),
+        Measurement(
+            "internal_config",
+            "the configuration that runs",
+            tags={"version": "the agent's version"},
+            fields={
+                "age_seconds": Field("float", "s", "since it was loaded"),
+                "last_reload_ok": Field("bool", "", "the last reload succeeded"),
+                "from_cache": Field("bool", "", "its source did not answer, the last good text is used"),
+            },
+        ),
+        Measurement(
+            "internal_gather",
+            "one input",
+            tags={"input": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
+            fields={
+                **fields("int", "1", metrics_gathered="gathered", gather_errors="failed", gather_timeouts="overran"),
+                **fields("int", "ns", gather_time_ns="time that the last gather took"),
+                **_ERRORS,
+            },
+        ),
+        Measurement(
+            "internal_write",
+            "one output",
+            tags={"output": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
+            fields={
+                **fields("int", "1", buffer_size="metrics that wait", buffer_limit="metrics that may wait"),
+                **fields("int", "1", metrics_added="queued", metrics_written="delivered", metrics_dropped="dropped"),
+                **fields(
+                    "int", "1", metrics_rejected="refused", metrics_filtered="kept out", write_errors="failed writes"
+                ),
+                **fields(
+                    "int", "ns", write_time_ns="time spent in writes", oldest_age_ns="age of the oldest that waits"
+                ),
+                **fields("int", "bytes", buffer_bytes="encoded size of what waits"),
+                **_ERRORS,
+            },
+        ),
+        Measurement(
+            "internal_aggregate",
+            "one aggregator",
+            tags={"aggregator": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
+            fields={
+                **fields("int", "1", metrics_pushed="handed on", metrics_dropped="outside of the window"),
+                "errors": _ERRORS["errors"],
+            },
+        ),
+        Measurement(
+            "internal_memstats",
+            "the agent's memory",
+            tags={"version": "the agent's version"},
+            fields={
+                "sys_bytes": Field("uint", "bytes", "resident memory"),
+                "num_gc": Field("uint", "1", "runs of Python's garbage collector"),
+            },
+        ),
+    )
+
+    async def gather(self, acc: Accumulator) -> None:
+        asked = time.monotonic_ns()
+        await asyncio.sleep(0)
+        lag = time.monotonic_ns() - asked
+        document = own_statistics()
+        if not document:
+            return
+        version = {"version": document["version"]}
+        inputs, outputs = document["inputs"], document["outputs"]
+        acc.add(
+            "internal_agent",
+            {
+                "metrics_gathered": _sum(inputs, "metrics"),
+                "metrics_written": _sum(outputs, "written"),
+                "metrics_dropped": _sum(outputs, "dropped"),
+                "metrics_rejected": _sum(outputs, "rejected"),
+                "write_errors": _sum(outputs, "failures"),
+                "gather_errors": _sum(inputs, "failures"),
+                "gather_timeouts": _sum(inputs, "overruns"),
+                "loop_lag_ns": lag,
+            },
+            version,
+        )
+        configuration = document["configuration"]
+        values = {name: configuration[name] for name in ("age_seconds", "last_reload_ok", "from_cache")}
+        acc.add("internal_config", values, version)
+        for one in inputs:
+            acc.add("internal_gather", _gather_fields(one), version | _named("input", one))
+        for one in outputs:
+            acc.add("internal_write", _write_fields(one), version | _named("output", one))
+        for one in document["aggregators"]:
+            values = {"metrics_pushed": one["pushed"], "metrics_dropped": one["dropped"], "errors": one["failures"]}
+            acc.add("internal_aggregate", values, version | _named("aggregator", one))
+        if self.options.collect_memstats:
+            runs = sum(generation["collections"] for generation in gc.get_stats())
+            acc.add("internal_memstats", {"sys_bytes": _resident_bytes(), "num_gc": runs}, version)
+
+
+def _gather_fields(one: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        "metrics_gathered": one["metrics"],
+        "gather_time_ns": round(one["duration_seconds"] * 1e9),
+        "gather_timeouts": one["overruns"],
+        "gather_errors": one["failures"],
+        "startup_errors": 0,
+        "errors": one["failures"],
+    }
+
+
+def _write_fields(one: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        "buffer_size": one["queued"],
+        "buffer_limit": one["limit"],
+        "buffer_bytes": one["queued_bytes"],
+        "oldest_age_ns": round(one["oldest_age_seconds"] * 1e9),
+        "metrics_added": one["written"] + one["rejected"] + one["dropped"] + one["queued"],
+        "metrics_written": one["written"],
+        "metrics_rejected": one["rejected"],
+        "metrics_dropped": one["dropped"],
+        "metrics_filtered": one["filtered"],
+        "write_time_ns": round(one["write_seconds"] * 1e9),
+        "write_errors": one["failures"],
+        "startup_errors": 0,
+        "errors": one["failures"],
+    }
+
+
+def _named(tag: str, one: Mapping[str, Any]) -> dict[str, str]:
+    return {tag: one["plugin"]} | ({"alias": one["alias"]} if one["alias"] else {})
+
+
+def _sum(plugins: list[Mapping[str, Any]], name: str) -> int:
+    return sum(plugin[name] for plugin in plugins)
+
+
+def _resident_bytes() -> int | None:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None

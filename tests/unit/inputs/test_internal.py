@@ -1,0 +1,65 @@
+"""The agent's own numbers, in Telegraf's measurements."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pyagent.api import statistics
+from pyagent.testing import assert_declared, run_input
+from pyagent_plugins.inputs.internal import Internal
+
+INPUT = {"plugin": "mem", "alias": "", "metrics": 7, "duration_seconds": 0.5, "overruns": 1, "failures": 2}
+OUTPUT = {
+    "plugin": "influxdb_v2",
+    "alias": "main",
+    "written": 5,
+    "rejected": 1,
+    "dropped": 2,
+    "filtered": 3,
+    "queued": 4,
+    "limit": 10,
+    "queued_bytes": 400,
+    "oldest_age_seconds": 1.5,
+    "write_seconds": 0.25,
+    "failures": 6,
+}
+DOCUMENT: dict[str, Any] = {
+    "version": "1.2",
+    "configuration": {"age_seconds": 9.5, "last_reload_ok": True, "from_cache": False},
+    "inputs": [INPUT, {**INPUT, "alias": "second"}],
+    "outputs": [OUTPUT],
+    "aggregators": [{"plugin": "minmax", "alias": "", "pushed": 3, "dropped": 1, "failures": 0}],
+}
+
+
+@pytest.fixture
+def running() -> Iterator[None]:
+    before = statistics._source
+    statistics.provide_statistics(lambda: DOCUMENT)
+    yield
+    statistics._source = before
+
+
+@pytest.mark.usefixtures("running")
+def test_measurements_are_declared_and_carry_the_agents_numbers() -> None:
+    metrics = run_input(Internal)
+    assert_declared(Internal, metrics)
+    found = {(m.name, m.tags.get("alias", "")): m for m in metrics}
+    assert found["internal_agent", ""].fields["metrics_gathered"] == 14
+    assert found["internal_gather", "second"].tags == {"input": "mem", "alias": "second", "version": "1.2"}
+    assert found["internal_gather", ""].fields["gather_time_ns"] == 500_000_000
+    write = found["internal_write", "main"].fields
+    assert (write["metrics_added"], write["buffer_size"], write["oldest_age_ns"]) == (12, 4, 1_500_000_000)
+    assert found["internal_aggregate", ""].fields["metrics_pushed"] == 3
+    assert found["internal_config", ""].fields["last_reload_ok"] is True
+    assert found["internal_memstats", ""].fields["sys_bytes"] > 1_000_000
+
+
+@pytest.mark.usefixtures("running")
+def test_memory_can_be_left_out() -> None:
+    assert "internal_memstats" not in {m.name for m in run_input(Internal, {"collect_memstats": False})}
+
+
+def test_outside_of_an_agent_there_is_nothing_to_tell() -> None:
+    assert run_input(Internal) == []
