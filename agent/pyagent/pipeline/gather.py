@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -152,7 +153,7 @@ class InputRunner:
 
     async def _gather_supervised(self) -> None:
         self.last_gather = self._clock.now()
-        started = self._loop.time()
+        started = time.monotonic()  # the loop's own clock has only milliseconds
         try:
             await self._worker.call(lambda: self.plugin.gather(self.acc))
         except Exception as error:
@@ -167,7 +168,7 @@ class InputRunner:
                 self._overran = False
                 self._log.info("collection completed again")
         finally:
-            self.last_duration = self._loop.time() - started
+            self.last_duration = time.monotonic() - started
 
     async def _close(self) -> None:
         if self.plan.origin == "builtin":

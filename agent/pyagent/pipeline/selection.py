@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pyagent.api import Metric
-from pyagent.config.glob import Matcher, compile_patterns
+from pyagent.api.glob import Matcher, compile_patterns
 from pyagent.config.plan import FilterOptions
 
 __all__ = ["Selection", "compile_selection"]
