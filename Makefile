@@ -44,10 +44,9 @@ format: setup ## Format the code and apply the safe fixes
 	@$(bin)/ruff check --fix
 
 .PHONY: bench
-bench: setup ## Measure speed and size, one table per question; BENCH=idle runs bench/idle.py alone
-	@for file in $(if $(BENCH),bench/$(BENCH).py,$(sort $(filter-out bench/_%,$(wildcard bench/*.py)))); do \
-	    echo "== $$file"; $(bin)/python "$$file" $(ARGS); \
-	done
+bench: setup ## Measure speed and size, one table in the end; BENCH=idle runs bench/idle.py alone
+	@scripts/debian-packages demo
+	@$(bin)/python bench $(BENCH) $(ARGS)
 
 .PHONY: setup
 setup: $(stamp) ## Make the development environment in .venv (every other target does it when needed)
