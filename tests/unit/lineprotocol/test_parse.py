@@ -240,7 +240,14 @@ def test_what_is_no_text_is_a_type_error(core: SimpleNamespace) -> None:
 
 
 def test_many_bad_lines_take_time_in_proportion(core: SimpleNamespace) -> None:
-    data = b'm f="a\n' * 20000 + b"m,a f=1\n" * 20000 + b"a\n" * 50000 + b'm f=x,g="\\"\n' * 20000 + b"=" * 100000 + b"\nm f=1 1"
+    data = (
+        b'm f="a\n' * 20000
+        + b"m,a f=1\n" * 20000
+        + b"a\n" * 50000
+        + b'm f=x,g="\\"\n' * 20000
+        + b"=" * 100000
+        + b"\nm f=1 1"
+    )
     parsed = core.parse(data, NOW)
     assert parsed.metrics[-1] == Metric("m", {}, {"f": 1.0}, 1)
     assert len(parsed.errors) >= 100000
