@@ -11,10 +11,20 @@ from typing import TypeVar
 
 import pytest
 
+from pyagent.api import Secret
 from pyagent.testing.servers import InfluxDB1, PostgresServer, Server, ServerMissing, VictoriaMetrics
 
 ROOT = Path(__file__).resolve().parent.parent
 S = TypeVar("S", bound=Server)
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets() -> Iterator[None]:
+    """A secret of one test must not mask the words of another's messages."""
+    before = set(Secret._known)
+    yield
+    Secret._known.clear()
+    Secret._known.update(before)
 
 
 @pytest.fixture(scope="session")
