@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from pyagent.api import ConfigError
+from pyagent.api.glob import compile_patterns
 from pyagent.config.common import common_text, strings
-from pyagent.config.glob import compile_patterns
 from pyagent.config.plan import FilterOptions
 from pyagent.config.section import Section, type_name
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError
+from pyagent.api.glob import compile_patterns
 from pyagent.config.filters import read_filters
-from pyagent.config.glob import compile_patterns
 from pyagent.config.plan import FilterOptions
 from pyagent.config.section import Notes, Section
 from pyagent.config.source import SourceText
