@@ -9,6 +9,7 @@ import os
 import sys
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 FOLDER = "agent/pyagent/lineprotocol/native"
 
@@ -44,4 +45,16 @@ def extensions() -> list[Extension]:
     return list(cythonize([core], build_dir="build/cython"))
 
 
-setup(ext_modules=extensions())
+class BuildIfPossible(build_ext):
+    """`optional` alone does not survive that there is no compiler at all, which is an OSError."""
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            super().build_extension(ext)
+        except OSError as error:
+            if not ext.optional:
+                raise
+            self.warn(f"the native core is not built: {error}")
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildIfPossible})
