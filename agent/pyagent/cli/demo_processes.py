@@ -168,8 +168,9 @@ def program() -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Ours without what would lead an agent to another configuration or service manager."""
-    mine = ("INFLUX_TOKEN", "NOTIFY_SOCKET", "TELEGRAF_", "PYAGENT_CONFIG", "PYAGENT_INSTANCE")
-    return {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    others = ("INFLUX_TOKEN", "TELEGRAF_", "PYAGENT_CONFIG", "PYAGENT_INSTANCE", "PYAGENT_STATE", "PYAGENT_RUNTIME")
+    services = ("NOTIFY_SOCKET", "STATE_DIRECTORY", "RUNTIME_DIRECTORY")
+    return {name: value for name, value in os.environ.items() if not name.startswith(others + services)}
 
 
 def _die_with_parent() -> Callable[[], object] | None:
