@@ -1,14 +1,16 @@
-"""The agent's log: Telegraf's line on a terminal and in files, the journal's priorities under systemd. No secret gets in."""
+"""The agent's log: where it goes, and from which level on. How its lines look is in log_lines.py. No secret gets in."""
 
+import contextlib
 import logging
 import os
 import sys
-import time
 
-from pyagent.api import redact
+from pyagent.api import ConfigError
 from pyagent.config import AgentSettings, PluginPlan
+from pyagent.runtime.log_file import LogFile
+from pyagent.runtime.log_lines import ROOT, StructuredLines, TextLines, log_zone
 
-__all__ = ["component_logger", "configure_logging", "plugin_logger"]
+__all__ = ["apply_settings", "component_logger", "configure_logging", "plugin_logger"]
 
 TRACE = 5
 LEVELS = {
@@ -18,61 +20,129 @@ LEVELS = {
     "debug": logging.DEBUG,
     "trace": TRACE,
 }
-_ROOT = "pyagent"
 
 
-class _Formatter(logging.Formatter):
-    """`2026-01-02T03:04:05Z E! [inputs.mem] message`; under the journal `<3>[inputs.mem] message`."""
+class _Handler(logging.Handler):
+    """Writes to the log file, and to standard error where there is none or it cannot be written. Never raises."""
 
-    def __init__(self, *, journal: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._journal = journal
+        self._file: LogFile | None = None
+        self._settings: tuple[object, ...] = ()
+        self.setFormatter(TextLines(journal=_journal()))
 
-    def format(self, record: logging.LogRecord) -> str:
-        component = record.name.removeprefix(f"{_ROOT}.") if record.name != _ROOT else "agent"
-        text = f"[{component}] {record.getMessage()}"
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        text = redact(text)
-        letter, priority = _letter(record.levelno)
-        if self._journal:
-            # A message of several lines needs the prefix on each.
-            return "\n".join(f"<{priority}>{line}" for line in text.split("\n"))
-        return f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(record.created))} {letter}! {text}"
+    def apply(self, settings: AgentSettings) -> None:
+        """Raises ConfigError, and then nothing has changed."""
+        path = "" if settings.logtarget == "stderr" else settings.logfile
+        wanted = (
+            path,
+            settings.logformat,
+            settings.structured_log_message_key,
+            settings.log_with_timezone,
+            settings.logfile_rotation_interval,
+            settings.logfile_rotation_max_size,
+            settings.logfile_rotation_max_archives,
+        )
+        if wanted == self._settings:
+            return  # a file that was moved away comes back by itself
+        lines, file = _lines(settings, journal=not path and _journal()), _file(path, settings)
+        self.acquire()
+        try:
+            if self._file is not None:
+                self._file.close()
+            self._file = file
+            self.setFormatter(lines)
+            self._settings = wanted
+        finally:
+            self.release()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Where even standard error fails there is nowhere left to say it, and nobody must fail for a line of the log.
+        with contextlib.suppress(Exception):
+            line = self.format(record) + "\n"
+            if not self._written_to_file(line):
+                sys.stderr.write(line)
+                sys.stderr.flush()
+
+    def _written_to_file(self, line: str) -> bool:
+        if self._file is None:
+            return False
+        try:
+            self._file.write(line.encode("utf-8", "backslashreplace"))
+        except OSError:
+            return False
+        return True
 
 
-def _letter(level: int) -> tuple[str, int]:
-    if level >= logging.ERROR:
-        return "E", 3
-    if level >= logging.WARNING:
-        return "W", 4
-    if level >= logging.INFO:
-        return "I", 6
-    return ("D", 7) if level >= logging.DEBUG else ("T", 7)
+def _lines(settings: AgentSettings, *, journal: bool) -> logging.Formatter:
+    try:
+        zone = log_zone(settings.log_with_timezone)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(
+            f"cannot log in the time zone {settings.log_with_timezone!r}: it is not known; correct log_with_timezone",
+            option="log_with_timezone",
+        ) from None
+    if settings.logformat == "structured":
+        return StructuredLines(zone, key=settings.structured_log_message_key or "msg", journal=journal)
+    return TextLines(zone, journal=journal)
+
+
+def _file(path: str, settings: AgentSettings) -> LogFile | None:
+    if not path:
+        return None
+    try:
+        return LogFile(
+            path,
+            interval=settings.logfile_rotation_interval.seconds,
+            max_size=settings.logfile_rotation_max_size,
+            max_archives=settings.logfile_rotation_max_archives,
+        )
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigError(
+            f"cannot open the log file {path}: {reason}; correct logfile in [agent]", option="logfile"
+        ) from None
+
+
+def _journal() -> bool:
+    """Whether standard error is the journal; a program started from a service's terminal inherits the variable alone."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _handler() -> _Handler:
+    root = logging.getLogger(ROOT)
+    handler = next((handler for handler in root.handlers if isinstance(handler, _Handler)), None)
+    if handler is None:
+        handler = _Handler()
+        root.propagate = False
+        root.addHandler(handler)
+        # What libraries say goes the same way, from warnings up.
+        logging.getLogger().addHandler(handler)
+        logging.addLevelName(TRACE, "TRACE")
+    return handler
 
 
 def configure_logging(*, debug: bool = False, quiet: bool = False) -> None:
     """Log to standard error from now on; safe to call again with other levels."""
-    root = logging.getLogger(_ROOT)
-    root.setLevel(logging.ERROR if quiet else logging.DEBUG if debug else logging.INFO)
-    root.propagate = False
-    if not root.handlers:
-        # A line that cannot be written must not make a traceback of its own.
-        logging.raiseExceptions = False
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_Formatter(journal="JOURNAL_STREAM" in os.environ))
-        root.addHandler(handler)
-        # What libraries say goes the same way, from warnings up.
-        logging.getLogger().addHandler(handler)
+    _handler()
+    logging.getLogger(ROOT).setLevel(logging.ERROR if quiet else logging.DEBUG if debug else logging.INFO)
 
 
 def apply_settings(settings: AgentSettings, *, debug: bool, quiet: bool) -> None:
-    """The levels that the configuration and the command line together ask for; quiet wins."""
+    """Log where, how and from which level on the configuration and the command line together say; quiet wins.
+
+    Raises ConfigError where the log file cannot be opened, and then nothing has changed.
+    """
+    _handler().apply(settings)
     configure_logging(debug=debug or settings.debug, quiet=quiet or settings.quiet)
 
 
 def component_logger(name: str) -> logging.Logger:
-    return logging.getLogger(_ROOT).getChild(name)
+    return logging.getLogger(ROOT).getChild(name)
 
 
 def plugin_logger(plan: PluginPlan) -> logging.Logger:

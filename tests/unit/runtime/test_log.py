@@ -1,12 +1,20 @@
 """The agent's log lines, and that no secret gets into one."""
 
+import io
+import json
 import logging
+import os
+import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from pyagent.api import Secret
+from pyagent.api import ConfigError, Secret, Size
+from pyagent.config import AgentSettings
 from pyagent.runtime import log as agent_log
+from pyagent.runtime.log_lines import StructuredLines, TextLines, log_zone
 
 Read = Callable[[], str]
 
@@ -15,11 +23,11 @@ Read = Callable[[], str]
 def read(capsys: pytest.CaptureFixture[str]) -> Iterator[Read]:
     """The log as configured from nothing; the value gives what was logged since the last call."""
     root, everything = logging.getLogger("pyagent"), logging.getLogger()
-    before = (root.handlers[:], everything.handlers[:], root.level, root.propagate, logging.raiseExceptions)
+    before = (root.handlers[:], everything.handlers[:], root.level, root.propagate)
     root.handlers.clear()
     yield lambda: capsys.readouterr().err
     root.handlers[:], everything.handlers[:] = before[0], before[1]
-    root.level, root.propagate, logging.raiseExceptions = before[2:]
+    root.level, root.propagate = before[2:]
 
 
 def test_a_line_is_telegrafs(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,17 +53,31 @@ def test_levels(read: Read, options: dict[str, bool], shown: str) -> None:
     assert "".join(line.split("!")[0][-1] for line in read().splitlines()) == shown
 
 
-def test_the_journal_gets_priorities_on_every_line(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_journal_gets_priorities_on_every_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Read) -> None:
+    with open(tmp_path / "journal", "w+") as journal:
+        status = os.fstat(journal.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        monkeypatch.setattr(sys, "stderr", journal)
+        agent_log.configure_logging()
+        try:
+            raise ValueError("broken")
+        except ValueError:
+            agent_log.component_logger("agent").exception("a defect")
+        agent_log.apply_settings(AgentSettings(logformat="structured"), debug=False, quiet=False)
+        agent_log.component_logger("agent").warning("as JSON")
+        journal.seek(0)
+        lines = journal.read().splitlines()
+    assert lines[0] == "<3>[agent] a defect"
+    assert len(lines) > 3
+    assert all(line.startswith("<3>") for line in lines[:-1])
+    assert lines[-1].startswith('<4>{"time":')
+
+
+def test_a_terminal_below_a_service_is_not_the_journal(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     agent_log.configure_logging()
-    try:
-        raise ValueError("broken")
-    except ValueError:
-        agent_log.component_logger("agent").exception("a defect")
-    lines = read().splitlines()
-    assert lines[0] == "<3>[agent] a defect"
-    assert len(lines) > 2
-    assert all(line.startswith("<3>") for line in lines)
+    agent_log.component_logger("agent").error("x")
+    assert read().endswith("Z E! [agent] x\n")
 
 
 def test_a_secret_never_gets_in(read: Read) -> None:
@@ -72,3 +94,146 @@ def test_a_secret_never_gets_in(read: Read) -> None:
     assert "hunter2" not in text
     assert text.count("***") >= 3
     assert token.reveal() == "hunter2hunter2"
+
+
+def test_a_secret_never_gets_into_json(read: Read) -> None:
+    Secret('say "hunter2"')
+    agent_log.apply_settings(AgentSettings(logformat="structured"), debug=False, quiet=False)
+    agent_log.component_logger("inputs.mem").error('the password is say "hunter2"!')
+    line = read()
+    assert "hunter2" not in line
+    assert json.loads(line)["msg"] == "the password is ***!"
+
+
+def record(name: str, message: str, *arguments: object, created: float = 1767323045.25) -> logging.LogRecord:
+    made = logging.LogRecord(name, logging.ERROR, "", 0, message, arguments, None)
+    made.created = created
+    return made
+
+
+def test_a_structured_line_names_the_plugin_in_keys() -> None:
+    lines = StructuredLines(log_zone(""))
+    assert lines.format(record("pyagent.inputs.file::gone", "no %s", "file")) == (
+        '{"time":"2026-01-02T03:04:05.25Z","level":"ERROR","msg":"no file",'
+        '"category":"inputs","plugin":"file","alias":"gone"}'
+    )
+    assert json.loads(lines.format(record("pyagent.outputs.file", "a\nb"))) == {
+        "time": "2026-01-02T03:04:05.25Z",
+        "level": "ERROR",
+        "msg": "a\nb",
+        "category": "outputs",
+        "plugin": "file",
+    }
+
+
+def test_a_structured_line_of_the_agent_has_it_in_the_message() -> None:
+    lines = StructuredLines(log_zone(""), key="message")
+    line = json.loads(lines.format(record("pyagent.agent", "stopping", created=1767323045.0)))
+    assert line == {"time": "2026-01-02T03:04:05Z", "level": "ERROR", "message": "[agent] stopping"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("", "2026-01-02T03:04:05Z"),
+        ("Europe/Berlin", "2026-01-02T04:04:05+01:00"),
+        ("America/New_York", "2026-01-01T22:04:05-05:00"),
+        ("Europe/London", "2026-01-02T03:04:05Z"),
+    ],
+)
+def test_time_zones(zone: str, shown: str) -> None:
+    assert TextLines(log_zone(zone)).format(record("pyagent.agent", "x")) == f"{shown} E! [agent] x"
+
+
+def test_the_hosts_own_time_zone(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        line = TextLines(log_zone("LOCAL")).format(record("pyagent.agent", "x"))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert line == "2026-01-02T08:34:05+05:30 E! [agent] x"
+
+
+def test_a_message_that_does_not_fit_its_arguments_is_logged_all_the_same(read: Read) -> None:
+    class Unshowable:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    agent_log.configure_logging()
+    log = agent_log.component_logger("inputs.spool")
+    log.error("%d files", "three")
+    log.error("%d files", Unshowable())
+    assert [line.split("] ")[1] for line in read().splitlines()] == [
+        "%d files ('three',)",
+        "%d files (arguments that cannot be shown)",
+    ]
+
+
+def test_a_closed_standard_error_stops_nobody(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent_log.configure_logging()
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    agent_log.component_logger("agent").error("x")
+    with pytest.raises(ValueError, match="closed"):
+        sys.stderr.write("x")
+
+
+def settings_for(path: Path, **more: object) -> AgentSettings:
+    return AgentSettings(logfile=str(path), **more)  # type: ignore[arg-type]
+
+
+def test_a_log_file_gets_the_lines_and_standard_error_none(read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "deep" / "agent.log"
+    agent_log.apply_settings(settings_for(path), debug=False, quiet=False)
+    agent_log.component_logger("agent").error("caf\udce9 %s", "ö")
+    assert read() == ""
+    assert path.read_text().endswith(r"Z E! [agent] caf\udce9 ö" + "\n")
+    assert path.stat().st_mode & 0o777 == 0o644 & ~_umask()
+    agent_log.apply_settings(AgentSettings(), debug=False, quiet=False)
+    agent_log.component_logger("agent").error("back again")
+    assert "back again" in read()
+
+
+def test_logtarget_stderr_has_the_last_word(read: Read, tmp_path: Path) -> None:
+    agent_log.apply_settings(settings_for(tmp_path / "x.log", logtarget="stderr"), debug=False, quiet=False)
+    agent_log.component_logger("agent").error("x")
+    assert "x" in read()
+    assert not (tmp_path / "x.log").exists()
+
+
+def test_a_log_file_that_cannot_be_opened_changes_nothing(read: Read, tmp_path: Path) -> None:
+    first = tmp_path / "first.log"
+    agent_log.apply_settings(settings_for(first), debug=False, quiet=False)
+    with pytest.raises(ConfigError, match=f"cannot open the log file {tmp_path}: Is a directory; correct logfile"):
+        agent_log.apply_settings(settings_for(tmp_path), debug=True, quiet=False)
+    with pytest.raises(ConfigError, match="time zone 'Mars/Base'"):
+        agent_log.apply_settings(AgentSettings(log_with_timezone="Mars/Base"), debug=True, quiet=False)
+    agent_log.component_logger("agent").debug("not shown")
+    agent_log.component_logger("agent").info("shown")
+    assert first.read_text().count("\n") == 1
+    assert read() == ""
+
+
+def test_a_line_that_the_file_does_not_take_goes_to_standard_error(read: Read) -> None:
+    agent_log.apply_settings(settings_for(Path("/dev/full")), debug=False, quiet=False)
+    agent_log.component_logger("agent").error("the disk is full")
+    assert "the disk is full" in read()
+
+
+def test_rotation_is_as_the_settings_say(read: Read, tmp_path: Path) -> None:
+    path = tmp_path / "agent.log"
+    limits = settings_for(path, logfile_rotation_max_size=Size(10), logfile_rotation_max_archives=1)
+    agent_log.apply_settings(limits, debug=False, quiet=False)
+    agent_log.component_logger("agent").error("long enough")
+    assert path.read_text() == ""
+    (archive,) = tmp_path.glob("agent.????-??-??-*.log")
+    assert "long enough" in archive.read_text()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

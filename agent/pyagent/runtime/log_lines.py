@@ -1,0 +1,109 @@
+"""How a log line looks (reference: telegraf 1.2, 8): text, or one JSON object a line. Secrets are masked in both."""
+
+import json
+import logging
+from datetime import UTC, datetime, tzinfo
+
+from pyagent.api import redact
+
+__all__ = ["ROOT", "StructuredLines", "TextLines", "log_zone"]
+
+ROOT = "pyagent"
+_KINDS = frozenset(("inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"))
+
+
+def log_zone(name: str) -> tzinfo | None:
+    """The time zone that `log_with_timezone` names: UTC where it names none, None for the host's own.
+
+    Raises KeyError, ValueError or OSError for a name that is not known.
+    """
+    if not name:
+        return UTC
+    if name.lower() == "local":
+        return None
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
+
+
+class TextLines(logging.Formatter):
+    """`2026-01-02T03:04:05Z E! [inputs.mem] message`; for the journal, which has its own times, `<3>[inputs.mem] message`."""
+
+    def __init__(self, zone: tzinfo | None = UTC, *, journal: bool = False) -> None:
+        super().__init__()
+        self._zone = zone
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = f"[{_component(record)}] {redact(_message(self, record))}"
+        letter, priority, _ = _level(record.levelno)
+        if self._journal:
+            # A message of several lines needs the priority on each.
+            return "\n".join(f"<{priority}>{line}" for line in text.split("\n"))
+        return f"{_time(record, self._zone, 'seconds')} {letter}! {text}"
+
+
+class StructuredLines(logging.Formatter):
+    """`{"time":"2026-01-02T03:04:05.678Z","level":"ERROR","msg":"message","category":"inputs","plugin":"mem"}`.
+
+    A plugin's alias is a key, too. What is not a plugin's has its component in the message: `"msg":"[agent] stopping"`.
+    """
+
+    def __init__(self, zone: tzinfo | None = UTC, *, key: str = "msg", journal: bool = False) -> None:
+        super().__init__()
+        self._zone = zone
+        self._key = key
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        component = _component(record)
+        kind, _, plugin = component.partition(".")
+        _, priority, level = _level(record.levelno)
+        message, names = redact(_message(self, record)), {}
+        if kind in _KINDS and plugin:
+            name, _, alias = plugin.partition("::")
+            names = {"category": kind, "plugin": name} | ({"alias": redact(alias)} if alias else {})
+        else:
+            message = f"[{component}] {message}"
+        line = {"time": _time(record, self._zone, "microseconds"), "level": level, self._key: message} | names
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+        return f"<{priority}>{text}" if self._journal else text
+
+
+def _component(record: logging.LogRecord) -> str:
+    return record.name.removeprefix(f"{ROOT}.") if record.name != ROOT else "agent"
+
+
+def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    try:
+        text = record.getMessage()
+    except Exception:
+        # A plugin's mistake, such as a %d for text: the line is worth more than its form.
+        text = f"{record.msg} {_shown(record.args)}"
+    return f"{text}\n{formatter.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return "(arguments that cannot be shown)"
+
+
+def _time(record: logging.LogRecord, zone: tzinfo | None, unit: str) -> str:
+    text = datetime.fromtimestamp(record.created, UTC).astimezone(zone).isoformat(timespec=unit)
+    moment, offset = text[:-6], text[-6:]
+    if unit == "microseconds":
+        moment = moment.rstrip("0").rstrip(".")
+    return moment + ("Z" if offset == "+00:00" else offset)
+
+
+def _level(level: int) -> tuple[str, int, str]:
+    """Letter, the journal's priority, and name."""
+    if level >= logging.ERROR:
+        return "E", 3, "ERROR"
+    if level >= logging.WARNING:
+        return "W", 4, "WARN"
+    if level >= logging.INFO:
+        return "I", 6, "INFO"
+    return ("D", 7, "DEBUG") if level >= logging.DEBUG else ("T", 7, "TRACE")
