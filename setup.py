@@ -40,9 +40,11 @@ def extensions() -> list[Extension]:
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         language="c++",
-        optional=not required,
     )
-    return list(cythonize([core], build_dir="build/cython"))
+    built = list(cythonize([core], build_dir="build/cython"))
+    for extension in built:
+        extension.optional = not required  # given to Extension, cythonize would lose it
+    return built
 
 
 class BuildIfPossible(build_ext):
