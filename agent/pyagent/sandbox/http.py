@@ -80,6 +80,28 @@ def no_content() -> web.Response:
     return web.Response(status=204)
 
 
+def decode_json(raw: bytes) -> Any:
+    """JSON as Go's decoder reads it: what is not Unicode becomes the replacement character.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return _unicode(json.loads(raw.decode("utf-8", "replace")))
+    except RecursionError:
+        raise ValueError("exceeded max depth") from None
+
+
+def _unicode(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if not value.isascii() else value
+    if isinstance(value, list):
+        return [_unicode(item) for item in value]
+    if isinstance(value, dict):
+        return {_unicode(name): _unicode(item) for name, item in value.items()}
+    return value
+
+
 async def read_json(request: web.Request) -> Document:
     """The body as a JSON object.
 
@@ -88,7 +110,7 @@ async def read_json(request: web.Request) -> Document:
     """
     raw = await request.read()
     try:
-        value = json.loads(raw)
+        value = decode_json(raw)
     except ValueError as error:
         raise invalid(f"failed to decode request body: {error}" if raw.strip() else "EOF") from None
     if not isinstance(value, dict):

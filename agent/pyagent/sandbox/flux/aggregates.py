@@ -293,6 +293,8 @@ def integral(
     ns = duration(unit, "integral: unit").ns
 
     def work(table: Table) -> Table:
+        if table.types.get(column, DOUBLE) not in NUMBERS:
+            raise invalid(f"cannot perform integral over {FLUX_NAMES[table.types[column]]}")
         pairs = [
             pair
             for pair in zip(table.need(timeColumn, "integral"), table.need(column, "integral"), strict=True)

@@ -100,6 +100,8 @@ def cumulative_sum(context: Context, tables: Stream, columns: Any = None) -> Str
     names = text_list(columns if columns is not None else ["_value"], "cumulativeSum: columns")
 
     def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+        if kind not in NUMBERS:
+            raise invalid(f"cumulative sum does not support type {FLUX_NAMES[kind]}")
         sum_so_far: Any = 0.0 if kind == DOUBLE else 0
         made = []
         for value in values:
@@ -140,6 +142,8 @@ def moving_average(context: Context, tables: Stream, n: int) -> Stream:
     count = natural(n, "movingAverage: n", 1)
 
     def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+        if kind not in NUMBERS:
+            raise invalid(f"cannot take moving average of column _value (type {FLUX_NAMES[kind]})")
         made: list[Any] = []
         for stop in range(1, len(values) + 1):
             window = [value for value in values[max(0, stop - count) : stop] if value is not None]

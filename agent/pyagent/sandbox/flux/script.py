@@ -35,7 +35,7 @@ def execute(text: str, context: Context, extern: list[Node] | None = None) -> li
         return [(name, stream.tables) for name, stream in context.results]
     except RecursionError:
         raise invalid("compilation failed: the script is nested too deeply") from None
-    except (TypeError, AttributeError, KeyError, OverflowError) as error:
+    except (TypeError, AttributeError, LookupError, ArithmeticError, ValueError) as error:
         # The type checker that InfluxDB has in front of a run is not here: a value of a wrong type is met where it is used.
         raise InfluxError("invalid", f"type conflict: {error}") from error
 

@@ -1,7 +1,6 @@
 """`/api/v2/query`: Flux."""
 
 import gzip
-import json
 from typing import Any
 
 from aiohttp import web
@@ -16,7 +15,7 @@ from pyagent.sandbox.flux.source import Reader
 from pyagent.sandbox.flux.syntax import Node, parse
 from pyagent.sandbox.flux.tables import Table
 from pyagent.sandbox.flux.values import parse_time
-from pyagent.sandbox.http import Route, caller, find_org, json_response, state_of, to_json
+from pyagent.sandbox.http import Route, caller, decode_json, find_org, json_response, state_of, to_json
 from pyagent.sandbox.ids import looks_like_id
 from pyagent.sandbox.permissions import allowed
 from pyagent.sandbox.points import Point
@@ -74,7 +73,7 @@ async def _decode(request: web.Request) -> _Request:
             raise invalid("request body requires either query or AST")
         return _Request(script, now, {}, [])
     try:
-        body = json.loads(raw)
+        body = decode_json(raw)
     except ValueError as error:
         hint = "if sending a raw Flux script, set 'Content-Type: application/vnd.flux' in your request headers"
         raise invalid(f"failed parsing request body as JSON; {hint}: {error}") from None
@@ -163,8 +162,8 @@ async def analyze(request: web.Request) -> web.Response:
     """Whether a script can be parsed."""
     errors: list[Any] = []
     try:
-        body = json.loads(await request.read())
-        parse(str(body.get("query", "")))
+        body = decode_json(await request.read())
+        parse(str(body.get("query", "")) if isinstance(body, dict) else "")
     except ValueError:
         raise invalid("invalid json") from None
     except InfluxError as error:

@@ -1,6 +1,5 @@
 """`/api/v2/telegrafs`: the configurations that agents fetch."""
 
-import json
 from typing import Any
 
 import tomli
@@ -8,7 +7,7 @@ from aiohttp import web
 
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import HIDDEN, InfluxError, invalid, not_found
-from pyagent.sandbox.http import Route, caller, no_content, path_id, reply, state_of
+from pyagent.sandbox.http import Route, caller, decode_json, no_content, path_id, reply, state_of
 from pyagent.sandbox.ids import new_id, parse_id
 from pyagent.sandbox.negotiation import negotiate
 from pyagent.sandbox.permissions import allowed, require
@@ -41,7 +40,7 @@ async def _decode(request: web.Request) -> Document:
         InfluxError: the body cannot be read, or names a plugin that has no text.
     """
     try:
-        body = json.loads(await request.read())
+        body = decode_json(await request.read())
     except ValueError:
         raise _undecodable() from None
     if not isinstance(body, dict):
