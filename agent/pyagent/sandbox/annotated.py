@@ -9,7 +9,7 @@ from typing import Any, Final
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, LONG, STRING, TIME, UNSIGNED, Table
 from pyagent.sandbox.flux.values import format_float, parse_time
-from pyagent.sandbox.store import rfc3339
+from pyagent.sandbox.times import rfc3339
 
 ANNOTATIONS: Final = ("group", "datatype", "default")
 

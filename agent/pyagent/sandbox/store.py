@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from pyagent.sandbox.points import BOOLEAN, STRING, UNSIGNED, Point, Value, quote, split_key
+from pyagent.sandbox.times import go_duration, rfc3339
 
 Tags = tuple[tuple[bytes, bytes], ...]
 
@@ -362,30 +363,3 @@ def _outside(dropped: list[Point], bucket_id: str, retention: int, low: int) -> 
 
 def _text(key: bytes) -> str:
     return key.decode("utf-8", "replace")
-
-
-def go_duration(ns: int) -> str:
-    """A duration of whole seconds as Go prints it: 1h0m0s."""
-    seconds = ns // 10**9
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds % 60}s"
-
-
-def rfc3339(ns: int) -> str:
-    """A time (ns since the epoch) in UTC, the fraction without trailing zeros."""
-    seconds, fraction = divmod(ns, 10**9)
-    days, second = divmod(seconds, 86400)
-    year, month, day = _civil(days)
-    text = f"{year:04d}-{month:02d}-{day:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-    return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """Year, month and day of a number of days since the epoch, for any year; datetime ends at 9999 and starts at 1."""
-    days += 719468
-    era, of_era = divmod(days, 146097)
-    year_of_era = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
-    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    shifted = (5 * of_year + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return era * 400 + year_of_era + (month <= 2), month, of_year - (153 * shifted + 2) // 5 + 1

@@ -11,7 +11,8 @@ from pyagent.sandbox.flux.library import Context
 from pyagent.sandbox.flux.script import execute
 from pyagent.sandbox.flux.source import Reader
 from pyagent.sandbox.flux.values import add_duration, format_duration, format_float, parse_duration, parse_time
-from pyagent.sandbox.store import PointStore, rfc3339
+from pyagent.sandbox.store import PointStore
+from pyagent.sandbox.times import rfc3339
 
 NOW = int(parse_time("2024-03-31T12:00:00Z"))
 

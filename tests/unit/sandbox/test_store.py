@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pyagent.sandbox import store as module
 from pyagent.sandbox.points import parse
-from pyagent.sandbox.store import PartialWrite, PointStore, go_duration
+from pyagent.sandbox.store import PartialWrite, PointStore
+from pyagent.sandbox.times import go_duration
 
 WEEK = 7 * 86400 * 10**9
 

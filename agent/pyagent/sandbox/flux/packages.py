@@ -13,10 +13,11 @@ from pyagent.sandbox.flux.source import Selection, Source
 from pyagent.sandbox.flux.syntax import compile_regex
 from pyagent.sandbox.flux.tables import FLUX_NAMES, STRING, TIME, Row, Stream, Table, from_rows
 from pyagent.sandbox.flux.universe import filter_
-from pyagent.sandbox.flux.values import NANOSECONDS, Callee, Duration, Time, Uint, civil, days_of
+from pyagent.sandbox.flux.values import NANOSECONDS, Callee, Duration, Time, Uint
 from pyagent.sandbox.flux.windows import windows
 from pyagent.sandbox.points import BOOLEAN, FLOAT, INTEGER, UNSIGNED, Field, Point, make_key
 from pyagent.sandbox.points import STRING as STRING_VALUE
+from pyagent.sandbox.times import civil, days_of
 
 SCHEMA: Registry = {}
 CSV: Registry = {}

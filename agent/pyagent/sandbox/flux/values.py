@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pyagent.sandbox.errors import InfluxError, invalid
-from pyagent.sandbox.store import rfc3339
+from pyagent.sandbox.times import civil, days_in_month, days_of, rfc3339
 
 NANOSECONDS: Final = {
     "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9,
@@ -102,26 +102,6 @@ def parse_time(text: str) -> Time:
 def to_datetime(time: int) -> datetime:
     """In UTC, cut to microseconds."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time // 1000)
-
-
-def days_in_month(year: int, month: int) -> int:
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    return (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
-
-
-def days_of(year: int, month: int, day: int) -> int:
-    """Days since the epoch."""
-    year -= month <= 2
-    era, of_era = divmod(year, 400)
-    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-
-
-def civil(time: int) -> tuple[int, int, int, int]:
-    """Year, month, day and the ns within the day."""
-    text = rfc3339(time)
-    year, month, day = text.split("T")[0].rsplit("-", 2)
-    return int(year), int(month), int(day), time % NANOSECONDS["d"]
 
 
 def add_duration(time: int, duration: Duration) -> Time:

@@ -10,7 +10,8 @@ from pyagent.sandbox.flux.aggregates import NUMBERS, SELECTORS, SIMPLE, aggregat
 from pyagent.sandbox.flux.library import Context, Registry, builtin, duration
 from pyagent.sandbox.flux.source import TYPES, Source, Windowed, check_types, decode_all
 from pyagent.sandbox.flux.tables import LONG, TIME, Stream, Table, regroup
-from pyagent.sandbox.flux.values import Callee, Duration, add_duration, civil, days_of
+from pyagent.sandbox.flux.values import Callee, Duration, add_duration
+from pyagent.sandbox.times import civil, days_of
 
 WINDOWS: Registry = {}
 

@@ -14,7 +14,8 @@ from pyagent.sandbox.ids import looks_like_id, parse_id
 from pyagent.sandbox.permissions import allowed
 from pyagent.sandbox.points import MAX_TIME, MIN_TIME
 from pyagent.sandbox.resources.buckets import bucket_named
-from pyagent.sandbox.store import Series, rfc3339
+from pyagent.sandbox.store import Series
+from pyagent.sandbox.times import rfc3339
 
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<paren>[()])|(?P<operator>=~|!~|!=|=|<>|[<>]=?)|\"(?P<quoted>(?:\\.|[^\"\\])*)\""
