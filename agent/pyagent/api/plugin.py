@@ -56,7 +56,7 @@ class Accumulator(Protocol):
         """
 
     def add_metrics(self, metrics: Sequence[Metric]) -> None:
-        """Add finished metrics, for inputs that parse."""
+        """Add finished metrics, for inputs that parse. Those without fields are left out, as nothing can hold them."""
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         """Hand over what a service input received; returns when the outputs' queues hold it, from where it is not dropped

@@ -1,10 +1,11 @@
-"""Option types of the field's own: durations, sizes, secrets."""
+"""Option types of the field's own: durations, sizes, secrets; and numbers as text."""
 
+import math
 import re
 from decimal import Decimal
 from typing import ClassVar, Self
 
-__all__ = ["Duration", "Secret", "Size", "redact"]
+__all__ = ["Duration", "Secret", "Size", "format_number", "redact"]
 
 _DURATION_NS = {
     "ns": 1,
@@ -170,6 +171,11 @@ def redact(text: str) -> str:
         if value in text:
             text = text.replace(value, "***")
     return text
+
+
+def format_number(value: float) -> str:
+    """A float as tags and names show it: its shortest digits, never an exponent: 2, 0.1, 100000000000000000000."""
+    return _trim(Decimal(repr(value))) if math.isfinite(value) else str(value)
 
 
 def _trim(number: Decimal) -> str:

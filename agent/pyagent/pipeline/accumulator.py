@@ -83,7 +83,8 @@ class Accumulator:
         if self._closed:
             self._refuse_late(len(metrics))
         for metric in metrics:
-            self._append(metric)
+            if metric.fields:
+                self._append(metric)
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         await self._service().deliver(metrics)

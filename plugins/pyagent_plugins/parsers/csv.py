@@ -1,0 +1,280 @@
+"""Comma separated values: each row a metric, each column a field, a tag, the measurement or the time.
+
+Rows are read as Go's encoding/csv does, whose rules are RFC 4180's: a quote stands only around a whole value, blank lines
+count for nothing. A row may be shorter or longer than the header. Values take the first type that fits: integer, float,
+boolean, text.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
+from pyagent.api.timestamps import load_zone, parse_timestamp
+from pyagent.api.units import format_number
+
+__all__ = ["Csv", "CsvOptions"]
+
+
+class CsvOptions(Options, frozen=True):
+    csv_header_row_count: Annotated[int, option("rows of column names; those of several rows are joined")] = 0
+    csv_column_names: Annotated[list[str], option("names of the columns, in place of a header's")] = []
+    csv_column_types: Annotated[list[str], option("int, float, bool or string for each column; []: by its look")] = []
+    csv_skip_rows: Annotated[int, option("lines to leave out at the start")] = 0
+    csv_metadata_rows: Annotated[int, option("lines after these that hold a key and a value: they become tags")] = 0
+    csv_metadata_separators: Annotated[list[str], option("what stands between the two")] = []
+    csv_metadata_trim_set: Annotated[str, option("characters to cut from both ends of the two")] = ""
+    csv_skip_columns: Annotated[int, option("columns to leave out on the left")] = 0
+    csv_delimiter: Annotated[str, option("one character between values")] = ","
+    csv_comment: Annotated[str, option("one character that begins lines to leave out")] = ""
+    csv_trim_space: Annotated[bool, option("cut spaces around values and names")] = False
+    csv_tag_columns: Annotated[list[str], option("columns that are tags")] = []
+    csv_tag_overwrite: Annotated[bool, option("tags of columns win over those of metadata")] = False
+    csv_measurement_column: Annotated[str, option("column of the measurement")] = ""
+    csv_timestamp_column: Annotated[str, option("column of the time; without one it is the present")] = ""
+    csv_timestamp_format: Annotated[
+        str, option("unix, unix_ms, unix_us, unix_ns, a name such as RFC3339, or a layout of Go's reference time")
+    ] = ""
+    csv_timezone: Annotated[str, option("zone of times that name none: an IANA name or Local; empty: UTC")] = ""
+    csv_skip_values: Annotated[list[str], option("values that count as missing")] = []
+    csv_skip_errors: Annotated[bool, option("leave out rows that cannot be read, instead of everything")] = False
+    csv_reset_mode: Annotated[
+        Literal["none", "always"], option("always: every piece of data has its own header, none: only the first")
+    ] = "none"
+
+
+_COUNTS = ("csv_header_row_count", "csv_skip_rows", "csv_metadata_rows", "csv_skip_columns")
+
+
+class Csv(Parser[CsvOptions]):
+    def setup(self) -> None:
+        options = self.options
+        for name in _COUNTS:
+            if getattr(options, name) < 0:
+                raise ConfigError(f"{name} cannot be negative", option=name)
+        if not options.csv_header_row_count and not options.csv_column_names:
+            problem = "there are no names for the columns; set csv_header_row_count or csv_column_names"
+            raise ConfigError(problem, option="data_format")
+        if options.csv_column_names and len(options.csv_column_types) not in (0, len(options.csv_column_names)):
+            problem = "csv_column_types must have one type for each of csv_column_names"
+            raise ConfigError(problem, option="csv_column_types")
+        if len(options.csv_delimiter) > 1 or options.csv_delimiter in ('"', "\r", "\n"):
+            problem = f"csv_delimiter must be one character, and no quote or line end, not {options.csv_delimiter!r}"
+            raise ConfigError(problem, option="csv_delimiter")
+        if len(options.csv_comment) > 1 or options.csv_comment == (options.csv_delimiter or ","):
+            problem = f"csv_comment must be one character other than the delimiter, not {options.csv_comment!r}"
+            raise ConfigError(problem, option="csv_comment")
+        if options.csv_metadata_rows and not options.csv_metadata_separators:
+            problem = "csv_metadata_rows needs csv_metadata_separators beside it"
+            raise ConfigError(problem, option="csv_metadata_rows")
+        try:
+            self._zone = load_zone(options.csv_timezone)
+        except ValueError as error:
+            raise ConfigError(f"the option 'csv_timezone': {error}", option="csv_timezone") from None
+        self._separators = sorted(dict.fromkeys(options.csv_metadata_separators), key=len, reverse=True)
+        self._metadata: dict[str, str] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self._columns = list(self.options.csv_column_names)
+        self._skip = self.options.csv_skip_rows
+        self._metadata_rows = self.options.csv_metadata_rows
+        self._header_rows = self.options.csv_header_row_count
+
+    def parse(self, data: bytes) -> list[Metric]:
+        if self.options.csv_reset_mode == "always":
+            self._reset()
+        text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
+        first = 1
+        while (self._skip or self._metadata_rows) and text:
+            line, _, text = text.partition("\n")
+            first += 1
+            if self._skip:
+                self._skip -= 1
+            else:
+                self._metadata_rows -= 1
+                self._read_metadata(line)
+        if self._skip or self._metadata_rows:
+            raise ParseError("the data end before the rows that the options tell to skip")
+        rows = _rows(text, self.options.csv_delimiter or ",", self.options.csv_comment, self.options.csv_trim_space)
+        try:
+            self._read_header(rows)
+            return self._metrics(rows, first)
+        except _BadRow as error:
+            raise ParseError(error.reason, first + error.line) from None
+
+    def _read_metadata(self, line: str) -> None:
+        for separator in self._separators:
+            key, found, value = line.partition(separator)
+            if found and (key := key.strip(self.options.csv_metadata_trim_set or "\n")):
+                self._metadata[key] = value.strip(self.options.csv_metadata_trim_set or "\n")
+                return
+
+    def _read_header(self, rows: "Iterator[tuple[int, list[str]]]") -> None:
+        named = bool(self.options.csv_column_names)
+        read = self._header_rows > 0
+        while self._header_rows:
+            _, names = next(rows, (0, None))
+            if names is None:
+                raise ParseError("the data end within the header")
+            self._header_rows -= 1
+            if named:
+                continue
+            for index, name in enumerate(names):
+                name = name.strip(" ") if self.options.csv_trim_space else name
+                if index < len(self._columns):
+                    self._columns[index] += name
+                else:
+                    self._columns.append(name)
+        if read and not named:
+            del self._columns[: self.options.csv_skip_columns]
+
+    def _metrics(self, rows: "Iterator[tuple[int, list[str]]]", first: int) -> list[Metric]:
+        now = self.now()
+        metrics = []
+        for line, row in rows:
+            try:
+                metrics.append(self._metric(row, now))
+            except ValueError as error:
+                if not self.options.csv_skip_errors:
+                    raise _BadRow(line, str(error)) from None
+                self.log.debug("line %d is left out: %s", first + line, error)
+        return metrics
+
+    def _metric(self, row: list[str], time: int) -> Metric:
+        options = self.options
+        from_columns: dict[str, str] = {}
+        fields: dict[str, FieldValue] = {}
+        for index, (name, value) in enumerate(zip(self._columns, row[options.csv_skip_columns :], strict=False)):
+            if options.csv_trim_space:
+                value = value.strip(" ")
+            if not name or value in options.csv_skip_values:
+                continue
+            if name in options.csv_tag_columns:
+                from_columns[name] = value
+            elif name == options.csv_timestamp_column:
+                fields[name] = value
+            elif not options.csv_column_types:
+                fields[name] = _value(value)
+            elif index < len(options.csv_column_types):
+                fields[name] = _typed(name, value, options.csv_column_types[index])
+            else:
+                raise ValueError(f"csv_column_types has no type for the column {name!r}")
+        # As in Telegraf, unless told otherwise.
+        given = {**self.default_tags, **self._metadata} if options.csv_tag_overwrite else {}
+        tags = {**given, **from_columns} if given else {**from_columns, **self._metadata, **self.default_tags}
+        if options.csv_timestamp_column:
+            text = fields.pop(options.csv_timestamp_column, None)
+            if text is None:
+                raise ValueError(f"there is no time in the column {options.csv_timestamp_column!r}")
+            if not options.csv_timestamp_format:
+                raise ValueError("csv_timestamp_column needs csv_timestamp_format beside it")
+            time = parse_timestamp(options.csv_timestamp_format, text, self._zone)
+        measurement = fields.pop(options.csv_measurement_column, "") if options.csv_measurement_column else ""
+        return Metric(_name(measurement) or self.measurement, tags, fields, time)
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_FLOAT = re.compile(r"[+-]?(?:[0-9_]+\.?[0-9_]*|\.[0-9_]+)(?:[eE][+-]?[0-9_]+)?")
+_HEX_FLOAT = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+")
+_SPECIAL = re.compile(r"[+-]?inf(?:inity)?|nan", re.IGNORECASE)
+_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
+_BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
+
+
+def _value(text: str) -> FieldValue:
+    """By its look, as Go's ParseInt, ParseFloat and ParseBool see it."""
+    if (number := _integer(text)) is not None:
+        return number
+    if (fraction := _float(text)) is not None:
+        return fraction
+    return _BOOLEANS.get(text, text)
+
+
+def _typed(name: str, text: str, kind: str) -> FieldValue:
+    value: FieldValue | None
+    match kind:
+        case "int":
+            value = _integer(text)
+        case "float":
+            value = _float(text)
+        case "bool":
+            value = _BOOLEANS.get(text)
+        case _:
+            return text
+    if value is None:
+        raise ValueError(f"the column {name!r} must be of type {kind}, and is {text!r:.80}")
+    return value
+
+
+def _integer(text: str) -> int | None:
+    if _INTEGER.fullmatch(text) and -(2**63) <= (number := int(text)) < 2**63:
+        return number
+    return None
+
+
+def _float(text: str) -> float | None:
+    if _FLOAT.fullmatch(text):
+        try:
+            number = float(text)
+        except ValueError:  # an underscore in the wrong place
+            return None
+        return None if math.isinf(number) else number
+    if _HEX_FLOAT.fullmatch(text):
+        try:
+            return float.fromhex(text)
+        except OverflowError:
+            return None
+    return float(text) if _SPECIAL.fullmatch(text) else None
+
+
+def _name(value: FieldValue) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format_number(value) if isinstance(value, float) else str(value)
+
+
+class _BadRow(Exception):
+    """`line`: its offset from the first."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
+        self.reason = reason
+
+
+def _rows(text: str, delimiter: str, comment: str, trim: bool) -> "Iterator[tuple[int, list[str]]]":
+    """Rows with the offset of the line where each begins. Raises _BadRow."""
+    if '"' not in text:
+        for number, line in enumerate(text.split("\n")):
+            if line and not (comment and line.startswith(comment)):
+                values = line.split(delimiter)
+                yield number, [value.lstrip() for value in values] if trim else values
+        return
+    mark = re.escape(delimiter)
+    # Possessive, so that a text that is no table costs no more than one pass.
+    blanks = rf"(?:(?!{mark})[^\S\n])*+" if trim else ""
+    value = re.compile(rf'{blanks}(?:"((?:[^"]++|"")*+)"|([^"{mark}\n]*+))({mark}|\n|\Z)')
+    position = number = 0
+    while position < len(text):
+        if text[position] == "\n" or (comment and text[position] == comment):
+            end = text.find("\n", position)
+            position, number = (end + 1 or len(text)), number + 1
+            continue
+        row: list[str] = []
+        start = position
+        while True:
+            match = value.match(text, position)
+            if match is None:
+                raise _BadRow(
+                    number + text.count("\n", start, position),
+                    'a quote (") stands neither around a whole value nor doubled inside of one',
+                )
+            quoted, plain, separator = match.groups()
+            row.append(plain if quoted is None else quoted.replace('""', '"'))
+            position = match.end()
+            if separator != delimiter:
+                break
+        yield number, row
+        number += text.count("\n", start, position)

@@ -1,0 +1,157 @@
+"""A JSON object, or a list of them, as one metric each.
+
+Keys of nested objects and positions in lists are joined by `_`. All numbers are floats, as in Telegraf; text and booleans
+are left out unless `tag_keys` or `json_string_fields` name them.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pyagent.api import ConfigError, Metric, Options, ParseError, Parser, option
+from pyagent.api.gjson import MISSING, Path, compile_path
+from pyagent.api.glob import Matcher, compile_patterns
+from pyagent.api.timestamps import load_zone, parse_timestamp
+from pyagent.api.units import format_number
+
+__all__ = ["Json", "JsonOptions"]
+
+
+class JsonOptions(Options, frozen=True):
+    tag_keys: Annotated[list[str], option("keys, after joining, that become tags; * and ? are wildcards")] = []
+    json_string_fields: Annotated[list[str], option("keys of text and booleans to keep as fields; wildcards")] = []
+    json_name_key: Annotated[str, option("key whose text is the measurement")] = ""
+    json_time_key: Annotated[str, option("key of the time; without one it is the present")] = ""
+    json_time_format: Annotated[
+        str, option("unix, unix_ms, unix_us, unix_ns, a name such as RFC3339, or a layout of Go's reference time")
+    ] = ""
+    json_timezone: Annotated[str, option("zone of times that name none: an IANA name or Local; empty: UTC")] = ""
+    json_query: Annotated[str, option("path, in gjson's syntax, to the part of the document that counts")] = ""
+    json_strict: Annotated[bool, option("one bad object costs the whole list; false: only itself")] = True
+
+
+class Json(Parser[JsonOptions]):
+    def setup(self) -> None:
+        options = self.options
+        self._is_tag = _matcher("tag_keys", options.tag_keys)
+        self._is_field = _matcher("json_string_fields", options.json_string_fields)
+        self._query: Path | None = None
+        try:
+            name = "json_timezone"
+            self._zone = load_zone(options.json_timezone)
+            name = "json_query"
+            self._query = compile_path(options.json_query) if options.json_query else None
+        except ValueError as error:
+            raise ConfigError(f"the option {name!r}: {error}", option=name) from None
+
+    def parse(self, data: bytes) -> list[Metric]:
+        text = data.decode("utf-8", "replace").strip().removeprefix("\ufeff")
+        if not text:
+            return []
+        now = self.now()
+        try:
+            document = json.loads(text, parse_int=float, parse_constant=_not_a_number)
+            if self._query is not None and (document := self._part(document)) is None:
+                return []
+            if isinstance(document, list):
+                return self._list(document, now)
+            if isinstance(document, dict):
+                return [self._metric(document, now)]
+        except json.JSONDecodeError as error:
+            reason = f"column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
+            raise ParseError(reason, error.lineno) from None
+        except RecursionError:
+            raise ParseError("the document is nested too deeply") from None
+        except ValueError as error:
+            raise ParseError(str(error)) from None
+        if document is None:
+            return []
+        raise ParseError(_WRONG_TYPE)
+
+    def _part(self, document: Any) -> Any:
+        """What the query leads to, None for nothing."""
+        assert self._query is not None
+        part = self._query(document)
+        if part is MISSING:
+            return None
+        if part is not None and not isinstance(part, dict | list):
+            kind = {bool: "a boolean", str: "text"}.get(type(part), "a number")
+            raise ValueError(f"json_query must lead to an object or a list of objects, and leads to {kind}")
+        return part
+
+    def _list(self, document: list[Any], now: int) -> list[Metric]:
+        metrics = []
+        for item in document:
+            if not isinstance(item, dict):
+                raise ValueError(_WRONG_TYPE)
+            try:
+                metrics.append(self._metric(item, now))
+            except ValueError as error:
+                if self.options.json_strict:
+                    raise
+                self.log.debug("an object is left out: %s", error)
+        return metrics
+
+    def _metric(self, document: dict[str, Any], time: int) -> Metric:
+        options = self.options
+        values = dict(_flatten("", document))
+        name = self.measurement
+        if options.json_name_key and isinstance(given := values.get(options.json_name_key), str):
+            name = given
+        if options.json_time_key:
+            if not options.json_time_format:
+                raise ValueError("'json_time_key' needs 'json_time_format' beside it")
+            if options.json_time_key not in values:
+                raise ValueError(f"'json_time_key': there is no {options.json_time_key!r}")
+            time = parse_timestamp(options.json_time_format, values.pop(options.json_time_key), self._zone)
+        tags: dict[str, str] = dict(self.default_tags)
+        fields: dict[str, str | float | bool] = {}
+        for key, value in values.items():
+            if self._is_tag(key):
+                tags[key] = format_number(value) if isinstance(value, float) else _text(value)
+            elif isinstance(value, float) or self._is_field(key):
+                fields[key] = value
+        return Metric(name, tags, fields, time)
+
+
+_WRONG_TYPE = "the document must be an object or a list of objects"
+
+
+def _flatten(name: str, value: Any) -> Iterator[tuple[str, str | float | bool]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flatten(f"{name}_{key}" if name else key, item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _flatten(f"{name}_{index}" if name else str(index), item)
+    elif isinstance(value, float):
+        if math.isinf(value):
+            raise ValueError(f"the number of {name!r} is out of range")
+        yield _unicode(name), value
+    elif isinstance(value, str):
+        yield _unicode(name), _unicode(value)
+    elif value is not None:
+        yield _unicode(name), value
+
+
+def _unicode(text: str) -> str:
+    r"""Halves of a surrogate pair, which \u escapes can spell alone, are no characters."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _text(value: str | bool) -> str:
+    return value if isinstance(value, str) else "true" if value else "false"
+
+
+def _not_a_number(text: str) -> float:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def _matcher(name: str, patterns: list[str]) -> Matcher:
+    try:
+        return compile_patterns(patterns)
+    except ValueError as error:
+        raise ConfigError(f"the option {name!r}: {error}", option=name) from None
