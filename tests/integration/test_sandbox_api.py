@@ -4,6 +4,8 @@ import base64
 import gzip
 import io
 import json
+import random
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +14,7 @@ import aiohttp
 import pytest
 
 from pyagent.sandbox import Sandbox
+from pyagent.sandbox.server import routes
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NS = int(NOW.timestamp()) * 10**9
@@ -350,3 +353,31 @@ async def test_long_answers_are_compressed_for_those_who_ask(api: Api) -> None:
     _, headers, text = await api.full("POST", "/api/v2/query?org=home", body, {"Accept-Encoding": "gzip"})
     assert headers["Content-Encoding"] == "gzip"
     assert text.count("\r\n") == 102
+
+
+ODD = [b"", b"null", b"[]", b"{", b"[" * 5000, b"\xff", b'"\\ud800"', b"{}"]
+NAMES = ["name", "orgID", "org", "bucket", "username", "password", "token", "retentionRules", "retentionPeriodSeconds", "permissions",
+         "status", "userID", "config", "metadata", "plugins", "labelID", "id", "properties", "query", "dialect", "extern", "start",
+         "predicate"]  # fmt: skip
+VALUES = [None, 5, True, [], {}, "\ud800", "x", [1], [{}], {"a": 1}, 2**70]
+
+
+async def test_odd_bodies_are_refused_everywhere_and_nothing_breaks(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """What InfluxDB's own handlers answer with 500 is a refusal in its words; a fault of ours would be logged."""
+    chance = random.Random(1)
+    paths = [
+        (route.method, re.sub(r"\{\w+\}", api.server.bucket_id, route.path))
+        for route in routes()
+        if route.method != "GET"
+    ]
+    for method, path in paths:
+        bodies = [
+            *ODD,
+            *(
+                json.dumps({name: chance.choice(VALUES) for name in chance.sample(NAMES, 6)}).encode()
+                for _ in range(12)
+            ),
+        ]
+        for body in bodies if method != "DELETE" else []:
+            await api(method, path + "?org=home&bucket=monitoring-system&db=monitoring-system", body)
+    assert [record.getMessage() for record in caplog.records] == []

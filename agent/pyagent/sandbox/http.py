@@ -102,20 +102,35 @@ def _unicode(value: Any) -> Any:
     return value
 
 
-async def read_json(request: web.Request) -> Document:
+async def read_json(
+    request: web.Request, *, code: str = "invalid", prefix: str = "failed to unmarshal json: "
+) -> Document:
     """The body as a JSON object.
 
     Raises:
-        InfluxError: it is not one.
+        InfluxError: it is not one; `code` and `prefix` are those that the path's handler in InfluxDB has for it.
     """
     raw = await request.read()
     try:
         value = decode_json(raw)
     except ValueError as error:
-        raise invalid(f"failed to decode request body: {error}" if raw.strip() else "EOF") from None
+        raise InfluxError(code, prefix + _go_words(raw, error)) from None
+    if value is None:
+        return {}
     if not isinstance(value, dict):
-        raise invalid("failed to decode request body: json: cannot unmarshal into an object")
+        raise InfluxError(code, f"{prefix}json: cannot unmarshal {_kind(value)} into Go value")
     return value
+
+
+def _go_words(raw: bytes, error: ValueError) -> str:
+    """What Go's decoder says of a text that is not JSON."""
+    text = raw.decode("utf-8", "replace")
+    at = error.pos if isinstance(error, json.JSONDecodeError) else len(text)
+    if not text.strip():
+        return "EOF"
+    if at >= len(text.rstrip()) or "Unterminated" in str(error):
+        return "unexpected EOF"
+    return f"invalid character '{text[at]}' looking for beginning of value"
 
 
 def path_id(request: web.Request, name: str = "id") -> str:
@@ -133,7 +148,7 @@ def text_of(document: Document, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise invalid(
-            f"failed to decode request body: json: cannot unmarshal {_kind(value)} into field {name} of type string"
+            f"failed to unmarshal json: json: cannot unmarshal {_kind(value)} into field {name} of type string"
         )
     return value
 

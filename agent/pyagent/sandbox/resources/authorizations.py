@@ -90,7 +90,7 @@ def _permission(given: object) -> Document:
 
 
 async def create(request: web.Request) -> web.Response:
-    body = await read_json(request)
+    body = await read_json(request, prefix="invalid json structure: ")
     state, who = state_of(request), caller(request)
     permissions = _permissions(body)
     if not (given := text_of(body, "orgID")):

@@ -56,7 +56,7 @@ def shard_duration(retention: int) -> int:
 def check_durations(retention: int, shard: int) -> None:
     if 0 < retention < HOUR:
         raise InfluxError("internal error", "retention policy duration must be at least 1h0m0s")
-    if (shard and shard < HOUR) or 0 < retention < shard:
+    if 0 < retention < shard:
         raise InfluxError("internal error", "retention policy duration must be greater than the shard duration")
 
 
@@ -78,11 +78,12 @@ def add_bucket(
     check_name(name, kind)
     if any(bucket["orgID"] == org["id"] and bucket["name"] == name for bucket in state.documents.all("buckets")):
         raise InfluxError("conflict", f"bucket with name {name} already exists")
+    shard = max(shard, HOUR) if shard else shard_duration(retention)
     check_durations(retention, shard)
     now, key = state.now_text(), new_id()
     bucket = {
         "id": key, "orgID": org["id"], "type": kind, "description": description, "name": name, "rp": rp, "retention": retention,
-        "shard": shard or shard_duration(retention), "createdAt": now, "updatedAt": now,
+        "shard": shard, "createdAt": now, "updatedAt": now,
     }  # fmt: skip
     return state.documents.put("buckets", key, bucket)
 
@@ -221,7 +222,7 @@ async def update(request: web.Request) -> web.Response:
         changed["retention"] = retention
         changed["shard"] = shard_duration(retention)
     if shard:
-        changed["shard"] = shard
+        changed["shard"] = max(shard, HOUR)
     check_durations(changed["retention"], changed["shard"])
     state.documents.put("buckets", bucket["id"], changed)
     return reply(request, bucket_body(state, changed))

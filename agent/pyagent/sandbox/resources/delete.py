@@ -103,7 +103,7 @@ def _time(body: Document, name: str) -> int:
 
 
 async def delete(request: web.Request) -> web.Response:
-    body = await read_json(request)
+    body = await read_json(request, prefix="error decoding json body: ")
     try:
         start, stop = _time(body, "start"), _time(body, "stop")
         rules = parse_predicate(text_of(body, "predicate"))

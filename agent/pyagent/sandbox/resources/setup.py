@@ -81,7 +81,7 @@ def _retention(body: Document) -> int:
 
 
 async def create(request: web.Request) -> web.Response:
-    body = await read_json(request)
+    body = await read_json(request, code="internal error", prefix="")
     answer = await onboard(
         state_of(request),
         text_of(body, "username"),
