@@ -14,7 +14,7 @@ from pyagent.api import LineOptions, Metric
 from pyagent.lineprotocol.results import Precision
 
 NOW = 1_700_000_000_123_456_789
-many = settings(max_examples=400, deadline=None)
+many = settings(max_examples=250, deadline=None)
 
 
 @many
