@@ -13,12 +13,16 @@ from pyagent.config.plan import Kind, ParserPlan
 from pyagent.config.registry import Found, Registry
 from pyagent.config.section import Section
 
-__all__ = ["create_parser", "find_plugin", "option_names", "parser_plan"]
+__all__ = ["create_parser", "find_plugin", "option_names", "parser_plan", "with_parser"]
 
 
 def find_plugin(registry: Registry, kind: Kind, name: str, section: Section) -> Found:
     """The plugin of a table, and the parser that it wants. Raises PluginBroken and ConfigError, with the place."""
-    found = _find(registry, kind, name, section)
+    return with_parser(registry, _find(registry, kind, name, section), section)
+
+
+def with_parser(registry: Registry, found: Found, section: Section) -> Found:
+    """The plugin with the parser of its `data_format`, if its options say that it parses. Raises as `find_plugin`."""
     if not issubclass(found.plugin.options_type, ParserOptions):
         return found
     parser = _find(registry, "parsers", _data_format(found, section), section, "data_format")

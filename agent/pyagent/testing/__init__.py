@@ -10,6 +10,6 @@
 `pyagent.testing.servers` starts real servers on loopback.
 """
 
-from pyagent.testing.inputs import assert_declared, gather, lines, make_input, run_input
+from pyagent.testing.inputs import assert_declared, gather, lines, make_input, make_parser, run_input
 
-__all__ = ["assert_declared", "gather", "lines", "make_input", "run_input"]
+__all__ = ["assert_declared", "gather", "lines", "make_input", "make_parser", "run_input"]

@@ -4,16 +4,20 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from pyagent.api import FieldType, Input, LineOptions, Measurement, Metric, Uint
-from pyagent.config.options import build_options, decode_values
+from pyagent.api import FieldType, Input, LineOptions, Measurement, Metric, Parser, Uint
+from pyagent.config.options import Policy, build_options, decode_values
+from pyagent.config.parsers import create_parser, option_names, parser_plan, with_parser
+from pyagent.config.plan import ParserPlan
+from pyagent.config.registry import Found, Registry
 from pyagent.config.section import Notes, Section
 from pyagent.config.toml import Document
 from pyagent.lineprotocol import encode
 from pyagent.pipeline.accumulator import Accumulator
 
-__all__ = ["assert_declared", "gather", "lines", "make_input", "run_input"]
+__all__ = ["assert_declared", "gather", "lines", "make_input", "make_parser", "run_input"]
 
 _TYPE_NAMES: dict[type, FieldType] = {bool: "bool", int: "int", Uint: "uint", float: "float", str: "str"}
 
@@ -40,11 +44,29 @@ def make_input(
 ) -> Input[Any]:
     """Make an input from a table as it stands in the configuration. Raises ConfigError."""
     name = plugin.__module__.rpartition(".")[2]
-    table = dict(options or {})
-    section = Section(document=Document("options", table, {}), path=(), label=name, table=table, notes=Notes())
+    section = _section(name, dict(options or {}))
+    log = log or logging.getLogger(name)
+    found = with_parser(Registry(), Found(plugin, "builtin"), section)
+    values, _ = decode_values(section, plugin.options_type, ignored=option_names(found.parser))
+    made = build_options(section, plugin.options_type, values)
+    parser, _ = parser_plan(found, section, Policy())
+    return plugin(made, log) if parser is None else plugin(made, log, partial(create_parser, parser, name, log))
+
+
+def make_parser(
+    plugin: type[Parser[Any]], options: Mapping[str, Any] | None = None, *, measurement: str = "test"
+) -> Parser[Any]:
+    """Make a parser from a table of its options. Raises ConfigError."""
+    name = plugin.__module__.rpartition(".")[2]
+    section = _section(name, dict(options or {}))
     values, _ = decode_values(section, plugin.options_type)
     made = build_options(section, plugin.options_type, values)
-    return plugin(made, log or logging.getLogger(name))
+    plan = ParserPlan(data_format=name, plugin=plugin, options=made)
+    return create_parser(plan, measurement, logging.getLogger(name))
+
+
+def _section(name: str, table: dict[str, Any]) -> Section:
+    return Section(document=Document("options", table, {}), path=(), label=name, table=table, notes=Notes())
 
 
 async def gather(plugin: Input[Any]) -> list[Metric]:
