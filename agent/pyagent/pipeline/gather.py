@@ -19,8 +19,9 @@ from pyagent.pipeline.workers import worker_for
 
 __all__ = ["InputRunner"]
 
-FIRST_TICK_NEAR_NS = 2_000_000_000
-"""A first aligned tick closer than this makes an extra gather at the start pointless."""
+FIRST_TICK_NEAR_NS = 500_000_000
+"""A first aligned tick closer than this makes an extra gather at the start pointless: data is there within a second all the
+same."""
 
 
 class InputRunner:
