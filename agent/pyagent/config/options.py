@@ -219,4 +219,4 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
     for candidate in names:
         if candidate.replace("_", "") == name.replace("_", "").replace("-", "").lower():
             return candidate
-    return next(iter(difflib.get_close_matches(name, names, 1, 0.7)), None)
+    return next(iter(difflib.get_close_matches(name, names, 1, 0.6)), None)
