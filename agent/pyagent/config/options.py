@@ -219,4 +219,6 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
     for candidate in names:
         if candidate.replace("_", "") == name.replace("_", "").replace("-", "").lower():
             return candidate
-    return next(iter(difflib.get_close_matches(name, names, 1, 0.6)), None)
+    # One wrong letter of three is a slip; of more letters, more must agree.
+    cutoff = 0.65 if len(name) <= 4 else 0.7
+    return next(iter(difflib.get_close_matches(name, names, 1, cutoff)), None)
