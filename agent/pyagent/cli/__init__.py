@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pyagent import __version__
 
-COMMANDS = ("demo", "sandbox", "status", "version")
+COMMANDS = ("config", "demo", "help", "plugins", "sandbox", "status", "version")
 """Modules of this package, but for `version`, which must not even cost an import."""
 
 

@@ -1,15 +1,17 @@
 """`pyagent [flags]`: run the agent. The flags are Telegraf's (reference: telegraf 8); ours have an environment twin."""
 
 import argparse
-import difflib
+import contextlib
+import dataclasses
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pyagent.api.units import Duration
-from pyagent.cli.arguments import Parser, two_dashes
-from pyagent.runtime.settings import PLUGIN_DIRECTORY, RunSettings
+from pyagent.cli.arguments import Parser
+from pyagent.cli.flags import add_filter_flags, add_source_flags, source_settings
+from pyagent.runtime.settings import RunSettings
 
 __all__ = ["main"]
 
@@ -19,39 +21,43 @@ Gather metrics as a Telegraf configuration says and write them to InfluxDB.
   pyagent --config http://localhost:8086/api/v2/telegrafs/ID    with INFLUX_TOKEN in the environment
   pyagent --config telegraf.conf --test                         gather once and print
 
-Commands: demo, sandbox, version (pyagent COMMAND --help)."""
+Commands: config, demo, help, plugins, sandbox, status, version (pyagent COMMAND --help)."""
 
 
 def main(words: Sequence[str]) -> int:
     # A reload that is asked for while we are still importing must not kill us; the process takes it over when it runs.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    settings = _settings(_parser().parse_args(two_dashes(words)), os.environ)
+    parser = _parser()
+    plain = parser.plain(words)
+    given, unknown = parser.parse_known_args(plain)
+    if unknown:
+        parser.refuse(unknown[0])
+    if given.command:
+        # Flags that stand before a command are the command's. Telegraf leaves them out of account, silently.
+        from pyagent import cli
+
+        return cli.main([*given.command, *plain[: len(plain) - len(given.command)]])
+    if (status := _printed(parser, given)) is not None:
+        return status
+    settings = _settings(parser, given, os.environ)
+    from pyagent.runtime.log import component_logger, configure_logging
     from pyagent.runtime.process import run
 
-    return run(settings)
-
-
-class _RunParser(Parser):
-    """Names the flag that was probably meant."""
-
-    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # argparse's overloads
-        known, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings]
-            near = difflib.get_close_matches(unknown[0].partition("=")[0], flags, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            self.error(f"unknown flag or argument {unknown[0]!r}{hint}")
-        return known
+    configure_logging(debug=settings.debug, quiet=settings.quiet)
+    for flag in ("pprof_addr", "password", "unprotected"):
+        if getattr(given, flag):
+            component_logger("agent").warning("--%s has no effect here", flag.replace("_", "-"))
+    with _pid_file(given.pidfile):
+        return run(settings)
 
 
 def _parser() -> Parser:
-    parser = _RunParser(prog="pyagent", usage="pyagent [flags] | pyagent COMMAND [flags]", description=_DESCRIPTION)
+    parser = Parser(prog="pyagent", usage="pyagent [flags] | pyagent COMMAND [flags]", description=_DESCRIPTION)
 
     def flag(name: str, text: str, **settings: object) -> None:
         parser.add_argument(name, help=text, **settings)  # type: ignore[arg-type]  # argparse's many overloads
 
-    flag("--config", "configuration file or URL; may be repeated", action="append", default=[], metavar="FILE_OR_URL")
-    flag("--config-directory", "directory of *.conf files; may be repeated", action="append", default=[], metavar="DIR")
+    add_source_flags(parser)
     flag("--test", "gather once, print the metrics and exit", action="store_true")
     flag(
         "--test-wait", "as --test, and wait so many seconds for further metrics", type=int, default=0, metavar="SECONDS"
@@ -59,13 +65,6 @@ def _parser() -> Parser:
     flag("--once", "gather once, write to the outputs and exit", action="store_true")
     flag("--debug", "log debug messages", action="store_true")
     flag("--quiet", "log errors only", action="store_true")
-    flag(
-        "--plugin-directory",
-        f"folder of plugins of your own, NAME.py each; may be repeated (default {PLUGIN_DIRECTORY}; PYAGENT_PLUGIN_DIRECTORY)",
-        action="append",
-        default=[],
-        metavar="DIR",
-    )
     flag(
         "--config-url-retry-attempts",
         "requests for a URL before giving up, 10 s apart (default 3, -1: for ever)",
@@ -80,6 +79,14 @@ def _parser() -> Parser:
         metavar="DURATION",
     )
     flag(
+        "--watch-config",
+        "reload when a file or directory of the configuration changes: 'notify' asks the kernel, 'poll' looks again and again",
+        default="",
+        metavar="HOW",
+    )
+    flag("--watch-interval", "look this often, for 'poll' (default 250ms)", default="", metavar="DURATION")
+    flag("--watch-debounce-interval", "reload so long after the last change", default="", metavar="DURATION")
+    flag(
         "--state-directory",
         "where the last good configuration is kept (PYAGENT_STATE_DIRECTORY; under systemd its StateDirectory)",
         default=None,
@@ -91,56 +98,102 @@ def _parser() -> Parser:
         default=None,
         metavar="DIR",
     )
-    flag("--select", "label selector 'key=value;...'; may be repeated", action="append", default=[], metavar="SELECTOR")
-    flag("--input-filter", "inputs to use, separated by ':'", default="", metavar="NAMES")
-    flag("--output-filter", "outputs to use, separated by ':'", default="", metavar="NAMES")
-    flag("--strict-env-handling", "replace environment references in strings only (the default)", action="store_true")
-    flag("--non-strict-env-handling", "replace environment references everywhere in the text", action="store_true")
+    flag("--pidfile", "write the process's number to this file while it runs", default="", metavar="FILE")
+    flag("--print-plugin-config-source", "print which plugin comes from which file", action="store_true")
+    add_filter_flags(parser)
+    flag("--usage", "print the options of a plugin and exit", default="", metavar="NAME")
+    flag("--sample-config", "print a sample configuration and exit (as 'config create')", action="store_true")
+    flag("--input-list", "print the inputs and exit (as 'plugins inputs')", action="store_true")
+    flag("--output-list", "print the outputs and exit (as 'plugins outputs')", action="store_true")
+    flag("--deprecation-list", "print deprecated options and exit (as 'plugins --deprecated')", action="store_true")
     flag("--version", "print the version and exit", action="store_true")
+    flag("--pprof-addr", argparse.SUPPRESS, default="")
+    flag("--password", argparse.SUPPRESS, default="")
+    flag("--unprotected", argparse.SUPPRESS, action="store_true")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
 
-def _settings(given: argparse.Namespace, environ: Mapping[str, str]) -> RunSettings:
-    parser = _parser()
-    if given.strict_env_handling and given.non_strict_env_handling:
-        parser.error("--strict-env-handling and --non-strict-env-handling exclude each other; give one of them")
+def _printed(parser: Parser, given: argparse.Namespace) -> int | None:
+    """The exit status where the flags ask to print something instead of a run."""
+    if given.version:
+        from pyagent import __version__
+
+        print(f"pyagent {__version__}")
+        return 0
+    if given.sample_config:
+        from pyagent.cli.config import create
+
+        return create(given)
+    if not (given.usage or given.deprecation_list or given.input_list or given.output_list):
+        return None
+    from pyagent.cli.plugins import print_deprecated, print_names, usage
+
+    if given.usage:
+        return usage(given, given.usage)
+    if given.deprecation_list:
+        return print_deprecated(given)
+    return print_names(given, ["inputs"] * given.input_list + ["outputs"] * given.output_list)
+
+
+def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, str]) -> RunSettings:
     attempts = given.config_url_retry_attempts
     if attempts is not None and attempts < -1:
         parser.error(f"--config-url-retry-attempts is -1 or more, not {attempts}")
     watch = given.config_url_watch_interval or environ.get("PYAGENT_CONFIG_URL_WATCH_INTERVAL") or "60s"
-    try:
-        watch_interval = Duration.from_option(watch).seconds
-    except ValueError as error:
-        parser.error(f"--config-url-watch-interval: {error}")
     # systemd gives a list where a unit has several.
     state = given.state_directory or environ.get("PYAGENT_STATE_DIRECTORY") or environ.get("STATE_DIRECTORY", "")
     runtime = (
         given.runtime_directory or environ.get("PYAGENT_RUNTIME_DIRECTORY") or environ.get("RUNTIME_DIRECTORY", "")
     )
-    directories = given.plugin_directory or environ.get("PYAGENT_PLUGIN_DIRECTORY", PLUGIN_DIRECTORY).split(os.pathsep)
-    return RunSettings(
-        configs=_commas(given.config),
-        config_directories=_commas(given.config_directory),
-        environ=environ,
-        plugin_directories=tuple(Path(directory) for directory in directories if directory),
+    return dataclasses.replace(
+        source_settings(parser, given),
         # 0 means the default, as Telegraf has it; None leaves a service free to ask for ever.
         url_attempts=attempts or None,
-        watch_interval=watch_interval,
+        watch_interval=_seconds(parser, "--config-url-watch-interval", watch, Duration.from_option),
+        watch_files="" if not given.watch_config else "poll" if given.watch_config == "poll" else "notify",
+        watch_files_interval=_seconds(parser, "--watch-interval", given.watch_interval, Duration.from_common) or 0.25,
+        watch_debounce=_seconds(
+            parser, "--watch-debounce-interval", given.watch_debounce_interval, Duration.from_common
+        ),
         state_directory=Path(state.partition(":")[0]) if state else None,
         runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
         instance=environ.get("PYAGENT_INSTANCE") or "default",
-        strict_env=not given.non_strict_env_handling,
         debug=given.debug,
         quiet=given.quiet,
         test=given.test or (given.test_wait != 0 and not given.once),
         once=given.once,
         test_wait=given.test_wait,
-        select=_commas(given.select),
-        input_filter=tuple(name for name in given.input_filter.split(":") if name),
-        output_filter=tuple(name for name in given.output_filter.split(":") if name),
+        print_plugin_sources=given.print_plugin_config_source,
     )
 
 
-def _commas(values: Sequence[str]) -> tuple[str, ...]:
-    """A value is a list separated by commas, as Telegraf's flags are."""
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+def _seconds(parser: Parser, flag: str, text: str, read: Callable[[str], Duration]) -> float:
+    try:
+        duration = read(text) if text else Duration(0)
+    except ValueError as error:
+        parser.error(f"{flag}: {error}")
+    if duration < 0:
+        parser.error(f"{flag} cannot be negative: {text}")
+    return duration.seconds
+
+
+@contextlib.contextmanager
+def _pid_file(path: str) -> Iterator[None]:
+    """The process's number in a file. It is a service to others: without it the agent runs as well."""
+    written = False
+    if path:
+        from pyagent.runtime.log import component_logger
+
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640), "w") as file:
+                file.write(f"{os.getpid()}\n")
+            written = True
+        except OSError as error:
+            component_logger("agent").error("cannot write the pid file %s: %s", path, error.strerror)
+    try:
+        yield
+    finally:
+        if written:
+            with contextlib.suppress(OSError):
+                os.unlink(path)

@@ -99,6 +99,7 @@ class Loader:
                         environ=settings.environ,
                         plugin_directories=settings.plugin_directories,
                         strict_env=settings.strict_env,
+                        old_env=settings.old_env,
                         testing=settings.test,
                         select=settings.select,
                         input_filter=settings.input_filter,

@@ -27,7 +27,17 @@ class RunSettings:
     runtime_directory: Path | None = None
     """Where the control socket is; None: there is none."""
     instance: str = "default"
+    watch_files: str = ""
+    """How files and directories are watched for changes: `notify` or `poll`; empty: not at all."""
+    watch_files_interval: float = 0.25
+    """Seconds between two looks at them, for `poll`."""
+    watch_debounce: float = 0.0
+    """Seconds without a further change before a change counts."""
     strict_env: bool = True
+    old_env: bool = False
+    """`$$` is no escape in environment references."""
+    print_plugin_sources: bool = False
+    """Print which plugin comes from which source at the start."""
     debug: bool = False
     quiet: bool = False
     test: bool = False

@@ -1,0 +1,159 @@
+"""`pyagent config`: make a configuration, check one, show what it means."""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pyagent.api import ConfigError
+from pyagent.cli.flags import (
+    add_filter_flags,
+    add_plugin_directory_flag,
+    add_source_flags,
+    names,
+    plugin_directories,
+    source_settings,
+)
+
+if TYPE_CHECKING:
+    from pyagent.config import Plan
+    from pyagent.runtime.loading import Texts
+
+SUMMARY = "Make a configuration, check one, or show what it means."
+
+_EPILOG = """\
+  pyagent config create --input-filter mem --output-filter influxdb_v2 > telegraf.conf
+  pyagent config check --config telegraf.conf
+  pyagent config show --config telegraf.conf
+  pyagent config schema > telegraf.schema.json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    commands = parser.add_subparsers(dest="action", metavar="create|check|show|schema")
+    create_parser = commands.add_parser("create", help="print a sample configuration")
+    check_parser = commands.add_parser("check", help="load a configuration and make its plugins; start nothing")
+    show_parser = commands.add_parser("show", help="print what is in effect, and where each value comes from")
+    schema_parser = commands.add_parser("schema", help="print a JSON Schema of the configuration, for editors")
+    for command in (parser, create_parser, check_parser):
+        add_source_flags(command)
+        add_filter_flags(command)
+    add_source_flags(show_parser)
+    add_filter_flags(show_parser)
+    show_parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_plugin_directory_flag(schema_parser)
+    parser.set_defaults(parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    actions = {"create": create, "check": check, "show": show, "schema": schema}
+    try:
+        return actions[arguments.action or "create"](arguments)
+    except ConfigError as error:
+        print(f"E! {error}", file=sys.stderr)
+        return 1
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Print a sample configuration. Also the root flag --sample-config."""
+    from pyagent.config.catalog import Catalog
+    from pyagent.config.sample import sample
+
+    chosen = {
+        "inputs": names(arguments.input_filter),
+        "outputs": names(arguments.output_filter),
+        "processors": names(arguments.processor_filter),
+        "aggregators": names(arguments.aggregator_filter),
+    }
+    catalog = Catalog(plugin_directories(arguments, os.environ))
+    try:
+        print(sample(catalog, sections=names(arguments.section_filter), chosen=chosen), end="")
+    except ConfigError as error:
+        print(f"E! {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Load everything and make every plugin, as at a start; connect to nothing, start nothing, open no log file."""
+    from pyagent.config import create_plugin
+    from pyagent.runtime.log import component_logger, configure_logging, plugin_logger
+
+    configure_logging()
+    log = component_logger("config")
+    failed = False
+    try:
+        plan, _ = _load(arguments)
+        for warning in plan.warnings:
+            log.warning("%s", warning)
+        # What Telegraf logs as an error here does not stop it either.
+        for error in plan.errors:
+            log.error("%s", error)
+        for broken in plan.broken:
+            log.error("%s", broken.reason)
+            failed = True
+        for plugin in (*plan.inputs, *plan.outputs, *plan.processors, *plan.aggregators):
+            try:
+                create_plugin(plugin, plugin_logger(plugin))
+            except ConfigError as error:
+                log.error("%s", error)
+                failed = True
+    except ConfigError as error:
+        log.error("%s", error)
+        return 1
+    if not plan.outputs:
+        log.warning("no outputs found; the agent starts with --test only")
+    log.info(
+        "%s: %s; %d inputs, %d outputs, %d processors, %d aggregators",
+        ", ".join(plan.sources),
+        "not usable" if failed else "no errors",
+        len(plan.inputs),
+        len(plan.outputs),
+        len(plan.processors),
+        len(plan.aggregators),
+    )
+    return int(failed)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print what is in effect, and where each value comes from."""
+    from pyagent.config.effective import as_json, as_toml, effective
+
+    plan, documents = _load(arguments)
+    found = effective(plan, documents, os.environ)
+    print(json.dumps(as_json(found), indent=2) if arguments.json else as_toml(found))
+    return 0
+
+
+def schema(arguments: argparse.Namespace) -> int:
+    """Print a JSON Schema of the configuration."""
+    from pyagent.config.catalog import Catalog
+    from pyagent.config.schema import json_schema
+
+    print(json.dumps(json_schema(Catalog(plugin_directories(arguments, os.environ))), indent=2))
+    return 0
+
+
+def _load(arguments: argparse.Namespace) -> tuple["Plan", "list[Any]"]:
+    """The plan, and the documents it is made of. A source is asked once. Raises ConfigError."""
+    from pyagent.config.toml import parse_document
+    from pyagent.runtime.loading import Loader
+    from pyagent.runtime.log import component_logger
+
+    # An output is no must: what is looked at may be one file of several.
+    settings = dataclasses.replace(source_settings(arguments.parser, arguments), test=True)
+
+    async def load() -> tuple["Plan", "Texts"]:
+        loader = Loader(settings, component_logger("config"))
+        texts = await loader.read()
+        return await loader.plan(texts), texts
+
+    plan, texts = asyncio.run(load())
+    documents = [
+        parse_document(text, settings.environ, strict_env=settings.strict_env, old_env=settings.old_env)
+        for text in texts
+    ]
+    return plan, documents

@@ -1,0 +1,92 @@
+"""The flags that say which configuration is meant, for the agent and for the commands that read one."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pyagent.runtime.settings import PLUGIN_DIRECTORY, RunSettings
+
+__all__ = [
+    "add_filter_flags",
+    "add_plugin_directory_flag",
+    "add_source_flags",
+    "commas",
+    "names",
+    "plugin_directories",
+    "source_settings",
+]
+
+SECTIONS = ("global_tags", "agent", "outputs", "processors", "aggregators", "inputs")
+
+
+def add_source_flags(parser: argparse.ArgumentParser) -> None:
+    def flag(name: str, text: str, **settings: object) -> None:
+        parser.add_argument(name, help=text, **settings)  # type: ignore[arg-type]  # argparse's many overloads
+
+    flag("--config", "configuration file or URL; may be repeated", action="append", default=[], metavar="FILE_OR_URL")
+    flag("--config-directory", "directory of *.conf files; may be repeated", action="append", default=[], metavar="DIR")
+    flag("--select", "label selector 'key=value;...'; may be repeated", action="append", default=[], metavar="SELECTOR")
+    flag("--strict-env-handling", "replace environment references in strings only (the default)", action="store_true")
+    flag("--non-strict-env-handling", "replace environment references everywhere in the text", action="store_true")
+    flag("--old-env-behavior", "take $$ for two dollar signs, as before Telegraf 1.27", action="store_true")
+    add_plugin_directory_flag(parser)
+
+
+def add_plugin_directory_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plugin-directory",
+        help="folder of plugins of your own, NAME.py each; may be repeated "
+        f"(default {PLUGIN_DIRECTORY}; PYAGENT_PLUGIN_DIRECTORY)",
+        action="append",
+        default=[],
+        metavar="DIR",
+    )
+
+
+def add_filter_flags(parser: argparse.ArgumentParser) -> None:
+    """Those of the kinds that a run can leave out come first; the others matter where a configuration is printed."""
+    parser.add_argument("--input-filter", default="", metavar="NAMES", help="inputs to use, separated by ':'")
+    parser.add_argument("--output-filter", default="", metavar="NAMES", help="outputs to use, separated by ':'")
+    for kind in ("aggregator", "processor", "secretstore"):
+        text = f"{kind}s to print in a sample configuration, separated by ':'"
+        parser.add_argument(f"--{kind}-filter", default="", metavar="NAMES", help=text)
+    parser.add_argument(
+        "--section-filter",
+        default="",
+        metavar="NAMES",
+        help=f"sections to print in a sample configuration, separated by ':'; of {', '.join(SECTIONS)}",
+    )
+
+
+def source_settings(parser: argparse.ArgumentParser, given: argparse.Namespace) -> RunSettings:
+    """What the flags of the functions above ask for. Ends the program where they contradict each other."""
+    if given.strict_env_handling and given.non_strict_env_handling:
+        parser.error("--strict-env-handling and --non-strict-env-handling exclude each other; give one of them")
+    environ = os.environ
+    return RunSettings(
+        configs=commas(given.config),
+        config_directories=commas(given.config_directory),
+        environ=environ,
+        plugin_directories=plugin_directories(given, environ),
+        strict_env=not given.non_strict_env_handling,
+        old_env=given.old_env_behavior,
+        select=commas(given.select),
+        input_filter=names(given.input_filter),
+        output_filter=names(given.output_filter),
+    )
+
+
+def plugin_directories(given: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    found = given.plugin_directory or environ.get("PYAGENT_PLUGIN_DIRECTORY", PLUGIN_DIRECTORY).split(os.pathsep)
+    return tuple(Path(directory) for directory in found if directory)
+
+
+def commas(values: Sequence[str]) -> tuple[str, ...]:
+    """A value is a list separated by commas, as Telegraf's flags are."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
+def names(value: str) -> tuple[str, ...]:
+    """The names of a filter."""
+    return tuple(name.strip() for name in value.split(":") if name.strip())

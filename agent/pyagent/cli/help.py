@@ -1,0 +1,15 @@
+"""`pyagent help [COMMAND]`: what `--help` says."""
+
+import argparse
+
+SUMMARY = "Show the help of the agent or of a command."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("topic", nargs="*", metavar="COMMAND", help="the command; without one, the agent itself")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from pyagent import cli
+
+    return cli.main([*arguments.topic, "--help"])

@@ -1,0 +1,194 @@
+"""`pyagent plugins`: which plugins there are, and what one of them can do."""
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pyagent.api import ConfigError, Input
+from pyagent.cli.flags import add_plugin_directory_flag, plugin_directories
+from pyagent.config.catalog import KINDS, Catalog, Entry, about
+from pyagent.config.declared import Declared, declared_options
+from pyagent.config.sample import plugin_sample
+from pyagent.config.toml_text import toml_value
+
+SUMMARY = "List the plugins, or show what one of them measures and which options it has."
+
+_EPILOG = """\
+  pyagent plugins                     all of them, and where each comes from
+  pyagent plugins inputs --json
+  pyagent plugins show inputs.mem     options, measurements, fields"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "what", nargs="?", choices=[*KINDS, "show"], help="a kind, or 'show' and a plugin's name", metavar="KIND"
+    )
+    parser.add_argument("name", nargs="?", help="with 'show': KIND.NAME, or NAME", metavar="NAME")
+    parser.add_argument("--deprecated", action="store_true", help="only deprecated options, and what to use instead")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_plugin_directory_flag(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.what == "show":
+        if not arguments.name:
+            return _error("cannot show a plugin: no name is given; write pyagent plugins show KIND.NAME")
+        return show(arguments, arguments.name, as_json=arguments.json)
+    if arguments.name:
+        return _error(f"cannot list {arguments.name!r}: one kind at a time; write pyagent plugins KIND")
+    kinds = [arguments.what] if arguments.what else []
+    if arguments.deprecated:
+        return print_deprecated(arguments, kinds, as_json=arguments.json)
+    return print_names(arguments, kinds, as_json=arguments.json)
+
+
+def print_names(arguments: argparse.Namespace, kinds: Sequence[Any], *, as_json: bool = False) -> int:
+    """One `kind.name` a line; where it comes from stands behind those that do not come with the agent."""
+    entries = list(_catalog(arguments).entries(*kinds))
+    if as_json:
+        print(json.dumps([{"kind": e.kind, "name": e.name, "from": e.origin} for e in entries], indent=2))
+        return 0
+    width = max((len(entry.label) for entry in entries), default=0)
+    for entry in entries:
+        print(entry.label if entry.origin == "pyagent" else f"{entry.label:<{width}}  {entry.origin}")
+    return 0
+
+
+def print_deprecated(arguments: argparse.Namespace, kinds: Sequence[Any] = (), *, as_json: bool = False) -> int:
+    """One `kind.name/option` a line, with what to use instead."""
+    found = list(_deprecated(_catalog(arguments), kinds))
+    if as_json:
+        print(json.dumps([{"option": name, "use": instead} for name, instead in found], indent=2))
+        return 0
+    width = max((len(name) for name, _ in found), default=0)
+    for name, instead in found:
+        print(f"{name:<{width}}  use {instead}")
+    return 0
+
+
+def _deprecated(catalog: Catalog, kinds: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    for entry in catalog.entries(*kinds):
+        try:
+            declared = list(declared_options(catalog.load(entry).options_type))
+        except ConfigError as error:
+            print(f"W! {error}", file=sys.stderr)
+            continue
+        for option in declared:
+            if option.deprecated:
+                yield f"{entry.label}/{option.name}", option.deprecated
+
+
+def usage(arguments: argparse.Namespace, name: str) -> int:
+    """The sample configuration of the plugins of that name: what Telegraf's --usage prints."""
+    catalog = _catalog(arguments)
+    try:
+        entries = catalog.find(name)
+        print("\n".join(plugin_sample(catalog, entry) for entry in entries), end="")
+    except ConfigError as error:
+        return _error(str(error))
+    return 0
+
+
+def show(arguments: argparse.Namespace, name: str, *, as_json: bool = False) -> int:
+    """All that the plugins of that name say about themselves."""
+    catalog = _catalog(arguments)
+    try:
+        documents = [_document(catalog, entry) for entry in catalog.find(name)]
+    except ConfigError as error:
+        return _error(str(error))
+    if as_json:
+        print(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
+    else:
+        print("\n\n".join("\n".join(_page(document)) for document in documents))
+    return 0
+
+
+def _document(catalog: Catalog, entry: Entry) -> dict[str, Any]:
+    plugin = catalog.load(entry)
+    measurements = plugin.measurements if issubclass(plugin, Input) else ()
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "from": entry.origin,
+        "text": about(plugin),
+        "options": [_option(declared) for declared in declared_options(plugin.options_type)],
+        "measurements": [
+            {
+                "name": measurement.name,
+                "text": measurement.text,
+                "open": measurement.open,
+                "tags": dict(measurement.tags),
+                "fields": {
+                    name: {"type": field.type, "unit": field.unit, "text": field.text}
+                    for name, field in measurement.fields.items()
+                },
+            }
+            for measurement in measurements
+        ],
+    }
+
+
+def _option(declared: Declared) -> dict[str, Any]:
+    default = {} if declared.default is None else {"default": declared.default}
+    more: dict[str, Any] = {"deprecated": declared.deprecated} if declared.deprecated else {}
+    return {
+        "name": declared.name,
+        "type": declared.type,
+        "required": declared.required,
+        **default,
+        "text": declared.text,
+        **more,
+        **dict.fromkeys(declared.effects, True),
+    }
+
+
+def _page(document: dict[str, Any]) -> Iterator[str]:
+    yield f"{document['kind']}.{document['name']} (from {document['from']})"
+    yield ""
+    yield document["text"] or "It says nothing about itself."
+    options, measurements = document["options"], document["measurements"]
+    yield ""
+    yield "Options" if options else "It has no options of its own."
+    rows = [(o["name"], o["type"], _default(o), _effect(o)) for o in options]
+    yield from _table([("option", "type", "default", "meaning"), *rows] if rows else [])
+    for measurement in measurements:
+        yield ""
+        yield f"Measurement {measurement['name']}" + (" (and further fields and tags)" if measurement["open"] else "")
+        yield from textwrap.wrap(measurement["text"], 118, initial_indent="  ", subsequent_indent="  ")
+        yield from _table([(f"tag {name}", "", "", text) for name, text in measurement["tags"].items()])
+        yield from _table(
+            [(name, field["type"], field["unit"], field["text"]) for name, field in measurement["fields"].items()]
+        )
+
+
+def _default(option: dict[str, Any]) -> str:
+    if option["required"]:
+        return "(required)"
+    return toml_value(option["default"]) if "default" in option else ""
+
+
+def _effect(option: dict[str, Any]) -> str:
+    text: str = option["text"]
+    return f"{text} (deprecated: use {option['deprecated']})" if "deprecated" in option else text
+
+
+def _table(rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
+    widths = [min(max((len(row[column]) for row in rows), default=0), 40) for column in range(3)]
+    for row in rows:
+        cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False) if width)
+        yield f"  {cells}  {row[3]}".rstrip()
+
+
+def _catalog(arguments: argparse.Namespace) -> Catalog:
+    import os
+
+    return Catalog(plugin_directories(arguments, os.environ))
+
+
+def _error(message: str) -> int:
+    print(f"E! {message}", file=sys.stderr)
+    return 1

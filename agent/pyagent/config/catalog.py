@@ -1,0 +1,105 @@
+"""Which plugins there are on this host, where each comes from, and what it says about itself."""
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from pyagent.api import ConfigError, ParserOptions, Plugin
+from pyagent.config.plan import Kind
+from pyagent.config.registry import Registry, _is_of_other_kind
+
+__all__ = ["KINDS", "Catalog", "Entry", "about"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A plugin that a configuration may name."""
+
+    kind: Kind
+    name: str
+    origin: str
+    """`pyagent`, the path of a file, or `entry point MODULE of DISTRIBUTION`."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.kind}.{self.name}"
+
+
+class Catalog:
+    """`directories`: drop-in folders; `package`: where the plugins that come with the agent are."""
+
+    def __init__(self, directories: Sequence[Path] = (), package: str = "pyagent_plugins") -> None:
+        self._directories = directories
+        self._package = package
+        self._registry = Registry(directories, package)
+
+    def entries(self, *kinds: Kind) -> Iterator[Entry]:
+        """The plugins of these kinds (of all where none is given), sorted. Nothing is imported."""
+        for kind in sorted(kinds or KINDS):
+            for name in self._registry.names(kind):
+                if origin := self._origin(kind, name):
+                    yield Entry(kind, name, origin)
+
+    def find(self, label: str) -> list[Entry]:
+        """The plugins that `KIND.NAME` or `NAME` stands for. Raises ConfigError where there is none."""
+        kind, dot, name = label.rpartition(".")
+        found = [
+            entry for entry in self.entries() if entry.name == name and (not dot or entry.kind in (kind, f"{kind}s"))
+        ]
+        if not found:
+            from pyagent.config.options import suggest
+
+            entries = list(self.entries())
+            near = suggest(name, [entry.name for entry in entries])
+            best = next((entry.label for entry in entries if entry.name == near), "")
+            hint = f"did you mean {best}?" if best else "see pyagent plugins"
+            raise ConfigError(f"cannot show {label}: no such plugin is installed; {hint}")
+        return found
+
+    def load(self, entry: Entry) -> type[Plugin[Any]]:
+        """Its class. Raises ConfigError where it cannot be imported."""
+        return self._registry.find(entry.kind, entry.name).plugin
+
+    def option_types(self, entry: Entry) -> list[type[msgspec.Struct]]:
+        """The types that declare what its table may hold: its own, and for one that parses those of all parsers.
+
+        Raises ConfigError where it cannot be imported.
+        """
+        own = self.load(entry).options_type
+        return [own, *self._parser_options()] if issubclass(own, ParserOptions) else [own]
+
+    def _parser_options(self) -> Iterator[type[msgspec.Struct]]:
+        for parser in self.entries("parsers"):
+            try:
+                yield self.load(parser).options_type
+            except ConfigError:
+                continue  # its library is not installed: its data_format is refused anyway
+
+    def _origin(self, kind: Kind, name: str) -> str:
+        try:
+            if importlib.util.find_spec(f"{self._package}.{kind}.{name}"):
+                return "pyagent"
+        except (ModuleNotFoundError, ValueError):
+            pass
+        for folder in self._directories:
+            file = folder / f"{name}.py"
+            if file.is_file() and not _is_of_other_kind(file, kind):
+                return str(file)
+        for point in metadata.entry_points(group=f"pyagent.{kind}", name=name):
+            return f"entry point {point.value} of {point.dist.name if point.dist else '?'}"
+        return ""
+
+
+def about(plugin: type[Plugin[Any]]) -> str:
+    """What the plugin is for: the docstring of its module, else its own. Empty where there is none."""
+    module = sys.modules.get(plugin.__module__)
+    return inspect.cleandoc((module and module.__doc__) or plugin.__dict__.get("__doc__") or "")

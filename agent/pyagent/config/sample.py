@@ -1,0 +1,125 @@
+"""Sample configurations, made of the declarations of the options. What is commented out shows the default."""
+
+import itertools
+import types
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from pyagent.api import ConfigError, Duration, ParserOptions, Size
+from pyagent.config.catalog import Catalog, Entry, about
+from pyagent.config.declared import Declared, declared_options, table_type
+from pyagent.config.plan import AgentSettings, Kind
+from pyagent.config.toml_text import toml_value
+
+__all__ = ["SECTIONS", "plugin_sample", "sample"]
+
+SECTIONS = ("global_tags", "agent", "outputs", "processors", "aggregators", "inputs")
+_ACTIVE: Mapping[str, tuple[str, ...]] = {
+    "inputs": ("cpu", "disk", "diskio", "kernel", "mem", "processes", "swap", "system"),
+    "outputs": ("influxdb_v2",),
+}
+"""What is not commented out where nobody chooses: Telegraf's inputs, those that are there, and an output for them."""
+
+_HEAD = """\
+# A configuration of pyagent, in Telegraf's TOML. What is commented out shows the default.
+# In strings, $NAME and ${NAME:-default} stand for environment variables.
+"""
+_GLOBAL_TAGS = """\
+# Tags that every metric gets.
+[global_tags]
+  # room = "lab"
+"""
+
+
+def sample(catalog: Catalog, *, sections: Sequence[str] = (), chosen: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The sections named, or all: of a kind the plugins chosen, else all of them, most commented out.
+
+    `chosen`: names by kind. Raises ConfigError for a section or a plugin that is not known.
+    """
+    chosen = {kind: names for kind, names in (chosen or {}).items() if names}
+    for section in sections:
+        if section not in SECTIONS:
+            raise ConfigError(f"cannot print the section {section!r}: it is not one of {', '.join(SECTIONS)}")
+    parts = [_HEAD]
+    for section in SECTIONS:
+        if sections and section not in sections:
+            continue
+        if section == "global_tags":
+            parts.append(_GLOBAL_TAGS)
+        elif section == "agent":
+            parts.append("\n".join(["# Settings of the agent itself.", "[agent]", *_options(AgentSettings)]) + "\n")
+        else:
+            parts += _plugins(catalog, section, chosen.get(section, ()))  # type: ignore[arg-type]  # a kind it is
+    return "\n".join(parts)
+
+
+def _plugins(catalog: Catalog, kind: Kind, chosen: Sequence[str]) -> Iterator[str]:
+    if chosen:
+        for name in chosen:
+            for entry in catalog.find(f"{kind}.{name}"):
+                yield plugin_sample(catalog, entry)
+        return
+    for entry in catalog.entries(kind):
+        try:
+            text = plugin_sample(catalog, entry)
+        except ConfigError as error:
+            text = f"# {entry.label}: {error}\n"
+        yield text if entry.name in _ACTIVE.get(kind, ()) else _commented(text)
+
+
+def plugin_sample(catalog: Catalog, entry: Entry) -> str:
+    """One plugin's table. Raises ConfigError where it cannot be imported."""
+    plugin = catalog.load(entry)
+    text = about(plugin).partition("\n\n")[0].replace("\n", " ")
+    head = [f"# {text}"] if text else []
+    if entry.kind == "parsers":
+        head.append(f'# Options of an input with data_format = "{entry.name}".')
+        return "\n".join([*head, *_options(plugin.options_type)]) + "\n"
+    lines = [*head, f"[[{entry.label}]]", *_options(plugin.options_type, entry.label)]
+    if issubclass(plugin.options_type, ParserOptions):
+        lines.append("  ## further options are those of the format: pyagent plugins show parsers.NAME")
+    return "\n".join(lines) + "\n"
+
+
+def _options(kind: type[msgspec.Struct], label: str = "") -> Iterator[str]:
+    """The lines of a table's options; those that are tables themselves come last, as TOML wants it."""
+    declared = [option for option in declared_options(kind) if not option.deprecated]
+    plain, tables = (
+        [o for o in declared if not table_type(o.annotation)],
+        [(o, found) for o in declared if (found := table_type(o.annotation))],
+    )
+    for option in plain:
+        value = _placeholder(option.annotation) if option.default is None else option.default
+        yield f"  ## {_meaning(option)}"
+        yield f"  {'' if option.required else '# '}{option.name} = {toml_value(value)}"
+    for option, (inner, several) in tables:
+        name = f"{label}.{option.name}" if label else option.name
+        yield f"  ## {_meaning(option)}"
+        yield f"  # {f'[[{name}]]' if several else f'[{name}]'}"
+        yield from (f"  # {line}" for line in _options(inner, name))
+
+
+def _meaning(option: Declared) -> str:
+    return f"{option.text} ({option.type})" if option.text else option.type
+
+
+def _placeholder(annotation: Any) -> Any:
+    """A value of the type, for an option without a default."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return arguments[0]
+    if origin in (Union, types.UnionType):
+        return _placeholder(next(item for item in arguments if item is not type(None)))
+    values: dict[Any, Any] = {bool: False, int: 0, float: 0.0, Duration: "0s", Size: 0, list: [], dict: {}}
+    return values.get(origin or annotation, "")
+
+
+def _commented(text: str) -> str:
+    """A table that is switched off as a whole: its own comments stay comments when it is switched on."""
+    return "".join(itertools.chain.from_iterable(_comment(line) for line in text.splitlines(keepends=True)))
+
+
+def _comment(line: str) -> Iterable[str]:
+    return (line,) if line.startswith("# ") else ("# ", line)
