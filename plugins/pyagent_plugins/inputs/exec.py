@@ -78,7 +78,7 @@ class Exec(Input[ExecOptions]):
             try:
                 acc.add_metrics(self.new_parser().parse(self._output(command)))
             except (ParseError, ValueError) as error:
-                failures.append(f"cannot parse the output of {shlex.join(command)!r}: {error}")
+                failures.append(f"cannot parse the output of `{_shown(command)}`: {error}")
             except PyagentError as error:
                 failures.append(str(error))
             except Exception as error:  # in a thread nobody else would see it
@@ -94,7 +94,7 @@ class Exec(Input[ExecOptions]):
         if surprises:
             raise surprises[0]
         if failures:
-            raise PyagentError("; ".join(failures))
+            raise PyagentError("; ".join(sorted(failures)))  # in any order, and yet the same cause
 
     async def stop(self) -> None:
         self._stopped = True
@@ -115,7 +115,7 @@ class Exec(Input[ExecOptions]):
     def _output(self, command: list[str]) -> bytes:
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         environment |= {name: value for name, _, value in self._environment}
-        name = shlex.join(command)
+        name = _shown(command)
         try:
             process = subprocess.Popen(  # noqa: S603  # running what the configuration says is its purpose
                 command,
@@ -127,7 +127,7 @@ class Exec(Input[ExecOptions]):
             )
         except (OSError, ValueError) as error:
             cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise PyagentError(f"cannot run {name!r}: {cause}") from None
+            raise PyagentError(f"cannot run `{name}`: {cause}") from None
         self._running.add(process.pid)
         try:
             if self._stopped:
@@ -139,7 +139,7 @@ class Exec(Input[ExecOptions]):
             status = process.returncode
             problem = f"it was ended by signal {-status}" if status < 0 else f"exit status {status}"
         if problem:
-            raise PyagentError(f"cannot run {name!r}: {problem}{_brief(errors)}")
+            raise PyagentError(f"cannot run `{name}`: {problem}{_brief(errors)}")
         if self.options.log_stderr:
             self._log_stderr(errors)
         return output
@@ -149,6 +149,11 @@ class Exec(Input[ExecOptions]):
             if line.strip():
                 level = _LEVELS.get(line[:3])
                 getattr(self.log, level or "error")("%s", line[3:] if level else line)
+
+
+def _shown(command: list[str]) -> str:
+    text = shlex.join(command)
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _words(command: str | list[str]) -> list[str]:
