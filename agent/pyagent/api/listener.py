@@ -199,7 +199,7 @@ class Request:
             try:
                 return await acc.ingest(data, precision=precision, tags=tags, all_or_nothing=all_or_nothing)
             except Full as full:
-                if asyncio.get_running_loop().time() >= deadline:
+                if asyncio.get_running_loop().time() >= deadline or not self._server.listening:
                     raise Refused(429, str(full), {"Retry-After": _RETRY_AFTER}) from None
                 return None
 
@@ -289,6 +289,10 @@ class HttpListener:
         if runner is not None:
             await runner.cleanup()
             self._address.remove()
+
+    @property
+    def listening(self) -> bool:
+        return self._runner is not None
 
     async def _serve(self, given: web.BaseRequest) -> web.StreamResponse:
         request = Request(given, self)

@@ -128,7 +128,8 @@ async def test_a_slow_sender_is_408_and_the_others_are_served_meanwhile() -> Non
         await raw.close()
 
 
-async def test_room_that_comes_in_time_is_waited_for() -> None:
+async def test_room_that_comes_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.api.listener._PATIENCE", 30)
     async with serving(InfluxDBV2Listener, limit=2) as served:
         assert (await served.post(WRITE, b"m f=1i 1\nm f=2i 2")).status == 204
         late = [asyncio.create_task(served.post(WRITE, b"m f=3i 3")) for _ in range(2)]
@@ -345,7 +346,8 @@ async def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -
     assert path.read_text() == "data"
 
 
-async def test_a_stop_without_a_start_and_one_with_requests_under_way() -> None:
+async def test_a_stop_without_a_start_and_one_with_requests_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.api.listener._PATIENCE", 30)
     await make_input(InfluxDBV2Listener, {"service_address": ":0"}).stop()
     async with serving(InfluxDBV2Listener, limit=1) as served:
         assert (await served.post(WRITE, b"m f=1i 1")).status == 204
