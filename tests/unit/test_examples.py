@@ -62,6 +62,17 @@ async def test_tcp_connect(root: Path) -> None:
         await gather(make_input(tcp_connect, {"address": f"127.0.0.1:{port}"}))
 
 
+def test_report(root: Path, tmp_path: Path) -> None:
+    report = example(root, "report")
+    (tmp_path / "report").write_text("job,v\nbackup,5\n")
+    options = {"path": str(tmp_path / "report"), "data_format": "csv", "csv_header_row_count": 1}
+    metrics = run_input(report, {**options, "csv_tag_columns": ["job"]})
+    assert_declared(report, metrics)
+    assert lines(metrics) == ["report,job=backup v=5i"]
+    with pytest.raises(ConfigError, match="undefined but requested parser: yaml"):
+        make_input(report, {"data_format": "yaml"})
+
+
 @pytest.mark.parametrize("address", ["localhost", ":22", "localhost:", "localhost:ssh"])
 def test_tcp_connect_checks_its_address(root: Path, address: str) -> None:
     with pytest.raises(ConfigError, match=r"it is not HOST:PORT") as raised:

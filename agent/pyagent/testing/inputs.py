@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -43,7 +44,8 @@ def make_input(
     plugin: type[Input[Any]], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None
 ) -> Input[Any]:
     """Make an input from a table as it stands in the configuration. Raises ConfigError."""
-    name = plugin.__module__.rpartition(".")[2]
+    # The module of a drop-in file has a name of its own.
+    name = re.sub(r"^pyagent_plugin_(.+)_[0-9a-f]{12}$", r"\1", plugin.__module__.rpartition(".")[2])
     section = _section(name, dict(options or {}))
     log = log or logging.getLogger(name)
     found = with_parser(Registry(), Found(plugin, "builtin"), section)

@@ -10,7 +10,7 @@ import pytest
 from pyagent.api import Input
 from pyagent.config.registry import Registry
 
-INPUTS = ["http_listener_v2", "influxdb_listener", "influxdb_v2_listener", "mem", "postgresql"]
+INPUTS = ["exec", "file", "http_listener_v2", "influxdb_listener", "influxdb_v2_listener", "mem", "mock", "postgresql"]
 
 
 @pytest.mark.parametrize("name", INPUTS)

@@ -1,0 +1,17 @@
+"""What a job writes about its last run, in the format that `data_format` names."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pyagent.api import Accumulator, Input, Measurement, ParserOptions, option
+
+
+class ReportOptions(ParserOptions, frozen=True):
+    path: Annotated[str, option("the report", reads_path=True)] = "/var/spool/report"
+
+
+class Report(Input[ReportOptions]):
+    measurements = (Measurement("report", "what the report says", open=True),)
+
+    def gather(self, acc: Accumulator) -> None:
+        acc.add_metrics(self.parser.parse(Path(self.options.path).read_bytes()))
