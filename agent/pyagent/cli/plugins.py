@@ -22,10 +22,13 @@ _EPILOG = """\
   pyagent plugins show inputs.mem     options, measurements, fields"""
 
 
+_LISTED = sorted({*KINDS, "secretstores", "serializers"})
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
-        "what", nargs="?", choices=[*KINDS, "show"], help="a kind, or 'show' and a plugin's name", metavar="KIND"
+        "what", nargs="?", choices=[*_LISTED, "show"], help="a kind, or 'show' and a plugin's name", metavar="KIND"
     )
     parser.add_argument("name", nargs="?", help="with 'show': KIND.NAME, or NAME", metavar="NAME")
     parser.add_argument("--deprecated", action="store_true", help="only deprecated options, and what to use instead")

@@ -1,0 +1,5 @@
+"""Fixtures of this folder's tests."""
+
+from commands import pyagent
+
+__all__ = ["pyagent"]

@@ -1,0 +1,151 @@
+"""`pyagent config`: create, check, show, schema."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tomli
+from commands import Done
+
+Run = Callable[..., Done]
+
+GOOD = "[agent]\ninterval = '5s'\n[[inputs.mem]]\n[[outputs.file]]\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "telegraf.conf"
+    path.write_text(GOOD)
+    return path
+
+
+def test_create_and_check(pyagent: Run, tmp_path: Path) -> None:
+    made = pyagent(
+        "config", "create", "-input-filter", "mem", "--output-filter=discard", "--section-filter", "inputs:outputs"
+    )
+    assert made.status == 0
+    assert tomli.loads(made.out) == {"inputs": {"mem": [{}]}, "outputs": {"discard": [{}]}}
+    path = tmp_path / "made.conf"
+    path.write_text(made.out)
+    checked = pyagent("config", "check", "--config", str(path))
+    assert (checked.status, checked.out) == (0, "")
+    assert "1 inputs, 1 outputs" in checked.err
+
+
+def test_without_a_word_it_creates(pyagent: Run) -> None:
+    assert pyagent("config").out == pyagent("config", "create").out == pyagent("--sample-config").out
+    assert "[[inputs.mem]]" in pyagent("config").out
+
+
+@pytest.mark.parametrize("words", [("--input-filter", "memm"), ("--section-filter", "nope")])
+def test_create_names_what_is_not_known(pyagent: Run, words: tuple[str, ...]) -> None:
+    done = pyagent("config", "create", *words)
+    assert (done.status, done.out) == (1, "")
+    assert words[1] in done.err
+
+
+def test_flags_before_the_command_count(pyagent: Run, config: Path) -> None:
+    assert pyagent("--config", str(config), "config", "check").status == 0
+    config.write_text("[[inputs.memm]]\n")
+    assert pyagent("-config", str(config), "config", "check").status == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[[inputs.memm]]\n", ("telegraf.conf:1", "memm")),
+        (GOOD + "[[outputs.influxdb_v2]]\ntls_ca = 'nowhere.pem'\n", ("telegraf.conf:6", "nowhere.pem")),
+        (GOOD + "[[outputs.influxdb_v2]]\ntimeout = 'soon'\n", ("telegraf.conf:6", "timeout", "soon")),
+        ("a = \n", ("telegraf.conf:1",)),
+        ("[[outputs.discard]]\n", ("no inputs",)),
+    ],
+)
+def test_check_tells_what_would_keep_it_from_starting(
+    pyagent: Run, config: Path, text: str, named: tuple[str, ...]
+) -> None:
+    config.write_text(text)
+    done = pyagent("config", "check", "--config", str(config))
+    assert (done.status, done.out) == (1, "")
+    (error,) = [line for line in done.err.splitlines() if " E! " in line]
+    assert all(word in error for word in named)
+
+
+def test_check_tells_of_every_plugin_that_cannot_be_set_up(pyagent: Run, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "dream.py").write_text(
+        "from pyagent.api import Input\nclass D(Input):\n  def setup(self): raise KeyError(1)\n"
+    )
+    (tmp_path / "night.py").write_text("1/0\n")
+    config.write_text(GOOD + "[[inputs.dream]]\n[[inputs.night]]\n[[outputs.influxdb_v2]]\ntls_ca = 'nowhere.pem'\n")
+    done = pyagent("config", "check", "--config", str(config), "--plugin-directory", str(tmp_path))
+    assert done.status == 1
+    errors = [line for line in done.err.splitlines() if " E! " in line]
+    assert len(errors) == 3
+    assert all(any(word in line for line in errors) for word in ("dream", "ZeroDivisionError", "nowhere.pem"))
+
+
+def test_check_warns_and_goes_on(pyagent: Run, config: Path) -> None:
+    config.write_text("[[inputs.mem]]\nmetric_batch_size = 3\nlog_level = 'loud'\n")
+    done = pyagent("config", "check", "--config", str(config))
+    assert done.status == 0
+    assert "W! [config]" in done.err
+    assert "no outputs" in done.err
+    assert "E! [config]" in done.err
+    assert "'loud'" in done.err
+
+
+def test_check_starts_nothing(pyagent: Run, config: Path, tmp_path: Path) -> None:
+    log, out = tmp_path / "agent.log", tmp_path / "out.txt"
+    config.write_text(GOOD.replace("[[inputs", f"logfile = '{log}'\n[[inputs") + f"files = ['{out}']\n")
+    assert pyagent("config", "check", "--config", str(config)).status == 0
+    assert not log.exists()
+    assert not out.exists()
+
+
+def test_check_of_a_missing_file(pyagent: Run, tmp_path: Path) -> None:
+    done = pyagent("config", "check", "--config", str(tmp_path / "nope.conf"))
+    assert done.status == 1
+    assert "nope.conf" in done.err
+
+
+def test_check_wants_a_flag_before_the_file(pyagent: Run, config: Path) -> None:
+    done = pyagent("config", "check", str(config))
+    assert done.status == 1
+    assert str(config) in done.err
+
+
+def test_environment_handling(pyagent: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCH", "true")
+    config.write_text("[[inputs.mem]]\ncollect_extended = $SWITCH\n")
+    assert pyagent("config", "check", "--config", str(config)).status == 1
+    assert pyagent("config", "check", "--config", str(config), "--non-strict-env-handling").status == 0
+    both = pyagent("config", "check", "--non-strict-env-handling", "--strict-env-handling")
+    assert both.status == 1
+    assert "exclude each other" in both.err
+
+
+def test_show(pyagent: Run, config: Path) -> None:
+    done = pyagent("config", "show", "--config", str(config))
+    assert done.status == 0
+    assert tomli.loads(done.out)["agent"]["interval"] == "5s"
+    assert f"# {config}:2\n" in done.out
+    document = json.loads(pyagent("config", "show", "--json", "--config", str(config)).out)
+    assert document["inputs"][0]["options"]["interval"] == {"value": "5s", "from": f"{config}:2"}
+
+
+def test_show_of_what_does_not_load(pyagent: Run, config: Path) -> None:
+    config.write_text("[[inputs.memm]]\n")
+    done = pyagent("config", "show", "--config", str(config))
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("E! ")
+
+
+def test_schema(pyagent: Run) -> None:
+    document = json.loads(pyagent("config", "schema").out)
+    assert "collect_extended" in document["$defs"]["inputs.mem"]["properties"]
+
+
+def test_a_wrong_word(pyagent: Run) -> None:
+    done = pyagent("config", "nope")
+    assert done.status == 1
+    assert "nope" in done.err
