@@ -1,0 +1,143 @@
+"""Options of a parser beside those of the plugin that parses."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loading import Load
+
+from pyagent.api import ConfigError, Input, PyagentError
+from pyagent.config import create_plugin
+from pyagent.pipeline.accumulator import Accumulator
+
+LOG = logging.getLogger("test")
+PARSER = """
+from pyagent.api import ConfigError, Metric, Options, Parser
+class WordsOptions(Options, frozen=True):
+    words_field: str = "count"
+class Words(Parser[WordsOptions]):
+    def setup(self):
+        if not self.options.words_field:
+            raise ConfigError("it is empty", option="words_field")
+    def parse(self, data):
+        return [Metric(self.measurement, {}, {self.options.words_field: len(data.split())}, self.now())]
+"""
+
+
+def gathered(load: Load, text: str) -> list[Any]:
+    """What the text's first input adds."""
+    plugin = create_plugin(load(text).inputs[0], LOG)
+    assert isinstance(plugin, Input)
+    acc = Accumulator()
+    plugin.gather(acc)
+    return acc.drain()
+
+
+def test_the_keys_of_one_table_go_to_the_plugin_and_to_its_parser(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("a,t\n1,x\n")
+    text = f"""[[inputs.file]]
+    files = ["{tmp_path}/in"]
+    data_format = "csv"
+    csv_header_row_count = 1
+    csv_tag_columns = ["t"]
+    alias = "table"
+    """
+    plan = load(text)
+    assert plan.warnings == ()
+    [metric] = gathered(load, text)
+    assert (metric.name, metric.tags, metric.fields) == ("file", {"t": "x"}, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("influx_strict = true", "a.conf:2: inputs.file: unknown option 'influx_strict'; "),
+        ("flies = []", "a.conf:2: inputs.file: unknown option 'flies'; did you mean 'files'?"),
+        (
+            'data_format = "csv"\ncsv_delimeter = ";"',
+            "a.conf:3: inputs.file: unknown option 'csv_delimeter'; did you mean 'csv_delimiter'?",
+        ),
+        ('csv_delimiter = ";"', "a.conf:2: inputs.file: unknown option 'csv_delimiter'; "),
+        (
+            'data_format = "csv"\ncsv_header_row_count = "1"',
+            "a.conf:3: inputs.file: the option 'csv_header_row_count' must be an integer, not a string",
+        ),
+        (
+            'files = ["x"]\ndata_format = "magic"',
+            "a.conf:3: inputs.file: undefined but requested parser: magic; no such plugin is installed",
+        ),
+        ('data_format = "jsn"', "a.conf:2: inputs.file: undefined but requested parser: jsn; did you mean 'json'?"),
+        ("data_format = 5", "a.conf:2: inputs.file: the option 'data_format' must be a string, not an integer"),
+    ],
+)
+def test_mistakes(load: Load, text: str, message: str) -> None:
+    assert load.refused(f"[[inputs.file]]\n{text}").startswith(message)
+
+
+def test_an_empty_format_is_the_default_one(load: Load) -> None:
+    for name, parser in (("file", "influx"), ("exec", "json")):
+        plan = load(f'[[inputs.{name}]]\ndata_format = ""').inputs[0].parser
+        assert plan is not None
+        assert plan.data_format == parser
+    assert load("[[inputs.nothing]]").inputs[0].parser is None
+
+
+def test_common_options_of_parsers_are_warned_about_where_they_have_no_effect(load: Load) -> None:
+    assert load('[[inputs.file]]\ndata_format = "value"\ndata_type = "float"').warnings == ()
+    assert load('[[inputs.file]]\ninflux_parser_type = "upstream"').warnings == ()
+    assert load('[[inputs.file]]\ndata_type = "float"').warnings == (
+        "a.conf:2: inputs.file: the option 'data_type' has no effect here",
+    )
+    assert load('[[inputs.nothing]]\ndata_format = "json"').warnings == (
+        "a.conf:2: inputs.nothing: the option 'data_format' has no effect here",
+    )
+
+
+def test_options_that_cannot_work_are_told_with_their_line(load: Load, tmp_path: Path) -> None:
+    plan = load('[[inputs.exec]]\ncommands = ["true"]\njson_timezone = "Moon/Sea"').inputs[0]
+    with pytest.raises(ConfigError) as caught:
+        create_plugin(plan, LOG)
+    assert str(caught.value) == ("a.conf:3: inputs.exec: the option 'json_timezone': unknown time zone 'Moon/Sea'")
+    (tmp_path / "in").touch()
+    text = f'[[inputs.file]]\nfiles = ["{tmp_path}/in"]\n\ndata_format = "value"\ndata_type = "number"'
+    with pytest.raises(PyagentError, match=r"^a\.conf:5: inputs\.file: unknown data_type 'number'"):
+        gathered(load, text)
+
+
+def test_a_changed_option_of_the_parser_is_a_changed_plugin(load: Load) -> None:
+    text = '[[inputs.file]]\ndata_format = "csv"\ncsv_header_row_count = '
+    assert load(text + "1").inputs == load(text + "1").inputs
+    assert load(text + "1").inputs[0].identity != load(text + "2").inputs[0].identity
+
+
+def test_a_parser_from_a_drop_in_folder(load: Load, tmp_path: Path) -> None:
+    (load.folder / "words.py").write_text(PARSER)
+    (tmp_path / "in").write_text("one two three")
+    text = f'[[inputs.file]]\nfiles = ["{tmp_path}/in"]\ndata_format = "words"\nwords_field = "n"'
+    [metric] = gathered(load, text)
+    assert metric.fields == {"n": 3}
+    before = load(text).inputs[0]
+    assert before.origin == "file", "code from outside is treated as such"
+    (load.folder / "words.py").write_text(PARSER + "\n# changed\n")
+    assert load(text).inputs[0].identity != before.identity
+
+
+def test_a_broken_parser_costs_its_plugin_only(load: Load) -> None:
+    (load.folder / "words.py").write_text("import nothing_of_this_name\n")
+    plan = load('[[inputs.file]]\ndata_format = "words"\n[[inputs.nothing]]')
+    assert [entry.name for entry in plan.inputs] == ["nothing"]
+    [broken] = plan.broken
+    assert broken.reason.startswith("a.conf:2: inputs.file: cannot import ")
+
+
+def test_no_parser_is_imported_that_is_not_named() -> None:
+    code = (
+        "import sys; from pyagent.config import SourceText, load_plan;"
+        "load_plan([SourceText('a', '[[inputs.file]]')], environ={}, testing=True);"
+        "print(*sorted(name for name in sys.modules if name.startswith('pyagent_plugins.parsers.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["pyagent_plugins.parsers.influx"]
