@@ -8,8 +8,9 @@ A whole plugin is one file:
         def gather(self, acc: Accumulator) -> None:
             acc.add("spool", {"files": 3}, {"queue": "mail"})
 
-`http` (an HTTP client and TLS options) is a module of its own, `pyagent.api.http`, because aiohttp is imported only by
-plugins that need it.
+Modules of their own, which only plugins that need them import: `pyagent.api.http` (an HTTP client and TLS options; it
+brings aiohttp), `timestamps` (times by layouts), `files` (names of files by patterns), `glob` (patterns for names) and
+`gjson` (paths into JSON documents).
 """
 
 from pyagent.api.errors import ConfigError, Full, ParseError, PyagentError, Reject, Retry, TooLarge

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pyagent.api import ConfigError, Metric, PyagentError
+from pyagent.config import SourceText, load_plan
 from pyagent.pipeline.accumulator import Abandoned, Accumulator
 from pyagent.testing import assert_declared, lines, make_input, run_input
 from pyagent_plugins.inputs import exec as plugin_module
@@ -241,3 +242,11 @@ def test_no_file_descriptor_and_no_child_is_left() -> None:
 def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_input(Exec, options)
+
+
+@pytest.mark.parametrize("key", ['commands = ["true"]', 'command = "true"', 'environment = ["LD_PRELOAD=/x"]'])
+def test_a_configuration_from_a_url_may_not_run_commands(key: str) -> None:
+    source = SourceText("http://127.0.0.1:8086/api/v2/telegrafs/1", f"[[inputs.exec]]\n{key}")
+    with pytest.raises(ConfigError, match="runs commands or code, which a configuration from a URL may not"):
+        load_plan([source], environ={}, testing=True)
+    assert load_plan([source], environ={"PYAGENT_ALLOW_REMOTE_EXEC": "1"}, testing=True).inputs
