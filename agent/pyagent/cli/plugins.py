@@ -7,10 +7,13 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from pyagent.api import ConfigError, Input
 from pyagent.cli.flags import add_plugin_directory_flag, plugin_directories
 from pyagent.config.catalog import KINDS, Catalog, Entry, about
-from pyagent.config.declared import Declared, declared_options
+from pyagent.config.declared import Declared, declared_options, table_type
+from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import plugin_sample
 from pyagent.config.toml_text import toml_value
 
@@ -74,15 +77,21 @@ def print_deprecated(arguments: argparse.Namespace, kinds: Sequence[Any] = (), *
 
 
 def _deprecated(catalog: Catalog, kinds: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    if not kinds:
+        yield from _deprecated_options(AgentSettings, "agent/")
     for entry in catalog.entries(*kinds):
         try:
-            declared = list(declared_options(catalog.load(entry).options_type))
+            yield from _deprecated_options(catalog.load(entry).options_type, f"{entry.label}/")
         except ConfigError as error:
             print(f"W! {error}", file=sys.stderr)
-            continue
-        for option in declared:
-            if option.deprecated:
-                yield f"{entry.label}/{option.name}", option.deprecated
+
+
+def _deprecated_options(options: type[msgspec.Struct], before: str) -> Iterator[tuple[str, str]]:
+    for option in declared_options(options):
+        if option.deprecated:
+            yield before + option.name, option.deprecated
+        elif found := table_type(option.annotation):
+            yield from _deprecated_options(found[0], f"{before}{option.name}.")
 
 
 def usage(arguments: argparse.Namespace, name: str) -> int:

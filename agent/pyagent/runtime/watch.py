@@ -42,6 +42,7 @@ async def watch_configuration(settings: RunSettings, changed: Callable[[], objec
             "every %g s; pip install 'pyagent-telemetry[watch]'",
             settings.watch_files_interval,
         )
+    log.info("watching %s", ", ".join(watch.files) or "what may come")
     try:
         while True:
             for path in await watch.wait_for_change():
@@ -63,6 +64,11 @@ class FileWatch:
         self._debounce = max(debounce, SETTLE)
         self._seen = self._look()
         self._kernel: _Kernel | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """Those that were there at the last look."""
+        return sorted(self._seen)
 
     def notify(self, directories: Iterable[str] = ()) -> bool:
         """Look when the kernel tells of a change, below `directories` too. False where the library for it is missing."""

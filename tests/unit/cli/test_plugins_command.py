@@ -60,10 +60,12 @@ def test_deprecated_options(pyagent: Run, folder: Path) -> None:
     done = pyagent("plugins", "inputs", "--deprecated")
     assert "inputs.spool/depth" in done.out
     assert "use folder" in done.out
+    assert "inputs.mock/step.min" in done.out
     assert "mem" not in done.out
     assert {"option": "inputs.spool/depth", "use": "folder"} in json.loads(
         pyagent("plugins", "--deprecated", "--json").out
     )
+    assert "agent/logtarget" in pyagent("--deprecation-list").out
     assert pyagent("--deprecation-list").out == pyagent("plugins", "--deprecated").out
 
 
