@@ -220,7 +220,7 @@ def _too_large(limit: int) -> Refused:
 
 def bad_lines(ingested: Ingested) -> str:
     """Why lines were not taken: one per line, the first few of them."""
-    rest = len(ingested.errors) - _MOST_BAD_LINES
+    rest = ingested.bad - _MOST_BAD_LINES
     more = [f"and {rest} more bad line{'s' if rest > 1 else ''}"] if rest > 0 else []
     return "\n".join([*ingested.errors[:_MOST_BAD_LINES], *more])
 

@@ -33,10 +33,11 @@ PrecisionName = Literal["ns", "us", "ms", "s"]
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of a body of line protocol: the number of metrics taken, and a message for each bad line."""
+    """What became of a body of line protocol: the number of metrics taken, and of bad lines with the first messages."""
 
     taken: int
     errors: tuple[str, ...] = ()
+    bad: int = 0
 
 
 class Accumulator(Protocol):

@@ -21,7 +21,16 @@ import math
 import re
 
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX, FieldValue, Metric, Uint
-from pyagent.lineprotocol.results import MAX_KEY_BYTES, TIME_MAX, TIME_MIN, Parsed, ParseError, Precision, unit_ns
+from pyagent.lineprotocol.results import (
+    MAX_ERRORS,
+    MAX_KEY_BYTES,
+    TIME_MAX,
+    TIME_MIN,
+    Parsed,
+    ParseError,
+    Precision,
+    unit_ns,
+)
 from pyagent.lineprotocol.text import as_bytes, from_bytes, unescape, unquote
 
 __all__ = ["parse"]
@@ -80,12 +89,13 @@ def parse(data: bytes | str, default_time: int, precision: Precision = "ns") -> 
     data = as_bytes(data)
     metrics: list[Metric] = []
     errors: list[ParseError] = []
+    bad = 0
     position, end = 0, len(data)
     line, line_start = 1, 0  # the number and start of the physical line that was reported last
     while True:
         start = _LEADING.match(data, position).end()  # type: ignore[union-attr]  # matches anything, if only emptily
         if start >= end:
-            return Parsed(metrics, errors)
+            return Parsed(metrics, errors, bad)
         try:
             head = _HEAD.match(data, start)
             if head is None:
@@ -103,6 +113,9 @@ def parse(data: bytes | str, default_time: int, precision: Precision = "ns") -> 
             metrics.append(Metric(name, tags.copy(), fields, time))
         except _BadLine as error:
             position = _end_of_line(data, start, error.at, error.quotes)
+            bad += 1
+            if bad > MAX_ERRORS:
+                continue
             line += data.count(b"\n", line_start, error.at)
             line_start = data.rfind(b"\n", 0, error.at) + 1
             column = len(from_bytes(data[line_start : error.at])) + 1

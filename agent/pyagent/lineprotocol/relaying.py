@@ -32,7 +32,7 @@ def relay(
             metric.tags = {**tags, **metric.tags}
         if round_to > 1:
             metric.time = _rounded(metric.time, round_to)
-    return Relayed(encode(parsed.metrics, options), parsed.errors)
+    return Relayed(encode(parsed.metrics, options), parsed.errors, parsed.bad)
 
 
 def _rounded(time: int, to: int) -> int:

@@ -7,6 +7,7 @@ from typing import Literal
 from pyagent.api.metric import Metric
 
 __all__ = [
+    "MAX_ERRORS",
     "MAX_KEY_BYTES",
     "TIME_MAX",
     "TIME_MIN",
@@ -22,6 +23,8 @@ Precision = Literal["ns", "us", "ms", "s"]
 
 # InfluxDB keeps the outermost values of int64 for itself and refuses a whole request for one such line.
 TIME_MIN, TIME_MAX = -(2**63) + 2, 2**63 - 2
+MAX_ERRORS = 1000
+"""Bad lines that are told one by one: a body of nothing else must not fill the memory with what is wrong with it."""
 MAX_KEY_BYTES = 65535
 """Measurement and tags as written; the same with a field's key behind it, and four bytes between."""
 
@@ -95,15 +98,17 @@ class ParseError:
 
 @dataclass(slots=True)
 class Parsed:
-    """The metrics of all good lines, in order, and one error for each bad line."""
+    """The metrics of all good lines, in order, one error for each bad line (the first MAX_ERRORS), and their number."""
 
     metrics: list[Metric]
     errors: list[ParseError]
+    bad: int
 
 
 @dataclass(slots=True)
 class Relayed:
-    """The good lines, encoded anew, and one error for each bad line."""
+    """The good lines, encoded anew, one error for each bad line (the first MAX_ERRORS), and their number."""
 
     encoded: Encoded
     errors: list[ParseError]
+    bad: int

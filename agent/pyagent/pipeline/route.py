@@ -58,6 +58,8 @@ class Route:
         all_or_nothing: bool,
     ) -> Ingested:
         """The same for line protocol where every output is `plain`: no metric is made of it."""
+        if self.outputs and not any(output.queue.has_room(1) for output in self.outputs):
+            self._refuse()  # before the work of reading it
         relayed: dict[LineOptions, Relayed] = {}
         for output in self.outputs:
             options = output.form.line_options
@@ -66,9 +68,9 @@ class Route:
         result = next(iter(relayed.values()), None) or relay(data, now, precision)
         errors = tuple(map(str, result.errors))
         if errors and all_or_nothing:
-            return Ingested(0, errors)
+            return Ingested(0, errors, result.bad)
         self._admit([(output, relayed[output.form.line_options].encoded, 0) for output in self.outputs])
-        return Ingested(result.encoded.count, errors)
+        return Ingested(result.encoded.count, errors, result.bad)
 
     def _admit(self, offers: list[tuple[OutputRunner, Encoded, int]]) -> None:
         # An output that has room must not wait for one that is stuck; only where nobody can keep it, it is refused.

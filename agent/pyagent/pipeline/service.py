@@ -55,10 +55,10 @@ class ServiceDoor:
         parsed = parse(data, self._clock.now(), precision)
         errors = tuple(map(str, parsed.errors))
         if errors and all_or_nothing:
-            return Ingested(0, errors)
+            return Ingested(0, errors, parsed.bad)
         for metric in parsed.metrics if tags else ():
             metric.tags = {**tags, **metric.tags}
-        return Ingested(self._admit(parsed.metrics), errors)
+        return Ingested(self._admit(parsed.metrics), errors, parsed.bad)
 
     def _admit(self, metrics: list[Metric]) -> int:
         count = len(metrics)

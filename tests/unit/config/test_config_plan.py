@@ -62,7 +62,10 @@ def test_forms_of_an_input(load: Load, text: str) -> None:
             "[[outputs.influxdb_v9]]",
             "a.conf:1: outputs.influxdb_v9: undefined but requested output: influxdb_v9; did you",
         ),
-        ("[[processors.x]]", "a.conf:1: processors.x: undefined but requested processor: x; no such plugin is installed"),
+        (
+            "[[processors.x]]",
+            "a.conf:1: processors.x: undefined but requested processor: x; no such plugin is installed",
+        ),
         ("[[secretstores.os]]", "a.conf:1: secretstores.os: secretstores are not supported yet; remove"),
         ("", "no inputs found in a.conf; add one, such as [[inputs.mem]]"),
     ],

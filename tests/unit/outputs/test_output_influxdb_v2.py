@@ -190,7 +190,9 @@ class TestKept:
         assert len(server.requests) == 1
 
     async def test_a_redirect_is_shown_and_its_query_is_not(self) -> None:
-        error, server = await outcome(Answer(302, headers={"Location": "https://me:pass-word@influx.example/api?secret=1"}))
+        error, server = await outcome(
+            Answer(302, headers={"Location": "https://me:pass-word@influx.example/api?secret=1"})
+        )
         assert "(https://influx.example/api)" in str(error)
         assert len(server.requests) == 1
 

@@ -37,6 +37,10 @@ cdef extern from "scan.hpp" namespace "lineprotocol":
         Bad bad
         Span text
 
+    cdef cppclass BadLines:
+        vector[BadLine] first
+        uint64_t count
+
     cdef cppclass Times:
         int64_t fallback
         int64_t unit
@@ -62,7 +66,7 @@ cdef extern from "encode.hpp" namespace "lineprotocol":
 
 cdef extern from "parse.hpp" namespace "lineprotocol":
     cdef cppclass Parser:
-        vector[BadLine] bad_lines
+        BadLines bad_lines
         Parser(Span data, const Times&) except +
         bint parse(list metrics) except +*
 
@@ -75,7 +79,7 @@ cdef extern from "relay.hpp" namespace "lineprotocol":
     cdef cppclass Relay:
         Buffer out
         vector[uint64_t] ends
-        vector[BadLine] bad_lines
+        BadLines bad_lines
         int64_t oldest
         int64_t newest
         Span odd
@@ -117,7 +121,7 @@ def parse(data, default_time, precision="ns"):
     cdef Parser* parser = new Parser(_span(text), _times(default_time, precision))
     try:
         parser.parse(metrics)
-        return Parsed(metrics, _errors(text, parser.bad_lines))
+        return Parsed(metrics, _errors(text, parser.bad_lines.first), parser.bad_lines.count)
     finally:
         del parser
 
@@ -152,7 +156,7 @@ def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, rou
             relaying.add(_span(alone.data), alone.count == 1, alone.oldest)
             rejected += alone.rejected
         encoded = _encoded(relaying.out, relaying.ends, relaying.oldest, relaying.newest, rejected)
-        return Relayed(encoded, _errors(text, relaying.bad_lines))
+        return Relayed(encoded, _errors(text, relaying.bad_lines.first), relaying.bad_lines.count)
     finally:
         del relaying
 

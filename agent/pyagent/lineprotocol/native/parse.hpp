@@ -42,7 +42,7 @@ Known* find_known(KnownTable& table, uint64_t hash, Span raw) {
 
 class Parser {
 public:
-    std::vector<BadLine> bad_lines;
+    BadLines bad_lines;
 
     Parser(Span data, const Times& times) : data_(data), times_(times) {}
 
@@ -64,7 +64,7 @@ public:
             }
             if (p == nullptr) {
                 p = end_of_line(start, end, bad);
-                bad_lines.push_back({bad, {start, static_cast<size_t>(p - start)}});
+                bad_lines.add(bad, {start, static_cast<size_t>(p - start)});
                 continue;
             }
             Ref metric(new_metric(name, tags));

@@ -37,7 +37,7 @@ class Relay {
 public:
     Output out;
     std::vector<uint64_t> ends;
-    std::vector<BadLine> bad_lines;
+    BadLines bad_lines;
     int64_t oldest = 0, newest = 0;
     Span odd{};  // the line that `run` stopped at
 
@@ -69,7 +69,7 @@ public:
             if (p == nullptr) {
                 out.size = line;
                 position_ = end_of_line(start, end_, bad);
-                bad_lines.push_back({bad, {start, static_cast<size_t>(position_ - start)}});
+                bad_lines.add(bad, {start, static_cast<size_t>(position_ - start)});
                 continue;
             }
             position_ = p;

@@ -244,4 +244,15 @@ struct BadLine {
     Span text;
 };
 
+// The first bad lines, and how many there are: a body of nothing else must not fill the memory with what is wrong with it.
+struct BadLines {
+    static constexpr size_t most = 1000;  // MAX_ERRORS of ../results.py
+    std::vector<BadLine> first;
+    uint64_t count = 0;
+
+    void add(const Bad& bad, Span text) {
+        if (count++ < most) first.push_back({bad, text});
+    }
+};
+
 }  // namespace lineprotocol
