@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyagent.api import ConfigError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "Make a configuration, check one, or show what it means."
 
+SETUP_DEADLINE = 10.0
+"""Seconds for the setup of a plugin, as at a start."""
 _EPILOG = """\
   pyagent config create --input-filter mem --output-filter influxdb_v2 > telegraf.conf
   pyagent config check --config telegraf.conf
@@ -80,6 +83,7 @@ def create(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """Load everything and make every plugin, as at a start; connect to nothing, start nothing, open no log file."""
     from pyagent.config import create_plugin
+    from pyagent.config.registry import call_with_deadline
     from pyagent.runtime.log import component_logger, configure_logging, plugin_logger
 
     configure_logging()
@@ -97,9 +101,13 @@ def check(arguments: argparse.Namespace) -> int:
             failed = True
         for plugin in (*plan.inputs, *plan.outputs, *plan.processors, *plan.aggregators):
             try:
-                create_plugin(plugin, plugin_logger(plugin))
+                # A setup may be anybody's code.
+                call_with_deadline(partial(create_plugin, plugin, plugin_logger(plugin)), SETUP_DEADLINE)
             except ConfigError as error:
                 log.error("%s", error)
+                failed = True
+            except TimeoutError:
+                log.error("%s: its setup did not end within %g s", plugin.location, SETUP_DEADLINE)
                 failed = True
     except ConfigError as error:
         log.error("%s", error)

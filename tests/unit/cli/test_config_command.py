@@ -8,6 +8,8 @@ import pytest
 import tomli
 from commands import Done
 
+from pyagent.cli import config as config_command
+
 Run = Callable[..., Done]
 
 GOOD = "[agent]\ninterval = '5s'\n[[inputs.mem]]\n[[outputs.file]]\n"
@@ -82,6 +84,18 @@ def test_check_tells_of_every_plugin_that_cannot_be_set_up(pyagent: Run, config:
     errors = [line for line in done.err.splitlines() if " E! " in line]
     assert len(errors) == 3
     assert all(any(word in line for line in errors) for word in ("dream", "ZeroDivisionError", "nowhere.pem"))
+
+
+def test_check_does_not_wait_for_ever(
+    pyagent: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_command, "SETUP_DEADLINE", 0.05)
+    text = "import threading\nfrom pyagent.api import Input\nclass S(Input):\n  def setup(self): threading.Event().wait()\n"
+    (tmp_path / "sleepy.py").write_text(text)
+    config.write_text(GOOD + "[[inputs.sleepy]]\n")
+    done = pyagent("config", "check", "--config", str(config), "--plugin-directory", str(tmp_path))
+    assert done.status == 1
+    assert "telegraf.conf:5: its setup did not end within 0.05 s" in done.err
 
 
 def test_check_warns_and_goes_on(pyagent: Run, config: Path) -> None:
