@@ -25,6 +25,7 @@ demo: setup ## Run agents against an embedded InfluxDB 2 and show what arrives; 
 
 .PHONY: test
 test: setup test-packages lint ## Run every check: lint, then all tests, with the real servers and the systemd container
+	@scripts/sanitize
 	@$(bin)/python -m pytest $(ARGS)
 
 .PHONY: unit
@@ -47,6 +48,10 @@ format: setup ## Format the code and apply the safe fixes
 bench: setup ## Measure speed and size, one table in the end; BENCH=idle runs bench/idle.py alone
 	@scripts/debian-packages demo
 	@$(bin)/python bench $(BENCH) $(ARGS)
+
+.PHONY: sanitize
+sanitize: setup ## Test and fuzz the native core under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/sanitize
 
 .PHONY: setup
 setup: $(stamp) ## Make the development environment in .venv (every other target does it when needed)

@@ -8,9 +8,11 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+from pyagent import __version__
 from pyagent.api import ConfigError
 from pyagent.api.statistics import provide_statistics
 from pyagent.config import Plan, PluginPlan
+from pyagent.lineprotocol import implementation
 from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.control import ControlServer
@@ -66,6 +68,8 @@ class _Process:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         loop.add_signal_handler(signal.SIGUSR1, self._agent.flush)
 
+        core = "the native core" if implementation == "native" else "the core in Python (the native one is not built)"
+        self._log.info("pyagent %s, line protocol by %s", __version__, core)
         control = self._control_server()
         work = asyncio.create_task(self._work(control))
         stop = asyncio.create_task(self._stop.wait())
