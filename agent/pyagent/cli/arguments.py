@@ -19,7 +19,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # overloads
-        known, unknown = self.parse_known_args(args, namespace)
+        # Words and flags in any order, which argparse takes for a thing of its own.
+        rest = any(action.nargs in (argparse.REMAINDER, argparse.PARSER) for action in self._actions)
+        parse = self.parse_known_args if rest else self.parse_known_intermixed_args
+        known, unknown = parse(args, namespace)
         if unknown:
             self.refuse(unknown[0])
         return known

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pyagent.api import ConfigError
 from pyagent.cli.flags import (
     add_filter_flags,
-    add_plugin_directory_flag,
     add_source_flags,
     names,
     plugin_directories,
@@ -25,6 +24,11 @@ if TYPE_CHECKING:
 
 SUMMARY = "Make a configuration, check one, or show what it means."
 
+_ACTIONS = ("create", "check", "show", "schema")
+_HELP = (
+    "create: print a sample configuration (the default); check: load a configuration and set up its plugins, start "
+    "nothing; show: print what is in effect, and where each value comes from; schema: print a JSON Schema for editors"
+)
 SETUP_DEADLINE = 10.0
 """Seconds for the setup of a plugin, as at a start."""
 _EPILOG = """\
@@ -36,25 +40,17 @@ _EPILOG = """\
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
-    commands = parser.add_subparsers(dest="action", metavar="create|check|show|schema")
-    create_parser = commands.add_parser("create", help="print a sample configuration")
-    check_parser = commands.add_parser("check", help="load a configuration and make its plugins; start nothing")
-    show_parser = commands.add_parser("show", help="print what is in effect, and where each value comes from")
-    schema_parser = commands.add_parser("schema", help="print a JSON Schema of the configuration, for editors")
-    for command in (parser, create_parser, check_parser):
-        add_source_flags(command)
-        add_filter_flags(command)
-    add_source_flags(show_parser)
-    add_filter_flags(show_parser)
-    show_parser.add_argument("--json", action="store_true", help="print one JSON document")
-    add_plugin_directory_flag(schema_parser)
+    parser.add_argument("action", nargs="?", choices=_ACTIONS, default="create", metavar="|".join(_ACTIONS), help=_HELP)
+    add_source_flags(parser)
+    add_filter_flags(parser)
+    parser.add_argument("--json", action="store_true", help="with 'show': print one JSON document")
     parser.set_defaults(parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    actions = {"create": create, "check": check, "show": show, "schema": schema}
+    actions = dict(zip(_ACTIONS, (create, check, show, schema), strict=True))
     try:
-        return actions[arguments.action or "create"](arguments)
+        return actions[arguments.action](arguments)
     except ConfigError as error:
         print(f"E! {error}", file=sys.stderr)
         return 1

@@ -1,11 +1,10 @@
 """`pyagent [flags]`: run the agent. The flags are Telegraf's (reference: telegraf 8); ours have an environment twin."""
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pyagent.api.units import Duration
@@ -41,13 +40,14 @@ def main(words: Sequence[str]) -> int:
         return status
     settings = _settings(parser, given, os.environ)
     from pyagent.runtime.log import component_logger, configure_logging
+    from pyagent.runtime.pidfile import pid_file
     from pyagent.runtime.process import run
 
     configure_logging(debug=settings.debug, quiet=settings.quiet)
     for flag in ("pprof_addr", "password", "unprotected"):
         if getattr(given, flag):
             component_logger("agent").warning("--%s has no effect here", flag.replace("_", "-"))
-    with _pid_file(given.pidfile):
+    with pid_file(given.pidfile):
         return run(settings)
 
 
@@ -176,24 +176,3 @@ def _seconds(parser: Parser, flag: str, text: str, read: Callable[[str], Duratio
     if duration < 0:
         parser.error(f"{flag} cannot be negative: {text}")
     return duration.seconds
-
-
-@contextlib.contextmanager
-def _pid_file(path: str) -> Iterator[None]:
-    """The process's number in a file. It is a service to others: without it the agent runs as well."""
-    written = False
-    if path:
-        from pyagent.runtime.log import component_logger
-
-        try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640), "w") as file:
-                file.write(f"{os.getpid()}\n")
-            written = True
-        except OSError as error:
-            component_logger("agent").error("cannot write the pid file %s: %s", path, error.strerror)
-    try:
-        yield
-    finally:
-        if written:
-            with contextlib.suppress(OSError):
-                os.unlink(path)

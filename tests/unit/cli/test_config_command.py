@@ -49,8 +49,10 @@ def test_create_names_what_is_not_known(pyagent: Run, words: tuple[str, ...]) ->
 
 def test_flags_before_the_command_count(pyagent: Run, config: Path) -> None:
     assert pyagent("--config", str(config), "config", "check").status == 0
+    assert pyagent("config", "--config", str(config), "check").status == 0
     config.write_text("[[inputs.memm]]\n")
     assert pyagent("-config", str(config), "config", "check").status == 1
+    assert pyagent("config", "-config", str(config), "check").status == 1
 
 
 @pytest.mark.parametrize(

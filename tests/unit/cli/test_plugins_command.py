@@ -81,7 +81,7 @@ def test_show(pyagent: Run, folder: Path) -> None:
         "tag queue",
     ):
         assert text in page
-    document = json.loads(pyagent("plugins", "show", "spool", "--json").out)
+    document = json.loads(pyagent("plugins", "show", "--json", "spool").out)
     assert document["options"] == [
         {"name": "folder", "type": "string", "required": True, "text": "where it is", "reads_path": True},
         {

@@ -138,5 +138,5 @@ def test_help(pyagent: Run) -> None:
     assert pyagent("-h") == text
     for command in cli.COMMANDS:
         assert command in text.out
-    assert pyagent("help", "config", "check") == pyagent("config", "check", "--help")
+    assert pyagent("help", "config") == pyagent("config", "check", "--help")
     assert "--section-filter" in pyagent("help", "config").out
