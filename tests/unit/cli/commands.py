@@ -26,7 +26,7 @@ def pyagent(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     before = signal.getsignal(signal.SIGHUP)
     loggers = [logging.getLogger("pyagent"), logging.getLogger()]
-    handlers = [log.handlers[:] for log in loggers]
+    handlers, propagate = [log.handlers[:] for log in loggers], loggers[0].propagate
     loggers[0].handlers.clear()
 
     def run(*words: str) -> Done:
@@ -41,3 +41,4 @@ def pyagent(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     signal.signal(signal.SIGHUP, before)
     for log, kept in zip(loggers, handlers, strict=True):
         log.handlers[:] = kept
+    loggers[0].propagate = propagate
