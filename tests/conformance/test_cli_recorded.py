@@ -264,7 +264,6 @@ def test_the_pid_file(shared: Path, folder: Path) -> None:
         assert agent.end() == 0
 
 
-@pytest.mark.xfail(reason="waits for the process to watch files")
 @pytest.mark.parametrize("words", [("notify",), ("poll", "--watch-interval", "100ms")])
 def test_watched_files(words: tuple[str, ...], folder: Path) -> None:
     # As recorded in watch_config_*, but that a broken text changes nothing.

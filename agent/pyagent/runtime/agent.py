@@ -18,7 +18,7 @@ from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.log import component_logger, plugin_logger
 from pyagent.runtime.staging import build_stages, same_stages
 
-__all__ = ["GRACE", "Agent", "build_plugins"]
+__all__ = ["GRACE", "Agent", "build_plugins", "supervise"]
 
 GRACE = 3.0
 """Seconds for a gather under way at a stop or reload, before it is given up."""
@@ -138,7 +138,7 @@ class Agent:
         self._start(runner, runner.run, log)
 
     def _start(self, runner: Runner, run: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
-        self._tasks[runner] = asyncio.create_task(_supervise(run, log), name=runner.plan.label)
+        self._tasks[runner] = asyncio.create_task(supervise(run, log), name=runner.plan.label)
 
     def _replace_stages(self, stages: Stages) -> None:
         """What the aggregators before have summed up is handed on; it is not lost for a change."""
@@ -174,7 +174,7 @@ class Agent:
         return self.plan is not None and dict(self.plan.global_tags) == dict(plan.global_tags)
 
 
-async def _supervise(run: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
+async def supervise(run: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
     """Run a component; a defect in it is logged and it starts again, it does not take others with it."""
     while True:
         try:

@@ -14,7 +14,7 @@ from pyagent.api.statistics import provide_statistics
 from pyagent.config import Plan, PluginPlan
 from pyagent.lineprotocol import implementation
 from pyagent.pipeline.failures import FailureLog, one_line
-from pyagent.runtime.agent import Agent
+from pyagent.runtime.agent import Agent, supervise
 from pyagent.runtime.control import ControlServer
 from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
@@ -22,6 +22,7 @@ from pyagent.runtime.notify import Notifier
 from pyagent.runtime.once import run_once
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
+from pyagent.runtime.watch import watch_configuration
 
 __all__ = ["run"]
 
@@ -108,12 +109,17 @@ class _Process:
         if control is not None:
             await control.start()
         await self._start()
-        while True:
-            if await self._reload_wanted():
-                self._log.info("reloading the configuration")
-                await self._reload_configuration()
-            else:
-                await self._poll()
+        log = component_logger("config")
+        watch = asyncio.create_task(supervise(lambda: watch_configuration(settings, self._reload.set, log), log))
+        try:
+            while True:
+                if await self._reload_wanted():
+                    self._log.info("reloading the configuration")
+                    await self._reload_configuration()
+                else:
+                    await self._poll()
+        finally:
+            watch.cancel()
 
     # The first configuration ------------------------------------------------------------------------------------------
 
