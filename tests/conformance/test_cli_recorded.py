@@ -49,8 +49,6 @@ EXCEPTIONS = {
     "wrong_subcommand_plugins": "an unknown kind is refused; there everything is printed",
     # What needs a command that is not there yet.
     "secrets_help": SECRETS,
-    # What needs the process.
-    "print_plugin_config_source": "waits for the process to print the table",
 }
 
 
@@ -262,6 +260,7 @@ def test_the_pid_file(shared: Path, folder: Path) -> None:
         assert path.stat().st_mode & 0o137 == 0
         agent.wait_until((folder / "out.txt").exists)
         assert agent.end() == 0
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("words", [("notify",), ("poll", "--watch-interval", "100ms")])

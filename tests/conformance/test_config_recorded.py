@@ -58,7 +58,6 @@ EXCEPTIONS = {
     "metricpass_time_parts": METRICPASS,
     "startup-socket-in-use-test": "waits for inputs.socket_listener",
     "startup-socket-writer-refused-retry": "waits for outputs.socket_writer",
-    "log-file-is-a-directory": "waits for the log file",
     "deprecated-option-warns": "waits for inputs.net",
     "secret-store-docker": "waits for secret stores",
     "type-bool-as-string": "waits for inputs.cpu",

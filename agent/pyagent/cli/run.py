@@ -40,15 +40,13 @@ def main(words: Sequence[str]) -> int:
         return status
     settings = _settings(parser, given, os.environ)
     from pyagent.runtime.log import component_logger, configure_logging
-    from pyagent.runtime.pidfile import pid_file
     from pyagent.runtime.process import run
 
     configure_logging(debug=settings.debug, quiet=settings.quiet)
     for flag in ("pprof_addr", "password", "unprotected"):
         if getattr(given, flag):
             component_logger("agent").warning("--%s has no effect here", flag.replace("_", "-"))
-    with pid_file(given.pidfile):
-        return run(settings)
+    return run(settings)
 
 
 def _parser() -> Parser:
@@ -165,6 +163,7 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
         once=given.once,
         test_wait=given.test_wait,
         print_plugin_sources=given.print_plugin_config_source,
+        pidfile=given.pidfile,
     )
 
 

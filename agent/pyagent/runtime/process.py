@@ -20,6 +20,7 @@ from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
 from pyagent.runtime.notify import Notifier
 from pyagent.runtime.once import run_once
+from pyagent.runtime.pidfile import pid_file
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
 from pyagent.runtime.watch import watch_configuration
@@ -31,7 +32,8 @@ def run(settings: RunSettings) -> int:
     """Run the agent, or one gather; returns the exit status: 0, or 1 with one error line in the log."""
     configure_logging(debug=settings.debug, quiet=settings.quiet)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        status = runner.run(_Process(settings).run())
+        with pid_file(settings.pidfile):
+            status = runner.run(_Process(settings).run())
         sys.stdout.flush()
         sys.stderr.flush()
         if threading.active_count() > 1:
@@ -74,8 +76,13 @@ class _Process:
         control = self._control_server()
         work = asyncio.create_task(self._work(control))
         stop = asyncio.create_task(self._stop.wait())
+        # From the beginning: an edit that is made while we load must not be missed.
+        log = component_logger("config")
+        watch = asyncio.create_task(supervise(lambda: watch_configuration(self._settings, self._reload.set, log), log))
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
+        watch.cancel()
+        await asyncio.wait([watch])
         if not work.done():
             self._log.info("stopping")
             self._notifier.stopping()
@@ -104,22 +111,18 @@ class _Process:
         settings = self._settings
         if settings.test or settings.once:
             plan = await self._loader.plan(await self._loader.read_patiently())
+            apply_settings(plan.agent, debug=settings.debug, quiet=settings.quiet)
             self._announce(plan)
             return await run_once(plan, settings)
         if control is not None:
             await control.start()
         await self._start()
-        log = component_logger("config")
-        watch = asyncio.create_task(supervise(lambda: watch_configuration(settings, self._reload.set, log), log))
-        try:
-            while True:
-                if await self._reload_wanted():
-                    self._log.info("reloading the configuration")
-                    await self._reload_configuration()
-                else:
-                    await self._poll()
-        finally:
-            watch.cancel()
+        while True:
+            if await self._reload_wanted():
+                self._log.info("reloading the configuration")
+                await self._reload_configuration()
+            else:
+                await self._poll()
 
     # The first configuration ------------------------------------------------------------------------------------------
 
@@ -202,9 +205,16 @@ class _Process:
     async def _apply(self, texts: Texts) -> None:
         """Raises ConfigError, and then nothing has changed."""
         plan = await self._loader.plan(texts)
-        apply_settings(plan.agent, debug=self._settings.debug, quiet=self._settings.quiet)
+        before = self._agent.plan
+        levels = {"debug": self._settings.debug, "quiet": self._settings.quiet}
+        apply_settings(plan.agent, **levels)
         self._announce(plan)
-        await self._agent.apply(plan)
+        try:
+            await self._agent.apply(plan)
+        except ConfigError:
+            if before is not None:
+                apply_settings(before.agent, **levels)
+            raise
         self._loader.accept(texts, from_cache=self._loader.from_cache and not self._loader.running)
         self._reload_state.accepted(from_cache=self._loader.from_cache)
         self._notifier.ready(self._status(plan))
@@ -219,8 +229,14 @@ class _Process:
         for broken in plan.broken:
             self._log.error("%s; it is left out", broken.reason)
         self._log.info("configuration: %s", ", ".join(plan.sources))
-        self._log.info("inputs: %s", _names(plan.inputs))
-        self._log.info("outputs: %s", _names(plan.outputs))
+        for kind in ("inputs", "aggregators", "processors", "outputs"):
+            plugins: Sequence[PluginPlan] = getattr(plan, kind)
+            if plugins or kind in ("inputs", "outputs"):
+                self._log.info("%s: %s", kind, _names(plugins))
+            if self._settings.print_plugin_sources:
+                from pyagent.config.effective import plugin_sources
+
+                sys.stderr.write(plugin_sources(plugins))
         tags = " ".join(f"{key}={value}" for key, value in plan.global_tags.items())
         self._log.info("tags: %s", tags or "none")
 

@@ -40,6 +40,7 @@ class RunSettings:
     """Print which plugin comes from which source at the start."""
     debug: bool = False
     quiet: bool = False
+    pidfile: str = ""
     test: bool = False
     once: bool = False
     test_wait: float = 0.0

@@ -1,9 +1,6 @@
 """The agent's flags: what they ask of a run, and what they print instead of one."""
 
-import os
-import stat
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from commands import Done
@@ -74,32 +71,6 @@ def test_flags_without_an_effect_are_taken_and_told(pyagent: Run, runs: Runs) ->
     assert len(runs) == 1
     assert done.err.count(" W! [agent] --") == 3
     assert "hunter22" not in done.err
-
-
-def test_the_pid_file(pyagent: Run, runs: Runs, tmp_path: Path) -> None:
-    path = tmp_path / "a.pid"
-    path.write_text("a longer text from a crash")
-    seen = []
-    runs.during = lambda: seen.append((path.read_text(), stat.S_IMODE(path.stat().st_mode)))
-    mask = os.umask(0o022)
-    try:
-        path.unlink()
-        assert pyagent("--pidfile", str(path)).status == 0
-        path.write_text("a longer text from a crash")
-        assert pyagent("--pidfile", str(path)).status == 0
-    finally:
-        os.umask(mask)
-    assert seen[0] == (f"{os.getpid()}\n", 0o640)
-    assert seen[1][0] == f"{os.getpid()}\n"
-    assert not path.exists()
-
-
-def test_a_pid_file_that_cannot_be_written_stops_nothing(pyagent: Run, runs: Runs, tmp_path: Path) -> None:
-    done = pyagent("--pidfile", str(tmp_path))
-    assert done.status == 0
-    assert len(runs) == 1
-    assert f"E! [agent] cannot write the pid file {tmp_path}: Is a directory" in done.err
-    assert tmp_path.exists()
 
 
 @pytest.mark.parametrize(
