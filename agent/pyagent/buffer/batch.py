@@ -1,7 +1,7 @@
 """Encoded metrics on their way: what one append gave (a chunk), and what one write takes (a batch)."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 try:
@@ -13,7 +13,7 @@ except ImportError:  # no wheel for this machine: slower, the same format
 
     _LEVEL = 1
 
-__all__ = ["Batch", "Chunk", "Lines", "Sealed", "gzip"]
+__all__ = ["Batch", "Chunk", "Lines", "Sealed", "gzip", "memory_of"]
 
 _GZIP_WBITS = 31
 
@@ -63,6 +63,13 @@ class Sealed:
             text += member.decompress(rest)
             rest = member.unused_data
         return text
+
+
+def memory_of(pieces: Iterable[Lines]) -> int:
+    """Bytes that these take in memory, text and offsets, each piece counted once however often it is held."""
+    distinct = {id(lines): lines for lines in pieces}.values()
+    texts = (len(lines.packed if isinstance(lines, Sealed) else lines.data) for lines in distinct)
+    return sum(texts) + sum(lines.ends.itemsize * lines.count for lines in distinct)
 
 
 class Chunk:

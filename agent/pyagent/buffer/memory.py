@@ -1,8 +1,8 @@
 """An output's queue in memory: bounded by a number of metrics, oldest first."""
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
 
 from pyagent.buffer.batch import Batch, Chunk, Lines
 
@@ -43,6 +43,11 @@ class MemoryQueue:
     def size(self) -> int:
         """Bytes of encoded text held."""
         return sum(chunk.size for chunk in self._waiting) + (self._taken.size if self._taken else 0)
+
+    def held(self) -> Iterator[Lines]:
+        """What is kept in memory, each piece once or more; queues of equal outputs hold the same pieces."""
+        chunks = chain(self._waiting, self._taken.chunks if self._taken else ())
+        return (chunk.lines for chunk in chunks)
 
     @property
     def oldest(self) -> int:

@@ -3,9 +3,11 @@
 import os
 import time
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from pyagent import __version__
+from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
 from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.gather import InputRunner
@@ -59,6 +61,10 @@ def status(agent: Agent, reload: ReloadState, instance: str) -> Document:
         },
         "inputs": [_input(runner, now) for runner in agent.inputs],
         "outputs": [_output(runner, now) for runner in agent.outputs],
+        "buffer": {
+            "metrics": sum(len(runner.queue) for runner in agent.outputs),
+            "memory_bytes": memory_of(chain.from_iterable(runner.queue.held() for runner in agent.outputs)),
+        },
         "aggregators": [
             _names(a.plan)
             | {"pushed": a.pushed, "dropped": a.dropped, "failures": a.failures.total, "error": a.failures.current}
@@ -165,6 +171,13 @@ def prometheus(document: Mapping[str, Any]) -> str:
     age = configuration["age_seconds"]
     add("pyagent_config_age_seconds", "gauge", "Time since the configuration was loaded.", [("", age or 0)])
     reloaded = float(configuration["last_reload_ok"])
+    memory = float(document["buffer"]["memory_bytes"])
+    add(
+        "pyagent_buffer_memory_bytes",
+        "gauge",
+        "Memory of all that waits, counted once where outputs share it.",
+        [("", memory)],
+    )
     add("pyagent_config_last_reload_ok", "gauge", "1 where the last reload succeeded.", [("", reloaded)])
     for kind, fields in _HELP.items():
         for field, (type_, text) in fields.items():

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyagent.buffer import Batch, Chunk, MemoryQueue
+from pyagent.buffer import Batch, Chunk, MemoryQueue, memory_of
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,24 @@ def test_a_backlog_is_compressed_and_sent_as_it_is() -> None:
         zlib.decompress(batch.payload("gzip"), 31) == batch.payload() == b"".join(b"%d\n" % n for n in range(100, 200))
     )
     assert (batch.oldest, batch.newest) == (100, 199)
+
+
+def test_memory_that_queues_share_is_counted_once() -> None:
+    shared, alone = NumberedLines(0, 10), NumberedLines(100, 5)
+    one, other = MemoryQueue(100), MemoryQueue(100)
+    for queue in (one, other):
+        queue.append(shared)
+    one.append(alone)
+    one.take(3)
+    expected = sum(len(lines.data) + 8 * lines.count for lines in (shared, alone))
+    assert memory_of([*one.held(), *other.held()]) == expected
+
+
+def test_a_compressed_backlog_is_counted_by_what_it_takes() -> None:
+    queue = MemoryQueue(10_000, batch_size=1000)
+    for first in range(0, 4000, 100):
+        queue.append(NumberedLines(first, 100))
+    assert memory_of(queue.held()) < queue.size + 4 * 4000
 
 
 def test_a_retry_uses_the_compressed_bytes() -> None:

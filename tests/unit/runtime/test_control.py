@@ -28,6 +28,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "version": "1",
         "uptime_seconds": 9.0,
         "configuration": configuration | changes.get("configuration", {}),
+        "buffer": {"metrics": 3, "memory_bytes": 99},
         "inputs": [one | changes.get("input", {})],
         "outputs": [out | changes.get("output", {})],
     }
@@ -56,6 +57,7 @@ def test_prometheus_text_is_well_formed() -> None:
     lines = prometheus(document()).splitlines()
     assert 'pyagent_input_metrics_total{input="inputs.mem::a\\"b"} 7' in lines
     assert 'pyagent_output_queued{output="outputs.influxdb_v2"} 3' in lines
+    assert "pyagent_buffer_memory_bytes 99" in lines
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
     assert all(line.startswith("#") or line.partition("{")[0].partition(" ")[0] in names for line in lines)
