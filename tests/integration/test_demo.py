@@ -135,6 +135,7 @@ def test_no_child_survives_a_kill(start: type[Demo]) -> None:
     demo = start("--json")
     demo.wait_for("agent ram: first point stored")
     children = demo.children()
+    assert children
     demo.process.kill()
     while any(_alive(pid) for pid in children):  # ended by the time limit of the test
         time.sleep(0.05)

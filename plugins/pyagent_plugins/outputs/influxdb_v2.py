@@ -210,7 +210,9 @@ class InfluxDB(Output[InfluxDBOptions]):
             location = re.sub(r"(?<=//)[^/]*@|\?.*", "", answer.headers.get("Location", "")) or "not told"
             return f"; redirects are not followed: put the address that it leads to ({location}) into `urls`"
         if status == 401:
-            return "; correct `token`"
+            # An environment reference that nothing replaced: by far the most common reason. Whatever else it may be is secret.
+            unset = re.fullmatch(r"\$\{?([A-Z][A-Z_]+)\}?", self.options.token.reveal())
+            return f"; {unset[1]} is not set: set it in the environment" if unset else "; correct `token`"
         if status == 403:
             return "; give a `token` that may write to this bucket"
         if status == 404 and "organization" in message:

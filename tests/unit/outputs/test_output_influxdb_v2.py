@@ -616,6 +616,20 @@ class TestOptions:
             },
         )
 
+    @pytest.mark.parametrize(
+        ("token", "advice"),
+        [("$INFLUX_TOKEN", "; INFLUX_TOKEN is not set"), ("${INFLUX_TOKEN}", "; INFLUX_TOKEN is not set")]
+        + [(token, "; correct `token`") for token in ("$ecret", "x$INFLUX_TOKEN", "$INFLUX_TOKEN2x")],
+    )
+    async def test_a_401_names_the_variable_that_is_missing_and_no_secret(self, token: str, advice: str) -> None:
+        async with ScriptedServer(Answer.error(401, "unauthorized", "unauthorized access")) as server:
+            plugin = output(server.url, token=token)
+            with pytest.raises(Retry) as caught:
+                await write(plugin, MemoryBatch(["m v=1 1"]))
+            await plugin.close()
+        assert advice in str(caught.value)
+        assert token not in str(caught.value)
+
     def test_the_default_url(self) -> None:
         assert [node.name for node in make_output(InfluxDB)._nodes] == ["http://localhost:8086"]
 
