@@ -23,7 +23,7 @@ def backlog_body(count: int) -> bytes:
     batch = queue.take(150)
     assert batch is not None
     batch.payload("gzip")
-    queue.settle([batch])
+    queue.settle(batch, [batch])
     whole = queue.take(count)
     assert whole is not None
     assert whole.count == count

@@ -19,7 +19,7 @@ from pyagent.api.measurements import Field, FieldType, Measurement, fields
 from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, timestamp_ns
 from pyagent.api.options import NoOptions, Options, option
 from pyagent.api.parser import Parser, ParserOptions
-from pyagent.api.plugin import Accumulator, Batch, Ingested, Input, LineOptions, Output, Plugin
+from pyagent.api.plugin import Accumulator, Batch, Ingested, Input, Limits, LineOptions, Output, Partition, Plugin
 from pyagent.api.stages import Aggregator, Processor
 from pyagent.api.units import Duration, Secret, Size, redact
 
@@ -36,6 +36,7 @@ __all__ = [
     "Ingested",
     "Input",
     "Kind",
+    "Limits",
     "LineOptions",
     "Measurement",
     "Metric",
@@ -45,6 +46,7 @@ __all__ = [
     "ParseError",
     "Parser",
     "ParserOptions",
+    "Partition",
     "Plugin",
     "Processor",
     "PyagentError",

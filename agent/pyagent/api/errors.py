@@ -53,18 +53,23 @@ class Reject(PyagentError):
     """The receiver refused metrics of the batch for good.
 
     `lines`: indices into the batch of those refused; None where the receiver does not say. `rest_stored`: the receiver
-    has stored all others (a partial write), so nothing is sent again; else it stored nothing, and the engine sends the
-    others again, after bisecting where it does not know which they are. `dropped`: how many were refused, where a
-    receiver that stored the rest tells only that.
+    has stored all others (a partial write), so nothing is sent again, and `lines` are those that it may have meant; else it
+    stored nothing, and the engine sends the others again, after bisecting where it does not know which they are.
+    `dropped`: how many were refused, where a receiver that stored the rest tells only that.
     """
 
     def __init__(
-        self, reason: str, lines: tuple[int, ...] | None = None, *, rest_stored: bool = False, dropped: int = 1
+        self,
+        reason: str,
+        lines: tuple[int, ...] | None = None,
+        *,
+        rest_stored: bool = False,
+        dropped: int | None = None,
     ) -> None:
         super().__init__(reason)
         self.lines = lines
         self.rest_stored = rest_stored
-        self.dropped = len(lines) if lines else dropped
+        self.dropped = dropped if dropped is not None else len(lines or (0,))
 
 
 class TooLarge(PyagentError):

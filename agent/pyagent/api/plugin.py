@@ -25,7 +25,18 @@ else:
 
     O_co = TypeVar("O_co", bound=Options, covariant=True)
 
-__all__ = ["Accumulator", "Batch", "Ingested", "Input", "LineOptions", "O_co", "Output", "Plugin"]
+__all__ = [
+    "Accumulator",
+    "Batch",
+    "Ingested",
+    "Input",
+    "Limits",
+    "LineOptions",
+    "O_co",
+    "Output",
+    "Partition",
+    "Plugin",
+]
 
 
 PrecisionName = Literal["ns", "us", "ms", "s"]
@@ -157,6 +168,11 @@ class Batch(Protocol):
     def newest(self) -> int:
         """The latest time in it, ns since the epoch."""
 
+    @property
+    def partition(self) -> str | None:
+        """The value of the partition's tag that all of it has; None where the output has no partitions, or for metrics
+        without that tag."""
+
     def payload(self, encoding: CompressionName = "identity") -> bytes:
         """All lines as one body, compressed if so named. The bytes are kept for a retry."""
 
@@ -189,6 +205,25 @@ class LineOptions:
         return hash((self.uint_support, self.sort_fields, self.omit_timestamp, self.max_line_bytes))
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A tag that divides an output: each of its values has a queue, an order and a back-off of its own, and a batch holds
+    metrics of one value. `exclude`: the tag is left out of the lines."""
+
+    tag: str
+    exclude: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`concurrent_writes`: calls of `write` at once, in each partition. `rate_bytes`: bytes of uncompressed text in each
+    `rate_period` seconds, over all of them; 0 is no limit."""
+
+    concurrent_writes: int = 1
+    rate_bytes: int = 0
+    rate_period: float = 0.0
+
+
 class Output(Plugin[O_co]):
     """Delivers batches somewhere. Back-off, batching, order and retries are the engine's.
 
@@ -200,6 +235,14 @@ class Output(Plugin[O_co]):
     def line_options(self) -> LineOptions:
         """How the engine is to encode for this output."""
         return LineOptions()
+
+    def partition(self) -> Partition | None:
+        """What divides the metrics, where anything does. The engine then gives whole batches of one value."""
+        return None
+
+    def limits(self) -> Limits:
+        """What the engine is to keep to."""
+        return Limits()
 
     async def connect(self) -> None:
         """Prepare for writing; raise Retry where that is worth trying again."""

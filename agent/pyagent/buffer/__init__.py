@@ -2,5 +2,20 @@
 
 from pyagent.buffer.batch import Batch, Chunk, Lines, Sealed, gzip, memory_of
 from pyagent.buffer.memory import MemoryQueue
+from pyagent.buffer.queue import OutputQueue
+from pyagent.buffer.store import BufferSettings, QueueName, StoredQueue, stored_queues
 
-__all__ = ["Batch", "Chunk", "Lines", "MemoryQueue", "Sealed", "gzip", "memory_of"]
+__all__ = [
+    "Batch",
+    "BufferSettings",
+    "Chunk",
+    "Lines",
+    "MemoryQueue",
+    "OutputQueue",
+    "QueueName",
+    "Sealed",
+    "StoredQueue",
+    "gzip",
+    "memory_of",
+    "stored_queues",
+]

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 try:
@@ -96,6 +97,14 @@ class Chunk:
         return last - first
 
     @property
+    def weight(self) -> int:
+        """Bytes that it takes as it is held, about: its share where it was cut."""
+        lines = self.lines
+        if isinstance(lines, Sealed):
+            return len(lines.packed) * len(self) // lines.count
+        return self.size
+
+    @property
     def sealed(self) -> "Sealed | None":
         """The compressed form, where there is one of just these metrics."""
         lines = self.lines
@@ -117,10 +126,11 @@ class Chunk:
 class Batch:
     """`pyagent.api.Batch` over chunks. Its times are the chunks': bounds, exact where no chunk was cut."""
 
-    __slots__ = ("_payloads", "chunks", "count")
+    __slots__ = ("_payloads", "chunks", "count", "partition")
 
-    def __init__(self, chunks: Sequence[Chunk]) -> None:
+    def __init__(self, chunks: Sequence[Chunk], partition: str | None = None) -> None:
         self.chunks = tuple(chunks)
+        self.partition = partition
         self.count = sum(map(len, self.chunks))
         self._payloads: dict[str, bytes] = {}
 
@@ -158,7 +168,17 @@ class Batch:
             if first < last:
                 chunks.append(chunk.cut(first, last))
             position += len(chunk)
-        return Batch(chunks)
+        return Batch(chunks, self.partition)
+
+    def without(self, lines: Iterable[int]) -> "list[Batch]":
+        """The batch without the metrics at `lines`; empty where none is left."""
+        chunks: list[Chunk] = []
+        start = 0
+        for line in (*sorted(set(lines)), self.count):
+            if start < line:
+                chunks += self.lines(start, line).chunks
+            start = line + 1
+        return [Batch(chunks, self.partition)] if chunks else []
 
     def seal(self) -> Chunk:
         """The whole batch, which must be `uniform`, as one compressed chunk."""
@@ -168,6 +188,15 @@ class Batch:
             ends.extend([offset - first + end for offset in chunk.lines.ends[chunk.start : chunk.stop]])
             end += last - first
         return Chunk(Sealed(self.payload("gzip"), ends, self.oldest, self.newest), kept=self.chunks[0].kept)
+
+    def lengths(self) -> list[int]:
+        """Bytes of each metric's lines."""
+        found: list[int] = []
+        for chunk in self.chunks:
+            first, _ = chunk._span()
+            ends = chunk.lines.ends[chunk.start : chunk.stop]
+            found += [end - start for start, end in pairwise([first, *ends])]
+        return found
 
     @property
     def uniform(self) -> bool:

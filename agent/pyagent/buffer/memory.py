@@ -1,4 +1,4 @@
-"""An output's queue in memory: bounded by a number of metrics, oldest first."""
+"""Encoded metrics in memory: bounded by a number of metrics and of bytes, oldest first."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from itertools import chain, groupby
 
 from pyagent.buffer.batch import Batch, Chunk, Lines
 
-__all__ = ["MemoryQueue"]
+__all__ = ["MemoryQueue", "batches_of"]
 
 _WORTH_SEALING = 64
 """Fewer metrics are not worth a compressed chunk of their own."""
@@ -18,104 +18,190 @@ class MemoryQueue:
     What a listener has acknowledged comes in by `admit` and is never evicted. A batch that was taken stays part of the
     queue (it counts against the limit, but is never evicted) until `settle` says what became of it. Invariant:
     added = delivered + refused (both told by `settle`) + dropped + len(queue).
+
+    `max_bytes` bounds what waits as it lies in memory, compressed or not; 0 is no bound. Where there is no room the oldest
+    go, or with `drop_newest` what comes in.
     """
 
-    def __init__(self, limit: int, batch_size: int = 1000) -> None:
+    def __init__(self, limit: int, batch_size: int = 1000, *, max_bytes: int = 0, drop_newest: bool = False) -> None:
         if limit < 1 or batch_size < 1:
             raise ValueError("a queue holds at least one metric, and a batch has at least one")
         self.limit = limit
-        self._batch_size = batch_size
+        self.max_bytes = max_bytes
         self.added = 0
         self.dropped = 0
-        """Metrics evicted to make room for newer ones."""
+        """Metrics that there was no room for."""
+        self._batch_size = batch_size
+        self._drop_newest = drop_newest
         self._waiting: deque[Chunk] = deque()
+        self._backlog: deque[Chunk] = deque()
+        """Older ones that others go ahead of, after `divide`."""
         self._waiting_count = 0
+        """Metrics in both."""
         self._kept_count = 0
-        """Those of the waiting metrics that are never evicted."""
+        """Those of them that are never evicted."""
+        self._bytes = 0
         self._unsealed = 0
         """Metrics put in since the backlog was last sealed."""
-        self._taken: Batch | None = None
+        self._taken: list[tuple[Batch, deque[Chunk]]] = []
+        """Each with where it came from."""
+        self._taken_count = 0
 
     def __len__(self) -> int:
-        return self._waiting_count + (self._taken.count if self._taken else 0)
+        return self._waiting_count + self._taken_count
+
+    @property
+    def waiting(self) -> int:
+        """Metrics that are not in a batch just being written."""
+        return self._waiting_count
+
+    @property
+    def pinned(self) -> int:
+        """Metrics that no eviction can remove."""
+        return self._kept_count + self._taken_count
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what `take` gives next is no backlog that `divide` put behind."""
+        return bool(self._waiting)
 
     @property
     def size(self) -> int:
         """Bytes of encoded text held."""
-        return sum(chunk.size for chunk in self._waiting) + (self._taken.size if self._taken else 0)
+        return sum(chunk.size for chunk in self._all()) + sum(batch.size for batch, _ in self._taken)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that what waits takes as it is held."""
+        return self._bytes
 
     def held(self) -> Iterator[Lines]:
         """What is kept in memory, each piece once or more; queues of equal outputs hold the same pieces."""
-        chunks = chain(self._waiting, self._taken.chunks if self._taken else ())
-        return (chunk.lines for chunk in chunks)
+        taken = chain.from_iterable(batch.chunks for batch, _ in self._taken)
+        return (chunk.lines for chunk in chain(self._all(), taken))
 
     @property
     def oldest(self) -> int:
         """The earliest time held, ns since the epoch; 0 when empty."""
-        if self._taken:
-            return self._taken.oldest
-        return self._waiting[0].lines.oldest if self._waiting else 0
+        first = next(self._all(), None)
+        found = [batch.oldest for batch, _ in self._taken] + ([first.lines.oldest] if first else [])
+        return min(found, default=0)
 
     def append(self, lines: Lines) -> int:
-        """Take encoded metrics; returns how many had to go: the oldest of those waiting that may go."""
-        if lines.count:
-            self.added += lines.count
-            self._put(Chunk(lines))
-        return self._evict()
+        """Take encoded metrics; returns how many had no room: the oldest of those waiting that may go, or of these."""
+        if not lines.count:
+            return 0
+        self.added += lines.count
+        self._put(Chunk(lines))
+        return self.evict()
 
     def has_room(self, count: int) -> bool:
         """Whether `admit` may take so many. An empty queue takes any number, else a large body would never fit."""
-        held = self._kept_count + (self._taken.count if self._taken else 0)
-        return held == 0 or held + count <= self.limit
+        held = self.pinned
+        return held == 0 or (held + count <= self.limit and not (self.max_bytes and self._bytes > self.max_bytes))
 
     def admit(self, lines: Lines) -> int:
         """Take metrics that stay whatever comes (ask `has_room` first); returns how many others had to go."""
         if lines.count:
             self.added += lines.count
             self._put(Chunk(lines, kept=True))
-        return self._evict()
+        return self.evict()
 
     def take(self, most: int) -> Batch | None:
-        """Up to `most` of the oldest metrics, or None. One batch at a time: `settle` it before the next."""
-        if self._taken is not None:
-            raise RuntimeError("BUG: a batch was taken before the last one was settled")
+        """Up to `most` of the oldest metrics, or None. `settle` it in the end."""
+        source = self._waiting or self._backlog
         chunks: list[Chunk] = []
         room = most
-        while room and self._waiting:
-            chunk = self._waiting.popleft()
+        while room and source:
+            chunk = source.popleft()
+            self._count((chunk,), -1)
             if len(chunk) > room:
-                self._waiting.appendleft(chunk.cut(room, len(chunk)))
+                source.appendleft(chunk.cut(room, len(chunk)))
+                self._count((source[0],), 1)
                 chunk = chunk.cut(0, room)
             chunks.append(chunk)
             room -= len(chunk)
         if not chunks:
             return None
-        self._taken = Batch(chunks)
-        self._count(chunks, -1)
-        return self._taken
+        batch = Batch(chunks)
+        self._taken.append((batch, source))
+        self._taken_count += batch.count
+        return batch
 
-    def settle(self, kept: Iterable[Batch] = ()) -> None:
-        """End the taken batch: `kept`, parts of it in order, go back to the front; all else has left the queue."""
-        self._taken = None
+    def settle(self, batch: Batch, kept: Iterable[Batch] = ()) -> None:
+        """End a taken batch: `kept`, parts of it in order, go back to the front; all else has left the queue."""
+        index = next(i for i, (taken, _) in enumerate(self._taken) if taken is batch)
+        _, source = self._taken.pop(index)
+        self._taken_count -= batch.count
         chunks: list[Chunk] = []
-        for batch in kept:
+        for part in kept:
             # What was compressed to be sent is kept so: the next attempt finds it ready.
-            chunks += [batch.seal()] if batch.compressed and batch.uniform else batch.chunks
-        self._waiting.extendleft(reversed(chunks))
+            chunks += [part.seal()] if part.compressed and part.uniform else part.chunks
+        source.extendleft(reversed(chunks))
         self._count(chunks, 1)
+
+    def divide(self) -> None:
+        """From now on what comes in is taken before what waits now."""
+        self._backlog.extend(self._waiting)
+        self._waiting.clear()
 
     def adopt(self, older: "MemoryQueue") -> int:
         """Put another queue's metrics in front of this one's, which empties it; returns how many metrics had to go."""
-        if older._taken is not None:
+        if older._taken:
             raise RuntimeError("BUG: a queue was adopted while a batch of it is being written")
-        chunks = list(older._waiting)
-        older._waiting.clear()
-        older._count(chunks, -1)
+        chunks = older.clear()
         older.added -= sum(map(len, chunks))
         self.added += sum(map(len, chunks))
-        self._waiting.extendleft(reversed(chunks))
+        self.restore(chunks)
+        return self.evict()
+
+    def clear(self) -> list[Chunk]:
+        """Take out all that waits, the oldest first, for another place."""
+        chunks = list(self._all())
+        self._backlog.clear()
+        self._waiting.clear()
+        self._waiting_count = self._kept_count = self._bytes = self._unsealed = 0
+        return chunks
+
+    def restore(self, chunks: Iterable[Chunk]) -> None:
+        """Put back what `clear` took out, in front."""
+        chunks = list(chunks)
+        (self._backlog or self._waiting).extendleft(reversed(chunks))
         self._count(chunks, 1)
-        return self._evict()
+
+    def evict(self, least: int = 0) -> int:
+        """Make room: down to the limits, and of at least so many metrics; returns how many went."""
+        evictable = self._waiting_count - self._kept_count
+        excess = min(max(len(self) - self.limit, least), evictable)
+        dropped = 0
+        while dropped < evictable and (dropped < excess or self._heavy()):
+            dropped += self._evict_chunk(excess - dropped)
+        self.dropped += dropped
+        return dropped
+
+    def _evict_chunk(self, most: int) -> int:
+        """The first chunk that may go, or so many of its metrics (0: all of them); returns how many went."""
+        newest = self._drop_newest
+        for source in (self._waiting, self._backlog) if newest else (self._backlog, self._waiting):
+            for index in range(len(source) - 1, -1, -1) if newest else range(len(source)):
+                chunk = source[index]
+                if chunk.kept:
+                    continue
+                self._count((chunk,), -1)
+                if 0 < most < len(chunk):
+                    rest = len(chunk) - most
+                    source[index] = chunk.cut(0, rest) if newest else chunk.cut(most, len(chunk))
+                    self._count((source[index],), 1)
+                    return most
+                del source[index]
+                return len(chunk)
+        raise AssertionError("BUG: there was nothing to evict")
+
+    def _heavy(self) -> bool:
+        return 0 < self.max_bytes < self._bytes
+
+    def _all(self) -> Iterator[Chunk]:
+        return chain(self._backlog, self._waiting)
 
     def _put(self, chunk: Chunk) -> None:
         self._waiting.append(chunk)
@@ -131,12 +217,9 @@ class MemoryQueue:
             loose.appendleft(self._waiting.pop())
         self._count(loose, -1)
         chunks: list[Chunk] = []
-        # What may be evicted and what may not stay apart.
-        for _, run in groupby(loose, key=lambda chunk: chunk.kept):
-            batch, size = Batch(list(run)), self._batch_size
-            for start in range(0, batch.count, size):
-                part = batch.lines(start, start + size)
-                chunks += [part.seal()] if part.count >= min(size, _WORTH_SEALING) else part.chunks
+        for part in batches_of(loose, self._batch_size):
+            worth = part.count >= min(self._batch_size, _WORTH_SEALING)
+            chunks += [part.seal()] if worth else part.chunks
         self._waiting.extend(chunks)
         self._count(chunks, 1)
         self._unsealed = 0
@@ -144,22 +227,14 @@ class MemoryQueue:
     def _count(self, chunks: Iterable[Chunk], sign: int) -> None:
         for chunk in chunks:
             self._waiting_count += sign * len(chunk)
+            self._bytes += sign * chunk.weight
             if chunk.kept:
                 self._kept_count += sign * len(chunk)
 
-    def _evict(self) -> int:
-        excess = dropped = min(max(len(self) - self.limit, 0), self._waiting_count - self._kept_count)
-        spared: list[Chunk] = []
-        while excess:
-            chunk = self._waiting.popleft()
-            if chunk.kept:
-                spared.append(chunk)
-            elif len(chunk) > excess:
-                self._waiting.appendleft(chunk.cut(excess, len(chunk)))
-                excess = 0
-            else:
-                excess -= len(chunk)
-        self._waiting.extendleft(reversed(spared))
-        self._waiting_count -= dropped
-        self.dropped += dropped
-        return dropped
+
+def batches_of(chunks: Iterable[Chunk], size: int) -> Iterator[Batch]:
+    """Batches of at most `size` metrics, in order. What may be evicted and what may not stay apart."""
+    for _, run in groupby(chunks, key=lambda chunk: chunk.kept):
+        batch = Batch(list(run))
+        for start in range(0, batch.count, size):
+            yield batch.lines(start, start + size)

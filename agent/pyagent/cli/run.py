@@ -6,13 +6,17 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from pyagent.api.units import Duration
+from pyagent.api.units import Duration, Size
 from pyagent.cli.arguments import Parser
 from pyagent.cli.flags import add_filter_flags, add_source_flags, source_settings
 from pyagent.runtime.settings import RunSettings
 
 __all__ = ["main"]
+
+SMALLEST_BUFFER = 16 << 20
+"""Bytes: two segments of a queue's log."""
 
 _DESCRIPTION = """\
 Gather metrics as a Telegraf configuration says and write them to InfluxDB.
@@ -86,9 +90,28 @@ def _parser() -> Parser:
     flag("--watch-debounce-interval", "reload so long after the last change", default="", metavar="DURATION")
     flag(
         "--state-directory",
-        "where the last good configuration is kept (PYAGENT_STATE_DIRECTORY; under systemd its StateDirectory)",
+        "where the last good configuration and what is not written yet are kept "
+        "(PYAGENT_STATE_DIRECTORY; under systemd its StateDirectory)",
         default=None,
         metavar="DIR",
+    )
+    flag(
+        "--buffer-max-size",
+        "most bytes of one output's queue (default 1GiB, 0: no bound, else 16MiB or more; PYAGENT_BUFFER_MAX_SIZE)",
+        default="",
+        metavar="SIZE",
+    )
+    flag(
+        "--buffer-overflow",
+        "which gathered metrics go where a queue is full: 'oldest' (default) or 'newest' (PYAGENT_BUFFER_OVERFLOW)",
+        default="",
+        metavar="WHICH",
+    )
+    flag(
+        "--drain",
+        "what is written first after an outage: 'oldest' (default), or 'newest', the rest behind it (PYAGENT_DRAIN)",
+        default="",
+        metavar="WHICH",
     )
     flag(
         "--runtime-directory",
@@ -155,6 +178,11 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
             parser, "--watch-debounce-interval", given.watch_debounce_interval, Duration.from_common
         ),
         state_directory=Path(state.partition(":")[0]) if state else None,
+        buffer_max_size=_buffer_size(parser, given.buffer_max_size or environ.get("PYAGENT_BUFFER_MAX_SIZE") or "1GiB"),
+        buffer_overflow=_end(
+            parser, "--buffer-overflow", given.buffer_overflow or environ.get("PYAGENT_BUFFER_OVERFLOW")
+        ),
+        drain=_end(parser, "--drain", given.drain or environ.get("PYAGENT_DRAIN")),
         runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
         instance=environ.get("PYAGENT_INSTANCE") or "default",
         debug=given.debug,
@@ -175,3 +203,20 @@ def _seconds(parser: Parser, flag: str, text: str, read: Callable[[str], Duratio
     if duration < 0:
         parser.error(f"{flag} cannot be negative: {text}")
     return duration.seconds
+
+
+def _buffer_size(parser: Parser, text: str) -> int:
+    try:
+        size = int(Size.from_option(text))
+    except ValueError as error:
+        parser.error(f"--buffer-max-size: {error}")
+    if size != 0 and size < SMALLEST_BUFFER:
+        parser.error(f"--buffer-max-size is 0 (no bound) or 16MiB and more, not {text}")
+    return size
+
+
+def _end(parser: Parser, flag: str, text: str | None) -> Literal["oldest", "newest"]:
+    """One of the two ends of a queue."""
+    if text and text not in ("oldest", "newest"):
+        parser.error(f"{flag} is 'oldest' or 'newest', not {text!r}")
+    return "newest" if text == "newest" else "oldest"

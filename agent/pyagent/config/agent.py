@@ -129,5 +129,3 @@ class AgentTable:
                 raise section.error(f"{name}: unknown time zone {value!r}", key) from None
         if name == "snmp_translator" and value == "netsnmp":
             section.complain("snmp_translator: 'netsnmp' is deprecated; use 'gosmi'", key)
-        if name == "buffer_strategy" and value.startswith("disk"):
-            section.warn("buffer_strategy: metrics are kept in memory; a buffer on disk is not supported yet", key)

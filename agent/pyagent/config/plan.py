@@ -66,8 +66,8 @@ class AgentSettings(Options, frozen=True):
     skip_processors_after_aggregators: Annotated[bool | None, option("no second pass of processors")] = None
     skip_processors_before_aggregators: Annotated[bool, option("no first pass of processors")] = False
     config_url_retry_attempts: Annotated[int, option("tries for a configuration from a URL; 0: 3, -1: no limit")] = 0
-    buffer_strategy: Annotated[str, option("`memory` or `disk_write_through`")] = "memory"
-    buffer_directory: Annotated[str, option("folder of durable buffers", writes=True)] = ""
+    buffer_strategy: Annotated[str, option("`memory`, or `disk`: nothing taken is lost")] = "memory"
+    buffer_directory: Annotated[str, option("folder of buffers on disk; empty: the state directory", writes=True)] = ""
     buffer_disk_sync: Annotated[bool, option("wait for the disk at each write")] = True
 
 
@@ -159,6 +159,10 @@ class OutputPlan(PluginPlan):
     metric_buffer_limit: int = 10_000
     queue_id: str
     """Which queue on disk is its own: made of the alias, else of plugin, organisation, bucket and ordinal."""
+    on_disk: bool = False
+    """Everything is kept on disk before it counts as taken."""
+    buffer_directory: str = ""
+    buffer_disk_sync: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,9 @@ def output_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Count
         "flush_jitter": common_duration(section, "flush_jitter") or settings.flush_jitter,
         "metric_batch_size": _positive(section, "metric_batch_size", at_source.metric_batch_size),
         "metric_buffer_limit": _positive(section, "metric_buffer_limit", at_source.metric_buffer_limit),
+        "on_disk": at_source.buffer_strategy.startswith("disk"),
+        "buffer_directory": at_source.buffer_directory,
+        "buffer_disk_sync": at_source.buffer_disk_sync,
     }
     common = _common(entry, found)
     return OutputPlan(
@@ -222,7 +225,7 @@ def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Cou
         (entry.kind, entry.name, found.plugin.__module__, found.version),
         (found.parser.plugin.__module__, found.parser.version) if found.parser else (),
         entry.section.table,
-        {key: int(value) for key, value in resolved.items()},
+        dict(resolved),
         (at_source.always_include_local_tags, at_source.always_include_global_tags),
     ]
     text = json.dumps(parts, sort_keys=True, default=str)

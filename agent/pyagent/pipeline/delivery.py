@@ -1,139 +1,316 @@
-"""The life of one output: when to write, and what becomes of a batch that is not taken."""
+"""The life of one output: its lanes, its connection, and its sums."""
 
 import asyncio
+import contextlib
 import logging
-import random
-import time
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from pyagent.api import Output, Reject, Retry, TooLarge
-from pyagent.buffer import Batch, Chunk, MemoryQueue
+from pyagent.api import Output
+from pyagent.buffer import Batch, BufferSettings, OutputQueue, QueueName, stored_queues
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.failures import FailureLog, explain, one_line
-from pyagent.pipeline.form import Form
-from pyagent.pipeline.workers import HereWorker, LoopWorker, Worker, worker_for
+from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.form import Form, Formed
+from pyagent.pipeline.keeping import Keeper
+from pyagent.pipeline.lane import Lane, Refusals
+from pyagent.pipeline.rate import RateLimit
+from pyagent.pipeline.supervision import supervise
+from pyagent.pipeline.workers import HereWorker, LoopWorker, ThreadWorker, Worker, worker_for
 
-__all__ = ["OutputRunner"]
+__all__ = ["Keeping", "OutputRunner"]
 
-_BACKOFF_FIRST, _BACKOFF_SLOW, _BACKOFF_MOST = 1.0, 10.0, 60.0
-"""Seconds: the wait after a first failure; the same where only a person can mend it; the longest of both."""
+RESTORE_GRACE = 5.0
+"""Seconds that writing waits for what is on disk to be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where queues are kept, and what is shared by all that are."""
+
+    settings: BufferSettings = field(default_factory=BufferSettings)
+    worker: ThreadWorker | None = None
+    """The thread of the disk; None: nothing is kept on disk."""
+    refusals: Refusals | None = None
+    """None: what is refused for good is dropped."""
 
 
 class OutputRunner:
-    """Writes one output's queue. Nothing that the plugin does gets out of here as an exception.
+    """Writes one output's queues. Nothing that the plugin does gets out of here as an exception.
 
-    Accounting: every metric appended is in exactly one of `written`, `rejected`, `queue.dropped`, or still in the queue;
-    what could not be encoded is in `lost`.
+    Accounting: see Lane; what could not be encoded is in `lost`, what the filters kept out in `filtered`.
     """
 
-    def __init__(self, plan: OutputPlan, plugin: Output[Any], *, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        plan: OutputPlan,
+        plugin: Output[Any],
+        *,
+        log: logging.Logger,
+        keeping: Keeping | None = None,
+        inherits: bool = False,
+    ) -> None:
+        """`inherits`: `adopt` will be called with the output before, whose queues on disk are left alone until then."""
         self.plan = plan
         self.plugin = plugin
-        self.queue = MemoryQueue(plan.metric_buffer_limit, plan.metric_batch_size)
-        self.form = Form(plan, plugin.line_options())
-        self.failures = FailureLog(log)
-        self.written = 0
-        self.rejected = 0
-        """Metrics that the receiver refused for good."""
-        self.last_write = 0.0
-        """When something was last taken, seconds since the epoch; 0: never."""
-        self.write_seconds = 0.0
-        """Spent in writes, all of them."""
+        self.form = Form(plan, plugin.line_options(), plugin.partition())
         self.filtered = 0
         """Metrics that this output's filters kept out."""
         self.lost: Counter[str] = Counter()
         """Metrics that could not be encoded, by reason."""
+        self.lanes: dict[str | None, Lane] = {}
+        self._keeping = keeping or Keeping()
+        self._inherits = inherits
         self._log = log
+        limits = plugin.limits()
+        self._writers = max(limits.concurrent_writes, 1)
+        limited = limits.rate_bytes > 0 and limits.rate_period > 0
+        self._rate = RateLimit(limits.rate_bytes, limits.rate_period) if limited else None
         own = plan.origin == "builtin"
         self._worker = worker_for(plugin.write, own=own, name=plan.label)
         self._manager: Worker = HereWorker() if own else LoopWorker(f"{plan.label} connections")
         if isinstance(self._worker, LoopWorker):
             self._manager = self._worker
-        self._wake = asyncio.Event()
-        self._flush_now = False
-        self._stopping = False
         self._connected = False
-        self._attempts = 0
-        """Failed ones in a row."""
-        self._retry_at = 0.0
-        """Loop time of the next attempt, after a failure."""
-        self._told_dropped = 0
-        self._told_refusals: set[str] = set()
+        self._connecting = asyncio.Lock()
+        self._running: dict[Lane, list[asyncio.Task[None]]] | None = None
+        self._ended = asyncio.Event()
+        self._told: set[str] = set()
+        if self.form.partition is None:
+            self._lane(None)
+
+    # Sums -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def queue(self) -> OutputQueue:
+        """That of an output without partitions."""
+        return self.lanes[None].queue
+
+    @property
+    def queues(self) -> Iterator[OutputQueue]:
+        return (lane.queue for lane in self.lanes.values())
+
+    @property
+    def queued(self) -> int:
+        return sum(map(len, self.queues))
+
+    @property
+    def written(self) -> int:
+        return sum(lane.written for lane in self.lanes.values())
+
+    @property
+    def rejected(self) -> int:
+        """Metrics that the receiver refused for good."""
+        return sum(lane.rejected for lane in self.lanes.values())
+
+    @property
+    def error(self) -> str:
+        """Why writing, or keeping on disk, fails at present, where it does."""
+        reasons = (lane.failures.current for lane in self.lanes.values())
+        kept = (lane.keeper.failures.current for lane in self.lanes.values() if lane.keeper)
+        return next((reason for reason in (*reasons, *kept) if reason), "")
 
     # What inputs give -------------------------------------------------------------------------------------------------
 
-    def append(self, lines: Encoded, filtered: int = 0) -> None:
+    def take(self, formed: Formed, *, keep: bool = False) -> None:
+        """Queue what `form` made. `keep`: somebody is told that these are safe (ask `has_room` first)."""
+        filtered = formed.filtered
+        for partition, lines in formed.parts:
+            (self.admit if keep else self.append)(lines, filtered, partition)
+            filtered = 0
+        self.filtered += filtered
+
+    def append(self, lines: Encoded, filtered: int = 0, partition: str | None = None) -> None:
         """Queue encoded metrics; the oldest go, counted, where there is no room. `filtered`: how many did not pass."""
         self._account(lines, filtered)
-        self.queue.append(lines)
-        self._after_append()
+        lane = self._lane(partition)
+        lane.queue.append(lines)
+        self._appended(lane)
 
-    def admit(self, lines: Encoded, filtered: int = 0) -> None:
-        """Queue metrics that somebody is told are safe: they are not dropped for others. Ask `queue.has_room` first."""
+    def admit(self, lines: Encoded, filtered: int = 0, partition: str | None = None) -> None:
+        """Queue metrics that somebody is told are safe: they are not dropped for others. Ask `has_room` first."""
         self._account(lines, filtered)
-        self.queue.admit(lines)
-        self._after_append()
+        lane = self._lane(partition)
+        lane.queue.admit(lines)
+        self._appended(lane)
+
+    def has_room(self, count: int, partition: str | None = None) -> bool:
+        """Whether `admit` may be called with so many."""
+        lane = self.lanes.get(partition)
+        return lane is None or lane.queue.has_room(count)
+
+    def takes(self, formed: Formed) -> bool:
+        """Whether `take` may be asked to keep all of it."""
+        return all(self.has_room(lines.count, partition) for partition, lines in formed.parts)
+
+    async def durable(self) -> None:
+        """Return when all that was queued so far is as safe as is configured. Raises Full where it cannot be."""
+        for lane in self.lanes.values():
+            if lane.keeper is not None:
+                await lane.keeper.durable()
+
+    def flush_soon(self) -> None:
+        """Write what there is without waiting for the interval (but not before a back-off ends)."""
+        for lane in self.lanes.values():
+            lane.flush_soon()
 
     def _account(self, lines: Encoded, filtered: int) -> None:
         self.filtered += filtered
         for metric, reason in lines.rejected:
             self.lost[reason] += 1
-            self._tell_once(reason, "cannot encode a metric of %r: %s; it is dropped", metric.name, reason)
+            if reason not in self._told and len(self._told) < 100:
+                self._told.add(reason)
+                self._log.error("cannot encode a metric of %r: %s; it is dropped", metric.name, reason)
 
-    def _after_append(self) -> None:
-        # Told at 1, 2, 4, 8, ... thousands: an outage of days must not fill the log.
-        if self.queue.dropped and self.queue.dropped >= 2 * self._told_dropped:
-            self._told_dropped = self.queue.dropped
-            self._log.warning(
-                "Metric buffer overflow; %d metrics have been dropped so far, the oldest of %d kept",
-                self.queue.dropped,
-                self.queue.limit,
+    def _appended(self, lane: Lane) -> None:
+        lane.appended()
+        if len(self.lanes) > 1 and (excess := self.queued - self.plan.metric_buffer_limit) > 0:
+            # The limit is the output's; the partition that has most of it gives way.
+            max(self.lanes.values(), key=lambda lane: len(lane.queue)).queue.evict(excess)
+
+    # Lanes ------------------------------------------------------------------------------------------------------------
+
+    def _lane(self, partition: str | None) -> Lane:
+        lane = self.lanes.get(partition)
+        if lane is None:
+            lane = self.lanes[partition] = self._new_lane(partition)
+            if self._running is not None:
+                self._start(lane)
+        return lane
+
+    def _new_lane(self, partition: str | None) -> Lane:
+        plan, settings = self.plan, self._keeping.settings
+        queue = OutputQueue(
+            plan.metric_buffer_limit,
+            plan.metric_batch_size,
+            max_bytes=settings.max_bytes,
+            drop_newest=settings.drop_newest,
+            newest_first=settings.newest_first,
+        )
+        lane = Lane(
+            plan,
+            queue,
+            self._write,
+            partition=partition,
+            writers=self._writers,
+            rate=self._rate,
+            refusals=self._keeping.refusals,
+            newest_first=settings.newest_first,
+            log=self._log,
+        )
+        if (directory := self.directory) is not None and self._keeping.worker is not None:
+            name = QueueName(plan.queue_id, partition)
+            lane.keeper = Keeper(
+                queue,
+                directory / name.folder,
+                identity=name.identity,
+                always=plan.on_disk,
+                sync=plan.buffer_disk_sync,
+                worker=self._keeping.worker,
+                log=self._log,
             )
-        if len(self.queue) >= self.plan.metric_batch_size:
-            self._wake.set()
+        return lane
 
-    def flush_soon(self) -> None:
-        """Write what there is without waiting for the interval (but not before a back-off ends)."""
-        self._flush_now = True
-        self._wake.set()
+    @property
+    def directory(self) -> Path | None:
+        """Where the queues are kept; None: in memory only."""
+        if self.plan.on_disk and self.plan.buffer_directory:
+            return Path(self.plan.buffer_directory)
+        return self._keeping.settings.directory
 
-    # When to write ----------------------------------------------------------------------------------------------------
+    def _restore_lanes(self) -> None:
+        """Have a lane for each partition that has something on disk."""
+        if self.form.partition is None or self.directory is None or self._keeping.worker is None:
+            return
+        for stored in stored_queues(self.directory):
+            if stored.name.output == self.plan.queue_id:
+                self._lane(stored.name.partition)
+
+    def _start(self, lane: Lane) -> None:
+        assert self._running is not None
+
+        async def run() -> None:
+            if lane.keeper is not None and not self._inherits:
+                with contextlib.suppress(TimeoutError):
+                    # The oldest first; but a disk that hangs must not stop what is new.
+                    await asyncio.wait_for(lane.keeper.ready.wait(), RESTORE_GRACE)
+            await lane.run()
+
+        self._running[lane] = [asyncio.create_task(supervise(run, self._log), name=self.plan.label)]
+        if lane.keeper is not None:
+            if not self._inherits:
+                lane.keeper.begin()
+            keep = lane.keeper.run
+            self._running[lane].append(asyncio.create_task(supervise(keep, self._log), name=f"{self.plan.label} disk"))
+
+    # From the beginning to the end ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Write until `stop`: every flush interval all there is, in between whole batches as they fill."""
-        loop = asyncio.get_running_loop()
-        next_flush = loop.time() + self._interval()
-        while not self._stopping:
-            now = loop.time()
-            if self._attempts:
-                due = self._retry_at
-            elif self._flush_now or len(self.queue) >= self.plan.metric_batch_size:
-                due = now
-            else:
-                due = next_flush
-            if due > now:
-                await self._sleep(due - now)
-                continue
-            everything = self._flush_now or now >= next_flush or self._attempts > 0
-            if everything:
-                self._flush_now = False
-                next_flush = now + self._interval()
-            await self.write_queue(at_least=1 if everything else self.plan.metric_batch_size)
+        """Write until `end`."""
+        self._running = {}
+        try:
+            if not self._inherits:
+                self._restore_lanes()
+            for lane in self.lanes.values():
+                if lane not in self._running:
+                    self._start(lane)
+            await self._ended.wait()
+            for lane in self.lanes.values():
+                lane.end()
+            await asyncio.wait([tasks[0] for tasks in self._running.values()])
+        finally:
+            tasks = [task for tasks in self._running.values() for task in tasks]
+            self._running = None
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def write_queue(self, at_least: int = 1) -> bool:
+        """Write all there is in queues that hold so many; False where something was not taken."""
+        results = await asyncio.gather(*(lane.write_queue(at_least) for lane in self.lanes.values()))
+        return all(results)
+
+    def end(self) -> None:
+        """Tell `run` to return after the writes that are under way."""
+        self._ended.set()
+
+    async def quiet(self) -> None:
+        """Return when nothing is under way in the disk's thread."""
+        for lane in self.lanes.values():
+            if lane.keeper is not None:
+                await lane.keeper.quiet()
+
+    def adopt(self, older: "OutputRunner") -> None:
+        """Take over what the output before this one has not written, which must have ended and be quiet. Its logs come
+        along."""
+        for partition, lane in older.lanes.items():
+            mine = self._lane(partition)
+            mine.queue.adopt(lane.queue)
+        self.begin()
+        self.flush_soon()
+
+    def begin(self) -> None:
+        """There is nothing to wait for any more: use what is on disk."""
+        if self._inherits:
+            self._inherits = False
+            self._restore_lanes()
+            for lane in self.lanes.values():
+                if lane.keeper is not None:
+                    lane.keeper.begin()
 
     async def stop(self, grace: float) -> None:
-        """Write what there is, once, and close; at most about `grace` seconds. Call it when `run` was told to end.
-
-        What could not be written stays in the queue.
-        """
+        """Write what there is, once, keep on disk what is left, and close; at most about `grace` seconds for each. Call it
+        when `run` has ended."""
         try:
             async with asyncio.timeout(grace):
                 await self.write_queue()
         except TimeoutError:
             self._log.warning("the last flush did not end within %g s", grace)
-        if len(self.queue):
-            self._log.error("%d metrics could not be written before the end", len(self.queue))
+        await self._keep_rest(grace)
         try:
             async with asyncio.timeout(grace):
                 await self._manager.call(self.plugin.close)
@@ -144,102 +321,26 @@ class OutputRunner:
         self._worker.abandon()
         self._manager.abandon()
 
-    def end(self) -> None:
-        """Tell `run` to return after the write that is under way."""
-        self._stopping = True
-        self._wake.set()
-
-    def _interval(self) -> float:
-        return self.plan.flush_interval.seconds + random.uniform(0, self.plan.flush_jitter.seconds)  # noqa: S311  # load
-
-    async def _sleep(self, seconds: float) -> None:
-        self._wake.clear()
+    async def _keep_rest(self, grace: float) -> None:
+        left = self.queued
+        keepers = [lane.keeper for lane in self.lanes.values() if lane.keeper is not None]
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+            async with asyncio.timeout(grace):
+                await asyncio.gather(*(keeper.close() for keeper in keepers))
         except TimeoutError:
-            pass
+            self._log.warning("the buffer on disk did not take what is left within %g s", grace)
+        unsafe = self.queued
+        if left > unsafe:
+            self._log.warning(
+                "%d metrics could not be written before the end; they are kept in %s", left, self.directory
+            )
+        if unsafe:
+            self._log.error("%d metrics could not be written before the end", unsafe)
 
-    # What becomes of a batch ------------------------------------------------------------------------------------------
-
-    async def write_queue(self, at_least: int = 1) -> bool:
-        """Write batches, oldest first, while the queue holds `at_least` metrics; False where one was not taken."""
-        while len(self.queue) >= at_least and (batch := self.queue.take(self.plan.metric_batch_size)):
-            if not await self._write_batch(batch):
-                return False
-        return True
-
-    async def _write_batch(self, batch: Batch) -> bool:
-        parts = deque([batch])
-        started = time.monotonic()
-        try:
-            while parts:
-                part = parts[0]
-                try:
-                    if not self._connected:
-                        await self._manager.call(self.plugin.connect)
-                        self._connected = True
-                    await self._worker.call(lambda part=part: self.plugin.write(part))  # type: ignore[misc]  # bound now
-                except (Reject, TooLarge) as refusal:
-                    parts.popleft()
-                    parts.extendleft(reversed(self._refused(part, refusal)))
-                except Exception as error:
-                    self._failed(error)
-                    return False
-                else:
-                    parts.popleft()
-                    self.written += part.count
-        finally:
-            # Also when cancelled: what was not settled goes back, in order.
-            self.queue.settle(parts)
-            self.write_seconds += time.monotonic() - started
-        self._attempts = 0
-        self.last_write = time.time()
-        self.failures.succeeded()
-        return True
-
-    def _refused(self, part: Batch, refusal: Reject | TooLarge) -> list[Batch]:
-        """Account for a refusal; returns what is to be tried in place of the part."""
-        if isinstance(refusal, Reject) and (refusal.rest_stored or refusal.lines):
-            rejected = min(refusal.dropped, part.count)
-            self._reject(rejected, refusal)
-            if not refusal.rest_stored:
-                return _without(part, refusal.lines or ())
-            self.written += part.count - rejected
-            return []
-        if part.count == 1:
-            self._reject(1, refusal)
-            return []
-        half = part.count // 2
-        return [part.lines(0, half), part.lines(half, part.count)]
-
-    def _reject(self, count: int, refusal: Exception) -> None:
-        self.rejected += count
-        reason = one_line(refusal)
-        self._tell_once(reason, "%d metrics were refused for good and are dropped: %s", count, reason)
-
-    def _failed(self, error: Exception) -> None:
-        self._attempts += 1
-        slow = isinstance(error, Retry) and error.slow
-        wait = min((_BACKOFF_SLOW if slow else _BACKOFF_FIRST) * 2.0 ** min(self._attempts - 1, 10), _BACKOFF_MOST)
-        wait *= random.uniform(0.5, 1.0)  # noqa: S311  # spreads load
-        if isinstance(error, Retry) and error.after is not None:
-            wait = max(error.after, wait)
-        self._retry_at = asyncio.get_running_loop().time() + wait
-        self.failures.failed(explain("cannot write", error))
-
-    def _tell_once(self, key: str, message: str, *arguments: object) -> None:
-        if key not in self._told_refusals and len(self._told_refusals) < 100:
-            self._told_refusals.add(key)
-            self._log.error(message, *arguments)
-
-
-def _without(batch: Batch, lines: tuple[int, ...]) -> list[Batch]:
-    """The batch without the metrics at `lines`; empty where none is left."""
-    chunks: list[Chunk] = []
-    start = 0
-    for line in (*sorted(set(lines)), batch.count):
-        if start < line:
-            chunks += batch.lines(start, line).chunks
-        start = line + 1
-    return [Batch(chunks)] if chunks else []
+    async def _write(self, batch: Batch) -> None:
+        if not self._connected:
+            async with self._connecting:
+                if not self._connected:
+                    await self._manager.call(self.plugin.connect)
+                    self._connected = True
+        await self._worker.call(lambda: self.plugin.write(batch))

@@ -1,21 +1,31 @@
 """What an output makes of metrics before they are queued (reference: telegraf 1.4)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pyagent.api import LineOptions, Metric
+from pyagent.api import LineOptions, Metric, Partition
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded, encode
 from pyagent.pipeline.intake import Naming
 from pyagent.pipeline.selection import compile_selection
 
-__all__ = ["Form"]
+__all__ = ["Form", "Formed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """Encoded metrics, for each partition on its own, and how many did not pass the filters."""
+
+    parts: tuple[tuple[str | None, Encoded], ...]
+    filtered: int
 
 
 class Form:
     """Filters, then names, then the encoding. Outputs of equal form share the bytes."""
 
-    def __init__(self, plan: OutputPlan, line_options: LineOptions) -> None:
+    def __init__(self, plan: OutputPlan, line_options: LineOptions, partition: Partition | None = None) -> None:
         self.line_options = line_options
+        self.partition = partition
         self._naming = Naming.of(plan)
         self._filters = plan.filters
         self._selection = compile_selection(plan.filters)
@@ -24,7 +34,8 @@ class Form:
         if not isinstance(other, Form):
             return NotImplemented
         mine, theirs = (
-            (form.line_options, form._naming, form._filters if form._selection else None) for form in (self, other)
+            (form.line_options, form.partition, form._naming, form._filters if form._selection else None)
+            for form in (self, other)
         )
         return mine == theirs
 
@@ -33,12 +44,21 @@ class Form:
     @property
     def plain(self) -> bool:
         """Nothing but the encoding: text may be relayed without making metrics of it."""
-        return self._selection is None and not self._naming
+        return self._selection is None and not self._naming and self.partition is None
 
-    def __call__(self, metrics: Sequence[Metric]) -> tuple[Encoded, int]:
-        """The metrics encoded, and how many of them did not pass the filters."""
+    def __call__(self, metrics: Sequence[Metric]) -> Formed:
         chosen = metrics if self._selection is None else self._selection.apply(metrics)
         filtered = len(metrics) - len(chosen)
         if self._naming:
             chosen = [Metric(self._naming(m.name), m.tags, m.fields, m.time, m.kind) for m in chosen]
-        return encode(chosen, self.line_options), filtered
+        if self.partition is None:
+            return Formed(((None, encode(chosen, self.line_options)),), filtered)
+        parts: dict[str | None, list[Metric]] = {}
+        for metric in chosen:
+            value = metric.tags.get(self.partition.tag)
+            if value is not None and self.partition.exclude:
+                tags = {key: tag for key, tag in metric.tags.items() if key != self.partition.tag}
+                metric = Metric(metric.name, tags, metric.fields, metric.time, metric.kind)
+            parts.setdefault(value, []).append(metric)
+        encoded = tuple((value, encode(part, self.line_options)) for value, part in parts.items())
+        return Formed(encoded, filtered)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from pyagent.api import Full, Ingested, LineOptions, Metric
-from pyagent.lineprotocol import Encoded, Precision, Relayed, relay
+from pyagent.lineprotocol import Precision, Relayed, relay
 from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.form import Form
+from pyagent.pipeline.form import Form, Formed
 from pyagent.pipeline.stages import Stages
 
 __all__ = ["Route"]
@@ -30,24 +30,24 @@ class Route:
     def _queue(self, metrics: list[Metric]) -> None:
         if not metrics:
             return
-        formed: list[tuple[Form, tuple[Encoded, int]]] = []
+        formed: list[tuple[Form, Formed]] = []
         for output in self.outputs:
             result = next((result for form, result in formed if form == output.form), None)
             if result is None:
                 result = output.form(metrics)
                 formed.append((output.form, result))
-            output.append(*result)
+            output.take(result)
 
-    def admit(self, metrics: list[Metric]) -> None:
+    async def admit(self, metrics: list[Metric]) -> None:
         """Queue what a listener acknowledges once this returns. Raises Full if no output's queue could take it."""
         if self.stages:
             # Asked beforehand: what the stages have seen cannot be offered again.
-            if self.outputs and not any(output.queue.has_room(len(metrics)) for output in self.outputs):
+            if self.outputs and not any(output.has_room(len(metrics)) for output in self.outputs):
                 self._refuse()
             metrics = self.stages.gathered(metrics)
-        self._admit([(output, *output.form(metrics)) for output in self.outputs])
+        await self._admit([(output, output.form(metrics)) for output in self.outputs])
 
-    def admit_lines(
+    async def admit_lines(
         self,
         data: bytes,
         now: int,
@@ -58,7 +58,7 @@ class Route:
         all_or_nothing: bool,
     ) -> Ingested:
         """The same for line protocol where every output is `plain`: no metric is made of it."""
-        if self.outputs and not any(output.queue.has_room(1) for output in self.outputs):
+        if self.outputs and not any(output.has_room(1) for output in self.outputs):
             self._refuse()  # before the work of reading it
         relayed: dict[LineOptions, Relayed] = {}
         for output in self.outputs:
@@ -69,16 +69,20 @@ class Route:
         errors = tuple(map(str, result.errors))
         if errors and all_or_nothing:
             return Ingested(0, errors, result.bad)
-        self._admit([(output, relayed[output.form.line_options].encoded, 0) for output in self.outputs])
+        await self._admit(
+            [(o, Formed(((None, relayed[o.form.line_options].encoded),), filtered=0)) for o in self.outputs]
+        )
         return Ingested(result.encoded.count, errors, result.bad)
 
-    def _admit(self, offers: list[tuple[OutputRunner, Encoded, int]]) -> None:
+    async def _admit(self, offers: list[tuple[OutputRunner, Formed]]) -> None:
         # An output that has room must not wait for one that is stuck; only where nobody can keep it, it is refused.
-        open_ones = [output for output, lines, _ in offers if output.queue.has_room(lines.count)]
+        open_ones = [output for output, formed in offers if output.takes(formed)]
         if offers and not open_ones:
             self._refuse()
-        for output, lines, filtered in offers:
-            (output.admit if output in open_ones else output.append)(lines, filtered)
+        for output, formed in offers:
+            output.take(formed, keep=output in open_ones)
+        for output in open_ones:
+            await output.durable()
 
     def _refuse(self) -> NoReturn:
         # What is held may be less than a whole batch, which would wait for the flush interval.
@@ -92,7 +96,7 @@ class Route:
 
     def has_room(self) -> bool:
         """Whether every output's queue is at most half full."""
-        return all(2 * len(output.queue) <= output.queue.limit for output in self.outputs)
+        return all(2 * output.queued <= output.plan.metric_buffer_limit for output in self.outputs)
 
     def flush_soon(self) -> None:
         """Ask every output to write what it has without waiting for its interval."""

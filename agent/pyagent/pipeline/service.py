@@ -1,7 +1,7 @@
 """Where what a service input receives comes in: it may be acknowledged only when it is safe."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TypeVar
 
 from pyagent.api import Ingested, Metric
@@ -40,9 +40,11 @@ class ServiceDoor:
         """Raises Full."""
         return await self._on_main(lambda: self._ingest(data, precision, tags or {}, all_or_nothing))
 
-    def _ingest(self, data: bytes, precision: PrecisionName, tags: Mapping[str, str], all_or_nothing: bool) -> Ingested:
+    async def _ingest(
+        self, data: bytes, precision: PrecisionName, tags: Mapping[str, str], all_or_nothing: bool
+    ) -> Ingested:
         if self._intake.plain and self._route.plain:
-            result = self._route.admit_lines(
+            result = await self._route.admit_lines(
                 data,
                 self._clock.now(),
                 precision,
@@ -58,20 +60,16 @@ class ServiceDoor:
             return Ingested(0, errors, parsed.bad)
         for metric in parsed.metrics if tags else ():
             metric.tags = {**tags, **metric.tags}
-        return Ingested(self._admit(parsed.metrics), errors, parsed.bad)
+        return Ingested(await self._admit(parsed.metrics), errors, parsed.bad)
 
-    def _admit(self, metrics: list[Metric]) -> int:
+    async def _admit(self, metrics: list[Metric]) -> int:
         count = len(metrics)
         if chosen := self._intake(metrics, self._precision):
-            self._route.admit(chosen)
+            await self._route.admit(chosen)
         self._taken(count)
         return count
 
-    async def _on_main(self, work: Callable[[], T]) -> T:
+    async def _on_main(self, work: Callable[[], Coroutine[None, None, T]]) -> T:
         if asyncio.get_running_loop() is self._loop:
-            return work()
-
-        async def run() -> T:
-            return work()
-
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), self._loop))
+            return await work()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))

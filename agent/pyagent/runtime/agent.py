@@ -8,17 +8,18 @@ from typing import Any, TypeVar, cast
 
 from pyagent.api import ConfigError, Input, Output, Plugin
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan, create_plugin
-from pyagent.pipeline.delivery import OutputRunner
+from pyagent.pipeline.delivery import Keeping, OutputRunner
 from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.gather import InputRunner
 from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import Clock, SystemClock
 from pyagent.pipeline.stages import AggregatorRunner, Stages
+from pyagent.pipeline.supervision import supervise
 from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.log import component_logger, plugin_logger
 from pyagent.runtime.staging import build_stages, same_stages
 
-__all__ = ["GRACE", "Agent", "build_plugins", "supervise"]
+__all__ = ["GRACE", "Agent", "build_plugins"]
 
 GRACE = 3.0
 """Seconds for a gather under way at a stop or reload, before it is given up."""
@@ -26,7 +27,6 @@ FLUSH_GRACE = 15.0
 """Seconds for the last flush of an output; more than its own time-out usually is."""
 SETUP_DEADLINE = 10.0
 """Seconds for the setup of a plugin from outside."""
-RESTART_PAUSE = 5.0
 
 PlanT = TypeVar("PlanT", bound=PluginPlan)
 RunnerT = TypeVar("RunnerT", InputRunner, OutputRunner)
@@ -65,13 +65,16 @@ async def _create_outsider(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]
 class Agent:
     """Runs a plan until `stop`. Everything here is called on the main loop."""
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    def __init__(self, *, clock: Clock | None = None, keeping: Keeping | None = None) -> None:
         self.plan: Plan | None = None
+        self._keeping = keeping or Keeping()
         self.inputs: list[InputRunner] = []
         self.route = Route()
         self._clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
+        self._leaving: list[OutputRunner] = []
+        """Outputs that are being ended, and may still use their queues on disk."""
         self._farewells: set[asyncio.Task[None]] = set()
 
     @property
@@ -90,10 +93,26 @@ class Agent:
         if not kept_inputs and not inputs:
             raise ConfigError("no input can be started; correct the plugins named above")
 
+        for output_plan in plan.outputs:
+            if output_plan.on_disk and not (output_plan.buffer_directory or self._keeping.settings.directory):
+                raise ConfigError(
+                    f"{output_plan.location}: cannot keep the buffer of {output_plan.label} on disk: there is no state "
+                    "directory; give --state-directory, or buffer_directory in [agent]"
+                )
+
         # From here on nothing fails. New outputs take over first, so that nothing gathered finds none.
         old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
+        self._leaving += old_outputs
+        leaving = {runner.plan.queue_id for runner in self._leaving}
         started = [
-            OutputRunner(cast("OutputPlan", p), cast("Output[Any]", plugin), log=log) for p, plugin, log in outputs
+            OutputRunner(
+                cast("OutputPlan", p),
+                cast("Output[Any]", plugin),
+                log=log,
+                keeping=self._keeping,
+                inherits=cast("OutputPlan", p).queue_id in leaving,
+            )
+            for p, plugin, log in outputs
         ]
         self.route.outputs = (*kept_outputs, *started)
         for runner in old_outputs:
@@ -161,9 +180,18 @@ class Agent:
         # Cancelled in the middle of a write, its batch goes back to the queue: perhaps twice there, never lost.
         await _cancel(task)
         if successor is not None:
-            successor.queue.adopt(runner.queue)
-            successor.flush_soon()
+            try:
+                await asyncio.wait_for(runner.quiet(), FLUSH_GRACE)
+                successor.adopt(runner)
+            except TimeoutError:
+                successor.begin()
         await runner.stop(FLUSH_GRACE)
+        if runner in self._leaving:
+            self._leaving.remove(runner)
+        leaving = {other.plan.queue_id for other in self._leaving}
+        for output in self.route.outputs:
+            if output.plan.queue_id not in leaving:
+                output.begin()
 
     def _in_background(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -172,17 +200,6 @@ class Agent:
 
     def _same_tags(self, plan: Plan) -> bool:
         return self.plan is not None and dict(self.plan.global_tags) == dict(plan.global_tags)
-
-
-async def supervise(run: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
-    """Run a component; a defect in it is logged and it starts again, it does not take others with it."""
-    while True:
-        try:
-            await run()
-            return
-        except Exception:
-            log.exception("BUG: the component failed and is started again in %g s; please report this", RESTART_PAUSE)
-            await asyncio.sleep(RESTART_PAUSE)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -37,7 +37,7 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
     ]
     await _gather(plan, settings, Route(outputs))
     await asyncio.gather(*(output.stop(FLUSH_GRACE) for output in outputs))
-    unsent = sum(len(output.queue) for output in outputs)
+    unsent = sum(output.queued for output in outputs)
     if unsent:
         component_logger("agent").error("output plugins unable to send %d metrics", unsent)
     return 1 if unsent else 0
@@ -82,4 +82,5 @@ class _Printer(Route):
         for metric, reason in encoded.rejected:
             component_logger("agent").error("cannot encode a metric of %r: %s", metric.name, reason)
 
-    admit = Route.deliver
+    async def admit(self, metrics: list[Metric]) -> None:
+        self.deliver(metrics)

@@ -11,10 +11,14 @@ from collections.abc import Callable, Sequence
 from pyagent import __version__
 from pyagent.api import ConfigError
 from pyagent.api.statistics import provide_statistics
+from pyagent.buffer import BufferSettings
 from pyagent.config import Plan, PluginPlan
 from pyagent.lineprotocol import implementation
+from pyagent.pipeline.delivery import Keeping
 from pyagent.pipeline.failures import FailureLog, one_line
-from pyagent.runtime.agent import Agent, supervise
+from pyagent.pipeline.supervision import supervise
+from pyagent.pipeline.workers import ThreadWorker
+from pyagent.runtime.agent import Agent
 from pyagent.runtime.control import ControlServer
 from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
@@ -55,7 +59,7 @@ class _Process:
         self._settings = settings
         self._log = component_logger("agent")
         self._notifier = Notifier()
-        self._agent = Agent()
+        self._agent = Agent(keeping=_keeping(settings))
         self._loader = Loader(settings, self._log)
         self._reload_state = ReloadState()
         self._watch_failures = FailureLog(component_logger("config"))
@@ -243,6 +247,16 @@ class _Process:
     @staticmethod
     def _status(plan: Plan | None) -> str:
         return f"gathering {_names(plan.inputs)}; writing {_names(plan.outputs)}" if plan else "starting"
+
+
+def _keeping(settings: RunSettings) -> Keeping:
+    buffers = BufferSettings(
+        directory=settings.state_directory / "buffer" if settings.state_directory else None,
+        max_bytes=settings.buffer_max_size,
+        drop_newest=settings.buffer_overflow == "newest",
+        newest_first=settings.drain == "newest",
+    )
+    return Keeping(buffers, ThreadWorker("disk"))
 
 
 def _names(plans: Sequence[PluginPlan]) -> str:

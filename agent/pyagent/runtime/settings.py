@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["RunSettings"]
 
@@ -23,7 +24,13 @@ class RunSettings:
     watch_interval: float = 60.0
     """Seconds between two looks at a configuration's URL; 0: never."""
     state_directory: Path | None = None
-    """Where the last good configuration is kept; None: nowhere."""
+    """Where the last good configuration and what is not written yet are kept; None: nowhere."""
+    buffer_max_size: int = 1 << 30
+    """Most bytes of one output's queue; 0: no bound."""
+    buffer_overflow: Literal["oldest", "newest"] = "oldest"
+    """Which polled metrics go where there is no room."""
+    drain: Literal["oldest", "newest"] = "oldest"
+    """What is written first after an outage."""
     runtime_directory: Path | None = None
     """Where the control socket is; None: there is none."""
     instance: str = "default"

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any
 
 from pyagent import __version__
@@ -62,8 +61,11 @@ def status(agent: Agent, reload: ReloadState, instance: str) -> Document:
         "inputs": [_input(runner, now) for runner in agent.inputs],
         "outputs": [_output(runner, now) for runner in agent.outputs],
         "buffer": {
-            "metrics": sum(len(runner.queue) for runner in agent.outputs),
-            "memory_bytes": memory_of(chain.from_iterable(runner.queue.held() for runner in agent.outputs)),
+            "metrics": sum(runner.queued for runner in agent.outputs),
+            "memory_bytes": memory_of(
+                lines for runner in agent.outputs for queue in runner.queues for lines in queue.held()
+            ),
+            "disk_bytes": sum(queue.disk_bytes for runner in agent.outputs for queue in runner.queues),
         },
         "aggregators": [
             _names(a.plan)
@@ -93,23 +95,40 @@ def _input(runner: InputRunner, now: float) -> Document:
 
 
 def _output(runner: OutputRunner, now: float) -> Document:
-    oldest = runner.queue.oldest
+    lanes, queues = list(runner.lanes.values()), list(runner.queues)
+    oldest = min((queue.oldest for queue in queues if queue.oldest), default=0)
     return {
         **_names(runner.plan),
+        "added": sum(queue.added for queue in queues),
+        "restored": sum(queue.restored for queue in queues),
         "written": runner.written,
         "rejected": runner.rejected,
-        "dropped": runner.queue.dropped,
+        "dropped": sum(queue.dropped for queue in queues),
+        "damaged": sum(queue.damaged for queue in queues),
         "filtered": runner.filtered,
         "not_encodable": dict(runner.lost),
-        "queued": len(runner.queue),
-        "limit": runner.queue.limit,
-        "queued_bytes": runner.queue.size,
+        "queued": runner.queued,
+        "limit": runner.plan.metric_buffer_limit,
+        "queued_bytes": sum(queue.size for queue in queues),
+        "disk_bytes": sum(queue.disk_bytes for queue in queues),
+        "on_disk": any(queue.persisting for queue in queues),
+        "disk_error": next((str(queue.disk_error) for queue in queues if queue.disk_error), ""),
         "oldest_age_seconds": round(now - oldest / 1e9, 3) if oldest else 0.0,
-        "last_write": runner.last_write,
-        "write_seconds": round(runner.write_seconds, 6),
+        "last_write": max((lane.last_write for lane in lanes), default=0.0),
+        "write_seconds": round(sum(lane.write_seconds for lane in lanes), 6),
         "flush_interval_seconds": runner.plan.flush_interval.seconds,
-        "failures": runner.failures.total,
-        "error": runner.failures.current,
+        "failures": sum(lane.failures.total for lane in lanes),
+        "error": runner.error,
+        "partitions": {
+            str(lane.partition): {
+                "queued": len(lane.queue),
+                "written": lane.written,
+                "failures": lane.failures.total,
+                "error": lane.failures.current,
+            }
+            for lane in lanes
+            if lane.partition is not None
+        },
     }
 
 
@@ -146,7 +165,10 @@ _HELP = {
         "rejected": ("counter", "Metrics that the receiver refused for good."),
         "dropped": ("counter", "Metrics dropped because the queue was full."),
         "filtered": ("counter", "Metrics kept out by filters."),
+        "damaged": ("counter", "Metrics that were on disk and cannot be read any more."),
+        "restored": ("counter", "Metrics found on disk at the start."),
         "queued": ("gauge", "Metrics that wait."),
+        "disk_bytes": ("gauge", "Size on disk of what waits there."),
         "queued_bytes": ("gauge", "Encoded size of what waits."),
         "oldest_age_seconds": ("gauge", "Age of the oldest metric that waits."),
         "write_seconds": ("counter", "Time spent in writes."),

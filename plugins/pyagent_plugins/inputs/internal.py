@@ -151,7 +151,7 @@ def _write_fields(one: Mapping[str, Any]) -> dict[str, int]:
         "buffer_limit": one["limit"],
         "buffer_bytes": one["queued_bytes"],
         "oldest_age_ns": round(one["oldest_age_seconds"] * 1e9),
-        "metrics_added": one["written"] + one["rejected"] + one["dropped"] + one["queued"],
+        "metrics_added": one["added"],
         "metrics_written": one["written"],
         "metrics_rejected": one["rejected"],
         "metrics_dropped": one["dropped"],

@@ -65,12 +65,52 @@ def test_a_compressed_payload_is_gzip_and_is_made_once() -> None:
         batch.payload("br")
 
 
-def test_one_batch_at_a_time() -> None:
+def test_several_batches_may_be_under_way_and_end_in_any_order() -> None:
     queue = MemoryQueue(10)
-    queue.append(NumberedLines(0, 2))
-    queue.take(1)
-    with pytest.raises(RuntimeError, match="BUG"):
-        queue.take(1)
+    queue.append(NumberedLines(0, 6))
+    first, second = queue.take(2), queue.take(2)
+    assert first is not None
+    assert second is not None
+    assert len(queue) == 6
+    queue.settle(second)
+    queue.settle(first, [first])
+    assert len(queue) == 4
+    rest = queue.take(10)
+    assert rest is not None
+    assert numbers(rest) == [0, 1, 4, 5]
+
+
+def test_where_the_newest_go_the_oldest_stay() -> None:
+    queue = MemoryQueue(4, drop_newest=True)
+    queue.append(NumberedLines(0, 3))
+    assert queue.append(NumberedLines(3, 3)) == 2
+    rest = queue.take(10)
+    assert rest is not None
+    assert numbers(rest) == [0, 1, 2, 3]
+
+
+def test_bytes_are_a_bound_as_well() -> None:
+    queue = MemoryQueue(1000, max_bytes=20)
+    for number in range(100, 200):
+        queue.append(NumberedLines(number, 1))
+    assert queue.bytes <= 20
+    assert len(queue) == 5
+    assert queue.dropped == 95
+
+
+def test_after_a_division_what_comes_in_goes_first() -> None:
+    queue = MemoryQueue(100)
+    queue.append(NumberedLines(0, 3))
+    queue.divide()
+    queue.append(NumberedLines(3, 2))
+    assert queue.fresh
+    fresh, backlog = queue.take(10), queue.take(10)
+    assert fresh is not None
+    assert backlog is not None
+    assert (numbers(fresh), numbers(backlog)) == ([3, 4], [0, 1, 2])
+    queue.settle(backlog, [backlog.lines(1, 3)])
+    assert not queue.fresh
+    assert len(queue) == 4
 
 
 def test_a_backlog_is_compressed_and_sent_as_it_is() -> None:
@@ -80,7 +120,7 @@ def test_a_backlog_is_compressed_and_sent_as_it_is() -> None:
     first_batch = queue.take(100)
     assert first_batch is not None
     assert numbers(first_batch) == list(range(100))
-    queue.settle()
+    queue.settle(first_batch)
     batch = queue.take(100)
     assert batch is not None
     assert [chunk.sealed is not None for chunk in batch.chunks] == [True]
@@ -115,7 +155,7 @@ def test_a_retry_uses_the_compressed_bytes() -> None:
     batch = queue.take(10)
     assert batch is not None
     sent = batch.payload("gzip")
-    queue.settle([batch])
+    queue.settle(batch, [batch])
     queue.append(NumberedLines(5, 2))
     again = queue.take(10)
     assert again is not None
@@ -176,7 +216,7 @@ class QueueModel(RuleBasedStateMachine):
     def settle(self, start: int, stop: int) -> None:
         assert self.batch is not None
         stop = max(start, stop)
-        self.queue.settle([self.batch.lines(start, stop)])
+        self.queue.settle(self.batch, [self.batch.lines(start, stop)])
         back = self.taken[start:stop]
         self.left += len(self.taken) - len(back)
         self.waiting = back + self.waiting

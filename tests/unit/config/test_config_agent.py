@@ -100,9 +100,8 @@ def test_what_has_no_effect_yet_is_accepted(load: Load) -> None:
 
 
 def test_what_is_odd_is_told(load: Load) -> None:
-    text = 'buffer_strategy = "disk"\nsnmp_translator = "netsnmp"\nlogtarget = "stderr"'
+    text = 'omit_hostname = true\nsnmp_translator = "netsnmp"\nlogtarget = "stderr"'
     plan = load(f"[agent]\n{text}\n{NOTHING}")
-    assert any("a buffer on disk is not supported yet" in warning for warning in plan.warnings)
     assert "a.conf:4: agent: the option 'logtarget' is deprecated; use logfile" in plan.warnings
     assert plan.errors == ("a.conf:3: agent: snmp_translator: 'netsnmp' is deprecated; use 'gosmi'",)
 

@@ -47,7 +47,7 @@ class Served:
         batch = self.output.queue.take(1_000_000)
         if batch is None:
             return []
-        self.output.queue.settle()
+        self.output.queue.settle(batch)
         return batch.payload().decode().splitlines()
 
     async def request(

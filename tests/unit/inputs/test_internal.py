@@ -13,6 +13,7 @@ INPUT = {"plugin": "mem", "alias": "", "metrics": 7, "duration_seconds": 0.5, "o
 OUTPUT = {
     "plugin": "influxdb_v2",
     "alias": "main",
+    "added": 12,
     "written": 5,
     "rejected": 1,
     "dropped": 2,

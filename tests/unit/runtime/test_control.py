@@ -22,7 +22,21 @@ def document(**changes: Any) -> dict[str, Any]:
     configuration = {"waiting": "", "last_reload_ok": True, "last_reload_error": "", "age_seconds": 5.0}
     one = {"name": 'inputs.mem::a"b', "metrics": 7, "failures": 1, "overruns": 0, "duration_seconds": 0.25}
     one |= {"error": "", "age_seconds": 1.0, "interval_seconds": 10.0}
-    out = dict.fromkeys(("written", "rejected", "dropped", "filtered", "queued", "queued_bytes", "failures"), 3)
+    out = dict.fromkeys(
+        (
+            "written",
+            "rejected",
+            "dropped",
+            "damaged",
+            "restored",
+            "filtered",
+            "queued",
+            "queued_bytes",
+            "disk_bytes",
+            "failures",
+        ),
+        3,
+    )
     out |= {"name": "outputs.influxdb_v2", "oldest_age_seconds": 1.5, "write_seconds": 0.5, "limit": 10, "error": ""}
     return {
         "version": "1",

@@ -1,0 +1,79 @@
+"""What a buffer on disk asks of the operating system, in one place: tests put a disk that fails or forgets in its stead."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["Files"]
+
+
+class Files:
+    """The real ones. Every method may raise OSError; what was not synced may be gone after a loss of power."""
+
+    def make_directory(self, path: Path) -> None:
+        """With what lies above it, for the owner alone."""
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def lock(self, path: Path) -> int:
+        """Hold `path` locked until `close`. Raises BlockingIOError where somebody else holds it."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def names(self, directory: Path) -> list[str]:
+        return os.listdir(directory)
+
+    def create(self, path: Path) -> int:
+        """A new file."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def open(self, path: Path, *, write: bool = False) -> int:
+        return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
+
+    def write(self, descriptor: int, data: bytes, offset: int) -> None:
+        """All of it."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        """As much of it as there is."""
+        return os.pread(descriptor, size, offset)
+
+    def size(self, descriptor: int) -> int:
+        return os.fstat(descriptor).st_size
+
+    def truncate(self, path: Path, size: int) -> None:
+        os.truncate(path, size)
+
+    def sync(self, descriptor: int) -> None:
+        os.fdatasync(descriptor)
+
+    def sync_directory(self, path: Path) -> None:
+        """Makes creations and renames in it last."""
+        with self.opened(path) as descriptor:
+            os.fsync(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        os.rename(old, new)
+
+    def unlink(self, path: Path) -> None:
+        os.unlink(path)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    @contextlib.contextmanager
+    def opened(self, path: Path) -> Iterator[int]:
+        descriptor = self.open(path)
+        try:
+            yield descriptor
+        finally:
+            self.close(descriptor)

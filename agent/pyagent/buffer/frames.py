@@ -1,0 +1,165 @@
+"""The form of what is on disk: frames, one behind the other in segment files.
+
+    magic  4   "PYA1"            length  4   bytes of the payload      newest  8   ns since the epoch
+    flags  1                     number  8   of its first metric       payload's CRC-32  4
+    -      3   zero              count   4   of metrics                header's CRC-32   4
+                                 oldest  8   ns since the epoch        payload
+
+Little-endian. The payload is the size of an index (4), the index (the length of each metric's lines, 4 bytes each), and the
+lines; index and lines are compressed where COMPRESSED is set, the lines as one gzip member that can be sent as it is.
+
+Metrics are numbered one by one, so what is missing between two frames is known exactly. The header has a checksum of its
+own: where only the payload is damaged, the length still leads to the next frame.
+"""
+
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+from pyagent.buffer.batch import Batch, Sealed
+
+__all__ = ["ACKNOWLEDGED", "HEADER_SIZE", "Header", "StoredLines", "frames_in", "next_frame", "pack", "unpack"]
+
+MAGIC = b"PYA1"
+ACKNOWLEDGED, COMPRESSED, RENUMBERED = 1, 2, 4
+"""Flags: somebody was told that these metrics are safe; the payload is compressed; the numbers before were given up on
+purpose, and what is missing there is no loss."""
+
+_HEADER = struct.Struct("<4sB3xIQIqqI")
+_CRC = struct.Struct("<I")
+HEADER_SIZE = _HEADER.size + _CRC.size
+MAX_PAYLOAD = 1 << 30
+_WORTH_COMPRESSING = 64
+"""Metrics; fewer are kept as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    flags: int
+    length: int
+    number: int
+    count: int
+    oldest: int
+    newest: int
+    payload_crc: int
+
+    @property
+    def end(self) -> int:
+        """The number behind its last metric."""
+        return self.number + self.count
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole frame."""
+        return HEADER_SIZE + self.length
+
+    @classmethod
+    def at(cls, data: "bytes | memoryview", offset: int = 0) -> "Header | None":
+        """The header at `offset`; None where there is none, or a damaged one."""
+        if len(data) - offset < HEADER_SIZE or bytes(data[offset : offset + 4]) != MAGIC:
+            return None
+        text = data[offset : offset + _HEADER.size]
+        if zlib.crc32(text) != _CRC.unpack_from(data, offset + _HEADER.size)[0]:
+            return None
+        _, flags, length, number, count, oldest, newest, crc = _HEADER.unpack(text)
+        return cls(flags, length, number, count, oldest, newest, crc) if 0 < length <= MAX_PAYLOAD and count else None
+
+    def fits(self, payload: "bytes | memoryview") -> bool:
+        return len(payload) == self.length and zlib.crc32(payload) == self.payload_crc
+
+
+class StoredLines:
+    """Lines that lie on disk, too: the metric at index i has the number `number` + i."""
+
+    __slots__ = ("count", "data", "ends", "newest", "number", "oldest")
+
+    def __init__(self, data: bytes, ends: "array[int]", oldest: int, newest: int, number: int) -> None:
+        self.data = data
+        self.ends = ends
+        self.count = len(ends)
+        self.oldest = oldest
+        self.newest = newest
+        self.number = number
+
+
+class StoredSealed(Sealed):
+    """The same, compressed."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, packed: bytes, ends: "array[int]", oldest: int, newest: int, number: int) -> None:
+        super().__init__(packed, ends, oldest, newest)
+        self.number = number
+
+
+def pack(batch: Batch, number: int, flags: int = 0) -> bytes:
+    """The frame of a batch whose first metric has this number."""
+    lengths = array("I", batch.lengths())
+    if sys.byteorder == "big":
+        lengths.byteswap()
+    index = lengths.tobytes()
+    if batch.count >= _WORTH_COMPRESSING:
+        flags |= COMPRESSED
+        index, text = zlib.compress(index, 1), batch.payload("gzip")
+    else:
+        text = batch.payload()
+    payload = b"".join((_CRC.pack(len(index)), index, text))
+    header = _HEADER.pack(
+        MAGIC, flags, len(payload), number, batch.count, batch.oldest, batch.newest, zlib.crc32(payload)
+    )
+    return b"".join((header, _CRC.pack(zlib.crc32(header)), payload))
+
+
+def unpack(header: Header, payload: bytes) -> "StoredLines | StoredSealed | None":
+    """What a frame holds; None where it is damaged."""
+    if not header.fits(payload) or len(payload) < _CRC.size:
+        return None
+    split = _CRC.size + _CRC.unpack_from(payload)[0]
+    index, text = payload[_CRC.size : split], payload[split:]
+    compressed = bool(header.flags & COMPRESSED)
+    try:
+        lengths = array("I", zlib.decompress(index) if compressed else index)
+    except (zlib.error, ValueError):
+        return None
+    if sys.byteorder == "big":
+        lengths.byteswap()
+    ends = array("I", accumulate(lengths))
+    if len(ends) != header.count or (not compressed and ends[-1] != len(text)):
+        return None
+    kind = StoredSealed if compressed else StoredLines
+    return kind(text, ends, header.oldest, header.newest, header.number)
+
+
+def next_frame(data: "bytes | memoryview", offset: int) -> "tuple[int, Header] | None":
+    """Where the first whole frame at or behind `offset` begins, whatever lies before it."""
+    whole = bytes(data)
+    while (offset := whole.find(MAGIC, offset)) >= 0:
+        header = Header.at(whole, offset)
+        if header is not None and header.fits(memoryview(whole)[offset + HEADER_SIZE : offset + header.size]):
+            return offset, header
+        offset += 1
+    return None
+
+
+def frames_in(data: bytes) -> "Iterator[tuple[int, Header]]":
+    """The whole frames of a segment: where each begins, and its header. What is damaged between them is passed over."""
+    view = memoryview(data)
+    offset = 0
+    while offset < len(data):
+        header = Header.at(data, offset)
+        end = offset + header.size if header else 0
+        if header is None or end > len(data):
+            found = next_frame(data, offset + 1)
+            if found is None:
+                return
+            offset, header = found
+            end = offset + header.size
+        elif not header.fits(view[offset + HEADER_SIZE : end]):
+            offset = end  # its length is known to be right
+            continue
+        yield offset, header
+        offset = end

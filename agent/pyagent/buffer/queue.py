@@ -1,0 +1,366 @@
+"""An output's queue: in memory, on disk, or the one behind the other.
+
+What comes in waits in memory, in `tail`. While the queue is `persisting`, it is brought to the log, in groups, and taken for
+writing from there; where the log cannot be written it goes on in memory until it can. What came from the log and is done
+with moves the log's cursor.
+
+Everything here belongs to the main loop and never waits, but for the `run` of a DiskWork: that blocks and belongs to the
+disk's thread. One DiskWork at a time: ask for it, run it, and call its `done` before asking for the next.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+from pyagent.buffer.batch import Batch, Chunk, Lines
+from pyagent.buffer.memory import MemoryQueue, batches_of
+from pyagent.buffer.ranges import NumberSet, numbers_done
+from pyagent.buffer.reader import LogReader
+from pyagent.buffer.segments import SEGMENT_SIZE, Recovery, SegmentLog
+from pyagent.buffer.stretch import Loaded, Stretch
+
+__all__ = ["DiskWork", "OutputQueue", "SizeLimit"]
+
+MEMORY_BESIDE_DISK = 64 << 20
+"""Bytes that may wait in memory for a disk that takes nothing, however many metrics the queue may hold."""
+
+
+class SizeLimit(OSError):
+    """The log may not grow further: what is in it must not be dropped."""
+
+
+class DiskWork:
+    """`run()`, blocking, in the disk's thread; then `done()` on the main loop, whatever came of it. `done` raises the OSError
+    of a disk that did not take it; nothing is lost then."""
+
+    def __init__(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> None:
+        self._work = work
+        self._done = done
+        self._error: OSError | None = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except OSError as error:
+            self._error = error
+
+    def done(self) -> None:
+        self._done(self._error)
+        if self._error is not None:
+            raise self._error
+
+
+class OutputQueue:
+    """Bounded by `limit` metrics and `max_bytes` (0: no bound) of text as it is kept.
+
+    What a listener has acknowledged comes in by `admit` and is never evicted. Polled metrics that there is no room for are
+    dropped and counted: the oldest, or with `drop_newest` what comes in. What was taken counts until it is settled.
+    Invariant: added + restored = left by `settle` + dropped + damaged + len(queue).
+
+    `newest_first`: after `divide`, what comes in is taken before what waits.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        batch_size: int = 1000,
+        *,
+        max_bytes: int = 0,
+        drop_newest: bool = False,
+        newest_first: bool = False,
+    ) -> None:
+        self.limit = limit
+        self.max_bytes = max_bytes
+        self.added = 0
+        self.restored = 0
+        """Metrics found on disk."""
+        self.damaged = 0
+        """Metrics that were on disk and cannot be read any more."""
+        self.persisting = False
+        self.disk_error: OSError | None = None
+        """Why the log takes nothing, where it does not."""
+        self.log: SegmentLog | None = None
+        self._batch_size = batch_size
+        self._drop_newest = drop_newest
+        self._newest_first = newest_first
+        self._tail = MemoryQueue(limit, batch_size, max_bytes=max_bytes, drop_newest=drop_newest)
+        self._stretches: list[Stretch] = []
+        self._committing: list[Chunk] = []
+        self._taken: list[tuple[Batch, Stretch]] = []
+        self._done_numbers = NumberSet()
+        self._kept_on_disk = 0
+        """Metrics in the log that somebody was told are safe."""
+        self._dropped_on_disk = 0
+        self._stuck = False
+        """The oldest in the log must not be dropped: what comes in gives way."""
+
+    # What it holds ----------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return (
+            len(self._tail)
+            + sum(map(len, self._stretches))
+            + sum(map(len, self._committing))
+            + sum(batch.count for batch, _ in self._taken)
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Metrics that are not in a batch just being written."""
+        return self._tail.waiting + sum(map(len, self._stretches)) + sum(map(len, self._committing))
+
+    @property
+    def dropped(self) -> int:
+        """Metrics that there was no room for."""
+        return self._tail.dropped + self._dropped_on_disk
+
+    @property
+    def size(self) -> int:
+        """Bytes: of the text in memory, and of the log's files."""
+        in_memory = self._tail.size + sum(chunk.size for chunk in self._committing)
+        return in_memory + (self.log.size if self.log and any(map(len, self._stretches)) else 0)
+
+    @property
+    def disk_bytes(self) -> int:
+        return self.log.size if self.log else 0
+
+    def held(self) -> Iterator[Lines]:
+        """What is kept in memory, each piece once or more; queues of equal outputs hold the same pieces."""
+        chunks = [*self._committing, *chain.from_iterable(stretch.chunks for stretch in self._stretches)]
+        chunks += [chunk for batch, _ in self._taken for chunk in batch.chunks]
+        return chain(self._tail.held(), (chunk.lines for chunk in chunks))
+
+    @property
+    def oldest(self) -> int:
+        """The earliest time known of what is held, ns since the epoch; 0 when empty or unknown."""
+        times = [stretch.oldest for stretch in self._stretches] + [batch.oldest for batch, _ in self._taken]
+        times += [chunk.lines.oldest for chunk in self._committing[:1]] + [self._tail.oldest]
+        return min((time for time in times if time), default=0)
+
+    @property
+    def backlog(self) -> bool:
+        """Whether what `take` gives next is what `divide` put behind."""
+        source = self._source()
+        return source is not None and (
+            source is not self._sources()[0] or (source is self._tail and not self._tail.fresh)
+        )
+
+    # What comes in ----------------------------------------------------------------------------------------------------
+
+    def append(self, lines: Lines) -> int:
+        """Take encoded metrics; returns how many had no room."""
+        self.added += lines.count
+        return self._tail.append(lines) + self._evict()
+
+    def has_room(self, count: int) -> bool:
+        """Whether `admit` may take so many. An empty queue takes any number, else a large body would never fit."""
+        if self.persisting and self.disk_error:
+            return False
+        kept = self._kept_on_disk + sum(len(chunk) for chunk in self._committing if chunk.kept)
+        if not kept:
+            return self._tail.has_room(count)
+        return kept + self._tail.pinned + count <= self.limit
+
+    def admit(self, lines: Lines) -> int:
+        """Take metrics that stay whatever comes (ask `has_room` first); returns how many others had to go."""
+        self.added += lines.count
+        return self._tail.admit(lines) + self._evict()
+
+    def evict(self, count: int) -> int:
+        """Drop up to so many of those in memory that may go."""
+        return self._tail.evict(count)
+
+    def _evict(self) -> int:
+        excess = len(self) - self.limit
+        if excess <= 0 or (self._on_disk and not self._stuck and not self._drop_newest):
+            return 0  # the oldest are in the log, and go with the next commit
+        return self._tail.evict(min(excess, self._tail.waiting))
+
+    @property
+    def _on_disk(self) -> bool:
+        error = self.disk_error
+        return self.persisting and self.log is not None and (not error or isinstance(error, SizeLimit))
+
+    # What goes out ----------------------------------------------------------------------------------------------------
+
+    def take(self, most: int) -> Batch | None:
+        """Up to `most` metrics; None where there are none in memory (see `load`). `settle` it in the end."""
+        source = self._source()
+        if not isinstance(source, Stretch):
+            return source.take(most) if source is not None else None
+        batch = source.take(most)
+        if batch is not None:
+            self._taken.append((batch, source))
+        return batch
+
+    def settle(self, batch: Batch, kept: Iterable[Batch] = ()) -> None:
+        """End a taken batch: `kept`, parts of it in order, go back to the front; all else has left the queue."""
+        index = next((i for i, (taken, _) in enumerate(self._taken) if taken is batch), None)
+        if index is None:
+            self._tail.settle(batch, kept)
+            return
+        _, stretch = self._taken.pop(index)
+        parts = list(kept)
+        for chunk, start, stop in numbers_done(batch.chunks, parts):
+            number: int = chunk.lines.number  # type: ignore[attr-defined]  # these come from the log
+            self._done_numbers.add(number + start, number + stop)
+            if chunk.kept:
+                self._kept_on_disk -= stop - start
+        stretch.give_back(parts)
+        if len(self) <= self.limit:
+            self._stuck = False
+
+    def divide(self) -> DiskWork | None:
+        """From now on what comes in is taken before what waits now."""
+        if not self._newest_first:
+            return None
+        self._tail.divide()
+        log = self.log
+        if log is None or not len(last := self._stretches[-1]):
+            return None
+        if len(self._stretches) > 1 and (len(self._stretches[0]) or self._is_taken(self._stretches[0])):
+            return None  # what was put behind before is not through yet
+        fresh: list[Stretch] = []
+
+        def work() -> None:
+            last.reader.stop = log.next
+            fresh.append(Stretch(LogReader(log, log.next)))
+
+        def done(_: OSError | None) -> None:
+            for stretch in self._stretches[:-1]:
+                stretch.reader.close()
+            self._stretches = [last, *fresh]
+
+        return DiskWork(work, done)
+
+    def _is_taken(self, stretch: Stretch) -> bool:
+        return any(source is stretch for _, source in self._taken)
+
+    def _sources(self) -> list["Stretch | MemoryQueue"]:
+        """In the order in which they are taken from."""
+        sources: list[Stretch | MemoryQueue] = [*self._stretches]
+        if not self._on_disk:
+            sources.append(self._tail)
+        return sources[::-1] if self._newest_first else sources
+
+    def _source(self) -> "Stretch | MemoryQueue | None":
+        sources = self._sources()
+        return next((s for s in sources if (s.waiting if isinstance(s, MemoryQueue) else len(s))), None)
+
+    # The disk ---------------------------------------------------------------------------------------------------------
+
+    def attach(self, log: SegmentLog, recovery: Recovery) -> None:
+        """Use this log, which is open, and what was found in it."""
+        self.log = log
+        self._done_numbers = NumberSet(log.acknowledged)
+        start = log.acknowledged if recovery.waiting else log.next
+        self._stretches = [Stretch(LogReader(log, start, recovery.lost), recovery.waiting, recovery.oldest)]
+        if not recovery.waiting:
+            self._done_numbers.add(log.acknowledged, log.next)
+        elif self._newest_first:
+            self._stretches[0].reader.stop = log.next
+            self._stretches.append(Stretch(LogReader(log, log.next)))
+        self.restored += recovery.waiting
+        self.damaged += sum(stop - start for start, stop in recovery.lost)
+        self._kept_on_disk = recovery.acknowledged_waiting
+
+    @property
+    def uncommitted(self) -> int:
+        """Metrics that wait in memory."""
+        return self._tail.waiting
+
+    def load(self, least: int) -> DiskWork | None:
+        """Read from the log what `take` will want; None where there is nothing to read."""
+        source = self._source()
+        if not isinstance(source, Stretch) or not source.unread or source.held >= least:
+            return None
+        stretch, results = source, list[Loaded]()
+
+        def done(_: OSError | None) -> None:
+            for result in results:
+                stretch.loaded(result)
+                self.damaged += result.lost
+                for start, stop in result.passed:
+                    self._done_numbers.add(start, stop)
+
+        return DiskWork(lambda: results.append(stretch.load(least)), done)
+
+    def commit(self) -> DiskWork | None:
+        """Bring all that waits in memory to the log; None where there is nothing to bring. Wanted while `persisting`."""
+        log = self.log
+        if log is None or not self._tail.waiting:
+            return None
+        chunks = self._committing = self._tail.clear()
+        oldest = next((stretch for stretch in self._stretches if stretch.unread), self._stretches[-1])
+        newest = self._stretches[-1]
+        excess = 0 if self._drop_newest else len(self) - self.limit
+        unread = oldest.unread
+        evicted: list[tuple[int, int, int]] = []
+
+        def work() -> None:
+            if excess > 0:
+                evicted.append(oldest.reader.skip(excess))
+            size = sum(chunk.weight for chunk in chunks)
+            if self.max_bytes and log.size + size + SEGMENT_SIZE > self.max_bytes:
+                if not self._drop_newest:
+                    evicted.append(oldest.reader.skip(0, whole_segment=True))
+                if log.size + size > self.max_bytes:
+                    raise SizeLimit(None, "the buffer has reached its size limit")
+            log.append([(batch, batch.chunks[0].kept) for batch in batches_of(chunks, self._batch_size)])
+
+        def done(error: OSError | None) -> None:
+            self._committing = []
+            gone = 0
+            for start, stop, count in evicted:
+                gone += count
+                self._done_numbers.add(start, stop)
+            oldest.skipped(gone)
+            self._dropped_on_disk += gone
+            if error is not None:
+                self._tail.restore(chunks)
+                self._tail.max_bytes = min(self.max_bytes or MEMORY_BESIDE_DISK, MEMORY_BESIDE_DISK)
+                self.disk_error = error
+                self._tail.evict(max(len(self) - self.limit, 0))
+                return
+            self._stuck = gone < min(excess, unread)
+            self.disk_error = None
+            newest.appended(chunks)
+            self._kept_on_disk += sum(len(chunk) for chunk in chunks if chunk.kept)
+
+        return DiskWork(work, done)
+
+    def acknowledge(self) -> DiskWork | None:
+        """Tell the log what is done with; None where that is nothing new."""
+        log, until = self.log, self._done_numbers.until
+        if log is None or until <= log.acknowledged:
+            return None
+        return DiskWork(lambda: log.acknowledge(until), lambda _: None)
+
+    def close(self) -> DiskWork | None:
+        """Give the log back. What waits in memory is not in it."""
+        log, self.log = self.log, None
+        if log is None:
+            return None
+        stretches, self._stretches = self._stretches, []
+
+        def work() -> None:
+            for stretch in stretches:
+                stretch.reader.close()
+            log.close()
+
+        return DiskWork(work, lambda _: None)
+
+    def adopt(self, older: "OutputQueue") -> int:
+        """Put another queue's metrics in front of this one's, and take over its log; returns how many had to go."""
+        if older._taken or older._committing:
+            raise RuntimeError("BUG: a queue was adopted while a part of it is being written")
+        before = len(older)
+        if older.log is not None and self.log is None:
+            self.log, older.log = older.log, None
+            self._stretches, older._stretches = older._stretches, []
+            self._done_numbers, self._kept_on_disk, older._kept_on_disk = older._done_numbers, older._kept_on_disk, 0
+            self.disk_error = older.disk_error
+        dropped = self._tail.adopt(older._tail)
+        moved = before - len(older)
+        older.added -= moved
+        self.added += moved
+        return dropped + self._evict()

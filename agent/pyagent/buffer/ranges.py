@@ -1,0 +1,38 @@
+"""Numbers of metrics that are done with, in whatever order they come."""
+
+from bisect import insort
+from collections.abc import Iterable, Iterator, Sequence
+
+from pyagent.buffer.batch import Batch, Chunk
+
+__all__ = ["NumberSet", "numbers_done"]
+
+
+class NumberSet:
+    """All numbers below `until`, and ranges behind it."""
+
+    def __init__(self, until: int = 0) -> None:
+        self.until = until
+        self._ranges: list[tuple[int, int]] = []
+
+    def add(self, start: int, stop: int) -> None:
+        if start < stop:
+            insort(self._ranges, (start, stop))
+            while self._ranges and self._ranges[0][0] <= self.until:
+                self.until = max(self.until, self._ranges.pop(0)[1])
+
+
+def numbers_done(chunks: Sequence[Chunk], kept: Iterable[Batch]) -> Iterator[tuple[Chunk, int, int]]:
+    """The parts of `chunks` that are not in `kept`, parts of them in the same order: each with its chunk, and the indices
+    in that chunk's lines."""
+    left = iter([chunk for batch in kept for chunk in batch.chunks])
+    part = next(left, None)
+    for chunk in chunks:
+        position = chunk.start
+        while part is not None and part.lines is chunk.lines and chunk.start <= part.start and part.stop <= chunk.stop:
+            if position < part.start:
+                yield chunk, position, part.start
+            position = part.stop
+            part = next(left, None)
+        if position < chunk.stop:
+            yield chunk, position, chunk.stop

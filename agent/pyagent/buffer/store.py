@@ -1,0 +1,77 @@
+"""Where queues lie on disk, and how they are bounded: one folder for each."""
+
+import contextlib
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+__all__ = ["BufferSettings", "QueueName", "StoredQueue", "stored_queues"]
+
+DEFAULT_MAX_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class BufferSettings:
+    """What the host's administrator decides about all queues."""
+
+    directory: Path | None = None
+    """Where queues are kept; None: in memory only, unless the configuration names a `buffer_directory`."""
+    max_bytes: int = DEFAULT_MAX_BYTES
+    """Most bytes of one queue; 0: no bound."""
+    drop_newest: bool = False
+    newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueueName:
+    """Whose queue it is: made of what says where the metrics belong, so that it outlives a change of URL or token."""
+
+    output: str
+    partition: str | None = None
+
+    @property
+    def folder(self) -> str:
+        name = quote(self.output, safe="")
+        if self.partition is not None:
+            name += "+" + quote(self.partition, safe="")
+        if len(name) > 200:
+            name = f"{name[:180]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        return name
+
+    @property
+    def identity(self) -> str:
+        return json.dumps({"output": self.output, "partition": self.partition}) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredQueue:
+    """A queue's folder. `oldest`: when its oldest file was last written, seconds since the epoch."""
+
+    path: Path
+    name: QueueName
+    bytes: int
+    oldest: float
+
+
+def stored_queues(directory: Path) -> list[StoredQueue]:
+    """The queues that hold anything, by name. What cannot be read is passed over."""
+    found = []
+    with contextlib.suppress(OSError):
+        for path in sorted(directory.iterdir()):
+            with contextlib.suppress(OSError):
+                files = [file.stat() for file in path.glob("*.seg")]
+                if files:
+                    oldest = min((file.st_mtime for file in files), default=time.time())
+                    found.append(StoredQueue(path, _name(path), sum(file.st_size for file in files), oldest))
+    return found
+
+
+def _name(path: Path) -> QueueName:
+    try:
+        document = json.loads((path / "identity").read_text())
+        return QueueName(str(document["output"]), document["partition"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return QueueName(path.name)

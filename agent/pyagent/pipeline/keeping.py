@@ -1,0 +1,208 @@
+"""A queue and its log: when what waits is brought to disk, and who is told when it is there."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from pyagent.api import Full
+from pyagent.buffer import OutputQueue
+from pyagent.buffer.queue import DiskWork
+from pyagent.buffer.segments import InUse, Recovery, SegmentLog
+from pyagent.pipeline.failures import FailureLog
+from pyagent.pipeline.workers import ThreadWorker
+
+__all__ = ["Keeper"]
+
+GROUP_SECONDS = 0.05
+"""What comes in within this time is synced together."""
+_PAUSE_FIRST, _PAUSE_MOST = 1.0, 30.0
+"""Seconds between attempts to write to a disk that takes nothing."""
+
+
+class Keeper:
+    """Keeps one queue on disk: all of it where `always`, else from `keep` on until it is empty.
+
+    `worker` is the thread that all logs share. Nothing of a disk that fails or hangs gets out of here but by `durable`.
+    """
+
+    def __init__(
+        self,
+        queue: OutputQueue,
+        directory: Path,
+        *,
+        identity: str,
+        always: bool,
+        sync: bool,
+        worker: ThreadWorker,
+        log: logging.Logger,
+    ) -> None:
+        self.queue = queue
+        self.directory = directory
+        self.failures = FailureLog(log)
+        self._identity = identity
+        self._always = always
+        self._sync = sync
+        self._worker = worker
+        self._log = log
+        self.ready = asyncio.Event()
+        """What was on disk is known, or cannot be."""
+        self._begun = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._wanted = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        queue.persisting = always
+
+    @property
+    def is_open(self) -> bool:
+        return self.queue.log is not None
+
+    def begin(self) -> None:
+        """Use what is on disk; before that it may be another's."""
+        self._begun.set()
+
+    async def quiet(self) -> None:
+        """Return when nothing is under way in the disk's thread."""
+        async with self._lock:
+            pass
+
+    def appended(self) -> None:
+        """Something came in."""
+        if self.queue.persisting:
+            self._wanted.set()
+
+    def keep(self) -> None:
+        """Bring to disk what waits, and what comes, until the queue is empty."""
+        if not self.queue.persisting:
+            self.queue.persisting = True
+            self._wanted.set()
+
+    def delivered(self) -> None:
+        """Something was. The disk is left alone again where all is."""
+        if not self._always and self.queue.persisting and len(self.queue) <= self.queue.uncommitted:
+            self.queue.persisting = False
+
+    async def run(self) -> None:
+        """Find what is on disk, then bring what waits to the log whenever it is wanted, until cancelled."""
+        await self._begun.wait()
+        if not self.is_open and (self._always or any(self.directory.glob("*.seg"))):
+            await self._attempt(self._open)
+        self.ready.set()
+        pause = 0.0
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            waiters, self._waiters = self._waiters, []
+            error = await self._commit() if self.queue.persisting else None
+            for waiter in waiters:
+                if waiter.done():
+                    continue
+                if error is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(Full(f"the buffer on disk takes nothing: {error}; send it again later"))
+            if error is None:
+                pause = 0.0
+                await asyncio.sleep(GROUP_SECONDS)
+            else:
+                pause = min(2 * pause or _PAUSE_FIRST, _PAUSE_MOST)
+                await asyncio.sleep(pause)
+                self._wanted.set()
+
+    async def durable(self) -> None:
+        """Return when all that the queue has taken so far is safe from a loss of power. Raises Full where it is not."""
+        if self._always and self.queue.uncommitted:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            self._wanted.set()
+            await waiter
+
+    async def load(self, least: int) -> None:
+        """Have so many metrics of the log in memory, where there are so many."""
+        if self.is_open:
+            await self._perform(lambda: self.queue.load(least))
+
+    async def acknowledge(self) -> None:
+        if self.is_open:
+            await self._attempt(lambda: self._perform(self.queue.acknowledge))
+
+    async def divide(self) -> None:
+        if not self.is_open:
+            self.queue.divide()
+        else:
+            await self._attempt(lambda: self._perform(self.queue.divide))
+
+    async def close(self) -> None:
+        """Bring to disk what waits, and give the log back."""
+        if self.queue.uncommitted or self.is_open:
+            self.queue.persisting = True
+            while self.queue.uncommitted and await self._commit() is None:
+                pass
+            await self.acknowledge()
+            await self._perform(self.queue.close)
+
+    async def _commit(self) -> OSError | None:
+        """Returns why it did not work."""
+
+        async def work() -> None:
+            if not self.is_open:
+                await self._open()
+            await self._perform(self.queue.commit)
+
+        return await self._attempt(work)
+
+    async def _open(self) -> None:
+        """Raises OSError."""
+        log = SegmentLog(self.directory, sync=self._sync)
+        found: list[Recovery] = []
+        queue = self.queue
+        await self._perform(
+            lambda: DiskWork(
+                lambda: found.append(log.open(self._identity)),
+                lambda error: None if error else queue.attach(log, found[0]),
+            )
+        )
+        recovery = found[0]
+        if recovery.waiting:
+            self._log.info(
+                "%d metrics that were not written before are restored from %s", recovery.waiting, log.directory
+            )
+        if lost := sum(stop - start for start, stop in recovery.lost):
+            self._log.error("%d metrics in %s are damaged and lost", lost, log.directory)
+        if recovery.set_aside:
+            names = ", ".join(recovery.set_aside)
+            self._log.error("cannot understand %s in %s; put into corrupt/ there", names, log.directory)
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> OSError | None:
+        """Do it, and tell of a disk that does not let us."""
+        try:
+            await work()
+        except OSError as error:
+            self.queue.disk_error = error
+            reason = error.strerror or str(error)
+            what = "use" if isinstance(error, InUse) else "keep metrics in"
+            advice = "until then they are kept in memory"
+            self.failures.failed(f"cannot {what} the buffer {self.directory}: {reason}; {advice}")
+            return error
+        self.failures.succeeded()
+        return None
+
+    async def _perform(self, ask: Callable[[], DiskWork | None]) -> None:
+        """One work at a time; what has begun goes on to its end though nobody waits for it any more. Raises OSError."""
+
+        async def perform() -> None:
+            async with self._lock:
+                if work := ask():
+                    await self._worker.call(work.run)
+                    work.done()
+
+        task = asyncio.create_task(perform())
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        await asyncio.shield(task)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has been told, or is gone

@@ -1,0 +1,285 @@
+"""One queue's way to the receiver: when to write, and what becomes of a batch that is not taken.
+
+An output has one lane, or one for each partition: a bucket that refuses everything holds up no other.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from pyagent.api import Reject, Retry, TooLarge
+from pyagent.buffer import Batch, OutputQueue
+from pyagent.config import OutputPlan
+from pyagent.pipeline.failures import FailureLog, explain, one_line
+from pyagent.pipeline.keeping import Keeper
+from pyagent.pipeline.rate import RateLimit
+
+__all__ = ["Lane", "Refusals"]
+
+_BACKOFF_FIRST, _BACKOFF_SLOW, _BACKOFF_MOST = 1.0, 10.0, 60.0
+"""Seconds: the wait after a first failure; the same where only a person can mend it; the longest of both."""
+_SHORTEST_SHARE = 0.1
+"""The wait is a random part of that, at least so much: many agents must not come back at once."""
+_BREATH_MOST = 1.0
+"""Seconds that a receiver that came back is left alone between two batches of a backlog, at the most."""
+_BACKLOG_BREATH = 0.1
+"""The least of it for a backlog that newer metrics go ahead of."""
+
+
+class Refusals(Protocol):
+    """Where metrics go that a receiver refuses for good."""
+
+    def put(
+        self, output: str, partition: str | None, lines: list[bytes], reason: str, *, suspected: bool = False
+    ) -> int: ...
+
+
+class Lane:
+    """Writes one queue. Nothing that the plugin does gets out of here as an exception.
+
+    Accounting: every metric put into the queue is in exactly one of `written`, `rejected`, `queue.dropped`,
+    `queue.damaged`, or still in the queue.
+    """
+
+    def __init__(
+        self,
+        plan: OutputPlan,
+        queue: OutputQueue,
+        write: Callable[[Batch], Awaitable[None]],
+        *,
+        partition: str | None = None,
+        writers: int = 1,
+        rate: RateLimit | None = None,
+        refusals: Refusals | None = None,
+        newest_first: bool = False,
+        log: logging.Logger,
+    ) -> None:
+        self.plan = plan
+        self.queue = queue
+        self.partition = partition
+        self.keeper: Keeper | None = None
+        self.failures = FailureLog(log)
+        self.written = 0
+        self.rejected = 0
+        """Metrics that the receiver refused for good."""
+        self.last_write = 0.0
+        """When something was last taken, seconds since the epoch; 0: never."""
+        self.write_seconds = 0.0
+        """Spent in writes, all of them."""
+        self.last_round = 0.0
+        """Loop time when the lane last looked at its queue."""
+        self._write = write
+        self._writers = writers
+        self._rate = rate
+        self._refusals = refusals
+        self._newest_first = newest_first
+        self._log = log
+        self._wake = asyncio.Event()
+        self._flush_now = False
+        self._stopping = False
+        self._attempts = 0
+        """Failed ones in a row."""
+        self._failing_since = 0.0
+        self._retry_at = 0.0
+        """Loop time of the next attempt, after a failure or where a rate limit is reached."""
+        self._recovering = False
+        """A backlog is drained after failures."""
+        self._told_dropped = 0
+        self._told_refusals: set[str] = set()
+
+    # When to write ----------------------------------------------------------------------------------------------------
+
+    def appended(self) -> None:
+        """Something was put into the queue."""
+        # Told at 1, 2, 4, 8, ... thousands: an outage of days must not fill the log.
+        if self.queue.dropped and self.queue.dropped >= 2 * self._told_dropped:
+            self._told_dropped = self.queue.dropped
+            self._log.warning(
+                "Metric buffer overflow; %d metrics have been dropped so far, the oldest of %d kept",
+                self.queue.dropped,
+                self.queue.limit,
+            )
+        if self.keeper is not None:
+            self.keeper.appended()
+        if len(self.queue) >= self.plan.metric_batch_size:
+            self._wake.set()
+
+    def flush_soon(self) -> None:
+        """Write what there is without waiting for the interval (but not before a back-off ends)."""
+        self._flush_now = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until `end`: every flush interval all there is, in between whole batches as they fill."""
+        loop = asyncio.get_running_loop()
+        next_flush = loop.time() + self._interval()
+        while not self._stopping:
+            now = self.last_round = loop.time()
+            if now < self._retry_at:
+                due = self._retry_at
+            elif self._flush_now or self._attempts or len(self.queue) >= self.plan.metric_batch_size:
+                due = now
+            else:
+                due = next_flush
+            if due > now:
+                await self._sleep(due - now)
+                continue
+            everything = self._flush_now or now >= next_flush or self._attempts > 0
+            if everything:
+                self._flush_now = False
+                next_flush = now + self._interval()
+            await self.write_queue(at_least=1 if everything else self.plan.metric_batch_size)
+
+    def end(self) -> None:
+        """Tell `run` to return after the write that is under way."""
+        self._stopping = True
+        self._wake.set()
+
+    def _interval(self) -> float:
+        return self.plan.flush_interval.seconds + random.uniform(0, self.plan.flush_jitter.seconds)  # noqa: S311  # load
+
+    async def _sleep(self, seconds: float) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    # What becomes of a batch ------------------------------------------------------------------------------------------
+
+    async def write_queue(self, at_least: int = 1) -> bool:
+        """Write batches, oldest first, while the queue holds `at_least` metrics; False where one was not taken."""
+        if self._writers == 1:
+            return await self._writer(at_least)
+        failed_before = self.failures.total
+        await asyncio.gather(*(self._writer(at_least, failed_before) for _ in range(self._writers)))
+        return self.failures.total == failed_before
+
+    async def _writer(self, at_least: int, failed_before: int | None = None) -> bool:
+        while len(self.queue) >= at_least and failed_before in (None, self.failures.total):
+            if self.keeper is not None:
+                await self.keeper.load(self.plan.metric_batch_size)
+            batch = self.queue.take(self.plan.metric_batch_size)
+            if batch is None:
+                break
+            batch.partition = self.partition
+            started = time.monotonic()
+            if not await self._write_batch(batch):
+                return False
+            if self.keeper is not None:
+                await self.keeper.acknowledge()
+                self.keeper.delivered()
+            await self._breathe(time.monotonic() - started)
+        return True
+
+    async def _write_batch(self, batch: Batch) -> bool:
+        parts = deque([batch])
+        started = time.monotonic()
+        try:
+            while parts:
+                if self._rate is not None and not self._within_rate(parts):
+                    return False
+                part = parts[0]
+                try:
+                    await self._write(part)
+                except (Reject, TooLarge) as refusal:
+                    parts.popleft()
+                    parts.extendleft(reversed(self._refused(part, refusal)))
+                except Exception as error:
+                    self._failed(error)
+                    return False
+                else:
+                    parts.popleft()
+                    self.written += part.count
+        finally:
+            # Also when cancelled: what was not settled goes back, in order.
+            self.queue.settle(batch, parts)
+            self.write_seconds += time.monotonic() - started
+        self.last_write = time.time()
+        await self._succeeded()
+        return True
+
+    def _within_rate(self, parts: deque[Batch]) -> bool:
+        """Make the first part fit what may be sent now; where nothing may, wait."""
+        assert self._rate is not None
+        now = asyncio.get_running_loop().time()
+        count = self._rate.admit(parts[0].lengths(), now)
+        if not count:
+            self._retry_at = self._rate.next_period
+            return False
+        if count < parts[0].count:
+            first = parts.popleft()
+            parts.extendleft((first.lines(count, first.count), first.lines(0, count)))
+        return True
+
+    def _refused(self, part: Batch, refusal: Reject | TooLarge) -> list[Batch]:
+        """Account for a refusal; returns what is to be tried in place of the part."""
+        if isinstance(refusal, Reject) and (refusal.rest_stored or refusal.lines):
+            lines = sorted({line for line in refusal.lines or () if line < part.count})
+            if not refusal.rest_stored:
+                self._reject([part.lines(line, line + 1) for line in lines], len(lines), refusal)
+                return part.without(lines)
+            rejected = min(refusal.dropped, part.count)
+            self._reject([part.lines(line, line + 1) for line in lines], rejected, refusal, suspected=True)
+            self.written += part.count - rejected
+            return []
+        if part.count == 1:
+            self._reject([part], 1, refusal)
+            return []
+        half = part.count // 2
+        return [part.lines(0, half), part.lines(half, part.count)]
+
+    def _reject(self, lines: list[Batch], count: int, refusal: Exception, *, suspected: bool = False) -> None:
+        self.rejected += count
+        reason = one_line(refusal)
+        kept = ""
+        if self._refusals is not None and lines:
+            texts = [line.payload() for line in lines]
+            self._refusals.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
+            kept = "; `pyagent quarantine list` shows them"
+        self._tell_once(reason, "%d metrics were refused for good: %s%s", count, reason, kept)
+
+    async def _succeeded(self) -> None:
+        if self._attempts:
+            self._recovering = True
+            if self._newest_first:
+                self.queue.divide() if self.keeper is None else await self.keeper.divide()
+        self._attempts = 0
+        self.failures.succeeded()
+
+    async def _breathe(self, took: float) -> None:
+        """Leave a receiver that has just come back as much time as it takes, until the backlog is through."""
+        if not self._recovering:
+            return
+        if len(self.queue) < self.plan.metric_batch_size:
+            self._recovering = False
+            return
+        least = _BACKLOG_BREATH if self._newest_first and self.queue.backlog else 0.0
+        pause = max(min(took, _BREATH_MOST), least)
+        if pause > 0.001 and not self._stopping:
+            await asyncio.sleep(pause)
+
+    def _failed(self, error: Exception) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self._attempts:
+            self._failing_since = now
+        self._attempts += 1
+        slow = isinstance(error, Retry) and error.slow
+        most = min((_BACKOFF_SLOW if slow else _BACKOFF_FIRST) * 2.0 ** min(self._attempts - 1, 10), _BACKOFF_MOST)
+        wait = most * random.uniform(_SHORTEST_SHARE, 1.0)  # noqa: S311  # spreads load
+        if isinstance(error, Retry) and error.after is not None:
+            wait = max(error.after, wait)
+        self._retry_at = now + wait
+        self.failures.failed(explain("cannot write", error))
+        if self.keeper is not None and now - self._failing_since >= self.plan.flush_interval.seconds:
+            self.keeper.keep()
+
+    def _tell_once(self, key: str, message: str, *arguments: object) -> None:
+        if key not in self._told_refusals and len(self._told_refusals) < 100:
+            self._told_refusals.add(key)
+            self._log.error(message, *arguments)
