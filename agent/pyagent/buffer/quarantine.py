@@ -113,9 +113,13 @@ class Quarantine:
         self.flush()
         return self.evicted - before
 
+    def numbers(self) -> list[int]:
+        """Of all entries, oldest first."""
+        return list(self._held)
+
     def entries(self) -> Iterator[Entry]:
         """All that can be read, oldest first; each is read when it is its turn."""
-        for number in list(self._held):
+        for number in self.numbers():
             with contextlib.suppress(LookupError, OSError):
                 yield self.get(number)
 

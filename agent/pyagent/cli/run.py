@@ -24,7 +24,7 @@ Gather metrics as a Telegraf configuration says and write them to InfluxDB.
   pyagent --config http://localhost:8086/api/v2/telegrafs/ID    with INFLUX_TOKEN in the environment
   pyagent --config telegraf.conf --test                         gather once and print
 
-Commands: config, demo, help, plugins, sandbox, status, version (pyagent COMMAND --help)."""
+Commands: buffer, config, demo, help, plugins, quarantine, sandbox, status, version (pyagent COMMAND --help)."""
 
 
 def main(words: Sequence[str]) -> int:

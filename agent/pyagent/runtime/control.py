@@ -1,7 +1,8 @@
 """The control socket: a small HTTP server on a Unix socket that only its owner may open.
 
-GET /status (JSON), /health and /ready (200, or 503 with the reasons), /metrics (Prometheus text). A request is one line and
-some headers that are not looked at; the answer closes the connection. aiohttp's server would add 4 MiB to every agent.
+GET /status (JSON), /health and /ready (200, or 503 with the reasons), /metrics (Prometheus text), and what the `routes` add
+(`pyagent.runtime.routes`: JSON). A request is one line and some headers that are not looked at; the answer closes the
+connection. aiohttp's server would add 4 MiB to every agent.
 """
 
 import asyncio
@@ -10,26 +11,38 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote
 
-from pyagent.api import redact
+from pyagent.api import PyagentError, redact
 from pyagent.runtime.status import Document, health, prometheus
 
-__all__ = ["ControlServer"]
+__all__ = ["ControlServer", "Handler", "Routes"]
 
 MAX_REQUEST = 8192
 DEADLINE = 5.0
-"""Seconds for a request to come in and for its answer to go out."""
+"""Seconds for a request to come in, and for its answer to go out."""
+WORK_DEADLINE = 60.0
+"""Seconds for what a route does in between."""
+
+Handler = Callable[[list[str], Mapping[str, str]], Awaitable[object]]
+"""Gets the words of the path that stand for the stars of its route, and the query; returns a document for JSON. Raises
+LookupError for what is not there (404), PyagentError or OSError for what cannot be done (409)."""
+Routes = Mapping[str, Handler]
+"""By method and path: `POST /quarantine/*/retry`; a star is any one word."""
 
 
 class ControlServer:
-    """Serves what `document()` says at the moment of the request."""
+    """Serves what `document()` says at the moment of the request, and what `routes` answer."""
 
-    def __init__(self, path: Path, document: Callable[[], Document], log: logging.Logger) -> None:
+    def __init__(
+        self, path: Path, document: Callable[[], Document], log: logging.Logger, routes: Routes | None = None
+    ) -> None:
         self.path = path
         self._document = document
         self._log = log
+        self._routes = routes or {}
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -73,7 +86,10 @@ class ControlServer:
                 with contextlib.suppress(asyncio.IncompleteReadError):
                     while (await reader.readuntil(b"\n")).strip():
                         pass
-                writer.write(self._answer(request))
+            async with asyncio.timeout(WORK_DEADLINE):
+                answer = await self._routed(request) or self._answer(request)
+            async with asyncio.timeout(DEADLINE):
+                writer.write(answer)
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
@@ -81,6 +97,29 @@ class ControlServer:
             self._log.exception("BUG: a request of the control socket failed; please report this")
         finally:
             writer.close()
+
+    async def _routed(self, request: list[str]) -> bytes | None:
+        """The answer of a route; None where none has this path."""
+        path, _, query = (request[1] if len(request) > 1 else "").partition("?")
+        words = [unquote(word) for word in path.split("/")]
+        wrong_method = None
+        for route, handler in self._routes.items():
+            method, _, pattern = route.partition(" ")
+            stars = pattern.split("/")
+            if len(stars) != len(words) or any(
+                star not in ("*", word) for star, word in zip(stars, words, strict=True)
+            ):
+                continue
+            if method != request[0]:
+                wrong_method = _response(405, "application/json", json.dumps({"error": f"only {method} is possible"}))
+                continue
+            chosen = [word for star, word in zip(stars, words, strict=True) if star == "*"]
+            try:
+                status, document = 200, await handler(chosen, dict(parse_qsl(query)))
+            except (LookupError, PyagentError, OSError) as error:
+                status, document = 404 if isinstance(error, LookupError) else 409, {"error": str(error)}
+            return _response(status, "application/json", json.dumps(document))
+        return wrong_method
 
     def _answer(self, request: list[str]) -> bytes:
         if len(request) < 2 or request[0] not in ("GET", "HEAD"):
@@ -97,10 +136,11 @@ class ControlServer:
             bad = bool(problems) if path == "/health" else waits
             body = json.dumps({"status": "fail" if bad else "pass", "problems": problems})
             return _response(503 if bad else 200, "application/json", body)
-        return _response(404, "text/plain", "there are /status, /health, /ready and /metrics\n")
+        known = ["GET /status", "GET /health", "GET /ready", "GET /metrics", *self._routes]
+        return _response(404, "text/plain", f"there are {', '.join(known)}\n")
 
 
-_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 503: "Service Unavailable"}
 
 
 def _response(status: int, kind: str, text: str) -> bytes:

@@ -25,6 +25,7 @@ from pyagent.runtime.log import apply_settings, component_logger, configure_logg
 from pyagent.runtime.notify import Notifier
 from pyagent.runtime.once import run_once
 from pyagent.runtime.pidfile import pid_file
+from pyagent.runtime.routes import agent_routes
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
 from pyagent.runtime.watch import watch_configuration
@@ -109,7 +110,10 @@ class _Process:
 
         provide_statistics(document)
         directory = self._settings.runtime_directory
-        return ControlServer(directory / "control.sock", document, component_logger("control")) if directory else None
+        if directory is None:
+            return None
+        routes = agent_routes(flush=self._agent.flush, reload=self._reload.set)
+        return ControlServer(directory / "control.sock", document, component_logger("control"), routes)
 
     async def _work(self, control: ControlServer | None) -> int:
         settings = self._settings

@@ -175,6 +175,12 @@ _HELP = {
         "failures": ("counter", "Writes that failed."),
     },
 }
+_QUARANTINE_HELP = {
+    "metrics": ("gauge", "Metrics that were refused for good and are kept."),
+    "entries": ("gauge", "Refusals that they came from."),
+    "bytes": ("gauge", "Size of their records."),
+    "evicted": ("counter", "Refused metrics that had to go for newer ones."),
+}
 
 
 def prometheus(document: Mapping[str, Any]) -> str:
@@ -200,6 +206,9 @@ def prometheus(document: Mapping[str, Any]) -> str:
         "Memory of all that waits, counted once where outputs share it.",
         [("", memory)],
     )
+    for name, (type_, text) in _QUARANTINE_HELP.items() if "quarantine" in document else ():
+        suffix = "_total" if type_ == "counter" else ""
+        add(f"pyagent_quarantine_{name}{suffix}", type_, text, [("", float(document["quarantine"][name]))])
     add("pyagent_config_last_reload_ok", "gauge", "1 where the last reload succeeded.", [("", reloaded)])
     for kind, fields in _HELP.items():
         for field, (type_, text) in fields.items():

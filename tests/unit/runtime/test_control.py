@@ -5,13 +5,13 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyagent.api import Secret
+from pyagent.api import Full, Secret
 from pyagent.runtime.control import ControlServer
 from pyagent.runtime.status import health, prometheus
 
@@ -72,6 +72,11 @@ def test_prometheus_text_is_well_formed() -> None:
     assert 'pyagent_input_metrics_total{input="inputs.mem::a\\"b"} 7' in lines
     assert 'pyagent_output_queued{output="outputs.influxdb_v2"} 3' in lines
     assert "pyagent_buffer_memory_bytes 99" in lines
+    assert not [line for line in lines if "quarantine" in line]
+    quarantine = {"metrics": 4, "bytes": 200, "entries": 2, "evicted": 1}
+    lines = prometheus(document() | {"quarantine": quarantine}).splitlines()
+    assert "pyagent_quarantine_metrics 4" in lines
+    assert "pyagent_quarantine_evicted_total 1" in lines
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
     assert all(line.startswith("#") or line.partition("{")[0].partition(" ")[0] in names for line in lines)
@@ -116,6 +121,42 @@ async def test_only_reading_is_possible(server: ControlServer) -> None:
     assert (await ask(server, b"POST /status HTTP/1.1\r\n\r\n"))[0] == 405
 
 
+async def test_routes(tmp_path: Path) -> None:
+    async def handler(words: list[str], query: Mapping[str, str]) -> object:
+        if words == ["gone"]:
+            raise LookupError("it is not there")
+        if words == ["full"]:
+            raise Full("there is no room")
+        if words == ["broken"]:
+            raise OSError(5, "Input/output error")
+        return {"words": words, "query": dict(query)}
+
+    routes = {"GET /things/*": handler, "POST /things/*/do": handler, "GET /things/*/do": handler, "POST /x": handler}
+    control = ControlServer(tmp_path / "control.sock", document, LOG, routes)
+    await control.start()
+
+    async def get(request: str) -> tuple[int, Any]:
+        status, body = await ask(control, f"{request} HTTP/1.1\r\n\r\n".encode())
+        return status, json.loads(body)
+
+    assert await get("GET /things/a%2Fb%20%C3%BC?to=c%26d&e=f") == (
+        200,
+        {"words": ["a/b ü"], "query": {"to": "c&d", "e": "f"}},
+    )
+    assert await get("POST /things/7/do") == (200, {"words": ["7"], "query": {}})
+    assert await get("POST /x") == (200, {"words": [], "query": {}})
+    assert await get("GET /things/gone") == (404, {"error": "it is not there"})
+    assert await get("POST /things/full/do") == (409, {"error": "there is no room"})
+    assert await get("POST /things/broken/do") == (409, {"error": "[Errno 5] Input/output error"})
+    assert await get("POST /things/7") == (405, {"error": "only GET is possible"})
+    assert await get("GET /x") == (405, {"error": "only POST is possible"})
+    status, body = await ask(control, b"GET /things HTTP/1.1\r\n\r\n")
+    assert status == 404
+    assert "POST /things/*/do" in body
+    assert (await ask(control, b"GET /ready HTTP/1.1\r\n\r\n"))[0] == 200
+    await control.close()
+
+
 async def test_a_waiting_agent_is_neither_ready_nor_healthy(server: ControlServer) -> None:
     server._document = lambda: document(configuration={"waiting": "no route to host"})
     for path in (b"/ready", b"/health"):
@@ -136,7 +177,9 @@ async def test_only_the_owner_may_open_it(server: ControlServer) -> None:
     assert server.path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("garbage", [b"\n", b"\x00\xff\n\n", b"GET\n\n", b"x" * 20000])
+@pytest.mark.parametrize(
+    "garbage", [b"\n", b"GET http://[ x\n\n", b"POST /a?%zz=%ff&& x\n\n", b"\x00\xff\n\n", b"GET\n\n", b"x" * 20000]
+)
 async def test_garbage_harms_nobody(server: ControlServer, garbage: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(server.path)
     writer.write(garbage + b"\r\n")
