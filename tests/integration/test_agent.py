@@ -1,5 +1,6 @@
 """The main job as a user runs it: the agent's process against the embedded server."""
 
+import argparse
 import asyncio
 import json
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from agent_process import DEADLINE, finished, running
 
+from pyagent.cli.control import ask
 from pyagent.sandbox import Sandbox
 
 AGENT = """
@@ -194,6 +196,24 @@ async def test_a_running_agent_tells_what_it_does(hosted: Hosted, tmp_path: Path
     status, _, log = await finished("status", *flags)
     assert status == 1
     assert "cannot ask the agent" in log
+
+
+async def test_the_control_socket_flushes_and_reloads(hosted: Hosted, tmp_path: Path) -> None:
+    async def post(target: str) -> object:
+        arguments = argparse.Namespace(instance="", socket=str(tmp_path / "control.sock"))
+        return await asyncio.to_thread(ask, arguments, target, method="POST")
+
+    await hosted.edit(MEM, flush="1h")
+    environ = {**hosted.environ, "PYAGENT_RUNTIME_DIRECTORY": str(tmp_path)}
+    async with running("--config", hosted.url, environ=environ) as agent:
+        written = await hosted.until(lambda count: count >= 1)
+        while await hosted.server.count("mem") == written:  # whether one waits is not to be seen from here
+            assert await post("/flush") == {"begun": True}
+            await asyncio.sleep(0.05)
+        await hosted.edit('[[inputs.mem]]\n  name_override = "edited"\n', flush="1h")
+        assert await post("/reload") == {"begun": True}
+        await hosted.until(lambda count: count >= 1, "edited")
+        assert await agent.terminate() == 0
 
 
 EVIL = {
