@@ -178,6 +178,23 @@ def test_an_agent_that_is_not_there(pyagent: Run, monkeypatch: pytest.MonkeyPatc
     assert f"/run/pyagent/disk-x{missing}disk-x running" in pyagent("quarantine", "show", "1").err
 
 
+def test_status_has_a_line_for_it(pyagent: Run, tmp_path: Path) -> None:
+    configuration = {
+        "sources": ["a.conf"],
+        "age_seconds": 1,
+        "from_cache": False,
+        "waiting": "",
+        "last_reload_ok": True,
+    }
+    document = {"version": "1", "instance": "ram", "pid": 1, "uptime_seconds": 1, "configuration": configuration}
+    document |= {"inputs": [], "outputs": []}
+    for quarantine, expected in (({"metrics": 1200}, 1), ({"metrics": 0}, 0)):
+        with serving(tmp_path / "s", {}, document | {"quarantine": quarantine}):
+            done = pyagent("status", "--socket", str(tmp_path / "s"))
+        assert (done.status, done.err) == (0, "")
+        assert done.out.count("quarantine: 1,200 metrics that were refused for good") == expected
+
+
 def test_an_agent_of_another_version(pyagent: Run, tmp_path: Path) -> None:
     with serving(tmp_path / "s", {}, {}):
         done = pyagent("quarantine", "list", "--socket", str(tmp_path / "s"))
