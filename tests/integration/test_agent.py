@@ -5,9 +5,10 @@ import asyncio
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agent_process import DEADLINE, finished, running
@@ -66,7 +67,7 @@ def unused_port() -> int:
 @pytest.fixture
 async def hosted(tmp_path: Path, unused_port: int) -> AsyncIterator[Hosted]:
     # A folder and a port of its own, so that a test can stop the server and start it again.
-    async with Sandbox(tmp_path / "server", port=unused_port) as server:
+    async with Sandbox(tmp_path / "server", port=unused_port, faults=True) as server:
         await server.setup(org="home", bucket="monitoring-system")
         config = await server.add_telegraf("ram", AGENT.format(url=server.url, flush="1s") + MEM)
         token = await server.authorize(write=["monitoring-system"], telegrafs=[config])
@@ -213,6 +214,43 @@ async def test_the_control_socket_flushes_and_reloads(hosted: Hosted, tmp_path: 
         await hosted.edit('[[inputs.mem]]\n  name_override = "edited"\n', flush="1h")
         assert await post("/reload") == {"begun": True}
         await hosted.until(lambda count: count >= 1, "edited")
+        assert await agent.terminate() == 0
+
+
+async def test_what_is_refused_is_kept_and_goes_out_when_it_is_retried(hosted: Hosted, tmp_path: Path) -> None:
+    def asked(*words: str) -> Awaitable[tuple[int, str, str]]:
+        return finished("quarantine", *words, "--socket", str(tmp_path / "run" / "control.sock"))
+
+    async def entries() -> list[dict[str, Any]]:
+        _, out, _ = await asked("list", "--json")
+        return list(json.loads(out)["entries"])
+
+    (tmp_path / "run").mkdir()
+    environ = hosted.environ | {"PYAGENT_RUNTIME_DIRECTORY": str(tmp_path / "run")}
+    environ |= {"PYAGENT_STATE_DIRECTORY": str(tmp_path / "state")}
+    await hosted.server.fault(kind="too-large", bytes=20)
+    async with running("--config", hosted.url, environ=environ) as agent:
+        await agent.logged("`pyagent quarantine list` shows them")
+        first = (await entries())[0]
+        assert "413" in first["reason"]
+        assert first["first"].startswith("mem,host=testhost ")
+        await agent.kill()
+    assert await hosted.server.count("mem") == 0
+    await hosted.server.clear_faults()
+
+    async with running("--config", hosted.url, environ=environ) as agent:
+        await hosted.until(lambda count: count >= 1)
+        kept = await entries()
+        assert kept[0] == first
+        status, out, log = await asked("retry", "all")
+        assert (status, log) == (0, "")
+        assert out.startswith(f"{sum(one['count'] for one in kept)} metrics")
+        time = int(first["first"].split()[-1])
+        flux = f"""from(bucket: "monitoring-system") |> range(start: time(v: {time}), stop: time(v: {time + 1}))"""
+        async with asyncio.timeout(DEADLINE):
+            while not await hosted.server.query(flux):
+                await asyncio.sleep(0.05)
+        assert await entries() == []
         assert await agent.terminate() == 0
 
 

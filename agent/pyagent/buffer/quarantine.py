@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import time as now
 
 from pyagent.buffer.refusal_files import Place, RefusalFiles
 from pyagent.buffer.refusals import Entry, pack, unpack
@@ -89,9 +90,9 @@ class Quarantine:
         reason: str,
         *,
         suspected: bool = False,
-        time: float,
+        time: float | None = None,
     ) -> int:
-        """Keep metrics that were refused at `time` (seconds since the epoch); returns how many had to go for them.
+        """Keep metrics that were refused at `time` (seconds since the epoch; None: now); returns how many had to go for them.
 
         `output` is the identity of its queue; `lines` are encoded, each with its line break; `reason` is one line without
         secrets; `suspected`: the receiver stored a part and did not say which. Never raises for a disk. Of what is too
@@ -102,7 +103,9 @@ class Quarantine:
         kept = tuple(lines[-self._max_metrics :])
         record = b""
         while kept:
-            record = pack(Entry(self._next, time, output, partition, reason, suspected, kept))
+            record = pack(
+                Entry(self._next, now() if time is None else time, output, partition, reason, suspected, kept)
+            )
             if len(record) <= self._max_bytes:
                 break
             kept = kept[(len(kept) + 1) // 2 :]

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import logging
+import time
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from pyagent.api import Output
+from pyagent.api import Full, Output
 from pyagent.buffer import Batch, BufferSettings, OutputQueue, QueueName, stored_queues
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
@@ -136,6 +139,20 @@ class OutputRunner:
         lane = self._lane(partition)
         lane.queue.admit(lines)
         self._appended(lane)
+
+    async def requeue(self, lines: Sequence[bytes], partition: str | None) -> None:
+        """Queue encoded lines, each of one metric, once more; return when they are as safe as is configured.
+
+        Raises LookupError where there can be no such partition, Full where there is no room.
+        """
+        if partition is not None and self.form.partition is None:
+            raise LookupError(f"{self.plan.label} does not divide its metrics any more, these are of {partition!r}")
+        if not self.has_room(len(lines), partition):
+            raise Full(f"the queue of {self.plan.label} is full; try it again later")
+        now = time.time_ns()
+        ends = array("I", accumulate(map(len, lines)))
+        self.admit(Encoded(b"".join(lines), ends, now, now, []), partition=partition)
+        await self.durable()
 
     def has_room(self, count: int, partition: str | None = None) -> bool:
         """Whether `admit` may be called with so many."""

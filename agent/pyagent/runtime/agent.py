@@ -138,6 +138,13 @@ class Agent:
         if self._farewells:
             await asyncio.wait(self._farewells, timeout=FLUSH_GRACE)
 
+    async def requeue(self, output: str, partition: str | None, lines: Sequence[bytes]) -> None:
+        """Queue lines for the output of this identity. Raises LookupError where none runs, Full where there is no room."""
+        runner = next((runner for runner in self.outputs if runner.plan.queue_id == output), None)
+        if runner is None:
+            raise LookupError(f"no output {output} runs")
+        await runner.requeue(lines, partition)
+
     def flush(self) -> None:
         """Write what every output has, now."""
         self.route.flush_soon()

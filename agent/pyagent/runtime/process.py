@@ -12,6 +12,7 @@ from pyagent import __version__
 from pyagent.api import ConfigError
 from pyagent.api.statistics import provide_statistics
 from pyagent.buffer import BufferSettings
+from pyagent.buffer.quarantine import Quarantine
 from pyagent.config import Plan, PluginPlan
 from pyagent.lineprotocol import implementation
 from pyagent.pipeline.delivery import Keeping
@@ -25,7 +26,7 @@ from pyagent.runtime.log import apply_settings, component_logger, configure_logg
 from pyagent.runtime.notify import Notifier
 from pyagent.runtime.once import run_once
 from pyagent.runtime.pidfile import pid_file
-from pyagent.runtime.routes import agent_routes
+from pyagent.runtime.routes import agent_routes, quarantine_routes
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
 from pyagent.runtime.watch import watch_configuration
@@ -60,7 +61,8 @@ class _Process:
         self._settings = settings
         self._log = component_logger("agent")
         self._notifier = Notifier()
-        self._agent = Agent(keeping=_keeping(settings))
+        self._quarantine = _quarantine(settings)
+        self._agent = Agent(keeping=_keeping(settings, self._quarantine))
         self._loader = Loader(settings, self._log)
         self._reload_state = ReloadState()
         self._watch_failures = FailureLog(component_logger("config"))
@@ -94,6 +96,8 @@ class _Process:
             work.cancel()
             await asyncio.wait([work])
         await self._agent.stop()
+        if self._quarantine is not None:
+            self._quarantine.close()
         if control is not None:
             await control.close()
         try:
@@ -106,13 +110,16 @@ class _Process:
 
     def _control_server(self) -> ControlServer | None:
         def document() -> Document:
-            return status(self._agent, self._reload_state, self._settings.instance)
+            kept = {"quarantine": self._quarantine.figures()} if self._quarantine is not None else {}
+            return status(self._agent, self._reload_state, self._settings.instance) | kept
 
         provide_statistics(document)
         directory = self._settings.runtime_directory
         if directory is None:
             return None
         routes = agent_routes(flush=self._agent.flush, reload=self._reload.set)
+        if self._quarantine is not None:
+            routes |= quarantine_routes(self._quarantine, self._agent.requeue)
         return ControlServer(directory / "control.sock", document, component_logger("control"), routes)
 
     async def _work(self, control: ControlServer | None) -> int:
@@ -253,14 +260,22 @@ class _Process:
         return f"gathering {_names(plan.inputs)}; writing {_names(plan.outputs)}" if plan else "starting"
 
 
-def _keeping(settings: RunSettings) -> Keeping:
+def _quarantine(settings: RunSettings) -> Quarantine | None:
+    """None for a single gather: the folder may be another process's, and nobody could ask this one."""
+    if settings.test or settings.once:
+        return None
+    directory = settings.state_directory / "quarantine" if settings.state_directory else None
+    return Quarantine(directory, log=component_logger("quarantine"))
+
+
+def _keeping(settings: RunSettings, quarantine: Quarantine | None) -> Keeping:
     buffers = BufferSettings(
         directory=settings.state_directory / "buffer" if settings.state_directory else None,
         max_bytes=settings.buffer_max_size,
         drop_newest=settings.buffer_overflow == "newest",
         newest_first=settings.drain == "newest",
     )
-    return Keeping(buffers, ThreadWorker("disk"))
+    return Keeping(buffers, ThreadWorker("disk"), quarantine)
 
 
 def _names(plans: Sequence[PluginPlan]) -> str:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pyagent.api import Accumulator, Batch, ConfigError, Duration, Input, NoOptions, Output, Retry
+from pyagent.api import Accumulator, Batch, ConfigError, Duration, Full, Input, NoOptions, Output, Retry
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan
 from pyagent.pipeline.gather import InputRunner
 from pyagent.runtime.agent import Agent
@@ -164,6 +164,27 @@ def test_a_changed_output_inherits_the_queue_of_the_same_place() -> None:
     run(scenario)
     assert len(set(Storing.lines)) == len(Storing.lines) >= 8
     assert Storing.closed == 2
+
+
+def test_what_is_queued_again_is_written_by_the_output_that_it_is_of() -> None:
+    lines = [b"m n=100 1\n", b"m n=200 2\n"]
+
+    async def scenario(agent: Agent) -> None:
+        with pytest.raises(LookupError, match="no output a runs"):
+            await agent.requeue("a", None, lines)
+        await agent.apply(a_plan(an_input(), an_output(queue_id="a", alias="a", metric_buffer_limit=2)))
+        await agent.requeue("a", None, lines)
+        with pytest.raises(Full, match="is full; try it again later"):
+            await agent.requeue("a", None, lines)
+        with pytest.raises(LookupError, match="these are of 'x'"):
+            await agent.requeue("a", "x", lines)
+        await asyncio.sleep(30)
+
+    run(scenario)
+    assert [line for line in Storing.lines if line.strip() in (b"m n=100 1", b"m n=200 2")] == [
+        b"m n=100 1",
+        b"m n=200 2",
+    ]
 
 
 def test_a_removed_output_writes_what_it_had() -> None:
