@@ -20,7 +20,7 @@ from pathlib import Path
 from pyagent.buffer.batch import Batch
 from pyagent.buffer.cursor import Cursor
 from pyagent.buffer.files import Files
-from pyagent.buffer.frames import ACKNOWLEDGED, MAGIC, RENUMBERED, Header, frames_in, pack
+from pyagent.buffer.frames import ACKNOWLEDGED, HEADER_SIZE, MAGIC, RENUMBERED, Header, frames_in, pack
 
 __all__ = ["InUse", "Recovery", "Segment", "SegmentLog"]
 
@@ -308,4 +308,4 @@ def _torn(rest: bytes) -> bool:
     header = Header.at(rest)
     if header is not None:
         return header.size > len(rest) or not rest[-1:].strip(b"\0")
-    return (len(rest) < len(MAGIC) and MAGIC.startswith(rest)) or (rest.startswith(MAGIC) and len(rest) < 256)
+    return len(rest) < HEADER_SIZE and (rest.startswith(MAGIC) or MAGIC.startswith(rest))

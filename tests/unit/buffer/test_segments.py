@@ -1,0 +1,196 @@
+"""A log that was damaged on disk: what is intact is read, what is not is counted, and nothing else appears."""
+
+import os
+import random
+import shutil
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pyagent.buffer import Batch, Chunk
+from pyagent.buffer.reader import LogReader
+from pyagent.buffer.segments import InUse, Recovery, SegmentLog
+
+EVERY_OFFSET = os.environ.get("PYAGENT_LONG_FAULTS") == "1"
+"""`make faults` tries them all; else a sample of them."""
+FRAMES, EACH = 12, 5
+
+
+class Lines:
+    def __init__(self, first: int, count: int) -> None:
+        rows = [b"m n=%di\n" % number for number in range(first, first + count)]
+        self.data = b"".join(rows)
+        self.ends = array("I")
+        for row in rows:
+            self.ends.append(len(row) + (self.ends[-1] if self.ends else 0))
+        self.count, self.oldest, self.newest = count, first, first + count
+
+
+def batch(first: int, count: int) -> Batch:
+    return Batch([Chunk(Lines(first, count))])
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of three segments."""
+    folder = tmp_path_factory.mktemp("pristine")
+    log = SegmentLog(folder, segment_size=500)
+    log.open("test")
+    for frame in range(FRAMES):
+        log.append([(batch(frame * EACH, EACH), False)])
+    assert len(log.segments) >= 3
+    log.close()
+    return folder
+
+
+def read(folder: Path) -> tuple[list[int], Recovery, int]:
+    """The numbers found, what recovery says, and what the reader misses beyond that."""
+    log = SegmentLog(folder)
+    recovery = log.open()
+    reader = LogReader(log, log.acknowledged, recovery.lost)
+    found: list[int] = []
+    while (frame := reader.read()) is not None:
+        lines, skip, _ = frame
+        found += [int(row[4:-1]) for row in lines.data.splitlines()][skip:]
+    reader.close()
+    log.close()
+    return found, recovery, reader.lost
+
+
+def test_what_was_written_is_read(pristine: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(pristine, tmp_path / "log")
+    found, recovery, missed = read(folder)
+    assert found == list(range(FRAMES * EACH))
+    assert (recovery.waiting, recovery.lost, missed, recovery.damaged_bytes) == (FRAMES * EACH, [], 0, 0)
+
+
+def places(folder: Path) -> list[tuple[str, int]]:
+    every = [(path.name, offset) for path in sorted(folder.glob("*.seg")) for offset in range(path.stat().st_size)]
+    return every if EVERY_OFFSET else random.Random(4).sample(every, 150)
+
+
+def test_a_flipped_bit_costs_one_frame_and_is_counted(pristine: Path, tmp_path: Path) -> None:
+    whole = list(range(FRAMES * EACH))
+    for number, (name, offset) in enumerate(places(pristine)):
+        folder = shutil.copytree(pristine, tmp_path / str(number))
+        data = bytearray((folder / name).read_bytes())
+        data[offset] ^= 1 << (offset % 8)
+        (folder / name).write_bytes(data)
+        found, recovery, missed = read(folder)
+        gone = sorted(set(whole) - set(found))
+        assert found == [n for n in whole if n not in gone], "nothing twice, nothing else, in order"
+        assert len(gone) == EACH
+        told = [n for start, stop in recovery.lost for n in range(start, stop)]
+        # The header of the very last frame says how many there were; where it is damaged, nothing does.
+        assert told == gone or (gone[-1] == whole[-1] and recovery.damaged_bytes > 0)
+        assert missed == 0
+        assert recovery.waiting == len(found)
+        shutil.rmtree(folder)
+
+
+def test_a_cut_end_is_a_write_that_did_not_come_through(pristine: Path, tmp_path: Path) -> None:
+    last = sorted(path.name for path in pristine.glob("*.seg"))[-1]
+    size = (pristine / last).stat().st_size
+    for length in range(size) if EVERY_OFFSET else random.Random(5).sample(range(size), 60):
+        folder = shutil.copytree(pristine, tmp_path / str(length))
+        with (folder / last).open("r+b") as file:
+            file.truncate(length)
+        found, recovery, missed = read(folder)
+        assert found == list(range(len(found)))
+        assert (recovery.lost, missed, recovery.set_aside) == ([], 0, [])
+        # It is cut off, and the log goes on behind it.
+        log = SegmentLog(folder)
+        log.open()
+        log.append([(batch(1000, 1), True)])
+        log.close()
+        assert read(folder)[0] == [*found, 1000]
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("cursor", [b"", b"nonsense", bytes(8192)])
+def test_without_its_cursor_everything_there_is_due(pristine: Path, tmp_path: Path, cursor: bytes) -> None:
+    folder = shutil.copytree(pristine, tmp_path / "log")
+    (folder / "cursor").write_bytes(cursor)
+    found, recovery, missed = read(folder)
+    assert found == list(range(FRAMES * EACH))
+    assert (recovery.lost, missed) == ([], 0)
+
+
+def test_a_segment_that_is_missing_in_the_middle_is_counted(pristine: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(pristine, tmp_path / "log")
+    names = sorted(path.name for path in folder.glob("*.seg"))
+    (folder / names[1]).unlink()
+    found, recovery, _ = read(folder)
+    lost = sum(stop - start for start, stop in recovery.lost)
+    assert lost > 0
+    assert len(found) + lost == FRAMES * EACH
+
+
+def test_what_cannot_be_understood_is_set_aside_and_never_removed(pristine: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(pristine, tmp_path / "log")
+    first = sorted(folder.glob("*.seg"))[0]
+    first.write_bytes(b"this was a log once, before somebody opened it in an editor\n" * 20)
+    (folder / "notes.txt").write_text("what is this?")
+    _, recovery, _ = read(folder)
+    assert sorted(recovery.set_aside) == sorted([first.name, "notes.txt"])
+    assert {path.name for path in (folder / "corrupt").iterdir()} == {first.name, "notes.txt"}
+    assert b"editor" in (folder / "corrupt" / first.name).read_bytes()
+
+
+def test_a_log_has_one_owner(tmp_path: Path) -> None:
+    log = SegmentLog(tmp_path)
+    log.open()
+    with pytest.raises(InUse, match="is used by another agent"):
+        SegmentLog(tmp_path).open()
+    log.close()
+    SegmentLog(tmp_path).open()
+
+
+def test_acknowledged_segments_go_and_a_restart_finds_the_rest(pristine: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(pristine, tmp_path / "log")
+    log = SegmentLog(folder)
+    log.open()
+    before = len(log.segments)
+    log.acknowledge(EACH * FRAMES - 3)
+    assert len(log.segments) < before
+    log.close()
+    assert read(folder)[0] == list(range(EACH * FRAMES - 3, EACH * FRAMES))
+
+
+def test_the_folder_is_the_owners_alone(tmp_path: Path) -> None:
+    log = SegmentLog(tmp_path / "queue")
+    log.open("whose it is")
+    log.append([(batch(0, 1), False)])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "queue").iterdir()}
+    log.close()
+    assert set(modes.values()) == {0o600}
+    assert (tmp_path / "queue").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "queue" / "identity").read_text() == "whose it is"
+
+
+def test_a_large_batch_is_compressed_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    log = SegmentLog(tmp_path)
+    log.open()
+    whole = batch(0, 1000)
+    written = log.append([(whole, False)])
+    assert written < len(whole.payload()) / 3
+    frame = LogReader(log, 0).read()
+    assert frame is not None
+    again = Batch([Chunk(frame[0])])
+    assert again.payload() == whole.payload()
+    assert again.payload("gzip") == whole.payload("gzip")
+    assert again.lines(990, 1000).payload() == batch(990, 10).payload()
+    log.close()
+
+
+@pytest.mark.parametrize("cut", [lambda data: data[:-1], lambda data: data + b"x", lambda data: b""])
+def test_a_frame_of_another_length_is_none(cut: Callable[[bytes], bytes]) -> None:
+    from pyagent.buffer.frames import HEADER_SIZE, Header, pack, unpack
+
+    frame = pack(batch(0, 3), 7)
+    header = Header.at(frame)
+    assert header is not None
+    assert unpack(header, frame[HEADER_SIZE:]) is not None
+    assert unpack(header, cut(frame[HEADER_SIZE:])) is None
