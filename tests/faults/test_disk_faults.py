@@ -1,0 +1,161 @@
+"""A disk that is full, that fails, or that answers no more: what is promised is kept, and it mends itself afterwards."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from receiver import Receiver
+from test_kill import Setting
+from test_server_faults import impatient, metrics, plan, runner, until
+
+from pyagent.api import Full
+from pyagent.buffer import BufferSettings
+from pyagent.buffer.files import Files
+from pyagent.pipeline import keeping as keeping_module
+from pyagent.pipeline.delivery import Keeping
+from pyagent.pipeline.workers import ThreadWorker
+
+__all__ = ["impatient", "plan"]  # fixtures
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, unavailable: Callable[[str], None]) -> Iterator[Path]:
+    """A file system of one MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.getuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True)
+    if mounted.returncode:
+        unavailable(f"cannot mount a small file system: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
+    receiver = await Receiver().start()
+    receiver.mode = "503"
+    setting = Setting(tmp_path, receiver)
+    setting.state = small_disk / "state"
+    agent = await setting.start()
+    oracle = setting.oracle
+    while oracle.refused < 3:  # compressed, it takes a while
+        await oracle.feed(setting.port, "m", 5000)
+    assert "No space left on device" in agent.log
+    assert agent.log.count("No space left on device") < 10, "told, not repeated"
+    assert len(oracle.acknowledged) > 10_000
+    # Killed with a full disk, it starts on it and delivers from it: an acknowledgement needs no room.
+    await setting.kill()
+    receiver.mode = "ok"
+    agent = await setting.start()
+    await oracle.arrived()
+    async with asyncio.timeout(60):
+        while not await oracle.feed(setting.port, "after", 50):
+            await asyncio.sleep(0.1)
+    await oracle.arrived()
+    assert await agent.terminate() == 0
+    oracle.verdict().check()
+    await receiver.stop()
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of the calls to the disk that fail at present."""
+    names: set[str] = set()
+
+    def breakable(name: str) -> Callable[..., Any]:
+        real = getattr(Files, name)
+
+        def call(self: Files, *arguments: Any) -> Any:
+            if name in names:
+                raise OSError(5, "Input/output error")
+            return real(self, *arguments)
+
+        return call
+
+    for name in ("write", "sync", "create", "sync_directory", "read", "unlink"):
+        monkeypatch.setattr(Files, name, breakable(name))
+    monkeypatch.setattr(keeping_module, "_PAUSE_FIRST", 0.02)
+    monkeypatch.setattr(keeping_module, "_PAUSE_MOST", 0.05)
+    return names
+
+
+@pytest.mark.parametrize("call", ["write", "sync", "create", "sync_directory"])
+async def test_a_disk_that_fails_is_told_of_and_used_again_when_it_works(
+    tmp_path: Path, plan: Any, failing: set[str], call: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    receiver = await Receiver().start()
+    receiver.mode = "503"
+    keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))
+    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=True, metric_batch_size=1000))
+    task = asyncio.create_task(output.run())
+    output.admit(metrics("m", 0, 50))
+    await output.durable()
+    failing.add(call)
+    output.admit(metrics("m", 50, 50))
+    if call in ("write", "sync"):
+        with pytest.raises(Full, match="the buffer on disk takes nothing"):
+            await output.durable()
+        assert not output.has_room(1), "a listener is told to come back"
+        assert "Input/output error" in str(output.queue.disk_error)
+        # What is gathered goes on, in memory.
+        output.append(metrics("m", 100, 50))
+    failing.clear()
+    await until(lambda: output.has_room(1))
+    await output.durable()
+    receiver.mode = "ok"
+    await until(lambda: output.queued == 0)
+    output.end()
+    await task
+    await output.stop(5)
+    await receiver.stop()
+    assert len(receiver.taken) == output.written >= 100
+    assert sum(receiver.taken.values()) == len(receiver.taken), "nothing twice"
+
+
+async def test_memory_goes_on_where_the_disk_does_not(tmp_path: Path, plan: Any, failing: set[str]) -> None:
+    receiver = await Receiver().start()
+    keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))
+    failing.update({"create", "write", "sync"})
+    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=True))
+    task = asyncio.create_task(output.run())
+    for first in range(0, 300, 60):
+        output.append(metrics("m", first, 60))
+        await until(lambda first=first: len(receiver.taken) == first + 60)
+    output.end()
+    await task
+    await output.stop(5)
+    await receiver.stop()
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_end(
+    tmp_path: Path, plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, released = threading.Event(), threading.Event()
+
+    def sync(self: Files, descriptor: int) -> None:
+        hangs.set()
+        released.wait(30)
+
+    receiver = await Receiver().start()
+    keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))
+    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=True))
+    monkeypatch.setattr(Files, "sync", sync)
+    task = asyncio.create_task(output.run())
+    output.append(metrics("m", 0, 50))
+    await asyncio.to_thread(hangs.wait, 10)
+    output.end()
+    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(output.stop(0.2), 10)
+    released.set()
+    await receiver.stop()
