@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ class Setting:
 
 
 @pytest.mark.timeout(60 + 6 * TRIALS)
-async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, figures: Callable[[str], None]) -> None:
     choice = random.Random(int(os.environ.get("PYAGENT_FAULT_SEED", "7")))
     receiver = await Receiver().start()
     setting = Setting(tmp_path, receiver)
@@ -113,9 +114,9 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     assert "that were not written before are restored" in setting.logs
     assert verdict.duplicates < 400 * TRIALS
     assert "Traceback" not in setting.logs
-    print(
-        f"\n{TRIALS} kills, {verdict.acknowledged} metrics acknowledged, {len(verdict.missing)} missing, "
-        f"{verdict.duplicates} twice, {len(verdict.spurious)} that nobody sent"
+    figures(
+        f"{TRIALS} kills, {verdict.acknowledged:,} metrics acknowledged, {len(verdict.missing)} missing, "
+        f"{verdict.duplicates:,} twice, {len(verdict.spurious)} that nobody sent"
     )
     await receiver.stop()
 

@@ -112,7 +112,7 @@ async def test_no_fault_of_a_server_loses_a_metric(tmp_path: Path, plan: Any, on
         output.flush_soon()
         # It is really met.
         await until(lambda fault=fault: receiver.requests[fault] >= 1)
-        await until(lambda: fault in HARMLESS or output.error)
+        await until(lambda fault=fault: fault in HARMLESS or output.error)
     receiver.mode = "ok"
     await until(lambda: output.queued == 0)
     output.append(metrics("fresh", 0, 1))
