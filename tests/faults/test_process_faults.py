@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,9 @@ async def test_told_to_end_while_it_waits_for_its_configuration(tmp_path: Path) 
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v2/telegrafs/0000000000000001"
         agent = AgentProcess("--config", url, "--state-directory", str(tmp_path))
         await agent.start()
-        await asyncio.to_thread(silent.accept)
-        assert await agent.terminate() == 0
+        connection, _ = await asyncio.to_thread(silent.accept)
+        with connection:
+            assert await agent.terminate() == 0
         assert "Traceback" not in agent.log
 
 
@@ -122,7 +124,7 @@ async def test_plugins_that_do_their_worst_take_nothing_with_them(tmp_path: Path
             assert agent.process.returncode is None, agent.log[-2000:]
             await asyncio.sleep(0.1)
     seconds = sorted(int(stamp) // 10**9 for stamp in set(re.findall(r"^mem[, ].* (\d+)$", output.read_text(), re.M)))
-    assert max(after - before for before, after in zip(seconds, seconds[1:], strict=False)) <= 3, "gathered on time"
+    assert max(after - before for before, after in pairwise(seconds)) <= 3, "gathered on time"
     began = time.monotonic()
     agent.signal(signal.SIGTERM)
     assert await agent.wait() == 0

@@ -83,7 +83,7 @@ class OutputRunner:
         self._ended = asyncio.Event()
         self._told: set[str] = set()
         if self.form.partition is None:
-            self._lane(None)
+            self.lane(None)
 
     # Sums -------------------------------------------------------------------------------------------------------------
 
@@ -129,14 +129,14 @@ class OutputRunner:
     def append(self, lines: Encoded, filtered: int = 0, partition: str | None = None) -> None:
         """Queue encoded metrics; the oldest go, counted, where there is no room. `filtered`: how many did not pass."""
         self._account(lines, filtered)
-        lane = self._lane(partition)
+        lane = self.lane(partition)
         lane.queue.append(lines)
         self._appended(lane)
 
     def admit(self, lines: Encoded, filtered: int = 0, partition: str | None = None) -> None:
         """Queue metrics that somebody is told are safe: they are not dropped for others. Ask `has_room` first."""
         self._account(lines, filtered)
-        lane = self._lane(partition)
+        lane = self.lane(partition)
         lane.queue.admit(lines)
         self._appended(lane)
 
@@ -190,7 +190,8 @@ class OutputRunner:
 
     # Lanes ------------------------------------------------------------------------------------------------------------
 
-    def _lane(self, partition: str | None) -> Lane:
+    def lane(self, partition: str | None) -> Lane:
+        """That of a partition, made where there is none yet."""
         lane = self.lanes.get(partition)
         if lane is None:
             lane = self.lanes[partition] = self._new_lane(partition)
@@ -244,7 +245,7 @@ class OutputRunner:
             return
         for stored in stored_queues(self.directory):
             if stored.name.output == self.plan.queue_id:
-                self._lane(stored.name.partition)
+                self.lane(stored.name.partition)
 
     def _start(self, lane: Lane) -> None:
         assert self._running is not None
@@ -305,7 +306,7 @@ class OutputRunner:
         """Take over what the output before this one has not written, which must have ended and be quiet. Its logs come
         along."""
         for partition, lane in older.lanes.items():
-            mine = self._lane(partition)
+            mine = self.lane(partition)
             mine.queue.adopt(lane.queue)
         self.begin()
         self.flush_soon()

@@ -101,7 +101,8 @@ class Keeper:
                 if error is None:
                     waiter.set_result(None)
                 else:
-                    waiter.set_exception(Full(f"the buffer on disk takes nothing: {error}; send it again later"))
+                    reason = error.strerror or error
+                    waiter.set_exception(Full(f"the buffer on disk takes nothing: {reason}; send it again later"))
             if error is None:
                 pause = 0.0
                 await asyncio.sleep(GROUP_SECONDS)
@@ -118,14 +119,28 @@ class Keeper:
             self._wanted.set()
             await waiter
 
+    async def commit(self) -> None:
+        """Bring to disk what waits, whatever the strategy is. Raises Full where that does not work."""
+        self.queue.persisting = True
+        if error := await self._commit():
+            raise Full(f"the buffer on disk takes nothing: {error.strerror or error}")
+
     async def load(self, least: int) -> None:
         """Have so many metrics of the log in memory, where there are so many."""
         if self.is_open:
             await self._perform(lambda: self.queue.load(least))
 
-    async def acknowledge(self) -> None:
-        if self.is_open:
-            await self._attempt(lambda: self._perform(self.queue.acknowledge))
+    async def acknowledge(self, before: Callable[[], None] | None = None) -> None:
+        """Tell the log what is done with, after `before`, which is blocking."""
+        if not self.is_open:
+            return
+
+        async def work() -> None:
+            if before is not None:
+                await self._perform(lambda: DiskWork(before, lambda _: None))
+            await self._perform(self.queue.acknowledge)
+
+        await self._attempt(work)
 
     async def divide(self) -> None:
         if not self.is_open:

@@ -7,13 +7,16 @@ import asyncio
 import logging
 import random
 import time
+from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import accumulate
 from typing import Protocol
 
 from pyagent.api import Reject, Retry, TooLarge
-from pyagent.buffer import Batch, OutputQueue
+from pyagent.buffer import Batch, Chunk, OutputQueue
 from pyagent.config import OutputPlan
+from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import FailureLog, explain, one_line
 from pyagent.pipeline.keeping import Keeper
 from pyagent.pipeline.rate import RateLimit
@@ -35,7 +38,11 @@ class Refusals(Protocol):
 
     def put(
         self, output: str, partition: str | None, lines: list[bytes], reason: str, *, suspected: bool = False
-    ) -> int: ...
+    ) -> int:
+        """Keep encoded lines, one metric each; returns how many older ones had to go."""
+
+    def sync(self) -> None:
+        """Blocking: make them outlast a loss of power. Raises OSError."""
 
 
 class Lane:
@@ -88,6 +95,7 @@ class Lane:
         """Loop time of the next attempt, after a failure or where a rate limit is reached."""
         self._recovering = False
         """A backlog is drained after failures."""
+        self._refused_unsynced = False
         self._told_dropped = 0
         self._told_refusals: set[str] = set()
 
@@ -107,6 +115,12 @@ class Lane:
             self.keeper.appended()
         if len(self.queue) >= self.plan.metric_batch_size:
             self._wake.set()
+
+    def adopt(self, chunk: Chunk) -> None:
+        """Put metrics of another queue into this one, where they stay (ask `queue.has_room` first)."""
+        ends = array("I", accumulate(Batch([chunk]).lengths()))
+        self.queue.admit(Encoded(bytes(chunk.text()), ends, chunk.lines.oldest, chunk.lines.newest, []))
+        self.appended()
 
     def flush_soon(self) -> None:
         """Write what there is without waiting for the interval (but not before a back-off ends)."""
@@ -172,7 +186,9 @@ class Lane:
             if not await self._write_batch(batch):
                 return False
             if self.keeper is not None:
-                await self.keeper.acknowledge()
+                # What was refused must be safe elsewhere before the log forgets it.
+                refused, self._refused_unsynced = self._refused_unsynced, False
+                await self.keeper.acknowledge(self._refusals.sync if refused and self._refusals else None)
                 self.keeper.delivered()
             await self._breathe(time.monotonic() - started)
         return True
@@ -241,6 +257,7 @@ class Lane:
         if self._refusals is not None and lines:
             texts = [line.payload() for line in lines]
             self._refusals.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
+            self._refused_unsynced = True
             kept = "; `pyagent quarantine list` shows them"
         self._tell_once(reason, "%d metrics were refused for good: %s%s", count, reason, kept)
 

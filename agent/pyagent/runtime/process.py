@@ -20,13 +20,14 @@ from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.pipeline.supervision import supervise
 from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.agent import Agent
+from pyagent.runtime.buffers import StoredBuffers
 from pyagent.runtime.control import ControlServer
 from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
 from pyagent.runtime.notify import Notifier
 from pyagent.runtime.once import run_once
 from pyagent.runtime.pidfile import pid_file
-from pyagent.runtime.routes import agent_routes, quarantine_routes
+from pyagent.runtime.routes import agent_routes, buffer_routes, quarantine_routes
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
 from pyagent.runtime.watch import watch_configuration
@@ -62,11 +63,14 @@ class _Process:
         self._log = component_logger("agent")
         self._notifier = Notifier()
         self._quarantine = _quarantine(settings)
-        self._agent = Agent(keeping=_keeping(settings, self._quarantine))
+        keeping = _keeping(settings, self._quarantine)
+        self._agent = Agent(keeping=keeping)
+        self._buffers = StoredBuffers(self._agent, keeping)
         self._loader = Loader(settings, self._log)
         self._reload_state = ReloadState()
         self._watch_failures = FailureLog(component_logger("config"))
         self._polls_failed = 0
+        self._told_orphans: set[str] = set()
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
 
@@ -117,7 +121,7 @@ class _Process:
         directory = self._settings.runtime_directory
         if directory is None:
             return None
-        routes = agent_routes(flush=self._agent.flush, reload=self._reload.set)
+        routes = agent_routes(flush=self._agent.flush, reload=self._reload.set) | buffer_routes(self._buffers)
         if self._quarantine is not None:
             routes |= quarantine_routes(self._quarantine, self._agent.requeue)
         return ControlServer(directory / "control.sock", document, component_logger("control"), routes)
@@ -232,7 +236,20 @@ class _Process:
             raise
         self._loader.accept(texts, from_cache=self._loader.from_cache and not self._loader.running)
         self._reload_state.accepted(from_cache=self._loader.from_cache)
+        self._tell_orphans()
         self._notifier.ready(self._status(plan))
+
+    def _tell_orphans(self) -> None:
+        """Queues on disk that no output claims are kept; somebody has to say whose they are."""
+        for buffer in self._buffers.orphans():
+            if buffer.name not in self._told_orphans:
+                self._told_orphans.add(buffer.name)
+                self._log.warning(
+                    "no output claims the buffer %s on disk (%d bytes); `pyagent buffer list` shows it, "
+                    "`pyagent buffer adopt` gives it to an output",
+                    buffer.name,
+                    buffer.bytes,
+                )
 
     # What is told -----------------------------------------------------------------------------------------------------
 

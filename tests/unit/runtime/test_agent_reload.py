@@ -61,15 +61,8 @@ def _fresh() -> None:
 
 def an_input(plugin: type[Input[Any]] = Counting, **settings: Any) -> InputPlan:
     defaults: dict[str, Any] = {"identity": settings.get("alias", ""), "location": "a.conf:1"}
-    return InputPlan(
-        kind="inputs",
-        name="counting",
-        plugin=plugin,
-        options=NoOptions(),
-        interval=Duration("10s"),
-        precision=Duration("1s"),
-        **defaults | settings,
-    )
+    defaults |= {"interval": Duration("10s"), "precision": Duration("1s")}
+    return InputPlan(kind="inputs", name="counting", plugin=plugin, options=NoOptions(), **defaults | settings)
 
 
 def an_output(**settings: Any) -> OutputPlan:

@@ -1,0 +1,131 @@
+"""The queues on disk, those of running outputs and those that no output claims, for the commands that ask about them."""
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pyagent.api import Full, PyagentError
+from pyagent.buffer import Chunk, StoredQueue, stored_queues
+from pyagent.buffer.reader import LogReader
+from pyagent.buffer.segments import InUse, Recovery, SegmentLog
+from pyagent.pipeline.delivery import Keeping, OutputRunner
+from pyagent.pipeline.lane import Lane
+from pyagent.runtime.agent import Agent
+from pyagent.runtime.routes import StoredBuffer
+
+__all__ = ["StoredBuffers"]
+
+T = TypeVar("T")
+
+
+class StoredBuffers:
+    """What lies in the buffers' folders. What blocks is done in the disk's thread."""
+
+    def __init__(self, agent: Agent, keeping: Keeping) -> None:
+        self._agent = agent
+        self._keeping = keeping
+
+    def list(self) -> Sequence[StoredBuffer]:
+        lanes = {lane.keeper.directory: (output, lane) for output, lane in self._lanes() if lane.keeper is not None}
+        found = []
+        for stored in self._stored():
+            output, lane = lanes.get(stored.path, (None, None))
+            found.append(
+                StoredBuffer(
+                    name=stored.path.name,
+                    output=stored.name.output,
+                    partition=stored.name.partition,
+                    metrics=len(lane.queue) if lane is not None else None,
+                    bytes=stored.bytes,
+                    oldest=stored.oldest,
+                    used_by=output.plan.label if output is not None else "",
+                )
+            )
+        return found
+
+    def orphans(self) -> Sequence[StoredBuffer]:
+        """Those that no output of the plan claims."""
+        return [buffer for buffer in self.list() if not buffer.used_by]
+
+    async def adopt(self, name: str, to: str) -> int:
+        """Give what is in it to an output that runs; returns the number of metrics. Where that has no room for all, the rest
+        stays where it is."""
+        stored = self._orphan(name)
+        lane = self._target(stored, to)
+        log, recovery = await self._open(stored)
+        moved = 0
+        try:
+            reader = LogReader(log, log.acknowledged, recovery.lost)
+            while (frame := await self._in_thread(reader.read)) is not None:
+                lines, skip, _ = frame
+                chunk = Chunk(lines, skip)
+                if not lane.queue.has_room(len(chunk)):
+                    raise Full(f"{moved} metrics are adopted, then the queue of {to} is full; adopt the rest later")
+                lane.adopt(chunk)
+                if lane.keeper is not None:
+                    await lane.keeper.commit()
+                moved += len(chunk)
+                end = reader.expected
+                await self._in_thread(lambda end=end: log.acknowledge(end))  # type: ignore[misc]  # bound now
+            reader.close()
+        finally:
+            await self._in_thread(log.close)
+        lane.flush_soon()
+        self._remove(stored.path)
+        return moved
+
+    async def drop(self, name: str) -> int:
+        """Remove it with all that is in it; returns the number of metrics."""
+        stored = self._orphan(name)
+        log, recovery = await self._open(stored)
+        await self._in_thread(log.close)
+        self._remove(stored.path)
+        return recovery.waiting
+
+    def _lanes(self) -> Sequence[tuple[OutputRunner, Lane]]:
+        return [(output, lane) for output in self._agent.outputs for lane in output.lanes.values()]
+
+    def _stored(self) -> Sequence[StoredQueue]:
+        folders = {output.directory for output in self._agent.outputs} | {self._keeping.settings.directory}
+        return [stored for folder in sorted(filter(None, folders)) for stored in stored_queues(folder)]
+
+    def _orphan(self, name: str) -> StoredQueue:
+        claimed = {buffer.name for buffer in self.list() if buffer.used_by}
+        for stored in self._stored():
+            if stored.path.name == name:
+                if name in claimed:
+                    raise PyagentError(f"the buffer {name} is in use; it needs no help")
+                return stored
+        raise LookupError(f"there is no buffer {name} that holds anything")
+
+    def _target(self, stored: StoredQueue, to: str) -> Lane:
+        for output in self._agent.outputs:
+            if to in (output.plan.queue_id, output.plan.label, output.plan.alias):
+                return output.lane(stored.name.partition if output.form.partition is not None else None)
+        names = ", ".join(output.plan.label for output in self._agent.outputs) or "none"
+        raise LookupError(f"no output {to} runs; there are {names}")
+
+    async def _open(self, stored: StoredQueue) -> tuple[SegmentLog, Recovery]:
+        log = SegmentLog(stored.path)
+        try:
+            return log, await self._in_thread(log.open)
+        except InUse as error:
+            raise PyagentError(f"cannot open the buffer {stored.path.name}: {error.strerror}") from None
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        assert self._keeping.worker is not None
+        result: deque[T] = deque()
+        await self._keeping.worker.call(lambda: result.append(work()))
+        return result[0]
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        # What was set aside stays: nobody has looked at it yet.
+        if (path / "corrupt").is_dir():
+            for file in path.iterdir():
+                if file.is_file():
+                    file.unlink()
+        else:
+            shutil.rmtree(path)

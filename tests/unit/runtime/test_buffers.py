@@ -1,0 +1,151 @@
+"""Queues on disk over the life of an agent: kept at its end, found by the next one, handed on at a reload, adopted."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_agent_reload import Storing, an_input, an_output
+
+from pyagent.api import Accumulator, ConfigError, Duration, Input, PyagentError
+from pyagent.buffer import BufferSettings
+from pyagent.config import AgentSettings, Plan
+from pyagent.pipeline.delivery import Keeping
+from pyagent.pipeline.workers import ThreadWorker
+from pyagent.runtime.agent import Agent
+from pyagent.runtime.buffers import StoredBuffers
+
+
+class Once(Input):
+    """Three metrics in all, however often it is asked."""
+
+    given = 0
+
+    async def gather(self, acc: Accumulator) -> None:
+        while Once.given < 3:
+            Once.given += 1
+            acc.add("m", {"n": Once.given})
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    Storing.lines.clear()
+    Storing.down = False
+    Once.given = 0
+    yield
+    Storing.lines.clear()
+    Storing.down = False
+
+
+def a_plan(**output: Any) -> Plan:
+    return Plan(
+        agent=AgentSettings(),
+        inputs=(an_input(Once, interval=Duration("100ms"), identity="once", round_interval=False),),
+        outputs=(an_output(flush_interval=Duration("50ms"), **output),),
+        global_tags={},
+        sources=("a.conf",),
+    )
+
+
+def an_agent(folder: Path) -> tuple[Agent, StoredBuffers]:
+    keeping = Keeping(BufferSettings(folder), ThreadWorker("disk"))
+    agent = Agent(keeping=keeping)
+    return agent, StoredBuffers(agent, keeping)
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def stored() -> list[bytes]:
+    return sorted(line.split()[1] for line in Storing.lines)
+
+
+def segments(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.seg"))
+
+
+THREE = [b"n=1i", b"n=2i", b"n=3i"]
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+async def test_what_could_not_be_written_is_found_by_the_next_agent(tmp_path: Path, on_disk: bool) -> None:
+    Storing.down = True
+    agent, _ = an_agent(tmp_path)
+    await agent.apply(a_plan(on_disk=on_disk))
+    await until(lambda: agent.outputs[0].queued == 3)
+    await agent.stop()
+    Storing.down = False
+    agent, buffers = an_agent(tmp_path)
+    await agent.apply(a_plan(on_disk=on_disk))
+    await until(lambda: stored() == THREE)
+    await until(lambda: agent.outputs[0].queued == 0)
+    assert not buffers.orphans()
+    await agent.stop()
+    assert not segments(tmp_path)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+async def test_a_reload_hands_the_log_on(tmp_path: Path, on_disk: bool) -> None:
+    Storing.down = True
+    agent, buffers = an_agent(tmp_path)
+    await agent.apply(a_plan(on_disk=on_disk))
+    await until(lambda: agent.outputs[0].queued == 3)
+    await until(lambda: segments(tmp_path))
+    for identity in ("changed", "changed again"):
+        await agent.apply(a_plan(on_disk=on_disk, identity=identity))
+        await until(lambda: not agent._farewells)
+        assert agent.outputs[0].queued == 3
+        assert [buffer.used_by for buffer in buffers.list()] == ["outputs.storing"]
+    Storing.down = False
+    await until(lambda: stored() == THREE)
+    await agent.stop()
+    assert stored() == THREE
+
+
+async def test_a_queue_that_no_output_claims_is_kept_and_adopted(tmp_path: Path) -> None:
+    Storing.down = True
+    agent, _ = an_agent(tmp_path)
+    await agent.apply(a_plan(queue_id="before"))
+    await until(lambda: agent.outputs[0].queued == 3)
+    await agent.stop()
+    Storing.down = False
+    agent, buffers = an_agent(tmp_path)
+    await agent.apply(a_plan(queue_id="after"))
+    (orphan,) = buffers.orphans()
+    assert (orphan.name, orphan.output, orphan.used_by) == ("before", "before", "")
+    with pytest.raises(LookupError, match=r"no output nobody runs; there are outputs\.storing"):
+        await buffers.adopt("before", "nobody")
+    with pytest.raises(LookupError, match="there is no buffer nothing"):
+        await buffers.adopt("nothing", "after")
+    assert await buffers.adopt("before", "after") == 3
+    await until(lambda: stored() == THREE)
+    assert not buffers.orphans()
+    await agent.stop()
+
+
+async def test_a_queue_in_use_is_not_given_away_and_an_orphan_can_be_dropped(tmp_path: Path) -> None:
+    Storing.down = True
+    agent, _ = an_agent(tmp_path)
+    await agent.apply(a_plan(queue_id="before"))
+    await until(lambda: agent.outputs[0].queued == 3)
+    await agent.stop()
+    agent, buffers = an_agent(tmp_path)
+    Once.given = 0
+    await agent.apply(a_plan(queue_id="after", on_disk=True))
+    await until(lambda: len(buffers.list()) == 2)
+    with pytest.raises(PyagentError, match="the buffer after is in use"):
+        await buffers.drop("after")
+    assert await buffers.drop("before") == 3
+    assert [buffer.name for buffer in buffers.list()] == ["after"]
+    await agent.stop()
+
+
+async def test_a_buffer_on_disk_without_a_place_for_it_is_refused() -> None:
+    agent = Agent()
+    with pytest.raises(ConfigError, match=r"a\.conf:9: cannot keep the buffer of outputs\.storing on disk"):
+        await agent.apply(a_plan(on_disk=True))
+    assert agent.plan is None
