@@ -100,6 +100,7 @@ class Model(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "quarantine"
         self.model: dict[str, tuple[bytes, ...]] = {}
         self.count = 0
+        self.flipped: set[tuple[str, int, int]] = set()
         self.open()
 
     def open(self) -> None:
@@ -154,7 +155,12 @@ class Model(RuleBasedStateMachine):
         at = data.draw(st.integers(0, len(content) - 1))
         spans = [(entry, start, start + size) for start, size, entry in records(bytes(content)) if entry]
         if flip:
-            content[at] ^= 1 << data.draw(st.integers(0, 7))
+            bit = data.draw(st.integers(0, 7))
+            if (path.name, at, bit) in self.flipped:
+                self.open()
+                return  # it would be mended by that
+            self.flipped.add((path.name, at, bit))
+            content[at] ^= 1 << bit
             lost = [entry for entry, start, stop in spans if start <= at < stop]
         else:
             del content[at:]
