@@ -15,6 +15,7 @@ from typing import Annotated
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.client_exceptions import UnixClientConnectorError
 from yarl import URL
 
 from pyagent import __version__
@@ -65,11 +66,18 @@ class TlsOptions(Options, frozen=True):
     tls_server_name: Annotated[str, option("name to expect in the server's certificate")] = ""
     insecure_skip_verify: Annotated[bool, option("accept any certificate")] = False
     tls_enable: Annotated[bool, option("false: never use TLS settings")] = True
+    tls_cipher_suites: Annotated[
+        list[str], option("cipher suites to allow, by their IANA names ([]: OpenSSL's choice)")
+    ] = []
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """The context for these options, None where they are all default. Raises ConfigError naming the file at fault."""
         if not self.tls_enable or not (
-            self.tls_ca or self.tls_cert or self.insecure_skip_verify or self.tls_min_version != "TLS12"
+            self.tls_ca
+            or self.tls_cert
+            or self.insecure_skip_verify
+            or self.tls_min_version != "TLS12"
+            or self.tls_cipher_suites
         ):
             return None
         option, path = "tls_ca", self.tls_ca
@@ -89,17 +97,50 @@ class TlsOptions(Options, frozen=True):
             message = f"unknown TLS version {self.tls_min_version!r}; use one of {', '.join(_TLS_VERSIONS)}"
             raise ConfigError(message, option="tls_min_version")
         context.minimum_version = ssl.TLSVersion[_TLS_VERSIONS[self.tls_min_version]]
+        if self.tls_cipher_suites:
+            _allow_suites(context, self.tls_cipher_suites)
         if self.insecure_skip_verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
 
 
+_NO_CHOICE = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+"""Those of TLS 1.3 are all good, and all allowed, as in Go."""
+
+
+def _allow_suites(context: ssl.SSLContext, names: list[str]) -> None:
+    """Raises ConfigError for a name that nobody knows."""
+    chosen = {name: _openssl_name(name) for name in names if name not in _NO_CHOICE}
+    if not chosen or chosen.keys() & {"secure", "all"}:
+        return  # OpenSSL's own choice is what is secure
+    for name, openssl in chosen.items():
+        try:
+            context.set_ciphers(openssl)
+        except ssl.SSLError:
+            raise ConfigError(
+                f"cannot allow the cipher suite {name!r}: OpenSSL does not know it; use IANA's names, such as "
+                "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+                option="tls_cipher_suites",
+            ) from None
+    context.set_ciphers(":".join(chosen.values()))
+
+
+def _openssl_name(name: str) -> str:
+    """OpenSSL's name of a suite of TLS 1.2: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is ECDHE-RSA-AES128-GCM-SHA256."""
+    exchange, _, cipher = name.removeprefix("TLS_").partition("_WITH_")
+    cipher = cipher.replace("AES_128", "AES128").replace("AES_256", "AES256").replace("_CBC_", "_")
+    cipher = cipher.replace("3DES_EDE_SHA", "DES_CBC3_SHA").replace("RC4_128", "RC4")
+    cipher = cipher.replace("POLY1305_SHA256", "POLY1305")
+    return (cipher if exchange == "RSA" else f"{exchange}_{cipher}").replace("_", "-")
+
+
 class HttpClient:
     """One pool of connections, opened by the first request.
 
     `timeout`: seconds for a whole request. `max_body`: bytes of an answer, inflated, above which it is refused.
-    `proxy`: a proxy's URL; empty takes the environment's (http_proxy, https_proxy, no_proxy).
+    `proxy`: a proxy's URL; empty takes the environment's (http_proxy, https_proxy, no_proxy). `unix_socket`: the path of a
+    socket that all requests go to, whatever host their URL names; proxies are out of account then.
     """
 
     def __init__(
@@ -111,6 +152,7 @@ class HttpClient:
         local_address: str = "",
         user_agent: str = "",
         max_body: int = 4 * 1024 * 1024,
+        unix_socket: str = "",
     ) -> None:
         self._timeout = timeout
         self._ssl = tls.ssl_context() if tls else None
@@ -119,6 +161,7 @@ class HttpClient:
         self._local = _local_address(local_address) if local_address else None
         self._user_agent = user_agent or USER_AGENT
         self._max_body = max_body
+        self._unix_socket = unix_socket
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -145,9 +188,13 @@ class HttpClient:
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
     ) -> HttpResponse:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                ssl=self._ssl if self._ssl is not None else True, keepalive_timeout=90, local_addr=self._local
-            )
+            connector: aiohttp.BaseConnector
+            if self._unix_socket:
+                connector = aiohttp.UnixConnector(self._unix_socket, keepalive_timeout=90)
+            else:
+                connector = aiohttp.TCPConnector(
+                    ssl=self._ssl if self._ssl is not None else True, keepalive_timeout=90, local_addr=self._local
+                )
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
@@ -162,7 +209,7 @@ class HttpClient:
             # In a stream a large body leaves in pieces, and the loop breathes between them.
             data=io.BytesIO(body) if body and len(body) > _PIECEWISE else body,
             allow_redirects=False,
-            proxy=self._proxy or _environment_proxy(target),
+            proxy=None if self._unix_socket else self._proxy or _environment_proxy(target),
             server_hostname=self._server_name,
         ) as response:
             answer, broken = bytearray(), ""
@@ -185,6 +232,8 @@ class HttpClient:
         match error:
             case TimeoutError():
                 return f"no answer within {self._timeout:g} s"
+            case UnixClientConnectorError():
+                return f"cannot connect to {self._unix_socket}: {os.strerror(error.os_error.errno or 0)}"
             case aiohttp.ClientConnectorError():
                 # asyncio puts the address where the system's words should be; a resolver's own numbers are negative.
                 # OpenSSL's mean something else.

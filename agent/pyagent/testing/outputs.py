@@ -35,10 +35,13 @@ _O = TypeVar("_O", bound=Output[Any])
 class MemoryBatch:
     """A `pyagent.api.Batch` of lines that are encoded already, without their line ends."""
 
-    def __init__(self, lines: Sequence[str | bytes], oldest: int = 0, newest: int = 0) -> None:
+    def __init__(
+        self, lines: Sequence[str | bytes], oldest: int = 0, newest: int = 0, partition: str | None = None
+    ) -> None:
         self._lines = [line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line for line in lines]
         self.oldest = oldest
         self.newest = newest
+        self.partition = partition
 
     @property
     def count(self) -> int:
@@ -49,7 +52,7 @@ class MemoryBatch:
         return gzip.compress(body, mtime=0) if encoding == "gzip" else body
 
     def lines(self, start: int, stop: int) -> "MemoryBatch":
-        return MemoryBatch(self._lines[start:stop], self.oldest, self.newest)
+        return MemoryBatch(self._lines[start:stop], self.oldest, self.newest, self.partition)
 
 
 def make_output(plugin: type[_O], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None) -> _O:

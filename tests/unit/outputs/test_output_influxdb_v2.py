@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, LineOptions, Reject, Retry, Secret, TooLarge
 from pyagent.testing.outputs import Answer, MemoryBatch, Raw, ScriptedServer, make_output, write
-from pyagent_plugins.outputs.influxdb_v2 import InfluxDB, _named_lines, _write_url
+from pyagent_plugins.outputs.influxdb_v2 import InfluxDB
+from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress
+from pyagent_plugins.outputs.influxdb_v2.answers import named_lines
 
 TOKEN = "a-token-that-nobody-may-see"
 NO_SUCH_PATH = 'remoteAddr: "127.0.0.1:1"; requestURI: /x; unsupported path requested: "/x"\n'  # of VictoriaMetrics
@@ -412,13 +414,14 @@ def test_all_bad_lines_are_named_and_no_other(data: st.DataObject) -> None:
     lines = data.draw(st.lists(TEXTS, min_size=1, max_size=8))
     bad = data.draw(st.lists(st.sampled_from(range(len(lines))), min_size=1, unique=True).map(sorted))
     message = "\n".join(f"unable to parse '{lines[i]}': missing fields" for i in bad).replace("\udcff", "\ufffd")
-    named = _named_lines(message, MemoryBatch(lines))
+    named = named_lines(message, MemoryBatch(lines))
     assert set(named) == {i for i, line in enumerate(lines) if line in {lines[i] for i in bad}}
 
 
 @given(st.text(), st.text(), st.dictionaries(st.text(min_size=1), st.text()))
 def test_names_and_queries_arrive_as_they_are(bucket: str, organization: str, query: dict[str, str]) -> None:
-    url, shown = _write_url(f"http://h:1/base?{urlencode(query)}", bucket, organization)
+    address = WriteAddress(f"http://h:1/base?{urlencode(query)}", organization)
+    url, shown = address.url(bucket), address.name
     assert shown == "http://h:1/base"
     assert url.startswith("http://h:1/base/api/v2/write?")
     assert url.isascii()
@@ -540,7 +543,6 @@ class TestOptions:
         [
             ({"urls": ["gopher://127.0.0.1:1"]}, "urls", "unsupported scheme 'gopher'"),
             ({"urls": ["localhost:8086"]}, "urls", "unsupported scheme 'localhost'"),
-            ({"urls": ["unix:///run/influx.sock"]}, "urls", "unix sockets are not supported yet"),
             ({"urls": ["http://"]}, "urls", "it has no host"),
             ({"urls": [""]}, "urls", "unsupported scheme ''"),
             ({"urls": ["http://h:port"]}, "urls", "Port could not be cast"),
@@ -548,11 +550,6 @@ class TestOptions:
             ({"urls": ["http://[::1"]}, "urls", "Invalid IPv6 URL"),
             ({"urls": ["http://h/a b"]}, "urls", "blank or control character"),
             ({"urls": ["http://h/a\r\nX: y"]}, "urls", "blank or control character"),
-            ({"bucket_tag": "b"}, "bucket_tag", "not supported yet"),
-            ({"exclude_bucket_tag": True}, "exclude_bucket_tag", "not supported yet"),
-            ({"rate_limit": "5MB", "rate_limit_period": "5m"}, "rate_limit", "not supported yet"),
-            ({"rate_limit_period": "5m"}, "rate_limit_period", "not supported yet"),
-            ({"tls_cipher_suites": ["TLS_AES_128_GCM_SHA256"]}, "tls_cipher_suites", "not supported yet"),
             ({"timeout": "-1s"}, "timeout", "negative"),
             ({"token": TOKEN + "\n"}, "token", "line break"),
             ({"http_headers": {"X-Site": "a\r\nX: b"}}, "http_headers", "line break"),
@@ -560,6 +557,10 @@ class TestOptions:
             ({"local_address": "127.0.0.1:x"}, "local_address", "not an address"),
             ({"tls_ca": "nowhere.pem"}, "tls_ca", "'nowhere.pem': No such file or directory"),
             ({"tls_min_version": "TLS14"}, "tls_min_version", "unknown TLS version"),
+            ({"tls_cipher_suites": ["TLS_BEST"]}, "tls_cipher_suites", "OpenSSL does not know it"),
+            ({"urls": ["unix://run/influx.sock"]}, "urls", "it names no socket"),
+            ({"exclude_bucket_tag": True}, "exclude_bucket_tag", "there is no bucket_tag"),
+            ({"rate_limit": "5MB"}, "rate_limit", "no rate_limit_period"),
         ],
     )
     def test_what_cannot_work_is_said_at_once(self, table: Mapping[str, Any], option: str, text: str) -> None:

@@ -1,0 +1,287 @@
+"""Writes line protocol to InfluxDB 2, and to what speaks its `/api/v2/write`.
+
+What becomes of the metrics for each answer of the server is the table in docs/plugins/outputs/influxdb_v2.md.
+"""
+
+import random
+import re
+import time
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from urllib.parse import unquote
+
+from pyagent.api import (
+    Batch,
+    ConfigError,
+    Duration,
+    Limits,
+    LineOptions,
+    Output,
+    Partition,
+    Reject,
+    Retry,
+    Secret,
+    Size,
+    TooLarge,
+    option,
+)
+from pyagent.api.http import HttpClient, HttpError, HttpResponse, TlsOptions
+from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress, split_url
+from pyagent_plugins.outputs.influxdb_v2.answers import (
+    PARTIAL_WRITE,
+    cause,
+    named_lines,
+    one_line,
+    problem,
+    retry_after,
+    suspected_lines,
+)
+
+__all__ = ["InfluxDB", "InfluxDBOptions"]
+
+
+class InfluxDBOptions(TlsOptions, frozen=True):
+    urls: Annotated[list[str], option("nodes of one InfluxDB, one of which gets a batch ([]: localhost:8086)")] = []
+    token: Annotated[Secret, option("API token that may write to the bucket")] = Secret("")
+    organization: Annotated[str, option("organization, by name or ID")] = ""
+    bucket: Annotated[str, option("bucket to write into, by name or ID")] = ""
+    bucket_tag: Annotated[str, option("tag whose value names the bucket; where it is missing or empty, `bucket`")] = ""
+    exclude_bucket_tag: Annotated[bool, option("leave that tag out of what is written")] = False
+    timeout: Annotated[Duration, option("longest time for a whole request")] = Duration("5s")
+    user_agent: Annotated[str, option("the User-Agent header (empty: pyagent/VERSION)")] = ""
+    content_encoding: Annotated[Literal["gzip", "identity"], option("compress the body, or not")] = "gzip"
+    http_headers: Annotated[
+        dict[str, Secret], option("further headers; they win over those that are set otherwise")
+    ] = {}
+    http_proxy: Annotated[str, option("address of an HTTP proxy (empty: as the environment says)")] = ""
+    local_address: Annotated[str, option("address of this host to connect from, with a port if need be")] = ""
+    influx_uint_support: Annotated[bool, option("write unsigned integers as such, not as signed ones")] = False
+    influx_omit_timestamp: Annotated[bool, option("leave the time to the server")] = False
+    concurrent_writes: Annotated[int, option("writes at once to each bucket; more than 1 gives up their order")] = 1
+    ping_timeout: Annotated[Duration, option("accepted; it concerns HTTP/2, which is not used")] = Duration(0)
+    read_idle_timeout: Annotated[Duration, option("accepted; it concerns HTTP/2, which is not used")] = Duration(0)
+    rate_limit: Annotated[Size, option("most bytes, before compression, in each rate_limit_period; 0: no limit")] = (
+        Size(0)
+    )
+    rate_limit_period: Annotated[Duration, option("the period of rate_limit")] = Duration(0)
+    tls_renegotiation_method: Annotated[Literal["", "never"], option("TLS renegotiation is never done")] = ""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_DELIVERED = {200, 201, 202, 204, 206, 207, 208}
+_PASSING = {408, 425, 429}
+_NO_SUCH_PATH = re.compile(r'; unsupported path requested: "[^"]*"\s*$')  # VictoriaMetrics
+_LONGEST_SHUN = 60.0
+
+
+@dataclass(slots=True)
+class _Circuit:
+    """How one node is with one bucket. What a bucket suffers from is not held against the node's others."""
+
+    failures: int = 0
+    """Failed requests in a row."""
+    not_before: float = 0.0
+    """The server asked to be left alone until then (monotonic seconds)."""
+    shunned_until: float = 0.0
+    """Until then the other nodes are asked first."""
+
+
+@dataclass(slots=True)
+class _Node:
+    address: WriteAddress
+    client: HttpClient
+    circuits: dict[str, _Circuit]
+
+    @property
+    def name(self) -> str:
+        return self.address.name
+
+
+class InfluxDB(Output[InfluxDBOptions]):
+    _clock = staticmethod(time.monotonic)
+
+    def setup(self) -> None:
+        options = self.options
+        if options.rate_limit > 0 and options.rate_limit_period <= 0:
+            raise ConfigError(
+                "cannot keep to rate_limit: it has no rate_limit_period; give one, such as '1m'", option="rate_limit"
+            )
+        if options.exclude_bucket_tag and not options.bucket_tag:
+            raise ConfigError(
+                "cannot leave out the bucket tag: there is no bucket_tag; name it", option="exclude_bucket_tag"
+            )
+        if options.timeout < 0:
+            raise ConfigError(f"cannot use the timeout {options.timeout}: it is negative; give '5s'", option="timeout")
+        headers = "".join(name + value.reveal() for name, value in options.http_headers.items())
+        texts = {"token": options.token.reveal(), "user_agent": options.user_agent, "http_headers": headers}
+        for name, text in texts.items():
+            if _CONTROL.search(text):
+                raise ConfigError(f"cannot use {name}: it holds a line break or control character", option=name)
+        if options.http_proxy:
+            password = split_url(options.http_proxy, "http_proxy").password
+            Secret(unquote(password or ""))  # known from here on, so that no message shows it
+        urls = options.urls or ["http://localhost:8086"]
+        clients: dict[str, HttpClient] = {}
+        self._nodes: list[_Node] = []
+        for url in urls:
+            address = WriteAddress(url, options.organization)
+            if address.socket not in clients:
+                clients[address.socket] = self._client(address.socket)
+            self._nodes.append(_Node(address, clients[address.socket], {}))
+        self._turn = random.randrange(len(urls))  # noqa: S311  # spreads load
+
+    def _client(self, socket: str) -> HttpClient:
+        options = self.options
+        return HttpClient(
+            timeout=(options.timeout or Duration("5s")).seconds,
+            tls=options,
+            proxy=options.http_proxy,
+            local_address=options.local_address,
+            user_agent=options.user_agent,
+            max_body=1 << 20,
+            unix_socket=socket,
+        )
+
+    def line_options(self) -> LineOptions:
+        return LineOptions(
+            uint_support=self.options.influx_uint_support, omit_timestamp=self.options.influx_omit_timestamp
+        )
+
+    def partition(self) -> Partition | None:
+        options = self.options
+        return Partition(options.bucket_tag, options.exclude_bucket_tag) if options.bucket_tag else None
+
+    def limits(self) -> Limits:
+        options = self.options
+        return Limits(options.concurrent_writes, int(options.rate_limit), options.rate_limit_period.seconds)
+
+    async def write(self, batch: Batch) -> None:
+        bucket = batch.partition or self.options.bucket
+        node, answer = await self._post(bucket, batch.payload(self.options.content_encoding))
+        if answer.status in _DELIVERED:
+            return
+        _, message = problem(answer)
+        reason = self._reason(bucket, node, cause(answer))
+        if answer.status == 413:
+            raise TooLarge(reason)
+        if PARTIAL_WRITE.match(message) is None:
+            raise Reject(reason, named_lines(message, batch) or None)
+        named = named_lines(message, batch)
+        suspects = named or suspected_lines(message, batch)
+        numbers = re.findall(r"\bdropped=(\d{1,9})\b", message)
+        if not suspects and not numbers:
+            raise Reject(reason)
+        dropped = max(int(numbers[-1]) if numbers else 1, len(named))
+        if dropped >= batch.count:
+            suspects = tuple(range(batch.count))
+        raise Reject(reason, suspects or None, rest_stored=True, dropped=dropped)
+
+    async def close(self) -> None:
+        for node in self._nodes:
+            await node.client.close()
+
+    async def _post(self, bucket: str, body: bytes) -> tuple[_Node, HttpResponse]:
+        """Ask one node after the other, until one's answer is about the batch. Raises Retry where none is."""
+        self._turn = (self._turn + 1) % len(self._nodes)
+        now = self._clock()
+        circuits = {id(node): node.circuits.setdefault(bucket, _Circuit()) for node in self._nodes}
+        order = sorted(
+            self._nodes[self._turn :] + self._nodes[: self._turn],
+            key=lambda node: circuits[id(node)].shunned_until > now,
+        )
+        failures: list[Retry] = []
+        for node in order:
+            circuit = circuits[id(node)]
+            if circuit.not_before > now:
+                text = f"it asked to wait {circuit.not_before - now:.0f} s more"
+                failures.append(Retry(self._reason(bucket, node, text)))
+                continue
+            try:
+                answer = await self._ask(bucket, node, body)
+            except Retry as failure:
+                failures.append(failure)
+                self._shun(node, circuit, failure)
+            else:
+                if circuit.failures and len(order) > 1:
+                    self.log.info("%s takes metrics again", node.name)
+                circuit.failures, circuit.shunned_until = 0, 0.0
+                return node, answer
+        wait = min(circuit.not_before for circuit in circuits.values()) - self._clock()
+        slow = all(failure.slow for failure in failures)
+        raise Retry("; ".join(map(str, failures)), wait if wait > 0 else None, slow=slow)
+
+    def _shun(self, node: _Node, circuit: _Circuit, failure: Retry) -> None:
+        circuit.failures += 1
+        now = self._clock()
+        circuit.shunned_until = now + min(2.0**circuit.failures, _LONGEST_SHUN)
+        if failure.after is not None:
+            circuit.not_before = now + failure.after
+        if circuit.failures == 1 and len(self._nodes) > 1:
+            # The engine hears of it only if no other node takes the batch.
+            self.log.warning("%s; another of the urls is tried", failure)
+
+    async def _ask(self, bucket: str, node: _Node, body: bytes) -> HttpResponse:
+        """The node's answer, where it is about the batch: delivered, 400, 413 or 422. Raises Retry for any other."""
+        try:
+            url = node.address.url(bucket)
+            answer = await node.client.request("POST", url, headers=self._headers(), body=body)
+        except HttpError as error:
+            if error.response is None:
+                raise Retry(self._reason(bucket, node, str(error))) from None
+            answer = error.response  # the status says enough, also where the rest breaks off
+        status, (_, message) = answer.status, problem(answer)
+        if (status in _DELIVERED or status == 400) and "html" in answer.headers.get("Content-Type", "").lower():
+            advice = "; it is no InfluxDB 2: correct `urls`"
+        elif status in _DELIVERED or status in (413, 422):
+            return answer
+        elif status == 400:
+            # Some are about the request, not about its lines.
+            if message.startswith("unable to read data: "):  # it broke on its way
+                advice = ""
+            elif message.startswith(("Please provide either orgID or org", "invalid precision")):
+                advice = "; correct `organization` or `urls`"
+            elif _NO_SUCH_PATH.search(message):
+                advice = "; correct the path in `urls`"
+            else:
+                return answer
+        else:
+            advice = self._advice(answer, message)
+        after = None if advice else retry_after(answer.headers)
+        raise Retry(self._reason(bucket, node, cause(answer) + advice), after, slow=bool(advice))
+
+    def _advice(self, answer: HttpResponse, message: str) -> str:
+        """What a person can do about an answer; nothing where time may heal it."""
+        status = answer.status
+        if status >= 500 or status < 300 or status in _PASSING:
+            return ""
+        if status < 400:
+            location = re.sub(r"(?<=//)[^/]*@|\?.*", "", answer.headers.get("Location", "")) or "not told"
+            return f"; redirects are not followed: put the address that it leads to ({location}) into `urls`"
+        if status == 401:
+            # An environment reference that nothing replaced: by far the most common reason. Whatever else it may be is secret.
+            unset = re.fullmatch(r"\$\{?([A-Z][A-Z_]+)\}?", self.options.token.reveal())
+            return f"; {unset[1]} is not set: set it in the environment" if unset else "; correct `token`"
+        if status == 403:
+            return "; give a `token` that may write to this bucket"
+        if status == 404 and "organization" in message:
+            return f"; correct `organization` ({self.options.organization!r})"
+        if status == 404 and "bucket" in message:
+            tag = f", or the tag {self.options.bucket_tag!r} of the metrics" if self.options.bucket_tag else ""
+            return f"; make the bucket or correct `bucket`{tag}"
+        return "; if it is no InfluxDB 2, correct `urls`"
+
+    def _headers(self) -> dict[str, str]:
+        options = self.options
+        own = {name: value.reveal() for name, value in options.http_headers.items()}
+        # Authorization also without a token, as Telegraf does.
+        headers = {
+            "Authorization": f"Token {options.token.reveal()}".rstrip(),
+            "Content-Type": "text/plain; charset=utf-8",
+        }
+        if options.content_encoding == "gzip":
+            headers["Content-Encoding"] = "gzip"
+        given = {name.lower() for name in own}
+        return {name: value for name, value in headers.items() if name.lower() not in given} | own
+
+    def _reason(self, bucket: str, node: _Node, text: str) -> str:
+        return one_line(f"cannot write to bucket {bucket!r} at {node.name}: {text}", 500)
