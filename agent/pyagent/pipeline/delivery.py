@@ -59,6 +59,8 @@ class OutputRunner:
         """`inherits`: `adopt` will be called with the output before, whose queues on disk are left alone until then."""
         self.plan = plan
         self.plugin = plugin
+        self.successor: OutputRunner | None = None
+        """What writes to the same place in its stead, once it is being ended."""
         self.form = Form(plan, plugin.line_options(), plugin.partition())
         self.filtered = 0
         """Metrics that this output's filters kept out."""
@@ -304,11 +306,10 @@ class OutputRunner:
 
     def adopt(self, older: "OutputRunner") -> None:
         """Take over what the output before this one has not written, which must have ended and be quiet. Its logs come
-        along."""
+        along; `begin` when no other has to be waited for."""
         for partition, lane in older.lanes.items():
             mine = self.lane(partition)
             mine.queue.adopt(lane.queue)
-        self.begin()
         self.flush_soon()
 
     def begin(self) -> None:

@@ -1,12 +1,13 @@
 """A running plan: its inputs, its outputs, and the change from one plan to the next."""
 
 import asyncio
-import dataclasses
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
-from pyagent.api import ConfigError, Input, Output, Plugin
+from pyagent.api import ConfigError, Plugin
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan, create_plugin
 from pyagent.pipeline.delivery import Keeping, OutputRunner
 from pyagent.pipeline.failures import one_line
@@ -16,8 +17,9 @@ from pyagent.pipeline.schedule import Clock, SystemClock
 from pyagent.pipeline.stages import AggregatorRunner, Stages
 from pyagent.pipeline.supervision import supervise
 from pyagent.pipeline.workers import ThreadWorker
+from pyagent.runtime.difference import match, successor
 from pyagent.runtime.log import component_logger, plugin_logger
-from pyagent.runtime.staging import build_stages, same_stages
+from pyagent.runtime.staging import build_stages
 
 __all__ = ["GRACE", "Agent", "build_plugins"]
 
@@ -28,15 +30,14 @@ FLUSH_GRACE = 15.0
 SETUP_DEADLINE = 10.0
 """Seconds for the setup of a plugin from outside."""
 
-PlanT = TypeVar("PlanT", bound=PluginPlan)
 RunnerT = TypeVar("RunnerT", InputRunner, OutputRunner)
 Runner = InputRunner | OutputRunner | AggregatorRunner
-Built = list[tuple[PluginPlan, Plugin[Any], logging.Logger]]
+Built = tuple[PluginPlan, Plugin[Any], logging.Logger]
 
 
-async def build_plugins(plans: Sequence[PluginPlan]) -> Built:
+async def build_plugins(plans: Sequence[PluginPlan]) -> list[Built]:
     """Make the plugins. Raises ConfigError for one of the engine's own; one from outside is left out, with an error."""
-    built: Built = []
+    built: list[Built] = []
     for plan in plans:
         log = plugin_logger(plan)
         if plan.origin == "builtin":
@@ -73,9 +74,10 @@ class Agent:
         self._clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
-        self._leaving: list[OutputRunner] = []
-        """Outputs that are being ended, and may still use their queues on disk."""
+        self._leaving: dict[OutputRunner, asyncio.Event] = {}
+        """Outputs that are being ended, the first one first; set when they use their queues no more."""
         self._farewells: set[asyncio.Task[None]] = set()
+        """Of what was replaced and has not yet ended."""
 
     @property
     def outputs(self) -> tuple[OutputRunner, ...]:
@@ -84,59 +86,54 @@ class Agent:
     async def apply(self, plan: Plan) -> None:
         """Run `plan` in place of the one that runs: unchanged plugins go on with schedule, connections and queues, others
         are replaced. Raises ConfigError, and then nothing has changed."""
-        kept_inputs, new_inputs = _match(plan.inputs, self.inputs, comparable=self._same_tags(plan))
-        kept_outputs, new_outputs = _match(plan.outputs, self.route.outputs)
-        same = same_stages(plan, self.plan)
-        stages = self.route.stages if same else build_stages(plan, self.route, self._clock)
-        inputs = await build_plugins(new_inputs)
-        outputs = await build_plugins(new_outputs)
+        same_tags = self.plan is not None and dict(self.plan.global_tags) == dict(plan.global_tags)
+        matched_inputs = match(plan.inputs, self.inputs if same_tags else ())
+        matched_outputs = match(plan.outputs, self.route.outputs)
+        kept_inputs = [runner for _, runner in matched_inputs if runner is not None]
+        kept_outputs = [runner for _, runner in matched_outputs if runner is not None]
+        old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
+        self._check_disk(plan)
+        stages = build_stages(plan, self.route, self._clock)
+        inputs: list[InputRunner] = []
+        outputs: list[OutputRunner] = []
+        for built in await build_plugins([p for p, runner in matched_inputs if runner is None]):
+            inputs += self._made(built, partial(self._input, plan.global_tags))
+        leaving = {runner.plan.queue_id for runner in (*self._leaving, *old_outputs)}
+        for built in await build_plugins([p for p, runner in matched_outputs if runner is None]):
+            outputs += self._made(built, partial(self._output, leaving))
         if not kept_inputs and not inputs:
             raise ConfigError("no input can be started; correct the plugins named above")
 
-        for output_plan in plan.outputs:
-            if output_plan.on_disk and not (output_plan.buffer_directory or self._keeping.settings.directory):
-                raise ConfigError(
-                    f"{output_plan.location}: cannot keep the buffer of {output_plan.label} on disk: there is no state "
-                    "directory; give --state-directory, or buffer_directory in [agent]"
-                )
-
         # From here on nothing fails. New outputs take over first, so that nothing gathered finds none.
-        old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
-        self._leaving += old_outputs
-        leaving = {runner.plan.queue_id for runner in self._leaving}
-        started = [
-            OutputRunner(
-                cast("OutputPlan", p),
-                cast("Output[Any]", plugin),
-                log=log,
-                keeping=self._keeping,
-                inherits=cast("OutputPlan", p).queue_id in leaving,
-            )
-            for p, plugin, log in outputs
-        ]
-        self.route.outputs = (*kept_outputs, *started)
+        self._leaving |= {runner: asyncio.Event() for runner in old_outputs}
+        self.route.outputs = (*kept_outputs, *outputs)
         for runner in old_outputs:
-            self._in_background(self._retire(runner, _successor(runner, started)))
-        if not same:
-            self._replace_stages(stages)
+            runner.successor = successor(runner, outputs)
+            self._in_background(self._retire(runner))
+        self._replace_stages(stages)
         for input_runner in [runner for runner in self.inputs if runner not in kept_inputs]:
             self.inputs.remove(input_runner)
             self._in_background(self._stop_input(input_runner))
-        for runner in started:
+        self.inputs += inputs
+        for runner in outputs:
             self._start(runner, runner.run, plugin_logger(runner.plan))
-        for p, plugin, log in inputs:
-            self._input(cast("InputPlan", p), cast("Input[Any]", plugin), log, plan.global_tags)
+        for input_runner in inputs:
+            self._start(input_runner, input_runner.run, plugin_logger(input_runner.plan))
         self.plan = plan
 
     async def stop(self) -> None:
-        """Stop gathering, write what there is, close. Takes at most about GRACE + FLUSH_GRACE seconds."""
-        await asyncio.gather(*(self._stop_input(runner) for runner in self.inputs))
+        """Stop gathering, write what there is, close. Everything has its grace, so that it comes to an end."""
+        for input_runner in self.inputs:
+            self._in_background(self._stop_input(input_runner))
         self.inputs.clear()
+        # Inputs still hand on what they gathered, and outputs that were replaced what they have not written.
+        await self._settle(FLUSH_GRACE)
         self._replace_stages(Stages())
-        await asyncio.gather(*(self._retire(runner, None) for runner in self.route.outputs))
+        self._leaving |= {runner: asyncio.Event() for runner in self.route.outputs}
+        for runner in self.route.outputs:
+            self._in_background(self._retire(runner))
+        await self._settle()
         self.route.outputs = ()
-        if self._farewells:
-            await asyncio.wait(self._farewells, timeout=FLUSH_GRACE)
 
     async def requeue(self, output: str, partition: str | None, lines: Sequence[bytes]) -> None:
         """Queue lines for the output of this identity. Raises LookupError where none runs, Full where there is no room."""
@@ -151,92 +148,115 @@ class Agent:
 
     # One plugin -------------------------------------------------------------------------------------------------------
 
-    def _input(self, plan: InputPlan, plugin: Input[Any], log: logging.Logger, global_tags: Mapping[str, str]) -> None:
-        runner = InputRunner(
-            plan,
-            plugin,
-            global_tags=global_tags,
-            route=self.route,
-            clock=self._clock,
-            log=log,
+    def _input(self, global_tags: Mapping[str, str], plan: PluginPlan, plugin: Any, log: logging.Logger) -> InputRunner:
+        return InputRunner(
+            cast("InputPlan", plan), plugin, global_tags=global_tags, route=self.route, clock=self._clock, log=log
         )
-        self.inputs.append(runner)
-        self._start(runner, runner.run, log)
+
+    def _output(self, leaving: set[str], plan: PluginPlan, plugin: Any, log: logging.Logger) -> OutputRunner:
+        settings = cast("OutputPlan", plan)
+        return OutputRunner(settings, plugin, log=log, keeping=self._keeping, inherits=settings.queue_id in leaving)
+
+    @staticmethod
+    def _made(built: Built, make: Callable[[PluginPlan, Any, logging.Logger], RunnerT]) -> list[RunnerT]:
+        """A runner for the plugin; none where what a plugin from outside declares is of no use."""
+        plan, plugin, log = built
+        try:
+            return [make(plan, plugin, log)]
+        except Exception as error:
+            if plan.origin == "builtin":
+                raise
+            log.error(
+                "%s: %s: %s: %s; it is left out", plan.location, plan.label, type(error).__name__, one_line(error)
+            )
+            return []
+
+    def _check_disk(self, plan: Plan) -> None:
+        for output in plan.outputs:
+            if output.on_disk and not (output.buffer_directory or self._keeping.settings.directory):
+                raise ConfigError(
+                    f"{output.location}: cannot keep the buffer of {output.label} on disk: there is no state "
+                    "directory; give --state-directory, or buffer_directory in [agent]"
+                )
 
     def _start(self, runner: Runner, run: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
         self._tasks[runner] = asyncio.create_task(supervise(run, log), name=runner.plan.label)
 
     def _replace_stages(self, stages: Stages) -> None:
-        """What the aggregators before have summed up is handed on; it is not lost for a change."""
-        for aggregator in self.route.stages.aggregators:
-            self._tasks.pop(aggregator).cancel()
-            aggregator.push()
+        """What aggregators that end have summed up is handed on; it is not lost for a change."""
+        running = self.route.stages.aggregators
+        for aggregator in running:
+            if aggregator not in stages.aggregators:
+                self._tasks.pop(aggregator).cancel()
+                aggregator.push()
         self.route.stages = stages
         for aggregator in stages.aggregators:
-            self._start(aggregator, aggregator.run, plugin_logger(aggregator.plan))
+            if aggregator not in running:
+                self._start(aggregator, aggregator.run, plugin_logger(aggregator.plan))
 
     async def _stop_input(self, runner: InputRunner) -> None:
         await _cancel(self._tasks.pop(runner))
         await runner.stop(GRACE)
 
-    async def _retire(self, runner: OutputRunner, successor: OutputRunner | None) -> None:
+    async def _retire(self, runner: OutputRunner) -> None:
         """End an output; what it had not written goes to its successor, or is written now."""
         task = self._tasks.pop(runner)
         runner.end()
         await asyncio.wait([task], timeout=FLUSH_GRACE)
         # Cancelled in the middle of a write, its batch goes back to the queue: perhaps twice there, never lost.
         await _cancel(task)
-        if successor is not None:
-            try:
+        try:
+            await self._elders(runner)
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(runner.quiet(), FLUSH_GRACE)
-                successor.adopt(runner)
-            except TimeoutError:
-                successor.begin()
-        await runner.stop(FLUSH_GRACE)
-        if runner in self._leaving:
-            self._leaving.remove(runner)
+                if (heir := self._heir(runner)) is not None:
+                    heir.adopt(runner)
+                    self._has_left(runner)
+            await runner.stop(FLUSH_GRACE)
+        finally:
+            self._has_left(runner)
+
+    async def _elders(self, runner: OutputRunner) -> None:
+        """Return when those before it that have the same queue have left: until then they may hand theirs over to it, or
+        use it on disk."""
+        for elder, gone in list(self._leaving.items()):
+            if elder is runner:
+                return
+            if elder.plan.queue_id == runner.plan.queue_id:
+                await gone.wait()
+
+    def _heir(self, runner: OutputRunner) -> OutputRunner | None:
+        """Its successor that runs now: while the last write went on, the first one may have been replaced as well."""
+        heir = runner.successor
+        while heir is not None and heir not in self.route.outputs:
+            heir = heir.successor
+        return heir
+
+    def _has_left(self, runner: OutputRunner) -> None:
+        """It uses its queues no more; those that have waited for it may."""
+        if gone := self._leaving.pop(runner, None):
+            gone.set()
         leaving = {other.plan.queue_id for other in self._leaving}
         for output in self.route.outputs:
             if output.plan.queue_id not in leaving:
                 output.begin()
 
+    async def _settle(self, timeout: float | None = None) -> None:
+        if self._farewells:
+            await asyncio.wait(self._farewells, timeout=timeout)
+
     def _in_background(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+        async def farewell() -> None:
+            try:
+                await work
+            except Exception:
+                self._log.exception("BUG: a plugin that was replaced could not be ended; please report this")
+
+        task = asyncio.create_task(farewell())
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
-
-    def _same_tags(self, plan: Plan) -> bool:
-        return self.plan is not None and dict(self.plan.global_tags) == dict(plan.global_tags)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-def _match(
-    plans: Sequence[PlanT], running: Iterable[RunnerT], *, comparable: bool = True
-) -> tuple[list[RunnerT], tuple[PlanT, ...]]:
-    """The runners whose plan stands unchanged in `plans` (wherever it stands), and the plans that have none."""
-    free = list(running) if comparable else []
-    kept, new = [], []
-    for plan in plans:
-        runner = next((r for r in free if _anywhere(r.plan) == _anywhere(plan)), None)
-        if runner is None:
-            new.append(plan)
-        else:
-            free.remove(runner)
-            kept.append(runner)
-    return kept, tuple(new)
-
-
-def _anywhere(plan: PluginPlan) -> PluginPlan:
-    return dataclasses.replace(plan, location="", option_locations={})
-
-
-def _successor(runner: OutputRunner, candidates: list[OutputRunner]) -> OutputRunner | None:
-    """The new output that writes to the same place in the same format: what is queued is as good there."""
-    for candidate in candidates:
-        if candidate.plan.queue_id == runner.plan.queue_id and candidate.form.line_options == runner.form.line_options:
-            return candidate
-    return None

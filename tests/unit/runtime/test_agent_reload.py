@@ -1,12 +1,27 @@
 """From one plan to the next: what is unchanged goes on, what is queued is handed over, a plan that fails changes nothing."""
 
 import asyncio
+import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
 
-from pyagent.api import Accumulator, Batch, ConfigError, Duration, Full, Input, NoOptions, Output, Retry
-from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan
+from pyagent.api import (
+    Accumulator,
+    Aggregator,
+    Batch,
+    ConfigError,
+    Duration,
+    Full,
+    Input,
+    LineOptions,
+    Metric,
+    NoOptions,
+    Output,
+    Retry,
+)
+from pyagent.config import AgentSettings, AggregatorPlan, InputPlan, OutputPlan, Plan
 from pyagent.pipeline.gather import InputRunner
 from pyagent.runtime.agent import Agent
 from pyagent.testing.virtual import VirtualClock, run_virtual
@@ -46,6 +61,12 @@ class Storing(Output):
         Storing.closed += 1
 
 
+class Slow(Input):
+    async def gather(self, acc: Accumulator) -> None:
+        await asyncio.sleep(2)
+        acc.add("slow", {"n": 1})
+
+
 class Failing(Input):
     def setup(self) -> None:
         raise ConfigError("the option `x` cannot be 3; give 4")
@@ -71,9 +92,8 @@ def an_output(**settings: Any) -> OutputPlan:
     return OutputPlan(
         kind="outputs",
         name="storing",
-        plugin=Storing,
         options=NoOptions(),
-        **defaults | settings,
+        **{"plugin": Storing} | defaults | settings,
     )
 
 
@@ -206,3 +226,80 @@ def test_a_plan_that_does_not_start_changes_nothing() -> None:
         assert Counting.made[0].gathers >= 3
 
     run(scenario)
+
+
+class Summing(Aggregator):
+    """Counts what it is given."""
+
+    def setup(self) -> None:
+        self.count = 0
+
+    def add(self, metrics: Sequence[Metric]) -> None:
+        self.count += len(metrics)
+
+    def push(self, acc: Accumulator) -> None:
+        acc.add("sum", {"count": self.count})
+
+    def reset(self) -> None:
+        self.count = 0
+
+
+class Strange(Input):
+    measurements = "none"  # type: ignore[assignment]  # code from outside may hold anything
+
+    def gather(self, acc: Accumulator) -> None: ...
+
+
+class StrangeOutput(Storing):
+    def line_options(self) -> LineOptions:
+        raise RuntimeError("never heard of it")
+
+
+def an_aggregator(name: str) -> AggregatorPlan:
+    return AggregatorPlan(
+        kind="aggregators",
+        name="summing",
+        plugin=Summing,
+        options=NoOptions(),
+        period=Duration("60s"),
+        delay=Duration("100ms"),
+        precision=Duration("1s"),
+        name_override=name,
+        identity=name,
+        location="a.conf:5",
+    )
+
+
+def test_an_unchanged_aggregator_goes_on_with_its_window() -> None:
+    async def scenario(agent: Agent) -> None:
+        for names in ("a", "ab", "ca", "a"):
+            plan = a_plan(an_input(), an_output())
+            await agent.apply(dataclasses.replace(plan, aggregators=tuple(map(an_aggregator, names))))
+            await asyncio.sleep(10)
+
+    run(scenario)
+    sums = [line.rpartition(b" ")[0] for line in Storing.lines if b"count" in line]
+    # Of what was gathered at :03, :10, :20, :30 and :40; the others end when they are no longer named.
+    assert sorted(sums) == [b"a count=5i", b"b count=1i", b"c count=1i"]
+
+
+@pytest.mark.parametrize("strange", [an_input(Strange, origin="file"), an_output(plugin=StrangeOutput, origin="file")])
+def test_a_plugin_from_outside_that_declares_nonsense_is_left_out(strange: InputPlan | OutputPlan) -> None:
+    async def main() -> None:
+        agent = Agent()  # on real time: the setup of what is from outside has a thread
+        await agent.apply(a_plan(an_input(), an_output()))
+        await agent.apply(a_plan(an_input(), an_output(identity="changed"), strange))
+        assert [runner.plan.plugin for runner in (*agent.inputs, *agent.outputs)] == [Counting, Storing]
+        await agent.stop()
+
+    asyncio.run(main())
+
+
+def test_what_a_removed_input_still_gathers_is_written_at_a_stop() -> None:
+    async def scenario(agent: Agent) -> None:
+        await agent.apply(a_plan(an_input(Slow, alias="slow"), an_input(), an_output()))
+        await asyncio.sleep(0.5)
+        await agent.apply(a_plan(an_input(), an_output()))
+
+    run(scenario)
+    assert [line for line in Storing.lines if line.startswith(b"slow")]
