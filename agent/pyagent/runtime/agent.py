@@ -109,11 +109,11 @@ class Agent:
         self.route.outputs = (*kept_outputs, *outputs)
         for runner in old_outputs:
             runner.successor = successor(runner, outputs)
-            self._in_background(self._retire(runner))
+            self._in_background(runner, self._retire(runner))
         self._replace_stages(stages)
         for input_runner in [runner for runner in self.inputs if runner not in kept_inputs]:
             self.inputs.remove(input_runner)
-            self._in_background(self._stop_input(input_runner))
+            self._in_background(input_runner, self._stop_input(input_runner))
         self.inputs += inputs
         for runner in outputs:
             self._start(runner, runner.run, plugin_logger(runner.plan))
@@ -124,14 +124,14 @@ class Agent:
     async def stop(self) -> None:
         """Stop gathering, write what there is, close. Everything has its grace, so that it comes to an end."""
         for input_runner in self.inputs:
-            self._in_background(self._stop_input(input_runner))
+            self._in_background(input_runner, self._stop_input(input_runner))
         self.inputs.clear()
         # Inputs still hand on what they gathered, and outputs that were replaced what they have not written.
         await self._settle(FLUSH_GRACE)
         self._replace_stages(Stages())
         self._leaving |= {runner: asyncio.Event() for runner in self.route.outputs}
         for runner in self.route.outputs:
-            self._in_background(self._retire(runner))
+            self._in_background(runner, self._retire(runner))
         await self._settle()
         self.route.outputs = ()
 
@@ -245,14 +245,14 @@ class Agent:
         if self._farewells:
             await asyncio.wait(self._farewells, timeout=timeout)
 
-    def _in_background(self, work: Awaitable[None]) -> None:
+    def _in_background(self, runner: Runner, work: Awaitable[None]) -> None:
         async def farewell() -> None:
             try:
                 await work
             except Exception:
-                self._log.exception("BUG: a plugin that was replaced could not be ended; please report this")
+                self._log.exception("BUG: cannot end %s; please report this", runner.plan.label)
 
-        task = asyncio.create_task(farewell())
+        task = asyncio.create_task(farewell(), name=f"end of {runner.plan.label}")
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
 
