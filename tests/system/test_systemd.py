@@ -238,6 +238,36 @@ async def test_a_killed_agent_comes_back(host: Container) -> None:
         await host("systemctl", "stop", "pyagent@ram")
 
 
+async def test_an_agent_that_hangs_is_started_again(host: Container) -> None:
+    folder = "/etc/systemd/system/pyagent@.service.d"
+    await host("mkdir", "-p", folder)
+    host.write(f"{folder}/short.conf", "[Service]\nWatchdogSec=3\n", mode=0o644)
+    await host("systemctl", "daemon-reload")
+    async with hosting(host) as make:
+        ram = await make("ram", RAM.replace('interval = "10s"', 'interval = "1s"'))
+        host.write("/etc/pyagent/ram.env", f"INFLUX_TOKEN={ram.token}\nPYAGENT_CONFIG={ram.url}\n")
+        await host("systemctl", "start", "pyagent@ram")
+        # Fed for longer than the watchdog waits, and its status line says what it does.
+        before = await ram.points("mem")
+        await ram.points("mem", more_than=before + 5)
+        assert await ram.show("NRestarts") == "0"
+
+        async def says_how_much() -> bool:
+            return "metrics/s" in await ram.show("StatusText")
+
+        await ram.until(says_how_much)
+        before = await ram.server.count("mem")
+        await host("systemctl", "kill", "--signal=STOP", "pyagent@ram")
+
+        async def restarted() -> bool:
+            return await ram.show("NRestarts") == "1"
+
+        await ram.until(restarted)
+        await ram.points("mem", more_than=before)
+        assert "Watchdog timeout" in await host("journalctl", "--no-pager", "--unit=pyagent@ram")
+        await host("systemctl", "stop", "pyagent@ram")
+
+
 async def test_it_is_confined_and_still_reads_what_it_measures(host: Container) -> None:
     async with hosting(host) as make:
         ram = await make("ram", RAM + "[[inputs.counter]]\n")

@@ -18,9 +18,9 @@ _DURATION_NS = {
     "h": 3_600_000_000_000,
 }
 _DAY_NS = 86_400_000_000_000
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
-_DURATION_MAX = 2**63 - 1
-_BARE_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?")
+_DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d)")
+_INT64_MAX = 2**63 - 1
+_BARE_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
 
 
 class Duration(int):
@@ -38,13 +38,13 @@ class Duration(int):
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError(f"expected a duration such as '10s', got {_type_of(value)}")
         if isinstance(value, str):
-            if not value.strip():
+            if not value:
                 return cls(0)
             if not _BARE_NUMBER.fullmatch(value):
                 return cls(value)
         seconds = Decimal(str(value))
         # adjusted(): the power of ten, looked at first because 1e999999999 would fill the memory with digits.
-        if not seconds.is_finite() or seconds.adjusted() > 10 or abs(seconds * 1_000_000_000) > _DURATION_MAX:
+        if not seconds.is_finite() or seconds.adjusted() > 10 or abs(seconds * 1_000_000_000) > _INT64_MAX:
             raise ValueError(f"the duration {value} is out of range")
         return cls(int(seconds * 1_000_000_000))
 
@@ -69,7 +69,7 @@ class Duration(int):
         if not body or position < len(body):
             units = "ns, us, ms, s, m, h" + (", d" if days else "")
             raise ValueError(f"cannot read the duration {text!r}: expected numbers with units ({units}), such as '10s'")
-        if total > _DURATION_MAX:
+        if total > _INT64_MAX:
             raise ValueError(f"the duration {text!r} is out of range")
         return -total if text.startswith("-") else total
 
@@ -95,12 +95,12 @@ class Duration(int):
     __repr__ = __str__
 
 
-_SIZE_UNITS = {"": 1, "B": 1}
+_METRIC, _BINARY = {"B": 1, "kB": 1000}, {"B": 1}
 for _power, _letter in enumerate("KMGTPE", start=1):
-    _SIZE_UNITS[f"{_letter}B"] = 1000**_power
-    _SIZE_UNITS[f"{_letter}iB"] = 1024**_power
-_SIZE_UNITS["kB"] = 1000
-_SIZE_PART = re.compile(r"(\d+\.?\d*|\.\d+)([kKMGTPE]i?B|B|)")
+    _METRIC[f"{_letter}B"] = 1000**_power
+    _BINARY[f"{_letter}iB"] = 1024**_power
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_SIZE_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([A-Za-z]+)")
 
 
 class Size(int):
@@ -122,17 +122,27 @@ class Size(int):
     def _parse(text: str) -> int:
         if not text:
             return 0
-        body = text[1:] if text[:1] in ("+", "-") else text
-        total, position = 0, 0
-        while position < len(body):
-            part = _SIZE_PART.match(body, position)
-            if part is None or part[2] not in _SIZE_UNITS or (not part[2] and part.end() < len(body)):
-                break
-            total += int(Decimal(part[1]) * _SIZE_UNITS[part[2]])
-            position = part.end()
-        if not body or position < len(body):
+        size = int(text) if len(text) < 30 and _WHOLE_NUMBER.fullmatch(text) else _with_units(text)
+        if size is None:
             raise ValueError(f"cannot read the size {text!r}: expected bytes or a unit (KB, MB, GB, KiB, MiB, GiB)")
-        return -total if text.startswith("-") else total
+        if abs(size) > _INT64_MAX:
+            raise ValueError(f"the size {text!r} is out of range")
+        return size
+
+
+def _with_units(text: str) -> int | None:
+    """Bytes of numbers with units, all of them metric or all of them binary; None for what is neither."""
+    body = text[1:] if text[:1] in ("+", "-") else text
+    parts, position = [], 0
+    while part := _SIZE_PART.match(body, position):
+        parts.append((Decimal(part[1]), part[2]))
+        position = part.end()
+    if parts and position == len(body):
+        for units in (_BINARY, _METRIC):
+            if all(unit in units for _, unit in parts):
+                size = int(sum(number * units[unit] for number, unit in parts))
+                return -size if text.startswith("-") else size
+    return None
 
 
 class Secret:

@@ -12,6 +12,7 @@ __all__ = [
     "add_plugin_directory_flag",
     "add_source_flags",
     "commas",
+    "health_address",
     "names",
     "plugin_directories",
     "source_settings",
@@ -90,3 +91,19 @@ def commas(values: Sequence[str]) -> tuple[str, ...]:
 def names(value: str) -> tuple[str, ...]:
     """The names of a filter."""
     return tuple(name.strip() for name in value.split(":") if name.strip())
+
+
+def health_address(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, `[IPv6]:PORT`, or `:PORT` for this host alone. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{text!r} is no address; give one like 127.0.0.1:8888")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if host != "localhost":
+        import ipaddress
+
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            raise ValueError(f"{host!r} is no IP address of this host; give one like 127.0.0.1:8888") from None
+    return host, int(port)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pyagent.api.units import Duration, Size
 from pyagent.cli.arguments import Parser
-from pyagent.cli.flags import add_filter_flags, add_source_flags, source_settings
+from pyagent.cli.flags import add_filter_flags, add_source_flags, health_address, source_settings
 from pyagent.runtime.settings import RunSettings
 
 __all__ = ["main"]
@@ -119,6 +119,18 @@ def _parser() -> Parser:
         default=None,
         metavar="DIR",
     )
+    flag(
+        "--health",
+        "serve /health, /ready and /metrics there, such as 127.0.0.1:8888 (PYAGENT_HEALTH)",
+        default="",
+        metavar="ADDRESS",
+    )
+    flag(
+        "--gather-timeout",
+        "give up a gather after this time (default 0: never; PYAGENT_GATHER_TIMEOUT)",
+        default="",
+        metavar="DURATION",
+    )
     flag("--pidfile", "write the process's number to this file while it runs", default="", metavar="FILE")
     flag("--print-plugin-config-source", "print which plugin comes from which file", action="store_true")
     add_filter_flags(parser)
@@ -184,6 +196,13 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
         ),
         drain=_end(parser, "--drain", given.drain or environ.get("PYAGENT_DRAIN")),
         runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
+        health=_health(parser, given.health or environ.get("PYAGENT_HEALTH", "")),
+        gather_timeout=_seconds(
+            parser,
+            "--gather-timeout",
+            given.gather_timeout or environ.get("PYAGENT_GATHER_TIMEOUT", ""),
+            Duration.from_option,
+        ),
         instance=environ.get("PYAGENT_INSTANCE") or "default",
         debug=given.debug,
         quiet=given.quiet,
@@ -203,6 +222,15 @@ def _seconds(parser: Parser, flag: str, text: str, read: Callable[[str], Duratio
     if duration < 0:
         parser.error(f"{flag} cannot be negative: {text}")
     return duration.seconds
+
+
+def _health(parser: Parser, text: str) -> tuple[str, int] | None:
+    if not text:
+        return None
+    try:
+        return health_address(text)
+    except ValueError as error:
+        parser.error(f"--health: {error}")
 
 
 def _buffer_size(parser: Parser, text: str) -> int:

@@ -15,13 +15,17 @@ from pyagent.pipeline.intake import Intake
 from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import Clock, Schedule
 from pyagent.pipeline.service import ServiceDoor
-from pyagent.pipeline.workers import worker_for
+from pyagent.pipeline.workers import Worker, worker_for
 
 __all__ = ["InputRunner"]
 
 FIRST_TICK_NEAR_NS = 500_000_000
 """A first aligned tick closer than this makes an extra gather at the start pointless: data is there within a second all the
 same."""
+
+
+MOST_GIVEN_UP = 3
+"""Gathers that were given up and have not ended; with so many the input is left alone: threads are not for wasting."""
 
 
 class InputRunner:
@@ -40,7 +44,9 @@ class InputRunner:
         route: Route,
         clock: Clock,
         log: logging.Logger,
+        gather_timeout: float = 0.0,
     ) -> None:
+        """`gather_timeout`: seconds after which a gather is given up; 0: never."""
         self.plan = plan
         self.plugin = plugin
         self.failures = FailureLog(log)
@@ -48,6 +54,10 @@ class InputRunner:
         """Metrics handed on."""
         self.overruns = 0
         """Ticks that found the gather before still running."""
+        self.abandoned = 0
+        """Gathers that were given up because they took longer than `gather_timeout`."""
+        self.next_tick = 0
+        """When the schedule is to tick next, ns since the epoch; 0: it has not begun, or there is none."""
         self.last_gather = 0
         """When the last gather began, ns since the epoch; 0: never."""
         self.last_duration = 0.0
@@ -57,17 +67,14 @@ class InputRunner:
         self._clock = clock
         self._log = log
         self._is_first = True
-        method = plugin.gather if type(plugin).gather is not Input.gather else plugin.start
-        self._worker = worker_for(method, own=plan.origin == "builtin", name=plan.label)
+        self._gather_timeout = gather_timeout
+        self._worker = self._new_worker()
+        self._given_up: list[Worker] = []
+        """Those whose thread may still be in a gather that was given up."""
         self._problems: set[str] = set()
         self._loop = asyncio.get_running_loop()
-        self.acc = Accumulator(
-            plugin.measurements,
-            report=self._problem,
-            overflow=self._make_room,
-            now=clock.now,
-            door=ServiceDoor(plan, self._intake, route, clock, self._taken),
-        )
+        self._door = ServiceDoor(plan, self._intake, route, clock, self._taken)
+        self.acc = self._new_accumulator()
         self._starts = type(plugin).start is not Input.start
         self._gathers = not self._starts or type(plugin).gather is not Input.gather
         self._gather: asyncio.Task[None] | None = None
@@ -91,7 +98,8 @@ class InputRunner:
         if plan.round_interval and tick - now >= FIRST_TICK_NEAR_NS:
             self._tick()
         while True:
-            await self._clock.sleep_until(tick + schedule.delay())
+            self.next_tick = tick + schedule.delay()
+            await self._clock.sleep_until(self.next_tick)
             self._tick()
             tick = schedule.next(self._clock.now())
 
@@ -139,6 +147,13 @@ class InputRunner:
             self._route.flush_soon()
 
     def _tick(self) -> None:
+        self._given_up = [worker for worker in self._given_up if worker.busy]
+        if len(self._given_up) >= MOST_GIVEN_UP:
+            self.overruns += 1
+            self.failures.failed(
+                f"cannot gather: {len(self._given_up)} gathers that were given up have not ended; waiting for one of them"
+            )
+            return
         if self._gather is not None and not self._gather.done():
             self.overruns += 1
             self.flush()
@@ -156,7 +171,15 @@ class InputRunner:
         self.last_gather = self._clock.now()
         started = time.monotonic()  # the loop's own clock has only milliseconds
         try:
-            await self._worker.call(lambda: self.plugin.gather(self.acc))
+            acc = self.acc
+            async with asyncio.timeout(self._gather_timeout or None):
+                await self._worker.call(lambda: self.plugin.gather(acc))
+        except TimeoutError as error:
+            self.flush()
+            if self._gather_timeout and time.monotonic() - started >= self._gather_timeout:
+                self._give_up()
+            else:
+                self.failures.failed(explain("cannot gather", error))
         except Exception as error:
             self.flush()
             self.failures.failed(explain("cannot gather", error))
@@ -170,6 +193,35 @@ class InputRunner:
                 self._log.info("collection completed again")
         finally:
             self.last_duration = time.monotonic() - started
+
+    def _give_up(self) -> None:
+        """The gather goes on or hangs, in its thread; what it adds from now on is counted, and dropped."""
+        self.abandoned += 1
+        self.failures.failed(f"cannot gather: it took longer than {self._gather_timeout:g} s and is given up")
+        if self._worker.busy:
+            self._given_up.append(self._worker)
+        self._worker.abandon()
+        self._worker = self._new_worker()
+        if not self._starts:
+            dropped = self.acc.dropped
+            self.acc.close()
+            self.acc = self._new_accumulator()
+            # One count for both: what comes late is told with the rest.
+            self.acc.dropped = dropped
+
+    def _new_worker(self) -> Worker:
+        plugin = self.plugin
+        method = plugin.gather if type(plugin).gather is not Input.gather else plugin.start
+        return worker_for(method, own=self.plan.origin == "builtin", name=self.plan.label)
+
+    def _new_accumulator(self) -> Accumulator:
+        return Accumulator(
+            self.plugin.measurements,
+            report=self._problem,
+            overflow=self._make_room,
+            now=self._clock.now,
+            door=self._door,
+        )
 
     async def _close(self) -> None:
         if self.plan.origin == "builtin":

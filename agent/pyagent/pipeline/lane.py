@@ -77,8 +77,8 @@ class Lane:
         """When something was last taken, seconds since the epoch; 0: never."""
         self.write_seconds = 0.0
         """Spent in writes, all of them."""
-        self.last_round = 0.0
-        """Loop time when the lane last looked at its queue."""
+        self.busy_since: float | None = None
+        """Loop time when the batch that is being written was taken; None: none is."""
         self._write = write
         self._writers = writers
         self._rate = rate
@@ -132,7 +132,7 @@ class Lane:
         loop = asyncio.get_running_loop()
         next_flush = loop.time() + self._interval()
         while not self._stopping:
-            now = self.last_round = loop.time()
+            now = loop.time()
             if now < self._retry_at:
                 due = self._retry_at
             elif self._flush_now or self._attempts or len(self.queue) >= self.plan.metric_batch_size:
@@ -196,6 +196,7 @@ class Lane:
     async def _write_batch(self, batch: Batch) -> bool:
         parts = deque([batch])
         started = time.monotonic()
+        self.busy_since = asyncio.get_running_loop().time()
         try:
             while parts:
                 if self._rate is not None and not self._within_rate(parts):
@@ -215,6 +216,7 @@ class Lane:
         finally:
             # Also when cancelled: what was not settled goes back, in order.
             self.queue.settle(batch, parts)
+            self.busy_since = None
             self.write_seconds += time.monotonic() - started
         self.last_write = time.time()
         await self._succeeded()

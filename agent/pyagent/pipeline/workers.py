@@ -28,6 +28,10 @@ class Worker(Protocol):
     def abandon(self) -> None:
         """Take no further calls; what runs is forgotten."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a call has begun in a thread and not ended, though nobody may wait for it any more."""
+
 
 class HereWorker:
     """Runs on the loop of the caller."""
@@ -39,6 +43,10 @@ class HereWorker:
 
     def abandon(self) -> None:
         pass
+
+    @property
+    def busy(self) -> bool:
+        return False
 
 
 class _Handover:
@@ -72,6 +80,11 @@ class ThreadWorker:
         self._name = name
         self._calls: queue.SimpleQueue[tuple[Call, _Handover] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._running = 0
+
+    @property
+    def busy(self) -> bool:
+        return self._running > 0
 
     async def call(self, function: Call) -> None:
         handover = _Handover()
@@ -87,6 +100,7 @@ class ThreadWorker:
     def _run(self) -> None:
         while (item := self._calls.get()) is not None:
             function, handover = item
+            self._running = 1
             try:
                 result = function()
                 if inspect.iscoroutine(result):
@@ -96,6 +110,7 @@ class ThreadWorker:
                 handover.done(error)
             else:
                 handover.done(None)
+            self._running = 0
             # Keep nothing of the last call alive while waiting for the next.
             del item, function, handover
 
@@ -107,6 +122,10 @@ class LoopWorker:
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
 
     async def call(self, function: Call) -> None:
         handover = _Handover()

@@ -66,12 +66,15 @@ async def _create_outsider(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]
 class Agent:
     """Runs a plan until `stop`. Everything here is called on the main loop."""
 
-    def __init__(self, *, clock: Clock | None = None, keeping: Keeping | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock | None = None, keeping: Keeping | None = None, gather_timeout: float = 0.0
+    ) -> None:
         self.plan: Plan | None = None
         self._keeping = keeping or Keeping()
+        self._gather_timeout = gather_timeout
         self.inputs: list[InputRunner] = []
         self.route = Route()
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
         self._leaving: dict[OutputRunner, asyncio.Event] = {}
@@ -93,7 +96,7 @@ class Agent:
         kept_outputs = [runner for _, runner in matched_outputs if runner is not None]
         old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
         self._check_disk(plan)
-        stages = build_stages(plan, self.route, self._clock)
+        stages = build_stages(plan, self.route, self.clock)
         inputs: list[InputRunner] = []
         outputs: list[OutputRunner] = []
         for built in await build_plugins([p for p, runner in matched_inputs if runner is None]):
@@ -142,6 +145,12 @@ class Agent:
             raise LookupError(f"no output {output} runs")
         await runner.requeue(lines, partition)
 
+    def runs(self, runner: Runner) -> bool:
+        """Whether its task is alive; one that has no schedule, a listener, has none to keep alive."""
+        task = self._tasks.get(runner)
+        ended = task is not None and task.done()
+        return not ended or (isinstance(runner, InputRunner) and not runner.next_tick)
+
     def flush(self) -> None:
         """Write what every output has, now."""
         self.route.flush_soon()
@@ -150,7 +159,13 @@ class Agent:
 
     def _input(self, global_tags: Mapping[str, str], plan: PluginPlan, plugin: Any, log: logging.Logger) -> InputRunner:
         return InputRunner(
-            cast("InputPlan", plan), plugin, global_tags=global_tags, route=self.route, clock=self._clock, log=log
+            cast("InputPlan", plan),
+            plugin,
+            global_tags=global_tags,
+            route=self.route,
+            clock=self.clock,
+            log=log,
+            gather_timeout=self._gather_timeout,
         )
 
     def _output(self, leaving: set[str], plan: PluginPlan, plugin: Any, log: logging.Logger) -> OutputRunner:

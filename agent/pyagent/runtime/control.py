@@ -16,9 +16,11 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from pyagent.api import PyagentError, redact
-from pyagent.runtime.status import Document, health, prometheus
+from pyagent.runtime.degraded import degraded, health
+from pyagent.runtime.prometheus import prometheus
+from pyagent.runtime.status import Document
 
-__all__ = ["ControlServer", "Handler", "Routes"]
+__all__ = ["MAX_REQUEST", "ControlServer", "Handler", "Routes", "public_answer", "served"]
 
 MAX_REQUEST = 8192
 DEADLINE = 5.0
@@ -80,23 +82,17 @@ class ControlServer:
         raise OSError(None, "another agent of this instance uses it")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(DEADLINE):
-                request = (await reader.readuntil(b"\n")).decode("latin-1").split()
-                with contextlib.suppress(asyncio.IncompleteReadError):
-                    while (await reader.readuntil(b"\n")).strip():
-                        pass
-            async with asyncio.timeout(WORK_DEADLINE):
-                answer = await self._routed(request) or self._answer(request)
-            async with asyncio.timeout(DEADLINE):
-                writer.write(answer)
-                await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
-        except Exception:
-            self._log.exception("BUG: a request of the control socket failed; please report this")
-        finally:
-            writer.close()
+        await served(reader, writer, self._answer, self._log)
+
+    async def _answer(self, request: list[str]) -> bytes:
+        if (answer := await self._routed(request)) is not None:
+            return answer
+        document = self._document()
+        if len(request) > 1 and request[0] == "GET" and request[1].partition("?")[0] == "/status":
+            whole = {**document, "problems": health(document), "degraded": degraded(document)}
+            return _response(200, "application/json", _json(whole))
+        known = ["GET /status", "GET /health", "GET /ready", "GET /metrics", *self._routes]
+        return public_answer(request, document, f"there are {', '.join(known)}\n")
 
     async def _routed(self, request: list[str]) -> bytes | None:
         """The answer of a route; None where none has this path."""
@@ -121,23 +117,63 @@ class ControlServer:
             return _response(status, "application/json", json.dumps(document))
         return wrong_method
 
-    def _answer(self, request: list[str]) -> bytes:
-        if len(request) < 2 or request[0] not in ("GET", "HEAD"):
-            return _response(405, "text/plain", "only GET is possible\n")
-        path = request[1].partition("?")[0]
-        document = self._document()
-        if path == "/status":
-            return _response(200, "application/json", json.dumps({**document, "problems": health(document)}))
-        if path == "/metrics":
-            return _response(200, "text/plain; version=0.0.4", prometheus(document))
-        if path in ("/health", "/ready"):
-            problems = health(document)
-            waits = bool(document["configuration"]["waiting"])
-            bad = bool(problems) if path == "/health" else waits
-            body = json.dumps({"status": "fail" if bad else "pass", "problems": problems})
-            return _response(503 if bad else 200, "application/json", body)
-        known = ["GET /status", "GET /health", "GET /ready", "GET /metrics", *self._routes]
-        return _response(404, "text/plain", f"there are {', '.join(known)}\n")
+
+async def served(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    answer: Callable[[list[str]], Awaitable[bytes]],
+    log: logging.Logger,
+) -> None:
+    """Read one request's words, write its answer, close. Nobody can hold it up, and it never raises."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            request = (await reader.readuntil(b"\n")).decode("latin-1").split()
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                while (await reader.readuntil(b"\n")).strip():
+                    pass
+        async with asyncio.timeout(WORK_DEADLINE):
+            text = await answer(request)
+        async with asyncio.timeout(DEADLINE):
+            writer.write(text)
+            await writer.drain()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        pass
+    except Exception:
+        log.exception("BUG: a request failed; please report this")
+    finally:
+        writer.close()
+
+
+def public_answer(request: list[str], document: Document, unknown: str) -> bytes:
+    """/health, /ready and /metrics: nothing that is not for everybody."""
+    if len(request) < 2 or request[0] not in ("GET", "HEAD"):
+        return _response(405, "text/plain", "only GET is possible\n")
+    path = request[1].partition("?")[0]
+    answer = _response(404, "text/plain", unknown)
+    if path == "/metrics":
+        answer = _response(200, "text/plain; version=0.0.4", prometheus(document))
+    elif path in ("/health", "/ready"):
+        states = degraded(document)
+        bad = bool(states) if path == "/health" else any(one["state"] == "config-waiting" for one in states)
+        body = {"status": "fail" if bad else "pass", "problems": health(document), "degraded": states}
+        answer = _response(503 if bad else 200, "application/json", _json(body))
+    return answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request[0] == "HEAD" else answer
+
+
+def _json(document: object) -> str:
+    """With secrets masked before they are written in JSON's way, which would hide them from the mask."""
+    return json.dumps(_masked(document))
+
+
+def _masked(value: object) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {name: _masked(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_masked(item) for item in value]
+    return value
 
 
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 503: "Service Unavailable"}

@@ -14,6 +14,11 @@ class Notifier:
         address = os.environ.pop("NOTIFY_SOCKET", "")
         # A leading @ names a socket of the abstract namespace.
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        microseconds = os.environ.pop("WATCHDOG_USEC", "")
+        process = os.environ.pop("WATCHDOG_PID", "") or str(os.getpid())
+        wanted = self._address and microseconds.isdecimal() and process == str(os.getpid())
+        self.watchdog = int(microseconds) / 1e6 if wanted else 0.0
+        """Seconds within which systemd wants a sign of life; 0: it does not."""
 
     @property
     def wanted(self) -> bool:
@@ -27,11 +32,19 @@ class Notifier:
     def status(self, status: str) -> None:
         self._send(f"STATUS={_line(status)}")
 
+    def alive(self) -> None:
+        """Feed the watchdog."""
+        self._send("WATCHDOG=1")
+
     def reloading(self) -> None:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         self._send("STOPPING=1\nSTATUS=writing what is left")
+
+    def more_time(self, seconds: float) -> None:
+        """What is being done, the start or the stop, takes so much longer."""
+        self._send(f"EXTEND_TIMEOUT_USEC={seconds * 1e6:.0f}")
 
     def _send(self, message: str) -> None:
         if not self._address:

@@ -22,6 +22,9 @@ from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.buffers import StoredBuffers
 from pyagent.runtime.control import ControlServer
+from pyagent.runtime.degraded import health
+from pyagent.runtime.health import HealthServer
+from pyagent.runtime.liveness import Liveness, Pulse
 from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
 from pyagent.runtime.notify import Notifier
@@ -30,9 +33,13 @@ from pyagent.runtime.pidfile import pid_file
 from pyagent.runtime.routes import agent_routes, buffer_routes, quarantine_routes
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
+from pyagent.runtime.summary import Summary
 from pyagent.runtime.watch import watch_configuration
 
 __all__ = ["run"]
+
+PULSE = 10.0
+"""Seconds between two looks at how things are."""
 
 
 def run(settings: RunSettings) -> int:
@@ -64,7 +71,15 @@ class _Process:
         self._notifier = Notifier()
         self._quarantine = _quarantine(settings)
         keeping = _keeping(settings, self._quarantine)
-        self._agent = Agent(keeping=keeping)
+        self._agent = Agent(keeping=keeping, gather_timeout=settings.gather_timeout)
+        self._liveness = Liveness(self._agent)
+        self._summary = Summary()
+        watchdog = self._notifier.watchdog
+        self._pulse = Pulse(min(PULSE, watchdog / 3) if watchdog else PULSE, self._beat)
+        self._health: HealthServer | None = None
+        self._told_status = ""
+        self._told_dead: list[str] = []
+        self._ending = False
         self._buffers = StoredBuffers(self._agent, keeping)
         self._loader = Loader(settings, self._log)
         self._reload_state = ReloadState()
@@ -85,15 +100,19 @@ class _Process:
         core = "the native core" if implementation == "native" else "the core in Python (the native one is not built)"
         self._log.info("pyagent %s, line protocol by %s", __version__, core)
         control = self._control_server()
+        if settings_health := self._settings.health:
+            self._health = HealthServer(settings_health, self._document, component_logger("health"))
         work = asyncio.create_task(self._work(control))
         stop = asyncio.create_task(self._stop.wait())
         # From the beginning: an edit that is made while we load must not be missed.
         log = component_logger("config")
+        pulse = asyncio.create_task(supervise(self._pulse.run, self._log))
         watch = asyncio.create_task(supervise(lambda: watch_configuration(self._settings, self._reload.set, log), log))
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         watch.cancel()
         await asyncio.wait([watch])
+        self._ending = True
         if not work.done():
             self._log.info("stopping")
             self._notifier.stopping()
@@ -102,8 +121,10 @@ class _Process:
         await self._agent.stop()
         if self._quarantine is not None:
             self._quarantine.close()
-        if control is not None:
-            await control.close()
+        pulse.cancel()
+        for server in (control, self._health):
+            if server is not None:
+                await server.close()
         try:
             return work.result()
         except asyncio.CancelledError:
@@ -112,19 +133,19 @@ class _Process:
             self._log.error("%s", one_line(error))
             return 1
 
-    def _control_server(self) -> ControlServer | None:
-        def document() -> Document:
-            kept = {"quarantine": self._quarantine.figures()} if self._quarantine is not None else {}
-            return status(self._agent, self._reload_state, self._settings.instance) | kept
+    def _document(self) -> Document:
+        kept = {"quarantine": self._quarantine.figures()} if self._quarantine is not None else {}
+        return status(self._agent, self._reload_state, self._settings.instance, loop_lag=self._pulse.lag) | kept
 
-        provide_statistics(document)
+    def _control_server(self) -> ControlServer | None:
+        provide_statistics(self._document)
         directory = self._settings.runtime_directory
         if directory is None:
             return None
         routes = agent_routes(flush=self._agent.flush, reload=self._reload.set) | buffer_routes(self._buffers)
         if self._quarantine is not None:
             routes |= quarantine_routes(self._quarantine, self._agent.requeue)
-        return ControlServer(directory / "control.sock", document, component_logger("control"), routes)
+        return ControlServer(directory / "control.sock", self._document, component_logger("control"), routes)
 
     async def _work(self, control: ControlServer | None) -> int:
         settings = self._settings
@@ -133,8 +154,9 @@ class _Process:
             apply_settings(plan.agent, debug=settings.debug, quiet=settings.quiet)
             self._announce(plan)
             return await run_once(plan, settings)
-        if control is not None:
-            await control.start()
+        for server in (control, self._health):
+            if server is not None:
+                await server.start()
         await self._start()
         while True:
             if await self._reload_wanted():
@@ -250,6 +272,27 @@ class _Process:
                     buffer.name,
                     buffer.bytes,
                 )
+
+    def _beat(self) -> None:
+        """Every few seconds: feed the watchdog, where all goes on, and keep the status line current."""
+        if not self._notifier.wanted:
+            return
+        if self._ending:
+            self._notifier.more_time(2 * PULSE + self._notifier.watchdog)
+            self._notifier.alive()
+            return
+        dead = self._liveness.problems()
+        if not dead:
+            self._notifier.alive()
+        elif dead != self._told_dead:
+            self._log.error("%s; systemd's watchdog is not fed", "; ".join(dead))
+        self._told_dead = dead
+        if self._agent.plan is not None:
+            document = self._document()
+            line = self._summary.line({**document, "problems": dead + health(document)})
+            if line != self._told_status:
+                self._told_status = line
+                self._notifier.status(line)
 
     # What is told -----------------------------------------------------------------------------------------------------
 

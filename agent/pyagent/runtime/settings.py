@@ -33,6 +33,10 @@ class RunSettings:
     """What is written first after an outage."""
     runtime_directory: Path | None = None
     """Where the control socket is; None: there is none."""
+    health: tuple[str, int] | None = None
+    """Where /health, /ready and /metrics are served over TCP; None: nowhere."""
+    gather_timeout: float = 0.0
+    """Seconds after which a gather is given up; 0: never."""
     instance: str = "default"
     watch_files: str = ""
     """How files and directories are watched for changes: `notify` or `poll`; empty: not at all."""

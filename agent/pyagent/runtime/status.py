@@ -1,8 +1,7 @@
-"""What the agent says about itself: one document, from which health and metrics follow."""
+"""What the agent says about itself: one document, from which `degraded` and `prometheus` follow."""
 
 import os
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from pyagent import __version__
@@ -12,11 +11,9 @@ from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.gather import InputRunner
 from pyagent.runtime.agent import Agent
 
-__all__ = ["Document", "ReloadState", "health", "prometheus", "status"]
+__all__ = ["Document", "ReloadState", "status"]
 
 Document = dict[str, Any]
-STALE_AFTER_INTERVALS = 3
-"""An input that gave nothing for so many intervals, or an output that failed for so many, is a problem."""
 
 
 class ReloadState:
@@ -40,7 +37,7 @@ class ReloadState:
         self.failed, self.error = time.time(), error
 
 
-def status(agent: Agent, reload: ReloadState, instance: str) -> Document:
+def status(agent: Agent, reload: ReloadState, instance: str, *, loop_lag: float = 0.0) -> Document:
     """Everything, as JSON can hold it. No secret is in it: options are not shown, and errors come masked from the log."""
     now = time.time()
     plan = agent.plan
@@ -49,6 +46,8 @@ def status(agent: Agent, reload: ReloadState, instance: str) -> Document:
         "instance": instance,
         "pid": os.getpid(),
         "uptime_seconds": round(now - reload.started, 3),
+        "resident_bytes": _resident_bytes(),
+        "loop_lag_seconds": round(loop_lag, 6),
         "configuration": {
             "sources": list(plan.sources) if plan else [],
             "loaded": reload.loaded,
@@ -75,6 +74,15 @@ def status(agent: Agent, reload: ReloadState, instance: str) -> Document:
     }
 
 
+def _resident_bytes() -> int:
+    """Memory in use; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _names(plan: PluginPlan) -> Document:
     return {"name": plan.label, "plugin": plan.name, "alias": plan.alias}
 
@@ -90,6 +98,7 @@ def _input(runner: InputRunner, now: float) -> Document:
         "failures": runner.failures.total,
         "error": runner.failures.current,
         "overruns": runner.overruns,
+        "abandoned": runner.abandoned,
         "dropped": dict(runner.acc.dropped),
     }
 
@@ -130,93 +139,3 @@ def _output(runner: OutputRunner, now: float) -> Document:
             if lane.partition is not None
         },
     }
-
-
-def health(document: Mapping[str, Any]) -> list[str]:
-    """What is wrong, in words; nothing where all is well."""
-    problems = []
-    configuration = document["configuration"]
-    if configuration["waiting"]:
-        problems.append(f"waiting for the configuration: {configuration['waiting']}")
-    if not configuration["last_reload_ok"]:
-        problems.append(f"the last reload failed: {configuration['last_reload_error']}")
-    for one in document["inputs"]:
-        if one["error"]:
-            problems.append(f"{one['name']}: {one['error']}")
-        elif (one["age_seconds"] or 0) > STALE_AFTER_INTERVALS * one["interval_seconds"]:
-            problems.append(f"{one['name']}: its gather has not ended for {one['age_seconds']:.0f} s")
-    for one in document["outputs"]:
-        if one["error"]:
-            problems.append(f"{one['name']}: {one['error']}")
-        elif one["queued"] >= one["limit"]:
-            problems.append(f"{one['name']}: its queue is full ({one['queued']} metrics)")
-    return problems
-
-
-_HELP = {
-    "input": {
-        "metrics": ("counter", "Metrics gathered."),
-        "failures": ("counter", "Gathers that failed."),
-        "overruns": ("counter", "Ticks that found the gather before still running."),
-        "duration_seconds": ("gauge", "Time that the last gather took."),
-    },
-    "output": {
-        "written": ("counter", "Metrics delivered."),
-        "rejected": ("counter", "Metrics that the receiver refused for good."),
-        "dropped": ("counter", "Metrics dropped because the queue was full."),
-        "filtered": ("counter", "Metrics kept out by filters."),
-        "damaged": ("counter", "Metrics that were on disk and cannot be read any more."),
-        "restored": ("counter", "Metrics found on disk at the start."),
-        "queued": ("gauge", "Metrics that wait."),
-        "disk_bytes": ("gauge", "Size on disk of what waits there."),
-        "queued_bytes": ("gauge", "Encoded size of what waits."),
-        "oldest_age_seconds": ("gauge", "Age of the oldest metric that waits."),
-        "write_seconds": ("counter", "Time spent in writes."),
-        "failures": ("counter", "Writes that failed."),
-    },
-}
-_QUARANTINE_HELP = {
-    "metrics": ("gauge", "Metrics that were refused for good and are kept."),
-    "entries": ("gauge", "Refusals that they came from."),
-    "bytes": ("gauge", "Size of their records."),
-    "evicted": ("counter", "Refused metrics that had to go for newer ones."),
-}
-
-
-def prometheus(document: Mapping[str, Any]) -> str:
-    """The same numbers in Prometheus' text format."""
-    lines = []
-
-    def add(name: str, kind: str, text: str, samples: list[tuple[str, float]]) -> None:
-        lines.append(f"# HELP {name} {text}")
-        lines.append(f"# TYPE {name} {kind}")
-        lines.extend(f"{name}{labels} {value:.15g}" for labels, value in samples)
-
-    configuration = document["configuration"]
-    version = f'{{version="{document["version"]}"}}'
-    add("pyagent_info", "gauge", "The version that runs.", [(version, 1)])
-    add("pyagent_uptime_seconds", "gauge", "Time since the start.", [("", document["uptime_seconds"])])
-    age = configuration["age_seconds"]
-    add("pyagent_config_age_seconds", "gauge", "Time since the configuration was loaded.", [("", age or 0)])
-    reloaded = float(configuration["last_reload_ok"])
-    memory = float(document["buffer"]["memory_bytes"])
-    add(
-        "pyagent_buffer_memory_bytes",
-        "gauge",
-        "Memory of all that waits, counted once where outputs share it.",
-        [("", memory)],
-    )
-    for name, (type_, text) in _QUARANTINE_HELP.items() if "quarantine" in document else ():
-        suffix = "_total" if type_ == "counter" else ""
-        add(f"pyagent_quarantine_{name}{suffix}", type_, text, [("", float(document["quarantine"][name]))])
-    add("pyagent_config_last_reload_ok", "gauge", "1 where the last reload succeeded.", [("", reloaded)])
-    for kind, fields in _HELP.items():
-        for field, (type_, text) in fields.items():
-            suffix = "_total" if type_ == "counter" else ""
-            samples = [(f'{{{kind}="{_escaped(one["name"])}"}}', float(one[field])) for one in document[f"{kind}s"]]
-            add(f"pyagent_{kind}_{field}{suffix}", type_, text, samples)
-    return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -4,10 +4,7 @@ The numbers are those of `pyagent status`. What only a Go program has (most of i
 of the configuration and how long the event loop kept us waiting are added.
 """
 
-import asyncio
 import gc
-import os
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -97,9 +94,6 @@ class Internal(Input[InternalOptions]):
     )
 
     async def gather(self, acc: Accumulator) -> None:
-        asked = time.monotonic_ns()
-        await asyncio.sleep(0)
-        lag = time.monotonic_ns() - asked
         document = own_statistics()
         if not document:
             return
@@ -115,7 +109,7 @@ class Internal(Input[InternalOptions]):
                 "write_errors": _sum(outputs, "failures"),
                 "gather_errors": _sum(inputs, "failures"),
                 "gather_timeouts": _sum(inputs, "overruns"),
-                "loop_lag_ns": lag,
+                "loop_lag_ns": round(document["loop_lag_seconds"] * 1e9),
             },
             version,
         )
@@ -131,7 +125,7 @@ class Internal(Input[InternalOptions]):
             acc.add("internal_aggregate", values, version | _named("aggregator", one))
         if self.options.collect_memstats:
             runs = sum(generation["collections"] for generation in gc.get_stats())
-            acc.add("internal_memstats", {"sys_bytes": _resident_bytes(), "num_gc": runs}, version)
+            acc.add("internal_memstats", {"sys_bytes": document["resident_bytes"], "num_gc": runs}, version)
 
 
 def _gather_fields(one: Mapping[str, Any]) -> dict[str, int]:
@@ -169,11 +163,3 @@ def _named(tag: str, one: Mapping[str, Any]) -> dict[str, str]:
 
 def _sum(plugins: list[Mapping[str, Any]], name: str) -> int:
     return sum(plugin[name] for plugin in plugins)
-
-
-def _resident_bytes() -> int | None:
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return None

@@ -27,6 +27,8 @@ OUTPUT = {
 }
 DOCUMENT: dict[str, Any] = {
     "version": "1.2",
+    "resident_bytes": 50_000_000,
+    "loop_lag_seconds": 0.002,
     "configuration": {"age_seconds": 9.5, "last_reload_ok": True, "from_cache": False},
     "inputs": [INPUT, {**INPUT, "alias": "second"}],
     "outputs": [OUTPUT],

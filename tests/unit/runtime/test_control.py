@@ -13,14 +13,22 @@ import pytest
 
 from pyagent.api import Full, Secret
 from pyagent.runtime.control import ControlServer
-from pyagent.runtime.status import health, prometheus
+from pyagent.runtime.degraded import health
+from pyagent.runtime.prometheus import prometheus
 
 LOG = logging.getLogger("pyagent.control")
 
 
 def document(**changes: Any) -> dict[str, Any]:
     configuration = {"waiting": "", "last_reload_ok": True, "last_reload_error": "", "age_seconds": 5.0}
-    one = {"name": 'inputs.mem::a"b', "metrics": 7, "failures": 1, "overruns": 0, "duration_seconds": 0.25}
+    one = {
+        "name": 'inputs.mem::a"b',
+        "metrics": 7,
+        "failures": 1,
+        "overruns": 0,
+        "abandoned": 0,
+        "duration_seconds": 0.25,
+    }
     one |= {"error": "", "age_seconds": 1.0, "interval_seconds": 10.0}
     out = dict.fromkeys(
         (
@@ -41,6 +49,8 @@ def document(**changes: Any) -> dict[str, Any]:
     return {
         "version": "1",
         "uptime_seconds": 9.0,
+        "resident_bytes": 1,
+        "loop_lag_seconds": 0.0,
         "configuration": configuration | changes.get("configuration", {}),
         "buffer": {"metrics": 3, "memory_bytes": 99},
         "inputs": [one | changes.get("input", {})],
