@@ -41,14 +41,12 @@ FAILING = """\
   files = ["nowhere"]
 """
 
-SECRETS = "waits for the command `secrets`"
 EXCEPTIONS = {
     # For good.
     "config_check_extra_word": "a word too many is refused: it is a file for which --config was forgotten",
     "config_check_flag_before": "flags before the command count; there they are ignored and other files are checked",
     "wrong_subcommand_plugins": "an unknown kind is refused; there everything is printed",
     # What needs a command that is not there yet.
-    "secrets_help": SECRETS,
 }
 
 

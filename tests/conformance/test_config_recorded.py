@@ -59,7 +59,6 @@ EXCEPTIONS = {
     "startup-socket-in-use-test": "waits for inputs.socket_listener",
     "startup-socket-writer-refused-retry": "waits for outputs.socket_writer",
     "deprecated-option-warns": "waits for inputs.net",
-    "secret-store-docker": "waits for secret stores",
     "type-bool-as-string": "waits for inputs.cpu",
 }
 

@@ -125,3 +125,18 @@ async def test_once_says_by_its_status_whether_everything_was_written(tmp_path: 
     status, out, log = await finished("--config", str(config), "--once")
     assert status == 1
     assert "unable to send 1 metrics" in log
+
+
+@pytest.mark.parametrize("mode", ["--test", "--once"])
+async def test_a_failed_input_counts_where_that_is_asked_for(tmp_path: Path, mode: str) -> None:
+    config = tmp_path / "agent.conf"
+    config.write_text("[[inputs.mem]]\n[[inputs.file]]\nfiles = ['nowhere.influx']\n" + OUTPUT)
+    arguments = ("--config", str(config), mode)
+    assert (await finished(*arguments))[0] == 0
+    status, out, log = await finished(*arguments, "--strict-exit")
+    assert status == 1
+    assert "mem,host=" in out, "the others' metrics are not withheld"
+    assert "nowhere.influx" in log
+    assert (await finished(*arguments, environ={"PYAGENT_STRICT_EXIT": "1"}))[0] == 1
+    config.write_text("[[inputs.mem]]\n" + OUTPUT)
+    assert (await finished(*arguments, "--strict-exit"))[0] == 0

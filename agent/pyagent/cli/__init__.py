@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pyagent import __version__
 
-COMMANDS = ("buffer", "config", "demo", "help", "plugins", "quarantine", "sandbox", "status", "version")
+COMMANDS = ("buffer", "config", "demo", "help", "plugins", "quarantine", "sandbox", "secrets", "status", "version")
 """Modules of this package, but for `version`, which must not even cost an import."""
 
 

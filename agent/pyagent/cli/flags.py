@@ -18,7 +18,7 @@ __all__ = [
     "source_settings",
 ]
 
-SECTIONS = ("global_tags", "agent", "outputs", "processors", "aggregators", "inputs")
+SECTIONS = ("global_tags", "agent", "secretstores", "outputs", "processors", "aggregators", "inputs")
 
 
 def add_source_flags(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +73,8 @@ def source_settings(parser: argparse.ArgumentParser, given: argparse.Namespace) 
         strict_env=not given.non_strict_env_handling,
         old_env=given.old_env_behavior,
         select=commas(given.select),
-        input_filter=names(given.input_filter),
-        output_filter=names(given.output_filter),
+        input_filter=names(getattr(given, "input_filter", "")),
+        output_filter=names(getattr(given, "output_filter", "")),
     )
 
 

@@ -25,7 +25,7 @@ _EPILOG = """\
   pyagent plugins show inputs.mem     options, measurements, fields"""
 
 
-_LISTED = sorted({*KINDS, "secretstores", "serializers"})
+_LISTED = sorted({*KINDS, "serializers"})
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ Gather metrics as a Telegraf configuration says and write them to InfluxDB.
   pyagent --config http://localhost:8086/api/v2/telegrafs/ID    with INFLUX_TOKEN in the environment
   pyagent --config telegraf.conf --test                         gather once and print
 
-Commands: buffer, config, demo, help, plugins, quarantine, sandbox, status, version (pyagent COMMAND --help)."""
+Commands: buffer, config, demo, help, plugins, quarantine, sandbox, secrets, status, version (pyagent COMMAND --help)."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -65,6 +65,11 @@ def _parser() -> Parser:
         "--test-wait", "as --test, and wait so many seconds for further metrics", type=int, default=0, metavar="SECONDS"
     )
     flag("--once", "gather once, write to the outputs and exit", action="store_true")
+    flag(
+        "--strict-exit",
+        "--test and --once exit with 1 where an input failed (PYAGENT_STRICT_EXIT=1)",
+        action="store_true",
+    )
     flag("--debug", "log debug messages", action="store_true")
     flag("--quiet", "log errors only", action="store_true")
     flag(
@@ -208,6 +213,7 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
         quiet=given.quiet,
         test=given.test or (given.test_wait != 0 and not given.once),
         once=given.once,
+        strict_exit=given.strict_exit or environ.get("PYAGENT_STRICT_EXIT") == "1",
         test_wait=given.test_wait,
         print_plugin_sources=given.print_plugin_config_source,
         pidfile=given.pidfile,

@@ -202,11 +202,17 @@ class _Aggregator(_Tagged, frozen=True):
     drop_original: Annotated[bool, option("drop the metrics that were summed up")] = False
 
 
+class _SecretStore(Options, frozen=True):
+    id: Annotated[str, option("name of the store in references @{id:key}: letters, digits and _")]
+    labels: Annotated[dict[str, str], option("labels that --select chooses by")] = {}
+
+
 COMMON: dict[Kind, tuple[type[msgspec.Struct], ...]] = {
     "inputs": (_Input, _OLDEST),
     "outputs": (_Output, _OLDEST),
     "processors": (_Processor, _OLDEST),
     "aggregators": (_Aggregator, _OLDEST),
     "parsers": (),
+    "secretstores": (_SecretStore,),
 }
 """What every plugin of a kind has besides its own options."""

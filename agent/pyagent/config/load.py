@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pyagent.api import ConfigError, Parser, Plugin
+from pyagent.api import ConfigError, Parser, Plugin, SecretStore
 from pyagent.config.agent import AgentTable
+from pyagent.config.common import COMMON_KEYS
 from pyagent.config.filters import Selector, parse_selectors, read_labels
-from pyagent.config.options import Policy
+from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.parsers import create_parser, find_plugin
 from pyagent.config.plan import (
     AggregatorPlan,
@@ -25,11 +26,12 @@ from pyagent.config.plan import (
 )
 from pyagent.config.plugins import Entry, aggregator_plan, input_plan, output_plan, processor_plan
 from pyagent.config.registry import PluginBroken, Registry
+from pyagent.config.secrets import Secrets
 from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.source import SourceText
 from pyagent.config.toml import Document, one_line, parse_document
 
-__all__ = ["create_plugin", "load_plan"]
+__all__ = ["create_plugin", "load_plan", "load_stores"]
 
 _KINDS: dict[str, Kind] = {
     "inputs": "inputs",
@@ -37,9 +39,9 @@ _KINDS: dict[str, Kind] = {
     "outputs": "outputs",
     "processors": "processors",
     "aggregators": "aggregators",
+    "secretstores": "secretstores",
 }
 _TABLES = ("agent", "global_tags", "tags")
-_LATER = ("secretstores",)
 _LEGACY_TABLES = ("inputs", "outputs")
 """Kinds of which `[kind.name]` is as good as `[[kind.name]]`."""
 
@@ -69,6 +71,16 @@ def load_plan(
     for source in sources:
         loader.read(parse_document(source, environ, strict_env=strict_env, old_env=old_env))
     return loader.plan(testing, tuple(source.where for source in sources))
+
+
+def load_stores(
+    sources: Sequence[SourceText], *, environ: Mapping[str, str], plugin_directories: Sequence[Path] = ()
+) -> Mapping[str, SecretStore[Any]]:
+    """The secret stores of a configuration, by id; nothing else of it is looked at. Raises ConfigError."""
+    loader = _Loader(environ, Registry(plugin_directories), parse_selectors(()))
+    for source in sources:
+        loader.read(parse_document(source, environ))
+    return loader.stores()
 
 
 def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
@@ -110,14 +122,16 @@ class _Loader:
         self.wanted: dict[str, set[str]] = {}
         self._notes = Notes()
         self._agent = AgentTable(self._notes)
-        self._remote_policy = Policy.for_remote(environ)
+        self._secrets = Secrets()
+        self._local_policy = Policy(secrets=self._secrets)
+        self._remote_policy = Policy.for_remote(environ, self._secrets)
         self._registry = registry
         self._selected = selected
         self._entries: list[Entry] = []
 
     def read(self, document: Document) -> None:
         """Take over a source: its settings at once, its plugins when all sources are known. Raises ConfigError."""
-        policy = self._remote_policy if document.remote else Policy()
+        policy = self._remote_policy if document.remote else self._local_policy
         self._agent.add(document, policy)
         settings = self._agent.settings()
         for kind, name, section in self._plugin_tables(document):
@@ -132,7 +146,10 @@ class _Loader:
         aggregators: list[AggregatorPlan] = []
         broken: list[BrokenPlugin] = []
         seen: Counter[str] = Counter()
+        self.stores()
         for entry in self._entries:
+            if entry.kind == "secretstores":
+                continue
             section = entry.section
             try:
                 found = find_plugin(self._registry, entry.kind, entry.name, section)
@@ -172,6 +189,25 @@ class _Loader:
             sources=sources,
         )
 
+    def stores(self) -> Mapping[str, SecretStore[Any]]:
+        """Those of all sources, opened."""
+        for entry in self._entries:
+            if entry.kind == "secretstores":
+                self._open_store(entry)
+        return self._secrets.stores
+
+    def _open_store(self, entry: Entry) -> None:
+        section = entry.section
+        found = find_plugin(self._registry, "secretstores", entry.name, section)
+        kind = found.plugin.options_type
+        values, _ = decode_values(section, kind, ignored=COMMON_KEYS | {"id"}, policy=entry.policy)
+        options = build_options(section, kind, values)
+        try:
+            store = found.plugin(options, logging.getLogger(f"secretstores.{entry.name}"))
+        except ConfigError as error:
+            raise section.error(str(error), *([error.option] if error.option else [])) from None
+        self._secrets.add(section, cast("SecretStore[Any]", store))
+
     def _position(self, item: tuple[Entry, ProcessorPlan]) -> tuple[int, int, int]:
         """By `order`; those of the same by file and line."""
         entry, plan = item
@@ -190,11 +226,6 @@ class _Loader:
                 for name, tables in value.items():
                     for section in self._instances(document, (key, name), f"{_KINDS[key]}.{name}", tables):
                         yield _KINDS[key], name, section
-            elif key in _LATER:
-                for name, tables in value.items():
-                    for section in self._instances(document, (key, name), f"{key}.{name}", tables):
-                        if self._selected(read_labels(section)):
-                            raise section.error(f"{key} are not supported yet; remove [[{key}.{name}]]")
             else:
                 # Before there were kinds, an input was a table of its own name.
                 yield "inputs", key, self._section(document, (key,), f"inputs.{key}", value)

@@ -6,13 +6,14 @@ import re
 import types
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from pyagent.api import ConfigError, Options, Secret
 from pyagent.api.options import decode_option
+from pyagent.config.secrets import Secrets
 from pyagent.config.section import Section, type_name
 
 __all__ = ["Policy", "build_options", "check_type", "decode_values", "suggest"]
@@ -21,7 +22,6 @@ T = TypeVar("T", bound=Options)
 S = TypeVar("S", bound=msgspec.Struct)
 
 _INT64_MAX = 2**63 - 1
-_SECRET_REFERENCE = re.compile(r"@\{(\w+):(\w+)\}")
 _KINDS = {
     "bool": "a boolean (true or false)",
     "int": "an integer",
@@ -39,13 +39,16 @@ class Policy:
 
     restricted: bool = False
     state_directories: tuple[str, ...] = ()
+    secrets: Secrets = field(default_factory=Secrets)
+    """What references to secrets stand for."""
 
     @classmethod
-    def for_remote(cls, environ: Mapping[str, str]) -> "Policy":
+    def for_remote(cls, environ: Mapping[str, str], secrets: Secrets | None = None) -> "Policy":
+        secrets = secrets or Secrets()
         if environ.get("PYAGENT_ALLOW_REMOTE_EXEC") == "1":
-            return cls()
+            return cls(secrets=secrets)
         given = environ.get("PYAGENT_STATE_DIRECTORY") or environ.get("STATE_DIRECTORY") or ""
-        return cls(True, tuple(os.path.realpath(path) for path in given.split(":") if path))
+        return cls(True, tuple(os.path.realpath(path) for path in given.split(":") if path), secrets)
 
     def refusal(self, effects: Mapping[str, Any], value: Any) -> str | None:
         """Why an option of these effects may not have this value, None if it may."""
@@ -145,11 +148,8 @@ class _Decoder:
         elif origin is Literal and value not in arguments:
             choices = ", ".join(map(repr, arguments))
             raise self._section.error(f"the option {_name(path)!r} cannot be {value!r}; use one of {choices}", *path)
-        elif kind is Secret and isinstance(value, str) and (reference := _SECRET_REFERENCE.search(value)):
-            raise self._section.error(
-                f"the option {_name(path)!r} refers to the secret store {reference[1]!r}, which is not configured",
-                *path,
-            )
+        elif kind is Secret and isinstance(value, str) and "@{" in value:
+            value = self._policy.secrets.resolve(self._section, value, _name(path), path)
         return self._leaf(value, kind, path)
 
     def _struct(self, value: dict[str, Any], kind: type[msgspec.Struct], path: tuple[str | int, ...]) -> msgspec.Struct:

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 Origin = Literal["builtin", "entry point", "file"]
-Kind = Literal["inputs", "outputs", "processors", "aggregators", "parsers"]
+Kind = Literal["inputs", "outputs", "processors", "aggregators", "parsers", "secretstores"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ZERO = Duration(0)

@@ -226,6 +226,7 @@ def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Cou
         (found.parser.plugin.__module__, found.parser.version) if found.parser else (),
         entry.section.table,
         dict(resolved),
+        entry.policy.secrets.digest(entry.section.table),
         (at_source.always_include_local_tags, at_source.always_include_global_tags),
     ]
     text = json.dumps(parts, sort_keys=True, default=str)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor
+from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor, SecretStore
 from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Kind, Origin
 
@@ -36,6 +36,7 @@ BASES: dict[str, type[Plugin[Any]]] = {
     "processors": Processor,
     "aggregators": Aggregator,
     "parsers": Parser,
+    "secretstores": SecretStore,
 }
 IMPORT_DEADLINE = 10.0
 DISTRIBUTION = "pyagent-telemetry"

@@ -15,7 +15,7 @@ from pyagent.config.toml_text import toml_value
 
 __all__ = ["SECTIONS", "plugin_sample", "sample"]
 
-SECTIONS = ("global_tags", "agent", "outputs", "processors", "aggregators", "inputs")
+SECTIONS = ("global_tags", "agent", "secretstores", "outputs", "processors", "aggregators", "inputs")
 _ACTIVE: Mapping[str, tuple[str, ...]] = {
     "inputs": ("cpu", "disk", "diskio", "kernel", "mem", "processes", "swap", "system"),
     "outputs": ("influxdb_v2",),
@@ -77,7 +77,10 @@ def plugin_sample(catalog: Catalog, entry: Entry) -> str:
     if entry.kind == "parsers":
         head.append(f'# Options of an input with data_format = "{entry.name}".')
         return "\n".join([*head, *_options(plugin.options_type)]) + "\n"
-    lines = [*head, f"[[{entry.label}]]", *_options(plugin.options_type, entry.label)]
+    lines = [*head, f"[[{entry.label}]]"]
+    if entry.kind == "secretstores":
+        lines += ["  ## name of the store in references @{id:key} (string)", f'  id = "{entry.name}"']
+    lines += _options(plugin.options_type, entry.label)
     if issubclass(plugin.options_type, ParserOptions):
         lines.append("  ## further options are those of the format: pyagent plugins show parsers.NAME")
     return "\n".join(lines) + "\n"

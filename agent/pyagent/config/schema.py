@@ -14,7 +14,7 @@ from pyagent.config.plan import AgentSettings, Kind
 
 __all__ = ["json_schema"]
 
-_KINDS: tuple[Kind, ...] = ("inputs", "outputs", "processors", "aggregators")
+_KINDS: tuple[Kind, ...] = ("inputs", "outputs", "processors", "aggregators", "secretstores")
 _REFERENCE = "#/$defs/"
 _TAGS = {"type": "object", "additionalProperties": {"type": "string"}}
 
@@ -42,7 +42,6 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
                 # [inputs.mem] is as good as [[inputs.mem]].
                 plugins[entry.name] = {"description": text, "anyOf": [{"type": "array", "items": reference}, reference]}
         properties[kind] = {"type": "object", "properties": plugins, "additionalProperties": False}
-    properties["secretstores"] = {"type": "object"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Configuration of pyagent {__version__}",

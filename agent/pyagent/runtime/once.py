@@ -26,24 +26,25 @@ _TEST_FORMAT = LineOptions(sort_fields=True, uint_support=True)
 async def run_once(plan: Plan, settings: RunSettings) -> int:
     """Gather once; print (--test) or write (--once). Returns the exit status: 1 if --once left something unwritten.
 
-    A failing input is logged and does not change the status, as with Telegraf.
+    A failing input is logged and does not change the status, as with Telegraf, but for --strict-exit.
     """
     built_outputs = await build_plugins(plan.outputs)
     if settings.test and not settings.once:
-        await _gather(plan, settings, _Printer())
-        return 0
+        failed = await _gather(plan, settings, _Printer())
+        return 1 if failed and settings.strict_exit else 0
     outputs = [
         OutputRunner(cast("OutputPlan", p), cast("Output[Any]", plugin), log=log) for p, plugin, log in built_outputs
     ]
-    await _gather(plan, settings, Route(outputs))
+    failed = await _gather(plan, settings, Route(outputs))
     await asyncio.gather(*(output.stop(FLUSH_GRACE) for output in outputs))
     unsent = sum(output.queued for output in outputs)
     if unsent:
         component_logger("agent").error("output plugins unable to send %d metrics", unsent)
-    return 1 if unsent else 0
+    return 1 if unsent or (failed and settings.strict_exit) else 0
 
 
-async def _gather(plan: Plan, settings: RunSettings, route: Route) -> None:
+async def _gather(plan: Plan, settings: RunSettings, route: Route) -> bool:
+    """Whether an input failed: in its gather or its start, by not ending, or by not being there at all."""
     route.stages = build_stages(plan, route, SystemClock())
     runners = [
         InputRunner(
@@ -57,13 +58,16 @@ async def _gather(plan: Plan, settings: RunSettings, route: Route) -> None:
         for p, plugin, log in await build_plugins(plan.inputs)
     ]
     gathers = [asyncio.create_task(runner.gather_once()) for runner in runners]
+    hanging: set[asyncio.Task[None]] = set()
     if gathers:
-        await asyncio.wait(gathers, timeout=GATHER_DEADLINE)
+        _, hanging = await asyncio.wait(gathers, timeout=GATHER_DEADLINE)
     if settings.test_wait:
         await asyncio.sleep(settings.test_wait)
     await asyncio.gather(*(runner.stop(GRACE) for runner in runners))
     for aggregator in route.stages.aggregators:
         aggregator.push()
+    missing = bool(plan.broken) or len(runners) < len(plan.inputs)
+    return missing or bool(hanging) or any(runner.failures.total for runner in runners)
 
 
 class _Printer(Route):

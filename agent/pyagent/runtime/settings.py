@@ -54,6 +54,8 @@ class RunSettings:
     pidfile: str = ""
     test: bool = False
     once: bool = False
+    strict_exit: bool = False
+    """A failed input makes --test and --once fail."""
     test_wait: float = 0.0
     """Seconds to wait for further metrics after the one gather of --test and --once."""
     select: tuple[str, ...] = ()

@@ -66,7 +66,7 @@ def test_forms_of_an_input(load: Load, text: str) -> None:
             "[[processors.x]]",
             "a.conf:1: processors.x: undefined but requested processor: x; no such plugin is installed",
         ),
-        ("[[secretstores.os]]", "a.conf:1: secretstores.os: secretstores are not supported yet; remove"),
+        ("[[secretstores.os]]", "a.conf:1: secretstores.os: undefined but requested secretstore: os"),
         ("", "no inputs found in a.conf; add one, such as [[inputs.mem]]"),
     ],
 )

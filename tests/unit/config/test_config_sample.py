@@ -54,6 +54,8 @@ def test_all_of_it_loads() -> None:
     assert {"mem"} <= {plugin.name for plugin in plan.inputs}
     assert [plugin.name for plugin in plan.outputs] == ["influxdb_v2"]
     assert plan.warnings == plan.errors == ()
+    # But for the secret stores, which look for their folders.
+    text = sample(Catalog(), sections=[section for section in SECTIONS if section != "secretstores"])
     every = re.sub(r"^# (?=\[\[|  )", "", text, flags=re.MULTILINE)
     plan = load(every)
     for kind in ("inputs", "outputs", "processors", "aggregators"):

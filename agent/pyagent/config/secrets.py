@@ -1,0 +1,73 @@
+"""The secret stores of a configuration, and the references `@{store:key}` to them (reference: telegraf 3.10)."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pyagent.api import ConfigError, SecretStore
+from pyagent.config.section import Section
+
+__all__ = ["Secrets"]
+
+_REFERENCE = re.compile(r"@\{(\w+):(\w+)\}")
+_MALFORMED = re.compile(r"@\{[^}]*\}")
+_ID = re.compile(r"\w+")
+
+
+class Secrets:
+    """Filled when all sources are read, asked while the plugins' options are."""
+
+    def __init__(self) -> None:
+        self.stores: dict[str, SecretStore[Any]] = {}
+
+    def add(self, section: Section, store: SecretStore[Any]) -> None:
+        """Raises ConfigError for an `id` that is missing, wrong, or taken."""
+        name = section.table.get("id")
+        if not isinstance(name, str) or not _ID.fullmatch(name):
+            raise section.error('a secret store needs an id of letters, digits and _; add id = "mystore"', "id")
+        if name in self.stores:
+            raise section.error(f"the id {name!r} is taken by another secret store; give it another one", "id")
+        self.stores[name] = store
+
+    def resolve(self, section: Section, text: str, name: str, path: tuple[str | int, ...]) -> str:
+        """`text` with its references replaced. Raises ConfigError for a store or a key that is not there; what only looks
+        like a reference stays as it is, with a warning."""
+
+        def value(match: re.Match[str]) -> str:
+            store, key = match.groups()
+            if store not in self.stores:
+                known = ", ".join(sorted(self.stores)) or "none"
+                raise section.error(
+                    f"the option {name!r} refers to the secret store {store!r}, which is not configured; there are {known}",
+                    *path,
+                )
+            try:
+                return self.stores[store].get(key)
+            except LookupError:
+                raise section.error(
+                    f"the option {name!r} refers to the secret {key!r}, which the store {store!r} does not have", *path
+                ) from None
+            except ConfigError as error:
+                raise section.error(f"the option {name!r}: {error}", *path) from None
+
+        result = _REFERENCE.sub(value, text)
+        if result == text and _MALFORMED.search(text):
+            section.warn(
+                f"the option {name!r}: @{{...}} that is no reference to a secret, @{{store:key}}, stays as it is", *path
+            )
+        return result
+
+    def digest(self, table: Mapping[str, Any]) -> str:
+        """Of the secrets that a table refers to: it changes when they do. Empty where it refers to none."""
+        found = _REFERENCE.findall(json.dumps(table, default=str))
+        if not found or not self.stores:
+            return ""
+        values = []
+        for store, key in found:
+            try:
+                values.append(self.stores[store].get(key))
+            except (LookupError, ConfigError):
+                continue
+        return hashlib.sha256("\0".join(values).encode()).hexdigest()
