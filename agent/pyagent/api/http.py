@@ -5,14 +5,16 @@ answer's size and the request's time bounded, proxies from the environment, User
 """
 
 import asyncio
+import contextlib
 import io
 import ipaddress
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 
 import aiohttp
 from aiohttp.client_exceptions import UnixClientConnectorError
@@ -76,7 +78,7 @@ class TlsOptions(Options, frozen=True):
             self.tls_ca
             or self.tls_cert
             or self.insecure_skip_verify
-            or self.tls_min_version != "TLS12"
+            or self.tls_min_version not in ("", "TLS12")
             or self.tls_cipher_suites
         ):
             return None
@@ -93,10 +95,11 @@ class TlsOptions(Options, frozen=True):
             raise ConfigError(
                 f"cannot load {option} {path!r}: {cause}; give the path of a PEM file", option=option
             ) from None
-        if self.tls_min_version not in _TLS_VERSIONS:
+        oldest = self.tls_min_version or "TLS12"
+        if oldest not in _TLS_VERSIONS:
             message = f"unknown TLS version {self.tls_min_version!r}; use one of {', '.join(_TLS_VERSIONS)}"
             raise ConfigError(message, option="tls_min_version")
-        context.minimum_version = ssl.TLSVersion[_TLS_VERSIONS[self.tls_min_version]]
+        context.minimum_version = ssl.TLSVersion[_TLS_VERSIONS[oldest]]
         if self.tls_cipher_suites:
             _allow_suites(context, self.tls_cipher_suites)
         if self.insecure_skip_verify:
@@ -156,7 +159,7 @@ class HttpClient:
     ) -> None:
         self._timeout = timeout
         self._ssl = tls.ssl_context() if tls else None
-        self._server_name = (tls.tls_server_name if tls else "") or None
+        self._server_name = (tls.tls_server_name if tls and tls.tls_enable else "") or None
         self._proxy = proxy
         self._local = _local_address(local_address) if local_address else None
         self._user_agent = user_agent or USER_AGENT
@@ -240,7 +243,9 @@ class HttpClient:
                 reason = error.os_error
                 number = 0 if isinstance(reason, ssl.SSLError) else reason.errno or 0
                 cause = os.strerror(number) if number > 0 else reason.errno and reason.strerror
-                return f"cannot connect to {error.host}:{error.port}: {cause or reason}"
+                # asyncio has no words for a handshake that the server ends by going away.
+                cause = cause or str(reason) or "the server closed the connection in the TLS handshake"
+                return f"cannot connect to {error.host}:{error.port}: {cause}"
             case aiohttp.ClientHttpProxyError():
                 return f"the proxy answered {error.status} {error.message}"
             case aiohttp.ServerDisconnectedError():
@@ -264,7 +269,24 @@ class HttpClient:
 def _environment_proxy(url: URL) -> str | None:
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    return proxy if proxy and url.host and not _is_loopback(url.host) and not proxy_bypass(url.host) else None
+    if not proxy or not url.host or _is_loopback(url.host):
+        return None
+    excepted = (_excepts(entry.strip(), url.host, url.port) for entry in proxies.get("no", "").lower().split(","))
+    return None if any(excepted) else proxy
+
+
+def _excepts(entry: str, host: str, port: int | None) -> bool:
+    """Whether an entry of no_proxy means this host: `*`, an address, a network, a name with all that is below it, or `.name`
+    for what is below it only; an address or a name may have a port (as Go reads it; urllib knows no networks)."""
+    if entry == "*":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    name, _, wanted = entry.rpartition(":") if re.search(r":\d+$", entry) else (entry, "", "")
+    name = name.removeprefix("*").strip("[]")
+    if not name or (wanted and wanted != str(port)):
+        return False
+    return host == name or host.endswith(name if name.startswith(".") else f".{name}")
 
 
 def _is_loopback(host: str) -> bool:

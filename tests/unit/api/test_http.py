@@ -2,41 +2,33 @@
 
 import gzip
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from pyagent.api import ConfigError, Secret
-from pyagent.api.http import HttpClient, HttpError, TlsOptions
+from pyagent.api.http import HttpClient, HttpError, TlsOptions, _environment_proxy
 from pyagent.testing.outputs import Answer, Raw, ScriptedServer
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ca.pem, another-ca.pem, server.pem (of 127.0.0.1 and influx.example), key.pem and locked.pem."""
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(command: str) -> None:
-        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
-
-    try:
-        for name in ("ca", "another-ca"):
-            subject = f"-subj /CN={name} -days 30 -keyout {name}.key -out {name}.pem"
-            openssl(f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes {subject}")
-    except FileNotFoundError:
-        pytest.skip("the program openssl is missing: apt install openssl")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:influx.example")
-    openssl("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=server -keyout key.pem -out request")
-    openssl("x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out server.pem")
-    openssl("pkcs8 -topk8 -in key.pem -out locked.pem -passout pass:open-sesame")
-    return folder
 
 
 @pytest.fixture
 def https(certificates: Path) -> ScriptedServer:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "server.pem", certificates / "key.pem")
+    return ScriptedServer(tls=context)
+
+
+def demanding(certificates: Path, *, suites: str = "", newest: str = "TLSv1_3", client: bool = False) -> ScriptedServer:
+    """A server with these suites of TLS 1.2, versions up to that, and certificates of clients asked for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem", certificates / "key.pem")
+    context.maximum_version = ssl.TLSVersion[newest]
+    if suites:
+        context.set_ciphers(suites)
+    if client:
+        context.load_verify_locations(certificates / "ca.pem")
+        context.verify_mode = ssl.CERT_REQUIRED
     return ScriptedServer(tls=context)
 
 
@@ -87,6 +79,48 @@ class TestTls:
                 TlsOptions(tls_cert=certificate, tls_key=key, tls_key_pwd=Secret(password)).ssl_context()
             assert caught.value.option == "tls_cert"
 
+    async def test_a_client_certificate_with_a_locked_key_is_shown(self, certificates: Path) -> None:
+        authority, pem, key = (str(certificates / name) for name in ("ca.pem", "server.pem", "locked.pem"))
+        mine = TlsOptions(tls_ca=authority, tls_cert=pem, tls_key=key, tls_key_pwd=Secret("open-sesame"))
+        async with demanding(certificates, client=True) as server:
+            assert await get(server.url, mine) == 204
+            with pytest.raises(HttpError):
+                await get(server.url, TlsOptions(tls_ca=authority))
+            assert len(server.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("names", "good"),
+        [
+            (["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"], True),
+            (["TLS_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"], True),
+            (["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"], False),
+            ([], True),
+        ],
+    )
+    async def test_only_suites_that_are_allowed_are_used(
+        self, names: list[str], good: bool, certificates: Path
+    ) -> None:
+        tls = TlsOptions(tls_ca=str(certificates / "ca.pem"), tls_cipher_suites=names)
+        async with demanding(certificates, suites="ECDHE-ECDSA-AES256-GCM-SHA384", newest="TLSv1_2") as server:
+            if good:
+                assert await get(server.url, tls) == 204
+            else:
+                with pytest.raises(
+                    HttpError,
+                    match=r"cannot connect to 127\.0\.0\.1:\d+: \S",
+                ):
+                    await get(server.url, tls)
+
+    @pytest.mark.parametrize(("oldest", "good"), [("", True), ("TLS12", True), ("TLS13", False)])
+    async def test_the_oldest_version(self, oldest: str, good: bool, certificates: Path) -> None:
+        tls = TlsOptions(tls_ca=str(certificates / "ca.pem"), tls_min_version=oldest)
+        async with demanding(certificates, newest="TLSv1_2") as server:
+            if good:
+                assert await get(server.url, tls) == 204
+            else:
+                with pytest.raises(HttpError, match=r"cannot connect to 127\.0\.0\.1:\d+: \S"):
+                    await get(server.url, tls)
+
     def test_a_file_that_is_no_certificate(self, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("nothing of that kind")
         with pytest.raises(ConfigError, match=r"cannot load tls_ca '.*/ca\.pem': .*; give the path of a PEM file"):
@@ -111,6 +145,37 @@ class TestProxy:
             assert await get("http://influx.example") == 502
             assert await get(f"http://{host}:{server.port}") == 204
             assert (len(proxy.requests), len(server.requests)) == (1, 1)
+
+    @pytest.mark.parametrize(
+        ("excepted", "url", "proxied"),
+        [
+            ("", "http://influx.example", True),
+            ("*", "http://influx.example", False),
+            ("other.example, influx.example", "http://influx.example", False),
+            ("example", "http://influx.example", False),
+            (".example", "http://influx.example", False),
+            ("*.example", "http://influx.example", False),
+            (".influx.example", "http://influx.example", True),
+            ("flux.example", "http://influx.example", True),
+            ("INFLUX.example:8086", "http://influx.example:8086", False),
+            ("influx.example:8086", "http://influx.example", True),
+            ("10.0.0.0/8", "http://10.1.2.3:8086", False),
+            ("10.0.0.0/8", "http://11.1.2.3:8086", True),
+            ("10.1.2.3", "http://10.1.2.3:8086", False),
+            ("10.1.2.3:80", "http://10.1.2.3:8086", True),
+            ("10.1.2.3:8086", "http://10.1.2.3:8086", False),
+            ("fd00::/8", "http://[fd00::1]:8086", False),
+            ("[fd00::1]:8086", "http://[fd00::1]:8086", False),
+            ("[fd00::1]", "http://[fd00::1]", False),
+            ("10.0.0.0/99,,:", "http://10.1.2.3:8086", True),
+        ],
+    )
+    def test_what_no_proxy_excepts(
+        self, excepted: str, url: str, proxied: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+        monkeypatch.setenv("no_proxy", excepted)
+        assert _environment_proxy(URL(url)) == ("http://proxy.example:3128" if proxied else None)
 
 
 class TestLocalAddress:

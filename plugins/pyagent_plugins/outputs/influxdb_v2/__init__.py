@@ -46,7 +46,9 @@ class InfluxDBOptions(TlsOptions, frozen=True):
     organization: Annotated[str, option("organization, by name or ID")] = ""
     bucket: Annotated[str, option("bucket to write into, by name or ID")] = ""
     bucket_tag: Annotated[str, option("tag whose value names the bucket; where it is missing or empty, `bucket`")] = ""
-    exclude_bucket_tag: Annotated[bool, option("leave that tag out of what is written")] = False
+    exclude_bucket_tag: Annotated[bool, option("leave that tag out of what is written; nothing without bucket_tag")] = (
+        False
+    )
     timeout: Annotated[Duration, option("longest time for a whole request")] = Duration("5s")
     user_agent: Annotated[str, option("the User-Agent header (empty: pyagent/VERSION)")] = ""
     content_encoding: Annotated[Literal["gzip", "identity"], option("compress the body, or not")] = "gzip"
@@ -64,12 +66,16 @@ class InfluxDBOptions(TlsOptions, frozen=True):
         Size(0)
     )
     rate_limit_period: Annotated[Duration, option("the period of rate_limit")] = Duration(0)
-    tls_renegotiation_method: Annotated[Literal["", "never"], option("TLS renegotiation is never done")] = ""
+    tls_renegotiation_method: Annotated[
+        Literal["", "never", "once", "freely"], option("accepted; it concerns servers other than InfluxDB")
+    ] = ""
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DELIVERED = {200, 201, 202, 204, 206, 207, 208}
-_PASSING = {408, 425, 429}
+_PASSING = {425, 429}
+_NOT_OF_INFLUXDB = re.compile(rb"Client sent an HTTP request to an HTTPS server|400 Bad Request", re.IGNORECASE)
+"""How Go's HTTP server, before InfluxDB sees a request, begins what it says about it."""
 _NO_SUCH_PATH = re.compile(r'; unsupported path requested: "[^"]*"\s*$')  # VictoriaMetrics
 _LONGEST_SHUN = 60.0
 
@@ -105,10 +111,6 @@ class InfluxDB(Output[InfluxDBOptions]):
         if options.rate_limit > 0 and options.rate_limit_period <= 0:
             raise ConfigError(
                 "cannot keep to rate_limit: it has no rate_limit_period; give one, such as '1m'", option="rate_limit"
-            )
-        if options.exclude_bucket_tag and not options.bucket_tag:
-            raise ConfigError(
-                "cannot leave out the bucket tag: there is no bucket_tag; name it", option="exclude_bucket_tag"
             )
         if options.timeout < 0:
             raise ConfigError(f"cannot use the timeout {options.timeout}: it is negative; give '5s'", option="timeout")
@@ -230,7 +232,8 @@ class InfluxDB(Output[InfluxDBOptions]):
                 raise Retry(self._reason(bucket, node, str(error))) from None
             answer = error.response  # the status says enough, also where the rest breaks off
         status, (_, message) = answer.status, problem(answer)
-        if (status in _DELIVERED or status == 400) and "html" in answer.headers.get("Content-Type", "").lower():
+        page = "html" in answer.headers.get("Content-Type", "").lower()
+        if page and (status == 400 or (status in _DELIVERED and answer.body)):
             advice = "; it is no InfluxDB 2: correct `urls`"
         elif status in _DELIVERED or status in (413, 422):
             return answer
@@ -238,6 +241,8 @@ class InfluxDB(Output[InfluxDBOptions]):
             # Some are about the request, not about its lines.
             if message.startswith("unable to read data: "):  # it broke on its way
                 advice = ""
+            elif said := _NOT_OF_INFLUXDB.match(answer.body):
+                advice = "; use https:// in `urls`" if b"HTTPS" in said[0] else "; correct `urls` or `http_headers`"
             elif message.startswith(("Please provide either orgID or org", "invalid precision")):
                 advice = "; correct `organization` or `urls`"
             elif _NO_SUCH_PATH.search(message):
@@ -257,6 +262,8 @@ class InfluxDB(Output[InfluxDBOptions]):
         if status < 400:
             location = re.sub(r"(?<=//)[^/]*@|\?.*", "", answer.headers.get("Location", "")) or "not told"
             return f"; redirects are not followed: put the address that it leads to ({location}) into `urls`"
+        if status == 408:
+            return "; the server, or a proxy before it, gave up waiting: raise its limit, or lower `metric_batch_size`"
         if status == 401:
             # An environment reference that nothing replaced: by far the most common reason. Whatever else it may be is secret.
             unset = re.fullmatch(r"\$\{?([A-Z][A-Z_]+)\}?", self.options.token.reveal())

@@ -16,6 +16,7 @@ __all__ = ["PARTIAL_WRITE", "cause", "named_lines", "one_line", "problem", "retr
 PARTIAL_WRITE = re.compile(r"(failure writing points to database: )?partial write: ")
 _LONGEST_PAUSE = 600.0
 _CONFLICT = re.compile(r'input field "(.*?)" on measurement "(.*?)" is type (\w+), already exists as type')
+_TOO_LONG = re.compile(r'input field "(.*?)" on measurement "(.*?)" is too long, \d+ > (\d{1,9})\b')
 _RETENTION = re.compile(r"violates a Retention Policy (Lower|Upper) Bound at (\S+?),? ?(?:dropped=|,|\s|$)")
 
 
@@ -92,14 +93,25 @@ def named_lines(message: str, batch: Batch) -> tuple[int, ...]:
 
 
 def suspected_lines(message: str, batch: Batch) -> tuple[int, ...]:
-    """Indices of the lines that a partial write may have refused: those of the measurement, field and type that it names, or
-    with a time beyond the bound that it names. The server has stored all others; of these it does not say."""
+    """Indices of the lines that a partial write may have refused: those of the measurement, field and type that it names,
+    with a text as long as it names, or with a time beyond the bound that it names. The server has stored all others; of
+    these it does not say."""
     if conflict := _CONFLICT.search(message):
         field, measurement, type_ = conflict.groups()
         return tuple(
             index
             for index, row in enumerate(_rows(batch))
             if (parts := _parts(row)) and parts[0] == measurement and (field, type_) in parts[1]
+        )
+    if long := _TOO_LONG.search(message):
+        field, measurement, most = long.groups()
+        return tuple(
+            index
+            for index, row in enumerate(_rows(batch))
+            if len(row) > int(most)
+            and (parts := _parts(row))
+            and parts[0] == measurement
+            and (field, "string") in parts[1]
         )
     if bound := _RETENTION.search(message):
         try:
