@@ -1,10 +1,13 @@
 """outputs.influxdb_v2 against servers: the sandbox (with real line protocol of the encoder), VictoriaMetrics, InfluxDB 1."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from agent_process import DEADLINE, running
 
 from pyagent.api import Metric, Reject, Retry
 from pyagent.lineprotocol import encode
@@ -103,8 +106,65 @@ class TestSandbox:
         with pytest.raises(Reject) as caught:
             await write(output, MemoryBatch([f"mem used=2.5 {now + 1}", f"mem used=7i {now + 2}"]))
         await output.close()
-        assert (caught.value.lines, caught.value.rest_stored, caught.value.dropped) == (None, True, 1)
+        assert (caught.value.lines, caught.value.rest_stored, caught.value.dropped) == ((1,), True, 1)
         assert await sandbox.count("mem") == 2
+
+    async def test_a_point_older_than_the_retention_is_suspected(self, sandbox: Sandbox) -> None:
+        await sandbox.add_bucket("hour", retention=3600)
+        output = to_sandbox(sandbox, bucket="hour")
+        now = time.time_ns()
+        with pytest.raises(Reject) as caught:
+            await write(output, MemoryBatch([f"mem used=1i {now}", f"mem used=2i {now - 10**15}", "mem used=3i"]))
+        await output.close()
+        assert (caught.value.lines, caught.value.rest_stored, caught.value.dropped) == ((1,), True, 1)
+        assert await sandbox.count("mem", bucket="hour") == 2
+
+    async def test_the_agent_writes_each_metric_into_the_bucket_that_its_tag_names(
+        self, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        for name in ("one", "two"):
+            await sandbox.add_bucket(name)
+        (tmp_path / "metrics").write_text(
+            "m,to=one n=1i\nm,to=two,x=y n=2i\nm,to=two n=3i\nm n=4i\nm,to=nowhere n=5i\n"
+        )
+        (tmp_path / "agent.conf").write_text(f"""
+            [agent]
+              interval = "100ms"
+              flush_interval = "100ms"
+              omit_hostname = true
+            [[inputs.file]]
+              files = ["{tmp_path}/metrics"]
+              data_format = "influx"
+            [[outputs.influxdb_v2]]
+              urls = ["{sandbox.url}"]
+              token = "{sandbox.token}"
+              organization = "home"
+              bucket = "monitoring-system"
+              bucket_tag = "to"
+              exclude_bucket_tag = true
+              concurrent_writes = 2
+              rate_limit = "1MB"
+              rate_limit_period = "1s"
+            """)
+        async with running("--config", str(tmp_path / "agent.conf")) as agent:
+            await agent.logged("or the tag 'to' of the metrics")
+            async with asyncio.timeout(DEADLINE):
+                for bucket in ("one", "two", "monitoring-system"):  # one that is missing holds up no other
+                    while not await sandbox.count("m", bucket=bucket):
+                        await asyncio.sleep(0.05)
+            await sandbox.add_bucket("nowhere")
+            assert await agent.terminate() == 0
+        rows = {
+            bucket: {(row["_value"], row.get("x"), row.get("to")) for row in await sandbox.query(query)}
+            for bucket in ("one", "two", "monitoring-system", "nowhere")
+            if (query := f'from(bucket: "{bucket}") |> range(start: -1h) |> last()')
+        }
+        assert rows == {
+            "one": {(1, None, None)},
+            "two": {(2, "y", None), (3, None, None)},
+            "monitoring-system": {(4, None, None)},
+            "nowhere": {(5, None, None)},
+        }
 
 
 class TestVictoriaMetrics:

@@ -154,11 +154,20 @@ async def test_a_bucket_that_is_missing_is_not_held_against_the_node() -> None:
 
 
 async def test_writes_at_once_share_what_is_known_of_the_nodes(caplog: pytest.LogCaptureFixture) -> None:
-    """As with concurrent_writes: each is delivered, whoever finds out first that a node is ill."""
+    """As with concurrent_writes: each is delivered, and a node that fails them all has failed once."""
     async with ScriptedServer(*[Answer(503)] * 8) as ill, ScriptedServer() as well:
         plugin = output(ill.url, well.url, concurrent_writes=8)
+        plugin._clock = clock = Clock()  # type: ignore[assignment]  # a faked clock
         await asyncio.gather(*(write(plugin, MemoryBatch([f"m n={n}i {n}"])) for n in range(8)))
+        asked = len(ill.requests)
+        await write(plugin, MemoryBatch(LINES))
+        assert len(ill.requests) == asked
+        clock.now += 2.5
+        for _ in range(2):
+            await write(plugin, MemoryBatch(LINES))
+        assert len(ill.requests) == asked + 1
         await plugin.close()
+        del well.requests[8:]
         assert sorted(request.text for request in well.requests) == [f"m n={n}i {n}\n" for n in range(8)]
     assert [record.levelname for record in caplog.records] == ["WARNING"]  # told once, not by each
 

@@ -175,13 +175,13 @@ class TestUnixSocket:
             yield seen
 
     async def test_host_and_path_are_those_of_telegraf(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        path = str(tmp_path / "influx.sock")
+        path = str(tmp_path / "influx db.sock")
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # is not for sockets, as little as the option
-        plugin = output(f"unix://{path}", http_proxy="http://127.0.0.1:1")
+        plugin = output(f"unix://{path}?a=b".replace(" ", "%20"), http_proxy="http://127.0.0.1:1")
         async with self.server(path, "204 No Content") as seen:
             await write(plugin, MemoryBatch(LINES))
             await plugin.close()
-        assert seen[0].startswith(b"POST /api/v2/write?bucket=b&org=o HTTP/1.1\r\n")
+        assert seen[0].startswith(b"POST /api/v2/write?a=b&bucket=b&org=o HTTP/1.1\r\n")
         assert b"Host: 127.0.0.1\r\n" in seen[0]
         assert f"Authorization: Token {TOKEN}\r\n".encode() in seen[0]
 

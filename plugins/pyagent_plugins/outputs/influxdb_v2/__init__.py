@@ -85,7 +85,7 @@ class _Circuit:
     """How one node is with one bucket. What a bucket suffers from is not held against the node's others."""
 
     failures: int = 0
-    """Failed requests in a row."""
+    """Failures in a row."""
     not_before: float = 0.0
     """The server asked to be left alone until then (monotonic seconds)."""
     shunned_until: float = 0.0
@@ -213,12 +213,13 @@ class InfluxDB(Output[InfluxDBOptions]):
         raise Retry("; ".join(map(str, failures)), wait if wait > 0 else None, slow=slow)
 
     def _shun(self, node: _Node, circuit: _Circuit, failure: Retry) -> None:
-        circuit.failures += 1
-        now = self._clock()
-        circuit.shunned_until = now + min(2.0**circuit.failures, _LONGEST_SHUN)
+        first, now = not circuit.failures, self._clock()
+        if circuit.shunned_until <= now:  # writes at once that meet the same failure are one
+            circuit.failures += 1
+            circuit.shunned_until = now + min(2.0**circuit.failures, _LONGEST_SHUN)
         if failure.after is not None:
             circuit.not_before = now + failure.after
-        if circuit.failures == 1 and len(self._nodes) > 1:
+        if first and len(self._nodes) > 1:
             # The engine hears of it only if no other node takes the batch.
             self.log.warning("%s; another of the urls is tried", failure)
 

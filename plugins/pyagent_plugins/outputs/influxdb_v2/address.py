@@ -2,7 +2,7 @@
 
 import re
 from posixpath import normpath
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pyagent.api import ConfigError
 
@@ -15,7 +15,7 @@ class WriteAddress:
     def __init__(self, text: str, organization: str) -> None:
         """Raises ConfigError."""
         parts = split_url(text, "urls")
-        self.socket = parts.path if parts.scheme == "unix" else ""
+        self.socket = unquote(parts.path) if parts.scheme == "unix" else ""
         """The Unix socket to connect to; empty: it is TCP."""
         if self.socket:
             self._base, path, self.name = "http://127.0.0.1", "/api/v2/write", f"unix://{self.socket}"
