@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 SUMMARY = "Make a configuration, check one, or show what it means."
 
-_ACTIONS = ("create", "check", "show", "schema")
+_ACTIONS = ("create", "check", "show", "schema", "migrate")
 _HELP = (
     "create: print a sample configuration (the default); check: load a configuration and set up its plugins, start "
-    "nothing; show: print what is in effect, and where each value comes from; schema: print a JSON Schema for editors"
+    "nothing; show: print what is in effect, and where each value comes from; schema: print a JSON Schema for editors; "
+    "migrate: write FILE.migrated with today's names in place of deprecated ones"
 )
 SETUP_DEADLINE = 10.0
 """Seconds for the setup of a plugin, as at a start."""
@@ -35,7 +36,8 @@ _EPILOG = """\
   pyagent config create --input-filter mem --output-filter influxdb_v2 > telegraf.conf
   pyagent config check --config telegraf.conf
   pyagent config show --config telegraf.conf
-  pyagent config schema > telegraf.schema.json"""
+  pyagent config schema > telegraf.schema.json
+  pyagent config migrate --config telegraf.conf"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,11 +46,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_source_flags(parser)
     add_filter_flags(parser)
     parser.add_argument("--json", action="store_true", help="with 'show': print one JSON document")
+    parser.add_argument("--force", action="store_true", help="with 'migrate': overwrite FILE.migrated")
     parser.set_defaults(parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    actions = dict(zip(_ACTIONS, (create, check, show, schema), strict=True))
+    actions = dict(zip(_ACTIONS, (create, check, show, schema, migrate), strict=True))
     try:
         return actions[arguments.action](arguments)
     except ConfigError as error:
@@ -138,6 +141,38 @@ def schema(arguments: argparse.Namespace) -> int:
     from pyagent.config.schema import json_schema
 
     print(json.dumps(json_schema(Catalog(plugin_directories(arguments, os.environ))), indent=2))
+    return 0
+
+
+def migrate(arguments: argparse.Namespace) -> int:
+    """Write `NAME.migrated` beside each source (of a URL, in the working directory) that has anything deprecated."""
+    from pyagent.config import is_url
+    from pyagent.config.catalog import Catalog
+    from pyagent.config.migrate import migrate as migrated
+    from pyagent.runtime.loading import Loader
+    from pyagent.runtime.log import component_logger, configure_logging
+
+    configure_logging()
+    log = component_logger("config")
+    catalog = Catalog(plugin_directories(arguments, os.environ))
+    for source in asyncio.run(Loader(source_settings(arguments.parser, arguments), log).read()):
+        result = migrated(source.text, source.where, catalog)
+        if not result.changes:
+            log.info("%s: nothing to migrate", source.where)
+            continue
+        target = f"{source.where.rstrip('/').rpartition('/')[2] if is_url(source.where) else source.where}.migrated"
+        try:
+            with open(target, "w" if arguments.force else "x", encoding="utf-8", newline="") as file:
+                file.write(result.text)
+        except FileExistsError:
+            raise ConfigError(f"cannot write {target}: it is there already; add --force to overwrite it") from None
+        except OSError as error:
+            raise ConfigError(f"cannot write {target}: {error.strerror}") from None
+        for change in result.changes:
+            log.info("%s", change)
+        log.info(
+            "%s: %d changes; the result is in %s: try it before you use it", source.where, len(result.changes), target
+        )
     return 0
 
 
