@@ -32,6 +32,10 @@ test: setup test-packages lint ## Run every check: lint, then all tests, with th
 unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; under a minute
 	@$(bin)/python -m pytest tests/unit -m "not system" $(ARGS)
 
+.PHONY: faults
+faults: setup ## Run the long form of the fault tests: 500 kills, every damaged byte, 20,000 lives of a disk; an hour
+	@PYAGENT_FAULT_TRIALS=$${PYAGENT_FAULT_TRIALS:-500} PYAGENT_LONG_FAULTS=1 $(bin)/python -m pytest tests/faults tests/unit/buffer --timeout 7200 $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, formatting, types and the layers' rules (ruff, mypy --strict, import-linter)
 	@$(bin)/ruff check
