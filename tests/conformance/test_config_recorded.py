@@ -32,7 +32,6 @@ def _may_run(case: Path) -> bool:
 FOUND = [path.parent for group in GROUPS for path in sorted(RECORDINGS.glob(f"{group}/*/exit"))]
 CASES = {case.name: case for case in FOUND if _may_run(case)}
 
-METRICPASS = "waits for metricpass"
 ESCAPES = "a string may hold any backslash, as InfluxDB has it; Telegraf refuses the file"
 ONE_MESSAGE = "one message names the input; Telegraf has a second one for its parser"
 EXCEPTIONS = {
@@ -48,14 +47,6 @@ EXCEPTIONS = {
     # What needs a plugin, a command or a stage that is not there yet.
     "bare_number_non_strict": "waits for processors.tag_limit",
     "nested_plugin_tables": "waits for processors.rename",
-    "metricpass_base64_ext": METRICPASS,
-    "metricpass_exists_one": METRICPASS,
-    "metricpass_field_int_and_double": METRICPASS,
-    "metricpass_field_number": METRICPASS,
-    "metricpass_matches": METRICPASS,
-    "metricpass_math_ext": METRICPASS,
-    "metricpass_now": METRICPASS,
-    "metricpass_time_parts": METRICPASS,
     "startup-socket-in-use-test": "waits for inputs.socket_listener",
     "startup-socket-writer-refused-retry": "waits for outputs.socket_writer",
     "deprecated-option-warns": "waits for inputs.net",

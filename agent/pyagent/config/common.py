@@ -46,8 +46,8 @@ COMMON_KEYS = _USED.union(*_USED_BY.values()) | _words(
 )
 
 
-_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
-_BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
+BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
+BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 
 
 def meaningless(kind: str, key: str) -> bool:
@@ -88,8 +88,8 @@ def common_count(section: Section, key: str) -> int | None:
 def common_bool(section: Section, key: str) -> bool:
     """True, false, or text as Go reads it (`t`, `1`, `TRUE`, ...). Raises ConfigError for anything else."""
     value = section.table.get(key, False)
-    if isinstance(value, str) and value in _BOOLEANS:
-        return _BOOLEANS[value]
+    if isinstance(value, str) and value in BOOLEANS:
+        return BOOLEANS[value]
     if not isinstance(value, bool):
         raise section.error(f"the option {key!r} must be true or false, not {value!r}", key)
     return value

@@ -145,7 +145,9 @@ class _Filtered(_Named, frozen=True):
     namedrop_separator: Annotated[str, option("characters that * in namedrop does not match")] = ""
     tagpass: Annotated[dict[str, list[str]], option("tags and patterns: metrics with one of them pass")] = {}
     tagdrop: Annotated[dict[str, list[str]], option("tags and patterns: metrics with one of them do not pass")] = {}
-    metricpass: Annotated[str, option("expression that is true for metrics that pass")] = ""
+    metricpass: Annotated[
+        str, option("CEL expression of name, tags, fields and time: metrics for which it is true pass")
+    ] = ""
     fieldinclude: Annotated[list[str], option("patterns: fields to keep")] = []
     fieldexclude: Annotated[list[str], option("patterns: fields to leave out")] = []
     fieldpass: Annotated[list[str], option("fields to keep", deprecated="fieldinclude")] = []

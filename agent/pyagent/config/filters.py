@@ -15,10 +15,7 @@ _OLD_NAMES = {"pass": "fieldinclude", "fieldpass": "fieldinclude", "drop": "fiel
 
 
 def read_filters(section: Section) -> FilterOptions:
-    """The filters that a table sets. Raises ConfigError for wrong types and patterns that are none."""
-    if expression := common_text(section, "metricpass"):
-        text = f"{expression[:80]!r}: an expression that is true for what passes is not supported yet"
-        raise section.error(f"the option 'metricpass', {text}; use namepass or tagpass", "metricpass")
+    """The filters that a table sets. Raises ConfigError for wrong types, patterns and expressions that are none."""
     for old, new in _OLD_NAMES.items():
         if old in section.table:
             section.complain(f"the option {old!r} is deprecated (Telegraf's error level); use {new!r}", old)
@@ -29,6 +26,7 @@ def read_filters(section: Section) -> FilterOptions:
         namedrop_separator=common_text(section, "namedrop_separator"),
         tagpass=_tag_patterns(section, "tagpass"),
         tagdrop=_tag_patterns(section, "tagdrop"),
+        metricpass=_expression(section),
         fieldinclude=_patterns(section, "pass", "fieldpass", "fieldinclude"),
         fieldexclude=_patterns(section, "drop", "fielddrop", "fieldexclude"),
         taginclude=_patterns(section, "taginclude"),
@@ -57,6 +55,18 @@ def _tag_patterns(section: Section, key: str) -> Mapping[str, tuple[str, ...]]:
         found[tag] = strings(section, patterns, key, tag)
         _check(section, found[tag], "", key, tag)
     return found
+
+
+def _expression(section: Section) -> str:
+    text = common_text(section, "metricpass")
+    if text:
+        from pyagent.config.cel import Expression, ExpressionError  # for configurations that use it
+
+        try:
+            Expression(text)
+        except ExpressionError as error:
+            raise section.error(f"the option 'metricpass': cannot use the expression: {error}", "metricpass") from None
+    return text
 
 
 def _check(section: Section, patterns: Sequence[str], separators: str, *keys: str) -> None:

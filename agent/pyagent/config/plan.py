@@ -81,6 +81,8 @@ class FilterOptions:
     namedrop_separator: str = ""
     tagpass: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
     tagdrop: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
+    metricpass: str = ""
+    """An expression (pyagent.config.cel), checked."""
     fieldinclude: tuple[str, ...] = ()
     fieldexclude: tuple[str, ...] = ()
     taginclude: tuple[str, ...] = ()

@@ -61,7 +61,7 @@ class OutputRunner:
         self.plugin = plugin
         self.successor: OutputRunner | None = None
         """What writes to the same place in its stead, once it is being ended."""
-        self.form = Form(plan, plugin.line_options(), plugin.partition())
+        self.form = Form(plan, plugin.line_options(), plugin.partition(), log=log)
         self.filtered = 0
         """Metrics that this output's filters kept out."""
         self.lost: Counter[str] = Counter()

@@ -1,5 +1,6 @@
 """What an output makes of metrics before they are queued (reference: telegraf 1.4)."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,12 +24,19 @@ class Formed:
 class Form:
     """Filters, then names, then the encoding. Outputs of equal form share the bytes."""
 
-    def __init__(self, plan: OutputPlan, line_options: LineOptions, partition: Partition | None = None) -> None:
+    def __init__(
+        self,
+        plan: OutputPlan,
+        line_options: LineOptions,
+        partition: Partition | None = None,
+        *,
+        log: logging.Logger,
+    ) -> None:
         self.line_options = line_options
         self.partition = partition
         self._naming = Naming.of(plan)
         self._filters = plan.filters
-        self._selection = compile_selection(plan.filters)
+        self._selection = compile_selection(plan.filters, log)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Form):

@@ -62,7 +62,7 @@ class InputRunner:
         """When the last gather began, ns since the epoch; 0: never."""
         self.last_duration = 0.0
         """Seconds that the last finished one took."""
-        self._intake = Intake(plan, global_tags)
+        self._intake = Intake(plan, global_tags, log=log)
         self._route = route
         self._clock = clock
         self._log = log

@@ -1,5 +1,6 @@
 """What the engine makes of an input's metrics before outputs see them (reference: telegraf 1.3)."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,10 +35,12 @@ class Intake:
     """Selects by the raw name and tags, renames, adds the plugin's and the global tags where a metric has none of that key,
     and takes away fields and tags that are not wanted, in this order."""
 
-    def __init__(self, plan: InputPlan | AggregatorPlan, global_tags: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: InputPlan | AggregatorPlan, global_tags: Mapping[str, str], *, log: logging.Logger
+    ) -> None:
         self._naming = Naming.of(plan)
         # An aggregator's filters are about what it is given.
-        self._selection = compile_selection(plan.filters) if isinstance(plan, InputPlan) else None
+        self._selection = compile_selection(plan.filters, log) if isinstance(plan, InputPlan) else None
         self.tags: Mapping[str, str] = {**global_tags, **plan.tags}
         """Given to a metric that has none of that key."""
         self._always: dict[str, str] = {}

@@ -4,42 +4,47 @@ Compiled once from a plugin's options; a plugin without filters has no Selection
 changed: one that loses fields or tags is replaced by a new one, as outputs share what inputs gathered.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pyagent.api import Metric
 from pyagent.api.glob import Matcher, compile_patterns
 from pyagent.config.plan import FilterOptions
+from pyagent.pipeline.expression import passing
 
 __all__ = ["Selection", "compile_selection"]
 
 V = TypeVar("V")
 
 _CACHE_SIZE = 10_000
+_LOG = logging.getLogger(__name__)
 
 
-def compile_selection(options: FilterOptions) -> "Selection | None":
-    """The selection of these options, None where they pass everything. Raises ValueError for a pattern that is none."""
-    selection = Selection(options)
+def compile_selection(options: FilterOptions, log: logging.Logger = _LOG) -> "Selection | None":
+    """The selection of these options, None where they pass everything. `log`: is told of metrics that an expression
+    fails on. Raises ValueError for a pattern or an expression that is none."""
+    selection = Selection(options, log)
     return selection if selection.selects or selection.modifies else None
 
 
 class Selection:
     """Two steps. Inputs take the first before a metric is renamed and tagged, and the second after it; outputs take both."""
 
-    def __init__(self, options: FilterOptions) -> None:
+    def __init__(self, options: FilterOptions, log: logging.Logger = _LOG) -> None:
         self._names = _verdicts(
             options.namepass, options.namedrop, options.namepass_separator, options.namedrop_separator
         )
         self._tagpass = _tag_matchers(options.tagpass)
         self._tagdrop = _tag_matchers(options.tagdrop)
+        self._passing = passing(options.metricpass, log) if options.metricpass else None
         self._fields = _verdicts(options.fieldinclude, options.fieldexclude)
         self._tags = _verdicts(options.taginclude, options.tagexclude)
 
     @property
     def selects(self) -> bool:
         """Some metrics may not pass."""
-        return bool(self._names is not None or self._tagpass or self._tagdrop)
+        return bool(self._names is not None or self._tagpass or self._tagdrop or self._passing)
 
     @property
     def modifies(self) -> bool:
@@ -51,14 +56,14 @@ class Selection:
         return self.modify(self.select(metrics))
 
     def select(self, metrics: Sequence[Metric]) -> list[Metric]:
-        """Those that pass by name and tags."""
+        """Those that pass by name, by tags and by expression, in this order."""
         names, tagpass, tagdrop = self._names, self._tagpass, self._tagdrop
         chosen = list(metrics) if names is None else [metric for metric in metrics if names[metric.name]]
         if tagpass:
             chosen = [metric for metric in chosen if _any_tag(metric.tags, tagpass)]
         if tagdrop:
             chosen = [metric for metric in chosen if not _any_tag(metric.tags, tagdrop)]
-        return chosen
+        return self._passing(chosen) if self._passing else chosen
 
     def modify(self, metrics: Sequence[Metric]) -> list[Metric]:
         """With the fields and tags that pass; a metric that keeps no field is left out."""

@@ -22,7 +22,7 @@ class ProcessorStage:
         self.plan = plan
         self.plugin = plugin
         self.failures = FailureLog(log)
-        self._selection = compile_selection(plan.filters)
+        self._selection = compile_selection(plan.filters, log)
 
     def __call__(self, metrics: list[Metric]) -> list[Metric]:
         if self._selection is None:
@@ -75,8 +75,8 @@ class AggregatorRunner:
         self.dropped = 0
         """Metrics outside of the window."""
         self.pushed = 0
-        self._selection = compile_selection(plan.filters)
-        self._intake = Intake(plan, {})
+        self._selection = compile_selection(plan.filters, log)
+        self._intake = Intake(plan, {}, log=log)
         self._deliver = deliver
         self._clock = clock
         self._acc = Accumulator(now=clock.now, report=lambda problem: log.error("%s; it is dropped", problem))

@@ -160,6 +160,7 @@ def test_every_filter() -> None:
             taginclude = ["t"]
             tagexclude = ["u"]
             tagdrop = {k = ["v"]}
+            metricpass = 'name == "a"'
             [inputs.x.tagpass]
             k = ["w*", "x"]
             l = []
@@ -173,6 +174,7 @@ def test_every_filter() -> None:
         namedrop_separator="_",
         tagpass={"k": ("w*", "x"), "l": ()},
         tagdrop={"k": ("v",)},
+        metricpass='name == "a"',
         fieldinclude=("f",),
         fieldexclude=("g",),
         taginclude=("t",),
@@ -215,8 +217,9 @@ def test_elements_of_another_type_are_left_out() -> None:
         ("tagpass = {a = 'b'}", "a.conf:2: inputs.x: the option 'tagpass.a' must be a list of strings, not a string"),
         ("[inputs.x.tagdrop]\na = ['[']", "a.conf:3: inputs.x: the option 'tagdrop.a': cannot read the pattern '['"),
         (
-            "metricpass = 'true'",
-            "a.conf:2: inputs.x: the option 'metricpass', 'true': an expression that is true for what passes is not",
+            "metricpass = 'nam == 1'",
+            "a.conf:2: inputs.x: the option 'metricpass': cannot use the expression: there is no variable 'nam'; there are "
+            "name, tags, fields, time; did you mean 'name'? (at character 1)",
         ),
     ],
 )

@@ -1,0 +1,78 @@
+"""What expressions compute with, as Python objects, and when two of them are equal.
+
+| CEL | Python |
+|---|---|
+| bool, double, string, bytes, null | bool, float, str, bytes, None |
+| int, uint | int, `Uint`; within 64 bits, checked by every operation |
+| list, map | list, dict |
+| google.protobuf.Timestamp, google.protobuf.Duration | `Timestamp`, `Duration`, both nanoseconds |
+| type | `Kind` |
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyagent.api import Duration, Uint
+
+__all__ = ["ERRORS", "KINDS", "NUMBERS", "Failure", "Kind", "Timestamp", "equal", "explain_failure", "kind_of"]
+
+
+class Failure(Exception):
+    """An evaluation that has no result."""
+
+
+ERRORS = (Failure, ArithmeticError, LookupError, TypeError, ValueError)
+"""All that an evaluation may raise. `&&`, `||`, `all` and `exists` do without a part that fails where the rest decides."""
+
+
+class Timestamp(int):
+    """A point in time, nanoseconds since the epoch; from year 1 to 9999."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What `type(x)` gives."""
+
+    name: str
+
+
+KINDS: Mapping[type, Kind] = {
+    bool: Kind("bool"),
+    int: Kind("int"),
+    Uint: Kind("uint"),
+    float: Kind("double"),
+    str: Kind("string"),
+    bytes: Kind("bytes"),
+    Timestamp: Kind("google.protobuf.Timestamp"),
+    Duration: Kind("google.protobuf.Duration"),
+    list: Kind("list"),
+    dict: Kind("map"),
+    type(None): Kind("null_type"),
+    Kind: Kind("type"),
+}
+NUMBERS = frozenset((int, Uint, float))
+
+
+def kind_of(value: Any) -> Kind:
+    return KINDS[type(value)]
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Numbers of different types by value; anything else of different types is unequal, and no error."""
+    kind, other_kind = type(one), type(other)
+    if kind is not other_kind:
+        return kind in NUMBERS and other_kind in NUMBERS and bool(one == other)
+    if kind is list:
+        return len(one) == len(other) and all(map(equal, one, other))
+    if kind is dict:
+        return len(one) == len(other) and all(key in other and equal(value, other[key]) for key, value in one.items())
+    return bool(one == other)
+
+
+def explain_failure(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no key {error.args[0]!r}"
+    return str(error) or type(error).__name__

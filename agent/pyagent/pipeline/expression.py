@@ -1,0 +1,35 @@
+"""Which metrics pass by an expression, `metricpass` (reference: telegraf 2.3)."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from pyagent.api import Metric
+from pyagent.pipeline.failures import FailureLog
+
+__all__ = ["passing"]
+
+
+def passing(expression: str, log: logging.Logger) -> Callable[[Sequence[Metric]], list[Metric]]:
+    """The metrics for which it is true, and those for which it cannot be told: they pass, and the log says why, once for
+    each cause. Raises ValueError for text that is no expression."""
+    from pyagent.config.cel import Expression, explain_failure  # for configurations that use it
+
+    test = Expression(expression)
+    failures = FailureLog(log)
+
+    def failed(metric: Metric, error: Exception) -> bool:
+        advice = ""
+        if isinstance(error, KeyError):
+            key = error.args[0]
+            advice = f"; to leave out metrics without it, ask for it first, as in: {key!r} in fields && ..."
+        reason = f"cannot tell by metricpass whether {metric.name} is to pass: {explain_failure(error)}"
+        failures.failed(f"{reason}; it passes{advice}")
+        return True
+
+    def passes(metric: Metric) -> bool:
+        try:
+            return test(metric)
+        except Exception as error:  # whatever it is, no metric may be lost by it
+            return failed(metric, error)
+
+    return lambda metrics: [metric for metric in metrics if passes(metric)]
