@@ -44,7 +44,7 @@ EXCEPTIONS = {
     "influx_newline_escape_in_string": ESCAPES,
     "influx_unknown_escape_in_string": ESCAPES,
     "influx_duplicate_keys": "a line with the same tag twice is refused, as InfluxDB does; Telegraf takes the last one",
-    # What needs a plugin, a command or a stage that is not there yet.
+    # What needs a plugin that is not there yet.
     "bare_number_non_strict": "waits for processors.tag_limit",
     "nested_plugin_tables": "waits for processors.rename",
     "startup-socket-in-use-test": "waits for inputs.socket_listener",

@@ -2,8 +2,11 @@
 
 import asyncio
 import http.client
+import json
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from receiver import Receiver, line
 
@@ -70,6 +73,29 @@ class Oracle:
         deadline = time.monotonic() + seconds
         while self.acknowledged - set(self.receiver.taken) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
+
+
+def unbalanced(document: dict[str, Any]) -> list[str]:
+    """Outputs of a status document whose sums do not add up: every metric ends as written, refused, dropped, damaged or
+    queued."""
+    found = []
+    for output in document["outputs"]:
+        came = output["added"] + output["restored"]
+        went = sum(output[name] for name in ("written", "rejected", "dropped", "damaged", "queued"))
+        if came != went:
+            found.append(f"{output['name']}: {came} came in, {went} are accounted for")
+    return found
+
+
+async def ask_status(socket: Path) -> dict[str, Any]:
+    """What an agent says about itself, over its control socket."""
+    reader, writer = await asyncio.open_unix_connection(socket)
+    writer.write(b"GET /status HTTP/1.1\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    document: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return document
 
 
 def _post(port: int, text: str) -> bool:

@@ -62,6 +62,7 @@ async def test_a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing(small_d
         while not await oracle.feed(setting.port, "after", 50):
             await asyncio.sleep(0.1)
     await oracle.arrived()
+    await setting.balanced()
     assert await agent.terminate() == 0
     oracle.verdict().check()
     await receiver.stop()

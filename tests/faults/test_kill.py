@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from agent_process import AgentProcess
-from oracle import Oracle
+from oracle import Oracle, ask_status, unbalanced
 from receiver import Receiver
 
 TRIALS = int(os.environ.get("PYAGENT_FAULT_TRIALS", "20"))
@@ -48,13 +48,16 @@ class Setting:
         self.oracle = Oracle(receiver)
         self.port = unused_port()
         self.state = folder / "state"
+        self.run = folder / "run"
+        self.run.mkdir()
         self.config = folder / "agent.conf"
         self.config.write_text(CONFIG.format(url=receiver.url, port=self.port, strategy=strategy))
         self.agent: AgentProcess | None = None
         self.logs = ""
 
     async def start(self, *arguments: str) -> AgentProcess:
-        self.agent = AgentProcess("--config", str(self.config), "--state-directory", str(self.state), *arguments)
+        folders = ("--state-directory", str(self.state), "--runtime-directory", str(self.run))
+        self.agent = AgentProcess("--config", str(self.config), *folders, *arguments)
         await self.agent.start()
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -67,6 +70,13 @@ class Setting:
                 writer.close()
                 return self.agent
         raise AssertionError(f"the agent does not listen:\n{self.agent.log}")
+
+    async def balanced(self) -> None:
+        """Every metric is accounted for, at a moment when nothing is on its way from one sum to the next."""
+        async with asyncio.timeout(30):
+            while problems := unbalanced(await ask_status(self.run / "control.sock")):
+                assert problems
+                await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
         assert self.agent is not None
@@ -105,6 +115,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, figures: Ca
     agent = await setting.start()
     assert await setting.oracle.feed(setting.port, "fresh", 1)
     await setting.oracle.arrived()
+    await setting.balanced()
     assert await agent.terminate() == 0
     setting.logs += agent.log
     verdict = setting.oracle.verdict()

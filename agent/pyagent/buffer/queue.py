@@ -72,7 +72,7 @@ class OutputQueue:
         self.max_bytes = max_bytes
         self.added = 0
         self.restored = 0
-        """Metrics found on disk."""
+        """Metrics found on disk, those among them that are damaged, too."""
         self.damaged = 0
         """Metrics that were on disk and cannot be read any more."""
         self.persisting = False
@@ -259,8 +259,9 @@ class OutputQueue:
         elif self._newest_first:
             self._stretches[0].reader.stop = log.next
             self._stretches.append(Stretch(LogReader(log, log.next)))
-        self.restored += recovery.waiting
-        self.damaged += sum(stop - start for start, stop in recovery.lost)
+        lost = sum(stop - start for start, stop in recovery.lost)
+        self.restored += recovery.waiting + lost
+        self.damaged += lost
         self._kept_on_disk = recovery.acknowledged_waiting
 
     @property

@@ -16,7 +16,7 @@ __all__ = ["Keeper"]
 
 GROUP_SECONDS = 0.05
 """What comes in within this time is synced together."""
-_PAUSE_FIRST, _PAUSE_MOST = 1.0, 30.0
+_PAUSE_FIRST, _PAUSE_MOST = 1.0, 10.0
 """Seconds between attempts to write to a disk that takes nothing."""
 
 
@@ -124,6 +124,11 @@ class Keeper:
         self.queue.persisting = True
         if error := await self._commit():
             raise Full(f"the buffer on disk takes nothing: {error.strerror or error}")
+
+    async def bring(self) -> None:
+        """Where the queue is kept on disk, bring there what waits in memory: only from there it can be written."""
+        if self.queue.persisting and self.queue.uncommitted:
+            await self._commit()
 
     async def load(self, least: int) -> None:
         """Have so many metrics of the log in memory, where there are so many."""

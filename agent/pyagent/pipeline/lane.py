@@ -168,6 +168,8 @@ class Lane:
 
     async def write_queue(self, at_least: int = 1) -> bool:
         """Write batches, oldest first, while the queue holds `at_least` metrics; False where one was not taken."""
+        if self.keeper is not None and len(self.queue) >= at_least:
+            await self.keeper.bring()
         if self._writers == 1:
             return await self._writer(at_least)
         failed_before = self.failures.total

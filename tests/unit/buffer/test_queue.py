@@ -219,7 +219,7 @@ class Machine(RuleBasedStateMachine):
         queue = self.queue
         assert queue.log is not None
         assert queue.log.acknowledged >= max((segment.end for segment in queue.log.segments), default=0)
-        assert queue.added + queue.restored == self.left + len(rest) + queue.dropped
+        assert queue.added + queue.restored == self.left + len(rest) + queue.dropped + queue.damaged
         assert not self.admitted - set(rest) - set(self.delivered), "acknowledged and not delivered"
 
 

@@ -1,6 +1,7 @@
 """Queues on disk over the life of an agent: kept at its end, found by the next one, handed on at a reload, adopted."""
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,19 @@ async def test_a_reload_hands_the_log_on(tmp_path: Path, on_disk: bool) -> None:
     await until(lambda: stored() == THREE)
     await agent.stop()
     assert stored() == THREE
+
+
+async def test_with_the_disk_in_between_the_first_metrics_are_written_at_once_all_the_same(tmp_path: Path) -> None:
+    agent, _ = an_agent(tmp_path)
+    plan = a_plan(on_disk=True)
+    await agent.apply(dataclasses.replace(plan, outputs=(an_output(flush_interval=Duration("1h"), on_disk=True),)))
+    await until(lambda: stored() == THREE)
+    # And so are the last ones.
+    Once.given = 2
+    await until(lambda: agent.outputs[0].queued == 1)
+    await agent.stop()
+    assert stored() == sorted([*THREE, b"n=3i"])
+    assert not segments(tmp_path)
 
 
 async def test_a_queue_that_no_output_claims_is_kept_and_adopted(tmp_path: Path) -> None:
