@@ -82,9 +82,10 @@ def named_lines(message: str, batch: Batch) -> tuple[int, ...]:
     position = 0
     while start := re.compile(r"(?:^|\n)unable to parse '").search(message, position):
         position = start.end()
-        # The text goes on after the line: the longest one that fits is meant. A text that fits none is passed over.
-        ends = [end.start() for end in islice(re.compile("': |\n").finditer(message, position), 20)]
-        for end in reversed(ends):
+        # The longest text that is a line of ours and ends as the server ends it is meant; else the longest that a line break
+        # ends: what follows was swallowed. A text that is none of ours is passed over.
+        ends = [(end[0] != "\n", end.start()) for end in islice(re.compile("': |\n").finditer(message, position), 20)]
+        for _, end in sorted(ends, reverse=True):
             if indices := known.get(message[position:end]):
                 found.update(indices)
                 position = end
