@@ -45,7 +45,12 @@ HARMLESS = ["wrong gzip", "413 above 20"]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits of an outage, shortened."""
-    for name, seconds in (("_BACKOFF_FIRST", 0.02), ("_BACKOFF_SLOW", 0.02), ("_BACKOFF_MOST", 0.05)):
+    for name, seconds in (
+        ("_BACKOFF_FIRST", 0.02),
+        ("_BACKOFF_SLOW", 0.02),
+        ("_BACKOFF_MOST", 0.05),
+        ("_BACKOFF_SLOW_MOST", 0.05),
+    ):
         monkeypatch.setattr(lane, name, seconds)
 
 

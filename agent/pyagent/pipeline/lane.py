@@ -23,8 +23,10 @@ from pyagent.pipeline.rate import RateLimit
 
 __all__ = ["Lane", "Refusals"]
 
-_BACKOFF_FIRST, _BACKOFF_SLOW, _BACKOFF_MOST = 1.0, 10.0, 60.0
-"""Seconds: the wait after a first failure; the same where only a person can mend it; the longest of both."""
+_BACKOFF_FIRST, _BACKOFF_MOST = 1.0, 15.0
+"""Seconds: the wait after a first failure, and the longest: a server that is back should soon be noticed."""
+_BACKOFF_SLOW, _BACKOFF_SLOW_MOST = 10.0, 60.0
+"""The same where only a person can mend it."""
 _SHORTEST_SHARE = 0.1
 """The wait is a random part of that, at least so much: many agents must not come back at once."""
 _BREATH_MOST = 1.0
@@ -263,7 +265,8 @@ class Lane:
             self._refusals.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
             self._refused_unsynced = True
             kept = "; `pyagent quarantine list` shows them"
-        self._tell_once(reason, "%d metrics were refused for good: %s%s", count, reason, kept)
+        metrics = "one metric was" if count == 1 else f"{count} metrics were"
+        self._tell_once(reason, "%s refused for good: %s%s", metrics, reason, kept)
 
     async def _succeeded(self) -> None:
         if self._attempts:
@@ -291,10 +294,12 @@ class Lane:
             self._failing_since = now
         self._attempts += 1
         slow = isinstance(error, Retry) and error.slow
-        most = min((_BACKOFF_SLOW if slow else _BACKOFF_FIRST) * 2.0 ** min(self._attempts - 1, 10), _BACKOFF_MOST)
-        wait = most * random.uniform(_SHORTEST_SHARE, 1.0)  # noqa: S311  # spreads load
+        first, most = (_BACKOFF_SLOW, _BACKOFF_SLOW_MOST) if slow else (_BACKOFF_FIRST, _BACKOFF_MOST)
+        share = random.uniform(_SHORTEST_SHARE, 1.0)  # noqa: S311  # spreads load
+        wait = min(first * 2.0 ** min(self._attempts - 1, 10), most) * share
         if isinstance(error, Retry) and error.after is not None:
-            wait = max(error.after, wait)
+            # It knows best when to come back; but not all at the same moment.
+            wait = error.after + share
         self._retry_at = now + wait
         self.failures.failed(explain("cannot write", error))
         if self.keeper is not None and now - self._failing_since >= self.plan.flush_interval.seconds:
