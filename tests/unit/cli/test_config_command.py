@@ -1,4 +1,4 @@
-"""`pyagent config`: create, check, show, schema."""
+"""`pyagent config`: create, check, show, schema, migrate."""
 
 import json
 from collections.abc import Callable
@@ -165,3 +165,26 @@ def test_a_wrong_word(pyagent: Run) -> None:
     done = pyagent("config", "nope")
     assert done.status == 1
     assert "nope" in done.err
+
+
+def test_migrate_writes_beside_the_file(pyagent: Run, tmp_path: Path) -> None:
+    path, target = tmp_path / "a.conf", tmp_path / "a.conf.migrated"
+    path.write_text('[[inputs.mem]]\n  pass = ["a"]\n')
+    words = ("config", "migrate", "--config", str(path))
+    done = pyagent(*words)
+    assert done.status == 0
+    assert "inputs.mem: pass is fieldinclude" in done.err
+    assert target.read_text() == '[[inputs.mem]]\n  fieldinclude = ["a"]\n'
+    assert path.read_text() == '[[inputs.mem]]\n  pass = ["a"]\n'
+    target.write_text("mine")
+    done = pyagent(*words)
+    assert done.status == 1
+    assert "a.conf.migrated: it is there already; add --force" in done.err
+    assert target.read_text() == "mine"
+    assert pyagent(*words, "--force").status == 0
+    assert "fieldinclude" in target.read_text()
+    path.write_text("[[inputs.mem]]\n")
+    target.unlink()
+    done = pyagent(*words)
+    assert (done.status, target.exists()) == (0, False)
+    assert "nothing to migrate" in done.err

@@ -131,7 +131,9 @@ def test_the_receivers_own_wait_is_kept() -> None:
         output.append(numbered(0, 1))
         output.flush_soon()
         await run_for(output, 60)
-        assert [round(when) for when, _ in receiver.writes] == [0, 42]
+        first, second = (when for when, _ in receiver.writes)
+        assert first == 0
+        assert 42 < second <= 43  # not all agents at the same moment
 
     run_virtual(main())
 
