@@ -25,6 +25,8 @@ _ACTIVE: Mapping[str, tuple[str, ...]] = {
 _HEAD = """\
 # A configuration of pyagent, in Telegraf's TOML. What is commented out shows the default.
 # In strings, $NAME and ${NAME:-default} stand for environment variables.
+# Besides its own options every plugin takes filters: namepass, namedrop, tagpass, tagdrop, metricpass (an expression such as
+# '"load" in fields && fields.load > 5.0'), fieldinclude, fieldexclude, taginclude, tagexclude.
 """
 _GLOBAL_TAGS = """\
 # Tags that every metric gets.
