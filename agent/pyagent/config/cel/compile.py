@@ -93,9 +93,19 @@ class _Compiler:
 
     def _map(self, entries: list[tuple[Code, Code]]) -> Code:
         runs = [(key.run, value.run) for key, value in entries]
-        if all(key.fixed and value.fixed for key, value in entries):
-            return _fixed({key.value: value.value for key, value in entries}, literal=False)
-        return Code(lambda frame: {key(frame): value(frame) for key, value in runs})
+
+        def run(frame: Frame) -> dict[Any, Any]:
+            return {key(frame): value(frame) for key, value in runs}
+
+        return self._once(run) if all(key.fixed and value.fixed for key, value in entries) else Code(run)
+
+    @staticmethod
+    def _once(run: Run) -> Code:
+        """Computed here, where that is possible."""
+        try:
+            return _fixed(run([]), literal=False)
+        except ERRORS:
+            return Code(run)
 
     # Calls ----------------------------------------------------------------------------------------------------------
 
@@ -109,13 +119,12 @@ class _Compiler:
         run = self._run(node, codes)
         if not codes or not all(code.fixed for code in codes):
             return Code(run)
-        literal = function in _CONVERSIONS and all(code.literal for code in codes)
+        if function not in _CONVERSIONS or not all(code.literal for code in codes):
+            return self._once(run)
         try:
-            return _fixed(run([]), literal=literal)
+            return _fixed(run([]))
         except ERRORS as error:
-            if literal:
-                raise ExpressionError(explain_failure(error), self._text, node.position) from None
-            return Code(run)
+            raise ExpressionError(explain_failure(error), self._text, node.position) from None
 
     def _run(self, node: Call, codes: list[Code]) -> Run:
         if node.function in ("_==_", "_!=_"):

@@ -18,6 +18,7 @@ class ExpressionError(ValueError):
     def __init__(self, reason: str, text: str, position: int) -> None:
         line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
         place = f"line {line}, character {column} of the expression" if "\n" in text.strip() else f"character {column}"
+        reason = reason if len(reason) <= 300 else f"{reason[:297]}..."
         super().__init__(f"{reason} (at {place})")
 
 
