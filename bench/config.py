@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 from _report import Row, print_report, versions
-from pyagent.runtime.agent import build_plugins
 from pyagent.runtime.loading import Loader
 from pyagent.runtime.log import component_logger
 from pyagent.runtime.settings import RunSettings
+from pyagent.runtime.staging import build_plugins
 
 RUNS, PLUGINS = 10, 200
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pyagent.api import ConfigError, Input, PyagentError
+from pyagent.api import Aggregator, ConfigError, Input, Metric, Processor, PyagentError
 from pyagent.config.registry import Registry
-from pyagent.testing import assert_declared, gather, lines, make_input, run_input
+from pyagent.testing import assert_declared, gather, lines, make_input, run_aggregator, run_input, run_processor
 
 EXAMPLES = sorted(path.name for path in (Path(__file__).parents[2] / "docs/examples").glob("*.py"))
 
@@ -71,6 +71,52 @@ def test_report(root: Path, tmp_path: Path) -> None:
     assert lines(metrics) == ["report,job=backup v=5i"]
     with pytest.raises(ConfigError, match="undefined but requested parser: yaml"):
         make_input(report, {"data_format": "yaml"})
+
+
+def test_pseudonym(root: Path) -> None:
+    found = Registry([root / "docs/examples"]).find("processors", "pseudonym").plugin
+    assert issubclass(found, Processor)
+    given = [Metric("logins", {"user": name, "host": "h"}, {"n": 1}, 0) for name in ("ann", "bob", "ann")]
+    given.append(Metric("logins", {"host": "h"}, {"n": 1}, 0))
+    users = [metric.tags.get("user") for metric in run_processor(found, given, {"tags": ["user"], "key": "k"})]
+    assert users == ["9aaa321ce844", users[1], "9aaa321ce844", None]
+    assert users[1] != users[0]
+    assert given[0].tags["user"] == "ann", "what was given stays"
+    for key in ("", 65 * "k"):
+        with pytest.raises(ConfigError, match="cannot use the key") as raised:
+            run_processor(found, given, {"tags": ["user"], "key": key})
+        assert raised.value.option == "key"
+
+
+def test_spread(root: Path) -> None:
+    found = Registry([root / "docs/examples"]).find("aggregators", "spread").plugin
+    assert issubclass(found, Aggregator)
+    values = [("a", 5), ("a", -1.5), ("b", 2), ("b", True), ("b", "text")]
+    metrics = run_aggregator(found, [Metric("m", {"of": of}, {"v": value}, 0) for of, value in values])
+    assert lines(metrics) == ["m,of=a v_spread=6.5", "m,of=b v_spread=0"]
+
+
+def test_the_agent_runs_a_processor_and_an_aggregator_from_a_folder(root: Path, tmp_path: Path) -> None:
+    page = (root / "docs/writing-plugins.md").read_text()
+    [toml] = [text for text in re.findall(r"(?ms)^```toml\n(.*?)^```$", page) if "[[processors.pseudonym]]" in text]
+    (tmp_path / "data").write_text("logins,user=ann n=1i\nother,user=ann n=2i\nlogins,user=ann n=4i\n")
+    source = f'[[inputs.file]]\n  files = ["{tmp_path}/data"]\n  data_format = "influx"\n'
+    spread = '[[aggregators.spread]]\n  namepass = ["logins"]\n  grace = "1m"\n[agent]\n  omit_hostname = true\n'
+    spread += "  skip_processors_after_aggregators = true\n"
+    (tmp_path / "agent.conf").write_text(toml + source + spread)
+    done = subprocess.run(
+        [sys.executable, "-m", "pyagent", "--config", str(tmp_path / "agent.conf"), "--test"],
+        capture_output=True,
+        text=True,
+        env={"PYAGENT_PLUGIN_DIRECTORY": str(root / "docs/examples"), "PSEUDONYM_KEY": "k"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.rpartition(" ")[0] for line in done.stdout.splitlines()] == [
+        "> logins,user=9aaa321ce844 n=1i",
+        "> other,user=ann n=2i",
+        "> logins,user=9aaa321ce844 n=4i",
+        "> logins,user=9aaa321ce844 n_spread=3",
+    ]
 
 
 @pytest.mark.parametrize("address", ["localhost", ":22", "localhost:", "localhost:ssh"])

@@ -162,9 +162,6 @@ class _Loader:
                 inputs.append(input_plan(entry, found, settings, seen))
             elif entry.kind == "outputs":
                 outputs.append(output_plan(entry, found, settings, seen))
-            elif found.origin != "builtin":
-                # They run on the main loop, where code from outside could stop everything.
-                raise section.error(f"{entry.kind} from outside are not supported yet; remove it")
             elif entry.kind == "processors":
                 processors.append((entry, processor_plan(entry, found, seen)))
             else:

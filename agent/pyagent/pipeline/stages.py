@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from pyagent.api import Aggregator, Metric, Processor
@@ -10,9 +11,9 @@ from pyagent.pipeline.accumulator import Accumulator
 from pyagent.pipeline.failures import FailureLog, explain
 from pyagent.pipeline.intake import Intake
 from pyagent.pipeline.schedule import Clock, next_multiple
-from pyagent.pipeline.selection import compile_selection
+from pyagent.pipeline.selection import Selection, compile_selection
 
-__all__ = ["AggregatorRunner", "ProcessorStage", "Stages"]
+__all__ = ["AggregatorRunner", "ProcessorStage", "Stages", "runs"]
 
 
 class ProcessorStage:
@@ -22,24 +23,17 @@ class ProcessorStage:
         self.plan = plan
         self.plugin = plugin
         self.failures = FailureLog(log)
+        self.bypassed = 0
+        """Metrics that went on as they were because it did not end in time; only one from outside can be so slow."""
         self._selection = compile_selection(plan.filters, log)
 
     def __call__(self, metrics: list[Metric]) -> list[Metric]:
         if self._selection is None:
             return self._process(metrics)
-        # In their order: what is selected is handed over in runs between what is not.
         result: list[Metric] = []
-        run: list[Metric] = []
-        selected = set(map(id, self._selection.select(metrics)))
-        for metric in metrics:
-            if id(metric) in selected:
-                run.append(metric)
-                continue
-            if run:
-                result += self._process(self._selection.modify(run))
-                run = []
-            result.append(metric)
-        return result + (self._process(self._selection.modify(run)) if run else [])
+        for selected, run in runs(self._selection, metrics):
+            result += self._process(self._selection.modify(run)) if selected else run
+        return result
 
     def _process(self, metrics: list[Metric]) -> list[Metric]:
         if not metrics:
@@ -51,6 +45,14 @@ class ProcessorStage:
             return metrics
         self.failures.succeeded()
         return [metric for metric in result if metric.fields]
+
+
+def runs(selection: Selection | None, metrics: list[Metric]) -> list[tuple[bool, list[Metric]]]:
+    """Metrics in their order, divided into those in a row that are selected, and those that are not."""
+    if selection is None:
+        return [(True, metrics)]
+    selected = set(map(id, selection.select(metrics)))
+    return [(chosen, list(run)) for chosen, run in groupby(metrics, lambda metric: id(metric) in selected)]
 
 
 class AggregatorRunner:
@@ -74,10 +76,12 @@ class AggregatorRunner:
         self.failures = FailureLog(log)
         self.dropped = 0
         """Metrics outside of the window."""
+        self.bypassed = 0
+        """Metrics that it has not seen in time; only one from outside can be so slow."""
         self.pushed = 0
+        self.deliver = deliver
         self._selection = compile_selection(plan.filters, log)
         self._intake = Intake(plan, {}, log=log)
-        self._deliver = deliver
         self._clock = clock
         self._acc = Accumulator(now=clock.now, report=lambda problem: log.error("%s; it is dropped", problem))
         self._start = clock.now()
@@ -86,6 +90,16 @@ class AggregatorRunner:
 
     def add(self, metrics: Sequence[Metric]) -> set[int]:
         """Take metrics into account; returns the ids of those that must go no further."""
+        inside, gone = self._in_window(metrics)
+        if inside:
+            try:
+                self.plugin.add(inside)
+            except Exception as error:
+                self.failures.failed(explain("cannot aggregate", error))
+        return gone
+
+    def _in_window(self, metrics: Sequence[Metric]) -> tuple[list[Metric], set[int]]:
+        """Those that count, and the ids of those that must go no further."""
         chosen = metrics if self._selection is None else self._selection.select(metrics)
         gone = set(map(id, chosen)) if self.plan.drop_original else set()
         first, last = self._start - self.plan.grace, self._end + self.plan.delay
@@ -93,12 +107,7 @@ class AggregatorRunner:
         self.dropped += len(chosen) - len(inside)
         if self._selection is not None:
             inside = self._selection.modify(inside)
-        if inside:
-            try:
-                self.plugin.add(inside)
-            except Exception as error:
-                self.failures.failed(explain("cannot aggregate", error))
-        return gone
+        return inside, gone
 
     async def run(self) -> None:
         """Push at the end of each period, until cancelled."""
@@ -108,20 +117,25 @@ class AggregatorRunner:
 
     def push(self) -> None:
         """Hand on the window's result and begin the next one."""
-        now, period = self._clock.now(), self.plan.period
-        self._start, self._end = self._end, self._end + period
-        if not self._start <= now <= self._end:
-            self._start = next_multiple(now, period) - period
-            self._end = self._start + period
+        self._next_window()
         try:
             self.plugin.push(self._acc)
             self.plugin.reset()
         except Exception as error:
             self.failures.failed(explain("cannot push", error))
-        metrics = self._acc.drain()
+        self._hand_on(self._acc.drain())
+
+    def _next_window(self) -> None:
+        now, period = self._clock.now(), self.plan.period
+        self._start, self._end = self._end, self._end + period
+        if not self._start <= now <= self._end:
+            self._start = next_multiple(now, period) - period
+            self._end = self._start + period
+
+    def _hand_on(self, metrics: list[Metric]) -> None:
         self.pushed += len(metrics)
         if metrics := self._intake(metrics, self.plan.precision):
-            self._deliver(metrics)
+            self.deliver(metrics)
 
 
 class Stages:
@@ -136,6 +150,9 @@ class Stages:
         self.before = tuple(before)
         self.aggregators = tuple(aggregators)
         self.after = tuple(after)
+        everything: tuple[ProcessorStage | AggregatorRunner, ...] = (*self.before, *self.aggregators, *self.after)
+        self.outside = any(stage.plan.origin != "builtin" for stage in everything)
+        """Some are not the engine's own: metrics take the way of `pyagent.pipeline.passage`."""
 
     def __bool__(self) -> bool:
         return bool(self.before or self.aggregators)

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from pyagent.api import ConfigError, Plugin
-from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan, create_plugin
+from pyagent.api import ConfigError
+from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.delivery import Keeping, OutputRunner
 from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.gather import InputRunner
@@ -16,51 +16,19 @@ from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import Clock, SystemClock
 from pyagent.pipeline.stages import AggregatorRunner, Stages
 from pyagent.pipeline.supervision import supervise
-from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.difference import match, successor
 from pyagent.runtime.log import component_logger, plugin_logger
-from pyagent.runtime.staging import build_stages
+from pyagent.runtime.staging import Built, build_plugins, build_stages
 
-__all__ = ["GRACE", "Agent", "build_plugins"]
+__all__ = ["FLUSH_GRACE", "GRACE", "Agent"]
 
 GRACE = 3.0
 """Seconds for a gather under way at a stop or reload, before it is given up."""
 FLUSH_GRACE = 15.0
 """Seconds for the last flush of an output; more than its own time-out usually is."""
-SETUP_DEADLINE = 10.0
-"""Seconds for the setup of a plugin from outside."""
 
 RunnerT = TypeVar("RunnerT", InputRunner, OutputRunner)
 Runner = InputRunner | OutputRunner | AggregatorRunner
-Built = tuple[PluginPlan, Plugin[Any], logging.Logger]
-
-
-async def build_plugins(plans: Sequence[PluginPlan]) -> list[Built]:
-    """Make the plugins. Raises ConfigError for one of the engine's own; one from outside is left out, with an error."""
-    built: list[Built] = []
-    for plan in plans:
-        log = plugin_logger(plan)
-        if plan.origin == "builtin":
-            built.append((plan, create_plugin(plan, log), log))
-            continue
-        try:
-            built.append((plan, await _create_outsider(plan, log), log))
-        except TimeoutError:
-            log.error("%s: its setup did not end within %g s; it is left out", plan.location, SETUP_DEADLINE)
-        except Exception as error:
-            log.error("%s; it is left out", one_line(error))
-    return built
-
-
-async def _create_outsider(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
-    """In a thread of its own and not for ever: the setup is anybody's code."""
-    made: list[Plugin[Any]] = []
-    worker = ThreadWorker(f"{plan.label} setup")
-    try:
-        await asyncio.wait_for(worker.call(lambda: made.append(create_plugin(plan, log))), SETUP_DEADLINE)
-    finally:
-        worker.abandon()
-    return made[0]
 
 
 class Agent:
@@ -96,7 +64,7 @@ class Agent:
         kept_outputs = [runner for _, runner in matched_outputs if runner is not None]
         old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
         self._check_disk(plan)
-        stages = build_stages(plan, self.route, self.clock)
+        stages = await build_stages(plan, self.route, self.clock)
         inputs: list[InputRunner] = []
         outputs: list[OutputRunner] = []
         for built in await build_plugins([p for p, runner in matched_inputs if runner is None]):
@@ -112,11 +80,11 @@ class Agent:
         self.route.outputs = (*kept_outputs, *outputs)
         for runner in old_outputs:
             runner.successor = successor(runner, outputs)
-            self._in_background(runner, self._retire(runner))
+            self._in_background(runner.plan.label, self._retire(runner))
         self._replace_stages(stages)
         for input_runner in [runner for runner in self.inputs if runner not in kept_inputs]:
             self.inputs.remove(input_runner)
-            self._in_background(input_runner, self._stop_input(input_runner))
+            self._in_background(input_runner.plan.label, self._stop_input(input_runner))
         self.inputs += inputs
         for runner in outputs:
             self._start(runner, runner.run, plugin_logger(runner.plan))
@@ -127,14 +95,17 @@ class Agent:
     async def stop(self) -> None:
         """Stop gathering, write what there is, close. Everything has its grace, so that it comes to an end."""
         for input_runner in self.inputs:
-            self._in_background(input_runner, self._stop_input(input_runner))
+            self._in_background(input_runner.plan.label, self._stop_input(input_runner))
         self.inputs.clear()
         # Inputs still hand on what they gathered, and outputs that were replaced what they have not written.
         await self._settle(FLUSH_GRACE)
-        self._replace_stages(Stages())
+        if (finishing := self._replace_stages(Stages())) is not None:
+            await asyncio.wait([finishing], timeout=GRACE)
+            self.route.hurry()
+            await asyncio.wait([finishing], timeout=FLUSH_GRACE)
         self._leaving |= {runner: asyncio.Event() for runner in self.route.outputs}
         for runner in self.route.outputs:
-            self._in_background(runner, self._retire(runner))
+            self._in_background(runner.plan.label, self._retire(runner))
         await self._settle()
         self.route.outputs = ()
 
@@ -197,17 +168,18 @@ class Agent:
     def _start(self, runner: Runner, run: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
         self._tasks[runner] = asyncio.create_task(supervise(run, log), name=runner.plan.label)
 
-    def _replace_stages(self, stages: Stages) -> None:
-        """What aggregators that end have summed up is handed on; it is not lost for a change."""
+    def _replace_stages(self, stages: Stages) -> asyncio.Task[None] | None:
+        """What aggregators that end have summed up is handed on; it is not lost for a change. Where that takes time it is
+        done in the background, by the task that is returned."""
         running = self.route.stages.aggregators
         for aggregator in running:
             if aggregator not in stages.aggregators:
                 self._tasks.pop(aggregator).cancel()
-                aggregator.push()
-        self.route.stages = stages
+        finishing = self.route.replace(stages)
         for aggregator in stages.aggregators:
             if aggregator not in running:
                 self._start(aggregator, aggregator.run, plugin_logger(aggregator.plan))
+        return None if finishing is None else self._in_background("processors and aggregators", finishing)
 
     async def _stop_input(self, runner: InputRunner) -> None:
         await _cancel(self._tasks.pop(runner))
@@ -260,16 +232,17 @@ class Agent:
         if self._farewells:
             await asyncio.wait(self._farewells, timeout=timeout)
 
-    def _in_background(self, runner: Runner, work: Awaitable[None]) -> None:
+    def _in_background(self, label: str, work: Awaitable[None]) -> asyncio.Task[None]:
         async def farewell() -> None:
             try:
                 await work
             except Exception:
-                self._log.exception("BUG: cannot end %s; please report this", runner.plan.label)
+                self._log.exception("BUG: cannot end %s; please report this", label)
 
-        task = asyncio.create_task(farewell(), name=f"end of {runner.plan.label}")
+        task = asyncio.create_task(farewell(), name=f"end of {label}")
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
+        return task
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

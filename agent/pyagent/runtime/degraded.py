@@ -39,5 +39,8 @@ def _states(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "buffer-disk-failing", f"{one['name']}: its buffer on disk takes nothing: {one['disk_error']}"
         if one["queued"] >= one["limit"]:
             yield "queue-full", f"{one['name']}: its queue is full ({one['queued']} metrics)"
+    for one in (*document.get("processors", ()), *document.get("aggregators", ())):
+        if one["error"]:
+            yield "stage-failing", f"{one['name']}: {one['error']}"
     if document.get("loop_lag_seconds", 0.0) > SLOW_LOOP:
         yield "loop-lag", f"the main loop came {document['loop_lag_seconds']:.1f} s late"

@@ -11,10 +11,11 @@ from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.gather import InputRunner
 from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import SystemClock
-from pyagent.runtime.agent import FLUSH_GRACE, GRACE, build_plugins
+from pyagent.pipeline.stages import Stages
+from pyagent.runtime.agent import FLUSH_GRACE, GRACE
 from pyagent.runtime.log import component_logger
 from pyagent.runtime.settings import RunSettings
-from pyagent.runtime.staging import build_stages
+from pyagent.runtime.staging import build_plugins, build_stages
 
 __all__ = ["run_once"]
 
@@ -45,7 +46,7 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
 
 async def _gather(plan: Plan, settings: RunSettings, route: Route) -> bool:
     """Whether an input failed: in its gather or its start, by not ending, or by not being there at all."""
-    route.stages = build_stages(plan, route, SystemClock())
+    route.replace(await build_stages(plan, route, SystemClock()))
     runners = [
         InputRunner(
             cast("InputPlan", p),
@@ -64,8 +65,8 @@ async def _gather(plan: Plan, settings: RunSettings, route: Route) -> bool:
     if settings.test_wait:
         await asyncio.sleep(settings.test_wait)
     await asyncio.gather(*(runner.stop(GRACE) for runner in runners))
-    for aggregator in route.stages.aggregators:
-        aggregator.push()
+    if (finishing := route.replace(Stages())) is not None:
+        await finishing
     missing = bool(plan.broken) or len(runners) < len(plan.inputs)
     return missing or bool(hanging) or any(runner.failures.total for runner in runners)
 

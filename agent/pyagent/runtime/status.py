@@ -9,6 +9,7 @@ from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
 from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.stages import AggregatorRunner, ProcessorStage
 from pyagent.runtime.agent import Agent
 
 __all__ = ["Document", "ReloadState", "status"]
@@ -66,10 +67,9 @@ def status(agent: Agent, reload: ReloadState, instance: str, *, loop_lag: float 
             ),
             "disk_bytes": sum(queue.disk_bytes for runner in agent.outputs for queue in runner.queues),
         },
+        "processors": [_stage(one) for one in (*agent.route.stages.before, *agent.route.stages.after)],
         "aggregators": [
-            _names(a.plan)
-            | {"pushed": a.pushed, "dropped": a.dropped, "failures": a.failures.total, "error": a.failures.current}
-            for a in agent.route.stages.aggregators
+            _stage(one) | {"pushed": one.pushed, "dropped": one.dropped} for one in agent.route.stages.aggregators
         ],
     }
 
@@ -100,6 +100,15 @@ def _input(runner: InputRunner, now: float) -> Document:
         "overruns": runner.overruns,
         "abandoned": runner.abandoned,
         "dropped": dict(runner.acc.dropped),
+    }
+
+
+def _stage(stage: ProcessorStage | AggregatorRunner) -> Document:
+    return {
+        **_names(stage.plan),
+        "bypassed": stage.bypassed,
+        "failures": stage.failures.total,
+        "error": stage.failures.current,
     }
 
 

@@ -11,5 +11,19 @@
 """
 
 from pyagent.testing.inputs import assert_declared, gather, lines, make_input, make_parser, run_input
+from pyagent.testing.stages import make_aggregator, make_processor, process, run_aggregator, run_processor, summed_up
 
-__all__ = ["assert_declared", "gather", "lines", "make_input", "make_parser", "run_input"]
+__all__ = [
+    "assert_declared",
+    "gather",
+    "lines",
+    "make_aggregator",
+    "make_input",
+    "make_parser",
+    "make_processor",
+    "process",
+    "run_aggregator",
+    "run_input",
+    "run_processor",
+    "summed_up",
+]

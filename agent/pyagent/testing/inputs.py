@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pyagent.api import FieldType, Input, LineOptions, Measurement, Metric, Parser, Uint
+from pyagent.api import FieldType, Input, LineOptions, Measurement, Metric, Parser, Plugin, Uint
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.parsers import create_parser, option_names, parser_plan, with_parser
 from pyagent.config.plan import ParserPlan
@@ -44,8 +44,7 @@ def make_input(
     plugin: type[Input[Any]], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None
 ) -> Input[Any]:
     """Make an input from a table as it stands in the configuration. Raises ConfigError."""
-    # The module of a drop-in file has a name of its own.
-    name = re.sub(r"^pyagent_plugin_(.+)_[0-9a-f]{12}$", r"\1", plugin.__module__.rpartition(".")[2])
+    name = plugin_name(plugin)
     section = _section(name, dict(options or {}))
     log = log or logging.getLogger(name)
     found = with_parser(Registry(), Found(plugin, "builtin"), section)
@@ -55,15 +54,24 @@ def make_input(
     return plugin(made, log) if parser is None else plugin(made, log, partial(create_parser, parser, name, log))
 
 
+def plugin_name(plugin: type[Plugin[Any]]) -> str:
+    """Its module's name; that of a drop-in file is not the file's."""
+    return re.sub(r"^pyagent_plugin_(.+)_[0-9a-f]{12}$", r"\1", plugin.__module__.rpartition(".")[2])
+
+
+def make_options(plugin: type[Plugin[Any]], options: Mapping[str, Any] | None = None) -> Any:
+    """A plugin's options from a table as it stands in the configuration. Raises ConfigError."""
+    section = _section(plugin_name(plugin), dict(options or {}))
+    values, _ = decode_values(section, plugin.options_type)
+    return build_options(section, plugin.options_type, values)
+
+
 def make_parser(
     plugin: type[Parser[Any]], options: Mapping[str, Any] | None = None, *, measurement: str = "test"
 ) -> Parser[Any]:
     """Make a parser from a table of its options. Raises ConfigError."""
-    name = plugin.__module__.rpartition(".")[2]
-    section = _section(name, dict(options or {}))
-    values, _ = decode_values(section, plugin.options_type)
-    made = build_options(section, plugin.options_type, values)
-    plan = ParserPlan(data_format=name, plugin=plugin, options=made)
+    name = plugin_name(plugin)
+    plan = ParserPlan(data_format=name, plugin=plugin, options=make_options(plugin, options))
     return create_parser(plan, measurement, logging.getLogger(name))
 
 

@@ -1,0 +1,61 @@
+"""Running a processor or an aggregator without an agent."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyagent.api import Aggregator, Metric, Processor
+from pyagent.pipeline.accumulator import Accumulator
+from pyagent.pipeline.isolated import copies, usable
+from pyagent.testing.inputs import make_options, plugin_name
+
+__all__ = ["make_aggregator", "make_processor", "process", "run_aggregator", "run_processor", "summed_up"]
+
+
+def run_processor(
+    plugin: type[Processor[Any]], metrics: Sequence[Metric], options: Mapping[str, Any] | None = None
+) -> list[Metric]:
+    """Make a processor from its table of options, and return what becomes of `metrics`, which stay as they are.
+
+    Raises what the plugin raises, TypeError where it returns what the engine cannot use, and ConfigError for options that it
+    does not take.
+    """
+    return process(make_processor(plugin, options), metrics)
+
+
+def make_processor(plugin: type[Processor[Any]], options: Mapping[str, Any] | None = None) -> Processor[Any]:
+    """Make a processor from a table as it stands in the configuration. Raises ConfigError."""
+    return plugin(make_options(plugin, options), logging.getLogger(plugin_name(plugin)))
+
+
+def process(processor: Processor[Any], metrics: Sequence[Metric]) -> list[Metric]:
+    """One call, as the engine does it; for one that remembers something, as often as you like."""
+    return usable(processor.process(copies(metrics)), 10_000 + 10 * len(metrics))
+
+
+def run_aggregator(
+    plugin: type[Aggregator[Any]], metrics: Sequence[Metric], options: Mapping[str, Any] | None = None
+) -> list[Metric]:
+    """Make an aggregator from its table of options, and return what it pushes at the end of a period with `metrics`.
+
+    Raises what the plugin raises, AssertionError where a field or a metric had to be dropped, and ConfigError for options that
+    it does not take.
+    """
+    return summed_up(make_aggregator(plugin, options), metrics)
+
+
+def make_aggregator(plugin: type[Aggregator[Any]], options: Mapping[str, Any] | None = None) -> Aggregator[Any]:
+    """Make an aggregator from a table as it stands in the configuration. Raises ConfigError."""
+    return plugin(make_options(plugin, options), logging.getLogger(plugin_name(plugin)))
+
+
+def summed_up(aggregator: Aggregator[Any], metrics: Sequence[Metric]) -> list[Metric]:
+    """One period, as the engine does it."""
+    problems: list[str] = []
+    acc = Accumulator(report=problems.append)
+    aggregator.add(copies(metrics))
+    aggregator.push(acc)
+    aggregator.reset()
+    if problems:
+        raise AssertionError("; ".join(problems))
+    return acc.drain()

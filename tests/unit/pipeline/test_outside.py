@@ -1,0 +1,490 @@
+"""Processors and aggregators from outside: whatever they do, metrics come out, once and in order. Real threads, no sleeps:
+what hangs does so until the test lets it go."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from plans import LOG, START, output_plan
+
+from pyagent.api import Accumulator, Aggregator, Batch, Duration, Full, Metric, NoOptions, Output, Processor, Retry
+from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
+from pyagent.pipeline import isolated, passage
+from pyagent.pipeline.delivery import OutputRunner
+from pyagent.pipeline.outside import OutsideAggregator, OutsideProcessor
+from pyagent.pipeline.route import Route
+from pyagent.pipeline.schedule import SystemClock
+from pyagent.pipeline.stages import ProcessorStage, Stages
+from pyagent_plugins.processors.override import Override, OverrideOptions
+
+COMMON: dict[str, Any] = {"name": "own", "options": NoOptions(), "location": "x:1", "identity": "", "origin": "file"}
+
+
+class Sink(Route):
+    """A route whose end keeps what comes out."""
+
+    def __init__(self, *before: ProcessorStage) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
+        assert self.replace(Stages(before)) is None
+
+    def _queue(self, metrics: list[Metric]) -> None:
+        self.metrics += metrics
+
+    @property
+    def numbers(self) -> list[Any]:
+        return [metric.fields["n"] for metric in self.metrics]
+
+    async def finish(self) -> list[Any]:
+        """End the stages, as a stop or a reload does."""
+        finishing = self.replace(Stages())
+        assert finishing is not None
+        await finishing
+        return self.numbers
+
+
+def outside(process: Callable[[list[Metric]], Any], **settings: Any) -> OutsideProcessor:
+    class Own(Processor):
+        def process(self, metrics: list[Metric]) -> list[Metric]:
+            return process(metrics)  # type: ignore[no-any-return]  # anything is what is tested
+
+    plan = ProcessorPlan(kind="processors", plugin=Own, **COMMON | settings)
+    return OutsideProcessor(plan, Own(NoOptions(), LOG), log=LOG)
+
+
+def metric(number: Any, name: str = "m") -> Metric:
+    return Metric(name, {}, {"n": number}, START)
+
+
+def times_ten(metrics: list[Metric]) -> list[Metric]:
+    for one in metrics:
+        one.fields["n"] = 10 * int(one.fields["n"])
+    return metrics
+
+
+class Gate:
+    """A `process` that stands still until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered, self.go = threading.Event(), threading.Event()
+        self.calls = 0
+
+    def __call__(self, metrics: list[Metric]) -> list[Metric]:
+        self.calls += 1
+        self.entered.set()
+        self.go.wait()
+        return times_ten(metrics)
+
+    async def is_entered(self) -> None:
+        await asyncio.to_thread(self.entered.wait)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.go.set()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "DEADLINE", 0.02)
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_metrics_pass_in_their_order_through_own_and_others_processors() -> None:
+    threads = set()
+
+    def process(metrics: list[Metric]) -> Iterator[Metric]:
+        threads.add(threading.current_thread())
+        yield from times_ten(metrics)
+
+    named = ProcessorPlan(kind="processors", plugin=Override, **COMMON | {"origin": "builtin"})
+    after = ProcessorStage(named, Override(OverrideOptions(name_suffix="_x"), LOG), log=LOG)
+    sink = Sink(outside(process, filters=FilterOptions(namedrop=("not",))), after)
+    sink.deliver([metric(1), metric(2, "not"), metric(3)])
+    sink.deliver([metric(4)])
+    assert not sink.plain
+    assert await sink.finish() == [10, 2, 30, 40]
+    assert [one.name for one in sink.metrics] == ["m_x", "not_x", "m_x", "m_x"]
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
+    # With no stage left, and nothing on the way, there is no detour any more.
+    sink.deliver([metric(5)])
+    assert sink.numbers[-1] == 5
+    assert sink.plain
+
+
+def fail(metrics: list[Metric]) -> list[Metric]:
+    metrics[0].fields.clear()
+    raise ZeroDivisionError("on purpose")
+
+
+def leave(metrics: list[Metric]) -> list[Metric]:
+    raise SystemExit(3)
+
+
+async def coroutine(metrics: list[Metric]) -> list[Metric]:
+    return []
+
+
+def endless(metrics: list[Metric]) -> Iterator[Metric]:
+    while True:
+        yield metrics[0]
+
+
+def changed(**settings: Any) -> Callable[[list[Metric]], list[Metric]]:
+    def process(metrics: list[Metric]) -> list[Metric]:
+        for name, value in settings.items():
+            setattr(metrics[1], name, value)
+        return metrics
+
+    return process
+
+
+@pytest.mark.parametrize(
+    ("process", "message"),
+    [
+        (fail, "cannot process: on purpose"),
+        (leave, "cannot process: SystemExit raised: 3"),
+        (coroutine, "cannot process: process is `async def`; write a plain `def`"),
+        (endless, "cannot process: process returned more than 10,020 metrics"),
+        (lambda metrics: None, "cannot process: process returned None, not a list of metrics"),
+        (lambda metrics: 7, "cannot process: process returned a int, not a list of metrics"),
+        (lambda metrics: [*metrics, None], "cannot process: process returned None in place of a metric"),
+        (lambda metrics: "text", "cannot process: process returned a str in place of a metric"),
+        (changed(name=None), "cannot process: process returned a metric whose name is None"),
+        (changed(name=""), "cannot process: process returned a metric whose name is ''"),
+        (changed(tags=None), "cannot process: process returned a metric of 'm' whose tags or fields are no dict"),
+        (changed(fields=[1]), "cannot process: process returned a metric of 'm' whose tags or fields are no dict"),
+        (
+            changed(fields={"n": object}),
+            "cannot process: process returned the field 'n' of 'm': a field cannot hold a value of type type",
+        ),
+        (
+            changed(time=None),
+            "cannot process: a metric's time is nanoseconds, seconds as a float, or a datetime, not NoneType",
+        ),
+    ],
+)
+async def test_what_fails_lets_everything_pass_as_it_was(
+    process: Callable[[list[Metric]], Any], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = outside(process)
+    sink = Sink(stage)
+    given = [metric(1), metric(2)]
+    for _ in range(3):
+        sink.deliver(list(given))
+    await sink.finish()
+    assert sink.metrics == 3 * [metric(1), metric(2)]
+    assert messages(caplog) == [message]
+    assert (stage.failures.total, stage.bypassed) == (3, 0)
+
+
+async def test_values_are_made_what_the_wire_can_hold() -> None:
+    def process(metrics: list[Metric]) -> tuple[Metric, ...]:
+        return (
+            Metric("m", {"a": 1, "b": None}, {"n": b"text", "none": None}, 1.5),  # type: ignore[dict-item, arg-type]
+            Metric("m", {}, {}, 0),
+        )
+
+    sink = Sink(outside(process))
+    sink.deliver([metric(1)])
+    assert await sink.finish() == ["text"]
+    assert sink.metrics == [Metric("m", {"a": "1"}, {"n": "text"}, 1_500_000_000)]
+
+
+async def test_what_it_changes_afterwards_changes_nothing() -> None:
+    kept: list[Metric] = []
+
+    def process(metrics: list[Metric]) -> list[Metric]:
+        times_ten(kept)
+        kept.extend(metrics)
+        return metrics
+
+    sink = Sink(outside(process))
+    sink.deliver([metric(1)])
+    sink.deliver([metric(2)])
+    assert await sink.finish() == [1, 2]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_one_that_hangs_is_passed_by_until_it_returns(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    stage = outside(gate)
+    sink = Sink(stage)
+    for number in range(5):
+        sink.deliver([metric(number)])
+    await gate.is_entered()
+    await sink._passages.gathered.idle()
+    assert sink.numbers == [0, 1, 2, 3, 4]
+    assert (gate.calls, stage.bypassed, stage.failures.total) == (1, 5, 1)
+    assert messages(caplog) == [
+        "cannot process: it did not end within 0.02 s; metrics go on as they are until this call ends"
+    ]
+    gate.go.set()
+    assert stage.isolated._call is not None
+    await stage.isolated._call
+    sink.deliver([metric(5)])
+    # What the call under way at the time returned is not there a second time.
+    assert await sink.finish() == [0, 1, 2, 3, 4, 50]
+    assert stage.failures.current == ""
+
+
+async def test_the_main_loop_and_other_outputs_of_it_go_on_meanwhile(gate: Gate) -> None:
+    sink = Sink(outside(gate))
+    sink.deliver([metric(1)])
+    await gate.is_entered()
+    await asyncio.sleep(0)
+    assert sink.numbers == []
+    gate.go.set()
+    assert await sink.finish() == [10]
+
+
+async def test_one_that_is_too_slow_holds_a_bounded_number(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = outside(gate)
+    sink = Sink(stage)
+    assert sink._passages is not None
+    way = sink._passages.gathered
+    way.limit = 10
+    sink.deliver([metric(0)])
+    await gate.is_entered()
+    for number in range(1, 11):
+        assert sink.has_room() == (number <= 6)
+        sink.deliver([metric(number)])
+    assert (way.waiting, way.full, sink.numbers) == (10, True, [])
+    with pytest.raises(Full):
+        await sink.admit([metric(99)])
+    sink.deliver([metric(11)])
+    await way.idle()
+    assert sink.numbers == list(range(12))
+    assert stage.bypassed == 12
+    assert messages(caplog) == [
+        "cannot process: it is too slow, more than 10 metrics wait; metrics go on as they are until this call ends"
+    ]
+
+
+class Own(Aggregator):
+    """Counts what it is given."""
+
+    def setup(self) -> None:
+        self.reset()
+        self.threads: set[threading.Thread] = set()
+
+    def add(self, metrics: Sequence[Metric]) -> None:
+        self.threads.add(threading.current_thread())
+        self.count += len(metrics)
+
+    def push(self, acc: Accumulator) -> None:
+        self.threads.add(threading.current_thread())
+        if self.count:
+            acc.add("sum", {"n": self.count})
+
+    def reset(self) -> None:
+        self.count = 0
+
+
+def aggregator(plugin: Aggregator, route: Route, **settings: Any) -> OutsideAggregator:
+    window: dict[str, Any] = {"period": Duration("1h"), "delay": Duration("1h"), "precision": Duration("1ns")}
+    plan = AggregatorPlan(kind="aggregators", plugin=type(plugin), grace=Duration("100d"), **COMMON | window | settings)
+    return OutsideAggregator(plan, plugin, deliver=route.deliver_aggregated, clock=SystemClock(), log=LOG)
+
+
+def now(number: int) -> Metric:
+    return Metric("m", {}, {"n": number}, SystemClock().now())
+
+
+async def test_an_aggregator_sums_up_in_its_thread_and_the_last_sum_takes_the_way_of_its_plan() -> None:
+    sink, plugin = Sink(), Own(NoOptions(), LOG)
+    after = outside(times_ten)
+    sink.replace(Stages((), [aggregator(plugin, sink, drop_original=True)], [after]))
+    sink.deliver([now(1), now(2)])
+    sink.deliver([now(3)])
+    assert await sink.finish() == [30]
+    assert len(plugin.threads) == 1
+    assert threading.main_thread() not in plugin.threads
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_an_aggregator_has_not_seen_goes_on(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    class Hanging(Own):
+        def add(self, metrics: Sequence[Metric]) -> None:
+            gate(list(metrics))
+
+    sink = Sink()
+    stage = aggregator(Hanging(NoOptions(), LOG), sink, drop_original=True)
+    sink.replace(Stages((), [stage]))
+    sink.deliver([now(1)])
+    sink.deliver([now(2)])
+    assert await sink.finish() == [1, 2]
+    assert (stage.bypassed, stage.dropped, gate.calls) == (2, 0, 1)
+    assert messages(caplog) == [
+        "cannot aggregate: it did not end within 0.02 s; metrics go on without it until this call ends",
+        "cannot push: a call before has not ended",
+    ]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_push_that_hangs_gives_what_it_had_and_the_rest_at_the_next(gate: Gate) -> None:
+    class Hanging(Own):
+        def push(self, acc: Accumulator) -> None:
+            acc.add("sum", {"n": self.count})
+            gate([])
+            acc.add("more", {"n": self.count})
+
+    sink = Sink()
+    stage = aggregator(Hanging(NoOptions(), LOG), sink)
+    sink.replace(Stages((), [stage]))
+    sink.deliver([now(1)])
+    await sink._passages.gathered.idle()
+    await stage._push()
+    await sink._passages.aggregated.idle()
+    assert [(one.name, one.fields["n"]) for one in sink.metrics[1:]] == [("sum", 1)]
+    gate.go.set()
+    assert stage.isolated._call is not None
+    await asyncio.wait([stage.isolated._call])
+    await sink.finish()
+    # It was not reset, as its push had not ended.
+    assert [(one.name, one.fields["n"]) for one in sink.metrics[2:]] == [("sum", 1), ("more", 1)]
+
+
+async def test_a_push_without_end_is_bounded(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.pipeline.outside.MOST_PUSHED", 2000)
+
+    class Endless(Own):
+        def push(self, acc: Accumulator) -> None:
+            while True:
+                acc.add("sum", {"n": 1})
+
+    sink = Sink()
+    sink.replace(Stages((), [aggregator(Endless(NoOptions(), LOG), sink)]))
+    assert len(await sink.finish()) == 2001
+    assert messages(caplog) == ["cannot push more than 2,000 metrics at once"]
+
+
+class Receiver(Output):
+    down = False
+
+    async def write(self, batch: Batch) -> None:
+        if self.down:
+            raise Retry("down")
+
+
+def out(limit: int = 10) -> OutputRunner:
+    return OutputRunner(
+        output_plan(Receiver, metric_buffer_limit=limit, metric_batch_size=1000), Receiver(NoOptions(), LOG), log=LOG
+    )
+
+
+async def started(work: Awaitable[None]) -> asyncio.Future[None]:
+    task = asyncio.ensure_future(work)
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_listener_is_told_when_the_queue_holds_what_came_out(gate: Gate) -> None:
+    output = out()
+    route = Route([output])
+    route.replace(Stages([outside(gate)]))
+    admitted = await started(route.admit([metric(1)]))
+    await gate.is_entered()
+    assert (admitted.done(), output.queued) == (False, 0)
+    gate.go.set()
+    await admitted
+    assert (batch := output.queue.take(10)) is not None
+    assert batch.payload().startswith(b"m n=10i ")
+
+
+async def test_a_listener_is_refused_where_the_queue_has_no_room_for_it_and_what_is_before_it(gate: Gate) -> None:
+    output = out(limit=4)
+    route = Route([output])
+    route.replace(Stages([outside(gate)]))
+    first = await started(route.admit([metric(0)]))
+    await gate.is_entered()
+    second = await started(route.admit([metric(1), metric(2)]))
+    with pytest.raises(Full):
+        await route.admit([metric(3), metric(4), metric(5)])
+    gate.go.set()
+    await asyncio.gather(first, second)
+    assert output.queued == 3
+
+
+async def test_what_grows_beyond_the_room_is_refused_to_the_listener_alone() -> None:
+    output = out(limit=4)
+    route = Route([output])
+    route.replace(Stages([outside(lambda metrics: 3 * metrics)]))
+    await route.admit([metric(1)])
+    with pytest.raises(Full):
+        await route.admit([metric(2)])
+    assert output.queued == 3
+
+
+async def test_a_listener_that_has_gone_is_not_worked_for(gate: Gate) -> None:
+    output = out()
+    route = Route([output])
+    route.replace(Stages([outside(gate)]))
+    first, gone = await started(route.admit([metric(1)])), await started(route.admit([metric(2)]))
+    await gate.is_entered()
+    gone.cancel()
+    await asyncio.wait([gone])
+    gate.go.set()
+    await first
+    await route._passages.gathered.idle()
+    assert (gate.calls, output.queued) == (1, 1)
+
+
+async def test_after_a_reload_what_is_inside_comes_out_before_what_follows(gate: Gate) -> None:
+    sink = Sink(outside(gate))
+    sink.deliver([metric(1)])
+    await gate.is_entered()
+    sink.deliver([metric(2)])
+    finishing = sink.replace(Stages([outside(lambda metrics: metrics)]))
+    assert finishing is not None
+    sink.deliver([metric(3)])
+    gate.go.set()
+    await finishing
+    assert await sink.finish() == [10, 20, 3]
+
+
+async def test_at_a_stop_nobody_is_waited_for_after_the_grace(gate: Gate) -> None:
+    sink = Sink()
+    sink.replace(Stages([outside(gate)], [aggregator(Own(NoOptions(), LOG), sink)], [outside(gate)]))
+    for number in range(3):
+        sink.deliver([metric(number)])
+    await gate.is_entered()
+    finishing = sink.replace(Stages())
+    assert finishing is not None
+    task = await started(finishing)
+    sink.hurry()
+    await task
+    assert sink.numbers == [0, 1, 2]
+
+
+async def test_a_flush_takes_what_is_on_the_way_with_it(gate: Gate) -> None:
+    output = out()
+    route = Route([output])
+    route.replace(Stages([outside(gate)]))
+    written = asyncio.Event()
+    output.flush_soon = lambda: written.set() if output.queued else None  # type: ignore[method-assign]
+    route.deliver([metric(1)])
+    route.flush_soon()
+    assert not written.is_set()
+    gate.go.set()
+    await written.wait()
+
+
+async def test_a_defect_of_the_engine_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def through(stages: Stages, metrics: list[Metric], bypass: bool) -> list[Metric]:
+        raise KeyError("a defect")
+
+    way, seen = passage.Passage(through), list[Metric]()
+    await way.hand([metric(1)], Stages(), seen.extend)
+    assert seen == [metric(1)]
+    assert not way
+    assert "BUG" in caplog.text
