@@ -238,6 +238,24 @@ async def test_a_killed_agent_comes_back(host: Container) -> None:
         await host("systemctl", "stop", "pyagent@ram")
 
 
+async def test_a_token_that_systemd_hands_over(host: Container) -> None:
+    folder = "/etc/systemd/system/pyagent@.service.d"
+    await host("mkdir", "-p", folder)
+    host.write(f"{folder}/token.conf", "[Service]\nLoadCredential=influx:/etc/pyagent/ram.token\n", mode=0o644)
+    await host("systemctl", "daemon-reload")
+    async with hosting(host) as make:
+        text = RAM.replace('"$INFLUX_TOKEN"', '"@{{host:influx}}"') + '[[secretstores.systemd]]\n  id = "host"\n'
+        ram = await make("ram", text)
+        host.write("/etc/pyagent/ram.token", ram.token + "\n")
+        # Only root may read that file; the environment has the token for the configuration's URL alone.
+        host.write("/etc/pyagent/ram.env", f"INFLUX_TOKEN={ram.token}\nPYAGENT_CONFIG={ram.url}\n")
+        await host("systemctl", "start", "pyagent@ram")
+        await ram.points("mem")
+        assert ram.token not in await ram.journal()
+        await host("systemctl", "stop", "pyagent@ram")
+        await host("rm", "/etc/pyagent/ram.token")
+
+
 async def test_an_agent_that_hangs_is_started_again(host: Container) -> None:
     folder = "/etc/systemd/system/pyagent@.service.d"
     await host("mkdir", "-p", folder)

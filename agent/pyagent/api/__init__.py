@@ -20,7 +20,7 @@ from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, time
 from pyagent.api.options import NoOptions, Options, option
 from pyagent.api.parser import Parser, ParserOptions
 from pyagent.api.plugin import Accumulator, Batch, Ingested, Input, Limits, LineOptions, Output, Partition, Plugin
-from pyagent.api.secretstore import SecretStore
+from pyagent.api.secretstore import SecretFolder, SecretStore
 from pyagent.api.stages import Aggregator, Processor
 from pyagent.api.units import Duration, Secret, Size, redact
 
@@ -54,6 +54,7 @@ __all__ = [
     "Reject",
     "Retry",
     "Secret",
+    "SecretFolder",
     "SecretStore",
     "Size",
     "TooLarge",

@@ -1,9 +1,12 @@
 """The contract of a secret store: values by key, which a configuration refers to as `@{store:key}`."""
 
+import os
+from pathlib import Path
+
 from pyagent.api.errors import ConfigError
 from pyagent.api.plugin import O_co, Plugin
 
-__all__ = ["SecretStore"]
+__all__ = ["SecretFolder", "SecretStore"]
 
 
 class SecretStore(Plugin[O_co]):
@@ -25,3 +28,30 @@ class SecretStore(Plugin[O_co]):
     def remove(self, key: str) -> None:
         """Forget a key. Raises LookupError for one that it does not have, ConfigError where that cannot be."""
         raise ConfigError("this store can only be read")
+
+
+class SecretFolder:
+    """A folder with one file for each secret, named by its key behind `prefix`; for stores that are made of one."""
+
+    def __init__(self, path: Path, prefix: str = "") -> None:
+        self._path = path
+        self._prefix = prefix
+
+    def get(self, key: str) -> str:
+        """The file's text without a line break at its end. Raises LookupError and ConfigError, as a store does."""
+        path = self._path / (self._prefix + key)
+        try:
+            return path.read_text(encoding="utf-8").removesuffix("\n")
+        except FileNotFoundError:
+            raise LookupError(key) from None
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ConfigError(f"cannot read the secret {path}: {reason}") from None
+
+    def list(self) -> list[str]:
+        """Raises ConfigError."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self._path) if entry.is_file())
+        except OSError as error:
+            raise ConfigError(f"cannot list the secrets in {self._path}: {error.strerror}") from None
+        return [name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix)]

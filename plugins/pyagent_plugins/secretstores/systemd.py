@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pyagent.api import ConfigError, Options, SecretStore, option
+from pyagent.api import ConfigError, Options, SecretFolder, SecretStore, option
 
 __all__ = ["Systemd", "SystemdOptions"]
 
@@ -26,22 +26,10 @@ class Systemd(SecretStore[SystemdOptions]):
                 "there are no credentials: CREDENTIALS_DIRECTORY is not set; run it as a service with "
                 "LoadCredential=NAME:FILE, or give a path"
             )
-        self._folder = Path(folder)
+        self._folder = SecretFolder(Path(folder), self.options.prefix)
 
     def get(self, key: str) -> str:
-        path = self._folder / (self.options.prefix + key)
-        try:
-            return path.read_text(encoding="utf-8").removesuffix("\n")
-        except FileNotFoundError:
-            raise LookupError(key) from None
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise ConfigError(f"cannot read the credential {path}: {reason}") from None
+        return self._folder.get(key)
 
     def list(self) -> list[str]:
-        try:
-            names = sorted(os.listdir(self._folder))
-        except OSError as error:
-            raise ConfigError(f"cannot list the credentials in {self._folder}: {error.strerror}") from None
-        prefix = self.options.prefix
-        return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        return self._folder.list()
