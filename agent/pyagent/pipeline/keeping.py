@@ -18,6 +18,7 @@ GROUP_SECONDS = 0.05
 """What comes in within this time is synced together."""
 _PAUSE_FIRST, _PAUSE_MOST = 1.0, 10.0
 """Seconds between attempts to write to a disk that takes nothing."""
+_REPLACED = "the output is being replaced"
 
 
 class Keeper:
@@ -51,6 +52,7 @@ class Keeper:
         self._lock = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
+        self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
         queue.persisting = always
 
@@ -85,35 +87,47 @@ class Keeper:
 
     async def run(self) -> None:
         """Find what is on disk, then bring what waits to the log whenever it is wanted, until cancelled."""
-        await self._begun.wait()
-        if not self.is_open and (self._always or any(self.directory.glob("*.seg"))):
-            await self._attempt(self._open)
-        self.ready.set()
+        self._ended = False
         pause = 0.0
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            waiters, self._waiters = self._waiters, []
-            error = await self._commit() if self.queue.persisting else None
-            for waiter in waiters:
-                if waiter.done():
-                    continue
+        try:
+            await self._begun.wait()
+            if not self.is_open and (self._always or any(self.directory.glob("*.seg"))):
+                await self._attempt(self._open)
+            self.ready.set()
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                asked = len(self._waiters)
+                error = await self._commit() if self.queue.persisting else None
+                self._answer(asked, f"the buffer on disk takes nothing: {error.strerror or error}" if error else "")
                 if error is None:
-                    waiter.set_result(None)
+                    pause = 0.0
+                    await asyncio.sleep(GROUP_SECONDS)
                 else:
-                    reason = error.strerror or error
-                    waiter.set_exception(Full(f"the buffer on disk takes nothing: {reason}; send it again later"))
-            if error is None:
-                pause = 0.0
-                await asyncio.sleep(GROUP_SECONDS)
+                    pause = min(2 * pause or _PAUSE_FIRST, _PAUSE_MOST)
+                    await asyncio.sleep(pause)
+                    self._wanted.set()
+        finally:
+            # What they wait for goes to a successor, and may be safe there: but nobody here can say so.
+            self._ended = True
+            self._answer(len(self._waiters), _REPLACED)
+
+    def _answer(self, count: int, problem: str) -> None:
+        """Tell the first of those who wait that it is done, or why it is not."""
+        waiters, self._waiters = self._waiters[:count], self._waiters[count:]
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if problem:
+                waiter.set_exception(Full(f"{problem}; send it again later"))
             else:
-                pause = min(2 * pause or _PAUSE_FIRST, _PAUSE_MOST)
-                await asyncio.sleep(pause)
-                self._wanted.set()
+                waiter.set_result(None)
 
     async def durable(self) -> None:
         """Return when all that the queue has taken so far is safe from a loss of power. Raises Full where it is not."""
         if self._always and self.queue.uncommitted:
+            if self._ended:
+                raise Full(f"{_REPLACED}; send it again later")
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             self._wanted.set()

@@ -1,7 +1,10 @@
 """Queues on disk over the life of an agent: kept at its end, found by the next one, handed on at a reload, adopted."""
 
 import asyncio
+import contextlib
 import dataclasses
+import threading
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,11 @@ from typing import Any
 import pytest
 from test_agent_reload import Storing, an_input, an_output
 
-from pyagent.api import Accumulator, ConfigError, Duration, Input, PyagentError
+from pyagent.api import Accumulator, ConfigError, Duration, Full, Input, PyagentError
 from pyagent.buffer import BufferSettings
+from pyagent.buffer.files import Files
 from pyagent.config import AgentSettings, Plan
+from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.delivery import Keeping
 from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.agent import Agent
@@ -105,6 +110,28 @@ async def test_a_reload_hands_the_log_on(tmp_path: Path, on_disk: bool) -> None:
     await until(lambda: stored() == THREE)
     await agent.stop()
     assert stored() == THREE
+
+
+async def test_who_waits_for_the_disk_is_answered_when_the_output_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, _ = an_agent(tmp_path)
+    await agent.apply(a_plan(on_disk=True))
+    await until(lambda: stored() == THREE)
+    go_on = threading.Event()
+    real = Files.sync
+    monkeypatch.setattr(Files, "sync", lambda self, descriptor: go_on.wait(20) and real(self, descriptor))
+    output = agent.outputs[0]
+    output.admit(Encoded(b"late n=1i\n", array("I", [10]), 1, 1, []))
+    waiting = asyncio.create_task(output.durable())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await agent.apply(a_plan(on_disk=True, identity="changed"))
+    asyncio.get_running_loop().call_later(0.2, go_on.set)
+    with contextlib.suppress(Full):  # it may just have come through
+        await asyncio.wait_for(waiting, 20)
+    await until(lambda: b"late n=1i" in Storing.lines)
+    await agent.stop()
 
 
 async def test_with_the_disk_in_between_the_first_metrics_are_written_at_once_all_the_same(tmp_path: Path) -> None:
