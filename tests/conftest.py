@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from pyagent.api import Secret
 from pyagent.testing.servers import InfluxDB1, PostgresServer, Server, ServerMissing, VictoriaMetrics
 
 ROOT = Path(__file__).resolve().parent.parent
 S = TypeVar("S", bound=Server)
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("pyagent", deadline=None)
+settings.load_profile("pyagent")
 
 
 @pytest.fixture(autouse=True)

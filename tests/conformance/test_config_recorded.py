@@ -1,6 +1,6 @@
 """The recorded configurations: what Telegraf loads loads here and means the same, what it refuses is refused by name.
 
-The agent runs as a program. What differs is in one list, with the reason.
+The agent runs as a program. What differs for good is in differences.py, with the reason.
 """
 
 import re
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from differences import DIFFERENCES, MEANT, PAGE, UNUSABLE, with_section
 
 from pyagent.config.registry import Registry
 
@@ -32,19 +33,8 @@ def _may_run(case: Path) -> bool:
 FOUND = [path.parent for group in GROUPS for path in sorted(RECORDINGS.glob(f"{group}/*/exit"))]
 CASES = {case.name: case for case in FOUND if _may_run(case)}
 
-ESCAPES = "a string may hold any backslash, as InfluxDB has it; Telegraf refuses the file"
-ONE_MESSAGE = "one message names the input; Telegraf has a second one for its parser"
-EXCEPTIONS = {
-    # For good.
-    "toml-crlf-multiline-string": "line ends inside of a multi-line string are LF, as TOML allows; no query wants a CR",
-    "source-directory-link-to-file": "the recording has lost the link: it is a file that holds the link's target",
-    "url-retry-attempts-invalid": "the flag is refused before any configuration is named; -2 is in the message",
-    "log-level-input-mixed-case": ONE_MESSAGE,
-    "log-level-input-unknown": ONE_MESSAGE,
-    "influx_newline_escape_in_string": ESCAPES,
-    "influx_unknown_escape_in_string": ESCAPES,
-    "influx_duplicate_keys": "a line with the same tag twice is refused, as InfluxDB does; Telegraf takes the last one",
-    # What needs a plugin that is not there yet.
+WAITING = {
+    # What needs a plugin that is not there yet; what differs for good is in differences.py.
     "bare_number_non_strict": "waits for processors.tag_limit",
     "nested_plugin_tables": "waits for processors.rename",
     "startup-socket-in-use-test": "waits for inputs.socket_listener",
@@ -52,6 +42,7 @@ EXCEPTIONS = {
     "deprecated-option-warns": "waits for inputs.net",
     "type-bool-as-string": "waits for inputs.cpu",
 }
+EXCEPTIONS = WAITING | UNUSABLE | {name: reason for name, reason in MEANT.items() if name in CASES}
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +76,11 @@ def test_recorded_case(name: str, differences: Mapping[str, str | None]) -> None
 @pytest.mark.skipif(not CASES, reason=f"the recordings are missing: {RECORDINGS} is not there")
 def test_every_exception_is_a_recorded_case() -> None:
     assert EXCEPTIONS.keys() <= CASES.keys()
+    command_lines = {path.stem for path in (RECORDINGS / "cli").glob("*.txt")}
+    assert MEANT.keys() <= CASES.keys() | command_lines
+
+
+def test_the_page_of_differences_is_in_step() -> None:
+    page = PAGE.read_text()
+    assert page == with_section(page), "run: python tests/conformance/differences.py"
+    assert len(MEANT) == sum(len(difference.cases) for difference in DIFFERENCES), "a case is in two of them"

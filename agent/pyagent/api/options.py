@@ -43,7 +43,8 @@ def decode_option(kind: type, value: Any) -> Any:
     if kind is Duration or kind is Size:
         return kind.from_option(value)
     if kind is Secret:
-        if not isinstance(value, str):
-            raise ValueError("expected a string")
-        return Secret(value)
+        # A password of digits is easily written without quotes.
+        if isinstance(value, str) or type(value) is int:
+            return Secret(str(value))
+        raise ValueError("expected a string")
     raise NotImplementedError(f"an option cannot be of type {kind!r}")

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import dataclasses
 import json
 import os
 import sys
@@ -111,6 +110,8 @@ def check(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         log.error("%s", error)
         return 1
+    if not plan.inputs:
+        log.warning("no inputs found; the agent needs one to start, such as [[inputs.mem]]")
     if not plan.outputs:
         log.warning("no outputs found; the agent starts with --test only")
     log.info(
@@ -182,13 +183,13 @@ def _load(arguments: argparse.Namespace) -> tuple["Plan", "list[Any]"]:
     from pyagent.runtime.loading import Loader
     from pyagent.runtime.log import component_logger
 
-    # An output is no must: what is looked at may be one file of several.
-    settings = dataclasses.replace(source_settings(arguments.parser, arguments), test=True)
+    settings = source_settings(arguments.parser, arguments)
 
     async def load() -> tuple["Plan", "Texts"]:
         loader = Loader(settings, component_logger("config"))
         texts = await loader.read()
-        return await loader.plan(texts), texts
+        # What is looked at may be one file of several.
+        return await loader.plan(texts, partial=True), texts
 
     plan, texts = asyncio.run(load())
     documents = [

@@ -31,7 +31,6 @@ _LOOSE = frozenset(
 _CHOICES = {
     "logformat": ("", "text", "structured"),
     "logtarget": ("", "file", "stderr"),
-    "snmp_translator": ("", "gosmi", "netsnmp"),
     "buffer_strategy": ("", "memory", "disk", "disk_write_through"),
 }
 _NOT_NEGATIVE = frozenset(
@@ -41,8 +40,6 @@ _NOT_NEGATIVE = frozenset(
         "flush_jitter",
         "metric_batch_size",
         "metric_buffer_limit",
-        "logfile_rotation_interval",
-        "logfile_rotation_max_size",
     )
 )
 
@@ -129,3 +126,5 @@ class AgentTable:
                 raise section.error(f"{name}: unknown time zone {value!r}", key) from None
         if name == "snmp_translator" and value == "netsnmp":
             section.complain("snmp_translator: 'netsnmp' is deprecated; use 'gosmi'", key)
+        elif name == "snmp_translator" and value not in ("", "gosmi"):
+            section.warn(f"snmp_translator: {value!r} is ignored; use 'gosmi'", key)

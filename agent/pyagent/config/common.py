@@ -4,6 +4,7 @@ They have rules of their own: durations are text in Go's syntax, and a value of 
 Telegraf, which says nothing of it; here a warning does.
 """
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pyagent.api import Duration
@@ -19,6 +20,7 @@ __all__ = [
     "common_text",
     "meaningless",
     "strings",
+    "without_mistyped",
 ]
 
 T = TypeVar("T")
@@ -32,10 +34,11 @@ FILTER_KEYS = _words(
     "namepass namepass_separator namedrop namedrop_separator tagpass tagdrop metricpass pass fieldpass fieldinclude drop "
     "fielddrop fieldexclude taginclude tagexclude"
 )
-_USED = FILTER_KEYS | _words("alias labels log_level name_override name_prefix name_suffix startup_error_behavior")
+_USED = FILTER_KEYS | _words("alias labels log_level name_override name_prefix name_suffix")
 _USED_BY = {
-    "inputs": _USED | _words("interval precision collection_jitter collection_offset tags"),
-    "outputs": _USED | _words("flush_interval flush_jitter metric_batch_size metric_buffer_limit"),
+    "inputs": _USED | _words("interval precision collection_jitter collection_offset tags startup_error_behavior"),
+    "outputs": _USED
+    | _words("flush_interval flush_jitter metric_batch_size metric_buffer_limit startup_error_behavior"),
     "processors": FILTER_KEYS | _words("alias labels log_level order"),
     "aggregators": _USED | _words("period delay grace drop_original tags"),
 }
@@ -60,8 +63,16 @@ def common_text(section: Section, key: str) -> str:
     return value if isinstance(value, str) else _ignored(section, key, value, "a string", "")
 
 
-def common_duration(section: Section, key: str) -> Duration | None:
-    """None where it is not given. Raises ConfigError for text that is no duration, and for a negative one."""
+def without_mistyped(section: Section, key: str) -> Section:
+    """The table without `key` where that is no string, for a key that options of plugins' own declare as well."""
+    if isinstance(section.table.get(key, ""), str):
+        return section
+    common_text(section, key)
+    return replace(section, table={name: value for name, value in section.table.items() if name != key})
+
+
+def common_duration(section: Section, key: str, *, negative: bool = False) -> Duration | None:
+    """None where it is not given. Raises ConfigError for text that is no duration, and unless `negative` for one below 0."""
     if key not in section.table:
         return None
     value = section.table[key]
@@ -72,7 +83,7 @@ def common_duration(section: Section, key: str) -> Duration | None:
         duration = Duration.from_common(value)
     except ValueError as error:
         raise section.error(f"the option {key!r}: {error}", key) from None
-    if duration < 0:
+    if duration < 0 and not negative:
         raise section.error(f"the option {key!r} cannot be negative: {value}", key)
     return duration
 
@@ -107,8 +118,12 @@ def common_table(section: Section, key: str) -> dict[str, str]:
     return table
 
 
-def strings(section: Section, value: Any, *keys: str) -> tuple[str, ...]:
-    """A list of text. Elements of another type are left out. Raises ConfigError where it is no list."""
+def strings(section: Section, value: Any, *keys: str) -> tuple[str, ...] | None:
+    """A list of text. Elements of another type are left out; None for a table, which Telegraf does not see where a list
+    should be. Raises ConfigError for anything else."""
+    if isinstance(value, dict):
+        section.warn(f"the option {'.'.join(keys)!r} is ignored: it must be a list of strings, not a table", *keys)
+        return None
     if not isinstance(value, list):
         name = ".".join(keys)
         raise section.error(f"the option {name!r} must be a list of strings, not {type_name(value)}", *keys)

@@ -166,13 +166,15 @@ _OLDEST = msgspec.defstruct(
 )
 
 
+_Startup = Annotated[
+    Literal["", "error", "retry", "ignore", "probe"], option("what happens when it cannot start (empty: error)")
+]
+
+
 class _Renamed(_Filtered, frozen=True):
     name_override: Annotated[str, option("another name for its metrics")] = ""
     name_prefix: Annotated[str, option("put before the name")] = ""
     name_suffix: Annotated[str, option("put behind the name")] = ""
-    startup_error_behavior: Annotated[
-        Literal["", "error", "retry", "ignore", "probe"], option("what happens when it cannot start (empty: error)")
-    ] = ""
 
 
 class _Tagged(_Renamed, frozen=True):
@@ -184,6 +186,7 @@ class _Input(_Tagged, frozen=True):
     precision: Annotated[Duration, option("unit that times are rounded to (0s: as the agent)")] = Duration(0)
     collection_jitter: Annotated[Duration, option("random delay of each gather, up to this much")] = Duration(0)
     collection_offset: Annotated[Duration, option("fixed shift of its schedule")] = Duration(0)
+    startup_error_behavior: _Startup = ""
 
 
 class _Output(_Renamed, frozen=True):
@@ -191,6 +194,7 @@ class _Output(_Renamed, frozen=True):
     flush_jitter: Annotated[Duration, option("random delay of each flush, up to this much")] = Duration(0)
     metric_batch_size: Annotated[int, option("metrics in one write at the most (0: as the agent)")] = 0
     metric_buffer_limit: Annotated[int, option("metrics kept while it cannot be written (0: as the agent)")] = 0
+    startup_error_behavior: _Startup = ""
 
 
 class _Processor(_Filtered, frozen=True):

@@ -39,7 +39,7 @@ def _patterns(section: Section, *keys: str, separators: str = "") -> tuple[str, 
     found: tuple[str, ...] = ()
     for key in keys:
         if key in section.table:
-            patterns = strings(section, section.table[key], key)
+            patterns = strings(section, section.table[key], key) or ()
             _check(section, patterns, common_text(section, separators) if separators else "", key)
             found += patterns
     return found
@@ -51,9 +51,11 @@ def _tag_patterns(section: Section, key: str) -> Mapping[str, tuple[str, ...]]:
         message = f"the option {key!r} must be a table of lists, as in [{section.label}.{key}], not {type_name(table)}"
         raise section.error(message, key)
     found = {}
-    for tag, patterns in table.items():
-        found[tag] = strings(section, patterns, key, tag)
-        _check(section, found[tag], "", key, tag)
+    for tag, given in table.items():
+        patterns = strings(section, given, key, tag)
+        if patterns is not None:
+            _check(section, patterns, "", key, tag)
+            found[tag] = patterns
     return found
 
 
@@ -130,8 +132,8 @@ def read_labels(section: Section) -> dict[str, str]:
         if not isinstance(value, str):
             section.warn(f"the label {key!r} is ignored: it must be a string, not {type_name(value)}", "labels", key)
             continue
-        if not _LABEL_KEY.fullmatch(key.strip()) or not _LABEL_VALUE.fullmatch(value.strip()):
+        if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             reason = "labels are made of letters, digits, '.', '_' and '-'"
             raise section.error(f"invalid label {key!r} = {value!r}: {reason}", "labels", key)
-        labels[key.strip()] = value.strip()
+        labels[key] = value
     return labels

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pyagent.api import ConfigError, Parser, Plugin, SecretStore
 from pyagent.config.agent import AgentTable
-from pyagent.config.common import COMMON_KEYS
+from pyagent.config.common import COMMON_KEYS, without_mistyped
 from pyagent.config.filters import Selector, parse_selectors, read_labels
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.parsers import create_parser, find_plugin
@@ -54,6 +54,7 @@ def load_plan(
     strict_env: bool = True,
     old_env: bool = False,
     testing: bool = False,
+    partial: bool = False,
     select: Sequence[str] = (),
     input_filter: Sequence[str] = (),
     output_filter: Sequence[str] = (),
@@ -62,7 +63,8 @@ def load_plan(
     """Make a plan of one or more texts. Raises ConfigError, in one line "FILE:LINE: ...".
 
     `strict_env`: environment references are replaced in string values only; `old_env`: `$$` is no escape in them.
-    `testing`: no output is needed. `select`: label selectors; `input_filter`, `output_filter`: the only names to keep.
+    `testing`: no output is needed; `partial`: no input either. `select`: label selectors; `input_filter`,
+    `output_filter`: the only names to keep.
     `package`: where the builtin plugins are. It imports the plugins that are named and may take seconds where one from
     outside hangs: call it in a thread from a running loop.
     """
@@ -70,7 +72,8 @@ def load_plan(
     loader.wanted = {"inputs": set(input_filter), "outputs": set(output_filter)}
     for source in sources:
         loader.read(parse_document(source, environ, strict_env=strict_env, old_env=old_env))
-    return loader.plan(testing, tuple(source.where for source in sources))
+    needed = set() if partial else {"inputs"} if testing else {"inputs", "outputs"}
+    return loader.plan(needed, tuple(source.where for source in sources))
 
 
 def load_stores(
@@ -138,7 +141,7 @@ class _Loader:
             if self._selected(read_labels(section)) and (not self.wanted.get(kind) or name in self.wanted[kind]):
                 self._entries.append(Entry(kind, name, section, settings, policy))
 
-    def plan(self, testing: bool, sources: tuple[str, ...]) -> Plan:
+    def plan(self, needed: set[str], sources: tuple[str, ...]) -> Plan:
         settings = self._agent.final()
         inputs: list[InputPlan] = []
         outputs: list[OutputPlan] = []
@@ -167,11 +170,11 @@ class _Loader:
             else:
                 aggregators.append(aggregator_plan(entry, found, settings, seen))
         where = " and ".join(sources) or "no source"
-        if not inputs:
+        if not inputs and "inputs" in needed:
             raise ConfigError(
                 broken[0].reason if broken else f"no inputs found in {where}; add one, such as [[inputs.mem]]"
             )
-        if not outputs and not testing:
+        if not outputs and "outputs" in needed:
             raise ConfigError(f"no outputs found in {where}; add one, such as [[outputs.influxdb_v2]]")
         return Plan(
             agent=settings,
@@ -237,4 +240,5 @@ class _Loader:
             yield self._section(document, (*path, index), label, table)
 
     def _section(self, document: Document, path: tuple[str | int, ...], label: str, table: dict[str, Any]) -> Section:
-        return Section(document=document, path=path, label=label, table=table, notes=self._notes)
+        section = Section(document=document, path=path, label=label, table=table, notes=self._notes)
+        return without_mistyped(section, "data_format")

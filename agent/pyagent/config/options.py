@@ -160,7 +160,7 @@ class _Decoder:
             result = msgspec.convert(value, kind, dec_hook=decode_option)
         except msgspec.ValidationError as error:
             raise self._section.error(_explain(_name(path), value, str(error)), *path) from None
-        if isinstance(result, int) and abs(result) > _INT64_MAX:
+        if isinstance(result, int) and not -_INT64_MAX - 1 <= result <= _INT64_MAX:
             raise self._section.error(f"the option {_name(path)!r}: {value} is out of range", *path)
         return result
 

@@ -13,7 +13,7 @@ from pyagent.config.plan import Kind, ParserPlan
 from pyagent.config.registry import Found, Registry
 from pyagent.config.section import Section
 
-__all__ = ["create_parser", "find_plugin", "option_names", "parser_plan", "with_parser"]
+__all__ = ["create_parser", "data_format", "find_plugin", "option_names", "parser_plan", "with_parser"]
 
 
 def find_plugin(registry: Registry, kind: Kind, name: str, section: Section) -> Found:
@@ -25,7 +25,7 @@ def with_parser(registry: Registry, found: Found, section: Section) -> Found:
     """The plugin with the parser of its `data_format`, if its options say that it parses. Raises as `find_plugin`."""
     if not issubclass(found.plugin.options_type, ParserOptions):
         return found
-    parser = _find(registry, "parsers", _data_format(found, section), section, "data_format")
+    parser = _find(registry, "parsers", data_format(found, section), section, "data_format")
     return dataclasses.replace(found, parser=parser)
 
 
@@ -37,7 +37,7 @@ def parser_plan(found: Found, section: Section, policy: Policy) -> tuple[ParserP
     values, places = decode_values(section, kind, ignored=section.table, policy=policy)
     plugin = cast("type[Parser[Any]]", found.parser.plugin)
     options = build_options(section, kind, values)
-    return ParserPlan(data_format=_data_format(found, section), plugin=plugin, options=options), places
+    return ParserPlan(data_format=data_format(found, section), plugin=plugin, options=options), places
 
 
 def create_parser(plan: ParserPlan, measurement: str, log: logging.Logger) -> Parser[Any]:
@@ -56,7 +56,8 @@ def option_names(found: Found | None) -> frozenset[str]:
     )
 
 
-def _data_format(found: Found, section: Section) -> str:
+def data_format(found: Found, section: Section) -> str:
+    """That of a plugin that parses: what its table says, else what it takes for granted."""
     given = section.table.get("data_format")
     if isinstance(given, str) and given:
         return given

@@ -20,7 +20,7 @@ from pyagent.config.common import (
 )
 from pyagent.config.filters import read_filters
 from pyagent.config.options import Policy, build_options, decode_values
-from pyagent.config.parsers import option_names, parser_plan
+from pyagent.config.parsers import data_format, option_names, parser_plan
 from pyagent.config.plan import (
     AgentSettings,
     AggregatorPlan,
@@ -40,9 +40,8 @@ _LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
 _STARTUP = {
     "inputs": ("error", "retry", "ignore", "probe"),
     "outputs": ("error", "retry", "ignore"),
-    "processors": ("error",),
-    "aggregators": ("error",),
 }
+"""Of the other kinds nothing is started."""
 _PRECISIONS = (Duration("1s"), Duration("1ms"), Duration("1us"))
 
 
@@ -82,7 +81,8 @@ def input_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counte
     section = entry.section
     interval = common_duration(section, "interval") or settings.interval
     jitter = common_duration(section, "collection_jitter")
-    precision = common_duration(section, "precision") or Duration(0)
+    # Below 0 is as good as 0, as in [agent].
+    precision = max(common_duration(section, "precision", negative=True) or Duration(0), Duration(0))
     schedule: dict[str, Any] = {
         "interval": interval,
         "precision": precision or _precision(settings.precision, interval),
@@ -145,11 +145,11 @@ def processor_plan(entry: Entry, found: Found, seen: Counter[str]) -> ProcessorP
 def aggregator_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> AggregatorPlan:
     """The plan of an aggregator. Raises ConfigError."""
     section = entry.section
-    delay = common_duration(section, "delay")
+    delay = common_duration(section, "delay", negative=True)
     window: dict[str, Any] = {
         "period": common_duration(section, "period") or Duration("30s"),
         "delay": Duration("100ms") if delay is None else delay,
-        "grace": common_duration(section, "grace") or Duration(0),
+        "grace": common_duration(section, "grace", negative=True) or Duration(0),
         "precision": _precision(settings.precision, settings.interval),
         "round_interval": settings.round_interval,
     }
@@ -176,7 +176,7 @@ def _common(entry: Entry, found: Found) -> _Common:
         if key not in own and meaningless(kind, key):
             section.warn(f"the option {key!r} has no effect here", key)
     startup = common_text(section, "startup_error_behavior") or "error"
-    if startup not in _STARTUP[kind]:
+    if startup not in _STARTUP.get(kind, (startup,)):
         choices = ", ".join(_STARTUP[kind])
         message = f"invalid 'startup_error_behavior' setting {startup!r}; use one of {choices}"
         raise section.error(message, "startup_error_behavior")
@@ -188,7 +188,7 @@ def _common(entry: Entry, found: Found) -> _Common:
         option_locations=places,
         # Code from outside is treated as such also where only the parser is.
         origin=found.parser.origin if found.parser and found.origin == "builtin" else found.origin,
-        log_level=_log_level(section),
+        log_level=_log_level(section, found),
         name_override=common_text(section, "name_override"),
         name_prefix=common_text(section, "name_prefix"),
         name_suffix=common_text(section, "name_suffix"),
@@ -199,11 +199,13 @@ def _common(entry: Entry, found: Found) -> _Common:
     )
 
 
-def _log_level(section: Section) -> str | None:
+def _log_level(section: Section, found: Found) -> str | None:
     level = common_text(section, "log_level")
     if not level or (level.lower() in _LOG_LEVELS and level in (level.lower(), level.upper())):
         return level.lower() or None
-    section.complain(f"invalid log level {level!r} is ignored; use one of {', '.join(_LOG_LEVELS)}", "log_level")
+    parser = f", also for parsers.{data_format(found, section)}" if found.parser else ""
+    choices = ", ".join(_LOG_LEVELS)
+    section.complain(f"invalid log level {level!r} is ignored{parser}; use one of {choices}", "log_level")
     return None
 
 

@@ -51,7 +51,8 @@ def last_key(text: str) -> tuple[Path, int, int | None] | None:
     try:
         for path, line, _ in scanner.statements():
             if not scanner.depth:
-                last = path, line, seen.get(path)
+                # The first of an array of tables may meet a table of that name.
+                last = path, line, seen.get(path, seen.get(path[:-1]) if path[-1:] == (0,) else None)
                 seen.setdefault(path, line)
     except ValueError:
         pass

@@ -40,7 +40,8 @@ class Secrets:
             if store not in self.stores:
                 known = ", ".join(sorted(self.stores)) or "none"
                 raise section.error(
-                    f"the option {name!r} refers to the secret store {store!r}, which is not configured; there are {known}",
+                    f"the option {name!r} refers to the secret store {store!r}, which is not configured, by {match[0]}; "
+                    f"there are {known}",
                     *path,
                 )
             try:

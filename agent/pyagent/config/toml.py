@@ -114,8 +114,10 @@ def _explain(error: tomli.TOMLDecodeError) -> tuple[int, str]:
         return line, f"the table [{'.'.join(a or b for a, b in names)}] is declared twice"
     if error.msg == "Cannot overwrite a value" and (key := last_key(error.doc[: error.pos])):
         path, line, before = key
-        name = next(part for part in reversed(path) if isinstance(part, str))
-        return line, f"{name!r} is already set" + (f" on line {before}" if before else "")
+        names = [part for part in path if isinstance(part, str)]
+        is_header = error.doc.split("\n")[line - 1].lstrip().startswith("[")
+        what = f"the table [{'.'.join(names)}]" if is_header else repr(names[-1])
+        return line, f"{what} is already set" + (f" on line {before}" if before else "")
     statement = error.doc.split("\n")[line - 1]
     if re.search(r"\$\{?\w", statement) and error.msg.startswith(("Invalid", "Expected")):
         reason += "; environment references are replaced inside of strings only: put it in quotes"

@@ -85,8 +85,8 @@ class Loader:
                 texts.append(self._cached(where, error))
         return tuple(texts)
 
-    async def plan(self, texts: Texts) -> Plan:
-        """Raises ConfigError."""
+    async def plan(self, texts: Texts, *, partial: bool = False) -> Plan:
+        """`partial`: the texts need neither an input nor an output. Raises ConfigError."""
         settings = self._settings
         # In a thread: plugins from outside are imported here, and an import may hang.
         plans: list[Plan] = []
@@ -101,6 +101,7 @@ class Loader:
                         strict_env=settings.strict_env,
                         old_env=settings.old_env,
                         testing=settings.test,
+                        partial=partial,
                         select=settings.select,
                         input_filter=settings.input_filter,
                         output_filter=settings.output_filter,

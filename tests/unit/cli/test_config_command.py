@@ -55,6 +55,14 @@ def test_flags_before_the_command_count(pyagent: Run, config: Path) -> None:
     assert pyagent("config", "-config", str(config), "check").status == 1
 
 
+@pytest.mark.parametrize("text", ["[[outputs.discard]]\n", "[agent]\n", ""])
+def test_check_looks_at_one_file_of_several(pyagent: Run, config: Path, text: str) -> None:
+    config.write_text(text)
+    done = pyagent("config", "check", "--config", str(config))
+    assert (done.status, done.out) == (0, "")
+    assert " W! [config] no inputs found; the agent needs one to start" in done.err
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -62,7 +70,6 @@ def test_flags_before_the_command_count(pyagent: Run, config: Path) -> None:
         (GOOD + "[[outputs.influxdb_v2]]\ntls_ca = 'nowhere.pem'\n", ("telegraf.conf:6", "nowhere.pem")),
         (GOOD + "[[outputs.influxdb_v2]]\ntimeout = 'soon'\n", ("telegraf.conf:6", "timeout", "soon")),
         ("a = \n", ("telegraf.conf:1",)),
-        ("[[outputs.discard]]\n", ("no inputs",)),
     ],
 )
 def test_check_tells_what_would_keep_it_from_starting(

@@ -205,6 +205,15 @@ def test_elements_of_another_type_are_left_out() -> None:
     assert given.notes.warnings == ["a.conf:2: inputs.x: namepass: an integer in a list of strings is ignored"]
 
 
+def test_tables_where_lists_should_be_are_left_out() -> None:
+    given = section("namepass = {a = 'b'}\ntagpass = {k = {v = 'w'}, l = ['x']}")
+    assert read_filters(given) == FilterOptions(tagpass={"l": ("x",)})
+    assert given.notes.warnings == [
+        "a.conf:2: inputs.x: the option 'namepass' is ignored: it must be a list of strings, not a table",
+        "a.conf:3: inputs.x: the option 'tagpass.k' is ignored: it must be a list of strings, not a table",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

@@ -67,7 +67,7 @@ def test_every_type(load: Load) -> None:
         ('texts = "a"', "a.conf:2: the option 'texts' must be a list, not a string"),
         ('texts = ["a",\n1]', "a.conf:3: the option 'texts[1]' must be a string, not an integer"),
         ('headers = "a"', "a.conf:2: the option 'headers' must be a table, not a string"),
-        ('headers = {A = "a", B = 1}', "a.conf:2: the option 'headers.B': expected a string"),
+        ('headers = {A = "a", B = 1.5}', "a.conf:2: the option 'headers.B': expected a string"),
         ("either = 1.5", "a.conf:2: the option 'either' must be an integer or a string, not a float"),
         ('wait = "5 seconds"', "a.conf:2: the option 'wait': cannot read the duration '5 seconds': expected numbers"),
         ("wait = true", "a.conf:2: the option 'wait': expected a duration such as '10s', got a boolean"),
@@ -101,6 +101,16 @@ def test_a_secret_is_in_no_error(load: Load) -> None:
 
 def test_a_malformed_secret_reference_is_plain_text(load: Load) -> None:
     assert options(load, 'token = "@{vault} @{a:b c}"\ntext = "@{a:b}"').token.reveal() == "@{vault} @{a:b c}"
+
+
+def test_a_secret_of_digits_needs_no_quotes(load: Load) -> None:
+    assert options(load, "token = 12345").token == Secret("12345")
+
+
+def test_the_ends_of_the_integers(load: Load) -> None:
+    assert options(load, f"room = {-(2**63)}").room == -(2**63)
+    assert options(load, f"room = {2**63 - 1}").room == 2**63 - 1
+    assert "out of range" in refused(load, f"room = {2**63}")
 
 
 def test_a_deprecated_option_warns_where_it_is_set(load: Load) -> None:

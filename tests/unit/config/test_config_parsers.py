@@ -70,11 +70,23 @@ def test_the_keys_of_one_table_go_to_the_plugin_and_to_its_parser(load: Load, tm
             "a.conf:3: inputs.file: undefined but requested parser: magic; no such plugin is installed",
         ),
         ('data_format = "jsn"', "a.conf:2: inputs.file: undefined but requested parser: jsn; did you mean 'json'?"),
-        ("data_format = 5", "a.conf:2: inputs.file: the option 'data_format' must be a string, not an integer"),
     ],
 )
 def test_mistakes(load: Load, text: str, message: str) -> None:
     assert load.refused(f"[[inputs.file]]\n{text}").startswith(message)
+
+
+def test_a_format_that_is_no_text_is_ignored(load: Load) -> None:
+    plan = load("[[inputs.file]]\ndata_format = 5")
+    assert plan.inputs[0].parser is not None
+    assert plan.inputs[0].parser.data_format == "influx"
+    ignored = "a.conf:2: inputs.file: the option 'data_format' is ignored: it must be a string, not an integer"
+    assert plan.warnings == (ignored,)
+
+
+def test_a_wrong_log_level_is_told_for_the_parser_too(load: Load) -> None:
+    (error,) = load("[[inputs.file]]\nlog_level = 'loud'").errors
+    assert "invalid log level 'loud' is ignored, also for parsers.influx; use one of error," in error
 
 
 def test_an_empty_format_is_the_default_one(load: Load) -> None:

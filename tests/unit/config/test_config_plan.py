@@ -208,6 +208,19 @@ def test_probe_is_for_inputs_only(load: Load) -> None:
     assert "a.conf:3: outputs.nowhere: invalid 'startup_error_behavior' setting 'probe'" in load.refused(text)
 
 
+def test_an_aggregator_is_not_started(load: Load) -> None:
+    text = "[[inputs.nothing]]\n[[aggregators.minmax]]\nstartup_error_behavior = 'hope'"
+    assert load(text).warnings == (
+        "a.conf:3: aggregators.minmax: the option 'startup_error_behavior' has no effect here",
+    )
+
+
+def test_durations_that_may_be_negative(load: Load) -> None:
+    assert one_input(load, "precision = '-1s'").precision == one_input(load, "").precision
+    plan = load("[[inputs.nothing]]\n[[aggregators.minmax]]\ngrace = '-1s'\ndelay = '-1ms'")
+    assert (plan.aggregators[0].grace.seconds, plan.aggregators[0].delay.seconds) == (-1, -0.001)
+
+
 # What is chosen.
 
 LABELLED = """
@@ -245,9 +258,10 @@ def test_selectors_that_are_none(load: Load, select: str) -> None:
     assert load.refused(LABELLED, select=[select]).startswith(f"invalid selector {select!r}: ")
 
 
-def test_a_label_that_is_none(load: Load) -> None:
-    text = "[[inputs.nothing]]\n[inputs.nothing.labels]\na = 'b'\nc = '*'"
-    assert load.refused(text).startswith("a.conf:4: inputs.nothing: invalid label 'c' = '*'")
+@pytest.mark.parametrize(("key", "value"), [("c", "*"), ("c", " x "), (" c ", "x"), ("c", ""), ("c/d", "x")])
+def test_a_label_that_is_none(load: Load, key: str, value: str) -> None:
+    text = f"[[inputs.nothing]]\n[inputs.nothing.labels]\na = 'b'\n'{key}' = '{value}'"
+    assert load.refused(text).startswith(f"a.conf:4: inputs.nothing: invalid label {key!r} = {value!r}")
 
 
 def test_what_is_not_chosen_need_not_exist(load: Load) -> None:

@@ -1,0 +1,86 @@
+"""The recorded cases in which pyagent is meant to differ from Telegraf: the one list, which a part of docs/differences.md is made of.
+
+python tests/conformance/differences.py        writes that part anew
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "differences.md"
+BEGIN = "<!-- From here to the next comment: made by tests/conformance/differences.py of its list. -->"
+END = "<!-- The end of what is made. -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    what: str
+    telegraf: str
+    pyagent: str
+    cases: tuple[str, ...]
+    """Names of recorded cases: folders of `config/` and `pipeline/*/`, files of `cli/`."""
+
+
+DIFFERENCES = (
+    Difference(
+        "a multi-line string in a file whose lines end in CRLF",
+        "keeps the CRs",
+        "lines in it end in LF, as TOML allows; no query wants a CR",
+        ("toml-crlf-multiline-string",),
+    ),
+    Difference(
+        "`--config-url-retry-attempts -2`",
+        "an error about the configuration's URL",
+        "an error about the flag, before anything is asked for",
+        ("url-retry-attempts-invalid",),
+    ),
+    Difference(
+        'a backslash in a string of line protocol before anything but `"` and `\\`',
+        "the whole file is refused",
+        "it is a backslash, as in InfluxDB",
+        ("influx_newline_escape_in_string", "influx_unknown_escape_in_string"),
+    ),
+    Difference(
+        "a line with the same tag twice",
+        "the last one counts",
+        "the line is refused, as by InfluxDB",
+        ("influx_duplicate_keys",),
+    ),
+    Difference(
+        "flags before a command (`--config F config check`)",
+        "ignored; other files are checked",
+        "count; one that the command does not know is an error",
+        ("config_check_flag_before",),
+    ),
+    Difference(
+        "a word too many (`config check telegraf.conf`, `plugins nope`)",
+        "ignored; other files are checked, or everything is printed",
+        "an error: a flag was forgotten, or a name misspelt",
+        ("config_check_extra_word", "wrong_subcommand_plugins"),
+    ),
+)
+
+UNUSABLE = {
+    "source-directory-link-to-file": "the recording has lost the link: it is a file that holds the link's target"
+}
+"""Cases that say nothing, with the reason."""
+
+MEANT = {case: difference.pyagent for difference in DIFFERENCES for case in difference.cases}
+"""The same by case."""
+
+
+def section() -> str:
+    rows = [("", "Telegraf 1.40", "pyagent"), ("---",) * 3]
+    rows += [(difference.what, difference.telegraf, difference.pyagent) for difference in DIFFERENCES]
+    return "\n".join([BEGIN, "", *(f"| {' | '.join(row)} |" for row in rows), "", END])
+
+
+def with_section(page: str) -> str:
+    """The page with its made part as it should be."""
+    found = re.search(f"{re.escape(BEGIN)}.*{re.escape(END)}", page, re.DOTALL)
+    assert found is not None, f"{PAGE.name} has no place for the list: {BEGIN}"
+    return page[: found.start()] + section() + page[found.end() :]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_section(PAGE.read_text()))
