@@ -63,11 +63,16 @@ class Isolated:
         if self._given_up is not None and not self._given_up.done():
             self._given_up.set_result(reason)
 
+    def hurry(self) -> None:
+        """Where a call is under way, wait for this one no longer, and for no other."""
+        if self._given_up is not None:
+            self.give_up("the agent does not wait for it any more")
+            self.abandon()
+
     def abandon(self) -> None:
         """Take no further calls; what runs is forgotten."""
         if not self._abandoned:
             self._abandoned = True
-            self.give_up("the agent does not wait for it any more")
             self._worker.abandon()
 
 

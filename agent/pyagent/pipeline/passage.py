@@ -94,11 +94,10 @@ class Passage:
         if self:
             await self.hand([], Stages(), lambda _: None)
 
-    def abandon(self) -> None:
-        """Ask nobody any more."""
-        for job in (self._current, *self._jobs):
-            for one in _isolated(job):
-                one.abandon()
+    def hurry(self) -> None:
+        """Wait no longer for the call under way."""
+        for one in _isolated(self._current):
+            one.hurry()
 
     async def _run(self) -> None:
         while self._jobs:
@@ -173,9 +172,9 @@ class Passages:
                 stage.isolated.abandon()
         self._ending.remove(old)
 
-    def abandon(self) -> None:
-        """Ask no plugin any more about what is on the way, and what ends."""
-        self.gathered.abandon()
-        self.aggregated.abandon()
+    def hurry(self) -> None:
+        """Wait no longer for any call under way. Others get their turn, so call it again where there is no end."""
+        self.gathered.hurry()
+        self.aggregated.hurry()
         for stage in (stage for stages in self._ending for stage in _outside(stages)):
-            stage.isolated.abandon()
+            stage.isolated.hurry()

@@ -42,9 +42,10 @@ class Route:
         return None
 
     def hurry(self) -> None:
-        """Wait for nothing from outside any more: what is inside goes on as it is."""
+        """Wait no longer for what is from outside and at work now: what is inside goes on as it is. Others get their turn, so
+        call it again where there is no end."""
         if self._passages is not None:
-            self._passages.abandon()
+            self._passages.hurry()
 
     def _outside(self, stages: Stages) -> "Passages | None":
         """The way through `stages`, where some are from outside or others' metrics are still on it; None is the short one."""

@@ -99,10 +99,10 @@ class Agent:
         self.inputs.clear()
         # Inputs still hand on what they gathered, and outputs that were replaced what they have not written.
         await self._settle(FLUSH_GRACE)
-        if (finishing := self._replace_stages(Stages())) is not None:
+        finishing = self._replace_stages(Stages())
+        while finishing is not None and not finishing.done():
             await asyncio.wait([finishing], timeout=GRACE)
             self.route.hurry()
-            await asyncio.wait([finishing], timeout=FLUSH_GRACE)
         self._leaving |= {runner: asyncio.Event() for runner in self.route.outputs}
         for runner in self.route.outputs:
             self._in_background(runner.plan.label, self._retire(runner))
