@@ -2,6 +2,7 @@
 what hangs does so until the test lets it go."""
 
 import asyncio
+import random
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
@@ -465,6 +466,46 @@ async def test_at_a_stop_nobody_is_waited_for_after_the_grace(gate: Gate) -> Non
         sink.hurry()
         await asyncio.sleep(0)
     assert sink.numbers == [0, 1, 2]
+
+
+class Both(Sink):
+    def _offer(self, metrics: list[Metric]) -> list[OutputRunner]:
+        self.metrics += metrics
+        return []
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_storm_of_reloads_keeps_the_order_and_every_metric(seed: int, gate: Gate) -> None:
+    draw = random.Random(seed)
+
+    def rough(metrics: list[Metric]) -> list[Metric]:
+        if draw.random() < 0.2:
+            raise OSError("on purpose")
+        return metrics
+
+    sink, tasks, number = Both(), list[asyncio.Future[Any]](), 0
+    kept = outside(rough)
+    for turn in range(100):
+        stages = [stage for stage in (kept, outside(rough), outside(gate)) if draw.random() < 0.4]
+        if (finishing := sink.replace(Stages(stages))) is not None:
+            tasks.append(asyncio.ensure_future(finishing))
+        for _ in range(draw.randrange(5)):
+            batch = [metric(number + index) for index in range(draw.randrange(1, 4))]
+            number += len(batch)
+            if draw.random() < 0.5:
+                sink.deliver(batch)
+            else:
+                tasks.append(await started(sink.admit(batch)))
+        if turn % 10 == 0:
+            sink.hurry()
+        await asyncio.sleep(0)
+    if (finishing := sink.replace(Stages())) is not None:
+        tasks.append(asyncio.ensure_future(finishing))
+    while not all(task.done() for task in tasks) or sink._passages:
+        sink.hurry()
+        await asyncio.sleep(0)
+    assert all(task.exception() is None for task in tasks)
+    assert sink.numbers == list(range(number))
 
 
 async def test_a_flush_takes_what_is_on_the_way_with_it(gate: Gate) -> None:
