@@ -164,15 +164,23 @@ def test_the_agent_runs_it_from_a_folder(root: Path, tmp_path: Path, way: str) -
 def test_an_entry_point_may_name_the_module_or_the_class(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "my_spool.py").write_text((root / "docs/examples/spool.py").read_text())
+    for name in ("spool", "pseudonym", "spread"):
+        (tmp_path / f"my_{name}.py").write_text((root / f"docs/examples/{name}.py").read_text())
     metadata = tmp_path / "my_spool-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-spool\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[pyagent.inputs]\nspool = my_spool\nspool_two = my_spool:Spool\n")
+    stages = "[pyagent.processors]\nown = my_pseudonym\n[pyagent.aggregators]\nown = my_spread:Spread\n"
+    (metadata / "entry_points.txt").write_text(
+        f"[pyagent.inputs]\nspool = my_spool\nspool_two = my_spool:Spool\n{stages}"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
         found = [Registry().find("inputs", name) for name in ("spool", "spool_two")]
+        assert Registry().find("processors", "own").plugin.__name__ == "Pseudonym"
+        assert Registry().find("aggregators", "own").plugin.__name__ == "Spread"
     finally:
         module: ModuleType | None = sys.modules.pop("my_spool", None)
+        for name in ("my_pseudonym", "my_spread"):
+            sys.modules.pop(name, None)
     assert module is not None
     assert [entry.plugin for entry in found] == [module.Spool, module.Spool]
