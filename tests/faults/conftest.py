@@ -1,10 +1,20 @@
 """What the fault tests share."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+from agent_process import AgentProcess
 
 _FIGURES: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+async def no_agent_is_left() -> AsyncIterator[None]:
+    """Also where a test fails before it has ended its agents."""
+    AgentProcess.started.clear()
+    yield
+    for agent in AgentProcess.started:
+        await agent.kill()
 
 
 @pytest.fixture

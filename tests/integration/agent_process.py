@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import ClassVar, Self
 
 DEADLINE = 60.0
 """Seconds until a wait in a test is a failure; far beyond what any of them takes."""
@@ -14,6 +14,9 @@ DEADLINE = 60.0
 
 class AgentProcess:
     """`python -m pyagent ARGUMENTS` with an environment of its own."""
+
+    started: ClassVar[list["AgentProcess"]] = []
+    """All of them; a test that fails leaves none behind (see faults/conftest.py)."""
 
     def __init__(self, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         self._arguments = arguments
@@ -35,6 +38,7 @@ class AgentProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+        self.started.append(self)
         self._readers = [asyncio.create_task(self._read_out()), asyncio.create_task(self._read_log())]
         return self
 
