@@ -8,8 +8,10 @@ import random
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "Schedule", "SystemClock", "round_time"]
+__all__ = ["Clock", "Schedule", "SystemClock", "round_time", "sleep_on"]
 
+CLOCKS_APART = 1.0
+"""Seconds by which the wall clock may fall behind the monotonic one without having been set."""
 _YEAR_ONE = 62_135_596_800_000_000_000
 """Nanoseconds from 0001-01-01 to 1970-01-01."""
 
@@ -21,7 +23,8 @@ class Clock(Protocol):
         """Wall-clock time, ns since the epoch."""
 
     async def sleep_until(self, when: int) -> None:
-        """Return at or after the wall-clock time `when`, also if the clock is set meanwhile."""
+        """Return at the wall-clock time `when`, also if the clock is set ahead meanwhile; where it is set back, after about
+        as long as it was to take: nobody waits an hour for a tick because the clock was an hour fast."""
 
 
 class SystemClock:
@@ -29,9 +32,15 @@ class SystemClock:
         return time.time_ns()
 
     async def sleep_until(self, when: int) -> None:
-        while (wait := when - time.time_ns()) > 0:  # noqa: ASYNC110  # a clock gives no event
-            # In steps, because the wall clock may be set while we sleep on the monotonic one.
-            await asyncio.sleep(min(wait / 1e9, 60.0))
+        await sleep_on(self, when)
+
+
+async def sleep_on(clock: Clock, when: int) -> None:
+    """`Clock.sleep_until` for a clock that is set now and then: in steps, because we sleep on the monotonic one."""
+    loop = asyncio.get_running_loop()
+    longest = loop.time() + (when - clock.now()) / 1e9 + CLOCKS_APART
+    while (wait := (when - clock.now()) / 1e9) > 0 and (left := longest - loop.time()) > 0:  # noqa: ASYNC110  # no event
+        await asyncio.sleep(min(wait, left, 60.0))
 
 
 def next_multiple(after: int, interval: int, *, at_least: int = 0) -> int:

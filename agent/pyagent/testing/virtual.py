@@ -15,6 +15,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from pyagent.pipeline.schedule import sleep_on
+
 __all__ = ["VirtualClock", "run_virtual"]
 
 T = TypeVar("T")
@@ -60,8 +62,7 @@ class VirtualClock:
         self._start += now - self.now()
 
     async def sleep_until(self, when: int) -> None:
-        while (wait := when - self.now()) > 0:  # noqa: ASYNC110  # a clock gives no event
-            await asyncio.sleep(min(wait / 1e9, 60.0))
+        await sleep_on(self, when)
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:

@@ -69,7 +69,10 @@ class Internal(Input[InternalOptions]):
                 **fields(
                     "int", "ns", write_time_ns="time spent in writes", oldest_age_ns="age of the oldest that waits"
                 ),
-                **fields("int", "bytes", buffer_bytes="encoded size of what waits"),
+                **fields(
+                    "int", "bytes", buffer_bytes="encoded size of what waits", buffer_disk_bytes="size of its log"
+                ),
+                **fields("int", "1", metrics_restored="found on disk", metrics_damaged="damaged on disk"),
                 **_ERRORS,
             },
         ),
@@ -144,6 +147,9 @@ def _write_fields(one: Mapping[str, Any]) -> dict[str, int]:
         "buffer_size": one["queued"],
         "buffer_limit": one["limit"],
         "buffer_bytes": one["queued_bytes"],
+        "buffer_disk_bytes": one["disk_bytes"],
+        "metrics_restored": one["restored"],
+        "metrics_damaged": one["damaged"],
         "oldest_age_ns": round(one["oldest_age_seconds"] * 1e9),
         "metrics_added": one["added"],
         "metrics_written": one["written"],
