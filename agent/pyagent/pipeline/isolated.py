@@ -29,9 +29,10 @@ class GivenUp(Exception):
 
 
 class Isolated:
-    """The thread of one plugin: one call at a time, and none is waited for longer than DEADLINE."""
+    """The thread of one plugin: one call at a time, and none is waited for longer than `deadline` seconds."""
 
     def __init__(self, name: str) -> None:
+        self.deadline = DEADLINE
         self._worker = ThreadWorker(name)
         self._turn = asyncio.Lock()
         self._call: asyncio.Task[None] | None = None
@@ -48,10 +49,14 @@ class Isolated:
             self._call.add_done_callback(_seen)
             self._given_up = asyncio.get_running_loop().create_future()
             try:
-                await asyncio.wait((self._call, self._given_up), timeout=DEADLINE, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    (self._call, self._given_up), timeout=self.deadline, return_when=asyncio.FIRST_COMPLETED
+                )
                 if not self._call.done():
                     raise GivenUp(
-                        self._given_up.result() if self._given_up.done() else f"it did not end within {DEADLINE:g} s"
+                        self._given_up.result()
+                        if self._given_up.done()
+                        else f"it did not end within {self.deadline:g} s"
                     )
             finally:
                 self._given_up = None

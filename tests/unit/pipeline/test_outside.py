@@ -12,7 +12,7 @@ from plans import LOG, START, output_plan
 
 from pyagent.api import Accumulator, Aggregator, Batch, Duration, Full, Metric, NoOptions, Output, Processor, Retry
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
-from pyagent.pipeline import isolated, passage
+from pyagent.pipeline import passage
 from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.outside import OutsideAggregator, OutsideProcessor
 from pyagent.pipeline.route import Route
@@ -89,9 +89,8 @@ def gate() -> Iterator[Gate]:
     gate.go.set()
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolated, "DEADLINE", 0.02)
+IMPATIENT, PATIENT = 0.02, 60.0
+"""Deadlines for calls that never end, and for those that do."""
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -214,9 +213,9 @@ async def test_what_it_changes_afterwards_changes_nothing() -> None:
     assert await sink.finish() == [1, 2]
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_one_that_hangs_is_passed_by_until_it_returns(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     stage = outside(gate)
+    stage.isolated.deadline = IMPATIENT
     sink = Sink(stage)
     for number in range(5):
         sink.deliver([metric(number)])
@@ -227,6 +226,7 @@ async def test_one_that_hangs_is_passed_by_until_it_returns(gate: Gate, caplog: 
     assert messages(caplog) == [
         "cannot process: it did not end within 0.02 s; metrics go on as they are until this call ends"
     ]
+    stage.isolated.deadline = PATIENT
     gate.go.set()
     assert stage.isolated._call is not None
     await stage.isolated._call
@@ -236,7 +236,7 @@ async def test_one_that_hangs_is_passed_by_until_it_returns(gate: Gate, caplog: 
     assert stage.failures.current == ""
 
 
-async def test_the_main_loop_and_other_outputs_of_it_go_on_meanwhile(gate: Gate) -> None:
+async def test_the_main_loop_goes_on_meanwhile(gate: Gate) -> None:
     sink = Sink(outside(gate))
     sink.deliver([metric(1)])
     await gate.is_entered()
@@ -246,9 +246,7 @@ async def test_the_main_loop_and_other_outputs_of_it_go_on_meanwhile(gate: Gate)
     assert await sink.finish() == [10]
 
 
-async def test_one_that_is_too_slow_holds_a_bounded_number(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_one_that_is_too_slow_holds_a_bounded_number(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     stage = outside(gate)
     sink = Sink(stage)
     assert sink._passages is not None
@@ -312,7 +310,6 @@ async def test_an_aggregator_sums_up_in_its_thread_and_the_last_sum_takes_the_wa
     assert threading.main_thread() not in plugin.threads
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_what_an_aggregator_has_not_seen_goes_on(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     class Hanging(Own):
         def add(self, metrics: Sequence[Metric]) -> None:
@@ -320,6 +317,7 @@ async def test_what_an_aggregator_has_not_seen_goes_on(gate: Gate, caplog: pytes
 
     sink = Sink()
     stage = aggregator(Hanging(NoOptions(), LOG), sink, drop_original=True)
+    stage.isolated.deadline = IMPATIENT
     sink.replace(Stages((), [stage]))
     sink.deliver([now(1)])
     sink.deliver([now(2)])
@@ -331,7 +329,6 @@ async def test_what_an_aggregator_has_not_seen_goes_on(gate: Gate, caplog: pytes
     ]
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_push_that_hangs_gives_what_it_had_and_the_rest_at_the_next(gate: Gate) -> None:
     class Hanging(Own):
         def push(self, acc: Accumulator) -> None:
@@ -344,7 +341,9 @@ async def test_a_push_that_hangs_gives_what_it_had_and_the_rest_at_the_next(gate
     sink.replace(Stages((), [stage]))
     sink.deliver([now(1)])
     await sink._passages.gathered.idle()
+    stage.isolated.deadline = IMPATIENT
     await stage._push()
+    stage.isolated.deadline = PATIENT
     await sink._passages.aggregated.idle()
     assert [(one.name, one.fields["n"]) for one in sink.metrics[1:]] == [("sum", 1)]
     gate.go.set()

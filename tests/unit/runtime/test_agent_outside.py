@@ -9,7 +9,7 @@ import pytest
 
 from pyagent.api import Accumulator, Batch, ConfigError, Duration, Input, Metric, NoOptions, Output, Processor
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan, ProcessorPlan
-from pyagent.pipeline import isolated
+from pyagent.pipeline.outside import OutsideProcessor
 from pyagent.runtime import agent as agent_module
 from pyagent.runtime import staging
 from pyagent.runtime.agent import Agent
@@ -131,7 +131,7 @@ async def test_the_first_metrics_are_written_at_once_here_too() -> None:
 
 
 async def test_neither_a_reload_nor_a_stop_waits_for_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "GRACE", 0.02)
+    monkeypatch.setattr(agent_module, "GRACE", 0.3)  # time enough for those that do not hang
     agent = Agent()
     await agent.apply(a_plan(Hanging, Naming, source=Listening))
     [hanging, naming] = agent.route.stages.before
@@ -159,8 +159,10 @@ async def test_neither_a_reload_nor_a_stop_waits_for_one_that_hangs(monkeypatch:
 async def test_one_that_cannot_be_set_up_is_left_out(
     plugin: type[Processor[Any]], message: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(staging, "SETUP_DEADLINE", 0.02)
     agent = Agent()
+    await agent.apply(a_plan(Naming, source=Listening))
+    if plugin is HangingSetup:
+        monkeypatch.setattr(staging, "SETUP_DEADLINE", 0.02)
     await agent.apply(a_plan(plugin, Naming, source=Listening))
     assert message in caplog.messages
     await received(1)
@@ -168,10 +170,12 @@ async def test_one_that_cannot_be_set_up_is_left_out(
     assert Storing.lines == ["named n=1i"]
 
 
-async def test_what_is_passed_by_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolated, "DEADLINE", 0.02)
+async def test_what_is_passed_by_is_told() -> None:
     agent = Agent()
     await agent.apply(a_plan(Hanging, Naming, source=Listening))
+    [hanging, _] = agent.route.stages.before
+    assert isinstance(hanging, OutsideProcessor)
+    hanging.isolated.deadline = 0.02
     await received(1)
     document = status(agent, ReloadState(), "default")
     failure = "cannot process: it did not end within 0.02 s; metrics go on as they are until this call ends"
