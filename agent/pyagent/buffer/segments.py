@@ -120,6 +120,8 @@ class SegmentLog:
         if not known and self.segments:
             self._cursor.number = self.segments[0].first  # all that is there may be due
         self.next = max(self.acknowledged, expected or 0)
+        # Numbers of a damaged end are told as lost here; the reader need not wonder about them.
+        self._renumbered = self.next > max((segment.end for segment in self.segments), default=self.acknowledged)
         self._remove_acknowledged()
         self.files.sync_directory(self.directory)
         return recovery
@@ -155,7 +157,10 @@ class SegmentLog:
         torn = _torn(rest)
         if not torn and (broken := Header.at(rest)) and broken.end > (expected or 0):
             # The last frame is damaged, but it says how many metrics it had.
-            recovery.lost.append((max(expected or 0, broken.number), broken.end))
+            # What should have stood before it is missing as well, unless its numbers were given up.
+            known = expected is not None and not broken.flags & RENUMBERED
+            start = expected if known and expected is not None else max(expected or 0, broken.number)
+            recovery.lost.append((start, broken.end))
             expected = broken.end
         if segment is None and rest and not torn:
             self._set_aside(path, recovery)
