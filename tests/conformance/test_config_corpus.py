@@ -1,12 +1,13 @@
 """Configurations that others wrote: each loads, or gives the one clear error that its plugin does not exist."""
 
+import logging
 import re
 from pathlib import Path
 
 import pytest
 
 from pyagent.api import ConfigError
-from pyagent.config import SourceText, load_plan
+from pyagent.config import Plan, SourceText, create_plugin, load_plan
 from pyagent.config.registry import Registry
 
 SHARED = Path(__file__).resolve().parent.parent.parent.parent / "shared"
@@ -67,6 +68,7 @@ def check(path: Path, text: str, *, testing: bool) -> None:
     if not missing and any(kind == "inputs" for kind, _ in named):
         plan = load_plan(sources, environ={"INFLUX_TOKEN": "token"}, testing=testing)
         assert [(entry.kind, entry.name) for entry in plan.inputs] == [pair for pair in named if pair[0] == "inputs"]
+        check_plugins(plan)
         return
     with pytest.raises(ConfigError) as caught:
         load_plan(sources, environ={"INFLUX_TOKEN": "token"}, testing=testing)
@@ -80,6 +82,19 @@ def check(path: Path, text: str, *, testing: bool) -> None:
         and re.search(rf"undefined but requested \w+: {name}; |{kind} are not supported yet", message)
         for kind, name in missing
     ), message
+
+
+def check_plugins(plan: Plan) -> None:
+    """Make all of them, as `config check` does: each is made, or says in one line what it does not have."""
+    for plugin in (*plan.inputs, *plan.outputs, *plan.processors, *plan.aggregators):
+        message = ""
+        try:
+            create_plugin(plugin, logging.getLogger("pyagent.test"))
+        except ConfigError as error:
+            message = str(error)
+        file = plugin.location.rpartition(":")[0]
+        assert not message or re.match(rf"{re.escape(file)}:\d+: {plugin.label}: ", message)
+        assert "\n" not in message
 
 
 @pytest.mark.skipif(not WIZARD, reason=f"the corpus is missing: {CORPUS} is not there")

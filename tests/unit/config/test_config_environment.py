@@ -1,5 +1,7 @@
 """References to environment variables, with every oddity of the grammar that configurations may lean on."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,85 @@ def test_any_text_is_expanded_or_refused(text: str, environ: dict[str, str]) -> 
 @given(st.text("abAB ,=\n", max_size=20), st.dictionaries(st.sampled_from(["A", "B"]), st.text(max_size=3)))
 def test_text_between_references_is_kept(text: str, environ: dict[str, str]) -> None:
     assert expand(f"{text}$${text}", environ) == f"{text}${text}"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A reference without an operator, `$A` or `${A}`."""
+
+    name: str
+    braces: bool
+
+    @property
+    def source(self) -> str:
+        return f"${{{self.name}}}" if self.braces else f"${self.name}"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """`${A:-word}` and the like; the word is made of parts itself."""
+
+    name: str
+    operator: str
+    word: tuple["Part", ...]
+
+    @property
+    def source(self) -> str:
+        return f"${{{self.name}{self.operator}{source(self.word)}}}"
+
+
+Part = str | Plain | Operator
+"""Text is never empty and begins with what no name may hold; "$$" is a part of its own."""
+
+
+def source(parts: Sequence[Part]) -> str:
+    return "".join(part if isinstance(part, str) else part.source for part in parts)
+
+
+def model(parts: Sequence[Part], environ: Mapping[str, str], *, inner: bool = False) -> str:
+    """What a line of these parts means. From the first operator up to the last brace, what is not set is empty."""
+    first = next((i for i, part in enumerate(parts) if isinstance(part, Operator)), len(parts))
+    last = max((i for i, part in enumerate(parts) if "}" in source([part])), default=-1)
+    result = ""
+    for index, part in enumerate(parts):
+        empty = inner or first <= index <= last
+        if isinstance(part, str):
+            result += "$" if part == "$$" else part
+        elif isinstance(part, Plain):
+            result += environ.get(part.name, "" if empty else part.source)
+        else:
+            word = model(part.word, environ, inner=True)
+            value = environ.get(part.name)
+            there = bool(value) if part.operator[0] == ":" else value is not None
+            if part.operator[-1] == "?" and not there:
+                raise ValueError(part.name)
+            result += word if (part.operator[-1] == "+") == there and part.operator[-1] != "?" else value or ""
+    return result
+
+
+names = st.sampled_from(["A", "B", "_c1"])
+simple: st.SearchStrategy[Part] = st.one_of(
+    st.sampled_from(["$$", " ", "-", ".a", "/B", "%é", ":-", "?"]), st.builds(Plain, names, st.booleans())
+)
+operators = st.sampled_from([":-", "-", ":+", "+", ":?", "?"])
+anything: st.SearchStrategy[Part] = st.recursive(
+    simple, lambda inner: st.builds(Operator, names, operators, st.lists(inner, max_size=3).map(tuple)), max_leaves=4
+)
+
+
+@given(
+    st.lists(st.lists(simple | anything, max_size=5), max_size=2),
+    st.dictionaries(names, st.sampled_from(["", "x", "$A", "${B}", "}"]), max_size=2),
+)
+def test_references_against_the_model(lines: list[list[Part]], environ: dict[str, str]) -> None:
+    text = "\n".join(map(source, lines))
+    try:
+        wanted = "\n".join(model(line, environ) for line in lines)
+    except ValueError:
+        with pytest.raises(ValueError, match="required variable"):
+            expand(text, environ)
+    else:
+        assert expand(text, environ) == wanted
 
 
 def test_comments_go_and_strings_stay(shared: Path) -> None:

@@ -1,9 +1,11 @@
 """Patterns as the library that Telegraf uses reads them, and the filter options of a section."""
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError
@@ -121,6 +123,90 @@ def test_patterns_against_the_model(pattern: str, text: str) -> None:
         assert matches(pattern, text) == wanted
         # Alternatives take the way without atomic groups.
         assert compile_patterns([f"{{{pattern},{pattern}}}", "x*"])(text) in (wanted, model(pattern, text))
+
+
+class Glob:
+    """Patterns by the book, separators, classes, alternatives and escapes among it: what is left of a text after each way
+    to match a pattern's beginning."""
+
+    def __init__(self, separators: str) -> None:
+        self._separators = separators
+
+    def matches(self, tokens: Sequence[object], text: str) -> bool:
+        ends = {0}
+        for token in tokens:
+            ends = {end for start in ends for end in self._ends(token, text, start)}
+        return len(text) in ends
+
+    def _ends(self, token: object, text: str, start: int) -> Iterator[int]:
+        if token in ("*", "**"):
+            yield start
+            for end in range(start, len(text)):
+                if token == "*" and text[end] in self._separators:
+                    return
+                yield end + 1
+        elif token == "?":
+            if start < len(text) and text[start] not in self._separators:
+                yield start + 1
+        elif isinstance(token, frozenset):
+            if start < len(text) and (text[start] in token) != ("!" in token):
+                yield start + 1
+        elif isinstance(token, tuple):
+            for choice in token:
+                if text.startswith(choice, start):
+                    yield start + len(choice)
+        elif text.startswith(str(token)[-1:], start):
+            yield start + 1
+
+
+def written(token: object) -> str:
+    if isinstance(token, frozenset):
+        return f"[{'!' * ('!' in token)}{''.join(sorted(token - {'!'}))}]"
+    return f"{{{','.join(token)}}}" if isinstance(token, tuple) else str(token)
+
+
+classes = st.builds(
+    lambda letters, negated: letters | ({"!"} if negated else set()),
+    st.frozensets(st.sampled_from("ab."), min_size=1),
+    st.booleans(),
+)
+words = st.sampled_from(["a", "ab", "b.", "ba"])
+tokens = st.one_of(
+    st.sampled_from(["*", "**", "?"]),
+    st.sampled_from(["a", "b", ".", "\\*", "\\a", "\\["]),
+    classes,
+    st.lists(words, min_size=2, max_size=3).map(tuple),
+)
+
+
+def texts_for(token: object) -> st.SearchStrategy[str]:
+    """Texts of which most match a token by itself."""
+    if isinstance(token, tuple):
+        return st.sampled_from(token)
+    if token in ("*", "**"):
+        return st.text("ab.", max_size=2)
+    return st.sampled_from("ab.") if token == "?" or isinstance(token, frozenset) else st.just(str(token)[-1:])
+
+
+parts = tokens.flatmap(lambda token: st.tuples(st.just(token), texts_for(token)))
+
+
+@given(
+    st.lists(parts, min_size=2, max_size=5), st.sampled_from(["", "", "", "a", "."]), st.sampled_from(["", ".", ".b"])
+)
+def test_patterns_with_everything_against_the_model(
+    pairs: list[tuple[object, str]], more: str, separators: str
+) -> None:
+    pattern, text = [token for token, _ in pairs], "".join(piece for _, piece in pairs) + more
+    runs = [token in ("*", "**") for token in pattern]
+    glued = any(first and second for first, second in pairwise(runs))
+    text_around_one_run = runs.count(True) == 1 and not any(
+        t == "?" or isinstance(t, frozenset | tuple) for t in pattern
+    )
+    assume(not glued and not text_around_one_run)  # `***`, and the oddity of `ab*ba`
+    # The second pattern makes globs of both, and matches none of these texts.
+    found = compile_patterns(["".join(map(written, pattern)), "x*"], separators)(text)
+    assert found == Glob(separators).matches(pattern, text)
 
 
 @given(st.text("ab*?[]!-{},\\.", max_size=12), st.text("ab.", max_size=6), st.sampled_from(["", "."]))
