@@ -153,3 +153,33 @@ def test_threads_do_not_disturb_each_other(native: ModuleType) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_what_is_kept_of_a_head_outlives_its_eviction_while_it_is_copied(native: ModuleType) -> None:
+    """A copy may set off the garbage collector, whose callbacks may run anything, other threads among it: here they push
+    the head out of the cache in that moment."""
+    flood = b"".join(b"m%d,t=x f=1 1\n" % number for number in range(40_000))
+    evicted = 0
+
+    def evict(phase: str, info: dict[str, int]) -> None:
+        nonlocal evicted
+        if phase == "start":
+            evicted += 1
+            native.parse(flood, 0)
+
+    wanted = REFERENCE.parse(b"m,a=b,c=d f=1 1\n" * 3, 0).metrics
+    before = gc.get_threshold()
+    gc.callbacks.append(evict)
+    try:
+        for _ in range(5):
+            native.parse(b"m,a=b,c=d f=1 1\n", 0)
+            held = [{} for _ in range(500)]  # none is left over from before: the copy has to ask for one
+            gc.set_threshold(1)
+            found = native.parse(b"m,a=b,c=d f=1 1\n" * 3, 0).metrics
+            gc.set_threshold(0)
+            assert found == wanted
+            assert len(held) == 500
+    finally:
+        gc.callbacks.remove(evict)
+        gc.set_threshold(*before)
+    assert evicted

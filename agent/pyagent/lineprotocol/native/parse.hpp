@@ -101,7 +101,9 @@ private:
         uint64_t hash = hash_bytes(raw);
         if (Known* known = find_known(head_table, hash, raw)) {
             name.reset(Py_NewRef(known->text));
-            tags.reset(PyDict_Copy(known->tags));
+            // A copy may set off the garbage collector, and with it other threads that push this entry out.
+            Ref kept(Py_NewRef(known->tags));
+            tags.reset(PyDict_Copy(kept.get()));
             return static_cast<bool>(tags);
         }
         if (!scan_head(raw, head_, bad)) return false;
