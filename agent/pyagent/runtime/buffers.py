@@ -101,9 +101,14 @@ class StoredBuffers:
         raise LookupError(f"there is no buffer {name} that holds anything")
 
     def _target(self, stored: StoredQueue, to: str) -> Lane:
-        for output in self._agent.outputs:
-            if to in (output.plan.queue_id, output.plan.label, output.plan.alias):
-                return output.lane(stored.name.partition if output.form.partition is not None else None)
+        outputs = self._agent.outputs
+        exact = [output for output in outputs if to in (output.plan.queue_id, output.plan.label, output.plan.alias)]
+        found = exact or [output for output in outputs if to == output.plan.name]
+        if len(found) == 1:
+            return found[0].lane(stored.name.partition if found[0].form.partition is not None else None)
+        if found:
+            identities = ", ".join(output.plan.queue_id for output in found)
+            raise LookupError(f"several outputs are called {to}: say which by one of {identities}")
         names = ", ".join(output.plan.label for output in self._agent.outputs) or "none"
         raise LookupError(f"no output {to} runs; there are {names}")
 

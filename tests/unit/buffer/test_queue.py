@@ -223,5 +223,5 @@ class Machine(RuleBasedStateMachine):
         assert not self.admitted - set(rest) - set(self.delivered), "acknowledged and not delivered"
 
 
-Machine.TestCase.settings = settings(max_examples=400, stateful_step_count=60, deadline=None)
+Machine.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestQueue = Machine.TestCase

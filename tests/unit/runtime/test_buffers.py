@@ -162,7 +162,7 @@ async def test_a_queue_that_no_output_claims_is_kept_and_adopted(tmp_path: Path)
         await buffers.adopt("before", "nobody")
     with pytest.raises(LookupError, match="there is no buffer nothing"):
         await buffers.adopt("nothing", "after")
-    assert await buffers.adopt("before", "after") == 3
+    assert await buffers.adopt("before", "storing") == 3
     await until(lambda: stored() == THREE)
     assert not buffers.orphans()
     await agent.stop()
