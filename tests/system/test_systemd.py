@@ -51,6 +51,34 @@ class Counter(Input):
         acc.add("counter", {"n": self.n})
 """
 
+HANGING = """
+import time
+
+from pyagent.api import Input
+
+
+class Hanging(Input):
+    def gather(self, acc):
+        acc.add("hanging", {"n": 1})
+        time.sleep(1e6)
+"""
+# While its C code sleeps, no other Python code of the process runs.
+HOLDING = """
+import ctypes
+from pathlib import Path
+
+from pyagent.api import Input
+
+
+class Holding(Input):
+    def gather(self, acc):
+        hold = Path("/var/lib/pyagent/ram/hold")
+        if hold.exists():
+            hold.unlink()
+            ctypes.PyDLL(None).sleep(1000)
+        acc.add("holding", {"n": 1})
+"""
+
 
 @dataclass
 class Instance:
@@ -225,6 +253,15 @@ async def test_an_instance_without_settings_waits_and_says_so(host: Container) -
     await ram.until(waits)
     assert await ram.show("ActiveState") == "active"
 
+    # The watchdog is on as the unit is installed, and it is fed while there is nothing to do either.
+    assert await ram.show("WatchdogUSec") == "1min"
+    fed = int(await ram.show("WatchdogTimestampMonotonic"))
+
+    async def fed_again() -> bool:
+        return int(await ram.show("WatchdogTimestampMonotonic")) > fed
+
+    await ram.until(fed_again)
+
 
 async def test_a_killed_agent_comes_back(host: Container) -> None:
     async with hosting(host) as make:
@@ -257,10 +294,7 @@ async def test_a_token_that_systemd_hands_over(host: Container) -> None:
 
 
 async def test_an_agent_that_hangs_is_started_again(host: Container) -> None:
-    folder = "/etc/systemd/system/pyagent@.service.d"
-    await host("mkdir", "-p", folder)
-    host.write(f"{folder}/short.conf", "[Service]\nWatchdogSec=3\n", mode=0o644)
-    await host("systemctl", "daemon-reload")
+    await short_watchdog(host)
     async with hosting(host) as make:
         ram = await make("ram", RAM.replace('interval = "10s"', 'interval = "1s"'))
         host.write("/etc/pyagent/ram.env", f"INFLUX_TOKEN={ram.token}\nPYAGENT_CONFIG={ram.url}\n")
@@ -276,14 +310,53 @@ async def test_an_agent_that_hangs_is_started_again(host: Container) -> None:
         await ram.until(says_how_much)
         before = await ram.server.count("mem")
         await host("systemctl", "kill", "--signal=STOP", "pyagent@ram")
-
-        async def restarted() -> bool:
-            return await ram.show("NRestarts") == "1"
-
-        await ram.until(restarted)
+        await started_again_by_the_watchdog(ram)
         await ram.points("mem", more_than=before)
-        assert "Watchdog timeout" in await host("journalctl", "--no-pager", "--unit=pyagent@ram")
         await host("systemctl", "stop", "pyagent@ram")
+
+
+async def test_a_plugin_that_hangs_is_isolated_and_one_that_holds_the_interpreter_is_not(host: Container) -> None:
+    await short_watchdog(host)
+    async with hosting(host) as make:
+        text = RAM.replace('interval = "10s"', 'interval = "1s"') + "[[inputs.hanging]]\n[[inputs.holding]]\n"
+        ram = await make("ram", text)
+        host.write("/etc/pyagent/ram.env", f"INFLUX_TOKEN={ram.token}\nPYAGENT_CONFIG={ram.url}\n")
+        host.write("/etc/pyagent/plugins.d/hanging.py", HANGING, mode=0o644)
+        host.write("/etc/pyagent/plugins.d/holding.py", HOLDING, mode=0o644)
+        await host("systemctl", "start", "pyagent@ram")
+        before = await ram.points("mem")
+        await ram.points("mem", more_than=before + 5)
+
+        async def says_what_hangs() -> bool:
+            return "inputs.hanging" in await ram.show("StatusText")
+
+        await ram.until(says_what_hangs)
+        assert await ram.show("NRestarts") == "0"
+
+        host.write("/var/lib/pyagent/ram/hold", "")
+        await started_again_by_the_watchdog(ram)
+        before = await ram.server.count("holding")
+        await ram.points("holding", more_than=before)
+        await host("systemctl", "stop", "pyagent@ram")
+        # What hangs does not hold up the stop either.
+        assert await ram.show("Result") == "success"
+
+
+async def short_watchdog(host: Container) -> None:
+    folder = "/etc/systemd/system/pyagent@.service.d"
+    await host("mkdir", "-p", folder)
+    host.write(f"{folder}/short.conf", "[Service]\nWatchdogSec=3\n", mode=0o644)
+    await host("systemctl", "daemon-reload")
+
+
+async def started_again_by_the_watchdog(instance: Instance) -> None:
+    """Wait until systemd has started it again for the first time, and see that it did so for want of a sign of life."""
+
+    async def restarted() -> bool:
+        return await instance.show("NRestarts") == "1"
+
+    await instance.until(restarted)
+    assert "Watchdog timeout" in await instance.journal()
 
 
 async def test_it_is_confined_and_still_reads_what_it_measures(host: Container) -> None:

@@ -39,7 +39,10 @@ class SecretFolder:
 
     def get(self, key: str) -> str:
         """The file's text without a line break at its end. Raises LookupError and ConfigError, as a store does."""
-        path = self._path / (self._prefix + key)
+        name = self._prefix + key
+        if "/" in name or "\0" in name or name in ("", ".", ".."):
+            raise ConfigError(f"cannot read the secret {name!r}: it is no name of a file in {self._path}")
+        path = self._path / name
         try:
             return path.read_text(encoding="utf-8").removesuffix("\n")
         except FileNotFoundError:

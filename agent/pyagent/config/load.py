@@ -198,6 +198,11 @@ class _Loader:
 
     def _open_store(self, entry: Entry) -> None:
         section = entry.section
+        if entry.policy.restricted and (entry.name != "systemd" or {"path", "prefix"} & section.table.keys()):
+            raise section.error(
+                "a configuration from a URL may only use the store systemd, without path and prefix: what this host's "
+                "administrator hands to this agent; set PYAGENT_ALLOW_REMOTE_EXEC=1 on this host to allow others"
+            )
         found = find_plugin(self._registry, "secretstores", entry.name, section)
         kind = found.plugin.options_type
         values, _ = decode_values(section, kind, ignored=COMMON_KEYS | {"id"}, policy=entry.policy)

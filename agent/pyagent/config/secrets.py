@@ -54,7 +54,7 @@ class Secrets:
                 raise section.error(f"the option {name!r}: {error}", *path) from None
 
         result = _REFERENCE.sub(value, text)
-        if result == text and _MALFORMED.search(text):
+        if _MALFORMED.search(_REFERENCE.sub("", text)):
             section.warn(
                 f"the option {name!r}: @{{...}} that is no reference to a secret, @{{store:key}}, stays as it is", *path
             )

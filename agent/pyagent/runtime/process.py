@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from pyagent import __version__
@@ -38,6 +39,8 @@ from pyagent.runtime.watch import watch_configuration
 
 __all__ = ["run"]
 
+LONGEST_END = 180.0
+"""Seconds in which a stop asks systemd for more time."""
 PULSE = 10.0
 """Seconds between two looks at how things are."""
 
@@ -80,6 +83,7 @@ class _Process:
         self._told_status = ""
         self._told_dead: list[str] = []
         self._ending = False
+        self._ending_since = 0.0
         self._buffers = StoredBuffers(self._agent, keeping)
         self._loader = Loader(settings, self._log)
         self._reload_state = ReloadState()
@@ -112,7 +116,7 @@ class _Process:
         stop.cancel()
         watch.cancel()
         await asyncio.wait([watch])
-        self._ending = True
+        self._ending, self._ending_since = True, time.monotonic()
         if not work.done():
             self._log.info("stopping")
             self._notifier.stopping()
@@ -278,8 +282,10 @@ class _Process:
         if not self._notifier.wanted:
             return
         if self._ending:
-            self._notifier.more_time(2 * PULSE + self._notifier.watchdog)
-            self._notifier.alive()
+            # Everything that ends has its grace; where it does not end by then, systemd may see to it.
+            if time.monotonic() - self._ending_since < LONGEST_END:
+                self._notifier.more_time(2 * PULSE + self._notifier.watchdog)
+                self._notifier.alive()
             return
         dead = self._liveness.problems()
         if not dead:

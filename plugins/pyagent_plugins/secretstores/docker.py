@@ -15,7 +15,7 @@ class DockerOptions(Options, frozen=True):
 
 class Docker(SecretStore[DockerOptions]):
     def setup(self) -> None:
-        path = Path(self.options.path)
+        path = Path(self.options.path or "/run/secrets")
         if not path.is_dir():
             raise ConfigError(f"cannot read the secrets in {path}: there is no such folder", option="path")
         self._folder = SecretFolder(path)

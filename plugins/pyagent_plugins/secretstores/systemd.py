@@ -13,9 +13,14 @@ from pyagent.api import ConfigError, Options, SecretFolder, SecretStore, option
 __all__ = ["Systemd", "SystemdOptions"]
 
 
+DEFAULT_PREFIX = "telegraf."
+
+
 class SystemdOptions(Options, frozen=True):
     path: Annotated[str, option("folder of the credentials (empty: $CREDENTIALS_DIRECTORY)", reads_path=True)] = ""
-    prefix: Annotated[str, option("only credentials whose name begins so; keys are what stands behind it")] = ""
+    prefix: Annotated[str, option("what names of credentials begin with; keys are what stands behind it")] = (
+        DEFAULT_PREFIX
+    )
 
 
 class Systemd(SecretStore[SystemdOptions]):
@@ -26,10 +31,21 @@ class Systemd(SecretStore[SystemdOptions]):
                 "there are no credentials: CREDENTIALS_DIRECTORY is not set; run it as a service with "
                 "LoadCredential=NAME:FILE, or give a path"
             )
-        self._folder = SecretFolder(Path(folder), self.options.prefix)
+        if not os.path.isdir(folder):
+            raise ConfigError(f"cannot read the credentials in {folder}: there is no such folder", option="path")
+        self._folders = [SecretFolder(Path(folder), self.options.prefix)]
+        if self.options.prefix == DEFAULT_PREFIX:
+            # Where nobody asked for it, a credential need not be named so.
+            self._folders.append(SecretFolder(Path(folder)))
 
     def get(self, key: str) -> str:
-        return self._folder.get(key)
+        for folder in self._folders[:-1]:
+            try:
+                return folder.get(key)
+            except LookupError:
+                continue
+        return self._folders[-1].get(key)
 
     def list(self) -> list[str]:
-        return self._folder.list()
+        names = [name for folder in reversed(self._folders) for name in folder.list()]
+        return sorted({name.removeprefix(self.options.prefix) for name in names})

@@ -113,6 +113,49 @@ def test_systemd_credentials_with_a_prefix(folder: Path, monkeypatch: pytest.Mon
     assert token(load(store + OUTPUT.format(token="@{sd:token}"))) == "by-systemd"
 
 
+def test_without_a_prefix_telegrafs_is_tried_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "telegraf.both").write_text("with the prefix")
+    (folder / "both").write_text("without")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    store = '[[secretstores.systemd]]\n  id = "sd"\n'
+    assert token(load(store + OUTPUT.format(token="@{sd:both}"))) == "with the prefix"
+    assert token(load(store + OUTPUT.format(token="@{sd:other}"))) == "another-one"
+
+
+@pytest.mark.parametrize("key", ["../elsewhere", "..", ".", "a/b", "/etc/passwd", ""])
+def test_no_key_leaves_the_folder(folder: Path, key: str) -> None:
+    from pyagent.api import SecretFolder
+
+    (folder.parent / "elsewhere").write_text("not for you")
+    with pytest.raises(ConfigError, match="it is no name of a file"):
+        SecretFolder(folder).get(key)
+    with pytest.raises(ConfigError, match="it is no name of a file"):
+        SecretFolder(folder, "../").get("elsewhere")
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        '[[secretstores.docker]]\n  id = "files"\n  path = "{path}"\n',
+        '[[secretstores.systemd]]\n  id = "files"\n  path = "{path}"\n',
+        '[[secretstores.systemd]]\n  id = "files"\n  prefix = "../"\n',
+    ],
+)
+def test_a_text_from_a_url_reads_nothing_but_what_the_unit_was_handed(
+    folder: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    url = "http://127.0.0.1/api/v2/telegrafs/1"
+    text = store.replace("{path}", str(folder)) + OUTPUT.format(token="@{files:token}")
+    with pytest.raises(ConfigError, match="may only use the store systemd"):
+        load(text, url)
+    allowed = '[[secretstores.systemd]]\n  id = "files"\n' + OUTPUT.format(token="@{files:token}")
+    assert token(load(allowed, url)) == "the-hidden-token"
+    environ = {"PYAGENT_ALLOW_REMOTE_EXEC": "1"}
+    if "prefix" not in store:
+        assert token(load_plan([SourceText(url, text)], environ=environ)) == "the-hidden-token"
+
+
 @pytest.fixture
 def config(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("config") / "a.conf"
