@@ -124,6 +124,31 @@ async def test_a_disk_that_fails_is_told_of_and_used_again_when_it_works(
     assert sum(receiver.taken.values()) == len(receiver.taken), "nothing twice"
 
 
+@pytest.mark.parametrize("call", ["create", "sync_directory", "write"])
+async def test_a_disk_that_failed_with_nothing_to_keep_is_open_to_listeners_again(
+    tmp_path: Path, plan: Any, failing: set[str], call: str
+) -> None:
+    receiver = await Receiver().start()
+    failing.add(call)
+    keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))
+    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=True))
+    task = asyncio.create_task(output.run())
+    # It cannot even be opened, or takes nothing: what is gathered goes by memory.
+    output.append(metrics("m", 0, 50))
+    await until(lambda: not output.has_room(1) or output.written == 50)
+    await until(lambda: output.written == 50)
+    failing.clear()
+    await until(lambda: output.has_room(1))
+    output.admit(metrics("m", 50, 50))
+    await output.durable()
+    await until(lambda: output.written == 100)
+    output.end()
+    await task
+    await output.stop(5)
+    await receiver.stop()
+    assert len(receiver.taken) == sum(receiver.taken.values()) == 100
+
+
 async def test_memory_goes_on_where_the_disk_does_not(tmp_path: Path, plan: Any, failing: set[str]) -> None:
     receiver = await Receiver().start()
     keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))

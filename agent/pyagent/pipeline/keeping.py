@@ -184,7 +184,10 @@ class Keeper:
                 await self._open()
             await self._perform(self.queue.commit)
 
-        return await self._attempt(work)
+        error = await self._attempt(work)
+        if error is None:
+            self.queue.disk_error = None  # also where there was nothing to write: the next who asks will see
+        return error
 
     async def _open(self) -> None:
         """Raises OSError."""
@@ -214,6 +217,7 @@ class Keeper:
             await work()
         except OSError as error:
             self.queue.disk_error = error
+            self._wanted.set()  # `run` tries again, after a pause
             reason = error.strerror or str(error)
             what = "use" if isinstance(error, InUse) else "keep metrics in"
             advice = "until then they are kept in memory"
