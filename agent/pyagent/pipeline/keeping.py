@@ -98,7 +98,7 @@ class Keeper:
                 await self._wanted.wait()
                 self._wanted.clear()
                 asked = len(self._waiters)
-                error = await self._commit() if self.queue.persisting else None
+                error = await self._commit() if self.queue.persisting or self.queue.disk_error else None
                 self._answer(asked, f"the buffer on disk takes nothing: {error.strerror or error}" if error else "")
                 if error is None:
                     pause = 0.0
@@ -186,6 +186,7 @@ class Keeper:
 
         error = await self._attempt(work)
         if error is None:
+            self.failures.succeeded()
             self.queue.disk_error = None  # also where there was nothing to write: the next who asks will see
         return error
 
@@ -223,7 +224,6 @@ class Keeper:
             advice = "until then they are kept in memory"
             self.failures.failed(f"cannot {what} the buffer {self.directory}: {reason}; {advice}")
             return error
-        self.failures.succeeded()
         return None
 
     async def _perform(self, ask: Callable[[], DiskWork | None]) -> None:

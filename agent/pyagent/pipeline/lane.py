@@ -241,8 +241,9 @@ class Lane:
 
     def _refused(self, part: Batch, refusal: Reject | TooLarge) -> list[Batch]:
         """Account for a refusal; returns what is to be tried in place of the part."""
-        if isinstance(refusal, Reject) and (refusal.rest_stored or refusal.lines):
-            lines = sorted({line for line in refusal.lines or () if line < part.count})
+        named = refusal.lines or () if isinstance(refusal, Reject) else ()
+        lines = sorted({line for line in named if 0 <= line < part.count})
+        if isinstance(refusal, Reject) and (refusal.rest_stored or lines):
             if not refusal.rest_stored:
                 self._reject([part.lines(line, line + 1) for line in lines], len(lines), refusal)
                 return part.without(lines)

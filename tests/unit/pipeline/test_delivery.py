@@ -174,6 +174,22 @@ def test_named_lines_are_left_out_and_the_others_sent_again() -> None:
     run_virtual(main())
 
 
+def test_lines_that_are_not_in_the_batch_are_searched_for() -> None:
+    def refuse(got: list[int]) -> None:
+        if 2 in got:
+            raise Reject("unable to parse", lines=(99, -1))
+
+    async def main() -> None:
+        output, receiver = runner()
+        receiver.answer = refuse
+        output.append(numbered(0, 8))
+        assert await output.write_queue()
+        assert receiver.stored == [0, 1, 3, 4, 5, 6, 7]
+        assert accounted(output, 8)
+
+    run_virtual(main())
+
+
 def test_a_partial_write_is_not_sent_again() -> None:
     async def main() -> None:
         output, receiver = runner()
