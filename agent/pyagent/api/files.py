@@ -8,6 +8,7 @@ from itertools import pairwise
 __all__ = ["match_files"]
 
 _META = re.compile(r"[*?\[{\\]")
+_MOST_ALTERNATIVES, _MOST_NESTED = 1000, 50
 
 
 def match_files(pattern: str) -> list[str]:
@@ -16,7 +17,7 @@ def match_files(pattern: str) -> list[str]:
     `*` and `?` stand for any run and any one character of a name, `[a-z]` and `[^a-z]` for one of a set, `{a,b}` for
     alternatives, `**` for any number of folders (`/var/log/**.log` is any depth below /var/log), `\` takes the wildcard
     after it as it is. Names that begin with a dot are not special. What cannot be read matches nothing. Raises ValueError
-    for a pattern that is none.
+    for a pattern that is none, and for one whose braces stand for more than 1,000.
     """
     if not _META.search(pattern):
         return [pattern] if os.path.lexists(pattern) else []
@@ -25,7 +26,7 @@ def match_files(pattern: str) -> list[str]:
         text = choice.replace("**/**", "**").replace("**", "**/**")
         root = "/" if text.startswith("/") else ""
         parts = [part for part in text.split("/") if part]
-        found |= dict.fromkeys(_walk(root, [_component(part) for part in parts]))
+        found |= dict.fromkeys(_walk(root, [_component(part) for part in parts], set()))
     return list(found)
 
 
@@ -38,55 +39,61 @@ def _component(text: str) -> _Component:
         return None
     if not _META.search(text):
         return text
-    regex, position = "", 0
+    regexes, position = [""], 0  # what stands before, between and after the stars
     while position < len(text):
         character = text[position]
         position += 1
         if character == "*":
-            regex += ".*"
+            regexes.append("")
         elif character == "?":
-            regex += "."
+            regexes[-1] += "."
         elif character == "[":
             end = text.find("]", position + 1 + (text[position : position + 1] in ("^", "!")))
             if end < 0:
                 raise ValueError(f"cannot read the pattern {text!r}: a [ is not closed")
             body = text[position:end].replace("\\", "\\\\").replace("[", "\\[").replace("&&", "&\\&")
-            regex += "[" + ("^" + body[1:] if body[0] in "^!" else body) + "]"
+            regexes[-1] += "[" + ("^" + body[1:] if body[0] in "^!" else body) + "]"
             position = end + 1
         elif character == "\\" and position < len(text):
-            regex += re.escape(text[position])
+            regexes[-1] += re.escape(text[position])
             position += 1
         else:
-            regex += re.escape(character)
+            regexes[-1] += re.escape(character)
+    # Each part where it comes first, for good, so that no name takes for ever: a*a*a*b.
+    between = "".join(f"(?>.*?{part})" for part in regexes[1:-1])
     try:
-        return re.compile(regex, re.DOTALL)
+        return re.compile(regexes[0] + between + (f".*{regexes[-1]}" if regexes[1:] else ""), re.DOTALL)
     except re.error as error:
         raise ValueError(f"cannot read the pattern {text!r}: {error}") from None
 
 
-def _walk(folder: str, parts: list[_Component]) -> Iterator[str]:
+def _walk(folder: str, parts: list[_Component], been: set[tuple[str, int]]) -> Iterator[str]:
+    """`been`: folders with the number of parts that were looked for in them; several `**` come there on many ways."""
+    if (folder, len(parts)) in been:
+        return
     part, rest = parts[0], parts[1:]
     if part is None:
+        been.add((folder, len(parts)))
         if rest:
-            yield from _walk(folder, rest)
+            yield from _walk(folder, rest, been)
         for entry in _entries(folder):
             if not rest:
                 yield entry.path
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, parts)
+                yield from _walk(entry.path, parts, been)
     elif isinstance(part, str):
         path = os.path.join(folder, part)
         if not rest and os.path.lexists(path):
             yield path
         elif rest and os.path.isdir(path):
-            yield from _walk(path, rest)
+            yield from _walk(path, rest, been)
     else:
         for entry in _entries(folder):
             if part.fullmatch(entry.name):
                 if not rest:
                     yield entry.path
                 elif entry.is_dir():
-                    yield from _walk(entry.path, rest)
+                    yield from _walk(entry.path, rest, been)
 
 
 class _Entry:
@@ -115,25 +122,44 @@ def _entries(folder: str) -> list[_Entry]:
 
 def _alternatives(pattern: str) -> list[str]:
     """The pattern without braces: one for each choice, nested ones too. Raises ValueError for a brace without its other."""
-    depth, start, position, commas = 0, 0, 0, []
+    waiting, found = [(pattern, 0)], dict[str, None]()
+    while waiting:
+        text, start = waiting.pop()
+        bounds = _first_braces(text, start)
+        if bounds:
+            choices = dict.fromkeys(text[a + 1 : b] for a, b in pairwise(bounds))
+            rest = text[bounds[-1] + 1 :]
+            waiting += [(text[: bounds[0]] + choice + rest, bounds[0]) for choice in reversed(choices)]
+        else:
+            found[text] = None
+        if len(found) + len(waiting) > _MOST_ALTERNATIVES:
+            raise ValueError(
+                f"cannot use the pattern {pattern[:100]!r}: its braces stand for more than {_MOST_ALTERNATIVES}"
+                " patterns; make several of it"
+            )
+    return list(found)
+
+
+def _first_braces(pattern: str, position: int) -> list[int]:
+    """Where the first brace from `position` on, its commas and the brace that closes it are; nothing without one."""
+    depth, bounds = 0, list[int]()
     while position < len(pattern):
         character = pattern[position]
         if character == "\\":
             position += 1
         elif character == "{":
             if depth == 0:
-                start, commas = position, [position]
+                bounds = [position]
             depth += 1
+            if depth > _MOST_NESTED:
+                raise ValueError(f"cannot read the pattern {pattern[:100]!r}: braces are nested too deeply")
         elif character == "," and depth == 1:
-            commas.append(position)
+            bounds.append(position)
         elif character == "}" and depth:
             depth -= 1
             if depth == 0:
-                bounds = [*commas, position]
-                choices = [pattern[a + 1 : b] for a, b in pairwise(bounds)]
-                rest = pattern[position + 1 :]
-                return [text for choice in choices for text in _alternatives(pattern[:start] + choice + rest)]
+                return [*bounds, position]
         position += 1
     if depth:
-        raise ValueError(f"cannot read the pattern {pattern!r}: a {{ is not closed")
-    return [pattern]
+        raise ValueError(f"cannot read the pattern {pattern[:100]!r}: a {{ is not closed")
+    return []

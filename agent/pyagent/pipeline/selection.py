@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pyagent.api import Metric
-from pyagent.api.glob import Matcher, compile_patterns
+from pyagent.api.glob import Matcher, Verdicts, compile_patterns
 from pyagent.config.plan import FilterOptions
 from pyagent.pipeline.expression import passing
 
@@ -17,7 +17,6 @@ __all__ = ["Selection", "compile_selection"]
 
 V = TypeVar("V")
 
-_CACHE_SIZE = 10_000
 _LOG = logging.getLogger(__name__)
 
 
@@ -80,30 +79,15 @@ class Selection:
         return kept
 
 
-class _Verdicts(dict[str, bool]):
-    """Whether a name passes. The names of metrics, fields and tags come again and again: each is judged once."""
-
-    def __init__(self, include: Matcher | None, exclude: Matcher | None) -> None:
-        self._include = include
-        self._exclude = exclude
-
-    def __missing__(self, name: str) -> bool:
-        if len(self) >= _CACHE_SIZE:
-            self.clear()
-        passes = (self._include is None or self._include(name)) and not (self._exclude and self._exclude(name))
-        self[name] = passes
-        return passes
-
-
 def _verdicts(
     include: Sequence[str], exclude: Sequence[str], include_separators: str = "", exclude_separators: str = ""
-) -> _Verdicts | None:
+) -> Verdicts | None:
+    """Whether a name passes, None where all do."""
     if not include and not exclude:
         return None
-    return _Verdicts(
-        compile_patterns(include, include_separators) if include else None,
-        compile_patterns(exclude, exclude_separators) if exclude else None,
-    )
+    included = compile_patterns(include, include_separators) if include else None
+    excluded = compile_patterns(exclude, exclude_separators) if exclude else None
+    return Verdicts(lambda name: (included is None or included(name)) and not (excluded and excluded(name)))
 
 
 _TagMatchers = tuple[tuple[str, Matcher], ...]
@@ -122,7 +106,7 @@ def _any_tag(tags: Mapping[str, str], matchers: _TagMatchers) -> bool:
     return False
 
 
-def _keep(items: dict[str, V], verdicts: _Verdicts | None) -> dict[str, V]:
+def _keep(items: dict[str, V], verdicts: Verdicts | None) -> dict[str, V]:
     """`items` without those that do not pass; the same dict where all do."""
     if verdicts is None:
         return items
