@@ -4,27 +4,8 @@ Each case runs in a process of its own, which is ended after half a minute and m
 milliseconds and a few megabytes, what is wrong takes hours or all there is.
 """
 
-import resource
-import subprocess
-import sys
-
 import pytest
-
-_SECONDS, _BYTES = 30, 512 << 20
-
-
-def run(code: str) -> str:
-    """What the code prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES)),
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip()
-
+from hostile import run
 
 GLOBS = [
     (["*cpu*load*avg"], ".", "cpuload" * 8000),

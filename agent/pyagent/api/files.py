@@ -51,7 +51,8 @@ def _component(text: str) -> _Component:
             end = text.find("]", position + 1 + (text[position : position + 1] in ("^", "!")))
             if end < 0:
                 raise ValueError(f"cannot read the pattern {text!r}: a [ is not closed")
-            body = text[position:end].replace("\\", "\\\\").replace("[", "\\[").replace("&&", "&\\&")
+            body = text[position:end].replace("\\", "\\\\").replace("[", "\\[")
+            body = re.sub(r"([-&|~])\1", r"\1\\\1", body)  # what Python may one day read as a difference of sets
             regexes[-1] += "[" + ("^" + body[1:] if body[0] in "^!" else body) + "]"
             position = end + 1
         elif character == "\\" and position < len(text):

@@ -33,7 +33,7 @@ _NAMED = {
     "stampmicro": "Jan _2 15:04:05.000000",
     "stampnano": "Jan _2 15:04:05.000000000",
 }
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]{1,3})?")
 
 Zone = tzinfo | None
 """None is this host's own zone."""

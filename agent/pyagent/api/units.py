@@ -18,9 +18,9 @@ _DURATION_NS = {
     "h": 3_600_000_000_000,
 }
 _DAY_NS = 86_400_000_000_000
-_DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d)")
+_DURATION_PART = re.compile(r"([0-9]++\.?[0-9]*+|\.[0-9]++)(ns|us|µs|μs|ms|s|m|h|d)")
 _INT64_MAX = 2**63 - 1
-_BARE_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
+_BARE_NUMBER = re.compile(r"[+-]?([0-9]++\.?[0-9]*+|\.[0-9]++)([eE][+-]?[0-9]{1,9})?")
 
 
 class Duration(int):
@@ -100,7 +100,7 @@ for _power, _letter in enumerate("KMGTPE", start=1):
     _METRIC[f"{_letter}B"] = 1000**_power
     _BINARY[f"{_letter}iB"] = 1024**_power
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
-_SIZE_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([A-Za-z]+)")
+_SIZE_PART = re.compile(r"([0-9]++\.?[0-9]*+|\.[0-9]++)([A-Za-z]+)")
 
 
 class Size(int):

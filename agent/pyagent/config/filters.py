@@ -116,8 +116,7 @@ def _parse_selector(text: str) -> dict[str, Callable[[str], bool]]:
             problem = f"the key {key!r} is given twice"
         if problem:
             raise ConfigError(f"invalid selector {text!r}: {problem}; write it as key=value;key2=value2")
-        regex = re.compile(re.escape(value).replace(r"\*", ".*").replace(r"\?", "."))
-        group[key] = lambda label, regex=regex: regex.fullmatch(label) is not None  # type: ignore[misc]
+        group[key] = compile_patterns([value])
     return group
 
 

@@ -33,6 +33,8 @@ _BREATH_MOST = 1.0
 """Seconds that a receiver that came back is left alone between two batches of a backlog, at the most."""
 _BACKLOG_BREATH = 0.1
 """The least of it for a backlog that newer metrics go ahead of."""
+_SUSPICIOUS, _FEW = 4, 16
+"""Metrics refused one by one before anything is taken: then a few others are tried, unless no more than so many are left."""
 
 
 class Refusals(Protocol):
@@ -199,6 +201,8 @@ class Lane:
 
     async def _write_batch(self, batch: Batch) -> bool:
         parts = deque([batch])
+        doubtful: list[tuple[Batch, Reject | TooLarge]] = []
+        proven = False
         started = time.monotonic()
         self.busy_since = asyncio.get_running_loop().time()
         try:
@@ -210,6 +214,15 @@ class Lane:
                     await self._write(part)
                 except (Reject, TooLarge) as refusal:
                     parts.popleft()
+                    if part.count == 1 and not proven and not _says_which(part, refusal):
+                        doubtful.append((part, refusal))
+                        if len(doubtful) == _SUSPICIOUS:
+                            parts = _samples_first(parts)
+                        if not parts or (len(doubtful) > _SUSPICIOUS and parts[0].count > 1 and _many(parts)):
+                            self._failed(_all_refused(refusal))
+                            return False
+                        continue
+                    proven = proven or _says_which(part, refusal)
                     parts.extendleft(reversed(self._refused(part, refusal)))
                 except Exception as error:
                     self._failed(error)
@@ -217,9 +230,14 @@ class Lane:
                 else:
                     parts.popleft()
                     self.written += part.count
+                    proven = True
+                if proven:
+                    for one, refusal in doubtful:
+                        self._refused(one, refusal)
+                    doubtful.clear()
         finally:
-            # Also when cancelled: what was not settled goes back, in order.
-            self.queue.settle(batch, parts)
+            # Also when cancelled: what was not settled goes back, in order. While there are doubts, nothing has left it.
+            self.queue.settle(batch, [batch] if doubtful else _in_order(batch, parts))
             self.busy_since = None
             self.write_seconds += time.monotonic() - started
         self.last_write = time.time()
@@ -241,8 +259,7 @@ class Lane:
 
     def _refused(self, part: Batch, refusal: Reject | TooLarge) -> list[Batch]:
         """Account for a refusal; returns what is to be tried in place of the part."""
-        named = refusal.lines or () if isinstance(refusal, Reject) else ()
-        lines = sorted({line for line in named if 0 <= line < part.count})
+        lines = _named(part, refusal)
         if isinstance(refusal, Reject) and (refusal.rest_stored or lines):
             if not refusal.rest_stored:
                 self._reject([part.lines(line, line + 1) for line in lines], len(lines), refusal)
@@ -310,3 +327,37 @@ class Lane:
         if key not in self._told_refusals and len(self._told_refusals) < 100:
             self._told_refusals.add(key)
             self._log.error(message, *arguments)
+
+
+def _named(part: Batch, refusal: Reject | TooLarge) -> list[int]:
+    """The lines of the part that a refusal names."""
+    named = refusal.lines or () if isinstance(refusal, Reject) else ()
+    return sorted({line for line in named if 0 <= line < part.count})
+
+
+def _says_which(part: Batch, refusal: Reject | TooLarge) -> bool:
+    """Whether it is certain that it is about metrics: it names some, or the others are stored."""
+    return bool(_named(part, refusal)) or (isinstance(refusal, Reject) and refusal.rest_stored)
+
+
+def _many(parts: deque[Batch]) -> bool:
+    return sum(part.count for part in parts) > _FEW
+
+
+def _samples_first(parts: deque[Batch]) -> deque[Batch]:
+    """The last metric of each part before all others, as a receiver may refuse everything, whatever is in it. The parts that
+    halving leaves are each twice as long as the one before, so the samples are from everywhere."""
+    if not _many(parts):
+        return parts
+    samples = [part.lines(part.count - 1, part.count) for part in parts]
+    return deque([*reversed(samples), *(part.lines(0, part.count - 1) for part in parts if part.count > 1)])
+
+
+def _in_order(batch: Batch, parts: deque[Batch]) -> list[Batch]:
+    """Parts of the batch as they stand in it: samples were taken out of them."""
+    order = {id(chunk.lines): index for index, chunk in reversed(list(enumerate(batch.chunks)))}
+    return sorted(parts, key=lambda part: (order[id(part.chunks[0].lines)], part.chunks[0].start))
+
+
+def _all_refused(refusal: Reject | TooLarge) -> Retry:
+    return Retry(f"{one_line(refusal)}; each metric alone is refused as well, so that all are kept", slow=True)

@@ -375,7 +375,7 @@ def _unreadable(kind: str, function: str, text: bytes) -> ValueUnreadable:
 
 
 def _float(text: bytes) -> float | None:
-    if not re.fullmatch(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", text):
+    if not re.fullmatch(rb"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?", text):
         return None
     return float(text)
 

@@ -151,7 +151,9 @@ class TestRejected:
         assert isinstance(error, Reject)
         assert (error.lines, error.rest_stored, error.dropped) == (None, True, 0)
 
-    @pytest.mark.parametrize("answer", [conflict(""), Answer(422), Answer.error(422, "x", "dropped=2")])
+    @pytest.mark.parametrize(
+        "answer", [conflict(""), Answer(422, headers={"X-Influxdb-Version": "2"}), Answer.error(422, "x", "dropped=2")]
+    )
     async def test_a_422_that_does_not_say_what_was_stored_is_bisected(self, answer: Answer) -> None:
         error, _ = await outcome(answer)
         assert isinstance(error, Reject)
@@ -167,21 +169,41 @@ class TestRejected:
     @pytest.mark.parametrize(
         "answer",
         [
-            Answer(400),
-            Answer(400, "cannot unmarshal", {"Content-Type": "text/plain"}),
-            Answer(400, "[" * 100_000, {"Content-Type": "application/json"}),
-            Answer(400, "[1]", {"Content-Type": "application/json"}),
-            Answer(400, b"\xff\xfe\x00", {"Content-Type": "application/json"}),
+            Answer(400, headers={"X-Influxdb-Version": "v2.7.12"}),
+            Answer(400, headers={"x-platform-error-code": "invalid"}),
+            Answer(400, '{"error":"engine: cache full"}', {"Content-Type": "application/json"}),
             Answer.error(400, "invalid", "unable to parse 'a line that is not ours v=': missing field value"),
             Answer.error(400, "invalid", "unable to parse '"),
-            Answer(400, b"x" * (2 << 20), {"Content-Type": "text/plain"}),
-            Raw(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 50\r\n\r\n{"),
         ],
     )
-    async def test_a_400_that_names_no_line_is_bisected(self, answer: Answer | Raw) -> None:
+    async def test_a_400_of_influxdb_that_names_no_line_is_bisected(self, answer: Answer) -> None:
         error, _ = await outcome(answer)
         assert isinstance(error, Reject)
         assert (error.lines, error.rest_stored) == (None, False)
+
+    @pytest.mark.parametrize("status", [400, 422])
+    @pytest.mark.parametrize(
+        ("body", "headers"),
+        [
+            ("", {}),
+            ("cannot unmarshal", {"Content-Type": "text/plain"}),
+            ("[" * 100_000, {"Content-Type": "application/json"}),
+            ("[1]", {"Content-Type": "application/json"}),
+            ('{"message":"Bad Request"}', {"Content-Type": "application/json"}),
+            ('{"code":400,"message":"Bad Request"}', {"Content-Type": "application/json"}),
+            (b"\xff\xfe\x00", {"Content-Type": "application/json"}),
+            (b"x" * (2 << 20), {"Content-Type": "text/plain"}),
+            ("unable to parse 'mem,host=a used=1i 10': x", {"Content-Type": "text/plain"}),
+        ],
+    )
+    async def test_words_that_are_not_influxdbs_cost_nothing(
+        self, status: int, body: str, headers: dict[str, str]
+    ) -> None:
+        error, server = await outcome(Answer(status, body, headers))
+        assert isinstance(error, Retry)
+        assert error.slow
+        assert "these are not the words of InfluxDB" in str(error)
+        assert len(server.requests) == 1
 
     async def test_the_whole_message_is_never_shown(self) -> None:
         error, _ = await outcome(Answer.error(400, "invalid", f"\x1b[31mred\r\n{TOKEN} " + "x" * 5000))

@@ -157,6 +157,100 @@ def test_the_bad_lines_are_found_and_all_others_arrive() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("refusal", [Reject("bad request"), TooLarge("413")])
+def test_where_everything_is_refused_everything_is_kept(refusal: Exception) -> None:
+    async def main() -> None:
+        output, receiver = runner(metric_batch_size=1000, metric_buffer_limit=1000)
+
+        def refuse(got: list[int]) -> None:
+            raise refusal
+
+        receiver.answer = refuse
+        output.append(numbered(0, 1000))
+        for _ in range(3):
+            receiver.writes.clear()
+            assert not await output.write_queue()
+            assert len(receiver.writes) < 40
+        assert (output.rejected, output.written, len(output.queue)) == (0, 0, 1000)
+        receiver.answer = lambda got: None
+        assert await output.write_queue()
+        assert receiver.stored == list(range(1000))
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "good", [{999}, {0}, {500}, set(range(900, 1000)), set(range(0, 1000, 100)), set(range(300, 990))]
+)
+def test_the_good_ones_are_found_among_many_that_are_refused(good: set[int]) -> None:
+    def refuse(got: list[int]) -> None:
+        if set(got) - good:
+            raise Reject("bad")
+
+    async def main() -> None:
+        output, receiver = runner(metric_batch_size=1000, metric_buffer_limit=1000)
+        receiver.answer = refuse
+        output.append(numbered(0, 1000))
+        taken = await output.write_queue()
+        assert accounted(output, 1000)
+        if taken:
+            assert sorted(receiver.stored) == sorted(good)
+            assert output.rejected == 1000 - len(good)
+        else:
+            assert len(output.queue) == 1000  # too few to be found by samples: nothing is lost
+
+    run_virtual(main())
+
+
+def test_what_is_left_after_samples_goes_back_in_its_order() -> None:
+    """Also on disk, where parts that are not in order would be taken for delivered ones."""
+
+    async def main() -> None:
+        output, receiver = runner(metric_batch_size=100, metric_buffer_limit=1000)
+        refused = 0
+
+        def refuse(got: list[int]) -> None:
+            nonlocal refused
+            if set(got) & set(range(40)):
+                refused += 1
+                raise Reject("bad")
+            if refused and len(got) > 1:
+                raise Retry("later")
+
+        receiver.answer = refuse
+        for start in range(0, 100, 10):
+            output.append(numbered(start, 10))
+        assert not await output.write_queue()
+        assert accounted(output, 100)
+        stored = list(receiver.stored)
+        assert stored
+        refused = 0
+        receiver.answer = lambda got: None
+        assert await output.write_queue()
+        assert receiver.stored[len(stored) :] == sorted(receiver.stored[len(stored) :])
+        assert accounted(output, 100)
+
+    run_virtual(main())
+
+
+def test_a_single_metric_that_is_refused_waits_for_one_that_is_taken() -> None:
+    def refuse(got: list[int]) -> None:
+        if 0 in got:
+            raise Reject("bad")
+
+    async def main() -> None:
+        output, receiver = runner()
+        receiver.answer = refuse
+        output.append(numbered(0, 1))
+        assert not await output.write_queue()
+        assert (output.rejected, len(output.queue)) == (0, 1)
+        output.append(numbered(1, 1))
+        assert await output.write_queue()
+        assert (output.rejected, receiver.stored) == (1, [1])
+
+    run_virtual(main())
+
+
 def test_named_lines_are_left_out_and_the_others_sent_again() -> None:
     def refuse(got: list[int]) -> None:
         if 2 in got:

@@ -275,7 +275,7 @@ _TCP_SERVER = re.compile(r"connection to server at .*? failed: ")
 
 def connect_failure(text: str) -> tuple[str, str]:
     """The cause in one line, and what to do. Of several addresses with the same cause it names none."""
-    first, *more = text.splitlines() or [""]
+    first, *more = text[:8192].splitlines() or [""]
     attempts = [line for line in more if line.startswith("- host: ")] or [first]
     causes = dict.fromkeys(" ".join(_ATTEMPT.sub("", line, count=1).split()) for line in attempts)
     plain = dict.fromkeys(_TCP_SERVER.sub("", cause) for cause in causes)

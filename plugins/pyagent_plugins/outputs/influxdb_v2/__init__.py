@@ -30,6 +30,7 @@ from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress, split_url
 from pyagent_plugins.outputs.influxdb_v2.answers import (
     PARTIAL_WRITE,
     cause,
+    is_influxdb,
     named_lines,
     one_line,
     problem,
@@ -77,6 +78,7 @@ _PASSING = {425, 429}
 _NOT_OF_INFLUXDB = re.compile(rb"Client sent an HTTP request to an HTTPS server|400 Bad Request", re.IGNORECASE)
 """How Go's HTTP server, before InfluxDB sees a request, begins what it says about it."""
 _NO_SUCH_PATH = re.compile(r'; unsupported path requested: "[^"]*"\s*$')  # VictoriaMetrics
+_NOT_ITS_ANSWER = "; these are not the words of InfluxDB: correct `urls`, or the proxy before it"
 _LONGEST_SHUN = 60.0
 
 
@@ -236,7 +238,7 @@ class InfluxDB(Output[InfluxDBOptions]):
         page = "html" in answer.headers.get("Content-Type", "").lower()
         if page and (status == 400 or (status in _DELIVERED and answer.body)):
             advice = "; it is no InfluxDB 2: correct `urls`"
-        elif status in _DELIVERED or status in (413, 422):
+        elif status in _DELIVERED or status == 413:
             return answer
         elif status == 400:
             # Some are about the request, not about its lines.
@@ -246,10 +248,16 @@ class InfluxDB(Output[InfluxDBOptions]):
                 advice = "; use https:// in `urls`" if b"HTTPS" in said[0] else "; correct `urls` or `http_headers`"
             elif message.startswith(("Please provide either orgID or org", "invalid precision")):
                 advice = "; correct `organization` or `urls`"
-            elif _NO_SUCH_PATH.search(message):
+            elif _NO_SUCH_PATH.search(message[-4096:]):
                 advice = "; correct the path in `urls`"
-            else:
+            elif is_influxdb(answer):
                 return answer
+            else:
+                advice = _NOT_ITS_ANSWER
+        elif status == 422:
+            if is_influxdb(answer):
+                return answer
+            advice = _NOT_ITS_ANSWER
         else:
             advice = self._advice(answer, message)
         after = None if advice else retry_after(answer.headers)

@@ -7,29 +7,58 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
+from typing import Any
 
 from pyagent.api import Batch, redact
 from pyagent.api.http import HttpResponse
 
-__all__ = ["PARTIAL_WRITE", "cause", "named_lines", "one_line", "problem", "retry_after", "suspected_lines"]
+__all__ = [
+    "PARTIAL_WRITE",
+    "cause",
+    "is_influxdb",
+    "named_lines",
+    "one_line",
+    "problem",
+    "retry_after",
+    "suspected_lines",
+]
 
 PARTIAL_WRITE = re.compile(r"(failure writing points to database: )?partial write: ")
 _LONGEST_PAUSE = 600.0
-_CONFLICT = re.compile(r'input field "(.*?)" on measurement "(.*?)" is type (\w+), already exists as type')
-_TOO_LONG = re.compile(r'input field "(.*?)" on measurement "(.*?)" is too long, \d+ > (\d{1,9})\b')
-_RETENTION = re.compile(r"violates a Retention Policy (Lower|Upper) Bound at (\S+?),? ?(?:dropped=|,|\s|$)")
+_LONGEST_MESSAGE = 16_384
+"""Characters of a message about a batch that are looked at; the lines that it names are looked for in all of it."""
+_FIELD = 'input field "'
+_MEASUREMENT = '" on measurement "'
+_CONFLICT = re.compile(r'" is type (\w++), already exists as type')
+_TOO_LONG = re.compile(r'" is too long, \d++ > (\d{1,9})\b')
+_RETENTION = re.compile(r"violates a Retention Policy (Lower|Upper) Bound at ([^\s,]++)")
 
 
 def problem(answer: HttpResponse) -> tuple[str, str]:
     """A code and a message, or empty strings. InfluxDB 2's JSON, or InfluxDB 1's."""
-    try:
-        document = json.loads(answer.text)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
+    document = _document(answer)
+    if document is None:
         plain = answer.headers.get("Content-Type", "").startswith("text/plain")
         document = {"message": answer.text if plain else answer.headers.get("X-Influx-Error", "")}
     return str(document.get("code") or ""), str(document.get("message") or document.get("error") or "")
+
+
+def is_influxdb(answer: HttpResponse) -> bool:
+    """Whether InfluxDB has written it, and not a proxy or another program: its headers, or a JSON object as it writes them."""
+    if any(name.lower().startswith(("x-influx", "x-platform-error-code")) for name in answer.headers):
+        return True
+    document = _document(answer) or {}
+    return isinstance(document.get("error"), str) or all(
+        isinstance(document.get(key), str) for key in ("code", "message")
+    )
+
+
+def _document(answer: HttpResponse) -> dict[str, Any] | None:
+    try:
+        document = json.loads(answer.text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def cause(answer: HttpResponse) -> str:
@@ -40,7 +69,8 @@ def cause(answer: HttpResponse) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """`text` without secrets, line breaks and terminal codes, cut at `limit` characters."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in redact(text)).split())
+    text = redact(text[:65_536])[: 10 * limit]  # a server may say a megabyte
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -97,23 +127,12 @@ def suspected_lines(message: str, batch: Batch) -> tuple[int, ...]:
     """Indices of the lines that a partial write may have refused: those of the measurement, field and type that it names,
     with a text as long as it names, or with a time beyond the bound that it names. The server has stored all others; of
     these it does not say."""
-    if conflict := _CONFLICT.search(message):
-        field, measurement, type_ = conflict.groups()
-        return tuple(
-            index
-            for index, row in enumerate(_rows(batch))
-            if (parts := _parts(row)) and parts[0] == measurement and (field, type_) in parts[1]
-        )
-    if long := _TOO_LONG.search(message):
-        field, measurement, most = long.groups()
-        return tuple(
-            index
-            for index, row in enumerate(_rows(batch))
-            if len(row) > int(most)
-            and (parts := _parts(row))
-            and parts[0] == measurement
-            and (field, "string") in parts[1]
-        )
+    message = message[:_LONGEST_MESSAGE]
+    field, measurement, rest = _named_field(message)
+    if conflict := _CONFLICT.match(rest):
+        return _lines_with(batch, measurement, (field, conflict[1]))
+    if long := _TOO_LONG.match(rest):
+        return _lines_with(batch, measurement, (field, "string"), int(long[1]))
     if bound := _RETENTION.search(message):
         try:
             limit = int(datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", bound[2])).timestamp() * 1e9)
@@ -128,6 +147,24 @@ def suspected_lines(message: str, batch: Batch) -> tuple[int, ...]:
     return ()
 
 
+def _named_field(message: str) -> tuple[str, str, str]:
+    """The first field that a message names, its measurement, and what stands behind them: `input field "f" on measurement "m" is
+    ...`; empty where it names none. Without a pattern: one that looks for two names of any text takes for ever."""
+    _, _, text = message.partition(_FIELD)
+    field, _, text = text.partition(_MEASUREMENT)
+    ends = [end for what in ('" is type ', '" is too long, ') if (end := text.find(what)) >= 0]
+    return (field, text[: min(ends)], text[min(ends) :]) if ends else ("", "", "")
+
+
+def _lines_with(batch: Batch, measurement: str, field: tuple[str, str], longer_than: int = 0) -> tuple[int, ...]:
+    """Indices of the lines of a measurement that have a field of this name and type."""
+    return tuple(
+        index
+        for index, row in enumerate(_rows(batch))
+        if len(row) > longer_than and (parts := _parts(row)) and parts[0] == measurement and field in parts[1]
+    )
+
+
 def _rows(batch: Batch) -> list[bytes]:
     """Each metric's text, without its last line break."""
     rows = batch.payload().removesuffix(b"\n").split(b"\n")
@@ -136,13 +173,13 @@ def _rows(batch: Batch) -> list[bytes]:
     return rows
 
 
-def _parts(row: bytes) -> tuple[str, set[tuple[str, str]]] | None:
-    """The measurement, and the fields with the names of their types."""
+def _parts(row: bytes) -> tuple[str, Iterator[tuple[str, str]]] | None:
+    """The measurement, and the fields with the names of their types, to be gone through once."""
     text = row.decode("utf-8", "replace")
     match = re.match(r"((?:\\.|[^\\, ])+)(?:,(?:\\.|[^\\ ])*)? ", text, re.DOTALL)
     if match is None:
         return None
-    return _plain(match[1]), set(_fields(text, match.end()))
+    return _plain(match[1]), _fields(text, match.end())
 
 
 def _fields(text: str, position: int) -> Iterator[tuple[str, str]]:
