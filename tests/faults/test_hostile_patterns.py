@@ -82,3 +82,103 @@ for number in range(100_000):
 print("done")
 """
     assert run(code) == "done"
+
+
+LIST = f"[{','.join(map(str, range(100)))}]"
+SHARED = "[[1]]" + ".map(x, [x, x])" * 60
+EXPRESSIONS = {
+    "nested macros": f"{LIST}.all(a, {LIST}.all(b, {LIST}.all(c, {LIST}.all(d, {LIST}.all(e, true)))))",
+    "texts that double": "['ab']" + ".map(x, x + x)" * 60 + "[0] == 'x'",
+    "quotes that double": "['\"']" + ".map(x, strings.quote(x))" * 60 + "[0] == 'x'",
+    "fixed texts": "'a'" + ".replace('a', 'aaaaaaaaaaaaaaaa')" * 20 + " == 'x'",
+    "replace": "tags.long.replace('x', tags.long) == 'x'",
+    "join": f"[{','.join(['tags.long'] * 50)}].join(tags.long) == 'x'",
+    "split": "tags.long.split('').all(x, tags.long.split('').all(y, true))",
+    "lists of lists": f"{SHARED} == {SHARED}",
+    "lists of lists in a text": f"'%s'.format([{SHARED}]) == 'x'",
+    "lists of lists in a message": f"dyn({SHARED}).startsWith('x')",
+    "patterns in a round": "tags.long.split('').exists(x, tags.long.matches('(x+x+)+y'))",
+    "patterns of the metric": "tags.long.split('').exists(x, tags.long.matches('y' + x))",
+    "despite": f"{LIST}.all(a, {LIST}.all(b, {LIST}.all(c, {LIST}.all(d, 1/0 == 1)))) || true",
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_an_expression_has_a_bound(name: str) -> None:
+    """Its metrics pass, told once; and those that cost little are judged as ever."""
+    code = f"""
+import logging
+from pyagent.api import Metric
+from pyagent.pipeline.expression import passing
+logging.basicConfig(format="%(message)s")
+passes = passing({EXPRESSIONS[name]!r}, logging.getLogger("test"))
+metrics = [Metric("m", {{"long": "x" * 64_000}}, {{"v": 1}}, 0)] * 1000
+print(len(passes(metrics)))
+"""
+    done = run(code)
+    assert done == "1000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]" + "".join(".map(a, {a: a})" for _ in range(60)) + " == []",
+        " || ".join(f"name == 'n{number}'" for number in range(5000)),
+        "(" * 50_000,
+        "1" * 200_000,
+        "double('1" + "1" * 90_000 + "x') > 1.0",
+    ],
+    ids=["types that double", "many", "brackets", "too long", "digits"],
+)
+def test_an_expression_is_read_in_time(text: str) -> None:
+    code = f"""
+from pyagent.config.cel import Expression, ExpressionError
+try:
+    Expression({text!r})
+except ExpressionError as error:
+    assert len(str(error)) < 1000, len(str(error))
+print("done")
+"""
+    assert run(code) == "done"
+
+
+PATTERNS = ["(a+)+$", "^(a|a)*$", "(a?){25}a{25}", "a?" * 30 + "a" * 30, "(.*)(.*)(.*)(.*)x", "(x+x+)+y", "^(a*)*b"]
+
+
+@pytest.mark.parametrize("library", [True, False])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_regular_expression_takes_no_more_than_a_moment(pattern: str, library: bool) -> None:
+    if library:
+        pytest.importorskip("re2", reason="google-re2 is not installed")
+    code = f"""
+import sys
+if not {library}:
+    sys.modules["re2"] = None
+from pyagent.api.regex import compile_regex
+for text in ("a" * 24 + "!", "a" * 60_000 + "!"):
+    try:
+        compile_regex({pattern!r}).search(text)
+    except ValueError as error:
+        assert not {library} and "google-re2" in str(error), error
+print("done")
+"""
+    assert run(code) == "done"
+
+
+def test_numbers_and_keys_of_documents_are_read_in_linear_time() -> None:
+    code = """
+from pyagent.api import Duration
+from pyagent.api import gjson
+from pyagent_plugins.parsers import csv
+digits = "1" * 200_000 + "x"
+for pattern in (csv._FLOAT, csv._HEX_FLOAT):
+    assert not pattern.fullmatch(digits) and not pattern.fullmatch("0x" + digits)
+for value in (digits, "1" * 200_000):
+    try:
+        Duration(value)
+    except ValueError:
+        pass
+assert not gjson._pattern("*a*a*a*a*a*b").fullmatch("a" * 200_000)
+print("done")
+"""
+    assert run(code) == "done"

@@ -1,16 +1,21 @@
-r"""Regular expressions as Go reads them (RE2's syntax, without its speed), run by Python's `re`.
+r"""Regular expressions as Go reads them (RE2's syntax), on texts that come from anybody.
 
-What both understand differently is translated: `$` is the very end of the text, `\d \s \w \b` and their opposites know
-ASCII only, `(?i)` may stand anywhere, and there are `[[:alpha:]]`, `\pL`, `\Q...\E`, `\z`, `\x{10FFFF}`, `(?<name>...)` and
-`(?U)`. What RE2 has not is refused: references back, looking around, possessive and atomic groups. Scripts (`\p{Greek}`) are
-refused too: Python does not know them.
+Where the library google-re2 is installed (the extra `regex`), it runs them, in time proportional to the text. Without it, they
+are translated for Python's `re`, which goes back and tries again: there a repetition within a repetition is refused, and so
+is a text so long that all the ways to match it could take more than a moment.
+
+The translation covers what both understand differently: `$` is the very end of the text, `\d \s \w \b` and their opposites
+know ASCII only, `(?i)` may stand anywhere, and there are `[[:alpha:]]`, `\pL`, `\Q...\E`, `\z`, `\x{10FFFF}`, `(?<name>...)`
+and `(?U)`. What RE2 has not is refused: references back, looking around, possessive and atomic groups. Without google-re2,
+scripts (`\p{Greek}`) are refused too: Python does not know them.
 """
 
 import re
 import sys
 from functools import lru_cache
+from typing import Any, Protocol
 
-__all__ = ["compile_regex"]
+__all__ = ["Regex", "compile_regex"]
 
 _Ranges = list[tuple[int, int]]
 _LAST = sys.maxunicode
@@ -40,30 +45,144 @@ _GROUP = re.compile(r"\(\?(?:P?<(?P<name>[A-Za-z0-9_]+)>|(?P<flags>[imsU]*)(?:-(
 _MOST_REPEATS = 1000
 
 
-@lru_cache(maxsize=200)
-def compile_regex(pattern: str) -> re.Pattern[str]:
-    """The pattern as Python's. Raises ValueError for one that is none."""
-    translator = _Translator(pattern)
+_MEMORY = 2 << 20
+"""Bytes that RE2 may take for one expression."""
+_LONGEST = 100_000
+_WAYS = 2_000_000
+"""Ways to match that Python's `re` may have to try."""
+_SHORTEST_TEXT, _LONGEST_TEXT = 32, 1 << 20
+
+
+class Regex(Protocol):
+    """A compiled expression."""
+
+    @property
+    def weight(self) -> int:
+        """Steps for each character of a text, at the most (roughly)."""
+
+    def search(self, text: str) -> object | None:
+        """A match, None where there is none. Raises ValueError for a text that is too long for it."""
+
+
+def compile_regex(pattern: str) -> Regex:
+    """Raises ValueError for a pattern that is none, and for one that could take for ever."""
+    return _short(pattern) if len(pattern) <= 1000 else _compiled(pattern)
+
+
+def _compiled(pattern: str) -> Regex:
+    if len(pattern) > _LONGEST:
+        raise ValueError(
+            f"cannot use the regular expression {pattern[:100]!r}...: it is longer than {_LONGEST} characters"
+        )
     try:
-        return re.compile(translator.translated())
-    except (re.error, OverflowError, RecursionError) as error:
-        raise translator.error(str(error)) from None
+        import re2
+    except ImportError:
+        return _Bounded(_Translator(pattern))
+    translator = _Translator(pattern, properties=False)
+    translator.translated()  # it says more clearly what is wrong, and refuses what RE2 takes and Go does not
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    try:
+        compiled = re2.compile(_bytes(pattern), options)
+        re2.purge()  # it would keep 128 of them
+    except re2.error as error:
+        cause = error.args[0].decode("utf-8", "replace") if error.args else ""
+        if "named capture" in cause or "capture group name" in cause:
+            return _Bounded(_Translator(pattern))  # one name twice, which Go takes
+        raise translator.error(cause) from None
+    return _Linear(compiled)
+
+
+# Few: each may take megabytes, and patterns may come with the metrics.
+_short = lru_cache(maxsize=16)(_compiled)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode()  # bytes that are not UTF-8, as Go reads them
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _Linear:
+    """Run by RE2."""
+
+    __slots__ = ("_search", "weight")
+
+    def __init__(self, compiled: Any) -> None:
+        self._search = compiled.search
+        self.weight: int = compiled.programsize
+
+    def search(self, text: str) -> object | None:
+        found: object | None = self._search(_bytes(text))
+        return found
+
+
+class _Bounded:
+    """Run by Python's `re`, on texts for which all ways to match are few enough."""
+
+    __slots__ = ("_longest", "_search", "weight")
+
+    def __init__(self, translator: "_Translator") -> None:
+        text = translator.translated()
+        try:
+            self._search = re.compile(text).search
+        except (re.error, OverflowError, RecursionError) as error:
+            raise translator.error(str(error)) from None
+        self._longest = translator.longest_text()
+        self.weight = 1  # bounded by itself
+
+    def search(self, text: str) -> object | None:
+        if len(text) > self._longest:
+            raise ValueError(
+                f"a text of {len(text)} characters is too long for this regular expression, which takes {self._longest}"
+                " without the library google-re2; install the extra `regex`"
+            )
+        return self._search(text)
 
 
 class _Translator:
     """Reads a pattern from left to right. Flags act on each part as it is written, so a `(?i)` may stand anywhere."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, *, properties: bool = True) -> None:
         self._pattern = pattern
+        self._properties = properties
+        """Whether `\\p{...}` is to be translated; else it is passed over."""
         self._position = 0
         self._depth = 0
         self._names: set[str] = set()
+        self._runs = 0
+        """Repetitions without an end."""
+        self._ways = 1
+        """Ways to go, but for these repetitions."""
+        self._nested = ""
+        """A repetition of something that can be matched in several ways."""
+        self._anchored = self._branches = False
+        self._product = 1
+
+    def longest_text(self) -> int:
+        """Characters of a text that take no more than a moment. Raises ValueError where even a short one may take longer."""
+        if self._nested:
+            raise self.error(
+                f"{self._nested!r} repeats what can match in several ways, which can take for ever without the library"
+                " google-re2; install the extra `regex`"
+            )
+        powers = self._runs + (not self._anchored)
+        longest = int((_WAYS / self._ways) ** (1 / powers)) if powers else _LONGEST_TEXT
+        if longest < _SHORTEST_TEXT:
+            raise self.error("it can match in too many ways without the library google-re2; install the extra `regex`")
+        return min(longest, _LONGEST_TEXT)
 
     def error(self, reason: str) -> ValueError:
         return ValueError(f"cannot read the regular expression {self._pattern[:100]!r}: {reason}")
 
     def translated(self) -> str:
         text = self._alternatives(frozenset())
+        self._anchored = text.startswith(r"\A") and not self._branches
         if self._position < len(self._pattern):
             raise self.error("a ) closes nothing")
         return text
@@ -96,20 +215,30 @@ class _Translator:
         """Up to the end, or the parenthesis that closes the group."""
         parts: list[str] = []
         repeatable = repeated = False
+        branches, before = 1, (self._runs, self._ways)  # before the part that may be repeated
+        product = most = 1  # of the counts of repetitions within one another
         while self._position < len(self._pattern) and self._peek() != ")":
             if (operator := self._repetition()) is not None:
                 if repeated or not repeatable:
                     raise self.error(f"nothing stands before {operator!r} that it could repeat")
+                product *= self._count(operator, *before)
+                if product > _MOST_REPEATS:
+                    raise self.error(f"{operator} repeats repetitions more than {_MOST_REPEATS} times")
+                most = max(most, product)
                 lazy = self._take("?") != ("U" in flags)
                 parts[-1] = f"(?:{parts[-1]}){operator}{'?' if lazy else ''}"
                 repeated = True
                 continue
-            repeated, repeatable = False, True
+            repeated, repeatable, product = False, True, 1
+            before = (self._runs, self._ways)
             if self._take("|"):
+                branches += 1
                 parts.append("|")
                 repeatable = False
             elif self._peek() == "(":
                 part, flags = self._group(flags)
+                product = self._product
+                most = max(most, product)
                 repeatable = bool(part)
                 parts.append(part)
             elif self._take(r"\Q"):
@@ -121,7 +250,29 @@ class _Translator:
                 repeatable = bool(parts) and parts[-1] != "|"
             else:
                 parts.append(self._atom(flags))
+        self._ways = min(self._ways * branches, _WAYS + 1)
+        self._branches = branches > 1
+        self._product = most
         return "".join(parts)
+
+    def _count(self, operator: str, runs: int, ways: int) -> int:
+        """Count the ways to go that a repetition adds; `runs` and `ways`: those before what it repeats. Returns its count."""
+        inner_runs, inner_ways = self._runs - runs, self._ways // ways
+        if operator == "?":
+            low, high = 0, 1
+        elif operator in ("*", "+"):
+            low, high = 0, -1
+        else:
+            first, comma, last = operator[1:-1].partition(",")
+            low, high = int(first), int(last) if last else -1 if comma else int(first)
+        if high < 0:
+            if inner_runs or inner_ways > 1:
+                self._nested = self._nested or operator
+            self._runs += 1
+            return max(low, 1)
+        self._runs = runs + inner_runs * high
+        self._ways = min(ways * inner_ways ** min(high, 50) * (high - low + 1), _WAYS + 1)
+        return max(high, 1)
 
     def _repetition(self) -> str | None:
         if self._peek() in ("*", "+", "?"):
@@ -215,6 +366,8 @@ class _Translator:
     def _property(self, *, negated: bool) -> _Ranges:
         match = self._match(re.compile(r"\{(\^?)([A-Za-z_]+)\}|()([A-Za-z])"))
         name = (match[2] or match[4]) if match else ""
+        if name and not self._properties:
+            return [(0, _LAST)]
         if name == "Any":
             ranges: _Ranges = [(0, _LAST)]
         elif re.fullmatch("[CLMNPSZ][a-z]?", name):

@@ -8,11 +8,14 @@ from pyagent.pipeline.failures import FailureLog
 
 __all__ = ["passing"]
 
+_MOST_COSTLY = 10
+"""Metrics of one call that take an expression too long; those behind them pass without it, as the loop must go on."""
+
 
 def passing(expression: str, log: logging.Logger) -> Callable[[Sequence[Metric]], list[Metric]]:
-    """The metrics for which it is true, and those for which it cannot be told: they pass, and the log says why, once for
-    each cause. Raises ValueError for text that is no expression."""
-    from pyagent.config.cel import Expression, explain_failure  # for configurations that use it
+    """The metrics for which it is true, and those for which it cannot be told, or not in time: they pass, and the log says
+    why, once for each cause. Raises ValueError for text that is no expression."""
+    from pyagent.config.cel import CostLimit, Expression, explain_failure  # for configurations that use it
 
     test = Expression(expression)
     failures = FailureLog(log)
@@ -26,10 +29,23 @@ def passing(expression: str, log: logging.Logger) -> Callable[[Sequence[Metric]]
         failures.failed(f"{reason}; it passes{advice}")
         return True
 
+    too_costly = 0
+
     def passes(metric: Metric) -> bool:
+        nonlocal too_costly
+        if too_costly >= _MOST_COSTLY:
+            return True
         try:
             return test(metric)
+        except CostLimit as error:
+            too_costly += 1
+            return failed(metric, error)
         except Exception as error:  # whatever it is, no metric may be lost by it
             return failed(metric, error)
 
-    return lambda metrics: [metric for metric in metrics if passes(metric)]
+    def chosen(metrics: Sequence[Metric]) -> list[Metric]:
+        nonlocal too_costly
+        too_costly = 0
+        return [metric for metric in metrics if passes(metric)]
+
+    return chosen

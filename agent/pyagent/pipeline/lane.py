@@ -232,8 +232,8 @@ class Lane:
                     self.written += part.count
                     proven = True
                 if proven:
-                    for one, refusal in doubtful:
-                        self._refused(one, refusal)
+                    for one, its_refusal in doubtful:
+                        self._refused(one, its_refusal)
                     doubtful.clear()
         finally:
             # Also when cancelled: what was not settled goes back, in order. While there are doubts, nothing has left it.

@@ -1,12 +1,32 @@
 """Regular expressions as Go reads them."""
 
 import re
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyagent.api import regex
 from pyagent.api.regex import compile_regex
+
+
+@pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As where google-re2 is not installed."""
+    monkeypatch.setitem(sys.modules, "re2", None)
+    regex._short.cache_clear()
+    yield
+    regex._short.cache_clear()
+
+
+@pytest.fixture(params=["re2", "re"])
+def engine(request: pytest.FixtureRequest) -> None:
+    if request.param == "re":
+        request.getfixturevalue("no_library")
+    else:
+        pytest.importorskip("re2", reason="google-re2 is not installed")
 
 
 def found(pattern: str, text: str) -> bool:
@@ -57,7 +77,10 @@ def found(pattern: str, text: str) -> bool:
         ("x*?y??", ["xy"], []),
     ],
 )
+@pytest.mark.usefixtures("engine")
 def test_patterns(pattern: str, yes: list[str], no: list[str]) -> None:
+    if pattern == "^(|a)*$" and sys.modules["re2"] is None:
+        return  # refused without the library: see below
     for text in yes:
         assert found(pattern, text), text
     for text in no:
@@ -86,16 +109,52 @@ def test_patterns(pattern: str, yes: list[str], no: list[str]) -> None:
         (r"(a)\1", r"\1 is no escape"),
         (r"a\Z", r"\Z is no escape"),
         ("a\\", "it ends with a backslash"),
-        (r"\p{Greek}", r"\p{Greek} is not known; general categories such as \p{L} and \p{Lu} are"),
         ("[[:foo:]]", "[:foo:] is no class"),
         ("(" * 200, "groups are nested too deeply"),
     ],
 )
+@pytest.mark.usefixtures("engine")
 def test_patterns_that_are_none(pattern: str, wanted: str) -> None:
     with pytest.raises(
         ValueError, match="cannot read the regular expression " + re.escape(f"{pattern[:100]!r}: {wanted}")
     ):
         compile_regex(pattern)
+
+
+@pytest.mark.usefixtures("no_library")
+@pytest.mark.parametrize(
+    ("pattern", "longest"),
+    [
+        ("cpu", 1 << 20),
+        ("^a.*b$", 1 << 20),
+        ("a.*b", 1414),
+        ("^a.*b.*c$", 1414),
+        (r"^(\d{1,3}\.){3}\d+", 74_074),
+        ("a|b*", 1000),
+    ],
+)
+def test_without_the_library_the_text_is_bounded(pattern: str, longest: int) -> None:
+    compile_regex(pattern).search("x" * longest)
+    with pytest.raises(ValueError, match=f"is too long for this regular expression, which takes {longest} without"):
+        compile_regex(pattern).search("x" * (longest + 1))
+
+
+@pytest.mark.usefixtures("no_library")
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+", "^(a|a)*$", "(a?){25}a", "(x+x+)+y", "a?" * 30, "a*" * 6, r"\p{Greek}", "(?:a{2,3}){4,}"]
+)
+def test_without_the_library_what_could_take_for_ever_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"google-re2|general categories"):
+        compile_regex(pattern)
+
+
+def test_with_the_library_time_is_linear_and_scripts_are_known() -> None:
+    pytest.importorskip("re2", reason="google-re2 is not installed")
+    assert not found("(x+x+)+y", "x" * 100_000)
+    assert found(r"\p{Greek}", "\u03b1")
+    assert found("^caf.$", "caf\udce9")
+    with pytest.raises(ValueError, match="cannot read the regular expression"):
+        compile_regex(r"\p{Nowhere}")
 
 
 @given(st.text("ab.*+?|()[]{}^$\\-,:1dQEpLisU<P>", max_size=15), st.text("ab1\n", max_size=6))

@@ -15,28 +15,37 @@ from typing import Any
 from pyagent.api import Metric
 from pyagent.config.cel.check import VARIABLES, check
 from pyagent.config.cel.compile import compile_node
+from pyagent.config.cel.cost import MOST_STEPS, CostLimit, allow
 from pyagent.config.cel.parser import parse
 from pyagent.config.cel.syntax import ExpressionError
-from pyagent.config.cel.values import ERRORS, Failure, explain_failure
+from pyagent.config.cel.values import ERRORS, Failure, explain_failure, shown
 
-__all__ = ["ERRORS", "Expression", "ExpressionError", "explain_failure"]
+__all__ = ["ERRORS", "CostLimit", "Expression", "ExpressionError", "explain_failure"]
+
+
+_LONGEST = 100_000
 
 
 class Expression:
     """A test of metrics. Raises ExpressionError for text that is no expression, or one that does not give a bool."""
 
     def __init__(self, text: str) -> None:
+        if len(text) > _LONGEST:
+            raise ExpressionError(f"it is longer than {_LONGEST} characters", text[:100], 0)
         node = parse(text)
         size = check(node, text)
         if node.type.name != "bool":
             raise ExpressionError(f"it gives {node.type}, and must give a bool; compare it with something", text, 0)
+        allow(MOST_STEPS)  # what is fixed is computed here
         self._run = compile_node(node, text)
         self._spare = [None] * (size - len(VARIABLES))
 
     def __call__(self, metric: Metric) -> bool:
-        """Whether it is true for a metric. Raises one of ERRORS where that cannot be computed."""
+        """Whether it is true for a metric. Raises one of ERRORS where that cannot be computed, CostLimit where it takes too
+        long."""
+        allow(MOST_STEPS)
         frame: list[Any] = [metric.name, metric.tags, metric.fields, metric.time, *self._spare]
         result = self._run(frame)
         if result is True or result is False:
             return result
-        raise Failure(f"the result, {result!r}, is no bool")
+        raise Failure(f"the result, {shown(result)}, is no bool")

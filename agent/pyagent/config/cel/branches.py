@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pyagent.config.cel.cost import spend
 from pyagent.config.cel.syntax import Call
-from pyagent.config.cel.values import ERRORS, Failure, Kind, equal
+from pyagent.config.cel.values import ERRORS, Failure, Kind, equal, shown
 
 __all__ = [
     "Code",
@@ -68,8 +69,9 @@ def membership(node: Call, codes: list[Code]) -> Run:
         if isinstance(held, dict):
             return value in held
         if isinstance(held, list):
+            spend(len(held))
             return any(equal(value, item) for item in held)
-        raise Failure(f"{held!r} is no list or map that could hold something")
+        raise Failure(f"{shown(held)} is no list or map that could hold something")
 
     return member
 
@@ -114,10 +116,13 @@ def conditional(condition: Run, yes: Run, no: Run) -> Run:
     return lambda frame: yes(frame) if a_bool(condition(frame)) else no(frame)
 
 
-def quantified(operand: Run, slot: int, condition: Run, *, decides: bool) -> Run:
+def quantified(operand: Run, slot: int, condition: Run, steps: int, *, decides: bool) -> Run:
+    """`exists` where True decides, `all` where False does. A round takes `steps`."""
+
     def quantified(frame: Frame) -> bool:
         failed: Exception | None = None
         for item in items_of(operand(frame)):
+            spend(steps)
             frame[slot] = item
             try:
                 if a_bool(condition(frame)) is decides:
@@ -134,13 +139,13 @@ def quantified(operand: Run, slot: int, condition: Run, *, decides: bool) -> Run
 def items_of(value: Any) -> Any:
     if isinstance(value, list | dict):
         return value
-    raise Failure(f"{value!r} is no list or map that one could go through")
+    raise Failure(f"{shown(value)} is no list or map that one could go through")
 
 
 def a_bool(value: Any) -> bool:
     if value is True or value is False:
         return value
-    raise Failure(f"{value!r} is no bool")
+    raise Failure(f"{shown(value)} is no bool")
 
 
 def has(value: Any, name: str) -> bool:
@@ -153,4 +158,4 @@ def has(value: Any, name: str) -> bool:
 def a_map(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return value
-    raise Failure(f"{value!r} has no parts to select by '.{name}'")
+    raise Failure(f"{shown(value)} has no parts to select by '.{name}'")

@@ -24,9 +24,10 @@ from pyagent.config.cel.branches import (
     quantified,
 )
 from pyagent.config.cel.check import FUNCTIONS, VARIABLES
+from pyagent.config.cel.cost import CostLimit, spend, spend_on
 from pyagent.config.cel.functions import Dispatch, Overload
-from pyagent.config.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select
-from pyagent.config.cel.values import ERRORS, Failure, Kind, Timestamp, explain_failure
+from pyagent.config.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select, parts
+from pyagent.config.cel.values import ERRORS, Failure, Kind, Timestamp, explain_failure, shown
 
 __all__ = ["compile_node"]
 
@@ -46,6 +47,8 @@ def _fixed(value: Any, *, literal: bool = True) -> Code:
 class _Compiler:
     def __init__(self, text: str) -> None:
         self._text = text
+        self._rounds = 0
+        """Macros around what is compiled: it may run many times."""
 
     def code(self, node: Node) -> Code:
         match node:
@@ -104,27 +107,34 @@ class _Compiler:
         """Computed here, where that is possible."""
         try:
             return _fixed(run([]), literal=False)
-        except ERRORS:
+        except (*ERRORS, CostLimit):
             return Code(run)
 
     # Calls ----------------------------------------------------------------------------------------------------------
 
     def _call(self, node: Call) -> Code:
-        codes = [self.code(operand) for operand in node.operands]
+        codes = [self._weighed(operand) for operand in node.operands]
         function = node.function
         if function in ("_&&_", "_||_"):
             return Code(logic([code.run for code in codes], decides=function == "_||_"))
         if function == "_?_:_":
             return Code(conditional(*(code.run for code in codes)))
         run = self._run(node, codes)
+        if node.function != "_[_]" and _sized(node):
+            run = _paid(run)
         if not codes or not all(code.fixed for code in codes):
             return Code(run)
         if function not in _CONVERSIONS or not all(code.literal for code in codes):
             return self._once(run)
         try:
             return _fixed(run([]))
-        except ERRORS as error:
+        except (*ERRORS, CostLimit) as error:
             raise ExpressionError(explain_failure(error), self._text, node.position) from None
+
+    def _weighed(self, node: Node) -> Code:
+        """An argument. Looking at a long text costs little once; in a round of a macro it is paid for."""
+        code = self.code(node)
+        return Code(_paid(code.run), code.fixed, code.literal, code.value) if self._rounds and _sized(node) else code
 
     def _run(self, node: Call, codes: list[Code]) -> Run:
         if node.function in ("_==_", "_!=_"):
@@ -142,15 +152,16 @@ class _Compiler:
 
     def _matches(self, node: Call, codes: list[Code]) -> Run:
         try:
-            search = compile_regex(codes[1].value).search
+            regex = compile_regex(codes[1].value)
         except ValueError as error:
             raise ExpressionError(str(error), self._text, node.operands[1].position) from None
-        run = codes[0].run
+        run, search, weight = codes[0].run, regex.search, regex.weight
 
         def matches(frame: Frame) -> bool:
             text = run(frame)
             if not isinstance(text, str):
-                raise Failure(f"{text!r} is no text, and has no matches()")
+                raise Failure(f"{shown(text)} is no text, and has no matches()")
+            spend(len(text) * weight // 1000)
             return search(text) is not None
 
         return matches
@@ -159,21 +170,34 @@ class _Compiler:
 
     def _fold(self, node: Fold) -> Run:
         operand, slot = self.code(node.operand).run, node.slot
+        self._rounds += 1
         condition = self.code(node.condition).run if node.condition is not None else None
         result = self.code(node.result).run if node.result is not None else None
+        self._rounds -= 1
+        steps = sum(parts(part) for part in (node.condition, node.result) if part is not None)
         if node.macro in ("all", "exists"):
             assert condition is not None
-            return quantified(operand, slot, condition, decides=node.macro == "exists")
+            return quantified(operand, slot, condition, steps, decides=node.macro == "exists")
 
         def chosen(frame: Frame) -> list[Any]:
             found = []
             for item in items_of(operand(frame)):
+                spend(steps)
                 frame[slot] = item
                 if condition is None or a_bool(condition(frame)):
                     found.append(result(frame) if result is not None else item)
             return found
 
         return chosen if node.macro in ("map", "filter") else lambda frame: len(chosen(frame)) == 1
+
+
+def _sized(node: Node) -> bool:
+    """Its value may be as long as one likes."""
+    return node.type.unsure or node.type.name in ("string", "bytes", "list", "map")
+
+
+def _paid(run: Run) -> Run:
+    return lambda frame: spend_on(run(frame))
 
 
 def _applied(node: Call, codes: list[Code], overloads: Sequence[Overload]) -> Run:

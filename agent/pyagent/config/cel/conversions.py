@@ -13,7 +13,7 @@ from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
 from pyagent.api.units import format_number
 from pyagent.config.cel.functions import Library
 from pyagent.config.cel.operators import checked_int, checked_uint
-from pyagent.config.cel.values import Failure, Timestamp, kind_of
+from pyagent.config.cel.values import Failure, Timestamp, kind_of, shown
 from pyagent.config.common import BOOLEANS
 
 __all__ = ["LIBRARY", "same", "text_of_bool", "unconvertible"]
@@ -38,7 +38,7 @@ _DOUBLE = re.compile(
 
 
 def unconvertible(text: str, kind: str, reason: str = "") -> Failure:
-    return Failure(f"the string {text!r} cannot be converted to {kind}{reason and ': '}{reason}")
+    return Failure(f"the string {shown(text)} cannot be converted to {kind}{reason and ': '}{reason}")
 
 
 @function("bool", "string -> bool")

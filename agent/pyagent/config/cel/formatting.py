@@ -8,6 +8,7 @@ from typing import Any
 from pyagent.api import Duration, Uint
 from pyagent.api.units import format_number
 from pyagent.config.cel.conversions import text_of_bool
+from pyagent.config.cel.cost import spend, spend_on
 from pyagent.config.cel.functions import Library
 from pyagent.config.cel.times import text_of_duration, text_of_time
 from pyagent.config.cel.types import Type
@@ -80,7 +81,7 @@ def format_text(text: str, arguments: list[Any]) -> str:
 def _formatted(clause: tuple[str, int], value: Any) -> str:
     letter, precision = clause
     if letter == "s":
-        return _as_text(value)
+        return str(spend_on(_as_text(value)))
     kind = kind_of(value).name
     if kind not in _TAKES[letter]:
         raise _refuse(letter, kind)
@@ -113,9 +114,11 @@ def _as_text(value: Any) -> str:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, Kind):
         return value.name
+    if isinstance(value, list | dict):
+        spend(1 + len(value))
     if isinstance(value, list):
-        return f"[{', '.join(map(_as_text, value))}]"
+        return str(spend_on(f"[{', '.join(map(_as_text, value))}]"))
     if isinstance(value, dict):
         entries = sorted((_as_text(key), _as_text(item)) for key, item in value.items())
-        return f"{{{', '.join(f'{key}: {item}' for key, item in entries)}}}"
+        return str(spend_on(f"{{{', '.join(f'{key}: {item}' for key, item in entries)}}}"))
     return str(value)

@@ -8,7 +8,7 @@ from pyagent.api.metric import UINT64_MAX
 from pyagent.config.cel.conversions import same
 from pyagent.config.cel.functions import Library
 from pyagent.config.cel.operators import checked_int, greater, less
-from pyagent.config.cel.values import NUMBERS, Failure
+from pyagent.config.cel.values import NUMBERS, Failure, shown
 
 __all__ = ["LIBRARY"]
 
@@ -48,7 +48,7 @@ def _of_all(numbers: list[Any], better: Any) -> Any:
         raise Failure("an empty list has no greatest or least number")
     for number in numbers:
         if type(number) not in NUMBERS:
-            raise Failure(f"math.greatest and math.least take numbers only, and {number!r} is none")
+            raise Failure(f"math.greatest and math.least take numbers only, and {shown(number)} is none")
     best = numbers[0]
     for number in numbers[1:]:
         best = better(best, number)

@@ -4,10 +4,12 @@ Integers that leave their 64 bits are failures, as is a division by zero; double
 """
 
 import math
+import operator
 from typing import Any
 
 from pyagent.api import Duration, Uint
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
+from pyagent.config.cel.cost import spend
 from pyagent.config.cel.functions import Library
 from pyagent.config.cel.values import Failure, Timestamp
 
@@ -54,14 +56,17 @@ def add_uint(one: Uint, other: Uint) -> Uint:
     return checked_uint(one + other)
 
 
+function("_+_", "double, double -> double")(operator.add)
+
+
 @function(
     "_+_",
-    "double, double -> double",
     "string, string -> string",
     "bytes, bytes -> bytes",
     "list(A), list(A) -> list(A)",
 )
 def add(one: Any, other: Any) -> Any:
+    spend((len(one) + len(other)) >> 4)  # before it is made
     return one + other
 
 

@@ -4,8 +4,9 @@ import base64 as codec
 from typing import Any
 
 from pyagent.api.regex import compile_regex
+from pyagent.config.cel.cost import spend
 from pyagent.config.cel.functions import Library
-from pyagent.config.cel.values import Failure
+from pyagent.config.cel.values import Failure, shown
 
 __all__ = ["LIBRARY"]
 
@@ -32,7 +33,10 @@ method("endsWith", "string, string -> bool")(str.endswith)
 @function("matches", "string, string -> bool")
 @method("matches", "string, string -> bool")
 def matches(text: str, pattern: str) -> bool:
-    return compile_regex(pattern).search(text) is not None
+    spend(100 + len(pattern))
+    regex = compile_regex(pattern)
+    spend(len(text) * regex.weight // 1000)
+    return regex.search(text) is not None
 
 
 def _index(position: int) -> Failure:
@@ -78,7 +82,11 @@ def upper_ascii(text: str) -> str:
     return text.translate(_UPPER)
 
 
-method("replace", "string, string, string -> string", "string, string, string, int -> string")(str.replace)
+@method("replace", "string, string, string -> string", "string, string, string, int -> string")
+def replace(text: str, old: str, new: str, limit: int = -1) -> str:
+    found = text.count(old)
+    spend((len(text) + len(new) * (found if limit < 0 else min(found, limit))) >> 4)  # before it is made
+    return text.replace(old, new, limit)
 
 
 @method("split", "string, string -> list(string)", "string, string, int -> list(string)")
@@ -86,6 +94,7 @@ def split(text: str, separator: str, limit: int = -1) -> list[str]:
     """Into `limit` parts at the most; negative: all, 0: none. Without a separator, into characters."""
     if limit == 0:
         return []
+    spend(len(text) >> 2)  # each part is a text of its own
     if separator:
         return text.split(separator, limit - 1 if limit > 0 else -1)
     if limit < 0 or limit >= len(text):
@@ -118,7 +127,8 @@ def reverse(text: str) -> str:
 def join(items: list[Any], separator: str = "") -> str:
     for item in items:
         if not isinstance(item, str):
-            raise Failure(f"join takes texts only, and {item!r} is none")
+            raise Failure(f"join takes texts only, and {shown(item)} is none")
+    spend((sum(map(len, items)) + len(items) * (1 + len(separator))) >> 4)  # before it is made
     return separator.join(items)
 
 
@@ -140,4 +150,4 @@ def decode(text: str) -> bytes:
     try:
         return codec.b64decode(padded, validate=True)
     except ValueError:
-        raise Failure(f"{text!r} is not base64") from None
+        raise Failure(f"{shown(text)} is not base64") from None

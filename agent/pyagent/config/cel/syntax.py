@@ -128,3 +128,13 @@ def depth(node: Node) -> int:
         deepest = max(deepest, level)
         waiting += ((child, level + 1) for child in here.children())
     return deepest
+
+
+def parts(node: Node) -> int:
+    """Nodes of an expression, without those that a macro in it goes through again and again by itself."""
+    count, waiting = 0, [node]
+    while waiting:
+        here = waiting.pop()
+        count += 1
+        waiting += [here.operand] if isinstance(here, Fold) else here.children()
+    return count

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyagent.api import Duration, Uint
+from pyagent.config.cel.cost import spend
 
-__all__ = ["ERRORS", "KINDS", "NUMBERS", "Failure", "Kind", "Timestamp", "equal", "explain_failure", "kind_of"]
+__all__ = ["ERRORS", "KINDS", "NUMBERS", "Failure", "Kind", "Timestamp", "equal", "explain_failure", "kind_of", "shown"]
 
 
 class Failure(Exception):
@@ -65,6 +66,8 @@ def equal(one: Any, other: Any) -> bool:
     kind, other_kind = type(one), type(other)
     if kind is not other_kind:
         return kind in NUMBERS and other_kind in NUMBERS and bool(one == other)
+    if kind in (list, dict):
+        spend(1 + len(one))
     if kind is list:
         return len(one) == len(other) and all(map(equal, one, other))
     if kind is dict:
@@ -72,7 +75,14 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def shown(value: Any) -> str:
+    """A value for a message. One of lists within lists can be longer than the memory."""
+    if isinstance(value, list | dict):
+        return f"{'a list' if isinstance(value, list) else 'a map'} of {len(value)}"
+    return repr(value if not isinstance(value, str | bytes) else value[:100])
+
+
 def explain_failure(error: Exception) -> str:
     if isinstance(error, KeyError):
-        return f"there is no key {error.args[0]!r}"
+        return f"there is no key {shown(error.args[0])}"
     return str(error) or type(error).__name__

@@ -148,8 +148,10 @@ def suspected_lines(message: str, batch: Batch) -> tuple[int, ...]:
 
 
 def _named_field(message: str) -> tuple[str, str, str]:
-    """The first field that a message names, its measurement, and what stands behind them: `input field "f" on measurement "m" is
-    ...`; empty where it names none. Without a pattern: one that looks for two names of any text takes for ever."""
+    """The first field that a message names, its measurement, and what stands behind them; empty where it names none.
+
+    `input field "f" on measurement "m" is ...`. Without a pattern: one that looks for two names of any text takes for ever.
+    """
     _, _, text = message.partition(_FIELD)
     field, _, text = text.partition(_MEASUREMENT)
     ends = [end for what in ('" is type ', '" is too long, ') if (end := text.find(what)) >= 0]
