@@ -6,17 +6,19 @@ as it is: `${1}` of a regular expression, for one.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 
-__all__ = ["expand", "strip_comments"]
+__all__ = ["MAX_DEPTH", "expand", "strip_comments"]
+
+MAX_DEPTH = 100
+"""Most references inside of each other."""
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
-# The operand is greedy on purpose: up to the line's last brace. The first closing one is then found by counting, and
-# what lies behind it is expanded by the rules for nested text.
-_NO_ESCAPE = rf"(?P<named>{_NAME})|\{{(?:(?P<braced>{_NAME}(?::?[-+?].*)?)\}}|(?P<invalid>))"
-_REFERENCE = re.compile(rf"\$(?:(?P<escaped>\$)|{_NO_ESCAPE})")
-_OLD_REFERENCE = re.compile(rf"\$(?:{_NO_ESCAPE})")
-_BRACED = re.compile(rf"({_NAME})(:?[-+?])?(.*)")
+# `${NAME}` and the beginning of `${NAME:-word}`: where the word ends is found by counting braces.
+_BRACED = rf"\{{(?:(?P<plain>{_NAME})\}}|(?P<name>{_NAME})(?P<operator>:?[-+?]))"
+_REFERENCE = re.compile(rf"\$(?:(?P<escaped>\$)|(?P<named>{_NAME})|{_BRACED}|(?P<invalid>\{{))")
+_OLD_REFERENCE = re.compile(rf"\$(?:(?P<named>{_NAME})|{_BRACED}|(?P<invalid>\{{))")
 _BRACE = re.compile(r"\$\{|\}")
 
 # Strings are matched only to step over a # inside of them; a comment takes the blanks before it along.
@@ -25,7 +27,7 @@ _COMMENT = re.compile(
     r"|'''.*?(?:'{3,5}|\Z)"
     r'|"(?:[^"\\\n]|\\.)*+"?'
     r"|'[^'\n]*+'?"
-    r')|[ \t]*+#[^\n\r]*+',
+    r')|(?<![ \t])[ \t]*+#[^\n\r]*+',
     re.DOTALL,
 )  # fmt: skip
 
@@ -35,70 +37,95 @@ class _Malformed(Exception):
 
 
 def expand(text: str, environ: Mapping[str, str], *, escapes: bool = True) -> str:
-    """`text` with its references replaced, once: values are not expanded again.
+    """`text` with its references replaced, once: values are not expanded again. It takes time linear in the text.
 
-    `escapes=False`: `$$` is no escape, as before Telegraf 1.27. Raises ValueError for a required variable that is missing.
+    `escapes=False`: `$$` is no escape, as before Telegraf 1.27. Raises ValueError for a required variable that is missing,
+    and for references nested deeper than MAX_DEPTH.
     """
     if "$" not in text:
         return text
-
-    def replace(match: re.Match[str]) -> str:
-        if match.lastgroup == "escaped":
-            return "$"
-        if match.lastgroup == "named":
-            return environ.get(match["named"], match[0])
-        if match["braced"] is None:
-            return match[0]
-        try:
-            return _braced(match[0], environ, unset=match[0])
-        except _Malformed:
-            return match[0]
-
-    return (_REFERENCE if escapes else _OLD_REFERENCE).sub(replace, text)
+    return "\n".join(_Line(line, environ).expanded(escapes) if "$" in line else line for line in text.split("\n"))
 
 
-def _nested(text: str, environ: Mapping[str, str]) -> str:
-    """The rules inside a default, and after a reference with an operator: what is not set is empty."""
+class _Line:
+    """One line of a text; no reference goes beyond it."""
 
-    def replace(match: re.Match[str]) -> str:
-        if match.lastgroup == "escaped":
-            return "$"
-        if match.lastgroup == "named":
-            return environ.get(match["named"], "")
-        if match["braced"] is None:
-            raise _Malformed
-        return _braced(match[0], environ, unset="")
+    def __init__(self, text: str, environ: Mapping[str, str]) -> None:
+        self._text = text
+        self._environ = environ
+        self._closings: list[int] = []
+        """Where closing braces are."""
+        self._pairs: dict[int, int] = {}
+        """Which of them closes the reference that begins there."""
+        opened: list[int] = []
+        for match in _BRACE.finditer(text):
+            if match[0] == "${":
+                opened.append(match.start())
+                continue
+            self._closings.append(match.start())
+            if opened:
+                self._pairs[opened.pop()] = match.start()
 
-    return _REFERENCE.sub(replace, text)
+    def expanded(self, escapes: bool) -> str:
+        text, position, result = self._text, 0, []
+        reference = _REFERENCE if escapes else _OLD_REFERENCE
+        while match := reference.search(text, position):
+            result.append(text[position : match.start()])
+            position = match.end()
+            if match.lastgroup == "escaped":
+                result.append("$")
+            elif name := match["named"] or match["plain"]:
+                result.append(self._environ.get(name, match[0]))
+            elif match["operator"] and self._closings and self._closings[-1] >= position:
+                # From here up to the line's last brace all is nested text; if any of it is no reference, none of it is.
+                position = self._closings[-1] + 1
+                try:
+                    result.append(self._nested(match.start(), position, 0))
+                except _Malformed:
+                    result.append(text[match.start() : position])
+            else:
+                result.append(match[0])
+        result.append(text[position:])
+        return "".join(result)
+
+    def _nested(self, position: int, stop: int, depth: int) -> str:
+        """The rules inside a default, and after a reference with an operator: what is not set is empty."""
+        if depth > MAX_DEPTH:
+            raise ValueError(f"environment references are nested too deeply: more than {MAX_DEPTH} levels; use fewer")
+        result = []
+        while match := _REFERENCE.search(self._text, position, stop):
+            result.append(self._text[position : match.start()])
+            position = match.end()
+            if match.lastgroup == "escaped":
+                result.append("$")
+            elif name := match["named"] or match["plain"]:
+                result.append(self._environ.get(name, ""))
+            else:
+                end = self._end(match.start(), stop) if match["operator"] else -1
+                if end < position:
+                    raise _Malformed
+                word = self._nested(position, end, depth + 1)
+                result.append(_value(match["name"], self._environ.get(match["name"]), match["operator"], word))
+                position = end + 1
+        result.append(self._text[position:stop])
+        return "".join(result)
+
+    def _end(self, start: int, stop: int) -> int:
+        """The brace that closes the reference that begins at `start`, else the last one before `stop`; -1: there is none."""
+        end = self._pairs.get(start, stop)
+        if end < stop:
+            return end
+        before = bisect_left(self._closings, stop)
+        return self._closings[before - 1] if before else -1
 
 
-def _braced(text: str, environ: Mapping[str, str], *, unset: str) -> str:
-    end = _closing(text)
-    match = _BRACED.fullmatch(text, 2, end)
-    assert match is not None
-    name, operator, word = match.groups()
-    value = environ.get(name)
-    if operator is None:
-        return unset if value is None else value
-    word = _nested(word, environ)
+def _value(name: str, value: str | None, operator: str, word: str) -> str:
     missing = not value if operator.startswith(":") else value is None
     if operator.endswith("?") and missing:
         raise ValueError(f"required variable {name} is missing a value: {word}")
-    if operator.endswith("-") and missing:
-        value = word
-    if operator.endswith("+") and not missing:
-        value = word
-    return (value or "") + _nested(text[end + 1 :], environ)
-
-
-def _closing(text: str) -> int:
-    """Index of the brace that closes the reference at the start of `text`, else of the last character."""
-    depth = 0
-    for match in _BRACE.finditer(text):
-        depth += 1 if match[0] == "${" else -1
-        if depth == 0:
-            return match.start()
-    return len(text) - 1
+    if missing == operator.endswith("-") and not operator.endswith("?"):
+        return word
+    return value or ""
 
 
 def strip_comments(text: str) -> str:

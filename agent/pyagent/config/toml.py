@@ -82,8 +82,6 @@ def _expand_text(where: str, text: str, environ: Mapping[str, str], old_env: boo
             lines[number - 1] = expand(line, environ, escapes=not old_env)
         except ValueError as error:
             raise ConfigError(one_line(f"{where}:{number}: {error}")) from None
-        except RecursionError:
-            raise ConfigError(f"{where}:{number}: environment references are nested too deeply") from None
     return "\n".join(lines)
 
 

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.config.environment import expand, strip_comments
+from pyagent.api import ConfigError
+from pyagent.config.environment import MAX_DEPTH, expand, strip_comments
+from pyagent.config.source import SourceText
+from pyagent.config.toml import parse_document
 
 ENVIRON = {"VAR": "foobar", "EMPTY": "", "OTHER": "$VAR"}
 
@@ -79,6 +82,29 @@ def test_a_required_variable_inside_of_a_default_is_asked_for_too() -> None:
 
 def test_without_escapes_a_dollar_before_a_reference_stays() -> None:
     assert expand("$$VAR ${VAR}", ENVIRON, escapes=False) == "$foobar foobar"
+
+
+@pytest.mark.parametrize("strict_env", [True, False])
+def test_references_nested_too_deeply_are_refused_with_their_place(strict_env: bool) -> None:
+    text = "a = 1\nb = '" + "${A:-" * 20_000 + "}" * 20_000 + "'\n"
+    with pytest.raises(ConfigError, match=r"^x\.conf:2: .*nested too deeply: more than 100 levels"):
+        parse_document(SourceText("x.conf", text), {}, strict_env=strict_env)
+
+
+def test_the_deepest_references_that_are_allowed() -> None:
+    assert expand("${A:-" * MAX_DEPTH + "x" + "}" * MAX_DEPTH, {}) == "x"
+
+
+@pytest.mark.parametrize(
+    ("part", "wanted"), [("${A:-x}", "x"), ("${A:-$A}", ""), ("${A", "${A"), ("${A:-", "${A:-"), ("$${", "${")]
+)
+def test_many_references_take_linear_time(part: str, wanted: str) -> None:
+    # Each squared would be hours.
+    assert expand(part * 100_000, {}) == wanted * 100_000
+
+
+def test_blanks_without_a_comment_take_linear_time() -> None:
+    assert strip_comments(" " * 1_000_000 + "x") == " " * 1_000_000 + "x"
 
 
 @given(st.text("${}:-+?A1 \n", max_size=20), st.sampled_from([{}, {"A": "x"}, {"A": ""}, {"A": "$A"}]))
