@@ -1,9 +1,9 @@
 """What a job writes about its last run, in the format that `data_format` names."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pyagent.api import Accumulator, Input, Measurement, ParserOptions, option
+from pyagent.api.files import open_file
 
 
 class ReportOptions(ParserOptions, frozen=True):
@@ -14,4 +14,5 @@ class Report(Input[ReportOptions]):
     measurements = (Measurement("report", "what the report says", open=True),)
 
     def gather(self, acc: Accumulator) -> None:
-        acc.add_metrics(self.parser.parse(Path(self.options.path).read_bytes()))
+        with open_file(self.options.path) as file:
+            acc.add_metrics(self.parser.parse(file.read()))

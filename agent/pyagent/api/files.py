@@ -1,11 +1,17 @@
-"""Names of files by patterns, as Telegraf's inputs understand them (the library doublestar behind its globpath)."""
+"""Files: names by patterns, as Telegraf's inputs understand them (the library doublestar behind its globpath), and reading
+them. A path of a configuration from a URL, a HostedPath, is read past its guard only."""
 
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["match_files"]
+from pyagent.api.hosted import HostedPath
+
+__all__ = ["check_readable", "make_private_directory", "match_files", "open_file", "readable_path"]
 
 _META = re.compile(r"[*?\[{\\]")
 _MOST_ALTERNATIVES, _MOST_NESTED = 1000, 50
@@ -19,6 +25,8 @@ def match_files(pattern: str) -> list[str]:
     after it as it is. Names that begin with a dot are not special. What cannot be read matches nothing. Raises ValueError
     for a pattern that is none, and for one whose braces stand for more than 1,000.
     """
+    if isinstance(pattern, HostedPath):
+        return [HostedPath(path, pattern.guard) for path in match_files(str(pattern))]
     if not _META.search(pattern):
         return [pattern] if os.path.lexists(pattern) else []
     found: dict[str, None] = {}
@@ -28,6 +36,61 @@ def match_files(pattern: str) -> list[str]:
         parts = [part for part in text.split("/") if part]
         found |= dict.fromkeys(_walk(root, [_component(part) for part in parts], set()))
     return list(found)
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a file to read. Raises OSError, also where a configuration from a URL may not read it."""
+    if not isinstance(path, HostedPath):
+        return open(path, "rb")
+    with path.guard.held(path) as found:
+        return open(found, "rb")
+
+
+@contextmanager
+def readable_path(path: str) -> Iterator[str]:
+    """A path for a library that opens files itself, good until the end of the `with`. Raises OSError as `open_file`."""
+    if not isinstance(path, HostedPath):
+        yield path
+        return
+    with path.guard.held(path) as found:
+        yield found
+
+
+def check_readable(pattern: HostedPath) -> None:
+    """Raises PermissionError for a path that leads to a secret, and for a pattern that is meant for such paths. What a
+    pattern finds besides is checked when it is opened."""
+    try:
+        choices = list(_alternatives(pattern)) if _META.search(pattern) else [str(pattern)]
+    except ValueError:
+        return  # whoever uses it says so
+    for choice in choices:
+        parts = choice.split("/")
+        plain = next((index for index, part in enumerate(parts) if _META.search(part)), len(parts))
+        folder = "/".join(parts[:plain])
+        pattern.guard.check(folder or "/")
+        if plain < len(parts) and _matches_a_process(parts[plain]):
+            pattern.guard.check(f"{folder}/self")
+
+
+def _matches_a_process(part: str) -> bool:
+    try:
+        component = _component(part)
+    except ValueError:
+        return False
+    names = ("self", "thread-self", "1", str(os.getpid()))
+    return not isinstance(component, re.Pattern) or any(map(component.fullmatch, names))
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a folder, with what is missing above it, for the owner alone. Raises OSError."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileNotFoundError:
+        make_private_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        if not path.is_dir():
+            raise
 
 
 _Component = str | re.Pattern[str] | None

@@ -22,6 +22,7 @@ from yarl import URL
 
 from pyagent import __version__
 from pyagent.api.errors import ConfigError, PyagentError
+from pyagent.api.files import readable_path
 from pyagent.api.options import Options, option
 from pyagent.api.units import Secret
 
@@ -85,11 +86,13 @@ class TlsOptions(Options, frozen=True):
         option, path = "tls_ca", self.tls_ca
         try:
             # With own authorities, those of the system are not trusted besides (as Go does it).
-            context = ssl.create_default_context(cafile=self.tls_ca or None)
+            with readable_path(self.tls_ca) as authorities:
+                context = ssl.create_default_context(cafile=authorities or None)
             if self.tls_cert:
                 option, path = "tls_cert", self.tls_cert
-                # Always a password, also an empty one: without any, OpenSSL asks for it at the terminal.
-                context.load_cert_chain(self.tls_cert, self.tls_key or None, self.tls_key_pwd.reveal)
+                with readable_path(self.tls_cert) as certificate, readable_path(self.tls_key) as key:
+                    # Always a password, also an empty one: without any, OpenSSL asks for it at the terminal.
+                    context.load_cert_chain(certificate, key or None, self.tls_key_pwd.reveal)
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise ConfigError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pyagent.api.errors import ConfigError, PyagentError
+from pyagent.api.files import readable_path
 from pyagent.api.options import Options, option
 from pyagent.api.units import Secret
 
@@ -47,10 +48,12 @@ class TlsServerOptions(Options, frozen=True):
         name, path = "tls_cert", self.tls_cert
         try:
             # Always a password, also an empty one: without any, OpenSSL asks for it at the terminal.
-            context.load_cert_chain(self.tls_cert, self.tls_key or None, self.tls_key_pwd.reveal)
+            with readable_path(self.tls_cert) as certificate, readable_path(self.tls_key) as key:
+                context.load_cert_chain(certificate, key or None, self.tls_key_pwd.reveal)
             for path in self.tls_allowed_cacerts:
                 name = "tls_allowed_cacerts"
-                context.load_verify_locations(path)
+                with readable_path(path) as authorities:
+                    context.load_verify_locations(authorities)
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             message = f"cannot load {name} {path!r}: {cause}; give the path of a PEM file"

@@ -1,5 +1,6 @@
 """Typed options: one declaration gives validation, the sample configuration, the plugin's page and a JSON Schema."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -26,13 +27,14 @@ def option(
     *,
     executes: bool = False,
     writes: bool = False,
-    reads_path: bool = False,
+    reads_path: bool | Callable[[str], Iterable[str]] = False,
     deprecated: str | None = None,
 ) -> msgspec.Meta:
     """Describe an option in one line of text, with its effect where it has one.
 
     `executes`: its value is run as a command or as code. `writes`: its value names what is written to. `reads_path`: its
-    value names a file that is read. `deprecated`: what to use instead; the option still works and is warned about.
+    value names a file that is read (a function gives the files that a value names); open it with `pyagent.api.files`.
+    `deprecated`: what to use instead; the option still works and is warned about.
     """
     effects = {"executes": executes, "writes": writes, "reads_path": reads_path, "deprecated": deprecated}
     return msgspec.Meta(description=text, extra={name: value for name, value in effects.items() if value})

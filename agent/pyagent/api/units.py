@@ -5,6 +5,8 @@ import re
 from decimal import Decimal
 from typing import ClassVar, Self
 
+from pyagent.api.masking import mask_urls
+
 __all__ = ["Duration", "Secret", "Size", "format_number", "redact"]
 
 _DURATION_NS = {
@@ -176,11 +178,11 @@ class Secret:
 
 
 def redact(text: str) -> str:
-    """`text` with every secret of this process masked."""
+    """`text` with every secret of this process masked, and those in URLs."""
     for value in sorted(Secret._known, key=len, reverse=True):
         if value in text:
             text = text.replace(value, "***")
-    return text
+    return mask_urls(text)
 
 
 def format_number(value: float) -> str:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from pyagent.api.files import make_private_directory
+
 __all__ = ["Files"]
 
 
@@ -14,7 +16,7 @@ class Files:
 
     def make_directory(self, path: Path) -> None:
         """With what lies above it, for the owner alone."""
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(path)
 
     def lock(self, path: Path) -> int:
         """Hold `path` locked until `close`. Raises BlockingIOError where somebody else holds it."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyagent.api.files import make_private_directory
 from pyagent.buffer.refusals import DROPPED, DROPPED_AT, records
 
 __all__ = ["Place", "RefusalFiles", "Stored"]
@@ -74,7 +75,7 @@ class RefusalFiles:
 
     def open(self) -> list[Stored]:
         """Lock the folder, which is made where it is missing; returns what is in it, oldest first."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(self.directory)
         lock = _locked(self.directory)
         self.dead_bytes = 0
         try:
@@ -91,7 +92,7 @@ class RefusalFiles:
         file = self._file
         # Somebody may have emptied the folder.
         if file is None or file.size + len(record) > self._file_size or not os.path.exists(file.path):
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(self.directory)
             file = _File(self.directory / f"{number:010}.jsonl")
         _write(file.path, record, file.size)
         self._unsynced |= {file.path, self.directory}

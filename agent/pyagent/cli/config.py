@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyagent.api import ConfigError
+from pyagent.api import ConfigError, redact
 from pyagent.cli.flags import (
     add_filter_flags,
     add_source_flags,
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return actions[arguments.action](arguments)
     except ConfigError as error:
-        print(f"E! {error}", file=sys.stderr)
+        print(f"E! {redact(str(error))}", file=sys.stderr)
         return 1
 
 
@@ -73,7 +73,7 @@ def create(arguments: argparse.Namespace) -> int:
     try:
         print(sample(catalog, sections=names(arguments.section_filter), chosen=chosen), end="")
     except ConfigError as error:
-        print(f"E! {error}", file=sys.stderr)
+        print(f"E! {redact(str(error))}", file=sys.stderr)
         return 1
     return 0
 

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pyagent.api.masking import secret_values
+from pyagent.api.units import Secret
 from pyagent.runtime.settings import PLUGIN_DIRECTORY, RunSettings
 
 __all__ = [
@@ -31,6 +33,18 @@ def add_source_flags(parser: argparse.ArgumentParser) -> None:
     flag("--strict-env-handling", "replace environment references in strings only (the default)", action="store_true")
     flag("--non-strict-env-handling", "replace environment references everywhere in the text", action="store_true")
     flag("--old-env-behavior", "take $$ for two dollar signs, as before Telegraf 1.27", action="store_true")
+    flag(
+        "--remote-environment",
+        "variables that a configuration from a URL may name, separated by commas (default all; PYAGENT_REMOTE_ENVIRONMENT)",
+        default=None,
+        metavar="NAMES",
+    )
+    flag(
+        "--remote-output-hosts",
+        "hosts that its outputs may write to besides its own (default all, with a warning; PYAGENT_REMOTE_OUTPUT_HOSTS)",
+        default=None,
+        metavar="HOSTS",
+    )
     add_plugin_directory_flag(parser)
 
 
@@ -64,7 +78,16 @@ def source_settings(parser: argparse.ArgumentParser, given: argparse.Namespace) 
     """What the flags of the functions above ask for. Ends the program where they contradict each other."""
     if given.strict_env_handling and given.non_strict_env_handling:
         parser.error("--strict-env-handling and --non-strict-env-handling exclude each other; give one of them")
-    environ = os.environ
+    flags = {
+        "PYAGENT_REMOTE_ENVIRONMENT": given.remote_environment,
+        "PYAGENT_REMOTE_OUTPUT_HOSTS": given.remote_output_hosts,
+        # A text from a URL is kept from these folders, however they are named.
+        "PYAGENT_STATE_DIRECTORY": getattr(given, "state_directory", None),
+        "PYAGENT_RUNTIME_DIRECTORY": getattr(given, "runtime_directory", None),
+    }
+    environ = {**os.environ, **{name: value for name, value in flags.items() if value is not None}}
+    for value in secret_values(environ, 8):
+        Secret(value)  # known from here on, so that no message shows it, wherever the text of a configuration puts it
     return RunSettings(
         configs=commas(given.config),
         config_directories=commas(given.config_directory),

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pyagent.api import ConfigError, Input
+from pyagent.api import ConfigError, Input, redact
 from pyagent.cli.flags import add_plugin_directory_flag, plugin_directories
 from pyagent.config.catalog import KINDS, Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
@@ -83,7 +83,7 @@ def _deprecated(catalog: Catalog, kinds: Sequence[Any]) -> Iterator[tuple[str, s
         try:
             yield from _deprecated_options(catalog.load(entry).options_type, f"{entry.label}/")
         except ConfigError as error:
-            print(f"W! {error}", file=sys.stderr)
+            print(f"W! {redact(str(error))}", file=sys.stderr)
 
 
 def _deprecated_options(options: type[msgspec.Struct], before: str) -> Iterator[tuple[str, str]]:
@@ -202,5 +202,5 @@ def _catalog(arguments: argparse.Namespace) -> Catalog:
 
 
 def _error(message: str) -> int:
-    print(f"E! {message}", file=sys.stderr)
+    print(f"E! {redact(message)}", file=sys.stderr)
     return 1

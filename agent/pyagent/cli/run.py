@@ -43,10 +43,11 @@ def main(words: Sequence[str]) -> int:
     if (status := _printed(parser, given)) is not None:
         return status
     settings = _settings(parser, given, os.environ)
-    from pyagent.runtime.log import component_logger, configure_logging
+    from pyagent.runtime.log import component_logger, configure_logging, log_unhandled
     from pyagent.runtime.process import run
 
     configure_logging(debug=settings.debug, quiet=settings.quiet)
+    log_unhandled()
     for flag in ("pprof_addr", "password", "unprotected"):
         if getattr(given, flag):
             component_logger("agent").warning("--%s has no effect here", flag.replace("_", "-"))

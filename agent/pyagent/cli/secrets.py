@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from pyagent.api import ConfigError, SecretStore
+from pyagent.api import ConfigError, SecretStore, redact
 from pyagent.cli.flags import add_source_flags, source_settings
 
 SUMMARY = "List, read, set or remove secrets in the secret stores of a configuration."
@@ -110,5 +110,5 @@ def _value(store: SecretStore[Any], name: str, key: str) -> str:
 
 
 def _error(text: str) -> int:
-    print(f"E! {text}", file=sys.stderr)
+    print(f"E! {redact(text)}", file=sys.stderr)
     return 1

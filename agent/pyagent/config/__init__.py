@@ -20,6 +20,7 @@ from pyagent.config.source import (
     is_url,
     mask_url,
     read_source,
+    settings_place,
     split_values,
 )
 
@@ -42,5 +43,6 @@ __all__ = [
     "load_plan",
     "mask_url",
     "read_source",
+    "settings_place",
     "split_values",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyagent.api import redact
+from pyagent.api.masking import secret_values
 from pyagent.config.declared import COMMON, declared_options, plain
 from pyagent.config.plan import InputPlan, Kind, Plan, PluginPlan
 from pyagent.config.toml import Document
@@ -21,9 +22,7 @@ _KINDS: Mapping[str, Kind] = {
     "processors": "processors",
     "aggregators": "aggregators",
 }
-_URL_USER = re.compile(r"(?<=://)[^/?#\s@]*@")
 _PASSWORD = re.compile(r"(?i)((?:password|passwd|pwd|token|secret)\s*=\s*)('[^']*'|[^\s&;,]+)")
-_SECRET_NAME = re.compile(r"(?i)token|passw|pwd|secret|credential|api_?key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +170,14 @@ class _Mask:
     """Hides what is secret by its type, by where it came from, or by how it looks."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        values = {value for name, value in environ.items() if _SECRET_NAME.search(name) and len(value) >= 4}
-        self._hidden = sorted(values, key=len, reverse=True)
+        self._hidden = sorted(set(secret_values(environ)), key=len, reverse=True)
 
     def __call__(self, value: Any) -> Any:
         match value:
             case str():
                 for hidden in self._hidden:
                     value = value.replace(hidden, "***")
-                return _PASSWORD.sub(r"\1***", _URL_USER.sub("***@", redact(value)))
+                return _PASSWORD.sub(r"\1***", redact(value))
             case dict():
                 return {key: self(item) for key, item in value.items()}
             case list():

@@ -7,9 +7,10 @@ as it is: `${1}` of a regular expression, for one.
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 
-__all__ = ["MAX_DEPTH", "expand", "strip_comments"]
+__all__ = ["MAX_DEPTH", "allowed_environment", "expand", "names_of", "strip_comments"]
 
 MAX_DEPTH = 100
 """Most references inside of each other."""
@@ -131,3 +132,36 @@ def _value(name: str, value: str | None, operator: str, word: str) -> str:
 def strip_comments(text: str) -> str:
     """`text` without its comments, so that references inside of them are never looked at. Lines keep their numbers."""
     return _COMMENT.sub(lambda match: match[1] or "", text)
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """The names of a list, separated by commas or blanks."""
+    return tuple(name for name in re.split(r"[,\s]+", text) if name)
+
+
+class _Allowed(Mapping[str, str]):
+    def __init__(self, environ: Mapping[str, str], patterns: tuple[str, ...]) -> None:
+        self._environ = environ
+        self._patterns = patterns
+
+    def __getitem__(self, name: str) -> str:
+        value = self._environ[name]
+        if not any(fnmatchcase(name, pattern) for pattern in self._patterns):
+            raise ValueError(
+                f"a configuration from a URL may not name the variable {name} here; "
+                "add it to PYAGENT_REMOTE_ENVIRONMENT on this host to allow it"
+            )
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
+
+
+def allowed_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables that a text from a URL may name: those of the names and patterns of PYAGENT_REMOTE_ENVIRONMENT, all
+    where that is not set. Looking at another one raises ValueError."""
+    named = environ.get("PYAGENT_REMOTE_ENVIRONMENT")
+    return environ if named is None else _Allowed(environ, names_of(named))

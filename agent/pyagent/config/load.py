@@ -25,6 +25,7 @@ from pyagent.config.plan import (
     ProcessorPlan,
 )
 from pyagent.config.plugins import Entry, aggregator_plan, input_plan, output_plan, processor_plan
+from pyagent.config.policy import foreign_hosts
 from pyagent.config.registry import PluginBroken, Registry
 from pyagent.config.secrets import Secrets
 from pyagent.config.section import Notes, Section, type_name
@@ -164,6 +165,7 @@ class _Loader:
             if entry.kind == "inputs":
                 inputs.append(input_plan(entry, found, settings, seen))
             elif entry.kind == "outputs":
+                self._look_at_hosts(entry)
                 outputs.append(output_plan(entry, found, settings, seen))
             elif entry.kind == "processors":
                 processors.append((entry, processor_plan(entry, found, seen)))
@@ -212,6 +214,24 @@ class _Loader:
         except ConfigError as error:
             raise section.error(str(error), *([error.option] if error.option else [])) from None
         self._secrets.add(section, cast("SecretStore[Any]", store))
+
+    def _look_at_hosts(self, entry: Entry) -> None:
+        """Where an output of a text from a URL writes to another host, with whatever the text put into a metric."""
+        document, allowed = entry.section.document, entry.policy.output_hosts
+        if not document.remote:
+            return
+        hosts, own = foreign_hosts(entry.section.table, document.where, allowed)
+        if hosts and allowed is not None:
+            raise entry.section.error(
+                f"writes to {', '.join(hosts)}, which is not allowed here; "
+                "add it to PYAGENT_REMOTE_OUTPUT_HOSTS on this host to allow it"
+            )
+        if hosts:
+            # Without the line, so that it is the same after an edit, and told once.
+            self._notes.warnings.append(
+                f"{document.where}: {entry.section.label} writes to {', '.join(hosts)}, another host than the "
+                f"configuration's ({own}); PYAGENT_REMOTE_OUTPUT_HOSTS says which are allowed"
+            )
 
     def _position(self, item: tuple[Entry, ProcessorPlan]) -> tuple[int, int, int]:
         """By `order`; those of the same by file and line."""

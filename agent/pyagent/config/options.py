@@ -1,19 +1,17 @@
 """A table's values as typed options: unknown names, wrong types and missing values are errors with their line."""
 
 import difflib
-import os
 import re
 import types
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from pyagent.api import ConfigError, Options, Secret
 from pyagent.api.options import decode_option
-from pyagent.config.secrets import Secrets
+from pyagent.config.policy import Policy
 from pyagent.config.section import Section, type_name
 
 __all__ = ["Policy", "build_options", "check_type", "decode_values", "suggest"]
@@ -31,43 +29,6 @@ _KINDS = {
     "object": "a table",
 }
 _PYTHON = {"bool": bool, "int": int, "float": float, "str": str, "array": list, "object": dict}
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a text from a URL may make this host do. The default allows everything, as for a local file."""
-
-    restricted: bool = False
-    state_directories: tuple[str, ...] = ()
-    secrets: Secrets = field(default_factory=Secrets)
-    """What references to secrets stand for."""
-
-    @classmethod
-    def for_remote(cls, environ: Mapping[str, str], secrets: Secrets | None = None) -> "Policy":
-        secrets = secrets or Secrets()
-        if environ.get("PYAGENT_ALLOW_REMOTE_EXEC") == "1":
-            return cls(secrets=secrets)
-        given = environ.get("PYAGENT_STATE_DIRECTORY") or environ.get("STATE_DIRECTORY") or ""
-        return cls(True, tuple(os.path.realpath(path) for path in given.split(":") if path), secrets)
-
-    def refusal(self, effects: Mapping[str, Any], value: Any) -> str | None:
-        """Why an option of these effects may not have this value, None if it may."""
-        if not self.restricted:
-            return None
-        if effects.get("executes") and value:
-            return "runs commands or code"
-        if effects.get("writes") and not all(map(self._may_write, value if isinstance(value, list) else [value])):
-            return "writes outside of the state directory"
-        return None
-
-    def _may_write(self, target: object) -> bool:
-        if not isinstance(target, str) or target in ("", "stdout", "stderr"):
-            return True
-        try:
-            path = os.path.realpath(target)
-        except ValueError:  # a NUL in it
-            return False
-        return any(os.path.commonpath((path, allowed)) == allowed for allowed in self.state_directories)
 
 
 def build_options(section: Section, kind: type[T], values: Mapping[str, Any]) -> T:
@@ -117,7 +78,8 @@ class _Decoder:
             if info.name in values:
                 raise self._section.error(f"the option {name!r} is given twice, the second time as {key!r}", *path, key)
             self._check_effects(info.type, (*path, key), value)
-            values[info.name] = self._convert(value, info.type, (*path, key))
+            converted = self._convert(value, info.type, (*path, key))
+            values[info.name] = self._policy.hosted(_effects(info.type), converted)
             places[info.name] = self._section.at(*path, key)
         return values, places
 

@@ -6,11 +6,11 @@ import re
 import stat
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
-from pyagent.api import ConfigError, Secret
+from pyagent.api import ConfigError, Secret, masking
 
 if TYPE_CHECKING:
     from pyagent.api.http import HttpResponse
@@ -23,6 +23,7 @@ __all__ = [
     "is_url",
     "mask_url",
     "read_source",
+    "settings_place",
     "split_values",
 ]
 
@@ -37,6 +38,8 @@ class SourceText:
 
     where: str
     text: str
+    url: str = field(default="", repr=False, compare=False)
+    """The whole URL, for what must tell two apart that only differ in what is masked."""
 
 
 class SourceError(ConfigError):
@@ -57,8 +60,16 @@ def is_url(where: str) -> bool:
 
 
 def mask_url(where: str) -> str:
-    """The value as it may be shown: without user and password where it is a URL."""
-    return re.sub(r"(?<=://)[^/?#]*@", "***@", where) if is_url(where) else where
+    """The value as it may be shown: without user, password and secret parameters where it is a URL."""
+    return masking.mask_url(where) if is_url(where) else where
+
+
+def settings_place(environ: Mapping[str, str]) -> str:
+    """Where the settings of an instance of the unit belong, what is wrong with these files, and what makes it read them again;
+    empty for any other run."""
+    files = environ.get("PYAGENT_ENVIRONMENT_FILES")
+    restart = f"systemctl restart pyagent@{environ.get('PYAGENT_INSTANCE', 'NAME')}"
+    return f" in {files}, then: {restart}" if files else ""
 
 
 def split_values(values: Sequence[str]) -> list[str]:
@@ -194,7 +205,7 @@ async def _read_url(where: str, environ: Mapping[str, str], timeout: float) -> S
         raise SourceError(
             f"cannot read the configuration {shown}: {reason}", retryable=True, unanswered=response.status >= 500
         )
-    return SourceText(shown, _text(shown, response.body, "strict"))
+    return SourceText(shown, _text(shown, response.body, "strict"), where)
 
 
 def _split(url: str, shown: str) -> SplitResult:
@@ -241,9 +252,11 @@ def _explain(response: "HttpResponse", environ: Mapping[str, str]) -> str:
         reason += f" ({message[:200]})"
     if response.status in (401, 403):
         name, _ = _token_variable(environ)
+        where = settings_place(environ)
         if name:
-            return f"{reason}: the server refused the token in {name}; it must be allowed to read this configuration"
-        return f"{reason}: no token was sent; set INFLUX_TOKEN to one that may read this configuration"
+            advice = f"; correct it{where}" if where else ""
+            return f"{reason}: the server refused the token in {name}; it must be allowed to read this configuration{advice}"
+        return f"{reason}: no token was sent; set INFLUX_TOKEN to one that may read this configuration{where}"
     if response.status == 404:
         return f"{reason}: check the address, the configuration's ID and that the token may read it"
     return reason

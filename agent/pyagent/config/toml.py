@@ -8,7 +8,7 @@ from typing import Any
 import tomli
 
 from pyagent.api import ConfigError
-from pyagent.config.environment import expand, strip_comments
+from pyagent.config.environment import allowed_environment, expand, strip_comments
 from pyagent.config.positions import Path, last_key, line_numbers
 from pyagent.config.source import SourceText, is_url
 
@@ -54,9 +54,11 @@ def parse_document(
     """Parse a source. Raises ConfigError "FILE:LINE: ...".
 
     `strict_env`: references are replaced in string values only, after parsing; else anywhere in the text, before it.
-    `old_env`: `$$` is no escape.
+    `old_env`: `$$` is no escape. A source at a URL may name some variables only, where the host's administrator says so.
     """
     text = source.text
+    if is_url(source.where):
+        environ = allowed_environment(environ)
     if not strict_env:
         text = _expand_text(source.where, strip_comments(text), environ, old_env)
     try:

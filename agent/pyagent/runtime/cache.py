@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyagent.api.files import make_private_directory
+
 __all__ = ["Cached", "ConfigCache"]
 
 
@@ -37,7 +39,7 @@ class ConfigCache:
             return
         temporary = path.with_suffix(".new")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(path.parent)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with open(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(text)

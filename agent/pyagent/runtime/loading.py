@@ -16,6 +16,7 @@ from pyagent.config import (
     load_plan,
     mask_url,
     read_source,
+    settings_place,
 )
 from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.cache import ConfigCache
@@ -119,18 +120,17 @@ class Loader:
             self.from_cache = False
             for text in texts:
                 if is_url(text.where):
-                    self._cache.save(text.where, text.text)
+                    self._cache.save(text.url or text.where, text.text)
 
     def _cached(self, where: str, error: SourceError) -> SourceText:
         """What the cache has in place of a source that does not answer; raises `error` where it has nothing."""
-        where = mask_url(where)
         cached = self._cache.load(where) if error.unanswered else None
         if cached is None:
             raise error
         self.from_cache = True
         age = timedelta(seconds=round(cached.age))
         self._log.warning("%s; the text of %s ago is used until it answers", error, age)
-        return SourceText(where, cached.text)
+        return SourceText(mask_url(where), cached.text, where if is_url(where) else "")
 
     def _sources(self) -> list[str]:
         warnings: list[str] = []
@@ -140,6 +140,8 @@ class Loader:
                 self._told.add(warning)
                 self._log.warning("%s", warning)
         found = found or default_sources(self._settings.environ)
+        if not found and (where := settings_place(self._settings.environ)):
+            raise ConfigError(f"cannot start: no configuration; set TELEGRAF_CONFIG to its URL or file{where}")
         if not found:
             raise ConfigError(
                 "cannot start: no configuration; give one with --config FILE_OR_URL or PYAGENT_CONFIG, "

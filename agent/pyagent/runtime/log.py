@@ -4,13 +4,15 @@ import contextlib
 import logging
 import os
 import sys
+import threading
+from types import TracebackType
 
 from pyagent.api import ConfigError
 from pyagent.config import AgentSettings, PluginPlan
 from pyagent.runtime.log_file import LogFile
 from pyagent.runtime.log_lines import ROOT, StructuredLines, TextLines, log_zone
 
-__all__ = ["apply_settings", "component_logger", "configure_logging", "plugin_logger"]
+__all__ = ["apply_settings", "component_logger", "configure_logging", "log_unhandled", "plugin_logger"]
 
 TRACE = 5
 LEVELS = {
@@ -139,6 +141,17 @@ def apply_settings(settings: AgentSettings, *, debug: bool, quiet: bool) -> None
     """
     _handler().apply(settings)
     configure_logging(debug=debug or settings.debug, quiet=quiet or settings.quiet)
+
+
+def log_unhandled() -> None:
+    """What nobody caught, in a thread or in the main one, goes the way of the log: with its secrets masked."""
+
+    def tell(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
+            component_logger("agent").critical("cannot go on here: %s", kind.__name__, exc_info=(kind, error, trace))
+
+    sys.excepthook = tell
+    threading.excepthook = lambda failure: tell(failure.exc_type, failure.exc_value, failure.exc_traceback)
 
 
 def component_logger(name: str) -> logging.Logger:

@@ -4,6 +4,8 @@ import os
 import socket
 import time
 
+from pyagent.api import redact
+
 __all__ = ["Notifier"]
 
 
@@ -58,4 +60,4 @@ class Notifier:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(redact(text).split())

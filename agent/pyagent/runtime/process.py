@@ -82,6 +82,7 @@ class _Process:
         self._health: HealthServer | None = None
         self._told_status = ""
         self._told_dead: list[str] = []
+        self._told_warnings: tuple[str, ...] = ()
         self._ending = False
         self._ending_since = 0.0
         self._buffers = StoredBuffers(self._agent, keeping)
@@ -304,7 +305,9 @@ class _Process:
 
     def _announce(self, plan: Plan) -> None:
         for warning in plan.warnings:
-            self._log.warning("%s", warning)
+            if warning not in self._told_warnings:
+                self._log.warning("%s", warning)
+        self._told_warnings = plan.warnings
         for error in plan.errors:
             self._log.error("%s", error)
         for broken in plan.broken:

@@ -19,7 +19,7 @@ from pyagent.api import (
     PyagentError,
     option,
 )
-from pyagent.api.files import match_files
+from pyagent.api.files import match_files, open_file
 
 __all__ = ["File", "FileOptions"]
 
@@ -68,7 +68,7 @@ class File(Input[FileOptions]):
 
     def _read(self, path: str) -> list[Metric]:
         try:
-            with open(path, "rb") as file:
+            with open_file(path) as file:
                 data = file.read()
         except OSError as error:
             raise PyagentError(f"cannot read {path!r}: {error.strerror}") from None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api.files import match_files
+from pyagent.api.files import make_private_directory, match_files
 
 
 @pytest.fixture
@@ -77,3 +77,22 @@ def test_any_pattern_gives_paths_that_exist_or_an_error(pattern: str) -> None:
     except ValueError:
         return
     assert found == [path for path in found if os.path.lexists(path)]
+
+
+def test_braces_that_stand_for_too_many_names() -> None:
+    with pytest.raises(ValueError, match="too many names"):
+        match_files("/{a,b}" * 40)
+
+
+def test_a_private_folder_is_private_with_all_that_was_missing_above_it(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        make_private_directory(tmp_path / "a/b/c")
+        make_private_directory(tmp_path / "a/b/c")
+    finally:
+        os.umask(before)
+    made = [tmp_path / name for name in ("a", "a/b", "a/b/c")]
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700] * 3
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        make_private_directory(tmp_path / "file")

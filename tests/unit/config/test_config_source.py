@@ -226,6 +226,7 @@ async def test_a_password_in_the_url_is_used_and_never_shown(server: Server) -> 
 
 def test_masking() -> None:
     assert mask_url("http://u:p@h/x@y") == "http://***@h/x@y"
+    assert mask_url("http://h/c?p=pass&id=1") == "http://h/c?p=***&id=1"
     assert mask_url("http://h/x@y") == "http://h/x@y"
     assert mask_url("u:p@h") == "u:p@h"
 

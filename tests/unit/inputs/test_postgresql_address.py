@@ -1,5 +1,6 @@
 """The option address of inputs.postgresql: libpq is the judge of values, Telegraf of the tag `server`."""
 
+import logging
 import re
 import sys
 import tomllib
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api import ConfigError, Duration
+from pyagent.api import ConfigError, Duration, PyagentError
+from pyagent.api.hosted import Guard, HostedPath
+from pyagent.pipeline.accumulator import Accumulator
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.postgresql import Postgresql, PostgresqlOptions, connect_failure
 from pyagent_plugins.inputs.postgresql.address import HIDDEN, connection_parameters, database_of, parse_address
@@ -242,3 +245,17 @@ def test_a_library_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(ConfigError, match=r"; pip install 'psycopg\[binary\]', or apt install python3-psycopg$"):
         make_input(Postgresql)
+
+
+async def test_the_files_that_a_hosted_address_names_are_looked_at_when_libpq_reads_them(tmp_path: Path) -> None:
+    state, certificate = tmp_path / "state", tmp_path / "ca.pem"
+    state.mkdir()
+    (state / "secret").write_text("x")
+    certificate.write_text("x")
+    address = f"host={tmp_path} user=u sslmode=disable sslrootcert={certificate}"
+    guarded = HostedPath(address, Guard({"STATE_DIRECTORY": str(state)}))
+    plugin = Postgresql(PostgresqlOptions(address=guarded), logging.getLogger("test"))
+    certificate.unlink()
+    certificate.symlink_to(state / "secret")
+    with pytest.raises(PyagentError, match=r"cannot connect to PostgreSQL .*secrets of this host"):
+        await plugin.gather(Accumulator())

@@ -23,7 +23,7 @@ def test_what_was_saved_is_found_byte_for_byte(tmp_path: Path) -> None:
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     ConfigCache(tmp_path / "state").save(URL, "x")
     folder = tmp_path / "state" / "config"
-    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_mode & 0o777 for path in (folder.parent, folder)] == [0o700, 0o700]
     assert [file.stat().st_mode & 0o777 for file in folder.iterdir()] == [0o600]
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +95,31 @@ def test_a_secret_never_gets_in(read: Read) -> None:
     assert "hunter2" not in text
     assert text.count("***") >= 3
     assert token.reveal() == "hunter2hunter2"
+
+
+def test_what_nobody_caught_is_logged_without_its_secrets(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", None)
+    monkeypatch.setattr(threading, "excepthook", None)
+    agent_log.configure_logging()
+    agent_log.log_unhandled()
+    Secret("s3cret-of-a-thread")
+
+    def fail() -> None:
+        raise ValueError("s3cret-of-a-thread at http://h/?token=s3cret")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    text = read()
+    assert "Traceback" in text
+    assert "*** at http://h/?token=***" in text
+    assert "s3cret" not in text
+    try:
+        fail()
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+    assert "s3cret" not in (text := read())
+    assert "ValueError" in text
 
 
 def test_a_secret_never_gets_into_json(read: Read) -> None:

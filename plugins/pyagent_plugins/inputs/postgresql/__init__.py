@@ -7,6 +7,7 @@ newer servers give more than is declared here.
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from decimal import Decimal
 from time import monotonic
@@ -26,7 +27,16 @@ from pyagent.api import (
     option,
     redact,
 )
-from pyagent_plugins.inputs.postgresql.address import SECRETS, connection_parameters, database_of, parse_address
+from pyagent.api.files import readable_path
+from pyagent.api.hosted import HostedPath
+from pyagent_plugins.inputs.postgresql.address import (
+    FILES,
+    SECRETS,
+    connection_parameters,
+    database_of,
+    files_of_address,
+    parse_address,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -42,7 +52,8 @@ class PostgresqlOptions(Options, frozen=True):
         str,
         option(
             "the server as a URL, postgres://user:password@host:port/dbname?sslmode=disable, or as key=value pairs; "
-            "what it does not say comes from PGUSER, ~/.pgpass and so on, as in libpq"
+            "what it does not say comes from PGUSER, ~/.pgpass and so on, as in libpq",
+            reads_path=files_of_address,
         ),
     ] = ""
     outputaddress: Annotated[str, option("value of the tag server; default: the address without its secrets")] = ""
@@ -154,6 +165,13 @@ class Postgresql(Input[PostgresqlOptions]):
             # A password that is as well a word of every message hides nothing, and masking it would hide the messages.
             if (value := parameters.get(key, "")) and value not in f"{self._name} inputs.postgresql":
                 Secret(value)
+        # Those that a configuration from a URL names are looked at again whenever libpq reads them.
+        self._files: dict[str, HostedPath] = {}
+        if isinstance(options.address, HostedPath):
+            guard, named = options.address.guard, files_of_address(options.address)
+            self._files = {
+                key: HostedPath(path, guard) for key, path in parameters.items() if key in FILES and path in named
+            }
         self._conninfo = psycopg.conninfo.make_conninfo("", **parameters)
         self._prepare_threshold = 0 if options.prepared_statements and prepare else None
         self._server = options.outputaddress or self._name
@@ -196,12 +214,17 @@ class Postgresql(Input[PostgresqlOptions]):
         import psycopg
 
         try:
-            async with asyncio.timeout(CONNECT_LIMIT):
-                return await psycopg.AsyncConnection.connect(
-                    self._conninfo, autocommit=True, prepare_threshold=self._prepare_threshold
-                )
+            with ExitStack() as stack:
+                files = {key: stack.enter_context(readable_path(path)) for key, path in self._files.items()}
+                conninfo = psycopg.conninfo.make_conninfo(self._conninfo, **files)
+                async with asyncio.timeout(CONNECT_LIMIT):
+                    return await psycopg.AsyncConnection.connect(
+                        conninfo, autocommit=True, prepare_threshold=self._prepare_threshold
+                    )
         except TimeoutError:
             cause, advice = f"not done within {CONNECT_LIMIT:g} s", "check host and port in address"
+        except OSError as error:
+            cause, advice = error.strerror or str(error), "correct the files in address"
         except psycopg.Error as error:
             cause, advice = connect_failure(str(error))
         raise PyagentError(f"cannot connect to PostgreSQL ({self._name}): {cause}; {advice}")

@@ -14,6 +14,7 @@ CONNECT_TIMEOUT = 5
 """Seconds for each IP address of the server, unless connect_timeout says otherwise."""
 
 SECRETS = frozenset({"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
+FILES = frozenset({"passfile", "servicefile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir"})
 # Left out of the tag `server`: secrets, and what Telegraf leaves out.
 HIDDEN = SECRETS | {"sslcert", "sslkey", "sslmode", "sslrootcert"}
 # Settings of pgx, the library of Telegraf, that have no counterpart; those named pool_... are others.
@@ -39,6 +40,14 @@ def parse_address(text: str) -> tuple[Pairs, str]:
     # What is hidden goes with one blank before it, so that the tag equals Telegraf's to the blank.
     shown = "".join(raw if _is_shown(key) else raw[: len(raw) - len(raw.lstrip())][:-1] for key, _, raw in written)
     return [(key, value) for key, value, _ in written], shown.strip()
+
+
+def files_of_address(text: str) -> list[str]:
+    """The files that an address names for libpq to read; none of one that cannot be read."""
+    try:
+        return [value for key, value in parse_address(text)[0] if key in FILES and value != "system"]
+    except ConfigError:
+        return []
 
 
 def _is_shown(key: str) -> bool:
