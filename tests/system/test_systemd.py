@@ -252,6 +252,9 @@ async def test_an_instance_without_settings_waits_and_says_so(host: Container) -
 
     await ram.until(waits)
     assert await ram.show("ActiveState") == "active"
+    status = await ram.show("StatusText")
+    assert "/etc/telegraf/telegraf-ram.env (not there) and /etc/pyagent/ram.env (not there)" in status
+    assert "systemctl restart pyagent@ram" in status
 
     # The watchdog is on as the unit is installed, and it is fed while there is nothing to do either.
     assert await ram.show("WatchdogUSec") == "1min"
@@ -261,6 +264,60 @@ async def test_an_instance_without_settings_waits_and_says_so(host: Container) -
         return int(await ram.show("WatchdogTimestampMonotonic")) > fed
 
     await ram.until(fed_again)
+
+
+async def test_no_token_of_an_environment_file_gets_into_the_journal(host: Container) -> None:
+    lines = [
+        "\ufeff# my settings",
+        "$ export INFLUX_TOKEN=s3cret-1==",
+        "INFLUX_TOKEN: s3cret-2==",
+        "s3cret-3-s3cret==",
+        "export INFLUX_TOKEN='s3cret-4",
+        "TOKEN=s3cret-5\x07",
+    ]
+    host.write("/etc/pyagent/ram.env", "\n".join(lines) + "\n")
+    ram = Instance(host, Sandbox(), "ram", "", "")
+    await host("systemctl", "start", "pyagent@ram")
+
+    async def waits() -> bool:
+        return "/etc/pyagent/ram.env (lines 2, 3, 4, 5, 6 not understood)" in await ram.show("StatusText")
+
+    await ram.until(waits)
+    journal = await host("journalctl", "--no-pager")
+    assert "/etc/pyagent/ram.env:3: not understood and left out" in journal
+    assert "s3cret" not in journal
+    assert "s3cret" not in await host("systemctl", "show", "pyagent@ram")
+
+    # A mark of the byte order, and both of the page's lines on one.
+    async with hosting(host) as make:
+        ram = await make("ram", RAM)
+        host.write(
+            "/etc/pyagent/ram.env", f"\ufeffexport INFLUX_TOKEN={ram.token} && sudo telegraf --config {ram.url}\n"
+        )
+        await host("systemctl", "restart", "pyagent@ram")
+        await ram.points("mem")
+        assert ram.token not in await host("journalctl", "--no-pager")
+        await host("systemctl", "stop", "pyagent@ram")
+
+
+async def test_instances_with_an_account_of_their_own(host: Container) -> None:
+    folder = "/etc/systemd/system/pyagent@.service.d"
+    async with hosting(host) as make:
+        ram = await make("ram", RAM + "[[inputs.counter]]\n")
+        host.write("/etc/pyagent/ram.env", f"INFLUX_TOKEN={ram.token}\nTELEGRAF_CONFIG={ram.url}\n")
+        host.write("/etc/pyagent/plugins.d/counter.py", COUNTER, mode=0o644)
+        await host("systemctl", "start", "pyagent@ram")  # its state is taken over
+        await ram.points("counter")
+        await host("install", "-D", "-t", folder, "-m", "644", "/opt/pyagent/share/pyagent/drop-ins/account.conf")
+        await host("systemctl", "daemon-reload")
+        before = await ram.server.count("counter")
+        await host("systemctl", "restart", "pyagent@ram")
+        await ram.points("counter", more_than=before)
+        uid = (await process_facts(ram))["Uid"].split()[0]
+        assert uid != await host("id", "-u", "pyagent")
+        assert (await host("stat", "--format=%u", "/var/lib/pyagent/ram/")) == uid
+        await host("systemctl", "stop", "pyagent@ram")
+        await host("rm", "-r", "/var/lib/pyagent/ram", "/var/lib/private/pyagent")
 
 
 async def test_a_killed_agent_comes_back(host: Container) -> None:
@@ -372,6 +429,13 @@ async def test_it_is_confined_and_still_reads_what_it_measures(host: Container) 
         assert facts["Seccomp"] == "2"
         assert int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) == 0
         assert facts["Uid"].split()[0] == await host("id", "-u", "pyagent")
+        pid = await ram.show("MainPID")
+        limits = await host("cat", f"/proc/{pid}/limits")
+        assert next(line.split()[-3:-1] for line in limits.splitlines() if "core file" in line) == ["0", "0"]
+        account = ("setpriv", "--reuid=pyagent", "--regid=pyagent", "--clear-groups")
+        seen = await host("nsenter", "-t", pid, "-m", *account, "ls", "/proc")
+        assert pid in seen.split()
+        assert "1" not in seen.split()  # root's
         modes = await host(
             "stat",
             "--format=%n %U %a",
