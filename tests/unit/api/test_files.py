@@ -80,7 +80,7 @@ def test_any_pattern_gives_paths_that_exist_or_an_error(pattern: str) -> None:
 
 
 def test_braces_that_stand_for_too_many_names() -> None:
-    with pytest.raises(ValueError, match="too many names"):
+    with pytest.raises(ValueError, match="braces stand for more than 1000"):
         match_files("/{a,b}" * 40)
 
 

@@ -73,7 +73,7 @@ def tokens(text: str) -> list[Token]:
 def _unreadable(rest: str) -> str:
     character = rest[0]
     if character in "\"'":
-        return f"the text {rest[:20]} is not closed; end it with {character}"
+        return f"the text {rest.splitlines()[0][:20]} is not closed; end it with {character}"
     if character in "&|=":
         return f"a single {character} means nothing; write {character * 2}"
     return f"the character {character!r} means nothing here"
