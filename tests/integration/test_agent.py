@@ -28,6 +28,13 @@ AGENT = """
   bucket = "monitoring-system"
 """
 MEM = "[[inputs.mem]]\n"
+SMALL = """
+[[inputs.mock]]
+  metric_name = "small"
+  [[inputs.mock.constant]]
+    name = "n"
+    value = 1
+"""
 
 
 @dataclass
@@ -228,7 +235,9 @@ async def test_what_is_refused_is_kept_and_goes_out_when_it_is_retried(hosted: H
     (tmp_path / "run").mkdir()
     environ = hosted.environ | {"PYAGENT_RUNTIME_DIRECTORY": str(tmp_path / "run")}
     environ |= {"PYAGENT_STATE_DIRECTORY": str(tmp_path / "state")}
-    await hosted.server.fault(kind="too-large", bytes=20)
+    # Refused while something else is taken: a receiver that takes nothing at all says nothing of single metrics.
+    await hosted.edit(MEM + SMALL)
+    await hosted.server.fault(kind="too-large", bytes=200)
     async with running("--config", hosted.url, environ=environ) as agent:
         await agent.logged("`pyagent quarantine list` shows them")
         first = (await entries())[0]
