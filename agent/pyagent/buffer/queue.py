@@ -165,8 +165,14 @@ class OutputQueue:
         self.added += lines.count
         return self._tail.admit(lines) + self._evict()
 
+    @property
+    def pinned(self) -> int:
+        """Metrics that no eviction can remove."""
+        committing = sum(len(chunk) for chunk in self._committing if chunk.kept)
+        return self._kept_on_disk + committing + self._tail.pinned
+
     def evict(self, count: int) -> int:
-        """Drop up to so many of those in memory that may go."""
+        """Drop up to so many of those in memory that may go; returns how many went."""
         return self._tail.evict(count)
 
     def _evict(self) -> int:
@@ -266,8 +272,18 @@ class OutputQueue:
 
     @property
     def uncommitted(self) -> int:
-        """Metrics that wait in memory."""
+        """Metrics that wait in memory, and are in no commit under way."""
         return self._tail.waiting
+
+    @property
+    def written_from_memory(self) -> bool:
+        """Whether a batch is being written that no log has: it may come back."""
+        return len(self._tail) > self._tail.waiting
+
+    @property
+    def safe(self) -> bool:
+        """Whether all that it holds is in the log."""
+        return not self._tail and not self._committing
 
     def load(self, least: int) -> DiskWork | None:
         """Read from the log what `take` will want; None where there is nothing to read."""

@@ -127,16 +127,14 @@ class SegmentLog:
         return recovery
 
     def _recover_segment(self, path: Path, expected: int | None, recovery: Recovery, *, last: bool) -> int | None:
-        """Returns the number that the next frame should have, as far as known."""
+        """Returns the number that the next frame should have, as far as known. Raises OSError for a segment that cannot be read
+        now: it may be read later, so the log is not used until then."""
         try:
             with self.files.opened(path) as descriptor:
                 data = self.files.read(descriptor, self.files.size(descriptor), 0)
                 if last and self._sync:
                     self.files.sync(descriptor)  # killed before it did so, the agent before us may have left this to us
         except FileNotFoundError:
-            return expected
-        except OSError:
-            self._set_aside(path, recovery)
             return expected
         segment, offset = None, 0
         for start, header in frames_in(data):
@@ -188,20 +186,20 @@ class SegmentLog:
         recovery.set_aside.append(path.name)
 
     def _identify(self, identity: str) -> None:
-        """Says in words whose queue it is, for the commands and for people. Its lack is no failure."""
+        """Say whose queue it is. Raises OSError: without that, the next start may not find what is promised to be here."""
         path = self.directory / "identity"
-        with contextlib.suppress(OSError):
-            if path.name not in self.files.names(self.directory):
-                temporary = path.with_suffix(".new")
-                with contextlib.suppress(FileNotFoundError):
-                    self.files.unlink(temporary)
-                descriptor = self.files.create(temporary)
-                try:
-                    self.files.write(descriptor, identity.encode(), 0)
-                    self.files.sync(descriptor)
-                finally:
-                    self.files.close(descriptor)
-                self.files.rename(temporary, path)
+        if path.name in self.files.names(self.directory):
+            return
+        temporary = path.with_suffix(".new")
+        with contextlib.suppress(FileNotFoundError):
+            self.files.unlink(temporary)
+        descriptor = self.files.create(temporary)
+        try:
+            self.files.write(descriptor, identity.encode(), 0)
+            self.files.sync(descriptor)
+        finally:
+            self.files.close(descriptor)
+        self.files.rename(temporary, path)
 
     # Writing ----------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 __all__ = ["BufferSettings", "QueueName", "StoredQueue", "stored_queues"]
 
@@ -74,4 +74,6 @@ def _name(path: Path) -> QueueName:
         document = json.loads((path / "identity").read_text())
         return QueueName(str(document["output"]), document["partition"])
     except (OSError, ValueError, TypeError, KeyError):
-        return QueueName(path.name)
+        output, separator, partition = path.name.partition("+")
+        name = QueueName(unquote(output), unquote(partition) if separator else None)
+        return name if name.folder == path.name else QueueName(path.name)

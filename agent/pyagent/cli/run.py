@@ -120,6 +120,13 @@ def _parser() -> Parser:
         metavar="WHICH",
     )
     flag(
+        "--acknowledge",
+        "when a listener acknowledges: 'all' outputs keep what it got, or 'any' one does (default: all with "
+        'buffer_strategy = "disk", else any; PYAGENT_ACKNOWLEDGE)',
+        default="",
+        metavar="WHICH",
+    )
+    flag(
         "--runtime-directory",
         "where the control socket is (PYAGENT_RUNTIME_DIRECTORY; under systemd its RuntimeDirectory)",
         default=None,
@@ -201,6 +208,7 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
             parser, "--buffer-overflow", given.buffer_overflow or environ.get("PYAGENT_BUFFER_OVERFLOW")
         ),
         drain=_end(parser, "--drain", given.drain or environ.get("PYAGENT_DRAIN")),
+        acknowledge=_acknowledge(parser, given.acknowledge or environ.get("PYAGENT_ACKNOWLEDGE")),
         runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
         health=_health(parser, given.health or environ.get("PYAGENT_HEALTH", "")),
         gather_timeout=_seconds(
@@ -255,3 +263,9 @@ def _end(parser: Parser, flag: str, text: str | None) -> Literal["oldest", "newe
     if text and text not in ("oldest", "newest"):
         parser.error(f"{flag} is 'oldest' or 'newest', not {text!r}")
     return "newest" if text == "newest" else "oldest"
+
+
+def _acknowledge(parser: Parser, text: str | None) -> Literal["all", "any"] | None:
+    if text and text not in ("all", "any"):
+        parser.error(f"--acknowledge is 'all' or 'any', not {text!r}")
+    return "all" if text == "all" else "any" if text == "any" else None

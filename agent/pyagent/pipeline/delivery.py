@@ -18,7 +18,7 @@ from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.form import Form, Formed
-from pyagent.pipeline.keeping import Keeper
+from pyagent.pipeline.keeping import Keeper, until_safe
 from pyagent.pipeline.lane import Lane, Refusals
 from pyagent.pipeline.rate import RateLimit
 from pyagent.pipeline.supervision import supervise
@@ -163,13 +163,17 @@ class OutputRunner:
 
     def takes(self, formed: Formed) -> bool:
         """Whether `take` may be asked to keep all of it."""
-        return all(self.has_room(lines.count, partition) for partition, lines in formed.parts)
+        return all(self.has_room(lines.count, partition) for partition, lines in formed.parts if lines.count)
+
+    def receipts(self) -> list[asyncio.Future[None]]:
+        """Register with every queue at once; done when all that was queued so far is as safe as is configured (`until_safe`
+        waits for them)."""
+        keepers = [lane.keeper for lane in self.lanes.values() if lane.keeper is not None]
+        return [receipt for keeper in keepers if (receipt := keeper.receipt()) is not None]
 
     async def durable(self) -> None:
         """Return when all that was queued so far is as safe as is configured. Raises Full where it cannot be."""
-        for lane in self.lanes.values():
-            if lane.keeper is not None:
-                await lane.keeper.durable()
+        await until_safe(self.receipts())
 
     def flush_soon(self) -> None:
         """Write what there is without waiting for the interval (but not before a back-off ends)."""
@@ -280,7 +284,8 @@ class OutputRunner:
             await self._ended.wait()
             for lane in self.lanes.values():
                 lane.end()
-            await asyncio.wait([tasks[0] for tasks in self._running.values()])
+            if self._running:  # one that is divided has no lane before its first metric
+                await asyncio.wait([tasks[0] for tasks in self._running.values()])
         finally:
             tasks = [task for tasks in self._running.values() for task in tasks]
             self._running = None

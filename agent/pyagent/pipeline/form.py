@@ -20,6 +20,11 @@ class Formed:
     parts: tuple[tuple[str | None, Encoded], ...]
     filtered: int
 
+    @property
+    def count(self) -> int:
+        """Metrics that are encoded."""
+        return sum(lines.count for _, lines in self.parts)
+
 
 class Form:
     """Filters, then names, then the encoding. Outputs of equal form share the bytes."""
@@ -48,6 +53,11 @@ class Form:
         return mine == theirs
 
     __hash__ = None  # type: ignore[assignment]  # filters hold dicts; mypy knows no other spelling
+
+    @property
+    def selects(self) -> bool:
+        """Filters keep some metrics out."""
+        return self._selection is not None
 
     @property
     def plain(self) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from pyagent.api import Full
@@ -12,19 +12,38 @@ from pyagent.buffer.segments import InUse, Recovery, SegmentLog
 from pyagent.pipeline.failures import FailureLog
 from pyagent.pipeline.workers import ThreadWorker
 
-__all__ = ["Keeper"]
+__all__ = ["Keeper", "until_safe"]
 
 GROUP_SECONDS = 0.05
 """What comes in within this time is synced together."""
 _PAUSE_FIRST, _PAUSE_MOST = 1.0, 10.0
 """Seconds between attempts to write to a disk that takes nothing."""
+_PATIENCE = 30.0
+"""Seconds to wait for a disk before whoever waits is told to come back."""
 _REPLACED = "the output is being replaced"
+
+
+async def until_safe(receipts: Sequence[asyncio.Future[None]]) -> None:
+    """Wait for all of them, however one ends, for 30 s at most. Raises Full where one is not safe by then."""
+    if not receipts:
+        return
+    try:
+        await asyncio.wait(receipts, timeout=_PATIENCE)
+    finally:
+        for receipt in receipts:
+            receipt.cancel()  # those that are done stay as they are
+    if late := sum(receipt.cancelled() for receipt in receipts):
+        await asyncio.sleep(0)
+        raise Full(f"the buffer on disk did not answer within {_PATIENCE:g} s ({late} queues); send it again later")
+    if problem := next(filter(None, [receipt.exception() for receipt in receipts]), None):
+        raise problem
 
 
 class Keeper:
     """Keeps one queue on disk: all of it where `always`, else from `keep` on until it is empty.
 
-    `worker` is the thread that all logs share. Nothing of a disk that fails or hangs gets out of here but by `durable`.
+    `worker` is the thread that all logs share. Errors of the disk are logged, never raised, but by `receipt`
+    and `commit` (as Full).
     """
 
     def __init__(
@@ -51,6 +70,8 @@ class Keeper:
         self._begun = asyncio.Event()
         self._lock = asyncio.Lock()
         self._wanted = asyncio.Event()
+        self._complete = True
+        """The last commit had all that was not safe: no batch was being written from memory when it began."""
         self._waiters: list[asyncio.Future[None]] = []
         self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,20 +120,22 @@ class Keeper:
                 self._wanted.clear()
                 asked = len(self._waiters)
                 error = await self._commit() if self.queue.persisting or self.queue.disk_error else None
-                self._answer(asked, f"the buffer on disk takes nothing: {error.strerror or error}" if error else "")
-                if error is None:
-                    pause = 0.0
-                    await asyncio.sleep(GROUP_SECONDS)
+                if error is not None:
+                    self._answer(len(self._waiters), f"the buffer on disk takes nothing: {error.strerror or error}")
+                elif self._complete:
+                    self._answer(asked)
                 else:
-                    pause = min(2 * pause or _PAUSE_FIRST, _PAUSE_MOST)
-                    await asyncio.sleep(pause)
+                    self._wanted.set()  # a batch that no log has may come back
+                pause = 0.0 if error is None else min(2 * pause or _PAUSE_FIRST, _PAUSE_MOST)
+                await asyncio.sleep(pause or GROUP_SECONDS)
+                if error is not None:
                     self._wanted.set()
         finally:
             # What they wait for goes to a successor, and may be safe there: but nobody here can say so.
             self._ended = True
             self._answer(len(self._waiters), _REPLACED)
 
-    def _answer(self, count: int, problem: str) -> None:
+    def _answer(self, count: int, problem: str = "") -> None:
         """Tell the first of those who wait that it is done, or why it is not."""
         waiters, self._waiters = self._waiters[:count], self._waiters[count:]
         for waiter in waiters:
@@ -123,21 +146,28 @@ class Keeper:
             else:
                 waiter.set_result(None)
 
-    async def durable(self) -> None:
-        """Return when all that the queue has taken so far is safe from a loss of power. Raises Full where it is not."""
-        if self._always and self.queue.uncommitted:
-            if self._ended:
-                raise Full(f"{_REPLACED}; send it again later")
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            self._wanted.set()
-            await waiter
+    def receipt(self) -> asyncio.Future[None] | None:
+        """A future that is done when all that the queue has taken so far is safe from a loss of power, with Full where it is
+        not; None: it is safe already, or need not be."""
+        if not self._always or self.queue.safe:
+            return None
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        if self._ended:
+            self._answer(len(self._waiters), _REPLACED)
+        self._wanted.set()
+        return waiter
 
     async def commit(self) -> None:
         """Bring to disk what waits, whatever the strategy is. Raises Full where that does not work."""
         self.queue.persisting = True
-        if error := await self._commit():
-            raise Full(f"the buffer on disk takes nothing: {error.strerror or error}")
+        while not self.queue.safe:
+            if not self._begun.is_set():
+                raise Full(_REPLACED)
+            if error := await self._commit():
+                raise Full(f"the buffer on disk takes nothing: {error.strerror or error}")
+            if not self._complete:
+                await asyncio.sleep(GROUP_SECONDS)
 
     async def bring(self) -> None:
         """Where the queue is kept on disk, bring there what waits in memory: only from there it can be written."""
@@ -169,7 +199,7 @@ class Keeper:
 
     async def close(self) -> None:
         """Bring to disk what waits, and give the log back."""
-        if self.queue.uncommitted or self.is_open:
+        if self._begun.is_set() and (self.queue.uncommitted or self.is_open):
             self.queue.persisting = True
             while self.queue.uncommitted and await self._commit() is None:
                 pass
@@ -177,12 +207,17 @@ class Keeper:
             await self._perform(self.queue.close)
 
     async def _commit(self) -> OSError | None:
-        """Returns why it did not work."""
+        """Returns why it did not work. Before `begin` it does nothing: the log is another's."""
+        if not self._begun.is_set():
+            return None
+
+        def commit() -> DiskWork | None:
+            self._complete = not self.queue.written_from_memory
+            return self.queue.commit()
 
         async def work() -> None:
-            if not self.is_open:
-                await self._open()
-            await self._perform(self.queue.commit)
+            await self._open()
+            await self._perform(commit)
 
         error = await self._attempt(work)
         if error is None:
@@ -191,16 +226,23 @@ class Keeper:
         return error
 
     async def _open(self) -> None:
-        """Raises OSError."""
+        """Open the log where it is not. Raises OSError."""
         log = SegmentLog(self.directory, sync=self._sync)
         found: list[Recovery] = []
         queue = self.queue
-        await self._perform(
-            lambda: DiskWork(
-                lambda: found.append(log.open(self._identity)),
-                lambda error: None if error else queue.attach(log, found[0]),
-            )
-        )
+
+        def ask() -> DiskWork | None:
+            # Asked when nothing else is under way: what has opened it meanwhile must not lock us out.
+            return None if self.is_open else DiskWork(lambda: found.append(log.open(self._identity)), opened)
+
+        def opened(error: OSError | None) -> None:
+            if error is None:
+                queue.attach(log, found[0])
+
+        if not self.is_open:
+            await self._perform(ask)
+        if not found:
+            return
         recovery = found[0]
         if recovery.waiting:
             self._log.info(

@@ -1,24 +1,32 @@
 """From inputs to outputs: encode what was gathered once for all outputs that want the same bytes, and queue it."""
 
-from collections.abc import Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from pyagent.api import Full, Ingested, LineOptions, Metric
 from pyagent.lineprotocol import Precision, Relayed, relay
 from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.form import Form, Formed
+from pyagent.pipeline.form import Formed
+from pyagent.pipeline.keeping import until_safe
 from pyagent.pipeline.stages import Stages
 
 if TYPE_CHECKING:
     from pyagent.pipeline.passage import Passages
 
-__all__ = ["Route"]
+__all__ = ["Acknowledge", "Route"]
+
+Acknowledge = Literal["all", "any"]
+Offer = tuple[OutputRunner, Formed]
 
 
 class Route:
     """The stages and outputs that there are now. `deliver` is called on the main loop with whole gathers."""
 
-    def __init__(self, outputs: Iterable[OutputRunner] = ()) -> None:
+    def __init__(self, outputs: Iterable[OutputRunner] = (), *, acknowledge: Acknowledge | None = None) -> None:
+        """`acknowledge`: whether all outputs have to keep what a listener acknowledges, or any one; None: all that keep their
+        queue on disk, and any one where none does."""
+        self._acknowledge = acknowledge
         self.outputs: tuple[OutputRunner, ...] = tuple(outputs)
         self.stages = Stages()
         self._passages: Passages | None = None
@@ -68,33 +76,32 @@ class Route:
             self._queue(stages.aggregated(metrics))
 
     def _queue(self, metrics: list[Metric]) -> None:
-        if not metrics:
-            return
-        formed: list[tuple[Form, Formed]] = []
-        for output in self.outputs:
-            result = next((result for form, result in formed if form == output.form), None)
-            if result is None:
-                result = output.form(metrics)
-                formed.append((output.form, result))
-            output.take(result)
+        for output, formed in self._formed(metrics):
+            output.take(formed)
+
+    def _formed(self, metrics: list[Metric]) -> list[Offer]:
+        """What each output is to get: encoded once for all that want the same bytes."""
+        offers: list[Offer] = []
+        for output in self.outputs if metrics else ():
+            same = next((formed for other, formed in offers if other.form == output.form), None)
+            offers.append((output, output.form(metrics) if same is None else same))
+        return offers
 
     async def admit(self, metrics: list[Metric]) -> None:
-        """Queue what a listener acknowledges once this returns. Raises Full if no output's queue could take it."""
+        """Queue what a listener acknowledges once this returns. Raises Full if outputs that have to keep it could not."""
         if (passages := self._outside(self.stages)) is not None:
-            # What is on the way before it needs its room, too.
+            # What is on the way before it needs its room, too. What filters make of it only the end of the way can tell.
             before = passages.gathered.inside
-            if passages.gathered.full or (
-                self.outputs and not any(_has_room(output, before, len(metrics)) for output in self.outputs)
-            ):
+            sure = [output for output in self.outputs if not output.form.selects]
+            if passages.gathered.full or self._lacks_room(sure, lambda output: _has_room(output, before, len(metrics))):
                 self._refuse()
-            await self._durable(await passages.gathered.hand(metrics, self.stages, self._offer))
+            await self._safe(await passages.gathered.hand(metrics, self.stages, self._offer))
             return
-        if self.stages:
-            # Asked beforehand: what the stages have seen cannot be offered again.
-            if self.outputs and not any(output.has_room(len(metrics)) for output in self.outputs):
-                self._refuse()
-            metrics = self.stages.gathered(metrics)
-        await self._durable(self._offer(metrics))
+        processed = self.stages.processed(metrics)
+        keeping = self._offer(self.stages.passing(processed))
+        # Not before it is taken: they would count what is offered again once more.
+        self.stages.aggregate(processed)
+        await self._safe(keeping)
 
     async def admit_lines(
         self,
@@ -107,7 +114,7 @@ class Route:
         all_or_nothing: bool,
     ) -> Ingested:
         """The same for line protocol where every output is `plain`: no metric is made of it."""
-        if self.outputs and not any(output.has_room(1) for output in self.outputs):
+        if self._lacks_room(self.outputs, lambda output: output.has_room(1)):
             self._refuse()  # before the work of reading it
         relayed: dict[LineOptions, Relayed] = {}
         for output in self.outputs:
@@ -118,33 +125,52 @@ class Route:
         errors = tuple(map(str, result.errors))
         if errors and all_or_nothing:
             return Ingested(0, errors, result.bad)
-        await self._durable(
-            self._take([(o, Formed(((None, relayed[o.form.line_options].encoded),), filtered=0)) for o in self.outputs])
-        )
+        offers = [(o, Formed(((None, relayed[o.form.line_options].encoded),), filtered=0)) for o in self.outputs]
+        await self._safe(self._take(offers, self._keeping(offers)))
         return Ingested(result.encoded.count, errors, result.bad)
 
     def _offer(self, metrics: list[Metric]) -> list[OutputRunner]:
-        return self._take([(output, output.form(metrics)) for output in self.outputs])
+        offers = self._formed(metrics)
+        return self._take(offers, self._keeping(offers))
 
-    def _take(self, offers: list[tuple[OutputRunner, Formed]]) -> list[OutputRunner]:
-        """Queue it where there is room; returns these outputs."""
-        # An output that has room must not wait for one that is stuck; only where nobody can keep it, it is refused.
-        open_ones = [output for output, formed in offers if output.takes(formed)]
-        if offers and not open_ones:
+    def _keeping(self, offers: list[Offer]) -> list[OutputRunner]:
+        """The outputs that keep what they are offered. Raises Full where that is not enough to acknowledge it."""
+        offered = [(output, formed) for output, formed in offers if formed.count]
+        keeping = [output for output, formed in offered if output.takes(formed)]
+        if self._lacks_room([output for output, _ in offered], keeping.__contains__):
             self._refuse()
-        for output, formed in offers:
-            output.take(formed, keep=output in open_ones)
-        return open_ones
+        return keeping
 
-    @staticmethod
-    async def _durable(outputs: list[OutputRunner]) -> None:
-        for output in outputs:
-            await output.durable()
+    def _lacks_room(self, outputs: Sequence[OutputRunner], has_room: Callable[[OutputRunner], bool]) -> bool:
+        """Whether one that has to keep it has no room, or none of them has."""
+        found = [output for output in outputs if has_room(output)]
+        return bool(outputs) and (not found or any(self._must_keep(one) and one not in found for one in outputs))
+
+    def _must_keep(self, output: OutputRunner) -> bool:
+        """Whether nothing may be acknowledged that this output does not keep."""
+        return output.plan.on_disk if self._acknowledge is None else self._acknowledge == "all"
+
+    def _take(self, offers: list[Offer], keeping: list[OutputRunner]) -> list[OutputRunner]:
+        """Queue it everywhere; returns the outputs that keep it."""
+        for output, formed in offers:
+            output.take(formed, keep=output in keeping)
+        return keeping
+
+    async def _safe(self, outputs: list[OutputRunner]) -> None:
+        """Wait until it is as safe as is configured. Raises Full where one that has to keep it cannot, or none can."""
+        # With all of them before the first wait: what is on the way to one disk must not hide what is on that to another.
+        receipts = {output: output.receipts() for output in outputs}
+        must = [receipt for output in outputs if self._must_keep(output) for receipt in receipts[output]]
+        if any(map(self._must_keep, outputs)):
+            await until_safe(must)
+        elif outputs and all(receipts.values()):
+            await _until_one(list(receipts.values()))
 
     def _refuse(self) -> NoReturn:
         # What is held may be less than a whole batch, which would wait for the flush interval.
         self._flush_soon()
-        raise Full("every output's queue is full of metrics that are not written yet; send it again later")
+        which = "an output's queue" if len(self.outputs) > 1 else "the output's queue"
+        raise Full(f"{which} is full of metrics that are not written yet, or its disk fails; send it again later")
 
     @property
     def plain(self) -> bool:
@@ -171,3 +197,19 @@ class Route:
 def _has_room(output: OutputRunner, before: int, count: int) -> bool:
     # An empty queue takes any number, but one that will not be empty does not.
     return output.has_room(before + count) and (not before or before + count <= output.plan.metric_buffer_limit)
+
+
+async def _until_one(receipts: list[list[asyncio.Future[None]]]) -> None:
+    """Wait until one output has it safe. Raises Full where none has in the end."""
+    waiting = {asyncio.ensure_future(until_safe(one)) for one in receipts}
+    failures: list[BaseException | None] = []
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            failures += [task.exception() for task in done]
+            if None in failures:
+                return
+        raise failures[-1] or AssertionError
+    finally:
+        for task in waiting:
+            task.cancel()

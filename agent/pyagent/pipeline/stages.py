@@ -98,6 +98,12 @@ class AggregatorRunner:
                 self.failures.failed(explain("cannot aggregate", error))
         return gone
 
+    def withheld(self, metrics: Sequence[Metric]) -> set[int]:
+        """The ids of those that `add` will let go no further."""
+        if not self.plan.drop_original:
+            return set()
+        return set(map(id, metrics if self._selection is None else self._selection.select(metrics)))
+
     def _in_window(self, metrics: Sequence[Metric]) -> tuple[list[Metric], set[int]]:
         """Those that count, and the ids of those that must go no further."""
         chosen = metrics if self._selection is None else self._selection.select(metrics)
@@ -159,8 +165,23 @@ class Stages:
 
     def gathered(self, metrics: list[Metric]) -> list[Metric]:
         """What of the gathered metrics goes on to the outputs; aggregators have seen it."""
+        return self.aggregate(self.processed(metrics))
+
+    def processed(self, metrics: list[Metric]) -> list[Metric]:
+        """What the first processors make of them."""
         for stage in self.before:
             metrics = stage(metrics)
+        return metrics
+
+    def passing(self, metrics: list[Metric]) -> list[Metric]:
+        """What `aggregate` will let through; the aggregators have not seen it."""
+        gone: set[int] = set()
+        for aggregator in self.aggregators:
+            gone |= aggregator.withheld(metrics)
+        return [metric for metric in metrics if id(metric) not in gone] if gone else metrics
+
+    def aggregate(self, metrics: list[Metric]) -> list[Metric]:
+        """Have the aggregators see them; returns what goes on to the outputs."""
         gone: set[int] = set()
         for aggregator in self.aggregators:
             gone |= aggregator.add(metrics)

@@ -12,7 +12,7 @@ from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.delivery import Keeping, OutputRunner
 from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.gather import InputRunner
-from pyagent.pipeline.route import Route
+from pyagent.pipeline.route import Acknowledge, Route
 from pyagent.pipeline.schedule import Clock, SystemClock
 from pyagent.pipeline.stages import AggregatorRunner, Stages
 from pyagent.pipeline.supervision import supervise
@@ -35,13 +35,18 @@ class Agent:
     """Runs a plan until `stop`. Everything here is called on the main loop."""
 
     def __init__(
-        self, *, clock: Clock | None = None, keeping: Keeping | None = None, gather_timeout: float = 0.0
+        self,
+        *,
+        clock: Clock | None = None,
+        keeping: Keeping | None = None,
+        gather_timeout: float = 0.0,
+        acknowledge: Acknowledge | None = None,
     ) -> None:
         self.plan: Plan | None = None
         self._keeping = keeping or Keeping()
         self._gather_timeout = gather_timeout
         self.inputs: list[InputRunner] = []
-        self.route = Route()
+        self.route = Route(acknowledge=acknowledge)
         self.clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
@@ -199,6 +204,7 @@ class Agent:
                 if (heir := self._heir(runner)) is not None:
                     heir.adopt(runner)
                     self._has_left(runner)
+            runner.begin()  # where it never came to that: nobody else uses its queues now
             await runner.stop(FLUSH_GRACE)
         finally:
             self._has_left(runner)

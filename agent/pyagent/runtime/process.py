@@ -74,7 +74,7 @@ class _Process:
         self._notifier = Notifier()
         self._quarantine = _quarantine(settings)
         keeping = _keeping(settings, self._quarantine)
-        self._agent = Agent(keeping=keeping, gather_timeout=settings.gather_timeout)
+        self._agent = Agent(keeping=keeping, gather_timeout=settings.gather_timeout, acknowledge=settings.acknowledge)
         self._liveness = Liveness(self._agent)
         self._summary = Summary()
         watchdog = self._notifier.watchdog

@@ -31,6 +31,8 @@ class RunSettings:
     """Which polled metrics go where there is no room."""
     drain: Literal["oldest", "newest"] = "oldest"
     """What is written first after an outage."""
+    acknowledge: Literal["all", "any"] | None = None
+    """Whether all outputs have to keep what a listener acknowledges, or any one; None: all with the queue on disk, else any."""
     runtime_directory: Path | None = None
     """Where the control socket is; None: there is none."""
     health: tuple[str, int] | None = None

@@ -1,5 +1,6 @@
 """A log that was damaged on disk: what is intact is read, what is not is counted, and nothing else appears."""
 
+import errno
 import os
 import random
 import shutil
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pyagent.buffer import Batch, Chunk
+from pyagent.buffer import Batch, Chunk, QueueName, stored_queues
+from pyagent.buffer.files import Files
 from pyagent.buffer.reader import LogReader
 from pyagent.buffer.segments import InUse, Recovery, SegmentLog
 
@@ -194,3 +196,51 @@ def test_a_frame_of_another_length_is_none(cut: Callable[[bytes], bytes]) -> Non
     assert header is not None
     assert unpack(header, frame[HEADER_SIZE:]) is not None
     assert unpack(header, cut(frame[HEADER_SIZE:])) is None
+
+
+class Unreadable(Files):
+    """A disk whose call `broken` fails for now."""
+
+    def __init__(self, broken: str) -> None:
+        self.broken = broken
+
+    def read(self, descriptor: int, size: int, offset: int) -> bytes:
+        if self.broken == "read" and size > 100:
+            raise OSError(errno.EIO, "on purpose")
+        return super().read(descriptor, size, offset)
+
+    def sync(self, descriptor: int) -> None:
+        if self.broken == "sync":
+            raise OSError(errno.EIO, "on purpose")
+        super().sync(descriptor)
+
+    def open(self, path: Path, *, write: bool = False) -> int:
+        if self.broken == "open" and path.suffix == ".seg":
+            raise OSError(errno.EMFILE, "on purpose")
+        return super().open(path, write=write)
+
+
+@pytest.mark.parametrize("broken", ["read", "sync", "open"])
+def test_a_segment_that_cannot_be_read_now_waits_until_it_can(pristine: Path, tmp_path: Path, broken: str) -> None:
+    folder = shutil.copytree(pristine, tmp_path / "log")
+    with pytest.raises(OSError, match="on purpose"):
+        SegmentLog(folder, files=Unreadable(broken)).open()
+    assert not (folder / "corrupt").exists()
+    found, recovery, missed = read(folder)
+    assert found == list(range(FRAMES * EACH))
+    assert (recovery.lost, recovery.set_aside, missed) == ([], [], 0)
+
+
+def test_a_log_whose_name_cannot_be_written_down_is_not_used_yet(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="on purpose"):
+        SegmentLog(tmp_path / "log", files=Unreadable("sync")).open("whose it is")
+    SegmentLog(tmp_path / "log").open("whose it is")
+    assert (tmp_path / "log" / "identity").read_text() == "whose it is"
+
+
+@pytest.mark.parametrize("name", [QueueName("influxdb_v2:home:b:0"), QueueName("red", "b1"), QueueName("a+b", "c+d/e")])
+def test_a_queue_without_its_identity_is_known_by_its_folder(tmp_path: Path, name: QueueName) -> None:
+    folder = tmp_path / name.folder
+    folder.mkdir()
+    (folder / "0000000001.seg").touch()
+    assert [stored.name for stored in stored_queues(tmp_path)] == [name]

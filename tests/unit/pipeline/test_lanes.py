@@ -86,6 +86,15 @@ def test_each_value_of_the_tag_has_its_batches_and_the_tag_can_be_left_out() -> 
     run_virtual(main())
 
 
+def test_a_divided_output_that_never_had_a_metric_ends() -> None:
+    async def main() -> None:
+        output, _, _ = new()
+        await run_for(output, 1.0)
+        assert output.lanes == {}
+
+    run_virtual(main())
+
+
 def test_a_partition_that_fails_holds_up_no_other() -> None:
     async def main() -> None:
         output, plugin, route = new()
