@@ -4,17 +4,21 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from agent_process import AgentProcess
+from host import Host
 
 _FIGURES: list[str] = []
 
 
 @pytest.fixture(autouse=True)
-async def no_agent_is_left() -> AsyncIterator[None]:
+async def nothing_is_left() -> AsyncIterator[None]:
     """Also where a test fails before it has ended its agents."""
     AgentProcess.started.clear()
+    Host.made.clear()
     yield
     for agent in AgentProcess.started:
         await agent.kill()
+    for host in Host.made:
+        await host.close()
 
 
 @pytest.fixture

@@ -9,31 +9,53 @@ import struct
 import zlib
 from collections import Counter
 from typing import Any
+from urllib.parse import unquote
 
-NUMBER = re.compile(rb"^load,source=(\w+) number=(\d+)i,check=(\d+)i \d+$")
+_OURS = (b"load,", b"disk,", b"net,")
+_NUMBER = re.compile(rb"^(\w+),(?:[^ ]*,)?source=(\w+)(?:,[^ ]*)? number=(\d+)i,check=(\d+)i \d+$")
+_BUCKET = re.compile(r"[?&]bucket=([^& ]*)")
+
+Key = tuple[str, int]
+"""Source and number of a metric."""
 
 
-def line(source: str, number: int, time_ns: int) -> str:
-    """A metric that can be told from all others, and from a damaged one."""
-    return f"load,source={source} number={number}i,check={number * 7919 % 1_000_003}i {time_ns}\n"
+def line(source: str, number: int, time_ns: int, name: str = "load", tags: str = "") -> str:
+    """A metric that can be told from all others, and from a damaged one. `name`: load, disk or net; `tags`: further ones,
+    each with a comma before it."""
+    return f"{name},source={source}{tags} number={number}i,check={_check(name, source, number)}i {time_ns}\n"
+
+
+def key_of(row: bytes) -> Key | None:
+    """Which metric a line is; None where it is none of ours, or not as it was sent."""
+    match = _NUMBER.match(row)
+    if match is None:
+        return None
+    name, source, number = match[1].decode(), match[2].decode(), int(match[3])
+    return (source, number) if int(match[4]) == _check(name, source, number) else None
+
+
+def _check(name: str, source: str, number: int) -> int:
+    return zlib.crc32(f"{name} {source} {number}".encode())
 
 
 class Receiver:
-    """`mode` names what the next requests meet; `taken` counts metrics by (source, number)."""
+    """`mode` names what the next requests meet; `taken` counts metrics by (source, number), `placed` by bucket as well."""
 
     def __init__(self) -> None:
         self.mode = "ok"
-        self.taken: Counter[tuple[str, int]] = Counter()
+        self.taken: Counter[Key] = Counter()
+        self.placed: Counter[tuple[str, Key]] = Counter()
         self.corrupted: list[bytes] = []
         self.requests: Counter[str] = Counter()
-        self.bad: set[tuple[str, int]] = set()
+        self.bad: set[Key] = set()
         """Metrics that are refused by name."""
         self.port = 0
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int = 0) -> "Receiver":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 26)
+    async def start(self) -> "Receiver":
+        """Listen: at the port of before, where there was one."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 26)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -46,6 +68,12 @@ class Receiver:
             task.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
+
+    async def revive(self) -> None:
+        """It works, whatever was the matter."""
+        self.mode = "ok"
+        if self._server is None:
+            await self.start()
 
     @property
     def url(self) -> str:
@@ -65,7 +93,10 @@ class Receiver:
                 writer.close()
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        bucket = _BUCKET.search(head)
+        to = unquote(bucket[1]) if bucket else ""
+        head = head.lower()
         length = int(re.search(r"content-length: (\d+)", head)[1])  # type: ignore[index]
         mode = self.mode
         self.requests[mode] += 1
@@ -75,12 +106,13 @@ class Receiver:
         body = await reader.readexactly(length)
         if "content-encoding: gzip" in head:
             body = _gunzip(body)
-        return await self._answer(mode, body, writer)
+        return await self._answer(mode, to, body, writer)
 
-    async def _answer(self, mode: str, body: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, mode: str, to: str, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        """`to`: the bucket. False where the connection is at its end."""
         match mode:
             case "ok":
-                return self._judge(body, writer)
+                return self._judge(to, body, writer)
             case "reset":
                 _reset(writer)
             case "half a status line":
@@ -96,7 +128,8 @@ class Receiver:
                 await writer.drain()
                 await asyncio.sleep(30)
             case "wrong gzip":
-                return self._say(writer, 200, b"\x1f\x8b not gzip at all", "Content-Encoding: gzip\r\n", take=body)
+                self._take(to, body)
+                return self._say(writer, 200, b"\x1f\x8b not gzip at all", "Content-Encoding: gzip\r\n")
             case "huge body":
                 writer.write(b"HTTP/1.1 500 Error\r\nContent-Length: 100000000000\r\n\r\n")
                 for _ in range(200):
@@ -107,9 +140,9 @@ class Receiver:
             case "413 above 20":
                 if body.count(b"\n") > 20:
                     return self._say(writer, 413, _error("request too large", "too large"))
-                return self._judge(body, writer)
+                return self._judge(to, body, writer)
             case "stored, then reset":
-                self._take(body)
+                self._take(to, body)
                 _reset(writer)
             case _:
                 status = int(mode.split()[0])
@@ -117,32 +150,29 @@ class Receiver:
                 return self._say(writer, status, _error("fault", f"this is a {mode}"), retry)
         return False
 
-    def _judge(self, body: bytes, writer: asyncio.StreamWriter) -> bool:
+    def _judge(self, to: str, body: bytes, writer: asyncio.StreamWriter) -> bool:
         """As InfluxDB does: one bad line costs the request, and is named."""
         if self.bad:
             for row in body.splitlines():
-                match = NUMBER.match(row)
-                if match and (match[1].decode(), int(match[2])) in self.bad:
+                if key_of(row) in self.bad:
                     text = f"unable to parse '{row.decode()}': bad number"
                     self.requests["named"] += 1
                     return self._say(writer, 400, _error("invalid", text))
-        return self._say(writer, 204, b"", take=body)
+        self._take(to, body)
+        return self._say(writer, 204, b"")
 
-    def _say(
-        self, writer: asyncio.StreamWriter, status: int, body: bytes, headers: str = "", take: bytes = b""
-    ) -> bool:
-        self._take(take)
+    def _say(self, writer: asyncio.StreamWriter, status: int, body: bytes, headers: str = "") -> bool:
         kind = "" if "Content-Type" in headers else "Content-Type: application/json\r\n"
         length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
         writer.write(f"HTTP/1.1 {status} X\r\n{kind}{headers}{length}\r\n".encode() + body)
         return True
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, to: str, body: bytes) -> None:
         for row in body.splitlines():
-            match = NUMBER.match(row)
-            if match is not None and int(match[3]) == int(match[2]) * 7919 % 1_000_003:
-                self.taken[match[1].decode(), int(match[2])] += 1
-            elif row.startswith(b"load"):
+            if (key := key_of(row)) is not None:
+                self.taken[key] += 1
+                self.placed[to, key] += 1
+            elif row.startswith(_OURS):
                 self.corrupted.append(row)
 
 

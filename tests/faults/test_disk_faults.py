@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host import Host
+from outputs import Setup
 from receiver import Receiver
-from test_kill import Setting
 from test_server_faults import impatient, metrics, plan, runner, until
 
 from pyagent.api import Full
@@ -42,30 +43,28 @@ def small_disk(tmp_path: Path, unavailable: Callable[[str], None]) -> Iterator[P
 
 
 async def test_a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
-    receiver = await Receiver().start()
-    receiver.mode = "503"
-    setting = Setting(tmp_path, receiver)
-    setting.state = small_disk / "state"
-    agent = await setting.start()
-    oracle = setting.oracle
-    while oracle.refused < 3:  # compressed, it takes a while
-        await oracle.feed(setting.port, "m", 5000)
-    assert "No space left on device" in agent.log
-    assert agent.log.count("No space left on device") < 10, "told, not repeated"
-    assert len(oracle.acknowledged) > 10_000
+    host = await Host.with_outputs(tmp_path / "host", "red")
+    setup = Setup((host.writes("red"),))
+    host.receivers["red"].mode = "503"
+    host.state = small_disk / "state"
+    agent = await host.agent(setup).start()
+    while host.oracle.refused < 3:  # compressed, it takes a while
+        await agent.feed("m", 5000)
+    assert "No space left on device" in agent.logs
+    assert agent.logs.count("No space left on device") < 10, "told, not repeated"
+    assert host.oracle.acknowledged > 10_000
     # Killed with a full disk, it starts on it and delivers from it: an acknowledgement needs no room.
-    await setting.kill()
-    receiver.mode = "ok"
-    agent = await setting.start()
-    await oracle.arrived()
+    await agent.kill()
+    await host.repaired()
+    await agent.start()
+    await host.oracle.arrived()
     async with asyncio.timeout(60):
-        while not await oracle.feed(setting.port, "after", 50):
+        while not await agent.feed("after", 50):
             await asyncio.sleep(0.1)
-    await oracle.arrived()
-    await setting.balanced()
+    await host.oracle.arrived()
+    await agent.balanced()
     assert await agent.terminate() == 0
-    oracle.verdict().check()
-    await receiver.stop()
+    host.oracle.verdict().check()
 
 
 @pytest.fixture

@@ -1,179 +1,256 @@
-"""kill -9 of the real process at random moments: what it had acknowledged arrives, every time."""
+"""kill -9 of the real process at random moments: what it had acknowledged reaches every output and bucket that it must, every
+time. In the campaign, servers, logs, reloads and a second agent on the same state directory make trouble at once."""
 
 import asyncio
+import contextlib
 import os
 import random
-import socket
-import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess
-from oracle import Oracle, ask_status, unbalanced
-from receiver import Receiver
+from host import Agent, Host
+from outputs import EVERYTHING, FILTERS, Sample, Setup
 
 TRIALS = int(os.environ.get("PYAGENT_FAULT_TRIALS", "20"))
-MODES = ["ok", "ok", "503", "gone", "slow", "stored, then reset", "413 above 20"]
+SEED = int(os.environ.get("PYAGENT_FAULT_SEED", "7"))
+CAMPAIGN = 20
+"""Trials on one state directory, before all has to arrive. Number n of them has the seed SEED + n."""
 
-CONFIG = """
-[agent]
-  interval = "1s"
-  flush_interval = "200ms"
-  metric_batch_size = 200
-  metric_buffer_limit = 1000000
-  buffer_strategy = "{strategy}"
-  omit_hostname = true
-[[outputs.influxdb_v2]]
-  urls = ["{url}"]
-  bucket = "b"
-  organization = "o"
-  timeout = "1s"
-[[inputs.influxdb_v2_listener]]
-  service_address = "127.0.0.1:{port}"
-"""
+NAMES = ("red", "green", "blue")
+BUCKETS = ("", *(f"b{number}" for number in range(12)))
+MODES = ("ok", "ok", "ok", "503", "gone", "slow", "stored, then reset", "413 above 20", "429")
+DISK_FAULTS = [
+    (("sync",), 0.1, ""),
+    (("sync",), 0.0, "EIO"),
+    (("sync",), 0.1, "EIO"),
+    (("write",), 0.0, "ENOSPC"),
+    (("create", "sync_directory"), 0.05, "EIO"),
+    (("lock", "open"), 0.1, ""),
+]
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class Campaign:
+    """Trials on one state directory."""
 
+    def __init__(self, host: Host, choice: random.Random) -> None:
+        self.host = host
+        self.choice = choice
+        self.met: Counter[str] = Counter()
+        """What the trials had, so that a run that met nothing is seen."""
+        self._notes: list[str] = []
+        self._over = False
+        """The trial is."""
+        self._pair = [host.agent(self._setup()), host.agent(self._setup())]
 
-class Setting:
-    """An agent that can be killed and started again, with its receiver and its oracle."""
+    # What is drawn ----------------------------------------------------------------------------------------------------
 
-    def __init__(self, folder: Path, receiver: Receiver, strategy: str = "disk") -> None:
-        self.receiver = receiver
-        self.oracle = Oracle(receiver)
-        self.port = unused_port()
-        self.state = folder / "state"
-        self.run = folder / "run"
-        self.run.mkdir()
-        self.config = folder / "agent.conf"
-        self.config.write_text(CONFIG.format(url=receiver.url, port=self.port, strategy=strategy))
-        self.agent: AgentProcess | None = None
-        self.logs = ""
+    def _setup(self) -> Setup:
+        """Any two or three outputs, in any order."""
+        choice = self.choice
+        writes = [
+            self.host.writes(
+                name,
+                divided=choice.random() < 0.6,
+                exclude=choice.random() < 0.5,
+                filter=choice.choice(FILTERS) if choice.random() < 0.5 else EVERYTHING,
+                limit=choice.choice((200, 1000, 100_000, 100_000)),
+                batch=choice.choice((50, 200)),
+                timeout=f"{choice.randint(500, 1500)}ms",
+            )
+            for name in choice.sample(NAMES, choice.choice((2, 3, 3)))
+        ]
+        return Setup(tuple(writes), staged=choice.random() < 0.2)
 
-    async def start(self, *arguments: str) -> AgentProcess:
-        folders = ("--state-directory", str(self.state), "--runtime-directory", str(self.run))
-        self.agent = AgentProcess("--config", str(self.config), *folders, *arguments)
-        await self.agent.start()
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            except OSError:
-                assert self.agent.process.returncode is None, self.agent.log
-                await asyncio.sleep(0.01)
-            else:
-                writer.close()
-                return self.agent
-        raise AssertionError(f"the agent does not listen:\n{self.agent.log}")
+    def _plain(self) -> Setup:
+        """Of outputs that take lines as they come."""
+        return self._setup().changed(divided=False, filter=EVERYTHING, limit=100_000)
 
-    async def balanced(self) -> None:
-        """Every metric is accounted for, at a moment when nothing is on its way from one sum to the next."""
-        async with asyncio.timeout(30):
-            while problems := unbalanced(await ask_status(self.run / "control.sock")):
-                assert problems
-                await asyncio.sleep(0.05)
+    def _samples(self, source: str) -> list[Sample]:
+        choice = self.choice
+        count = choice.choice((1, 5, 20, 50, 50, 150))
+        rows = self.host.oracle.samples(source, count)
+        names, tiers = ("load", "disk", "net"), ("gold", "tin")
+        return [
+            Sample(row.source, row.number, choice.choice(names), choice.choice(BUCKETS), choice.choice(tiers))
+            for row in rows
+        ]
 
-    async def kill(self) -> None:
-        assert self.agent is not None
-        await self.agent.kill()
-        self.logs += self.agent.log
+    # One trial --------------------------------------------------------------------------------------------------------
 
-    async def feed_for(self, seconds: float, source: str, size: int = 50) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            await self.oracle.feed(self.port, source, size)
-
-
-@pytest.mark.timeout(60 + 6 * TRIALS)
-async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, figures: Callable[[str], None]) -> None:
-    choice = random.Random(int(os.environ.get("PYAGENT_FAULT_SEED", "7")))
-    receiver = await Receiver().start()
-    setting = Setting(tmp_path, receiver)
-    port = receiver.port
-    for trial in range(TRIALS):
-        mode = MODES[trial % len(MODES)]
-        if mode == "gone":
-            await receiver.stop()
+    async def trial(self, number: int) -> None:
+        choice = self.choice
+        self._notes = [f"trial {number}"]
+        self._over = False
+        first, second = self._pair
+        if not first.runs:
+            await self._start(first)
+        if not second.runs and choice.random() < 0.5:
+            await self._start(second)
+        self._note("two agents" if second.runs else "one agent")
+        await self._break_servers()
+        seconds = choice.uniform(0.3, 1.2)
+        work = [asyncio.create_task(self._feed(f"t{number}f{feeder}")) for feeder in range(3)]
+        work += [asyncio.create_task(self._trouble(seconds)) for _ in range(2)]
+        await asyncio.sleep(seconds)
+        # One that lives on takes over from the other, in the middle of it all.
+        await self._kill(first)
+        if second.runs and choice.random() < 0.5:
+            self._note("the second goes on")
+            await asyncio.sleep(choice.uniform(0.2, 0.8))
         else:
-            receiver.mode = mode
-        await setting.start()
-        feeders = [asyncio.create_task(setting.feed_for(2.0, f"t{trial}f{n}")) for n in range(3)]
-        await asyncio.sleep(choice.uniform(0.05, 0.9))
-        await setting.kill()
-        for feeder in feeders:
-            feeder.cancel()
-        await asyncio.gather(*feeders, return_exceptions=True)
-        if mode == "gone":
-            await receiver.start(port)
-    # The faults are over: everything arrives, and something new, too.
-    receiver.mode = "ok"
-    agent = await setting.start()
-    assert await setting.oracle.feed(setting.port, "fresh", 1)
-    await setting.oracle.arrived()
-    await setting.balanced()
-    assert await agent.terminate() == 0
-    setting.logs += agent.log
-    verdict = setting.oracle.verdict()
-    verdict.check()
-    # A run that met nothing proves nothing.
-    assert verdict.acknowledged > 100 * TRIALS
-    assert "that were not written before are restored" in setting.logs
-    assert verdict.duplicates < 400 * TRIALS
-    assert "Traceback" not in setting.logs
+            await self._kill(second)
+        self._over = True
+        await asyncio.gather(*work)
+        self.host.disk.mend()
+        self._pair = [second, first]
+
+    async def _start(self, agent: Agent) -> None:
+        agent.prepare(self._plain() if self.choice.random() < 0.2 else self._setup())
+        await agent.start()
+
+    async def _kill(self, agent: Agent) -> None:
+        if agent.runs:
+            self.met["kills"] += 1
+            await agent.kill()
+
+    async def _break_servers(self) -> None:
+        for name, receiver in self.host.receivers.items():
+            await receiver.revive()
+            if (mode := self.choice.choice(MODES)) == "gone":
+                await receiver.stop()
+            else:
+                receiver.mode = mode
+            if mode != "ok":
+                self._note(f"{name} {mode}")
+
+    async def _feed(self, source: str) -> None:
+        while not self._over:
+            running = [agent for agent in self._pair if agent.runs]
+            if not running:
+                return
+            answer = await self.choice.choice(running).post(self._samples(source))
+            self.met["taken" if answer.taken else "refused" if answer.later else "unknown"] += 1
+            if not answer.taken:
+                await asyncio.sleep(0.02)
+
+    async def _trouble(self, seconds: float) -> None:
+        """One thing after the other, until the trial is over."""
+        choice = self.choice
+        while True:
+            await asyncio.sleep(choice.uniform(0, seconds / 2))
+            if self._over:
+                return
+            agent = choice.choice(self._pair)
+            match choice.choice(("disk", "reload", "reload", "reloads", "server")):
+                case "disk":
+                    calls, delay, error = choice.choice(DISK_FAULTS)
+                    name = choice.choice(NAMES)
+                    self._note(f"{name}'s log: {'+'.join(calls)} {error or 'slow'}")
+                    self.host.disk.breaks(name, *calls, seconds=delay, error=error)
+                    await asyncio.sleep(choice.uniform(0.05, 0.5))
+                    self.host.disk.mend()
+                case "reload":
+                    if agent.runs:
+                        self._note("reload")
+                        await agent.reload(self._setup())
+                case "reloads":
+                    self._note("quick reloads")
+                    for _ in range(choice.randint(2, 5)):
+                        if agent.runs:
+                            agent.ask_reload(self._setup())
+                        await asyncio.sleep(choice.uniform(0, 0.1))
+                    await agent.reloaded()
+                case "server":
+                    receiver = choice.choice(list(self.host.receivers.values()))
+                    await receiver.revive()
+                    receiver.mode = choice.choice(("ok", "ok", "503", "stored, then reset"))
+
+    def _note(self, text: str) -> None:
+        self.met[text] += 1
+        self._notes.append(text)
+        self.host.oracle.note = "; ".join(dict.fromkeys(self._notes))
+
+    async def end(self) -> None:
+        """All faults are over: all that was acknowledged arrives, from the queues of all outputs and buckets."""
+        await self._kill(self._pair[0])
+        await self._kill(self._pair[1])
+        everything = Setup(tuple(self.host.writes(name, divided=True) for name in NAMES))
+        await self.host.delivered(everything)
+
+
+@pytest.mark.timeout(120 + 15 * TRIALS)
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, figures: Callable[[str], None]) -> None:
+    kills = acknowledged = due = missing = duplicates = spurious = 0
+    met: Counter[str] = Counter()
+    for start in range(0, TRIALS, CAMPAIGN):
+        host = await Host.with_outputs(tmp_path / f"from {start}", *NAMES)
+        campaign = Campaign(host, random.Random(SEED + start // CAMPAIGN))
+        for trial in range(start, min(start + CAMPAIGN, TRIALS)):
+            await campaign.trial(trial)
+        await campaign.end()
+        verdict = host.oracle.verdict()
+        kills += campaign.met["kills"]
+        met += campaign.met
+        acknowledged += verdict.acknowledged
+        due += verdict.due
+        missing += len(verdict.missing)
+        duplicates += verdict.duplicates
+        spurious += len(verdict.spurious)
+        verdict.check()
+        assert "that were not written before are restored" in host.logs
     figures(
-        f"{TRIALS} kills, {verdict.acknowledged:,} metrics acknowledged, {len(verdict.missing)} missing, "
-        f"{verdict.duplicates:,} twice, {len(verdict.spurious)} that nobody sent"
+        f"{TRIALS} trials, {kills} kills, {acknowledged:,} metrics acknowledged that had to arrive at {due:,} places: "
+        f"{missing} missing, {duplicates:,} twice, {spurious} where they do not belong"
     )
-    await receiver.stop()
+    figures(f"  {', '.join(f'{count} {what}' for what, count in sorted(met.items()) if ' ' in what or count > 9)}")
+    # A run that met nothing proves nothing.
+    assert acknowledged > 100 * TRIALS
+    assert met["refused"]
+    assert met["two agents"]
+    assert met["quick reloads"]
 
 
 async def test_without_a_disk_buffer_a_graceful_stop_keeps_what_waits(tmp_path: Path) -> None:
-    receiver = await Receiver().start()
-    receiver.mode = "503"
-    setting = Setting(tmp_path, receiver, strategy="memory")
-    agent = await setting.start()
-    for _ in range(10):
-        assert await setting.oracle.feed(setting.port, "a", 50)
+    host = await Host.with_outputs(tmp_path / "host", "red", "green")
+    setup = Setup((host.writes("red"), host.writes("green", divided=True)), strategy="memory")
+    for receiver in host.receivers.values():
+        receiver.mode = "503"
+    agent = await host.agent(setup).start()
+    for number in range(10):
+        assert await agent.feed("a", 50, bucket=f"b{number % 3}")
     assert await agent.terminate() == 0
-    assert "they are kept in" in agent.log
-    receiver.mode = "ok"
-    agent = await setting.start()
-    await setting.oracle.arrived()
-    assert await agent.terminate() == 0
-    setting.oracle.verdict().check()
-    assert "500 metrics that were not written before are restored" in agent.log
-    await receiver.stop()
+    assert "they are kept in" in agent.logs
+    await host.delivered(setup)
+    host.oracle.verdict().check()
+    assert "500 metrics that were not written before are restored" in host.logs
 
 
 async def test_without_a_disk_buffer_an_outage_is_survived_all_the_same(tmp_path: Path) -> None:
-    receiver = await Receiver().start()
-    receiver.mode = "503"
-    setting = Setting(tmp_path, receiver, strategy="memory")
-    await setting.start()
+    host = await Host.with_outputs(tmp_path / "host", "red")
+    setup = Setup((host.writes("red"),), strategy="memory")
+    host.receivers["red"].mode = "503"
+    agent = await host.agent(setup).start()
     for _ in range(10):
-        assert await setting.oracle.feed(setting.port, "a", 50)
+        assert await agent.feed("a", 50)
 
     # It fails for longer than a flush interval: what waits goes to disk, and what comes.
     def on_disk() -> int:
-        return sum(path.stat().st_size for path in setting.state.rglob("*.seg"))
+        size = 0
+        for path in host.state.rglob("*.seg"):
+            with contextlib.suppress(FileNotFoundError):
+                size += path.stat().st_size
+        return size
 
     before = 0
     for source in ("b", "c"):
         while (now := on_disk()) <= before:
             await asyncio.sleep(0.02)
         before = now
-        assert await setting.oracle.feed(setting.port, source, 50)
+        assert await agent.feed(source, 50)
     while on_disk() <= before:
         await asyncio.sleep(0.02)
-    await setting.kill()
-    receiver.mode = "ok"
-    agent = await setting.start()
-    await setting.oracle.arrived()
-    assert await agent.terminate() == 0
-    setting.oracle.verdict().check()
-    await receiver.stop()
+    await agent.kill()
+    await host.delivered(setup)
+    host.oracle.verdict().check()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from agent_process import AgentProcess
-from receiver import Receiver
-from test_kill import Setting
+from host import Host
+from outputs import Setup
 
 STATES = ["ok", "503", "slow", "gone", "half a status line"]
 
@@ -20,29 +20,22 @@ STATES = ["ok", "503", "slow", "gone", "half a status line"]
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("strategy", ["memory", "disk"])
 async def test_told_to_end_it_ends_and_what_it_acknowledged_arrives(tmp_path: Path, state: str, strategy: str) -> None:
-    receiver = await Receiver().start()
-    port = receiver.port
-    setting = Setting(tmp_path, receiver, strategy)
+    host = await Host.with_outputs(tmp_path / "host", "red")
+    setup = Setup((host.writes("red"),), strategy)
+    receiver = host.receivers["red"]
     if state == "gone":
         await receiver.stop()
     else:
         receiver.mode = state
-    agent = await setting.start()
+    agent = await host.agent(setup).start()
     for number in range(5):
-        assert await setting.oracle.feed(setting.port, f"s{number}", 50)
-    await setting.balanced()
+        assert await agent.feed(f"s{number}", 50)
+    await agent.balanced()
     began = time.monotonic()
     assert await agent.terminate() == 0
     assert time.monotonic() - began < 40, "the last flush has 15 s, and so has each of what follows"
-    assert "Traceback" not in agent.log
-    if state == "gone":
-        await receiver.start(port)
-    receiver.mode = "ok"
-    agent = await setting.start()
-    await setting.oracle.arrived()
-    assert await agent.terminate() == 0
-    setting.oracle.verdict().check()
-    await receiver.stop()
+    await host.delivered(setup)
+    host.oracle.verdict().check()
 
 
 async def test_told_to_end_while_it_waits_for_its_configuration(tmp_path: Path) -> None:
@@ -59,33 +52,32 @@ async def test_told_to_end_while_it_waits_for_its_configuration(tmp_path: Path) 
 
 
 async def test_short_of_file_descriptors_it_goes_on_afterwards(tmp_path: Path) -> None:
-    receiver = await Receiver().start()
-    setting = Setting(tmp_path, receiver)
-    agent = await setting.start()
+    host = await Host.with_outputs(tmp_path / "host", "red")
+    agent = await host.agent(Setup((host.writes("red"),))).start()
+    process = agent.process.process
     import resource
 
-    used = len(os.listdir(f"/proc/{agent.process.pid}/fd"))
-    resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, (used + 16, used + 16))
+    used = len(os.listdir(f"/proc/{process.pid}/fd"))
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (used + 16, used + 16))
     crowd = []
     for _ in range(60):
         connection = socket.socket()
         connection.setblocking(False)
-        connection.connect_ex(("127.0.0.1", setting.port))
+        connection.connect_ex(("127.0.0.1", agent.port))
         crowd.append(connection)
-    refused = asyncio.create_task(setting.oracle.feed(setting.port, "crowded", 10))
+    refused = asyncio.create_task(agent.feed("crowded", 10))
     await asyncio.wait([refused], timeout=2)
-    assert agent.process.returncode is None
+    assert agent.runs
     for connection in crowd:
         connection.close()
     await refused
     deadline = time.monotonic() + 60
-    while not await setting.oracle.feed(setting.port, "after", 50):
-        assert time.monotonic() < deadline, agent.log[-3000:]
+    while not await agent.feed("after", 50):
+        assert time.monotonic() < deadline, agent.logs[-3000:]
         await asyncio.sleep(0.1)
-    await setting.oracle.arrived()
+    await host.oracle.arrived()
     assert await agent.terminate() == 0
-    setting.oracle.verdict().check()
-    await receiver.stop()
+    host.oracle.verdict().check()
 
 
 WORST = {

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar, Self
 
@@ -18,8 +18,11 @@ class AgentProcess:
     started: ClassVar[list["AgentProcess"]] = []
     """All of them; a test that fails leaves none behind (see faults/conftest.py)."""
 
-    def __init__(self, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
-        self._arguments = arguments
+    def __init__(
+        self, *arguments: str, environ: Mapping[str, str] | None = None, program: Sequence[str] = ("-m", "pyagent")
+    ) -> None:
+        """`program`: what Python runs instead."""
+        self._arguments = (*program, *arguments)
         self._environ = environ or {}
         self._process: asyncio.subprocess.Process | None = None
         self._readers: list[asyncio.Task[None]] = []
@@ -30,8 +33,6 @@ class AgentProcess:
         environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "pyagent",
             *self._arguments,
             env=environ | self._environ,
             stdin=asyncio.subprocess.DEVNULL,
