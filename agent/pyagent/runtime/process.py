@@ -24,6 +24,7 @@ from pyagent.runtime.agent import Agent
 from pyagent.runtime.buffers import StoredBuffers
 from pyagent.runtime.control import ControlServer
 from pyagent.runtime.degraded import health
+from pyagent.runtime.descriptors import raise_limit
 from pyagent.runtime.health import HealthServer
 from pyagent.runtime.liveness import Liveness, Pulse
 from pyagent.runtime.loading import Loader, Texts, service_pause
@@ -48,6 +49,7 @@ PULSE = 10.0
 def run(settings: RunSettings) -> int:
     """Run the agent, or one gather; returns the exit status: 0, or 1 with one error line in the log."""
     configure_logging(debug=settings.debug, quiet=settings.quiet)
+    raise_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         with pid_file(settings.pidfile):
             status = runner.run(_Process(settings).run())
