@@ -1,6 +1,6 @@
 """The command line. One file per command; what a command needs is imported when it runs.
 
-A command's module has `SUMMARY`, `configure(parser)` and `run(arguments) -> exit status`.
+A command's module has `configure(parser)` and `run(arguments) -> exit status`.
 """
 
 import sys
@@ -8,8 +8,19 @@ from collections.abc import Sequence
 
 from pyagent import __version__
 
-COMMANDS = ("buffer", "config", "demo", "help", "plugins", "quarantine", "sandbox", "secrets", "status", "version")
-"""Modules of this package, but for `version`, which must not even cost an import."""
+COMMANDS = {
+    "buffer": "list the queues on disk, give one to another output, or drop it",
+    "config": "make a configuration, check one, or show what it means",
+    "demo": "run agents against an embedded InfluxDB 2 and show what arrives",
+    "help": "show the help of the agent or of a command",
+    "plugins": "list the plugins, or show what one measures and its options",
+    "quarantine": "list the metrics that receivers refused, retry or drop them",
+    "sandbox": "run an embedded server that answers as InfluxDB 2 does",
+    "secrets": "list, read, set or remove secrets in secret stores",
+    "status": "show what a running agent gathers, writes, and what fails",
+    "version": "print the version",
+}
+"""Modules of this package and what each is for; `version` has no module, for it must not even cost an import."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from pyagent.cli import run
 
             return run.main(words)
-        return _command(words[0], words[1:])
+        return command(words[0], words[1:])
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -35,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _command(name: str, words: list[str]) -> int:
+def command(name: str, words: Sequence[str]) -> int:
+    """Run one command; returns the exit status."""
     import importlib
 
     if name not in COMMANDS:
@@ -54,7 +66,11 @@ def _command(name: str, words: list[str]) -> int:
         return 1
     from pyagent.cli.arguments import Parser
 
-    parser = Parser(prog=f"pyagent {name}", description=module.SUMMARY)
+    parser = Parser(prog=f"pyagent {name}", description=sentence(COMMANDS[name]))
     module.configure(parser)
     status: int = module.run(parser.parse_args(words))
     return status
+
+
+def sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,69 +1,172 @@
-"""Arguments as Go programs take them: one dash or two, `-x=v` or `-x v`, `-x=true` for switches, 1 for every mistake."""
+"""Arguments as Go programs take them: one dash or two, `-x=v` or `-x v`, `-x=true` for switches, 1 for every mistake.
+
+argparse declares what there is; it parses nothing and says nothing, for both differ between releases of Python.
+"""
 
 import argparse
+import difflib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-__all__ = ["Parser", "two_dashes"]
+__all__ = ["Parser"]
 
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
+_WANTED: dict[Any, str] = {int: "write a whole number", float: "write a number"}
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse without guessing, and with the exit status and the one line of an error that all commands share."""
+    """Takes flags with one value or none, and words with `nargs` of None, '?' or '*'; both in any order.
+
+    Mistakes end the program with status 1 and one line on standard error.
+    """
 
     def __init__(self, **settings: Any) -> None:
+        self._flags: dict[str, argparse.Action] = {}
+        """By name, without dashes."""
+        self._words: list[argparse.Action] = []
+        self._values: dict[str, Any] = {}
+        """What `set_defaults` was given."""
+        self._group: Any = None
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **settings)
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # overloads
-        # Words and flags in any order, which argparse takes for a thing of its own.
-        rest = any(action.nargs in (argparse.REMAINDER, argparse.PARSER) for action in self._actions)
-        parse = self.parse_known_args if rest else self.parse_known_intermixed_args
-        known, unknown = parse(args, namespace)
-        if unknown:
-            self.refuse(unknown[0])
-        return known
+    def group(self, title: str) -> None:
+        """The arguments that are added from here on stand below this title in the help."""
+        self._group = self.add_argument_group(title)
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        return super().parse_known_args(self.plain(sys.argv[1:] if args is None else args), namespace)
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        add = super().add_argument if self._group is None else self._group.add_argument
+        action: argparse.Action = add(*names, **settings)
+        if action.option_strings:
+            assert action.nargs in (None, 0), f"{names} would take {action.nargs} values"
+            self._flags |= {name.lstrip("-"): action for name in action.option_strings}
+        else:
+            assert action.nargs in (None, "?", "*"), f"{names} would take {action.nargs} words"
+            self._words.append(action)
+        return action
+
+    def set_defaults(self, **values: Any) -> None:
+        self._values |= values
+        super().set_defaults(**values)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # overloads
+        given = argparse.Namespace() if namespace is None else namespace
+        for action in (*self._flags.values(), *self._words):
+            if argparse.SUPPRESS not in (action.dest, action.default):
+                setattr(given, action.dest, action.default)
+        for name, value in self._values.items():
+            setattr(given, name, value)
+        flags, words = self.split(sys.argv[1:] if args is None else args)
+        for flag in flags:
+            name, _, text = flag.partition("=")
+            action = self._flags[name.lstrip("-")]
+            action(self, given, [] if action.nargs == 0 else self._value(name, action, text), name)
+        self._assign(given, words)
+        return given
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Nothing is left over: what is unknown is a mistake."""
+        return self.parse_args(args, namespace), []
+
+    def split(self, words: Sequence[str], *, command: bool = False) -> tuple[list[str], list[str]]:
+        """The flags, as `--flag=value` and `--switch`, and the other words in their order.
+
+        `--test=false` takes back an earlier `--test`. `command`: the first word that is no flag ends the flags, and what
+        follows it stays as it is.
+        """
+        flags: list[str] = []
+        others: list[str] = []
+        left = iter(words)
+        for word in left:
+            if word == "--":
+                return flags, [*others, *left]
+            if not _is_flag(word):
+                if command:
+                    return flags, [word, *left]
+                others.append(word)
+                continue
+            given, equals, value = word.partition("=")
+            action = self._named(given)
+            if action is None:
+                self._refuse(given)
+            flag = action.option_strings[-1]
+            if action.nargs == 0:
+                if not equals or self._boolean(flag, value):
+                    flags.append(flag)
+                else:
+                    flags = [earlier for earlier in flags if earlier != flag]
+            else:
+                flags.append(f"{flag}={value if equals else self._next(flag, action, left)}")
+        return flags, others
 
     def error(self, message: str) -> NoReturn:
         print(f"E! {message}; see {self.prog} --help", file=sys.stderr)
         raise SystemExit(1)
 
-    def refuse(self, word: str) -> NoReturn:
-        """Names the flag that was probably meant."""
-        import difflib
+    def _named(self, word: str) -> argparse.Action | None:
+        """The flag that `word` is, with one dash or two."""
+        return self._flags.get(word[2:] if word.startswith("--") else word[1:])
 
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        near = difflib.get_close_matches(word.partition("=")[0], flags, n=1)
-        self.error(f"unknown flag or argument {word!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    def _refuse(self, word: str) -> NoReturn:
+        """Names the flag that was probably meant. What stood behind `=` may be a secret."""
+        message = f"unknown flag {word!r}"
+        if near := difflib.get_close_matches(word.lstrip("-").lower(), self._flags, n=1):
+            message += f"; did you mean --{near[0]}?"
+        elif self._words:
+            message += "; write -- before a word that begins with a dash"
+        self.error(message)
 
-    def plain(self, words: Sequence[str]) -> list[str]:
-        """The words as argparse wants them: `--test=true` is `--test`, and `--test=false` is as if nothing were said."""
-        switches = {flag for action in self._actions if action.nargs == 0 for flag in action.option_strings}
-        result: list[str] = []
-        for word in two_dashes(words):
-            flag, equals, value = word.partition("=")
-            if not equals or flag not in switches:
-                result.append(word)
-            elif value not in _BOOLEANS:
-                self.error(f"invalid value {value!r} for the flag {flag}: write true or false")
-            elif _BOOLEANS[value]:
-                result.append(flag)
-            else:
-                result = [earlier for earlier in result if earlier != flag]
-        return result
+    def _boolean(self, flag: str, value: str) -> bool:
+        if value not in _BOOLEANS:
+            self.error(f"invalid value {value!r} for {flag}: write true or false")
+        return _BOOLEANS[value]
+
+    def _next(self, flag: str, action: argparse.Action, left: Iterator[str]) -> str:
+        """The word behind a flag. One that is itself a flag of ours was not meant as its value."""
+        value = next(left, "--")
+        if value == "--" or (_is_flag(value) and self._named(value.partition("=")[0])):
+            self.error(f"{flag} has no value; write {flag} {_name(action)}")
+        return value
+
+    def _value(self, name: str, action: argparse.Action, text: str) -> Any:
+        try:
+            value = text if action.type is None else action.type(text)  # type: ignore[operator]  # or a registered name
+        except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
+            self.error(f"invalid value {text!r} for {name}: {_WANTED.get(action.type) or error}")
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            near = difflib.get_close_matches(text, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"
+            self.error(
+                f"invalid value {text!r} for {name}: {hint}"
+                if action.option_strings
+                else f"unknown {name} {text!r}; {hint}"
+            )
+        return value
+
+    def _assign(self, given: argparse.Namespace, words: Sequence[str]) -> None:
+        left = list(words)
+        for action in self._words:
+            many = action.nargs == "*"
+            taken = [self._value(_name(action), action, text) for text in (left if many else left[:1])]
+            del left[: len(taken)]
+            if taken:
+                action(self, given, taken if many else taken[0])
+            elif many:
+                setattr(given, action.dest, [])
+            elif action.nargs is None:
+                choices = f"; write one of {', '.join(map(str, action.choices))}" if action.choices else ""
+                self.error(f"no {_name(action)} is given{choices}")
+        if left:
+            self.error(f"unknown argument {left[0]!r}")
 
 
-def two_dashes(words: Iterable[str]) -> list[str]:
-    """The words with `-config` written as `--config`; a lone dash, numbers and what follows `--` stay."""
-    result, rest = [], False
-    for word in words:
-        rest = rest or word == "--"
-        long = not rest and len(word) > 2 and word[0] == "-" and word[1].isalpha()
-        result.append(f"-{word}" if long else word)
-    return result
+def _is_flag(word: str) -> bool:
+    """A lone dash and a negative number are words."""
+    return len(word) > 1 and word[0] == "-" and not (word[1].isdecimal() or word[1] == ".")
+
+
+def _name(action: argparse.Action) -> str:
+    return action.dest if action.choices else str(action.metavar or action.dest.upper())

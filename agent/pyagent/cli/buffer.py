@@ -11,8 +11,6 @@ from urllib.parse import quote
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, harmless, span
 
-SUMMARY = "Look at the queues on disk; give one that no output claims any more to another output, or drop it."
-
 _ACTIONS = ("list", "adopt", "drop")
 _EPILOG = """\
   pyagent buffer list

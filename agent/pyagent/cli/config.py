@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pyagent.config import Plan
     from pyagent.runtime.loading import Texts
 
-SUMMARY = "Make a configuration, check one, or show what it means."
-
 _ACTIONS = ("create", "check", "show", "schema", "migrate")
 _HELP = (
     "create: print a sample configuration (the default); check: load a configuration and set up its plugins, start "

@@ -29,8 +29,6 @@ from pyagent.cli.demo_processes import (
 from pyagent.cli.demo_view import Agent, Display, Lines, Screen, Series, State
 from pyagent.influxdb import InfluxDB, InfluxDBError
 
-SUMMARY = "Run agents against an embedded InfluxDB 2 and show what arrives. Ctrl-C ends everything."
-
 POLL, POLL_AT_REST, REFRESH = 0.025, 0.2, 1.0
 """Seconds between two looks for a first point; the same where none is due any more; between two views."""
 IMPATIENCE = 5.0

@@ -2,8 +2,6 @@
 
 import argparse
 
-SUMMARY = "Show the help of the agent or of a command."
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("topic", nargs="*", metavar="COMMAND", help="the command; without one, the agent itself")

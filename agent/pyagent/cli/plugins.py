@@ -17,8 +17,6 @@ from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import plugin_sample
 from pyagent.config.toml_text import toml_value
 
-SUMMARY = "List the plugins, or show what one of them measures and which options it has."
-
 _EPILOG = """\
   pyagent plugins                     all of them, and where each comes from
   pyagent plugins inputs --json

@@ -11,8 +11,6 @@ from typing import Any
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, harmless, span
 
-SUMMARY = "Look at the metrics that receivers refused for good; give them to their output again, or drop them."
-
 _ACTIONS = ("list", "show", "retry", "drop")
 _EPILOG = """\
   pyagent quarantine list             what is in it, and why

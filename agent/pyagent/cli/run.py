@@ -10,7 +10,8 @@ from typing import Literal
 
 from pyagent.api.units import Duration, Size
 from pyagent.cli.arguments import Parser
-from pyagent.cli.flags import add_filter_flags, add_source_flags, health_address, source_settings
+from pyagent.cli.flags import health_address, source_settings
+from pyagent.cli.run_flags import run_parser
 from pyagent.runtime.settings import RunSettings
 
 __all__ = ["main"]
@@ -18,28 +19,18 @@ __all__ = ["main"]
 SMALLEST_BUFFER = 16 << 20
 """Bytes: two segments of a queue's log."""
 
-_DESCRIPTION = """\
-Gather metrics as a Telegraf configuration says and write them to InfluxDB.
-
-  pyagent --config http://localhost:8086/api/v2/telegrafs/ID    with INFLUX_TOKEN in the environment
-  pyagent --config telegraf.conf --test                         gather once and print
-
-Commands: buffer, config, demo, help, plugins, quarantine, sandbox, secrets, status, version (pyagent COMMAND --help)."""
-
 
 def main(words: Sequence[str]) -> int:
     # A reload that is asked for while we are still importing must not kill us; the process takes it over when it runs.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    parser = _parser()
-    plain = parser.plain(words)
-    given, unknown = parser.parse_known_args(plain)
-    if unknown:
-        parser.refuse(unknown[0])
-    if given.command:
+    parser = run_parser()
+    flags, rest = parser.split(words, command=True)
+    if rest:
         # Flags that stand before a command are the command's. Telegraf leaves them out of account, silently.
         from pyagent import cli
 
-        return cli.main([*given.command, *plain[: len(plain) - len(given.command)]])
+        return cli.command(rest[0], [*flags, *rest[1:]])
+    given = parser.parse_args(flags)
     if (status := _printed(parser, given)) is not None:
         return status
     settings = _settings(parser, given, os.environ)
@@ -52,112 +43,6 @@ def main(words: Sequence[str]) -> int:
         if getattr(given, flag):
             component_logger("agent").warning("--%s has no effect here", flag.replace("_", "-"))
     return run(settings)
-
-
-def _parser() -> Parser:
-    parser = Parser(prog="pyagent", usage="pyagent [flags] | pyagent COMMAND [flags]", description=_DESCRIPTION)
-
-    def flag(name: str, text: str, **settings: object) -> None:
-        parser.add_argument(name, help=text, **settings)  # type: ignore[arg-type]  # argparse's many overloads
-
-    add_source_flags(parser)
-    flag("--test", "gather once, print the metrics and exit", action="store_true")
-    flag(
-        "--test-wait", "as --test, and wait so many seconds for further metrics", type=int, default=0, metavar="SECONDS"
-    )
-    flag("--once", "gather once, write to the outputs and exit", action="store_true")
-    flag(
-        "--strict-exit",
-        "--test and --once exit with 1 where an input failed (PYAGENT_STRICT_EXIT=1)",
-        action="store_true",
-    )
-    flag("--debug", "log debug messages", action="store_true")
-    flag("--quiet", "log errors only", action="store_true")
-    flag(
-        "--config-url-retry-attempts",
-        "requests for a URL before giving up, 10 s apart (default 3, -1: for ever)",
-        type=int,
-        default=None,
-        metavar="N",
-    )
-    flag(
-        "--config-url-watch-interval",
-        "ask a configuration's URL for changes this often (default 60s, 0: never; PYAGENT_CONFIG_URL_WATCH_INTERVAL)",
-        default=None,
-        metavar="DURATION",
-    )
-    flag(
-        "--watch-config",
-        "reload when a file or directory of the configuration changes: 'notify' asks the kernel, 'poll' looks again and again",
-        default="",
-        metavar="HOW",
-    )
-    flag("--watch-interval", "look this often, for 'poll' (default 250ms)", default="", metavar="DURATION")
-    flag("--watch-debounce-interval", "reload so long after the last change", default="", metavar="DURATION")
-    flag(
-        "--state-directory",
-        "where the last good configuration and what is not written yet are kept "
-        "(PYAGENT_STATE_DIRECTORY; under systemd its StateDirectory)",
-        default=None,
-        metavar="DIR",
-    )
-    flag(
-        "--buffer-max-size",
-        "most bytes of one output's queue (default 1GiB, 0: no bound, else 16MiB or more; PYAGENT_BUFFER_MAX_SIZE)",
-        default="",
-        metavar="SIZE",
-    )
-    flag(
-        "--buffer-overflow",
-        "which gathered metrics go where a queue is full: 'oldest' (default) or 'newest' (PYAGENT_BUFFER_OVERFLOW)",
-        default="",
-        metavar="WHICH",
-    )
-    flag(
-        "--drain",
-        "what is written first after an outage: 'oldest' (default), or 'newest', the rest behind it (PYAGENT_DRAIN)",
-        default="",
-        metavar="WHICH",
-    )
-    flag(
-        "--acknowledge",
-        "when a listener acknowledges: 'all' outputs keep what it got, or 'any' one does (default: all with "
-        'buffer_strategy = "disk", else any; PYAGENT_ACKNOWLEDGE)',
-        default="",
-        metavar="WHICH",
-    )
-    flag(
-        "--runtime-directory",
-        "where the control socket is (PYAGENT_RUNTIME_DIRECTORY; under systemd its RuntimeDirectory)",
-        default=None,
-        metavar="DIR",
-    )
-    flag(
-        "--health",
-        "serve /health, /ready and /metrics there, such as 127.0.0.1:8888 (PYAGENT_HEALTH)",
-        default="",
-        metavar="ADDRESS",
-    )
-    flag(
-        "--gather-timeout",
-        "give up a gather after this time (default 0: never; PYAGENT_GATHER_TIMEOUT)",
-        default="",
-        metavar="DURATION",
-    )
-    flag("--pidfile", "write the process's number to this file while it runs", default="", metavar="FILE")
-    flag("--print-plugin-config-source", "print which plugin comes from which file", action="store_true")
-    add_filter_flags(parser)
-    flag("--usage", "print the options of a plugin and exit", default="", metavar="NAME")
-    flag("--sample-config", "print a sample configuration and exit (as 'config create')", action="store_true")
-    flag("--input-list", "print the inputs and exit (as 'plugins inputs')", action="store_true")
-    flag("--output-list", "print the outputs and exit (as 'plugins outputs')", action="store_true")
-    flag("--deprecation-list", "print deprecated options and exit (as 'plugins --deprecated')", action="store_true")
-    flag("--version", "print the version and exit", action="store_true")
-    flag("--pprof-addr", argparse.SUPPRESS, default="")
-    flag("--password", argparse.SUPPRESS, default="")
-    flag("--unprotected", argparse.SUPPRESS, action="store_true")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    return parser
 
 
 def _printed(parser: Parser, given: argparse.Namespace) -> int | None:
@@ -225,7 +110,7 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
         strict_exit=given.strict_exit or environ.get("PYAGENT_STRICT_EXIT") == "1",
         test_wait=given.test_wait,
         print_plugin_sources=given.print_plugin_config_source,
-        pidfile=given.pidfile,
+        pidfile=given.pidfile or "",
     )
 
 

@@ -7,8 +7,6 @@ import signal
 import sys
 from pathlib import Path
 
-SUMMARY = "Run an embedded server that answers as InfluxDB 2 does, on a loopback port, until it is interrupted."
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""

@@ -10,8 +10,6 @@ from typing import Any
 from pyagent.api import ConfigError, SecretStore, redact
 from pyagent.cli.flags import add_source_flags, source_settings
 
-SUMMARY = "List, read, set or remove secrets in the secret stores of a configuration."
-
 _ACTIONS = {"list": (0, 99), "get": (2, 2), "set": (2, 3), "remove": (2, 2)}
 _EPILOG = """\
   pyagent secrets list                        stores and their keys

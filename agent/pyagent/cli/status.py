@@ -10,8 +10,6 @@ from typing import Any
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, span
 
-SUMMARY = "Show what a running agent does: its inputs, outputs, what waits and what fails."
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("word", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")

@@ -158,8 +158,8 @@ def test_an_id_that_is_none(ask: Run, agent: Running, word: str) -> None:
     [
         (["show"], "E! cannot show an entry: no ID is given"),
         (["list", "a", "b"], "E! 'list' takes an instance and nothing else"),
-        (["steal"], "E! argument list|show|retry|drop: invalid choice: 'steal'"),
-        ([], "E! the following arguments are required: list|show|retry|drop"),
+        (["steal"], "E! unknown action 'steal'; write one of list, show, retry, drop"),
+        ([], "E! no action is given; write one of list, show, retry, drop"),
     ],
 )
 def test_words_that_make_no_sense(pyagent: Run, words: list[str], message: str) -> None:
