@@ -127,6 +127,18 @@ async def test_once_says_by_its_status_whether_everything_was_written(tmp_path: 
     assert "unable to send 1 metrics" in log
 
 
+@pytest.mark.parametrize("period", ["30s", "1ms"])
+@pytest.mark.parametrize("mode", ["--test", "--once"])
+async def test_what_is_summed_up_is_there_whenever_it_starts(tmp_path: Path, mode: str, period: str) -> None:
+    config = tmp_path / "agent.conf"
+    aggregator = f"[[aggregators.minmax]]\nperiod = '{period}'\ndelay = '1s'\ngrace = '1s'\ndrop_original = true\n"
+    config.write_text("[[inputs.mem]]\n" + OUTPUT + aggregator)
+    status, out, log = await finished("--config", str(config), mode)
+    assert status == 0
+    assert "used_max=" in out, log
+    assert "used=" not in out
+
+
 @pytest.mark.parametrize("mode", ["--test", "--once"])
 async def test_a_failed_input_counts_where_that_is_asked_for(tmp_path: Path, mode: str) -> None:
     config = tmp_path / "agent.conf"

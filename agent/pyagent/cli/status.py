@@ -50,7 +50,10 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         waiting = f"{one['queued']:,} of {one['limit']:,}"
         counts = [f"{one[name]:,}" for name in ("dropped", "rejected", "failures")]
         outputs.append([one["name"], f"{one['written']:,}", waiting, span(one["oldest_age_seconds"]), *counts])
-    for table in (inputs, outputs):
+    aggregators = [["aggregator", "pushed", "outside the window", "failures"]]
+    for one in document.get("aggregators", ()):
+        aggregators.append([one["name"], *(f"{one[name]:,}" for name in ("pushed", "dropped", "failures"))])
+    for table in (inputs, outputs, *([aggregators] if len(aggregators) > 1 else [])):
         yield ""
         yield from aligned(table)
     if kept := document.get("quarantine", {}).get("metrics"):

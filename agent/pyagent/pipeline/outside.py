@@ -75,12 +75,16 @@ class OutsideAggregator(AggregatorRunner):
     ) -> None:
         super().__init__(plan, plugin, deliver=deliver, clock=clock, log=log)
         self.isolated = Isolated(plan.label)
-        self._log = log
         self._acc = self._new_accumulator()
         self._pushing: asyncio.Task[None] | None = None
 
     async def take(self, metrics: list[Metric], *, bypass: bool = False) -> set[int]:
         """Take metrics into account; returns the ids of those that must go no further."""
+        if self._window_is_over():
+            if bypass:
+                self._next_window()  # what it has summed up comes with the next push
+            else:
+                await self._push_window()
         inside, gone = self._in_window(metrics)
         if not inside:
             return gone
@@ -100,13 +104,11 @@ class OutsideAggregator(AggregatorRunner):
             return gone
         return set()
 
-    async def run(self) -> None:
-        """Push at the end of each period, until cancelled; a push under way goes on then."""
-        while True:
-            await self._clock.sleep_until(self._end)
-            self._pushing = asyncio.create_task(self._push())
-            await asyncio.wait([self._pushing])
-            self._pushing.result()
+    async def _push_window(self) -> None:
+        """One under way goes on where this is cancelled."""
+        self._pushing = asyncio.create_task(self._push())
+        await asyncio.wait([self._pushing])
+        self._pushing.result()
 
     async def end(self) -> None:
         """Hand on what it has summed up; its task is cancelled."""

@@ -24,7 +24,8 @@ class Clock(Protocol):
 
     async def sleep_until(self, when: int) -> None:
         """Return at the wall-clock time `when`, also if the clock is set ahead meanwhile; where it is set back, after about
-        as long as it was to take: nobody waits an hour for a tick because the clock was an hour fast."""
+        as long as it was to take: nobody waits an hour for a tick because the clock was an hour fast. Others get their turn
+        also where `when` is past."""
 
 
 class SystemClock:
@@ -38,6 +39,7 @@ class SystemClock:
 async def sleep_on(clock: Clock, when: int) -> None:
     """`Clock.sleep_until` for a clock that is set now and then: in steps, because we sleep on the monotonic one."""
     loop = asyncio.get_running_loop()
+    await asyncio.sleep(0)
     longest = loop.time() + (when - clock.now()) / 1e9 + CLOCKS_APART
     while (wait := (when - clock.now()) / 1e9) > 0 and (left := longest - loop.time()) > 0:  # noqa: ASYNC110  # no event
         await asyncio.sleep(min(wait, left, 60.0))

@@ -47,6 +47,7 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
 async def _gather(plan: Plan, settings: RunSettings, route: Route) -> bool:
     """Whether an input failed: in its gather or its start, by not ending, or by not being there at all."""
     route.replace(await build_stages(plan, route, SystemClock()))
+    pushing = [asyncio.create_task(aggregator.run()) for aggregator in route.stages.aggregators]
     runners = [
         InputRunner(
             cast("InputPlan", p),
@@ -65,6 +66,8 @@ async def _gather(plan: Plan, settings: RunSettings, route: Route) -> bool:
     if settings.test_wait:
         await asyncio.sleep(settings.test_wait)
     await asyncio.gather(*(runner.stop(GRACE) for runner in runners))
+    for task in pushing:
+        task.cancel()
     if (finishing := route.replace(Stages())) is not None:
         await finishing
     missing = bool(plan.broken) or len(runners) < len(plan.inputs)

@@ -30,6 +30,10 @@ _HELP = {
         "write_seconds": ("counter", "Time spent in writes."),
         "failures": ("counter", "Writes that failed."),
     },
+    "aggregator": {
+        "pushed": ("counter", "Metrics handed on."),
+        "dropped": ("counter", "Metrics outside of the window."),
+    },
 }
 _QUARANTINE_HELP = {
     "metrics": ("gauge", "Metrics that were refused for good and are kept."),
@@ -73,7 +77,9 @@ def prometheus(document: Mapping[str, Any]) -> str:
     for kind, fields in _HELP.items():
         for field, (type_, text) in fields.items():
             suffix = "_total" if type_ == "counter" else ""
-            samples = [(f'{{{kind}="{_escaped(one["name"])}"}}', _value(one, field)) for one in document[f"{kind}s"]]
+            samples = [
+                (f'{{{kind}="{_escaped(one["name"])}"}}', _value(one, field)) for one in document.get(f"{kind}s", ())
+            ]
             add(f"pyagent_{kind}_{field}{suffix}", type_, text, samples)
     return "\n".join(lines) + "\n"
 

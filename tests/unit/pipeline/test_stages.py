@@ -9,6 +9,7 @@ from plans import LOG, SECOND, START, Collected
 from pyagent.api import Aggregator, Duration, Metric, NoOptions, Processor
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
 from pyagent.pipeline.route import Route
+from pyagent.pipeline.schedule import round_time
 from pyagent.pipeline.stages import AggregatorRunner, ProcessorStage, Stages
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.aggregators.minmax import MinMax
@@ -123,9 +124,11 @@ def test_a_period_is_pushed_at_its_end_and_the_next_begins() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "inside"),
-    [(-0.001, False), (0, True), (27, True), (27.1, True), (27.2, False)],
+    [(-3.001, False), (-3, True), (0, True), (27, True), (27.1, True), (27.2, False)],
 )
-def test_the_window_has_both_its_ends_and_the_delay(seconds: float, inside: bool) -> None:
+def test_the_first_window_begins_at_the_multiple_before_and_has_both_its_ends_and_the_delay(
+    seconds: float, inside: bool
+) -> None:
     async def main() -> None:
         clock, sink = VirtualClock(START), Sink()
         runner = aggregator(MinMax(NoOptions(), LOG), sink, clock)
@@ -136,10 +139,78 @@ def test_the_window_has_both_its_ends_and_the_delay(seconds: float, inside: bool
     run_virtual(main())
 
 
+@pytest.mark.parametrize("part", [1, 250_000_000, 499_999_999, 500_000_000, 999_999_999])
+@pytest.mark.parametrize("aligned", [True, False])
+def test_the_first_gather_counts_whatever_its_time_is_rounded_to(part: int, aligned: bool) -> None:
+    async def main() -> None:
+        clock = VirtualClock(START + part)
+        runner = aggregator(MinMax(NoOptions(), LOG), Sink(), clock, round_interval=aligned)
+        gathered = metric(seconds=0)
+        gathered.time = round_time(clock.now(), SECOND)
+        runner.add([gathered])
+        assert runner.dropped == 0
+
+    run_virtual(main())
+
+
+def test_what_comes_before_the_end_of_a_window_is_noticed_is_in_the_next_one() -> None:
+    async def main() -> None:
+        clock, sink = VirtualClock(START), Sink()
+        runner = aggregator(MinMax(NoOptions(), LOG), sink, clock)
+        runner.add([metric(value=1)])
+        await asyncio.sleep(28)  # nobody runs it
+        runner.add([metric(value=2, seconds=28)])
+        runner.push()
+        assert [m.fields["v_max"] for m in sink.metrics] == [1.0, 2.0]
+        assert runner.dropped == 0
+
+    run_virtual(main())
+
+
+def test_a_clock_that_is_set_costs_nothing_but_the_window() -> None:
+    """Whether it is set ahead by a year or back: no window is made up for, and what comes then counts."""
+
+    async def main() -> None:
+        clock, sink = VirtualClock(START), Sink()
+        runner = aggregator(MinMax(NoOptions(), LOG), sink, clock, period=Duration("1s"))
+        task = asyncio.create_task(runner.run())
+        year = 365 * 86400
+        for offset in (year, -year):
+            clock.set(START + offset * SECOND)
+            runner.add([metric(value=offset, seconds=offset)])
+            await asyncio.sleep(3)
+        task.cancel()
+        assert runner.dropped == 0
+        assert [m.fields["v_max"] for m in sink.metrics] == [float(year), float(-year)]
+
+    run_virtual(main())
+
+
+def test_what_falls_out_of_a_window_is_counted_and_told_once_in_each(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        runner = aggregator(MinMax(NoOptions(), LOG), Sink(), VirtualClock(START), drop_original=True)
+        for _ in range(3):
+            runner.add([metric(seconds=-60), metric(), metric(seconds=2e12)])
+        assert runner.dropped == 6
+        assert caplog.messages == [
+            "metrics outside of the window are not aggregated and, as drop_original says, dropped: 2 so far; one of 'm' "
+            "is of 2026-11-23T23:59:03.000Z, the window is 2026-11-24T00:00:00.000Z to 2026-11-24T00:00:30.000Z; "
+            "`grace` lets older ones in"
+        ]
+        runner.push()
+        runner.add([metric(seconds=2e12)])
+        assert len(caplog.messages) == 2
+        runner.push()
+        runner.add([metric(seconds=2e12)])
+        assert len(caplog.messages) == 2, "and where they go on, when there are twice as many"
+
+    run_virtual(main())
+
+
 def test_grace_lets_late_metrics_in() -> None:
     async def main() -> None:
         runner = aggregator(MinMax(NoOptions(), LOG), Sink(), VirtualClock(START), grace=Duration("10s"))
-        runner.add([metric(seconds=-10), metric(seconds=-10.5)])
+        runner.add([metric(seconds=-13), metric(seconds=-13.5)])
         assert runner.dropped == 1
 
     run_virtual(main())
