@@ -4,6 +4,7 @@ from pyagent.buffer.batch import Batch, Chunk, Lines, Sealed, gzip, memory_of
 from pyagent.buffer.memory import MemoryQueue
 from pyagent.buffer.queue import OutputQueue
 from pyagent.buffer.store import BufferSettings, QueueName, StoredQueue, stored_queues
+from pyagent.buffer.usage import Usage
 
 __all__ = [
     "Batch",
@@ -15,6 +16,7 @@ __all__ = [
     "QueueName",
     "Sealed",
     "StoredQueue",
+    "Usage",
     "gzip",
     "memory_of",
     "stored_queues",

@@ -61,6 +61,11 @@ class MemoryQueue:
         return self._kept_count + self._taken_count
 
     @property
+    def evictable(self) -> int:
+        """Metrics that `evict` can remove."""
+        return self._waiting_count - self._kept_count
+
+    @property
     def fresh(self) -> bool:
         """Whether what `take` gives next is no backlog that `divide` put behind."""
         return bool(self._waiting)
@@ -171,7 +176,7 @@ class MemoryQueue:
 
     def evict(self, least: int = 0) -> int:
         """Make room: down to the limits, and of at least so many metrics; returns how many went."""
-        evictable = self._waiting_count - self._kept_count
+        evictable = self.evictable
         excess = min(max(len(self) - self.limit, least), evictable)
         dropped = 0
         while dropped < evictable and (dropped < excess or self._heavy()):

@@ -17,6 +17,7 @@ from pyagent.buffer.ranges import NumberSet, numbers_done
 from pyagent.buffer.reader import LogReader
 from pyagent.buffer.segments import SEGMENT_SIZE, Recovery, SegmentLog
 from pyagent.buffer.stretch import Loaded, Stretch
+from pyagent.buffer.usage import Usage
 
 __all__ = ["DiskWork", "OutputQueue", "SizeLimit"]
 
@@ -67,6 +68,7 @@ class OutputQueue:
         max_bytes: int = 0,
         drop_newest: bool = False,
         newest_first: bool = False,
+        usage: Usage | None = None,
     ) -> None:
         self.limit = limit
         self.max_bytes = max_bytes
@@ -92,6 +94,11 @@ class OutputQueue:
         self._dropped_on_disk = 0
         self._stuck = False
         """The oldest in the log must not be dropped: what comes in gives way."""
+        self._due = 0
+        """Metrics of the log that the next commit drops, for `evict`."""
+        self._usage = usage or Usage()
+        self._counted = Usage()
+        """This queue's part of it."""
 
     # What it holds ----------------------------------------------------------------------------------------------------
 
@@ -149,7 +156,9 @@ class OutputQueue:
     def append(self, lines: Lines) -> int:
         """Take encoded metrics; returns how many had no room."""
         self.added += lines.count
-        return self._tail.append(lines) + self._evict()
+        dropped = self._tail.append(lines) + self._evict()
+        self._changed()
+        return dropped
 
     def has_room(self, count: int) -> bool:
         """Whether `admit` may take so many. An empty queue takes any number, else a large body would never fit."""
@@ -163,7 +172,9 @@ class OutputQueue:
     def admit(self, lines: Lines) -> int:
         """Take metrics that stay whatever comes (ask `has_room` first); returns how many others had to go."""
         self.added += lines.count
-        return self._tail.admit(lines) + self._evict()
+        dropped = self._tail.admit(lines) + self._evict()
+        self._changed()
+        return dropped
 
     @property
     def pinned(self) -> int:
@@ -171,9 +182,37 @@ class OutputQueue:
         committing = sum(len(chunk) for chunk in self._committing if chunk.kept)
         return self._kept_on_disk + committing + self._tail.pinned
 
+    @property
+    def evictable(self) -> int:
+        """Metrics that `evict` can drop."""
+        return self._tail.evictable + self._unread_evictable - self._due
+
+    @property
+    def _unread_evictable(self) -> int:
+        """Those in the log that a commit can drop: nobody was told that they are safe, and they are not in memory."""
+        if self._drop_newest or not self._on_disk:
+            return 0
+        unread = next((stretch.unread for stretch in self._stretches if stretch.unread), 0)
+        return max(min(unread, sum(map(len, self._stretches)) - self._kept_on_disk), 0)
+
     def evict(self, count: int) -> int:
-        """Drop up to so many of those in memory that may go; returns how many went."""
-        return self._tail.evict(count)
+        """Drop up to so many of those that may go, the oldest (with `drop_newest`: the newest); returns how many go. Those in
+        the log go with the next commit."""
+        in_log = min(count, self._unread_evictable - self._due)
+        self._due += in_log
+        gone = in_log + (self._tail.evict(count - in_log) if count > in_log else 0)
+        self._changed()
+        return gone
+
+    def _changed(self) -> None:
+        usage, counted = self._usage, self._counted
+        if self._due:
+            self._due = min(self._due, self._unread_evictable)
+        metrics, pinned, dropped = len(self) - self._due, self.pinned, self.dropped
+        usage.metrics += metrics - counted.metrics
+        usage.pinned += pinned - counted.pinned
+        usage.dropped += dropped - counted.dropped
+        counted.metrics, counted.pinned, counted.dropped = metrics, pinned, dropped
 
     def _evict(self) -> int:
         excess = len(self) - self.limit
@@ -203,6 +242,7 @@ class OutputQueue:
         index = next((i for i, (taken, _) in enumerate(self._taken) if taken is batch), None)
         if index is None:
             self._tail.settle(batch, kept)
+            self._changed()
             return
         _, stretch = self._taken.pop(index)
         parts = list(kept)
@@ -214,6 +254,7 @@ class OutputQueue:
         stretch.give_back(parts)
         if len(self) <= self.limit:
             self._stuck = False
+        self._changed()
 
     def divide(self) -> DiskWork | None:
         """From now on what comes in is taken before what waits now."""
@@ -269,6 +310,7 @@ class OutputQueue:
         self.restored += recovery.waiting + lost
         self.damaged += lost
         self._kept_on_disk = recovery.acknowledged_waiting
+        self._changed()
 
     @property
     def uncommitted(self) -> int:
@@ -298,18 +340,21 @@ class OutputQueue:
                 self.damaged += result.lost
                 for start, stop in result.passed:
                     self._done_numbers.add(start, stop)
+            self._changed()
 
         return DiskWork(lambda: results.append(stretch.load(least)), done)
 
     def commit(self) -> DiskWork | None:
         """Bring all that waits in memory to the log; None where there is nothing to bring. Wanted while `persisting`."""
         log = self.log
-        if log is None or not self._tail.waiting:
+        if log is None or not (self._tail.waiting or self._due):
             return None
         chunks = self._committing = self._tail.clear()
         oldest = next((stretch for stretch in self._stretches if stretch.unread), self._stretches[-1])
         newest = self._stretches[-1]
-        excess = 0 if self._drop_newest else len(self) - self.limit
+        excess = 0 if self._drop_newest else max(len(self) - self.limit, self._due)
+        self._due = 0
+        self._changed()
         unread = oldest.unread
         evicted: list[tuple[int, int, int]] = []
 
@@ -322,7 +367,8 @@ class OutputQueue:
                     evicted.append(oldest.reader.skip(0, whole_segment=True))
                 if log.size + size > self.max_bytes:
                     raise SizeLimit(None, "the buffer has reached its size limit")
-            log.append([(batch, batch.chunks[0].kept) for batch in batches_of(chunks, self._batch_size)])
+            if chunks:
+                log.append([(batch, batch.chunks[0].kept) for batch in batches_of(chunks, self._batch_size)])
 
         def done(error: OSError | None) -> None:
             self._committing = []
@@ -337,11 +383,13 @@ class OutputQueue:
                 self._tail.max_bytes = min(self.max_bytes or MEMORY_BESIDE_DISK, MEMORY_BESIDE_DISK)
                 self.disk_error = error
                 self._tail.evict(max(len(self) - self.limit, 0))
+                self._changed()
                 return
             self._stuck = gone < min(excess, unread)
             self.disk_error = None
             newest.appended(chunks)
             self._kept_on_disk += sum(len(chunk) for chunk in chunks if chunk.kept)
+            self._changed()
 
         return DiskWork(work, done)
 
@@ -358,6 +406,8 @@ class OutputQueue:
         if log is None:
             return None
         stretches, self._stretches = self._stretches, []
+        self._kept_on_disk = self._due = 0
+        self._changed()
 
         def work() -> None:
             for stretch in stretches:
@@ -380,4 +430,7 @@ class OutputQueue:
         moved = before - len(older)
         older.added -= moved
         self.added += moved
-        return dropped + self._evict()
+        dropped += self._evict()
+        self._changed()
+        older._changed()
+        return dropped

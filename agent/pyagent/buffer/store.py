@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 __all__ = ["BufferSettings", "QueueName", "StoredQueue", "stored_queues"]
 
 DEFAULT_MAX_BYTES = 1 << 30
+DEFAULT_MAX_PARTITIONS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class BufferSettings:
     """Most bytes of one queue; 0: no bound."""
     drop_newest: bool = False
     newest_first: bool = False
+    max_partitions: int = DEFAULT_MAX_PARTITIONS
+    """Most queues of one output that is divided by a tag."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,9 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
         ),
         state_directory=Path(state.partition(":")[0]) if state else None,
         buffer_max_size=_buffer_size(parser, given.buffer_max_size or environ.get("PYAGENT_BUFFER_MAX_SIZE") or "1GiB"),
+        buffer_max_partitions=_partitions(
+            parser, given.buffer_max_partitions or environ.get("PYAGENT_BUFFER_MAX_PARTITIONS") or "1000"
+        ),
         buffer_overflow=_end(
             parser, "--buffer-overflow", given.buffer_overflow or environ.get("PYAGENT_BUFFER_OVERFLOW")
         ),
@@ -141,6 +144,12 @@ def _buffer_size(parser: Parser, text: str) -> int:
     if size != 0 and size < SMALLEST_BUFFER:
         parser.error(f"--buffer-max-size is 0 (no bound) or 16MiB and more, not {text}")
     return size
+
+
+def _partitions(parser: Parser, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= 1_000_000):
+        parser.error(f"--buffer-max-partitions is a whole number from 1 to 1000000, not {text!r}")
+    return int(text)
 
 
 def _end(parser: Parser, flag: str, text: str | None) -> Literal["oldest", "newest"]:

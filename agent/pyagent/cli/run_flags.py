@@ -82,6 +82,11 @@ def run_parser() -> Parser:
         "which gathered metrics go where a queue is full: 'oldest' (default) or 'newest' (PYAGENT_BUFFER_OVERFLOW)",
     )
     flag(
+        "--buffer-max-partitions",
+        "NUMBER",
+        "most queues of an output that a tag divides (default 1000; PYAGENT_BUFFER_MAX_PARTITIONS)",
+    )
+    flag(
         "--drain",
         "WHICH",
         "what is written first after an outage: 'oldest' (default), or 'newest', the rest behind it (PYAGENT_DRAIN)",

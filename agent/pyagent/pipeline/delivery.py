@@ -19,10 +19,11 @@ from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.form import Form, Formed
 from pyagent.pipeline.keeping import Keeper, until_safe
-from pyagent.pipeline.lane import Lane, Refusals
+from pyagent.pipeline.lane import Lane, Refusals, Told
+from pyagent.pipeline.lanes import IDLE_SECONDS, Lanes
 from pyagent.pipeline.rate import RateLimit
 from pyagent.pipeline.supervision import supervise
-from pyagent.pipeline.workers import HereWorker, LoopWorker, ThreadWorker, Worker, worker_for
+from pyagent.pipeline.workers import HereWorker, LoopWorker, Worker, worker_for
 
 __all__ = ["Keeping", "OutputRunner"]
 
@@ -35,7 +36,7 @@ class Keeping:
     """Where queues are kept, and what is shared by all that are."""
 
     settings: BufferSettings = field(default_factory=BufferSettings)
-    worker: ThreadWorker | None = None
+    worker: Worker | None = None
     """The thread of the disk; None: nothing is kept on disk."""
     refusals: Refusals | None = None
     """None: what is refused for good is dropped."""
@@ -61,13 +62,19 @@ class OutputRunner:
         self.plugin = plugin
         self.successor: OutputRunner | None = None
         """What writes to the same place in its stead, once it is being ended."""
-        self.form = Form(plan, plugin.line_options(), plugin.partition(), log=log)
         self.filtered = 0
         """Metrics that this output's filters kept out."""
         self.lost: Counter[str] = Counter()
         """Metrics that could not be encoded, by reason."""
-        self.lanes: dict[str | None, Lane] = {}
         self._keeping = keeping or Keeping()
+        self.lanes = Lanes(
+            plan.metric_buffer_limit,
+            self._keeping.settings.max_partitions,
+            make=self._make_lane,
+            end=self._end_lane,
+            log=log,
+        )
+        self.form = Form(plan, plugin.line_options(), plugin.partition(), admits=self.lanes.admits, log=log)
         self._inherits = inherits
         self._log = log
         limits = plugin.limits()
@@ -81,9 +88,11 @@ class OutputRunner:
             self._manager = self._worker
         self._connected = False
         self._connecting = asyncio.Lock()
+        self._ending: dict[str | None, asyncio.Task[None]] = {}
+        """Lanes that are not used any more, until their logs are closed."""
         self._running: dict[Lane, list[asyncio.Task[None]]] | None = None
         self._ended = asyncio.Event()
-        self._told: set[str] = set()
+        self._told = Told()
         if self.form.partition is None:
             self.lane(None)
 
@@ -104,12 +113,12 @@ class OutputRunner:
 
     @property
     def written(self) -> int:
-        return sum(lane.written for lane in self.lanes.values())
+        return self.lanes.sums.written
 
     @property
     def rejected(self) -> int:
         """Metrics that the receiver refused for good."""
-        return sum(lane.rejected for lane in self.lanes.values())
+        return self.lanes.sums.rejected
 
     @property
     def error(self) -> str:
@@ -122,25 +131,18 @@ class OutputRunner:
 
     def take(self, formed: Formed, *, keep: bool = False) -> None:
         """Queue what `form` made. `keep`: somebody is told that these are safe (ask `has_room` first)."""
-        filtered = formed.filtered
         for partition, lines in formed.parts:
-            (self.admit if keep else self.append)(lines, filtered, partition)
-            filtered = 0
-        self.filtered += filtered
+            self._put(lines, partition, keep=keep)
+        self.filtered += formed.filtered
+        self.lanes.appended()
 
-    def append(self, lines: Encoded, filtered: int = 0, partition: str | None = None) -> None:
+    def append(self, lines: Encoded, filtered: int = 0) -> None:
         """Queue encoded metrics; the oldest go, counted, where there is no room. `filtered`: how many did not pass."""
-        self._account(lines, filtered)
-        lane = self.lane(partition)
-        lane.queue.append(lines)
-        self._appended(lane)
+        self.take(Formed(((None, lines),), filtered))
 
     def admit(self, lines: Encoded, filtered: int = 0, partition: str | None = None) -> None:
         """Queue metrics that somebody is told are safe: they are not dropped for others. Ask `has_room` first."""
-        self._account(lines, filtered)
-        lane = self.lane(partition)
-        lane.queue.admit(lines)
-        self._appended(lane)
+        self.take(Formed(((partition, lines),), filtered), keep=True)
 
     async def requeue(self, lines: Sequence[bytes], partition: str | None) -> None:
         """Queue encoded lines, each of one metric, once more; return when they are as safe as is configured.
@@ -159,11 +161,17 @@ class OutputRunner:
     def has_room(self, count: int, partition: str | None = None) -> bool:
         """Whether `admit` may be called with so many."""
         lane = self.lanes.get(partition)
-        return lane is None or lane.queue.has_room(count)
+        return (lane is None or lane.queue.has_room(count)) and self._may_pin(count)
 
     def takes(self, formed: Formed) -> bool:
         """Whether `take` may be asked to keep all of it."""
-        return all(self.has_room(lines.count, partition) for partition, lines in formed.parts if lines.count)
+        queues = ((lines.count, self.lanes.get(partition)) for partition, lines in formed.parts if lines.count)
+        return self._may_pin(formed.count) and all(lane is None or lane.queue.has_room(count) for count, lane in queues)
+
+    def _may_pin(self, count: int) -> bool:
+        """Whether so many more may stay whatever comes; any number where none do, else a large body would never fit."""
+        pinned = self.lanes.usage.pinned
+        return not pinned or pinned + count <= self.plan.metric_buffer_limit
 
     def receipts(self) -> list[asyncio.Future[None]]:
         """Register with every queue at once; done when all that was queued so far is as safe as is configured (`until_safe`
@@ -180,32 +188,22 @@ class OutputRunner:
         for lane in self.lanes.values():
             lane.flush_soon()
 
-    def _account(self, lines: Encoded, filtered: int) -> None:
-        self.filtered += filtered
+    def _put(self, lines: Encoded, partition: str | None, *, keep: bool) -> None:
         for metric, reason in lines.rejected:
             self.lost[reason] += 1
-            if reason not in self._told and len(self._told) < 100:
-                self._told.add(reason)
+            if self._told.first(f"encode {reason}"):
                 self._log.error("cannot encode a metric of %r: %s; it is dropped", metric.name, reason)
-
-    def _appended(self, lane: Lane) -> None:
+        lane = self.lane(partition)
+        lane.queue.admit(lines) if keep else lane.queue.append(lines)
         lane.appended()
-        if len(self.lanes) > 1 and (excess := self.queued - self.plan.metric_buffer_limit) > 0:
-            # The limit is the output's; the partition that has most of it gives way.
-            max(self.lanes.values(), key=lambda lane: len(lane.queue)).queue.evict(excess)
 
     # Lanes ------------------------------------------------------------------------------------------------------------
 
     def lane(self, partition: str | None) -> Lane:
         """That of a partition, made where there is none yet."""
-        lane = self.lanes.get(partition)
-        if lane is None:
-            lane = self.lanes[partition] = self._new_lane(partition)
-            if self._running is not None:
-                self._start(lane)
-        return lane
+        return self.lanes.lane(partition)
 
-    def _new_lane(self, partition: str | None) -> Lane:
+    def _make_lane(self, partition: str | None) -> Lane:
         plan, settings = self.plan, self._keeping.settings
         queue = OutputQueue(
             plan.metric_buffer_limit,
@@ -213,6 +211,7 @@ class OutputRunner:
             max_bytes=settings.max_bytes,
             drop_newest=settings.drop_newest,
             newest_first=settings.newest_first,
+            usage=self.lanes.usage,
         )
         lane = Lane(
             plan,
@@ -224,6 +223,7 @@ class OutputRunner:
             refusals=self._keeping.refusals,
             newest_first=settings.newest_first,
             log=self._log,
+            told=self._told,
         )
         if (directory := self.directory) is not None and self._keeping.worker is not None:
             name = QueueName(plan.queue_id, partition)
@@ -235,8 +235,29 @@ class OutputRunner:
                 sync=plan.buffer_disk_sync,
                 worker=self._keeping.worker,
                 log=self._log,
+                among=self._told.keeping,
             )
+        if self._running is not None:
+            self._start(lane)
         return lane
+
+    def _end_lane(self, lane: Lane) -> None:
+        """End an idle one: its tasks, and its log's descriptors."""
+        lane.end()
+        self._told.forget(lane)
+        tasks = self._running.pop(lane, []) if self._running is not None else []
+
+        async def end() -> None:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+            if lane.keeper is not None:
+                with contextlib.suppress(OSError):  # it is empty, and closed all the same
+                    await lane.keeper.close()
+
+        ending = self._ending[lane.partition] = asyncio.create_task(end(), name=f"{self.plan.label} end")
+        ending.add_done_callback(lambda _: self._ending.pop(lane.partition, None))
 
     @property
     def directory(self) -> Path | None:
@@ -264,10 +285,12 @@ class OutputRunner:
             await lane.run()
 
         self._running[lane] = [asyncio.create_task(supervise(run, self._log), name=self.plan.label)]
-        if lane.keeper is not None:
-            if not self._inherits:
-                lane.keeper.begin()
-            keep = lane.keeper.run
+        if (keeper := lane.keeper) is not None:
+            if (before := self._ending.get(lane.partition)) is not None:
+                before.add_done_callback(lambda _: None if self._inherits else keeper.begin())
+            elif not self._inherits:
+                keeper.begin()
+            keep = keeper.run
             self._running[lane].append(asyncio.create_task(supervise(keep, self._log), name=f"{self.plan.label} disk"))
 
     # From the beginning to the end ------------------------------------------------------------------------------------
@@ -281,7 +304,8 @@ class OutputRunner:
             for lane in self.lanes.values():
                 if lane not in self._running:
                     self._start(lane)
-            await self._ended.wait()
+            while not self._ended.is_set():
+                await self._wait_for_end()
             for lane in self.lanes.values():
                 lane.end()
             if self._running:  # one that is divided has no lane before its first metric
@@ -294,6 +318,15 @@ class OutputRunner:
             if tasks:
                 await asyncio.wait(tasks)
 
+    async def _wait_for_end(self) -> None:
+        """Or end partitions that are not used any more, after a while."""
+        if self.form.partition is None:
+            await self._ended.wait()
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), IDLE_SECONDS / 5)
+        self.lanes.end_idle(asyncio.get_running_loop().time())
+
     async def write_queue(self, at_least: int = 1) -> bool:
         """Write all there is in queues that hold so many; False where something was not taken."""
         results = await asyncio.gather(*(lane.write_queue(at_least) for lane in self.lanes.values()))
@@ -305,9 +338,14 @@ class OutputRunner:
 
     async def quiet(self) -> None:
         """Return when nothing is under way in the disk's thread."""
-        for lane in self.lanes.values():
+        await self._ended_lanes()
+        for lane in list(self.lanes.values()):
             if lane.keeper is not None:
                 await lane.keeper.quiet()
+
+    async def _ended_lanes(self) -> None:
+        while self._ending:
+            await asyncio.wait(list(self._ending.values()))
 
     def adopt(self, older: "OutputRunner") -> None:
         """Take over what the output before this one has not written, which must have ended and be quiet. Its logs come
@@ -350,7 +388,7 @@ class OutputRunner:
         keepers = [lane.keeper for lane in self.lanes.values() if lane.keeper is not None]
         try:
             async with asyncio.timeout(grace):
-                await asyncio.gather(*(keeper.close() for keeper in keepers))
+                await asyncio.gather(*(keeper.close() for keeper in keepers), self._ended_lanes())
         except TimeoutError:
             self._log.warning("the buffer on disk did not take what is left within %g s", grace)
         unsafe = self.queued

@@ -7,16 +7,20 @@ __all__ = ["FailureLog", "explain", "one_line"]
 
 _NUMBERS = re.compile(r"\d+")
 _MOST_CAUSES = 100
+_MOST_AT_ONCE = 10
 
 
 class FailureLog:
     """Logs a cause when it is new since the last success, counts it after that, and says when it is over.
 
-    Two messages that differ only in numbers (a process id, a port, a time) are one cause.
+    Two messages that differ only in numbers (a process id, a port, a time) are one cause. Of many that fail `among` others at
+    the same time only the first few are logged.
     """
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: logging.Logger, among: "set[FailureLog] | None" = None) -> None:
+        """`among`: the ones of a kind that have logged a failure and did not succeed since; shared by all of the kind."""
         self._log = log
+        self._among: set[FailureLog] = set() if among is None else among
         self._causes: set[str] = set()
         self.current = ""
         """The last failure's message; empty when the last attempt succeeded."""
@@ -28,16 +32,25 @@ class FailureLog:
         self._in_a_row += 1
         self.current = reason
         cause = _NUMBERS.sub("#", reason)
-        if cause in self._causes:
+        if cause in self._causes or not self._may_log():
             self._log.debug("%s (%d times)", reason, self._in_a_row)
         elif len(self._causes) < _MOST_CAUSES:
             self._causes.add(cause)
             self._log.error("%s", reason)
 
+    def _may_log(self) -> bool:
+        if self not in self._among and len(self._among) < _MOST_AT_ONCE:
+            self._among.add(self)
+            if len(self._among) == _MOST_AT_ONCE:
+                self._log.warning("%d partitions fail; `pyagent status` shows if there are more", _MOST_AT_ONCE)
+        return self in self._among
+
     def succeeded(self) -> None:
         if self._in_a_row:
             count = f"{self._in_a_row} failures" if self._in_a_row > 1 else "one failure"
-            self._log.info("works again after %s", count)
+            if self in self._among:
+                self._among.discard(self)
+                self._log.info("works again after %s", count)
             self._in_a_row = 0
             self.current = ""
             self._causes.clear()

@@ -1,7 +1,7 @@
 """What an output makes of metrics before they are queued (reference: telegraf 1.4)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyagent.api import LineOptions, Metric, Partition
@@ -35,10 +35,14 @@ class Form:
         line_options: LineOptions,
         partition: Partition | None = None,
         *,
+        admits: Callable[[str], bool] = lambda value: True,
         log: logging.Logger,
     ) -> None:
+        """`admits`: whether a value of the partition's tag may have a partition; the metrics of others have none, and keep the
+        tag."""
         self.line_options = line_options
         self.partition = partition
+        self._admits = admits
         self._naming = Naming.of(plan)
         self._filters = plan.filters
         self._selection = compile_selection(plan.filters, log)
@@ -46,11 +50,12 @@ class Form:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Form):
             return NotImplemented
+        if self.partition is not None:
+            return self is other  # which values have a partition is each output's own
         mine, theirs = (
-            (form.line_options, form.partition, form._naming, form._filters if form._selection else None)
-            for form in (self, other)
+            (form.line_options, form._naming, form._filters if form._selection else None) for form in (self, other)
         )
-        return mine == theirs
+        return other.partition is None and mine == theirs
 
     __hash__ = None  # type: ignore[assignment]  # filters hold dicts; mypy knows no other spelling
 
@@ -74,6 +79,8 @@ class Form:
         parts: dict[str | None, list[Metric]] = {}
         for metric in chosen:
             value = metric.tags.get(self.partition.tag)
+            if value is not None and value not in parts and not self._admits(value):
+                value = None
             if value is not None and self.partition.exclude:
                 tags = {key: tag for key, tag in metric.tags.items() if key != self.partition.tag}
                 metric = Metric(metric.name, tags, metric.fields, metric.time, metric.kind)

@@ -10,7 +10,7 @@ from pyagent.buffer import OutputQueue
 from pyagent.buffer.queue import DiskWork
 from pyagent.buffer.segments import InUse, Recovery, SegmentLog
 from pyagent.pipeline.failures import FailureLog
-from pyagent.pipeline.workers import ThreadWorker
+from pyagent.pipeline.workers import Worker
 
 __all__ = ["Keeper", "until_safe"]
 
@@ -54,12 +54,13 @@ class Keeper:
         identity: str,
         always: bool,
         sync: bool,
-        worker: ThreadWorker,
+        worker: Worker,
         log: logging.Logger,
+        among: set[FailureLog] | None = None,
     ) -> None:
         self.queue = queue
         self.directory = directory
-        self.failures = FailureLog(log)
+        self.failures = FailureLog(log, among)
         self._identity = identity
         self._always = always
         self._sync = sync
@@ -80,6 +81,11 @@ class Keeper:
     @property
     def is_open(self) -> bool:
         return self.queue.log is not None
+
+    @property
+    def idle(self) -> bool:
+        """What was on disk is known, and nothing is under way there, nor waited for."""
+        return self.ready.is_set() and self.queue.safe and not (self._waiters or self._tasks or self.queue.disk_error)
 
     def begin(self) -> None:
         """Use what is on disk; before that it may be another's."""

@@ -10,6 +10,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from pyagent.pipeline.failures import FailureLog, explain, one_line
 from pyagent.pipeline.keeping import Keeper
 from pyagent.pipeline.rate import RateLimit
 
-__all__ = ["Lane", "Refusals"]
+__all__ = ["Lane", "Refusals", "Told"]
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 1.0, 15.0
 """Seconds: the wait after a first failure, and the longest: a server that is back should soon be noticed."""
@@ -35,6 +36,8 @@ _BACKLOG_BREATH = 0.1
 """The least of it for a backlog that newer metrics go ahead of."""
 _SUSPICIOUS, _FEW = 4, 16
 """Metrics refused one by one before anything is taken: then a few others are tried, unless no more than so many are left."""
+_MOST_TOLD = 100
+"""Different refusals that are logged."""
 
 
 class Refusals(Protocol):
@@ -47,6 +50,30 @@ class Refusals(Protocol):
 
     def sync(self) -> None:
         """Blocking: make them outlast a loss of power. Raises OSError."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What the log has been told of one output's lanes: a thousand of them must not say a thousand times what goes wrong."""
+
+    failing: set[FailureLog] = field(default_factory=set)
+    """Those that fail to write."""
+    keeping: set[FailureLog] = field(default_factory=set)
+    """Those that fail to keep metrics on disk."""
+    refusals: set[str] = field(default_factory=set)
+
+    def first(self, refusal: str) -> bool:
+        """Whether it is to be logged: it is new, and not one of too many."""
+        if refusal in self.refusals or len(self.refusals) >= _MOST_TOLD:
+            return False
+        self.refusals.add(refusal)
+        return True
+
+    def forget(self, lane: "Lane") -> None:
+        """It has ended."""
+        self.failing.discard(lane.failures)
+        if lane.keeper is not None:
+            self.keeping.discard(lane.keeper.failures)
 
 
 class Lane:
@@ -68,12 +95,14 @@ class Lane:
         refusals: Refusals | None = None,
         newest_first: bool = False,
         log: logging.Logger,
+        told: Told | None = None,
     ) -> None:
         self.plan = plan
         self.queue = queue
         self.partition = partition
         self.keeper: Keeper | None = None
-        self.failures = FailureLog(log)
+        self._told = told or Told()
+        self.failures = FailureLog(log, self._told.failing)
         self.written = 0
         self.rejected = 0
         """Metrics that the receiver refused for good."""
@@ -83,6 +112,12 @@ class Lane:
         """Spent in writes, all of them."""
         self.busy_since: float | None = None
         """Loop time when the batch that is being written was taken; None: none is."""
+        self.used = True
+        """Something was put in since that was last set to False."""
+        self.promised = False
+        """Something is just being made for it: it must not end before that is put in."""
+        self.unused_since = 0.0
+        """Loop time; of use where `used` is False."""
         self._write = write
         self._writers = writers
         self._rate = rate
@@ -100,21 +135,19 @@ class Lane:
         self._recovering = False
         """A backlog is drained after failures."""
         self._refused_unsynced = False
-        self._told_dropped = 0
-        self._told_refusals: set[str] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is held, and nothing is under way."""
+        if self.promised or self.busy_since is not None or len(self.queue):
+            return False
+        return self.keeper is None or self.keeper.idle
 
     # When to write ----------------------------------------------------------------------------------------------------
 
     def appended(self) -> None:
         """Something was put into the queue."""
-        # Told at 1, 2, 4, 8, ... thousands: an outage of days must not fill the log.
-        if self.queue.dropped and self.queue.dropped >= 2 * self._told_dropped:
-            self._told_dropped = self.queue.dropped
-            self._log.warning(
-                "Metric buffer overflow; %d metrics have been dropped so far, the oldest of %d kept",
-                self.queue.dropped,
-                self.queue.limit,
-            )
+        self.used, self.promised = True, False
         if self.keeper is not None:
             self.keeper.appended()
         if len(self.queue) >= self.plan.metric_batch_size:
@@ -284,7 +317,8 @@ class Lane:
             self._refused_unsynced = True
             kept = "; `pyagent quarantine list` shows them"
         metrics = "one metric was" if count == 1 else f"{count} metrics were"
-        self._tell_once(reason, "%s refused for good: %s%s", metrics, reason, kept)
+        if self._told.first(reason):
+            self._log.error("%s refused for good: %s%s", metrics, reason, kept)
 
     async def _succeeded(self) -> None:
         if self._attempts:
@@ -322,11 +356,6 @@ class Lane:
         self.failures.failed(explain("cannot write", error))
         if self.keeper is not None and now - self._failing_since >= self.plan.flush_interval.seconds:
             self.keeper.keep()
-
-    def _tell_once(self, key: str, message: str, *arguments: object) -> None:
-        if key not in self._told_refusals and len(self._told_refusals) < 100:
-            self._told_refusals.add(key)
-            self._log.error(message, *arguments)
 
 
 def _named(part: Batch, refusal: Reject | TooLarge) -> list[int]:

@@ -42,6 +42,8 @@ __all__ = ["run"]
 
 LONGEST_END = 180.0
 """Seconds in which a stop asks systemd for more time."""
+_DESCRIPTORS_OF_A_PARTITION = 8
+"""Its log has four; as many are left to all else."""
 PULSE = 10.0
 """Seconds between two looks at how things are."""
 
@@ -345,6 +347,7 @@ def _keeping(settings: RunSettings, quarantine: Quarantine | None) -> Keeping:
         max_bytes=settings.buffer_max_size,
         drop_newest=settings.buffer_overflow == "newest",
         newest_first=settings.drain == "newest",
+        max_partitions=max(min(settings.buffer_max_partitions, raise_limit() // _DESCRIPTORS_OF_A_PARTITION), 1),
     )
     return Keeping(buffers, ThreadWorker("disk"), quarantine)
 

@@ -27,6 +27,8 @@ class RunSettings:
     """Where the last good configuration and what is not written yet are kept; None: nowhere."""
     buffer_max_size: int = 1 << 30
     """Most bytes of one output's queue; 0: no bound."""
+    buffer_max_partitions: int = 1000
+    """Most queues of an output that a tag divides."""
     buffer_overflow: Literal["oldest", "newest"] = "oldest"
     """Which polled metrics go where there is no room."""
     drain: Literal["oldest", "newest"] = "oldest"

@@ -113,16 +113,16 @@ def _stage(stage: ProcessorStage | AggregatorRunner) -> Document:
 
 
 def _output(runner: OutputRunner, now: float) -> Document:
-    lanes, queues = list(runner.lanes.values()), list(runner.queues)
+    lanes, queues, sums = list(runner.lanes.values()), list(runner.queues), runner.lanes.sums
     oldest = min((queue.oldest for queue in queues if queue.oldest), default=0)
     return {
         **_names(runner.plan),
-        "added": sum(queue.added for queue in queues),
-        "restored": sum(queue.restored for queue in queues),
-        "written": runner.written,
-        "rejected": runner.rejected,
-        "dropped": sum(queue.dropped for queue in queues),
-        "damaged": sum(queue.damaged for queue in queues),
+        "added": sums.added,
+        "restored": sums.restored,
+        "written": sums.written,
+        "rejected": sums.rejected,
+        "dropped": runner.lanes.usage.dropped,
+        "damaged": sums.damaged,
         "filtered": runner.filtered,
         "not_encodable": dict(runner.lost),
         "queued": runner.queued,
@@ -132,11 +132,12 @@ def _output(runner: OutputRunner, now: float) -> Document:
         "on_disk": any(queue.persisting for queue in queues),
         "disk_error": next((str(queue.disk_error) for queue in queues if queue.disk_error), ""),
         "oldest_age_seconds": round(now - oldest / 1e9, 3) if oldest else 0.0,
-        "last_write": max((lane.last_write for lane in lanes), default=0.0),
-        "write_seconds": round(sum(lane.write_seconds for lane in lanes), 6),
+        "last_write": sums.last_write,
+        "write_seconds": round(sums.write_seconds, 6),
         "flush_interval_seconds": runner.plan.flush_interval.seconds,
-        "failures": sum(lane.failures.total for lane in lanes),
+        "failures": sums.failures,
         "error": runner.error,
+        "partitions_overflowed": runner.lanes.overflowed,
         "partitions": {
             str(lane.partition): {
                 "queued": len(lane.queue),

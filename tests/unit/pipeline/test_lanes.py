@@ -1,16 +1,22 @@
 """Partitions, limits, and what is written first: on virtual time."""
 
 import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from plans import LOG, START, output_plan
 
-from pyagent.api import Batch, Limits, Metric, NoOptions, Output, Partition, Reject, Retry
-from pyagent.buffer import BufferSettings
+from pyagent.api import Batch, Full, Limits, Metric, NoOptions, Output, Partition, Reject, Retry
+from pyagent.buffer import BufferSettings, OutputQueue
 from pyagent.pipeline.delivery import Keeping, OutputRunner
 from pyagent.pipeline.rate import RateLimit
 from pyagent.pipeline.route import Route
+from pyagent.pipeline.workers import HereWorker
 from pyagent.testing.virtual import run_virtual
 
 
@@ -233,3 +239,191 @@ def test_what_is_refused_for_good_goes_to_the_quarantine_with_its_partition() ->
         assert lines == [b"m n=3i 1795478403000000003\n"]
 
     run_virtual(main())
+
+
+def keeping(directory: Path | None = None, most: int = 1000) -> Keeping:
+    worker = HereWorker() if directory else None
+    return Keeping(BufferSettings(directory=directory, max_partitions=most), worker)
+
+
+def of_values(values: Iterable[int], count: int = 1) -> list[Metric]:
+    return [metric for value in values for metric in gathered(count, bucket=f"b{value}")]
+
+
+def test_more_values_than_there_may_be_partitions_go_together_and_keep_their_tag(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        output, plugin, route = new(keeping=keeping(most=3))
+        route.deliver(of_values(range(5)))
+        route.deliver(of_values(range(5)))
+        assert set(output.lanes) == {"b0", "b1", "b2", None}
+        assert output.lanes.overflowed == 4
+        await output.write_queue()
+        assert sorted(line[:11] for line in plugin.stored[None]) == [b"m,bucket=b3"] * 2 + [b"m,bucket=b4"] * 2
+        assert plugin.stored["b0"][0].startswith(b"m n=0i")
+
+    run_virtual(main())
+    assert [record.message for record in caplog.records if "--buffer-max-partitions" in record.message] == [
+        "there are 3 partitions with metrics to be written, and no room for that of 'b3': its metrics are written with those"
+        " that have no partition, and so are others' until some of them are through; raise --buffer-max-partitions if so many"
+        " are meant"
+    ]
+
+
+def test_one_that_holds_nothing_ends_for_a_new_value() -> None:
+    async def main() -> None:
+        output, plugin, route = new(keeping=keeping(most=3))
+        for value in range(50):
+            route.deliver(of_values([value]))
+            await output.write_queue()
+        assert {key: len(lines) for key, lines in plugin.stored.items()} == {f"b{value}": 1 for value in range(50)}
+        assert len(output.lanes) == 3
+        assert output.written == 50
+        assert output.lanes.sums.added == 50
+
+    run_virtual(main())
+
+
+def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back(tmp_path: Path) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async def main() -> None:
+        output, plugin, route = new(keeping=keeping(tmp_path), on_disk=True)
+        before = descriptors(), len(asyncio.all_tasks())
+        task = asyncio.create_task(output.run())
+        route.deliver(of_values(range(20)))
+        await output.durable()
+        assert descriptors() > before[0] + 40
+        await asyncio.sleep(200)
+        route.deliver(of_values([7]))
+        await asyncio.sleep(250)
+        assert set(output.lanes) == {"b7"}
+        await asyncio.sleep(400)
+        assert output.lanes == {}
+        await output.quiet()
+        assert descriptors() == before[0]
+        assert len(asyncio.all_tasks()) <= before[1] + 2, "that of the output, and what it waits with"
+        plugin.down = {"b3"}
+        route.deliver(of_values(range(20)))
+        await output.durable()
+        await asyncio.sleep(900)
+        assert set(output.lanes) == {"b3"}, "what is not written is not left alone"
+        plugin.down = set()
+        await asyncio.sleep(100)
+        assert {key: len(lines) for key, lines in plugin.stored.items()} == {
+            f"b{value}": 3 if value == 7 else 2 for value in range(20)
+        }
+        assert (output.written, output.lanes.sums.added, output.queued) == (41, 41, 0)
+        output.end()
+        await task
+
+    run_virtual(main())
+
+
+def test_a_value_that_comes_back_while_its_partition_ends_waits_for_its_log(tmp_path: Path) -> None:
+    async def main() -> None:
+        output, plugin, route = new(keeping=keeping(tmp_path, most=1), on_disk=True)
+        task = asyncio.create_task(output.run())
+        for value in (1, 2, 1, 2, 1, 1, 2):
+            route.deliver(of_values([value]))
+            await output.durable()
+            await output.write_queue()
+        assert {key: len(lines) for key, lines in plugin.stored.items()} == {"b1": 4, "b2": 3}
+        assert output.error == ""
+        output.end()
+        await task
+        await output.stop(5)
+
+    run_virtual(main())
+
+
+def test_a_thousand_partitions_are_not_added_up_for_each_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = 0
+    length = OutputQueue.__len__
+
+    def counting(queue: OutputQueue) -> int:
+        nonlocal counted
+        counted += 1
+        return length(queue)
+
+    async def main() -> None:
+        nonlocal counted
+        output, _, route = new(metric_buffer_limit=5000)
+        monkeypatch.setattr(OutputQueue, "__len__", counting)
+        for _ in range(6):
+            route.deliver(of_values(range(1000)))
+        assert output.queued == 5000
+        assert {len(queue) for queue in output.queues} <= {4, 5, 6}
+        assert counted < 60_000
+        counted = 0
+        for _ in range(500):
+            route.deliver(gathered(1, bucket="b0"))
+            assert output.lanes.usage.metrics == 5000
+        assert counted < 20_000
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("strategy", ["memory", "disk"])
+def test_what_is_acknowledged_in_all_partitions_is_within_the_limit(strategy: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        output, plugin, route = new(keeping=keeping(tmp_path), on_disk=strategy == "disk", metric_buffer_limit=100)
+        plugin.down = {f"b{value}" for value in range(50)}
+        task = asyncio.create_task(output.run())
+        taken = 0
+        for _ in range(10):
+            with contextlib.suppress(Full):
+                await route.admit(of_values(range(50)))
+                taken += 50
+        assert (taken, output.queued, output.lanes.usage.pinned) == (100, 100, 100)
+        route.deliver(of_values(range(50)))
+        assert output.queued == 100, "what is gathered gives way"
+        output.end()
+        await task
+        await output.stop(5)
+
+    run_virtual(main())
+
+
+def test_on_disk_as_well_the_limit_is_the_outputs(tmp_path: Path) -> None:
+    async def main() -> None:
+        output, plugin, route = new(
+            keeping=keeping(tmp_path), on_disk=True, metric_buffer_limit=100, metric_batch_size=5
+        )
+        plugin.down = {f"b{value}" for value in range(10)}
+        task = asyncio.create_task(output.run())
+        for _ in range(20):
+            route.deliver(of_values(range(10), 5))
+            await asyncio.sleep(1)
+        assert output.queued <= 100
+        assert output.queued >= 80, "in whole frames"
+        assert output.queued == output.lanes.usage.metrics
+        assert output.lanes.usage.dropped + output.queued == 1000
+        output.end()
+        await task
+        await output.stop(5)
+
+    run_virtual(main())
+
+
+def test_hundreds_of_partitions_that_fail_are_a_few_lines_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        output, plugin, route = new()
+        plugin.down = {f"b{value}" for value in range(300)}
+        task = asyncio.create_task(output.run())
+        for _ in range(5):
+            route.deliver(of_values(range(300)))
+            await asyncio.sleep(10)
+        failing = sum(bool(lane.failures.current) for lane in output.lanes.values())
+        plugin.down = set()
+        await asyncio.sleep(60)
+        output.end()
+        await task
+        assert failing == 300
+        assert output.error == ""
+
+    run_virtual(main())
+    lines = [record.message for record in caplog.records if record.levelno >= logging.INFO]
+    assert 10 <= len(lines) <= 25, lines

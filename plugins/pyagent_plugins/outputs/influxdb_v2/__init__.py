@@ -80,6 +80,7 @@ _NOT_OF_INFLUXDB = re.compile(rb"Client sent an HTTP request to an HTTPS server|
 _NO_SUCH_PATH = re.compile(r'; unsupported path requested: "[^"]*"\s*$')  # VictoriaMetrics
 _NOT_ITS_ANSWER = "; these are not the words of InfluxDB: correct `urls`, or the proxy before it"
 _LONGEST_SHUN = 60.0
+_MOST_CIRCUITS = 10_000
 
 
 @dataclass(slots=True)
@@ -99,6 +100,14 @@ class _Node:
     address: WriteAddress
     client: HttpClient
     circuits: dict[str, _Circuit]
+    """By bucket: those that it did not serve the last time."""
+
+    def circuit(self, bucket: str) -> _Circuit:
+        if bucket not in self.circuits and len(self.circuits) >= _MOST_CIRCUITS:
+            del self.circuits[
+                next(iter(self.circuits))
+            ]  # buckets are named by a tag, and there may be any number in time
+        return self.circuits.setdefault(bucket, _Circuit())
 
     @property
     def name(self) -> str:
@@ -188,7 +197,7 @@ class InfluxDB(Output[InfluxDBOptions]):
         """Ask one node after the other, until one's answer is about the batch. Raises Retry where none is."""
         self._turn = (self._turn + 1) % len(self._nodes)
         now = self._clock()
-        circuits = {id(node): node.circuits.setdefault(bucket, _Circuit()) for node in self._nodes}
+        circuits = {id(node): node.circuit(bucket) for node in self._nodes}
         order = sorted(
             self._nodes[self._turn :] + self._nodes[: self._turn],
             key=lambda node: circuits[id(node)].shunned_until > now,
@@ -209,6 +218,7 @@ class InfluxDB(Output[InfluxDBOptions]):
                 if circuit.failures and len(order) > 1:
                     self.log.info("%s takes metrics again", node.name)
                 circuit.failures, circuit.shunned_until = 0, 0.0
+                node.circuits.pop(bucket, None)
                 return node, answer
         wait = min(circuit.not_before for circuit in circuits.values()) - self._clock()
         slow = all(failure.slow for failure in failures)

@@ -28,15 +28,11 @@ class WriteAddress:
         self._path = path
         query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in ("bucket", "org")]
         self._query = [*query, ("org", organization)]
-        self._urls: dict[str, str] = {}
 
     def url(self, bucket: str) -> str:
         """The URL to write to this bucket."""
-        url = self._urls.get(bucket)
-        if url is None:
-            query = sorted([*self._query, ("bucket", bucket)], key=lambda pair: pair[0])
-            url = self._urls[bucket] = f"{self._base}{self._path}?{urlencode(query)}"
-        return url
+        query = sorted([*self._query, ("bucket", bucket)], key=lambda pair: pair[0])
+        return f"{self._base}{self._path}?{urlencode(query)}"
 
 
 def split_url(text: str, option: str) -> SplitResult:
