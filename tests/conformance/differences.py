@@ -47,6 +47,12 @@ DIFFERENCES = (
         ("influx_duplicate_keys",),
     ),
     Difference(
+        "an `interval`, `flush_interval` or `period` under 1 ms",
+        "accepted; the program does nothing else any more",
+        "an error: the agent would do nothing else, not even end",
+        ("rounding_us_interval",),
+    ),
+    Difference(
         "flags before a command (`--config F config check`)",
         "ignored; other files are checked",
         "count; one that the command does not know is an error",

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from pyagent.api.masking import mask_urls
 
-__all__ = ["Duration", "Secret", "Size", "format_number", "redact"]
+__all__ = ["LEAST_INTERVAL", "Duration", "Secret", "Size", "format_number", "redact"]
 
 _DURATION_NS = {
     "ns": 1,
@@ -96,6 +96,9 @@ class Duration(int):
 
     __repr__ = __str__
 
+
+LEAST_INTERVAL = Duration("1ms")
+"""What is done again and again is not done more often: the agent would do nothing else."""
 
 _METRIC, _BINARY = {"B": 1, "kB": 1000}, {"B": 1}
 for _power, _letter in enumerate("KMGTPE", start=1):

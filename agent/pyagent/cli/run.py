@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pyagent.api.units import Duration, Size
+from pyagent.api.units import LEAST_INTERVAL, Duration, Size
 from pyagent.cli.arguments import Parser
 from pyagent.cli.flags import health_address, source_settings
 from pyagent.cli.run_flags import run_parser
@@ -124,6 +124,8 @@ def _seconds(parser: Parser, flag: str, text: str, read: Callable[[str], Duratio
         parser.error(f"{flag}: {error}")
     if duration < 0:
         parser.error(f"{flag} cannot be negative: {text}")
+    if 0 < duration < LEAST_INTERVAL:
+        parser.error(f"{flag} must be {LEAST_INTERVAL} or more: {text}")
     return duration.seconds
 
 

@@ -4,6 +4,7 @@ import socket
 from typing import Any
 
 from pyagent.api import Duration
+from pyagent.api.units import LEAST_INTERVAL
 from pyagent.config.common import COMMON_KEYS
 from pyagent.config.options import Policy, decode_values
 from pyagent.config.plan import AgentSettings
@@ -93,9 +94,10 @@ class AgentTable:
         settings = self.settings()
         for name in ("interval", "flush_interval"):
             value: Duration = getattr(settings, name)
-            if value <= 0:
+            if value < LEAST_INTERVAL:
                 section = self._places[name]
-                raise section.error(f"{name} must be positive; found {value}", self._key(section, name))
+                bound = "positive" if value <= 0 else f"{LEAST_INTERVAL} or more"
+                raise section.error(f"{name} must be {bound}; found {value}", self._key(section, name))
         return settings
 
     def _section(self, document: Document, key: str) -> Section:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pyagent.api import Duration
+from pyagent.api.units import LEAST_INTERVAL
 from pyagent.config.section import Section, type_name
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "common_bool",
     "common_count",
     "common_duration",
+    "common_interval",
     "common_table",
     "common_text",
     "meaningless",
@@ -86,6 +88,14 @@ def common_duration(section: Section, key: str, *, negative: bool = False) -> Du
     if duration < 0 and not negative:
         raise section.error(f"the option {key!r} cannot be negative: {value}", key)
     return duration
+
+
+def common_interval(section: Section, key: str) -> Duration | None:
+    """How often something is done; None where that is not given, or 0. Raises ConfigError also for one that is too short."""
+    duration = common_duration(section, key)
+    if duration and duration < LEAST_INTERVAL:
+        raise section.error(f"the option {key!r} must be {LEAST_INTERVAL} or more; found {duration}", key)
+    return duration or None
 
 
 def common_count(section: Section, key: str) -> int | None:

@@ -14,6 +14,7 @@ from pyagent.config.common import (
     common_bool,
     common_count,
     common_duration,
+    common_interval,
     common_table,
     common_text,
     meaningless,
@@ -42,7 +43,7 @@ _STARTUP = {
     "outputs": ("error", "retry", "ignore"),
 }
 """Of the other kinds nothing is started."""
-_PRECISIONS = (Duration("1s"), Duration("1ms"), Duration("1us"))
+_SECOND, _MILLISECOND = Duration("1s"), Duration("1ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class _Common(TypedDict):
 def input_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> InputPlan:
     """The plan of an input. `seen` counts identities, so that two equal tables do not have one. Raises ConfigError."""
     section = entry.section
-    interval = common_duration(section, "interval") or settings.interval
+    interval = common_interval(section, "interval") or settings.interval
     jitter = common_duration(section, "collection_jitter")
     # Below 0 is as good as 0, as in [agent].
     precision = max(common_duration(section, "precision", negative=True) or Duration(0), Duration(0))
@@ -109,7 +110,7 @@ def output_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Count
     """The plan of an output. `seen` counts identities and queues. Raises ConfigError."""
     section, at_source = entry.section, entry.at_source
     flushing: dict[str, Any] = {
-        "flush_interval": common_duration(section, "flush_interval") or settings.flush_interval,
+        "flush_interval": common_interval(section, "flush_interval") or settings.flush_interval,
         "flush_jitter": common_duration(section, "flush_jitter") or settings.flush_jitter,
         "metric_batch_size": _positive(section, "metric_batch_size", at_source.metric_batch_size),
         "metric_buffer_limit": _positive(section, "metric_buffer_limit", at_source.metric_buffer_limit),
@@ -147,7 +148,7 @@ def aggregator_plan(entry: Entry, found: Found, settings: AgentSettings, seen: C
     section = entry.section
     delay = common_duration(section, "delay", negative=True)
     window: dict[str, Any] = {
-        "period": common_duration(section, "period") or Duration("30s"),
+        "period": common_interval(section, "period") or Duration("30s"),
         "delay": Duration("100ms") if delay is None else delay,
         "grace": common_duration(section, "grace", negative=True) or Duration(0),
         "precision": _precision(settings.precision, settings.interval),
@@ -212,7 +213,7 @@ def _log_level(section: Section, found: Found) -> str | None:
 def _precision(agent: Duration, interval: Duration) -> Duration:
     if agent > 0:
         return agent
-    return next((unit for unit in _PRECISIONS if interval >= unit), Duration(1))
+    return _SECOND if interval >= _SECOND else _MILLISECOND
 
 
 def _positive(section: Section, key: str, default: int) -> int:

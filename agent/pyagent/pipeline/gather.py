@@ -259,7 +259,7 @@ class InputRunner:
         done = asyncio.run_coroutine_threadsafe(self._take_flood(), self._loop)
         # Where the main loop is gone there is nobody to wait for; the next add finds the accumulator closed.
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-            done.result(timeout=2 * self.plan.interval.seconds)
+            done.result(timeout=2 * min(self.plan.interval.seconds, 3600.0))
 
     async def _take_flood(self) -> None:
         """Hand on a part of what a gather adds without end, at the outputs' speed. Others' metrics must not be dropped

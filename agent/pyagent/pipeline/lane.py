@@ -184,6 +184,7 @@ class Lane:
                 self._flush_now = False
                 next_flush = now + self._interval()
             await self.write_queue(at_least=1 if everything else self.plan.metric_batch_size)
+            await asyncio.sleep(0)  # others get their turn, whatever the intervals are
 
     def end(self) -> None:
         """Tell `run` to return after the write that is under way."""
@@ -230,6 +231,7 @@ class Lane:
                 await self.keeper.acknowledge(self._refusals.sync if refused and self._refusals else None)
                 self.keeper.delivered()
             await self._breathe(time.monotonic() - started)
+            await asyncio.sleep(0)  # an output need not wait for anything
         return True
 
     async def _write_batch(self, batch: Batch) -> bool:

@@ -178,7 +178,7 @@ def _communicate(process: "subprocess.Popen[bytes]", timeout: float) -> tuple[by
         for stream in received:
             selector.register(stream, selectors.EVENT_READ)
         while selector.get_map():
-            events = selector.select(max(deadline - time.monotonic(), 0))
+            events = selector.select(min(max(deadline - time.monotonic(), 0), 3600))
             for key, _ in events:
                 stream = process.stdout if key.fileobj is process.stdout else process.stderr
                 chunk = os.read(key.fd, 65536)

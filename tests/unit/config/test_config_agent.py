@@ -54,6 +54,8 @@ def test_empty_choices_are_the_defaults(load: Load) -> None:
         ("interval = 0", "a.conf:2: agent: interval must be positive; found 0s"),
         ('interval = ""', "a.conf:2: agent: interval must be positive; found 0s"),
         ("\nflush_interval = -10", "a.conf:3: agent: flush_interval must be positive; found -10s"),
+        ('interval = "1us"', "a.conf:2: agent: interval must be 1ms or more; found 1us"),
+        ("flush_interval = 0.000000001", "a.conf:2: agent: flush_interval must be 1ms or more; found 1ns"),
         ("Interval = -1", "a.conf:2: agent: interval must be positive; found -1s"),
         ('interval = "2w"', "a.conf:2: agent: the option 'interval': cannot read the duration '2w'"),
         ("interval = true", "a.conf:2: agent: the option 'interval': expected a duration"),

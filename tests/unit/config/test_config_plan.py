@@ -101,8 +101,7 @@ def test_an_error_names_the_source_it_is_in(load: Load) -> None:
     [
         ("", "", "10s", "1s"),
         ("[agent]\ninterval = '500ms'", "", "500ms", "1ms"),
-        ("[agent]\ninterval = '5us'", "", "5us", "1us"),
-        ("[agent]\ninterval = '5ns'", "", "5ns", "1ns"),
+        ("[agent]\ninterval = '1ms'", "", "1ms", "1ms"),
         ("[agent]\nprecision = '1us'", "", "10s", "1us"),
         ("[agent]\nprecision = '-1us'", "", "10s", "1s"),
         ("[agent]\nprecision = '1us'", "precision = '10s'", "10s", "10s"),
@@ -115,6 +114,27 @@ def test_an_error_names_the_source_it_is_in(load: Load) -> None:
 def test_interval_and_precision(load: Load, agent: str, text: str, interval: str, precision: str) -> None:
     plan = one_input(load, text, agent)
     assert (plan.interval, plan.precision) == (Duration(interval), Duration(precision))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            "[[inputs.full]]\ncount = 1\ninterval = '1us'",
+            "a.conf:3: inputs.full: the option 'interval' must be 1ms or more; found 1us",
+        ),
+        (
+            "[[outputs.nowhere]]\nflush_interval = '999999ns'",
+            "a.conf:2: outputs.nowhere: the option 'flush_interval' must be 1ms or more; found 999.999us",
+        ),
+        (
+            "[[aggregators.minmax]]\nperiod = '1ns'",
+            "a.conf:2: aggregators.minmax: the option 'period' must be 1ms or more; found 1ns",
+        ),
+    ],
+)
+def test_what_is_done_again_and_again_has_a_least_interval(load: Load, text: str, wanted: str) -> None:
+    assert load.refused(text) == wanted
 
 
 def test_jitter_may_be_set_to_zero_and_offset_may_not(load: Load) -> None:

@@ -54,6 +54,10 @@ def script(path: Path, text: str) -> str:
     return str(path)
 
 
+def test_a_timeout_may_be_longer_than_the_kernel_waits() -> None:
+    assert lines(run_input(Exec, {**INFLUX, "commands": [["echo", "m v=1"]], "timeout": "720h"})) == ["m v=1"]
+
+
 def test_json_is_the_default() -> None:
     [metric] = run_input(Exec, {"commands": [["echo", '{"a": 1, "n": {"m": 2}, "t": "x"}']]})
     assert (metric.name, metric.fields) == ("exec", {"a": 1.0, "n_m": 2.0})
