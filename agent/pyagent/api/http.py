@@ -24,13 +24,15 @@ from pyagent import __version__
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.files import readable_path
 from pyagent.api.options import Options, option
+from pyagent.api.tls import client_context, system_context, tls_version
 from pyagent.api.units import Secret
 
 __all__ = ["HttpClient", "HttpError", "HttpResponse", "TlsOptions"]
 
 USER_AGENT = f"pyagent/{__version__}"
 _PIECEWISE = 1 << 20
-_TLS_VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3"}
+_ANOTHER_NAME = {62, 64}
+"""OpenSSL's numbers for a certificate of another name, another address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,8 @@ class TlsOptions(Options, frozen=True):
             return None
         option, path = "tls_ca", self.tls_ca
         try:
-            # With own authorities, those of the system are not trusted besides (as Go does it).
             with readable_path(self.tls_ca) as authorities:
-                context = ssl.create_default_context(cafile=authorities or None)
+                context = client_context(authorities)
             if self.tls_cert:
                 option, path = "tls_cert", self.tls_cert
                 with readable_path(self.tls_cert) as certificate, readable_path(self.tls_key) as key:
@@ -98,11 +99,7 @@ class TlsOptions(Options, frozen=True):
             raise ConfigError(
                 f"cannot load {option} {path!r}: {cause}; give the path of a PEM file", option=option
             ) from None
-        oldest = self.tls_min_version or "TLS12"
-        if oldest not in _TLS_VERSIONS:
-            message = f"unknown TLS version {self.tls_min_version!r}; use one of {', '.join(_TLS_VERSIONS)}"
-            raise ConfigError(message, option="tls_min_version")
-        context.minimum_version = ssl.TLSVersion[_TLS_VERSIONS[oldest]]
+        context.minimum_version = tls_version(self.tls_min_version or "TLS12", "tls_min_version")
         if self.tls_cipher_suites:
             _allow_suites(context, self.tls_cipher_suites)
         if self.insecure_skip_verify:
@@ -198,9 +195,7 @@ class HttpClient:
             if self._unix_socket:
                 connector = aiohttp.UnixConnector(self._unix_socket, keepalive_timeout=90)
             else:
-                connector = aiohttp.TCPConnector(
-                    ssl=self._ssl if self._ssl is not None else True, keepalive_timeout=90, local_addr=self._local
-                )
+                connector = aiohttp.TCPConnector(keepalive_timeout=90, local_addr=self._local)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
@@ -208,6 +203,8 @@ class HttpClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         target = URL(url, encoded=True)
+        proxy = None if self._unix_socket else self._proxy or _environment_proxy(target)
+        encrypted = target.scheme == "https" or (proxy or "").startswith("https:")
         async with self._session.request(
             method,
             target,
@@ -215,7 +212,8 @@ class HttpClient:
             # In a stream a large body leaves in pieces, and the loop breathes between them.
             data=io.BytesIO(body) if body and len(body) > _PIECEWISE else body,
             allow_redirects=False,
-            proxy=None if self._unix_socket else self._proxy or _environment_proxy(target),
+            proxy=proxy,
+            ssl=self._ssl or (system_context() if encrypted else True),
             server_hostname=self._server_name,
         ) as response:
             answer, broken = bytearray(), ""
@@ -248,6 +246,8 @@ class HttpClient:
                 cause = os.strerror(number) if number > 0 else reason.errno and reason.strerror
                 # asyncio has no words for a handshake that the server ends by going away.
                 cause = cause or str(reason) or "the server closed the connection in the TLS handshake"
+                if isinstance(reason, ssl.SSLCertVerificationError) and reason.verify_code in _ANOTHER_NAME:
+                    cause += "; it must be in the certificate's subjectAltName, or give one that is as tls_server_name"
                 return f"cannot connect to {error.host}:{error.port}: {cause}"
             case aiohttp.ClientHttpProxyError():
                 return f"the proxy answered {error.status} {error.message}"

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.files import readable_path
 from pyagent.api.options import Options, option
+from pyagent.api.tls import server_context, tls_version
 from pyagent.api.units import Secret
 
 __all__ = ["ListenAddress", "TlsServerOptions"]
 
-_TLS_VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3"}
 _REBIND_TIME, _REBIND_PAUSE = 1.0, 0.05
 """Seconds: the listener that a reload replaces gives up the address a moment after the new one wants it."""
 
@@ -44,7 +44,7 @@ class TlsServerOptions(Options, frozen=True):
             return None
         if not self.tls_cert:
             raise ConfigError("cannot use TLS: there is no certificate; set tls_cert and tls_key", option="tls_cert")
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context = server_context()
         name, path = "tls_cert", self.tls_cert
         try:
             # Always a password, also an empty one: without any, OpenSSL asks for it at the terminal.
@@ -60,16 +60,10 @@ class TlsServerOptions(Options, frozen=True):
             raise ConfigError(message, option=name) from None
         if self.tls_allowed_cacerts:
             context.verify_mode = ssl.CERT_REQUIRED
-        context.minimum_version = _tls_version(self.tls_min_version, "tls_min_version")
+        context.minimum_version = tls_version(self.tls_min_version or "TLS12", "tls_min_version")
         if self.tls_max_version:
-            context.maximum_version = _tls_version(self.tls_max_version, "tls_max_version")
+            context.maximum_version = tls_version(self.tls_max_version, "tls_max_version")
         return context
-
-
-def _tls_version(name: str, option: str) -> ssl.TLSVersion:
-    if name not in _TLS_VERSIONS:
-        raise ConfigError(f"unknown TLS version {name!r}; use one of {', '.join(_TLS_VERSIONS)}", option=option)
-    return ssl.TLSVersion[_TLS_VERSIONS[name]]
 
 
 @dataclass(frozen=True, slots=True)

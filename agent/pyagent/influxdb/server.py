@@ -19,6 +19,7 @@ from influxdb_client.service.telegrafs_service import TelegrafsService
 from urllib3.exceptions import HTTPError
 
 from pyagent.api import PyagentError
+from pyagent.api.tls import client_context
 
 __all__ = ["Configuration", "InfluxDB", "InfluxDBError"]
 
@@ -107,7 +108,8 @@ class InfluxDB:
         self.close()
 
     def _open(self, token: str) -> InfluxDBClient:
-        return InfluxDBClient(self.url, token, org=self.org, timeout=int(self._timeout * 1000))
+        tls = client_context() if self.url.startswith("https:") else None
+        return InfluxDBClient(self.url, token, org=self.org, timeout=int(self._timeout * 1000), ssl_context=tls)
 
     def _bucket(self, name: str) -> Any:
         found = self._client.buckets_api().find_bucket_by_name(name)

@@ -1,5 +1,6 @@
 """Flux: what a script means, and how a wrong one is refused."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ NOW = int(parse_time("2024-03-31T12:00:00Z"))
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> PointStore:
-    return PointStore(tmp_path_factory.mktemp("store") / "points.sqlite")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PointStore]:
+    made = PointStore(tmp_path_factory.mktemp("store") / "points.sqlite")
+    yield made
+    made.close()
 
 
 @pytest.fixture
