@@ -1,9 +1,15 @@
 """The demonstration as a user runs it, and InfluxDB's management API against the server that it starts."""
 
+import fcntl
 import json
+import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import tempfile
+import termios
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -141,12 +147,90 @@ def test_no_child_survives_a_kill(start: type[Demo]) -> None:
         time.sleep(0.05)
 
 
-def test_it_runs_with_standard_input_closed() -> None:
+def test_it_runs_with_standard_input_closed_and_without_a_terminal() -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", '"$@" <&-', "sh", *COMMAND, "--for", "4"], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
     assert "first point stored" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "make install" in done.stdout
+    assert done.stderr == ""
+
+
+def _folders() -> set[str]:
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("pyagent-demo-")}
+
+
+def test_a_reader_that_leaves_ends_it() -> None:
+    before = _folders()
+    demo = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    assert demo.stderr is not None
+    for line in demo.stdout:
+        if "agent ram: first point stored" in line:
+            break
+    children, folders = _descendants(demo.pid), _folders() - before
+    assert children
+    assert folders
+    demo.stdout.close()
+    errors = demo.stderr.read()
+    demo.stderr.close()
+    assert (demo.wait(60), errors) == (0, "")
+    assert not [pid for pid in children if _alive(pid)]
+    assert not folders & _folders()
+
+
+class OnTerminal:
+    """A demonstration on a terminal of a size."""
+
+    def __init__(self, term: str, width: int, height: int) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+        environ = {**os.environ, "TERM": term, "LC_ALL": "C.UTF-8"}
+        environ.pop("COLUMNS", None)
+        environ.pop("LINES", None)
+        self.process = subprocess.Popen(
+            COMMAND, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, start_new_session=True
+        )
+        os.close(theirs)
+        self.text = ""
+
+    def read_until(self, text: str) -> None:
+        while text not in self.text:
+            self._read()
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            while True:
+                self._read()
+        except OSError:  # all who had the terminal open have gone
+            os.close(self._ours)
+        return self.process.wait(60)
+
+    def _read(self) -> None:
+        self.text += os.read(self._ours, 65536).decode(errors="replace")
+
+
+def test_two_at_once_on_terminals_one_of_which_cannot_be_drawn_on() -> None:
+    screen, dumb = OnTerminal("xterm", 60, 20), OnTerminal("dumb", 60, 20)
+    try:
+        screen.read_until("mem used: ")
+        dumb.read_until("agent ram: first point stored")
+        children = _descendants(screen.process.pid) | _descendants(dumb.process.pid)
+        assert len(children) >= 4
+        assert (screen.end(), dumb.end()) == (0, 0)
+    finally:
+        screen.process.kill()
+        dumb.process.kill()
+    assert not [pid for pid in children if _alive(pid)]
+    assert "\x1b" not in dumb.text
+    left = screen.text.rindex("\x1b[?1049l")  # the screen is left, and what follows stays
+    assert screen.text.index("\x1b[?1049h") < left < screen.text.index("Points stored: ")
+    for end in (screen.text[left + 8 :], dumb.text):
+        assert "\x1b" not in end
+        assert "How to go on" in end
 
 
 def test_a_run_without_a_point_of_memory_fails() -> None:

@@ -6,16 +6,18 @@ configuration's URL with its scoped token.
 
 import argparse
 import json
+import os
 import secrets
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from pyagent.cli.demo_display import Display, display
+from pyagent.cli.demo_next import next_steps, summary
 from pyagent.cli.demo_processes import (
     BUCKET,
     MEM,
@@ -24,9 +26,13 @@ from pyagent.cli.demo_processes import (
     ChildDied,
     EmbeddedInfluxDB,
     PostgresSearch,
+    declared_units,
+    host_load,
     postgresql_section,
+    temporary_folder,
 )
-from pyagent.cli.demo_view import Agent, Display, Lines, Screen, Series, State
+from pyagent.cli.demo_series import History, row_tags
+from pyagent.cli.demo_view import Agent, State
 from pyagent.influxdb import InfluxDB, InfluxDBError
 
 POLL, POLL_AT_REST, REFRESH = 0.025, 0.2, 1.0
@@ -38,19 +44,26 @@ HEAD_START = 3.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="end after so many seconds")
+    parser.add_argument("--for", dest="seconds", type=_seconds, metavar="SECONDS", help="end after so many seconds")
     parser.add_argument("--json", action="store_true", help="no view: print one JSON document as the last line")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """0 where points of memory came, or the user ended it; 1 otherwise."""
     try:
         with ExitStack() as stack:
-            return _Demo(stack, arguments.seconds, as_json=arguments.json).run()
+            demo = _Demo(stack, arguments.seconds, as_json=arguments.json)
+            document = demo.run()
+        text = json.dumps(document) if arguments.json else f"{summary(document)}\n\n{next_steps()}"
+        print(text, flush=True)
     except BrokenPipeError:
-        raise
+        # Whoever read (`pyagent demo | head`) has seen enough. What Python still holds for it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except (ChildDied, InfluxDBError, OSError) as error:
         print(f"E! {error}", file=sys.stderr)
         return 1
+    return 0 if demo.interrupted or document["points"].get("mem") else 1
 
 
 class _Demo:
@@ -60,59 +73,61 @@ class _Demo:
         self._stack = stack
         self._seconds = seconds
         self._as_json = as_json
-        self._interrupted = False
+        self.interrupted = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # A flag and no exception: the end that follows must not be broken off half way by an impatient second one.
             stack.callback(signal.signal, number, signal.signal(number, self._interrupt))
-        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pyagent-demo-")))
+        self._folder: Path = stack.enter_context(temporary_folder())
         self._agents: list[Agent] = []
         self._children: list[Child] = []
         self._postgresql = PostgresSearch()
+        self._units: dict[tuple[str, str], str] = {}
+        self._history = History(self._units)
 
-    def run(self) -> int:
-        display = self._display()
-        display.say("Starting an embedded InfluxDB 2 ...")
+    def run(self) -> dict[str, Any]:
+        """What came of it; everything still runs then."""
+        shown = display(as_json=self._as_json)
+        shown.say("Starting an embedded InfluxDB 2 ...")
         server = EmbeddedInfluxDB(self._folder)
         self._keep(server)
         self._influxdb = self._stack.enter_context(InfluxDB(server.url))
         self._influxdb.setup(org=ORG, bucket=BUCKET, username="admin", password=secrets.token_urlsafe(24))
         started = time.monotonic()
-        with display:
-            self._start_agent("ram", "mem", MEM)
+        with shown:
+            load, inputs = host_load()
+            self._start_agent("ram", "mem", MEM + load, *inputs)
             self._stack.callback(self._postgresql.stop)
-            self._watch(display, started + self._seconds if self._seconds is not None else float("inf"))
+            self._watch(shown, started + self._seconds if self._seconds is not None else float("inf"))
         document = self._document(time.monotonic() - started)
-        print(json.dumps(document) if self._as_json else _summary(document), flush=True)
-        return 0 if self._interrupted or document["points"].get("mem") else 1
+        if not shown.abandoned():
+            shown.say("Ending the agents and the server ...")
+        return document
 
     def _interrupt(self, *_: object) -> None:
-        self._interrupted = True
+        self.interrupted = True
 
-    def _display(self) -> Display:
-        if self._as_json:
-            return Lines(sys.stderr)
-        return Screen() if sys.stdout.isatty() else Lines(sys.stdout)
-
-    def _start_agent(self, name: str, measurement: str, text: str) -> None:
+    def _start_agent(self, name: str, measurement: str, text: str, *others: str) -> None:
         made = self._influxdb.create_configuration(name, BUCKET, text, plugin=measurement)
         started = time.monotonic()
         self._keep(Child(name, ["--config", made.url], self._folder, {"INFLUX_TOKEN": made.token}))
-        self._agents.append(Agent(name, measurement, made.url, f"{made.token[:4]}...", started))
+        self._agents.append(Agent(name, measurement, made.url, started))
+        self._units |= declared_units(measurement, *others)
 
     def _keep(self, child: Child) -> None:
         self._stack.callback(child.stop)
         self._children.append(child)
 
-    def _watch(self, display: Display, end: float) -> None:
-        shown = float("-inf")
-        while not self._interrupted and (now := time.monotonic()) < end:
+    def _watch(self, shown: Display, end: float) -> None:
+        last = float("-inf")
+        while not self.interrupted and (now := time.monotonic()) < end:
             for child in self._children:
                 child.check()
             news = self._look_for_first_points()
             news = self._see_to_postgresql() or news
-            if news or now - shown >= REFRESH:
-                shown = now
-                display.show(self._state())
+            if news or shown.outdated() or now - last >= REFRESH:
+                last = now
+                shown.show(self._state())
+            self.interrupted = self.interrupted or shown.abandoned()
             due = any(agent.first_point is None and now - agent.started < IMPATIENCE for agent in self._agents)
             time.sleep(max(0.0, min(POLL if due else POLL_AT_REST, end - now)))
 
@@ -133,6 +148,7 @@ class _Demo:
             news = search.has_just_ended()
             if news and search.address:
                 self._start_agent("postgres", "postgresql", postgresql_section(search.address))
+                search.begin_work()  # a thread of its own, so after the last process is started
             return news
         if first.first_point is not None or time.monotonic() - first.started > HEAD_START:
             search.begin()
@@ -141,26 +157,16 @@ class _Demo:
     # What is there ----------------------------------------------------------------------------------------------------
 
     def _state(self) -> State:
-        counts = {_series_key(row): row["_value"] for row in self._influxdb.query(f"{_since('-1m')} |> count()")}
-        rows = self._influxdb.query(f"{_since('-5m')} |> last()")
-        series = [
-            Series(
-                row["_measurement"],
-                _tags(row),
-                row["_field"],
-                row["_value"],
-                row["_time"],
-                counts.get(_series_key(row), 0),
-            )
-            for row in rows
-        ]
-        return State(self._influxdb.url, ORG, BUCKET, self._agents, series, self._postgresql.note)
+        history = self._history
+        history.add(self._influxdb.query(_since(f"-{history.seconds_back()}s")))
+        url = self._influxdb.url
+        return State(url, ORG, BUCKET, self._agents, history.series, history.counts, self._postgresql.note)
 
     def _document(self, seconds: float) -> dict[str, Any]:
         # A point has several fields, not all of them each time: the field that came most often counts its points.
         points: dict[tuple[str, str], int] = {}
         for row in self._influxdb.query(f"{_since('-1d')} |> count()"):
-            key = (row["_measurement"], str(_tags(row)))
+            key = (row["_measurement"], str(row_tags(row)))
             points[key] = max(points.get(key, 0), row["_value"])
         per_measurement: Counter[str] = Counter()
         for (measurement, _), count in points.items():
@@ -174,20 +180,18 @@ class _Demo:
         }
 
 
+def _seconds(text: str) -> float:
+    from pyagent.api import Duration
+
+    try:
+        seconds = Duration.from_option(text).seconds
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if seconds < 0 or not text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a span of time; give seconds, or such as 5m")
+    return seconds
+
+
 def _since(start: str) -> str:
     # Times are rounded, perhaps to one that is still to come.
     return f'from(bucket: "{BUCKET}") |> range(start: {start}, stop: 1m)'
-
-
-def _tags(row: dict[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in sorted(row.items()) if name[0] != "_" and name not in ("result", "table")}
-
-
-def _series_key(row: dict[str, Any]) -> tuple[str, ...]:
-    return (row["_measurement"], row["_field"], str(_tags(row)))
-
-
-def _summary(document: dict[str, Any]) -> str:
-    points = ", ".join(f"{count} of {name}" for name, count in document["points"].items()) or "none"
-    first = ", ".join(f"{name} {s:.2f} s" for name, s in document["seconds_to_first_point"].items() if s is not None)
-    return f"Points stored: {points}. From an agent's start to its first point stored: {first or 'none came'}."

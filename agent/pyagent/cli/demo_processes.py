@@ -1,14 +1,18 @@
 """The processes of the demonstration: they end with us, in whatever way we end."""
 
 import ctypes
+import fcntl
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyagent.testing.servers import PostgresServer, ServerError
@@ -21,16 +25,33 @@ __all__ = [
     "ChildDied",
     "EmbeddedInfluxDB",
     "PostgresSearch",
+    "declared_units",
+    "host_load",
     "postgresql_section",
     "program",
+    "temporary_folder",
 ]
 
 ORG, BUCKET = "home", "monitoring-system"
 POLL = 0.02
 START_TIMEOUT, STOP_TIMEOUT = 20.0, 10.0
+_FOLDER = "pyagent-demo-"
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
 MEM = "[[inputs.mem]]\n  # no configuration\n"
+
+LOAD = """\
+[[inputs.file]]
+  files = ["/proc/loadavg"]
+  name_override = "system"
+  fieldinclude = ["load*"]
+  data_format = "csv"
+  csv_delimiter = " "
+  csv_header_row_count = 0
+  csv_column_names = ["load1", "load5", "load15", "tasks", "last"]
+  csv_column_types = ["float", "float", "float", "string", "int"]
+"""
+"""The host's load as the plugin `system` gives it, for an agent that has no such plugin."""
 
 WIZARD_ADDRESS = "host=localhost user=postgres sslmode=disable"
 """What InfluxDB's page puts into a new configuration for PostgreSQL."""
@@ -109,6 +130,8 @@ class PostgresSearch:
         self._server: PostgresServer | None = None
         self._thread: threading.Thread | None = None
         self._told = False
+        self._work: threading.Thread | None = None
+        self._enough = threading.Event()
 
     @property
     def begun(self) -> bool:
@@ -127,9 +150,17 @@ class PostgresSearch:
         self._told = True
         return True
 
+    def begin_work(self) -> None:
+        """Give a server of our own something to do, so that there is something to see."""
+        if self._server is not None:
+            self._work = threading.Thread(target=_work, args=(self.address, self._enough))
+            self._work.start()
+
     def stop(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
+        self._enough.set()
+        for thread in (self._thread, self._work):
+            if thread is not None:
+                thread.join()
         if self._server is not None:
             self._server.stop()
 
@@ -145,6 +176,7 @@ class PostgresSearch:
             return
         except psycopg.Error:
             pass
+        self.note = "starting a PostgreSQL ..."
         try:
             server = PostgresServer()
             server.start()
@@ -152,12 +184,79 @@ class PostgresSearch:
             self.note = f"PostgreSQL is left out, none answers at localhost: {error}"
         else:
             self._server = server
-            self.address, self.note = server.address, f"PostgreSQL: one of our own, on 127.0.0.1:{server.port}"
+            self.address = server.address
+            self.note = f"PostgreSQL: one of our own, on 127.0.0.1:{server.port}, with a few transactions a second"
+
+
+def _work(address: str, enough: threading.Event) -> None:
+    """Some rows written and read each second, more and fewer in turn, until it is enough or the server goes."""
+    import psycopg
+
+    with suppress(psycopg.Error), psycopg.connect(address, autocommit=True, application_name="demo") as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS visits (id serial PRIMARY KEY, page text, at timestamptz)")
+        second = 0
+        while not enough.wait(1.0):
+            second += 1
+            for number in range(1 + second % 30 // 6):
+                connection.execute("INSERT INTO visits (page, at) VALUES (%s, now())", (f"/{number}",))
+                connection.execute("SELECT count(*) FROM visits WHERE page = %s", (f"/{number}",))
 
 
 def postgresql_section(address: str) -> str:
     """The text that InfluxDB's page has for PostgreSQL, with another address."""
     return f'[[inputs.postgresql]]\n  address = "{address}"\n  prepared_statements = true\n'
+
+
+def host_load() -> tuple[str, tuple[str, ...]]:
+    """Sections for the load of the host, by the plugins for it that there are, and the names of these."""
+    from pyagent.config.catalog import Catalog
+
+    options = {"system": "", "cpu": "  percpu = false\n"}
+    there = [entry.name for entry in Catalog().entries("inputs") if entry.name in options]
+    text = "".join(f"[[inputs.{name}]]\n{options[name]}" for name in there)
+    if "system" not in there and os.path.exists("/proc/loadavg"):
+        text += LOAD
+    return text, tuple(there)
+
+
+def declared_units(*inputs: str) -> dict[tuple[str, str], str]:
+    """Measurement and field -> unit, as the plugins declare them; those that cannot be loaded declare none."""
+    from pyagent.api import ConfigError, Input
+    from pyagent.config.catalog import Catalog
+
+    catalog = Catalog()
+    units: dict[tuple[str, str], str] = {}
+    for entry in catalog.entries("inputs"):
+        if entry.name not in inputs:
+            continue
+        with suppress(ConfigError):
+            plugin = catalog.load(entry)
+            for measurement in plugin.measurements if issubclass(plugin, Input) else ():
+                units |= {(measurement.name, name): field.unit for name, field in measurement.fields.items()}
+    return units
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that goes in the end, together with those of demonstrations that were killed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with suppress(OSError), _locked(old):
+            # One that was made this moment may not be locked yet.
+            if old.stat().st_uid == os.geteuid() and time.time() - old.stat().st_mtime > 60:
+                shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder, _locked(Path(folder)):
+        yield Path(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Raises OSError where another process has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def program() -> list[str]:

@@ -1,32 +1,28 @@
-"""What the demonstration shows: a view for a terminal, lines for everything else."""
+"""What the demonstration shows of a state, as lines of text: a function of data, width and height."""
 
+import textwrap
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from types import TracebackType
-from typing import Protocol, Self, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from pyagent.cli.demo_chart import Glyphs, chart, sparkline
+from pyagent.cli.demo_series import Series, change, changed, empty, grouped
+from pyagent.cli.readable import readable, signed
+from pyagent.cli.terminal import cells, counted, cut, harmless, span
 
-__all__ = ["Agent", "Display", "Lines", "Screen", "Series", "State"]
+__all__ = ["Agent", "Line", "State", "news", "screen"]
 
-_FIRST = (
-    "used_percent",
-    "available_percent",
-    "available",
-    "used",
-    "free",
-    "numbackends",
-    "xact_commit",
-    "blks_hit",
-    "tup_fetched",
-)
-"""Fields that say the most, for where there is not room for all."""
-_HEADING, _COMMAND, _QUIET = "bold", "green", "dim"
+HEADING, QUIET, GRAPH, PLAIN = "bold", "dim", "cyan", ""
+
+_CHARTS = (("mem", "used"), ("system", "load1"), ("cpu", "usage_idle"))
+"""What is drawn, those that there are; the first one alone where there is not room for two beside each other."""
+_NARROWEST_CHART, _BETWEEN = 48, 3
+_LOWEST_WITH_CHART, _LOWEST_WITH_LONG_TEXTS = 16, 24
+_NUMBER = 11
+"""Columns of a value, and of a change."""
+_MOST_TREND = 60
+_AT_FIRST = 3
+"""Fields that change of each group, before any group gets more."""
 
 
 @dataclass(slots=True)
@@ -34,25 +30,13 @@ class Agent:
     name: str
     """Of its configuration and instance."""
     measurement: str
+    """The first that it is expected to write."""
     url: str
     """Of its configuration."""
-    token: str
-    """Only its first characters."""
     started: float
     """`time.monotonic()`."""
     first_point: float | None = None
     """Seconds from its start until a query saw its first point."""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    measurement: str
-    tags: Mapping[str, str]
-    field: str
-    value: object
-    time: datetime
-    last_minute: int
-    """Points within the last minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,151 +46,163 @@ class State:
     bucket: str
     agents: Sequence[Agent]
     series: Sequence[Series]
+    counts: Mapping[str, int]
+    """Points by measurement."""
     note: str
+    now: float = field(default_factory=time.time)
 
 
-class Display(Protocol):
-    def say(self, text: str) -> None: ...
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Parts with the style that each has where there are styles."""
 
-    def show(self, state: State) -> None: ...
+    parts: tuple[tuple[str, str], ...] = ()
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
-
-
-class Lines:
-    """One line for each thing that happens and each new point."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._told: set[str] = set()
-        self._newest: dict[str, datetime] = {}
-
-    def say(self, text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=self._stream, flush=True)
-
-    def show(self, state: State) -> None:
-        self._say_once(f"InfluxDB 2 at {state.url}, organisation {state.org}, bucket {state.bucket}")
-        if state.note:
-            self._say_once(state.note)
-        for agent in state.agents:
-            self._say_once(f"agent {agent.name} started with {agent.url}")
-            if agent.first_point is not None:
-                self._say_once(f"agent {agent.name}: first point stored {agent.first_point:.2f} s after its start")
-        for name, group in _groups(state.series).items():
-            newest = max(each.time for each in group)
-            if newest != self._newest.get(name):
-                self._newest[name] = newest
-                shown = ", ".join(f"{each.field} {_value(each.value)}" for each in group[:3])
-                self.say(f"{name}: {len(group)} fields: {shown}" + (", ..." if len(group) > 3 else ""))
-
-    def _say_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self.say(text)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        pass
+    @property
+    def text(self) -> str:
+        return "".join(text for text, _ in self.parts)
 
 
-class Screen:
-    """The whole terminal, drawn anew at each `show`."""
-
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
-        # No thread of rich's own: the demonstration starts processes, and says itself when there is news.
-        self._live = Live(console=self._console, screen=True, auto_refresh=False)
-
-    def say(self, text: str) -> None:
-        self._console.print(text)
-
-    def show(self, state: State) -> None:
-        header = _header(state)
-        lines = len(header.wrap(self._console, self._console.width))
-        self._live.update(Group(header, _table(state, self._console.height - lines - 4)), refresh=True)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._live.stop()
+def screen(state: State, width: int, height: int, glyphs: Glyphs) -> list[Line]:
+    """At most `height` lines of at most `width` columns; what is cut ends with a sign."""
+    lines = list(_header(state, width, 1 if height < _LOWEST_WITH_LONG_TEXTS else 2))
+    if height >= _LOWEST_WITH_CHART:
+        lines += _charts(state, width, max(7, min(14, (height - len(lines)) // 2)), glyphs)
+    lines += _table(state, width, height - len(lines) - 1, glyphs)
+    return [_fitted(line, width, glyphs) for line in lines[:height]]
 
 
-def _header(state: State) -> Text:
-    text = Text()
-    text.append("pyagent demo", _HEADING).append("   Ctrl-C ends everything\n", _QUIET)
-    text.append(f"InfluxDB 2 (embedded) at {state.url}, organisation {state.org}, bucket {state.bucket}\n")
+def news(group: Sequence[Series]) -> str:
+    """The newest values of a group in one line."""
+    shown = [f"{harmless(one.field)} {readable(one.value, one.unit)}" for one in group[:4]]
+    rest = len(group) - len(shown)
+    return ", ".join(shown) + (f", {rest} more" if rest else "")
+
+
+# The parts of the screen ------------------------------------------------------------------------------------------------
+
+
+def _header(state: State, width: int, most: int) -> Iterator[Line]:
+    title, keys = "pyagent demo", "Ctrl-C ends it"
+    yield Line(((title, HEADING), (keys.rjust(max(width - len(title), len(keys) + 2)), QUIET)))
+    server = f"InfluxDB 2 (embedded) at {state.url}, organisation {state.org}, bucket {state.bucket}"
+    yield from _wrapped(server, width, most)
+    longest = max((len(agent.name) for agent in state.agents), default=0)
     for agent in state.agents:
-        came = (
-            "waiting for its first point"
-            if agent.first_point is None
-            else f"first point after {agent.first_point:.2f} s"
-        )
-        text.append(f"agent {agent.name}: {came}\n")
+        name = f"agent {agent.name:{longest}}  "
+        yield Line(((name, HEADING), (_progress(agent, state, width - len(name)), PLAIN)))
     if state.note:
-        text.append(f"{state.note}\n", _QUIET)
-    text.append("\nThe same on a host, with an InfluxDB 2 of your own:\n", _HEADING)
-    for agent in state.agents:
-        text.append(f"  /etc/telegraf/telegraf-{agent.name}.env", _COMMAND)
-        text.append(f"   INFLUX_TOKEN={agent.token}\n")
-        text.append(f"{'':{len(agent.name) + 32}}TELEGRAF_CONFIG={agent.url}\n")
-    names = " ".join(f"pyagent@{agent.name}" for agent in state.agents)
-    text.append(f"  systemctl start {names}\n", _COMMAND)
-    return text
+        yield from _wrapped(" ".join(state.note.split()), width, most, QUIET)
 
 
-def _table(state: State, room: int) -> Table:
-    table = Table(expand=True, header_style=_HEADING, box=None, pad_edge=False)
-    table.add_column("measurement", no_wrap=True)
-    table.add_column("field", no_wrap=True)
-    for name in ("last value", "points/s", "age"):
-        table.add_column(name, justify="right", no_wrap=True)
-    groups = _groups(state.series)
-    now, clock = datetime.now(UTC), time.monotonic()
-    since = {agent.measurement: clock - agent.started for agent in state.agents}
-    for index, (name, group) in enumerate(groups.items()):
-        share = max(2, room // (len(groups) - index))
-        shown = group if len(group) <= share else group[: share - 1]
-        for row, each in enumerate(shown):
-            # A rate over less than an interval would say nothing.
-            rate = each.last_minute / min(60.0, max(10.0, since.get(each.measurement, 60.0)))
-            age = max(0.0, (now - each.time).total_seconds())
-            table.add_row("" if row else name, each.field, _value(each.value), f"{rate:.2f}", f"{age:.0f} s")
-        if len(shown) < len(group):
-            table.add_row("", Text(f"and {len(group) - len(shown)} more", _QUIET))
-        room -= min(share, len(group))
-    return table
+def _wrapped(text: str, width: int, most: int, style: str = PLAIN) -> Iterator[Line]:
+    """`most`: lines that it may take; longer texts are cut, with a sign."""
+    for line in textwrap.wrap(harmless(text), width, subsequent_indent="  ", max_lines=most, placeholder=" ..."):
+        yield Line(((line, style),))
 
 
-def _groups(series: Sequence[Series]) -> dict[str, list[Series]]:
-    """The fields of one measurement and tag set together, by a name with those tags that tell sets apart."""
-    values: dict[tuple[str, str], set[str]] = {}
-    for each in series:
-        for tag, value in each.tags.items():
-            values.setdefault((each.measurement, tag), set()).add(value)
-    groups: dict[str, list[Series]] = {}
-    for each in sorted(series, key=lambda each: (each.measurement, _rank(each.field), each.field)):
-        telling = (f"{tag}={value}" for tag, value in each.tags.items() if len(values[each.measurement, tag]) > 1)
-        groups.setdefault(" ".join((each.measurement, *telling)), []).append(each)
-    return dict(sorted(groups.items()))
+def _progress(agent: Agent, state: State, width: int) -> str:
+    if agent.first_point is None:
+        return "waiting for its first point"
+    first = f"first point after {agent.first_point:.2f} s"
+    newest = max((one.time for one in state.series if one.measurement == agent.measurement), default=None)
+    if newest is None:
+        return first
+    points = f"{counted(state.counts.get(agent.measurement, 0), 'point')}, the last {span(state.now - newest)} ago"
+    return next((text for text in (f"{first}; {points}", points) if len(text) <= width), first)
 
 
-def _rank(field: str) -> int:
-    return _FIRST.index(field) if field in _FIRST else len(_FIRST)
+def _charts(state: State, width: int, height: int, glyphs: Glyphs) -> Iterator[Line]:
+    """One chart, or two beside each other, below an empty line: `height` lines in all."""
+    found = [one for name in _CHARTS for one in state.series if (one.measurement, one.field) == name and one.numbers]
+    beside = max(1, min(len(found), (width + _BETWEEN) // (_NARROWEST_CHART + _BETWEEN)))
+    share = (width - _BETWEEN * (beside - 1)) // beside
+    drawn = []
+    for one in found[:beside]:
+        title = f"{one.measurement} {one.field}: {readable(one.value, one.unit)}"
+        lines = chart(one.numbers, share, height - 2, one.unit, glyphs)
+        if lines:
+            drawn.append([title, *lines])
+    for number, row in enumerate(zip(*drawn, strict=True)):
+        if not number:
+            yield Line()
+        style = GRAPH if number else HEADING
+        yield Line((*((text.ljust(share + _BETWEEN), style) for text in row[:-1]), (row[-1], style)))
 
 
-def _value(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+def _table(state: State, width: int, room: int, glyphs: Glyphs) -> Iterator[Line]:
+    """The groups of fields; `room`: lines below the first one, which is empty."""
+    groups = grouped(state.series)
+    rows = _shares(groups, room - 1)
+    if not rows:
+        return
+    names = max(min(max(cells(harmless(one.field)) for one in state.series), width // 3), 8)
+    trend = max(4, min(width - names - 2 * _NUMBER - 8, _MOST_TREND))
+
+    def line(name: str, now: str, values: str, difference: str, style: str = PLAIN) -> Line:
+        return Line(
+            (
+                (f"  {_left(name, names, glyphs)}  {_right(now, _NUMBER, glyphs)}  ", style),
+                (f"{values:{trend}}  ", style or GRAPH),
+                (_right(difference, _NUMBER, glyphs), style),
+            )
+        )
+
+    yield Line()
+    yield line("", "now", "trend", "change", QUIET)
+    for name, count in rows.items():
+        group = groups[name]
+        rest = f"  {count} of {counted(len(group), 'field')}" if count < len(group) else ""
+        yield Line(((name, HEADING), (rest, QUIET)))
+        for one in group[:count]:
+            numbers = [number for _, number in one.numbers]
+            yield line(
+                harmless(one.field),
+                readable(one.value, one.unit),
+                sparkline(numbers, trend, glyphs),
+                signed(change(one), one.unit),
+            )
+    if missing := [name for name in groups if name not in rows]:
+        yield Line(((f"and {', '.join(missing)}", QUIET),))
+
+
+def _shares(groups: Mapping[str, Sequence[Series]], room: int) -> dict[str, int]:
+    """How many fields of each group are shown, each group below a line with its name: some of all that change, more of them
+    while there is room, the others then. Missing are groups that have nothing but zeros, or no room: one line names them."""
+    changing = {name: sum(map(changed, group)) for name, group in groups.items()}
+    telling = [name for name, group in groups.items() if not all(map(empty, group))]
+    shares: dict[str, int] = {}
+    left = room
+    for index, name in enumerate(sorted(telling, key=lambda name: not changing[name])):
+        first = min(max(1, changing[name]), _AT_FIRST, left - 1 - (index < len(groups) - 1))
+        if first < 1:
+            break
+        shares[name] = first
+        left -= 1 + first
+    left -= len(shares) < len(groups)
+    for wanted in (changing, {name: len(group) for name, group in groups.items()}):
+        while left > 0 and (open_ := [name for name in shares if shares[name] < wanted[name]]):
+            for name in open_[:left]:
+                shares[name] += 1
+                left -= 1
+    return shares
+
+
+def _left(text: str, width: int, glyphs: Glyphs) -> str:
+    text = cut(text, width, glyphs.cut)
+    return text + " " * (width - cells(text))
+
+
+def _right(text: str, width: int, glyphs: Glyphs) -> str:
+    text = cut(text, width, glyphs.cut)
+    return " " * (width - cells(text)) + text
+
+
+def _fitted(line: Line, width: int, glyphs: Glyphs) -> Line:
+    parts = []
+    for text, style in line.parts:
+        if not glyphs.unicode:
+            text = text.encode("ascii", "backslashreplace").decode("ascii")
+        parts.append((cut(text, width, glyphs.cut), style))
+        width -= cells(parts[-1][0])
+    return Line(tuple(parts))

@@ -1,9 +1,9 @@
 """What commands print for people: aligned tables, spans of time, and texts that cannot harm a terminal."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["aligned", "harmless", "span"]
+__all__ = ["aligned", "cells", "counted", "cut", "harmless", "shows_unicode", "span"]
 
 
 def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> Iterator[str]:
@@ -26,6 +26,11 @@ def span(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes < 48 * 60 else f"{minutes // 1440} days"
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 point`, `1,234 points`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def harmless(text: str, spared: str = "") -> str:
     r"""`text` without what would steer a terminal or could not be printed: `\x1b` in its place, `\xff` for a byte that is not
     UTF-8. Characters of `spared` stay."""
@@ -39,3 +44,36 @@ def _escaped(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal printable `text` takes: two for East Asian wide characters, none for accents put on."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def cut(text: str, width: int, sign: str = "…") -> str:
+    """`text` in at most `width` columns, with a sign at its end where something is left out."""
+    if cells(text) <= width:
+        return text
+    room = width - cells(sign)
+    if room < 0:
+        return sign[:width]
+    end, taken = 0, 0
+    while (taken := taken + cells(text[end])) <= room:
+        end += 1
+    return text[:end] + sign
+
+
+def shows_unicode(encoding: str | None, environ: Mapping[str, str]) -> bool:
+    """Whether a terminal shows more than ASCII, by the encoding of the stream to it and the locale."""
+    if (encoding or "").lower().replace("-", "") != "utf8":
+        return False
+    name = environ.get("LC_ALL") or environ.get("LC_CTYPE") or ""
+    if name in ("", "C.UTF-8") and not environ.get("LC_ALL"):
+        # Python itself sets LC_CTYPE=C.UTF-8 where the locale is C (PEP 538), whatever the terminal shows.
+        name = environ.get("LANG", "")
+    return name.lower().replace("-", "").partition("@")[0].endswith("utf8")
