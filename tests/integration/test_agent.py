@@ -306,6 +306,26 @@ async def test_a_dead_postgresql_is_one_line_and_mem_goes_on(hosted: Hosted, unu
     assert "s3cr3t" not in agent.log
 
 
+@pytest.mark.parametrize("bar", ["a file", "below a file", "a link to nowhere"])
+async def test_folders_that_cannot_be_used_are_one_line_each(tmp_path: Path, bar: str) -> None:
+    folder = tmp_path / "folder"
+    folder.symlink_to(tmp_path / "gone") if bar == "a link to nowhere" else folder.touch()
+    folder = folder / "below" if bar == "below a file" else folder
+    config = tmp_path / "telegraf.conf"
+    config.write_text('[agent]\nflush_interval = "1s"\n[[outputs.file]]\n  files = ["stdout"]\n[[inputs.mem]]\n')
+    folders = ("--state-directory", str(folder), "--runtime-directory", str(folder))
+    async with running("--config", str(config), *folders) as agent:
+        async with asyncio.timeout(DEADLINE):
+            while "mem,host=" not in agent.out:  # another process's output
+                await asyncio.sleep(0.01)
+        assert await agent.terminate() == 0
+    assert "Traceback" not in agent.log
+    assert "BUG" not in agent.log
+    assert "asyncio" not in agent.log
+    assert agent.log.count("cannot use the state directory") == 1
+    assert agent.log.count("cannot open the control socket") == 1
+
+
 async def test_nothing_is_imported_that_the_configuration_does_not_name(tmp_path: Path) -> None:
     probe = "import sys\nfrom pyagent.api import Input\nclass Probe(Input):\n    def gather(self, acc):\n        acc.add('probe', {m.split('.')[0]: True for m in sys.modules})\n"
     (tmp_path / "probe.py").write_text(probe)

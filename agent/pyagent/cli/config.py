@@ -12,8 +12,8 @@ from pyagent.api import ConfigError, redact
 from pyagent.cli.flags import (
     add_filter_flags,
     add_source_flags,
+    catalog,
     names,
-    plugin_directories,
     source_settings,
 )
 
@@ -58,7 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def create(arguments: argparse.Namespace) -> int:
     """Print a sample configuration. Also the root flag --sample-config."""
-    from pyagent.config.catalog import Catalog
     from pyagent.config.sample import sample
 
     chosen = {
@@ -67,9 +66,8 @@ def create(arguments: argparse.Namespace) -> int:
         "processors": names(arguments.processor_filter),
         "aggregators": names(arguments.aggregator_filter),
     }
-    catalog = Catalog(plugin_directories(arguments, os.environ))
     try:
-        print(sample(catalog, sections=names(arguments.section_filter), chosen=chosen), end="")
+        print(sample(catalog(arguments), sections=names(arguments.section_filter), chosen=chosen), end="")
     except ConfigError as error:
         print(f"E! {redact(str(error))}", file=sys.stderr)
         return 1
@@ -136,26 +134,24 @@ def show(arguments: argparse.Namespace) -> int:
 
 def schema(arguments: argparse.Namespace) -> int:
     """Print a JSON Schema of the configuration."""
-    from pyagent.config.catalog import Catalog
     from pyagent.config.schema import json_schema
 
-    print(json.dumps(json_schema(Catalog(plugin_directories(arguments, os.environ))), indent=2))
+    print(json.dumps(json_schema(catalog(arguments)), indent=2))
     return 0
 
 
 def migrate(arguments: argparse.Namespace) -> int:
     """Write `NAME.migrated` beside each source (of a URL, in the working directory) that has anything deprecated."""
     from pyagent.config import is_url
-    from pyagent.config.catalog import Catalog
     from pyagent.config.migrate import migrate as migrated
     from pyagent.runtime.loading import Loader
     from pyagent.runtime.log import component_logger, configure_logging
 
     configure_logging()
     log = component_logger("config")
-    catalog = Catalog(plugin_directories(arguments, os.environ))
+    plugins = catalog(arguments)
     for source in asyncio.run(Loader(source_settings(arguments.parser, arguments), log).read()):
-        result = migrated(source.text, source.where, catalog)
+        result = migrated(source.text, source.where, plugins)
         if not result.changes:
             log.info("%s: nothing to migrate", source.where)
             continue

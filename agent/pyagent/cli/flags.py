@@ -2,17 +2,23 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyagent.api.masking import secret_values
 from pyagent.api.units import Secret
 from pyagent.runtime.settings import PLUGIN_DIRECTORY, RunSettings
 
+if TYPE_CHECKING:
+    from pyagent.config.catalog import Catalog
+
 __all__ = [
     "add_filter_flags",
     "add_plugin_directory_flag",
     "add_source_flags",
+    "catalog",
     "commas",
     "health_address",
     "names",
@@ -102,8 +108,29 @@ def source_settings(parser: argparse.ArgumentParser, given: argparse.Namespace) 
 
 
 def plugin_directories(given: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    found = given.plugin_directory or environ.get("PYAGENT_PLUGIN_DIRECTORY", PLUGIN_DIRECTORY).split(os.pathsep)
+    """The folders of plugins of one's own. Ends the program where one that is named cannot be read; the default one need not
+    be there."""
+    named = given.plugin_directory or environ.get("PYAGENT_PLUGIN_DIRECTORY", "").split(os.pathsep)
+    for directory in filter(None, named):
+        try:
+            os.listdir(directory)
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            name = "--plugin-directory" if given.plugin_directory else "PYAGENT_PLUGIN_DIRECTORY"
+            print(f"E! cannot read the folder of plugins {directory}: {reason}; correct {name}", file=sys.stderr)
+            raise SystemExit(1) from None
+    found = named if given.plugin_directory or "PYAGENT_PLUGIN_DIRECTORY" in environ else [PLUGIN_DIRECTORY]
     return tuple(Path(directory) for directory in found if directory)
+
+
+def catalog(given: argparse.Namespace) -> "Catalog":
+    """The plugins of this host. A folder that cannot be read is a warning on standard error."""
+    from pyagent.config.catalog import Catalog
+
+    found = Catalog(plugin_directories(given, os.environ))
+    for warning in found.warnings:
+        print(f"W! {warning}", file=sys.stderr)
+    return found
 
 
 def commas(values: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from pyagent.api import ConfigError, Input, redact
-from pyagent.cli.flags import add_plugin_directory_flag, plugin_directories
+from pyagent.cli.flags import add_plugin_directory_flag, catalog
 from pyagent.config.catalog import KINDS, Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
 from pyagent.config.plan import AgentSettings
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def print_names(arguments: argparse.Namespace, kinds: Sequence[Any], *, as_json: bool = False) -> int:
     """One `kind.name` a line; where it comes from stands behind those that do not come with the agent."""
-    entries = list(_catalog(arguments).entries(*kinds))
+    entries = list(catalog(arguments).entries(*kinds))
     if as_json:
         print(json.dumps([{"kind": e.kind, "name": e.name, "from": e.origin} for e in entries], indent=2))
         return 0
@@ -64,7 +64,7 @@ def print_names(arguments: argparse.Namespace, kinds: Sequence[Any], *, as_json:
 
 def print_deprecated(arguments: argparse.Namespace, kinds: Sequence[Any] = (), *, as_json: bool = False) -> int:
     """One `kind.name/option` a line, with what to use instead."""
-    found = list(_deprecated(_catalog(arguments), kinds))
+    found = list(_deprecated(catalog(arguments), kinds))
     if as_json:
         print(json.dumps([{"option": name, "use": instead} for name, instead in found], indent=2))
         return 0
@@ -74,12 +74,12 @@ def print_deprecated(arguments: argparse.Namespace, kinds: Sequence[Any] = (), *
     return 0
 
 
-def _deprecated(catalog: Catalog, kinds: Sequence[Any]) -> Iterator[tuple[str, str]]:
+def _deprecated(plugins: Catalog, kinds: Sequence[Any]) -> Iterator[tuple[str, str]]:
     if not kinds:
         yield from _deprecated_options(AgentSettings, "agent/")
-    for entry in catalog.entries(*kinds):
+    for entry in plugins.entries(*kinds):
         try:
-            yield from _deprecated_options(catalog.load(entry).options_type, f"{entry.label}/")
+            yield from _deprecated_options(plugins.load(entry).options_type, f"{entry.label}/")
         except ConfigError as error:
             print(f"W! {redact(str(error))}", file=sys.stderr)
 
@@ -94,10 +94,10 @@ def _deprecated_options(options: type[msgspec.Struct], before: str) -> Iterator[
 
 def usage(arguments: argparse.Namespace, name: str) -> int:
     """The sample configuration of the plugins of that name: what Telegraf's --usage prints."""
-    catalog = _catalog(arguments)
+    plugins = catalog(arguments)
     try:
-        entries = catalog.find(name)
-        print("\n".join(plugin_sample(catalog, entry) for entry in entries), end="")
+        entries = plugins.find(name)
+        print("\n".join(plugin_sample(plugins, entry) for entry in entries), end="")
     except ConfigError as error:
         return _error(str(error))
     return 0
@@ -105,9 +105,9 @@ def usage(arguments: argparse.Namespace, name: str) -> int:
 
 def show(arguments: argparse.Namespace, name: str, *, as_json: bool = False) -> int:
     """All that the plugins of that name say about themselves."""
-    catalog = _catalog(arguments)
+    plugins = catalog(arguments)
     try:
-        documents = [_document(catalog, entry) for entry in catalog.find(name)]
+        documents = [_document(plugins, entry) for entry in plugins.find(name)]
     except ConfigError as error:
         return _error(str(error))
     if as_json:
@@ -117,8 +117,8 @@ def show(arguments: argparse.Namespace, name: str, *, as_json: bool = False) -> 
     return 0
 
 
-def _document(catalog: Catalog, entry: Entry) -> dict[str, Any]:
-    plugin = catalog.load(entry)
+def _document(plugins: Catalog, entry: Entry) -> dict[str, Any]:
+    plugin = plugins.load(entry)
     measurements = plugin.measurements if issubclass(plugin, Input) else ()
     return {
         "kind": entry.kind,
@@ -191,12 +191,6 @@ def _table(rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
     for row in rows:
         cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False) if width)
         yield f"  {cells}  {row[3]}".rstrip()
-
-
-def _catalog(arguments: argparse.Namespace) -> Catalog:
-    import os
-
-    return Catalog(plugin_directories(arguments, os.environ))
 
 
 def _error(message: str) -> int:

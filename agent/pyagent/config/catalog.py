@@ -38,9 +38,13 @@ class Catalog:
     """`directories`: drop-in folders; `package`: where the plugins that come with the agent are."""
 
     def __init__(self, directories: Sequence[Path] = (), package: str = "pyagent_plugins") -> None:
-        self._directories = directories
         self._package = package
         self._registry = Registry(directories, package)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """One line for each folder that cannot be read."""
+        return self._registry.drop_ins.warnings
 
     def entries(self, *kinds: Kind) -> Iterator[Entry]:
         """The plugins of these kinds (of all where none is given), sorted. Nothing is imported."""
@@ -90,9 +94,8 @@ class Catalog:
                 return "pyagent"
         except (ModuleNotFoundError, ValueError):
             pass
-        for folder in self._directories:
-            file = folder / f"{name}.py"
-            if file.is_file() and not _is_of_other_kind(file, kind):
+        for file in self._registry.drop_ins.named(name):
+            if not _is_of_other_kind(file, kind):
                 return str(file)
         for point in metadata.entry_points(group=f"pyagent.{kind}", name=name):
             return f"entry point {point.value} of {point.dist.name if point.dist else '?'}"

@@ -171,6 +171,7 @@ class _Loader:
                 processors.append((entry, processor_plan(entry, found, seen)))
             else:
                 aggregators.append(aggregator_plan(entry, found, settings, seen))
+        self._notes.warnings.extend(self._registry.drop_ins.warnings)
         where = " and ".join(sources) or "no source"
         if not inputs and "inputs" in needed:
             raise ConfigError(

@@ -5,6 +5,7 @@
 """
 
 import ast
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -23,6 +24,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor, SecretStore
+from pyagent.config.drop_ins import DropIns
 from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Kind, Origin
 
@@ -30,7 +32,7 @@ __all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline"]
 
 T = TypeVar("T")
 
-BASES: dict[str, type[Plugin[Any]]] = {
+BASES: dict[Kind, type[Plugin[Any]]] = {
     "inputs": Input,
     "outputs": Output,
     "processors": Processor,
@@ -39,13 +41,14 @@ BASES: dict[str, type[Plugin[Any]]] = {
     "secretstores": SecretStore,
 }
 IMPORT_DEADLINE = 10.0
+_MOST_NAMES = 12
+"""In a message; the nearest ones where there are more."""
 DISTRIBUTION = "pyagent-telemetry"
 _imported: dict[tuple[str, str], ModuleType] = {}
 """Drop-in files by path and version."""
 _hung: set[str] = set()
 """What hung when it was imported: each try costs a thread, so there is one only."""
 _BUILTIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class PluginBroken(ConfigError):
@@ -67,7 +70,7 @@ class Registry:
     """`package`: where the plugins that come with the agent are. `directories`: drop-in folders; a missing one is empty."""
 
     def __init__(self, directories: Sequence[Path] = (), package: str = "pyagent_plugins") -> None:
-        self._directories = directories
+        self.drop_ins = DropIns(directories)
         self._package = package
         self._found: dict[tuple[Kind, str], Found] = {}
 
@@ -84,7 +87,7 @@ class Registry:
 
     def _find(self, kind: Kind, name: str) -> Found:
         builtin = self._builtin_file(kind, name)
-        files = [file for folder in self._directories if (file := self._drop_in(folder, name)) is not None]
+        files = self.drop_ins.named(name)
         if builtin:
             files = [file for file in files if not _is_of_other_kind(file, kind)]
         places = [*([builtin] if builtin else []), *map(str, files)]
@@ -112,8 +115,7 @@ class Registry:
         except ImportError:
             folders = []
         found = {module.name for module in pkgutil.iter_modules(folders) if _BUILTIN_NAME.fullmatch(module.name)}
-        for folder in self._directories:
-            found |= {file.stem for file in folder.glob("*.py") if _FILE_NAME.fullmatch(file.stem)}
+        found |= self.drop_ins.names()
         return sorted(found | {point.name for point in metadata.entry_points(group=f"pyagent.{kind}")})
 
     def _builtin_file(self, kind: Kind, name: str) -> str | None:
@@ -124,12 +126,6 @@ class Registry:
         except ModuleNotFoundError:
             return None
         return spec.origin if spec else None
-
-    @staticmethod
-    def _drop_in(folder: Path, name: str) -> Path | None:
-        file = folder / f"{name}.py"
-        # os.path: a folder that this account may not enter is as good as empty.
-        return file if _FILE_NAME.fullmatch(name) and os.path.isfile(file) else None
 
     def _import_builtin(self, kind: Kind, name: str) -> type[Plugin[Any]]:
         try:
@@ -154,10 +150,23 @@ class Registry:
         return Found(_only_class(module, kind, place), "file", version)
 
     def _unknown(self, kind: Kind, name: str) -> ConfigError:
-        singular = kind.removesuffix("s")
-        near = suggest(name, self.names(kind))
-        hint = f"did you mean {near!r}?" if near else "no such plugin is installed"
-        return ConfigError(f"undefined but requested {singular}: {name}; {hint}")
+        """With the ones that the name may have been meant for, and where one of one's own goes."""
+        hints, names = [], self.names(kind)
+        others = [other for other in BASES if other != kind and name in self.names(other)]
+        if near := suggest(name, names):
+            hints.append(f"did you mean {near!r}?")
+        elif others:
+            hints.append(f"there is {' and '.join(f'{other}.{name}' for other in others)}, of another kind")
+        elif names:
+            close = (
+                difflib.get_close_matches(name, names, n=_MOST_NAMES, cutoff=0) if len(names) > _MOST_NAMES else names
+            )
+            more = ", ..." if len(names) > _MOST_NAMES else ""
+            hints.append(f"no such plugin is installed; there are {', '.join(sorted(close))}{more}")
+        else:
+            hints.append("no such plugin is installed")
+        hints += self.drop_ins.warnings or self.drop_ins.place(name)
+        return ConfigError(f"undefined but requested {kind.removesuffix('s')}: {name}; {'; '.join(hints)}")
 
 
 def _is_of_other_kind(file: Path, kind: Kind) -> bool:

@@ -82,39 +82,57 @@ def expand_sources(
 ) -> list[str]:
     """The sources that `--config` and `--config-directory` name, in the order in which they are read.
 
-    What a directory holds and cannot be used is told in `warnings`. Raises SourceError for a directory that cannot be read.
+    What a directory holds and cannot be used, and one that holds nothing, is told in `warnings`. Raises SourceError for a
+    directory that cannot be read.
     """
+    warnings = [] if warnings is None else warnings
     found = [value for value in split_values(configs) if value]
-    for directory in split_values(directories):
-        found += _walk(directory, [] if warnings is None else warnings)
+    for directory in filter(None, split_values(directories)):
+        files = list(_walk(directory, warnings))
+        if not files:
+            warnings.append(f"the directory {directory} holds no configuration: none of its files is called *.conf")
+        found += files
     return found
 
 
-def default_sources(environ: Mapping[str, str], etc: str = "/etc") -> list[str]:
+def default_sources(environ: Mapping[str, str], etc: str = "/etc", warnings: list[str] | None = None) -> list[str]:
     """The sources to read where none is named by a flag; empty where there is none.
 
     PYAGENT_CONFIG, else TELEGRAF_CONFIG, else TELEGRAF_CONFIG_PATH if it exists, else `$HOME/.telegraf/telegraf.conf`,
-    else `telegraf.conf` and `telegraf.d` in `/etc/telegraf`. Raises SourceError for a directory that cannot be read.
+    else `telegraf.conf` and `telegraf.d` in `/etc/telegraf`. Where it may not even look goes to `warnings`. Raises SourceError
+    for a directory that cannot be read.
     """
+
+    def is_there(path: str) -> bool:
+        """Also a link to nowhere: reading it will say so."""
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False
+        except OSError as error:
+            if warnings is not None:
+                warnings.append(f"cannot look for {path}: {error.strerror}")
+            return False
+        return True
+
     for name in ("PYAGENT_CONFIG", "TELEGRAF_CONFIG"):
         if found := expand_sources([environ.get(name, "")]):
             return found
     named = environ.get("TELEGRAF_CONFIG_PATH", "")
-    if named and (is_url(named) or os.path.exists(named)):
+    if named and (is_url(named) or is_there(named)):
         return [named]
     home = os.path.join(environ.get("HOME", ""), ".telegraf", "telegraf.conf")
-    if os.path.isfile(home):
+    if is_there(home):
         return [home]
     main, directory = os.path.join(etc, "telegraf", "telegraf.conf"), os.path.join(etc, "telegraf", "telegraf.d")
-    return [main] * os.path.isfile(main) + (expand_sources([], [f"{directory}/"]) if os.path.isdir(directory) else [])
+    # An empty telegraf.d is what a package installs.
+    below = _walk(directory, [] if warnings is None else warnings) if is_there(directory) else ()
+    return [main] * is_there(main) + list(below)
 
 
 def _walk(directory: str, warnings: list[str]) -> Iterator[str]:
-    """All *.conf below a directory, in the order of their names. Links are not descended, the directory itself included."""
+    """All *.conf below a directory, in the order of their names. Links to directories in it are not descended."""
     try:
-        if os.path.islink(directory) and not directory.endswith("/"):
-            warnings.append(f"{directory}: a link is not followed; write {directory}/ to use what it leads to")
-            return
         names = sorted(os.listdir(directory), key=os.fsencode)
     except OSError as error:
         raise SourceError(f"cannot read the directory {directory}: {error.strerror}") from None

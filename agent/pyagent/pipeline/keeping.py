@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -118,7 +119,7 @@ class Keeper:
         pause = 0.0
         try:
             await self._begun.wait()
-            if not self.is_open and (self._always or any(self.directory.glob("*.seg"))):
+            if not self.is_open and (self._always or self._may_hold()):
                 await self._attempt(self._open)
             self.ready.set()
             while True:
@@ -230,6 +231,15 @@ class Keeper:
             self.failures.succeeded()
             self.queue.disk_error = None  # also where there was nothing to write: the next who asks will see
         return error
+
+    def _may_hold(self) -> bool:
+        """Whether there is anything on disk, or no saying so: then the attempt to open it tells why."""
+        try:
+            return any(name.endswith(".seg") for name in os.listdir(self.directory))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     async def _open(self) -> None:
         """Open the log where it is not. Raises OSError."""

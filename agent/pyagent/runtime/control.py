@@ -71,7 +71,10 @@ class ControlServer:
 
     async def _remove_leftover(self) -> None:
         """A socket that nobody listens on any more is in the way; a living one is another agent's."""
-        if not self.path.exists() or not stat.S_ISSOCK(self.path.stat().st_mode):
+        try:
+            if not stat.S_ISSOCK(self.path.stat().st_mode):
+                return
+        except FileNotFoundError:
             return
         try:
             _, writer = await asyncio.wait_for(asyncio.open_unix_connection(self.path), DEADLINE)

@@ -135,11 +135,11 @@ class Loader:
     def _sources(self) -> list[str]:
         warnings: list[str] = []
         found = expand_sources(self._settings.configs, self._settings.config_directories, warnings)
+        found = found or default_sources(self._settings.environ, warnings=warnings)
         for warning in warnings:
             if warning not in self._told:
                 self._told.add(warning)
                 self._log.warning("%s", warning)
-        found = found or default_sources(self._settings.environ)
         if not found and (where := settings_place(self._settings.environ)):
             raise ConfigError(f"cannot start: no configuration; set TELEGRAF_CONFIG to its URL or file{where}")
         if not found:

@@ -1,6 +1,7 @@
 """The life of the process: signals, the first configuration, reloads, the end."""
 
 import asyncio
+import errno
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from pyagent import __version__
 from pyagent.api import ConfigError
+from pyagent.api.files import make_private_directory
 from pyagent.api.statistics import provide_statistics
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.quarantine import Quarantine
@@ -166,6 +168,7 @@ class _Process:
         for server in (control, self._health):
             if server is not None:
                 await server.start()
+        self._check_state_directory()
         await self._start()
         while True:
             if await self._reload_wanted():
@@ -173,6 +176,23 @@ class _Process:
                 await self._reload_configuration()
             else:
                 await self._poll()
+
+    def _check_state_directory(self) -> None:
+        """The agent runs without one, too; but nothing outlasts it."""
+        directory = self._settings.state_directory
+        if directory is None:
+            return
+        try:
+            make_private_directory(directory)
+            if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror or error
+            self._log.warning(
+                "cannot use the state directory %s: %s; neither the configuration nor what is not written outlasts a restart",
+                directory,
+                reason,
+            )
 
     # The first configuration ------------------------------------------------------------------------------------------
 

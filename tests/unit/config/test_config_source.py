@@ -93,18 +93,30 @@ def test_directories_are_walked_in_the_order_of_names(tmp_path: Path) -> None:
     assert found == ["x.conf", "y.conf", *(f"{tmp_path}/{name}" for name in wanted)]
 
 
-def test_a_link_to_a_directory_is_followed_with_a_slash_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_directory_that_is_a_link_is_followed(tmp_path: Path, slash: str) -> None:
     tree(tmp_path, "d/a.conf")
     (tmp_path / "l").symlink_to(tmp_path / "d")
     warnings: list[str] = []
-    assert expand_sources([], [f"{tmp_path}/l"], warnings) == []
-    assert warnings == [f"{tmp_path}/l: a link is not followed; write {tmp_path}/l/ to use what it leads to"]
-    assert expand_sources([], [f"{tmp_path}/l/"]) == [f"{tmp_path}/l/a.conf"]
+    assert expand_sources([], [f"{tmp_path}/l{slash}"], warnings) == [f"{tmp_path}/l/a.conf"]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("files", [(), ("a.conf.bak", "telegraf.toml", "below/b.cfg")])
+def test_a_directory_without_a_configuration_is_named(tmp_path: Path, files: tuple[str, ...]) -> None:
+    (tmp_path / "d").mkdir()
+    tree(tmp_path, *(f"d/{name}" for name in files))
+    warnings: list[str] = []
+    assert expand_sources([], [f"{tmp_path}/d"], warnings) == []
+    assert warnings == [f"the directory {tmp_path}/d holds no configuration: none of its files is called *.conf"]
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"cannot read the directory .*/none: No such file or directory"):
         expand_sources([], [f"{tmp_path}/none"])
+    (tmp_path / "link").symlink_to(tmp_path / "none")
+    with pytest.raises(SourceError, match=r"cannot read the directory .*/link: No such file or directory"):
+        expand_sources([], [f"{tmp_path}/link"])
 
 
 def test_a_directory_inside_that_cannot_be_read_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +134,39 @@ def test_a_directory_inside_that_cannot_be_read_is_skipped(tmp_path: Path, monke
     assert warnings == [
         f"{tmp_path}/d/closed: skipped: cannot read the directory {tmp_path}/d/closed: Permission denied"
     ]
+
+
+def test_default_places_that_may_not_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path, "etc/telegraf/telegraf.conf", "home/.telegraf/telegraf.conf")
+    lstat = os.lstat
+
+    def closed(path: str) -> os.stat_result:
+        if ".telegraf" in path or path.endswith("telegraf.d"):
+            raise PermissionError(13, "Permission denied")
+        return lstat(path)
+
+    monkeypatch.setattr(os, "lstat", closed)
+    warnings: list[str] = []
+    found = default_sources({"HOME": f"{tmp_path}/home"}, f"{tmp_path}/etc", warnings)
+    assert found == [f"{tmp_path}/etc/telegraf/telegraf.conf"]
+    assert warnings == [
+        f"cannot look for {tmp_path}/home/.telegraf/telegraf.conf: Permission denied",
+        f"cannot look for {tmp_path}/etc/telegraf/telegraf.d: Permission denied",
+    ]
+
+
+def test_a_default_place_that_is_a_link_to_nowhere_is_named_when_it_is_read(tmp_path: Path) -> None:
+    tree(tmp_path, "etc/telegraf/telegraf.d/.keep")
+    (tmp_path / "etc/telegraf/telegraf.conf").symlink_to(tmp_path / "gone")
+    assert default_sources({}, f"{tmp_path}/etc") == [f"{tmp_path}/etc/telegraf/telegraf.conf"]
+
+
+def test_an_empty_telegraf_d_is_what_a_package_installs(tmp_path: Path) -> None:
+    tree(tmp_path, "etc/telegraf/telegraf.conf")
+    (tmp_path / "etc/telegraf/telegraf.d").mkdir()
+    warnings: list[str] = []
+    assert default_sources({}, f"{tmp_path}/etc", warnings) == [f"{tmp_path}/etc/telegraf/telegraf.conf"]
+    assert warnings == []
 
 
 def test_default_places_one_after_the_other(tmp_path: Path) -> None:
