@@ -261,7 +261,7 @@ class Postgresql(Input[PostgresqlOptions]):
                 try:
                     for checkpointer in await _query(connection, CHECKPOINTER):
                         writer |= checkpointer
-                except psycopg.errors.UndefinedTable:
+                except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
                     pass  # a server of another make
             rows.append(Row(writer, None))
         return rows
