@@ -63,7 +63,7 @@ setup: $(stamp) ## Make the development environment in .venv (every other target
 # The editable installation builds the native core in place.
 native := setup.py $(wildcard agent/pyagent/lineprotocol/native/*.pyx agent/pyagent/lineprotocol/native/*.hpp)
 
-$(stamp): requirements/dev.txt pyproject.toml scripts/set-up $(native)
+$(stamp): requirements/dev.txt requirements/documents.txt pyproject.toml scripts/set-up $(native)
 	@scripts/debian-packages setup $(if $(filter 1,$(PYAGENT_REQUIRE_NATIVE)),native)
 	@scripts/set-up
 	@touch $@

@@ -6,14 +6,25 @@ argparse declares what there is; it parses nothing and says nothing, for both di
 import argparse
 import difflib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-__all__ = ["Parser"]
+__all__ = ["Choices", "Parser", "word_name"]
 
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 _WANTED: dict[Any, str] = {int: "write a whole number", float: "write a number"}
+
+
+class Choices(tuple[str, ...]):
+    """What a word may be; `texts` says of each what it does."""
+
+    texts: Mapping[str, str]
+
+    def __new__(cls, **texts: str) -> "Choices":
+        choices = super().__new__(cls, texts)
+        choices.texts = texts
+        return choices
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,28 +34,42 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **settings: Any) -> None:
+        self.commands: Mapping[str, str] = {}
+        """What the help lists as commands, and what each is for."""
+        self.groups: dict[str, list[argparse.Action]] = {}
+        """The flags by the title that they stand below in the help."""
+        self.words: list[argparse.Action] = []
         self._flags: dict[str, argparse.Action] = {}
         """By name, without dashes."""
-        self._words: list[argparse.Action] = []
         self._values: dict[str, Any] = {}
         """What `set_defaults` was given."""
         self._group: Any = None
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **settings)
+        with_help = settings.pop("add_help", True)
+        super().__init__(allow_abbrev=False, add_help=False, **settings)
+        self.group("Flags")
+        if with_help:
+            self.add_help_flag()
 
     def group(self, title: str) -> None:
-        """The arguments that are added from here on stand below this title in the help."""
+        """The flags that are added from here on stand below this title in the help."""
         self._group = self.add_argument_group(title)
+        self.groups[title] = []
+
+    def add_help_flag(self) -> None:
+        self.add_argument("-h", "--help", action="help", help="print this help and exit")
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        add = super().add_argument if self._group is None else self._group.add_argument
-        action: argparse.Action = add(*names, **settings)
-        if action.option_strings:
+        action: argparse.Action
+        if names[0].startswith("-"):
+            action = self._group.add_argument(*names, **settings)
             assert action.nargs in (None, 0), f"{names} would take {action.nargs} values"
             self._flags |= {name.lstrip("-"): action for name in action.option_strings}
+            self.groups[self._group.title].append(action)
         else:
+            action = super().add_argument(*names, **settings)
             assert action.nargs in (None, "?", "*"), f"{names} would take {action.nargs} words"
-            self._words.append(action)
+            self.words.append(action)
         return action
 
     def set_defaults(self, **values: Any) -> None:
@@ -53,7 +78,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # overloads
         given = argparse.Namespace() if namespace is None else namespace
-        for action in (*self._flags.values(), *self._words):
+        for action in (*self._flags.values(), *self.words):
             if argparse.SUPPRESS not in (action.dest, action.default):
                 setattr(given, action.dest, action.default)
         for name, value in self._values.items():
@@ -101,6 +126,23 @@ class Parser(argparse.ArgumentParser):
                 flags.append(f"{flag}={value if equals else self._next(flag, action, left)}")
         return flags, others
 
+    def format_usage(self) -> str:
+        from pyagent.cli.help_text import usage
+
+        return f"{usage(self)}\n"
+
+    def format_help(self) -> str:
+        from pyagent.cli.help_text import help_text
+
+        return help_text(self)
+
+    def print_help(self, file: Any = None) -> None:
+        from pyagent.cli.help_text import help_text
+        from pyagent.runtime.colours import has_colours
+
+        stream = file or sys.stdout
+        stream.write(help_text(self, colours=has_colours(stream)))
+
     def error(self, message: str) -> NoReturn:
         print(f"E! {message}; see {self.prog} --help", file=sys.stderr)
         raise SystemExit(1)
@@ -114,7 +156,7 @@ class Parser(argparse.ArgumentParser):
         message = f"unknown flag {word!r}"
         if near := difflib.get_close_matches(word.lstrip("-").lower(), self._flags, n=1):
             message += f"; did you mean --{near[0]}?"
-        elif self._words:
+        elif self.words:
             message += "; write -- before a word that begins with a dash"
         self.error(message)
 
@@ -127,7 +169,7 @@ class Parser(argparse.ArgumentParser):
         """The word behind a flag. One that is itself a flag of ours was not meant as its value."""
         value = next(left, "--")
         if value == "--" or (_is_flag(value) and self._named(value.partition("=")[0])):
-            self.error(f"{flag} has no value; write {flag} {_name(action)}")
+            self.error(f"{flag} has no value; write {flag} {word_name(action)}")
         return value
 
     def _value(self, name: str, action: argparse.Action, text: str) -> Any:
@@ -142,15 +184,15 @@ class Parser(argparse.ArgumentParser):
             self.error(
                 f"invalid value {text!r} for {name}: {hint}"
                 if action.option_strings
-                else f"unknown {name} {text!r}; {hint}"
+                else f"unknown {name.lower()} {text!r}; {hint}"
             )
         return value
 
     def _assign(self, given: argparse.Namespace, words: Sequence[str]) -> None:
         left = list(words)
-        for action in self._words:
+        for action in self.words:
             many = action.nargs == "*"
-            taken = [self._value(_name(action), action, text) for text in (left if many else left[:1])]
+            taken = [self._value(word_name(action), action, text) for text in (left if many else left[:1])]
             del left[: len(taken)]
             if taken:
                 action(self, given, taken if many else taken[0])
@@ -158,7 +200,7 @@ class Parser(argparse.ArgumentParser):
                 setattr(given, action.dest, [])
             elif action.nargs is None:
                 choices = f"; write one of {', '.join(map(str, action.choices))}" if action.choices else ""
-                self.error(f"no {_name(action)} is given{choices}")
+                self.error(f"no {word_name(action)} is given{choices}")
         if left:
             self.error(f"unknown argument {left[0]!r}")
 
@@ -168,5 +210,6 @@ def _is_flag(word: str) -> bool:
     return len(word) > 1 and word[0] == "-" and not (word[1].isdecimal() or word[1] == ".")
 
 
-def _name(action: argparse.Action) -> str:
-    return action.dest if action.choices else str(action.metavar or action.dest.upper())
+def word_name(action: argparse.Action) -> str:
+    """How a text calls a word, or the value of a flag."""
+    return str(action.metavar or (action.dest if action.choices else action.dest.upper()))

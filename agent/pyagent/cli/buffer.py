@@ -8,19 +8,24 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, harmless, span
 
-_ACTIONS = ("list", "adopt", "drop")
+_ACTIONS = Choices(
+    list="print the queues on disk, and which output each belongs to",
+    adopt="give the metrics of a queue that no output has any more to the output --to",
+    drop="delete such a queue and the metrics in it",
+)
 _EPILOG = """\
   pyagent buffer list
-  pyagent buffer adopt NAME --to influxdb_v2     its metrics are written by that output
-  pyagent buffer drop NAME --yes                 they are gone"""
+  pyagent buffer adopt NAME --to influxdb_v2
+  pyagent buffer drop NAME --yes"""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
-    parser.add_argument("action", choices=_ACTIONS, metavar="|".join(_ACTIONS))
+    parser.add_argument("action", choices=_ACTIONS)
     parser.add_argument("name", nargs="?", metavar="NAME", help="of the queue, as 'list' shows it")
     parser.add_argument("word", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     parser.add_argument(

@@ -9,8 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyagent.api import ConfigError, redact
+from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.flags import (
     add_filter_flags,
+    add_sample_filter_flags,
     add_source_flags,
     catalog,
     names,
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
     from pyagent.config import Plan
     from pyagent.runtime.loading import Texts
 
-_ACTIONS = ("create", "check", "show", "schema", "migrate")
-_HELP = (
-    "create: print a sample configuration (the default); check: load a configuration and set up its plugins, start "
-    "nothing; show: print what is in effect, and where each value comes from; schema: print a JSON Schema for editors; "
-    "migrate: write FILE.migrated with today's names in place of deprecated ones"
+_ACTIONS = Choices(
+    create="print a sample configuration (the default)",
+    check="load a configuration and set up its plugins; start nothing",
+    show="print what is in effect, and where each value comes from",
+    schema="print a JSON Schema of the configuration, for editors",
+    migrate="write FILE.migrated with today's names in place of deprecated ones",
 )
 SETUP_DEADLINE = 10.0
 """Seconds for the setup of a plugin, as at a start."""
@@ -37,13 +40,14 @@ _EPILOG = """\
   pyagent config migrate --config telegraf.conf"""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
-    parser.add_argument("action", nargs="?", choices=_ACTIONS, default="create", metavar="|".join(_ACTIONS), help=_HELP)
-    add_source_flags(parser)
-    add_filter_flags(parser)
+    parser.add_argument("action", nargs="?", choices=_ACTIONS, default="create")
     parser.add_argument("--json", action="store_true", help="with 'show': print one JSON document")
     parser.add_argument("--force", action="store_true", help="with 'migrate': overwrite FILE.migrated")
+    add_source_flags(parser)
+    add_filter_flags(parser)
+    add_sample_filter_flags(parser)
     parser.set_defaults(parser=parser)
 
 

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from pyagent.cli.arguments import Parser
+
 __all__ = ["AgentError", "add_agent_flags", "ask", "exit_status"]
 
 _RUN = "/run/pyagent"
@@ -27,9 +29,13 @@ class Refused(AgentError):
     """It answers that it cannot do it."""
 
 
-def add_agent_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--instance", default="", help="the agent, as in pyagent@INSTANCE (PYAGENT_INSTANCE)")
-    parser.add_argument("--socket", default="", help=f"its control socket (default {_RUN}/INSTANCE/control.sock)")
+def add_agent_flags(parser: Parser) -> None:
+    parser.add_argument(
+        "--instance", default="", metavar="INSTANCE", help="the agent, as in pyagent@INSTANCE (PYAGENT_INSTANCE)"
+    )
+    parser.add_argument(
+        "--socket", default="", metavar="FILE", help=f"its control socket (default {_RUN}/INSTANCE/control.sock)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from pyagent.cli.arguments import Parser
 from pyagent.cli.demo_display import Display, display
 from pyagent.cli.demo_next import next_steps, summary
 from pyagent.cli.demo_processes import (
@@ -43,7 +44,8 @@ HEAD_START = 3.0
 """Seconds that the first agent gets for itself, before PostgreSQL is looked for or started."""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
+    parser.epilog = "  pyagent demo --for 30 --json"
     parser.add_argument("--for", dest="seconds", type=_seconds, metavar="SECONDS", help="end after so many seconds")
     parser.add_argument("--json", action="store_true", help="no view: print one JSON document as the last line")
 

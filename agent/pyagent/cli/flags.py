@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyagent.api.masking import secret_values
 from pyagent.api.units import Secret
+from pyagent.cli.arguments import Parser
 from pyagent.runtime.settings import PLUGIN_DIRECTORY, RunSettings
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_filter_flags",
     "add_plugin_directory_flag",
+    "add_sample_filter_flags",
     "add_source_flags",
     "catalog",
     "commas",
@@ -29,58 +31,61 @@ __all__ = [
 SECTIONS = ("global_tags", "agent", "secretstores", "outputs", "processors", "aggregators", "inputs")
 
 
-def add_source_flags(parser: argparse.ArgumentParser) -> None:
-    def flag(name: str, text: str, **settings: object) -> None:
-        parser.add_argument(name, help=text, **settings)  # type: ignore[arg-type]  # argparse's many overloads
+def add_source_flags(parser: Parser) -> None:
+    """Those that say which configuration is meant. They and those after them stand below `Configuration` in the help."""
 
-    flag("--config", "configuration file or URL; may be repeated", action="append", default=[], metavar="FILE_OR_URL")
-    flag("--config-directory", "directory of *.conf files; may be repeated", action="append", default=[], metavar="DIR")
-    flag("--select", "label selector 'key=value;...'; may be repeated", action="append", default=[], metavar="SELECTOR")
-    flag("--strict-env-handling", "replace environment references in strings only (the default)", action="store_true")
-    flag("--non-strict-env-handling", "replace environment references everywhere in the text", action="store_true")
-    flag("--old-env-behavior", "take $$ for two dollar signs, as before Telegraf 1.27", action="store_true")
-    flag(
+    def several(name: str, metavar: str, text: str) -> None:
+        parser.add_argument(name, action="append", default=[], metavar=metavar, help=text)
+
+    parser.group("Configuration")
+    several("--config", "FILE_OR_URL", "configuration file or URL; may be repeated")
+    several("--config-directory", "DIR", "directory of *.conf files; may be repeated")
+    several("--select", "SELECTOR", "label selector 'key=value;...'; may be repeated")
+    for name, text in (
+        ("--strict-env-handling", "replace ${VARIABLES} in strings only (the default)"),
+        ("--non-strict-env-handling", "replace them everywhere in the text"),
+        ("--old-env-behavior", "$$ is two dollar signs, as before Telegraf 1.27"),
+    ):
+        parser.add_argument(name, action="store_true", help=text)
+    parser.add_argument(
         "--remote-environment",
-        "variables that a configuration from a URL may name, separated by commas (default all; PYAGENT_REMOTE_ENVIRONMENT)",
-        default=None,
         metavar="NAMES",
+        help="variables that a text from a URL may use, separated by commas (default all; PYAGENT_REMOTE_ENVIRONMENT)",
     )
-    flag(
+    parser.add_argument(
         "--remote-output-hosts",
-        "hosts that its outputs may write to besides its own (default all, with a warning; PYAGENT_REMOTE_OUTPUT_HOSTS)",
-        default=None,
         metavar="HOSTS",
+        help="hosts besides its own that it may write to (default all, with a warning; PYAGENT_REMOTE_OUTPUT_HOSTS)",
     )
     add_plugin_directory_flag(parser)
 
 
-def add_plugin_directory_flag(parser: argparse.ArgumentParser) -> None:
+def add_plugin_directory_flag(parser: Parser) -> None:
     parser.add_argument(
         "--plugin-directory",
-        help="folder of plugins of your own, NAME.py each; may be repeated "
-        f"(default {PLUGIN_DIRECTORY}; PYAGENT_PLUGIN_DIRECTORY)",
+        help=f"folder of your own plugins; may be repeated (default {PLUGIN_DIRECTORY}; PYAGENT_PLUGIN_DIRECTORY)",
         action="append",
         default=[],
         metavar="DIR",
     )
 
 
-def add_filter_flags(parser: argparse.ArgumentParser) -> None:
-    """Those of the kinds that a run can leave out come first; the others matter where a configuration is printed."""
-    parser.add_argument("--input-filter", default="", metavar="NAMES", help="inputs to use, separated by ':'")
-    parser.add_argument("--output-filter", default="", metavar="NAMES", help="outputs to use, separated by ':'")
+def add_filter_flags(parser: Parser) -> None:
+    """Of the kinds that a run can leave out."""
+    for kind in ("input", "output"):
+        parser.add_argument(f"--{kind}-filter", default="", metavar="NAMES", help=f"{kind}s to use, separated by ':'")
+
+
+def add_sample_filter_flags(parser: Parser) -> None:
+    """Of what is printed in a sample configuration, besides inputs and outputs."""
     for kind in ("aggregator", "processor", "secretstore"):
-        text = f"{kind}s to print in a sample configuration, separated by ':'"
+        text = f"{kind}s in a sample configuration"
         parser.add_argument(f"--{kind}-filter", default="", metavar="NAMES", help=text)
-    parser.add_argument(
-        "--section-filter",
-        default="",
-        metavar="NAMES",
-        help=f"sections to print in a sample configuration, separated by ':'; of {', '.join(SECTIONS)}",
-    )
+    text = f"sections in a sample configuration, of {', '.join(SECTIONS)}"
+    parser.add_argument("--section-filter", default="", metavar="NAMES", help=text)
 
 
-def source_settings(parser: argparse.ArgumentParser, given: argparse.Namespace) -> RunSettings:
+def source_settings(parser: Parser, given: argparse.Namespace) -> RunSettings:
     """What the flags of the functions above ask for. Ends the program where they contradict each other."""
     if given.strict_env_handling and given.non_strict_env_handling:
         parser.error("--strict-env-handling and --non-strict-env-handling exclude each other; give one of them")

@@ -2,8 +2,11 @@
 
 import argparse
 
+from pyagent.cli.arguments import Parser
 
-def configure(parser: argparse.ArgumentParser) -> None:
+
+def configure(parser: Parser) -> None:
+    parser.epilog = "  pyagent help config"
     parser.add_argument("topic", nargs="*", metavar="COMMAND", help="the command; without one, the agent itself")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pyagent.api import ConfigError, Input, redact
+from pyagent.cli.arguments import Parser
 from pyagent.cli.flags import add_plugin_directory_flag, catalog
 from pyagent.config.catalog import KINDS, Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
@@ -26,12 +27,12 @@ _EPILOG = """\
 _LISTED = sorted({*KINDS, "serializers"})
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
         "what", nargs="?", choices=[*_LISTED, "show"], help="a kind, or 'show' and a plugin's name", metavar="KIND"
     )
-    parser.add_argument("name", nargs="?", help="with 'show': KIND.NAME, or NAME", metavar="NAME")
+    parser.add_argument("name", nargs="?", help="with 'show': KIND.NAME, or NAME", metavar="KIND.NAME")
     parser.add_argument("--deprecated", action="store_true", help="only deprecated options, and what to use instead")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_plugin_directory_flag(parser)

@@ -8,20 +8,26 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, harmless, span
 
-_ACTIONS = ("list", "show", "retry", "drop")
+_ACTIONS = Choices(
+    list="print what is in it, and why",
+    show="print the lines of an entry, as line protocol",
+    retry="give an entry, or all, to its output once more",
+    drop="delete an entry, or all",
+)
 _EPILOG = """\
-  pyagent quarantine list             what is in it, and why
-  pyagent quarantine show 12 ram      the lines of entry 12 of pyagent@ram, as line protocol
-  pyagent quarantine retry all        once more to their outputs, after the cause is mended
+  pyagent quarantine list
+  pyagent quarantine show 12 ram      entry 12 of pyagent@ram
+  pyagent quarantine retry all        after the cause is mended
   pyagent quarantine drop 12"""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
-    parser.add_argument("action", choices=_ACTIONS, metavar="|".join(_ACTIONS))
+    parser.add_argument("action", choices=_ACTIONS)
     parser.add_argument("id", nargs="?", metavar="ID", help="of the entry; 'retry' and 'drop' also take 'all'")
     parser.add_argument("word", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     add_agent_flags(parser)

@@ -4,27 +4,26 @@ import argparse
 
 from pyagent.cli import COMMANDS, sentence
 from pyagent.cli.arguments import Parser
-from pyagent.cli.flags import add_filter_flags, add_source_flags
+from pyagent.cli.flags import add_filter_flags, add_sample_filter_flags, add_source_flags
 
 __all__ = ["run_parser", "whole_parser"]
 
-_DESCRIPTION = """\
-Gather metrics as a Telegraf configuration says and write them to InfluxDB.
-
-  pyagent --config http://localhost:8086/api/v2/telegrafs/ID    with INFLUX_TOKEN in the environment
-  pyagent --config telegraf.conf --test                         gather once and print
-"""
+_DESCRIPTION = "Gather metrics as a Telegraf configuration says and write them to InfluxDB."
+_EXAMPLES = """\
+  INFLUX_TOKEN=... pyagent --config http://localhost:8086/api/v2/telegrafs/ID
+  pyagent --config telegraf.conf --test     gather once and print"""
 
 
 def run_parser() -> Parser:
     """A parser of the flags of a run. What the environment or a default says is not in it: see `run`."""
-    width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
     parser = Parser(
         prog="pyagent",
-        usage="pyagent [flags] | pyagent COMMAND [flags]",
-        description=f"{_DESCRIPTION}\nCommands (pyagent COMMAND --help):\n{commands}",
+        usage="pyagent [FLAGS] | pyagent COMMAND [FLAGS]",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        add_help=False,
     )
+    parser.commands = COMMANDS
 
     def flag(name: str, metavar: str, text: str) -> None:
         parser.add_argument(name, default=None, metavar=metavar, help=text)
@@ -35,41 +34,31 @@ def run_parser() -> Parser:
     def number(name: str, metavar: str, text: str, default: int | None) -> None:
         parser.add_argument(name, type=int, default=default, metavar=metavar, help=text)
 
-    parser.group("Configuration")
     add_source_flags(parser)
-    number(
-        "--config-url-retry-attempts",
-        "N",
-        "requests for a URL before giving up, 10 s apart (default 3, -1: for ever)",
-        None,
-    )
+    number("--config-url-retry-attempts", "N", "requests for a URL, 10 s apart (default 3, -1: no end)", None)
     flag(
         "--config-url-watch-interval",
         "DURATION",
-        "ask a configuration's URL for changes this often (default 60s, 0: never; PYAGENT_CONFIG_URL_WATCH_INTERVAL)",
+        "ask a URL for changes this often (default 60s, 0: never; PYAGENT_CONFIG_URL_WATCH_INTERVAL)",
     )
-    flag(
-        "--watch-config",
-        "HOW",
-        "reload when a file or directory of the configuration changes: 'notify' asks the kernel, 'poll' looks again and again",
-    )
-    flag("--watch-interval", "DURATION", "look this often, for 'poll' (default 250ms)")
-    flag("--watch-debounce-interval", "DURATION", "reload so long after the last change")
+    flag("--watch-config", "notify|poll", "reload when a file changes, as the kernel notifies or by looking")
+    flag("--watch-interval", "DURATION", "how often 'poll' looks (default 250ms)")
+    flag("--watch-debounce-interval", "DURATION", "reload this long after the last change")
 
     parser.group("Running")
     switch("--test", "gather once, print the metrics and exit")
-    number("--test-wait", "SECONDS", "as --test, and wait so many seconds for further metrics", 0)
+    number("--test-wait", "SECONDS", "as --test, and wait so long for more metrics", 0)
     switch("--once", "gather once, write to the outputs and exit")
-    switch("--strict-exit", "--test and --once exit with 1 where an input failed (PYAGENT_STRICT_EXIT=1)")
-    flag("--gather-timeout", "DURATION", "give up a gather after this time (default 0: never; PYAGENT_GATHER_TIMEOUT)")
+    switch("--strict-exit", "--test, --once: exit with 1 if an input failed (PYAGENT_STRICT_EXIT=1)")
+    flag("--gather-timeout", "DURATION", "give up a gather after this (default 0: never; PYAGENT_GATHER_TIMEOUT)")
     add_filter_flags(parser)
 
     parser.group("Buffer and delivery")
     flag(
         "--state-directory",
         "DIR",
-        "where the last good configuration and what is not written yet are kept "
-        "(PYAGENT_STATE_DIRECTORY; under systemd its StateDirectory)",
+        "where the buffer and the last good configuration are kept (PYAGENT_STATE_DIRECTORY; under systemd its "
+        "StateDirectory)",
     )
     flag(
         "--buffer-max-size",
@@ -78,24 +67,20 @@ def run_parser() -> Parser:
     )
     flag(
         "--buffer-overflow",
-        "WHICH",
-        "which gathered metrics go where a queue is full: 'oldest' (default) or 'newest' (PYAGENT_BUFFER_OVERFLOW)",
+        "oldest|newest",
+        "gathered metrics that go when a queue is full (default oldest; PYAGENT_BUFFER_OVERFLOW)",
     )
     flag(
         "--buffer-max-partitions",
         "NUMBER",
         "most queues of an output that a tag divides (default 1000; PYAGENT_BUFFER_MAX_PARTITIONS)",
     )
-    flag(
-        "--drain",
-        "WHICH",
-        "what is written first after an outage: 'oldest' (default), or 'newest', the rest behind it (PYAGENT_DRAIN)",
-    )
+    flag("--drain", "oldest|newest", "metrics written first after an outage (default oldest; PYAGENT_DRAIN)")
     flag(
         "--acknowledge",
-        "WHICH",
-        "when a listener acknowledges: 'all' outputs keep what it got, or 'any' one does (default: all with "
-        'buffer_strategy = "disk", else any; PYAGENT_ACKNOWLEDGE)',
+        "all|any",
+        'a listener acknowledges what all outputs keep, or any (default: all with buffer_strategy = "disk", else '
+        "any; PYAGENT_ACKNOWLEDGE)",
     )
 
     parser.group("Logging")
@@ -104,7 +89,7 @@ def run_parser() -> Parser:
     switch("--print-plugin-config-source", "print which plugin comes from which file")
 
     parser.group("Service")
-    flag("--health", "ADDRESS", "serve /health, /ready and /metrics there, such as 127.0.0.1:8888 (PYAGENT_HEALTH)")
+    flag("--health", "ADDRESS", "serve /health, /ready and /metrics at HOST:PORT (PYAGENT_HEALTH)")
     flag(
         "--runtime-directory",
         "DIR",
@@ -113,12 +98,14 @@ def run_parser() -> Parser:
     flag("--pidfile", "FILE", "write the process's number to this file while it runs")
 
     parser.group("Print and exit")
-    flag("--usage", "NAME", "print the options of a plugin and exit")
-    switch("--sample-config", "print a sample configuration and exit (as 'config create')")
-    switch("--input-list", "print the inputs and exit (as 'plugins inputs')")
-    switch("--output-list", "print the outputs and exit (as 'plugins outputs')")
-    switch("--deprecation-list", "print deprecated options and exit (as 'plugins --deprecated')")
-    switch("--version", "print the version and exit")
+    flag("--usage", "KIND.NAME", "print the options of a plugin")
+    switch("--sample-config", "print a sample configuration ('config create')")
+    add_sample_filter_flags(parser)
+    switch("--input-list", "print the inputs ('plugins inputs')")
+    switch("--output-list", "print the outputs ('plugins outputs')")
+    switch("--deprecation-list", "print deprecated options ('plugins --deprecated')")
+    switch("--version", "print the version")
+    parser.add_help_flag()
 
     for name in ("--pprof-addr", "--password"):
         flag(name, "VALUE", argparse.SUPPRESS)
@@ -131,7 +118,6 @@ def whole_parser() -> Parser:
     import importlib
 
     parser = run_parser()
-    parser.description = _DESCRIPTION
     commands = parser.add_subparsers(title="Commands", metavar="COMMAND", prog="pyagent")
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=sentence(text))

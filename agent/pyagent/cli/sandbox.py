@@ -7,9 +7,16 @@ import signal
 import sys
 from pathlib import Path
 
+from pyagent.cli.arguments import Parser
 
-def configure(parser: argparse.ArgumentParser) -> None:
+_EPILOG = """\
+  pyagent sandbox --ready                      empty, with a bucket and a token
+  pyagent sandbox --port 0 --data ~/influx     on a free port, kept in a folder"""
+
+
+def configure(parser: Parser) -> None:
     """Declare the command's options."""
+    parser.epilog = _EPILOG
     parser.add_argument(
         "--port", type=int, default=8086, metavar="N", help="port on 127.0.0.1; 0 chooses a free one (default: 8086)"
     )

@@ -8,20 +8,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyagent.api import ConfigError, SecretStore, redact
+from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.flags import add_source_flags, source_settings
 
-_ACTIONS = {"list": (0, 99), "get": (2, 2), "set": (2, 3), "remove": (2, 2)}
+_WORDS = {"list": (0, 99), "get": (2, 2), "set": (2, 3), "remove": (2, 2)}
+"""Fewest and most words behind the action."""
+_ACTIONS = Choices(
+    list="print the stores and the names of their secrets",
+    get="print a secret",
+    set="set a secret; its value is asked for, or read from standard input",
+    remove="remove a secret",
+)
 _EPILOG = """\
-  pyagent secrets list                        stores and their keys
-  pyagent secrets list --reveal-secret STORE  with the values
-  pyagent secrets get STORE KEY
-  pyagent secrets set STORE KEY               the value is asked for, or read from standard input
-  pyagent secrets remove STORE KEY"""
+  pyagent secrets list --config telegraf.conf
+  pyagent secrets get STORE KEY --config telegraf.conf"""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
-    parser.add_argument("action", choices=[*_ACTIONS], metavar="|".join(_ACTIONS))
+    parser.add_argument("action", choices=_ACTIONS)
     parser.add_argument("words", nargs="*", metavar="STORE KEY", help="a store's id, and a key")
     parser.add_argument("--reveal-secret", action="store_true", help="with 'list': show the values, too")
     add_source_flags(parser)
@@ -30,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0, or 1 with one line that says what is wrong."""
-    least, most = _ACTIONS[arguments.action]
+    least, most = _WORDS[arguments.action]
     if not least <= len(arguments.words) <= most:
         arguments.parser.error(f"'{arguments.action}' takes {'STORE KEY' if least else 'ids of stores'}; see --help")
     try:

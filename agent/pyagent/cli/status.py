@@ -7,11 +7,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pyagent.cli.arguments import Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, span
 
+_EPILOG = """\
+  pyagent status
+  pyagent status ram --watch"""
 
-def configure(parser: argparse.ArgumentParser) -> None:
+
+def configure(parser: Parser) -> None:
+    parser.epilog = _EPILOG
     parser.add_argument("word", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     add_agent_flags(parser)
     parser.add_argument("--watch", action="store_true", help="print anew every two seconds, until Ctrl-C")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyagent.cli import COMMANDS
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.run_flags import whole_parser
 
 
@@ -88,7 +88,7 @@ def test_mistakes(parser: Parser, words: list[str], line: str, capsys: pytest.Ca
 @pytest.fixture
 def words_parser() -> Parser:
     parser = Parser(prog="pyagent x")
-    parser.add_argument("action", choices=("list", "drop"), metavar="list|drop")
+    parser.add_argument("action", choices=Choices(list="print", drop="delete"))
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("more", nargs="*", metavar="MORE")
     parser.add_argument("--json", action="store_true")
