@@ -79,6 +79,12 @@ class InputRunner:
         self._gathers = not self._starts or type(plugin).gather is not Input.gather
         self._gather: asyncio.Task[None] | None = None
         self._overran = False
+        self._listens = False
+
+    @property
+    def listens(self) -> bool:
+        """It has begun to listen, and gathers nothing."""
+        return self._listens and not self._gathers
 
     async def run(self) -> None:
         """Gather until cancelled; a running gather goes on then, `stop` ends it."""
@@ -244,6 +250,7 @@ class InputRunner:
                 self.failures.failed(explain("cannot start", error))
             else:
                 self.failures.succeeded()
+                self._listens = True
                 return
             await self._clock.sleep_until(self._clock.now() + self.plan.interval)
 

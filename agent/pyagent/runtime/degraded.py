@@ -25,6 +25,8 @@ def _states(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     configuration = document["configuration"]
     if configuration["waiting"]:
         yield "config-waiting", f"waiting for the configuration: {configuration['waiting']}"
+    if configuration.get("held_back"):
+        yield "config-held-back", configuration["held_back"]
     if not configuration["last_reload_ok"]:
         yield "reload-failed", f"the last reload failed: {configuration['last_reload_error']}"
     for one in document["inputs"]:

@@ -21,6 +21,7 @@ from pyagent.config import (
 from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.cache import ConfigCache
 from pyagent.runtime.settings import RunSettings
+from pyagent.runtime.trial import Trials
 
 __all__ = ["Loader", "service_pause"]
 
@@ -33,12 +34,18 @@ Texts = tuple[SourceText, ...]
 
 
 class Loader:
-    """Reads the sources, remembers what runs, and keeps the last good text of each URL."""
+    """Reads the sources, remembers what runs, and keeps the last good text of each URL: the last one that has run.
+
+    A text that the agent died of while it was new is read as the last good one, until it changes or `forgive` is called.
+    """
 
     def __init__(self, settings: RunSettings, log: logging.Logger) -> None:
         self._settings = settings
         self._log = log
+        # A single gather tries nothing out, and is to use what is asked for.
+        single = settings.test or settings.once
         self._cache = ConfigCache(settings.state_directory)
+        self._trials = Trials(None if single else settings.state_directory)
         self._told: set[str] = set()
         self.running: Texts = ()
         """The texts of the plan that runs."""
@@ -46,6 +53,10 @@ class Loader:
         """The last ones that did not load or start."""
         self.from_cache = False
         """Some of what runs came from the cache, because its source did not answer."""
+        self.held_back = ""
+        """Which text is not used because the agent died of it, and what is used; empty where there is none."""
+        self._unproven: dict[str, str] = {}
+        """Hosted texts that run and have not run for long, by URL."""
 
     @property
     def watches(self) -> bool:
@@ -54,17 +65,19 @@ class Loader:
 
     async def read(self) -> Texts:
         """The sources' present texts, one try. Raises ConfigError."""
-        return tuple([await read_source(where, environ=self._settings.environ) for where in self._sources()])
+        self.held_back = ""
+        return tuple([await self._ask(where) for where in self._sources()])
 
     async def read_patiently(self) -> Texts:
         """The same, asking a URL again as often as the settings say; then what the cache has. Raises ConfigError."""
+        self.held_back = ""
         texts = []
         most = self._settings.url_attempts or DEFAULT_ATTEMPTS
         for where in self._sources():
             attempt = 1
             while True:
                 try:
-                    texts.append(await read_source(where, environ=self._settings.environ))
+                    texts.append(await self._ask(where))
                     break
                 except SourceError as error:
                     if not error.retryable or attempt == most:
@@ -78,10 +91,11 @@ class Loader:
 
     async def read_or_recall(self) -> Texts:
         """One try, then what the cache has. Raises ConfigError."""
+        self.held_back = ""
         texts = []
         for where in self._sources():
             try:
-                texts.append(await read_source(where, environ=self._settings.environ))
+                texts.append(await self._ask(where))
             except SourceError as error:
                 texts.append(self._cached(where, error))
         return tuple(texts)
@@ -113,14 +127,86 @@ class Loader:
             worker.abandon()
         return plans[0]
 
+    def attempt(self, texts: Texts) -> None:
+        """These are about to be loaded: whatever they do is their doing."""
+        self._trials.set(self._unproven | self._new(texts))
+
+    def abandon(self) -> None:
+        """What was attempted last did not load or start; what ran before goes on."""
+        self._trials.set(self._unproven)
+
     def accept(self, texts: Texts, *, from_cache: bool = False) -> None:
         """These run now."""
-        self.running, self.refused = texts, ()
         if not from_cache:
             self.from_cache = False
-            for text in texts:
-                if is_url(text.where):
-                    self._cache.save(text.url or text.where, text.text)
+        if texts != self.running:
+            self._unproven = self._new(texts)
+        self.running, self.refused = texts, ()
+        self._trials.set(self._unproven)
+        for url, text in self._hosted(texts).items():
+            if url not in self._unproven and not from_cache:
+                self._cache.save(url, text)  # it is as good as it was, and younger
+
+    @property
+    def unproven(self) -> bool:
+        """What runs has a hosted text that has not run for long: see `prove`."""
+        return bool(self._unproven)
+
+    def prove(self) -> None:
+        """What runs has run for long enough: it is good."""
+        for url, text in self._unproven.items():
+            self._cache.save(url, text)
+        self._trials.passed(self._unproven)
+        self._unproven = {}
+
+    def close(self, over: bool) -> None:
+        """The agent has ended as it should; `over`: its first cycle was over."""
+        if over:
+            self.prove()
+        self._unproven = {}
+        self._trials.set({})
+
+    def forgive(self) -> None:
+        """Somebody asks for it: texts that the agent died of are tried again."""
+        self._trials.forgive()
+
+    def _new(self, texts: Texts) -> dict[str, str]:
+        """The hosted ones that are not known to be good, by URL."""
+        found = {}
+        for url, text in self._hosted(texts).items():
+            good = self._cache.load(url)
+            if good is None or good.text != text:
+                found[url] = text
+        return found
+
+    @staticmethod
+    def _hosted(texts: Texts) -> dict[str, str]:
+        return {text.url or text.where: text.text for text in texts if is_url(text.where)}
+
+    async def _ask(self, where: str) -> SourceText:
+        """A source's text; of a URL the last good one where the agent has died of the present one. Raises SourceError."""
+        source = await read_source(where, environ=self._settings.environ)
+        url = source.url or source.where
+        if not is_url(source.where) or not self._trials.is_deadly(url, source.text):
+            return source
+        good = self._cache.load(url)
+        if good is None or good.text == source.text:
+            self._tell_once(
+                f"{source.where}: the agent ended without a word while it first ran this text; it is tried again, as no "
+                "other has run before"
+            )
+            return source
+        self.held_back = (
+            f"{source.where}: the agent ended without a word while it first ran this text; the last good one runs until the "
+            "text changes or a reload is asked for"
+        )
+        self._tell_once(self.held_back)
+        return SourceText(source.where, good.text, source.url)
+
+    def _tell_once(self, problem: str) -> None:
+        if problem not in self._told:
+            self._told.add(problem)
+            self._log.error("%s", problem)
 
     def _cached(self, where: str, error: SourceError) -> SourceText:
         """What the cache has in place of a source that does not answer; raises `error` where it has nothing."""

@@ -38,6 +38,7 @@ from pyagent.runtime.routes import agent_routes, buffer_routes, quarantine_route
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
 from pyagent.runtime.summary import Summary
+from pyagent.runtime.trial import cycle_is_over, has_run
 from pyagent.runtime.watch import watch_configuration
 
 __all__ = ["run"]
@@ -97,6 +98,8 @@ class _Process:
         self._watch_failures = FailureLog(component_logger("config"))
         self._polls_failed = 0
         self._told_orphans: set[str] = set()
+        self._trial: asyncio.Task[None] | None = None
+        """Waits until a hosted text has run."""
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
 
@@ -129,7 +132,9 @@ class _Process:
             self._notifier.stopping()
             work.cancel()
             await asyncio.wait([work])
+        over = self._end_trial()
         await self._agent.stop()
+        self._loader.close(over)
         if self._quarantine is not None:
             self._quarantine.close()
         pulse.cancel()
@@ -262,7 +267,9 @@ class _Process:
     async def _reload_configuration(self, texts: Texts = ()) -> None:
         self._notifier.reloading()
         try:
-            texts = texts or await self._loader.read()
+            if not texts:
+                self._loader.forgive()
+                texts = await self._loader.read()
             await self._apply(texts)
         except ConfigError as error:
             self._loader.refused = texts
@@ -274,6 +281,31 @@ class _Process:
 
     async def _apply(self, texts: Texts) -> None:
         """Raises ConfigError, and then nothing has changed."""
+        if self._end_trial():
+            self._loader.prove()
+        self._loader.attempt(texts)
+        try:
+            await self._load_and_start(texts)
+        except ConfigError:
+            self._loader.abandon()
+            raise
+        finally:
+            if self._loader.unproven:
+                self._trial = asyncio.create_task(self._try_out())
+
+    async def _try_out(self) -> None:
+        await has_run(self._agent)
+        self._loader.prove()
+
+    def _end_trial(self) -> bool:
+        """Something takes the place of what runs, or it is ended; returns whether it has run, if not for long."""
+        if self._trial is None:
+            return False
+        self._trial.cancel()
+        self._trial = None
+        return self._loader.unproven and cycle_is_over(self._agent)
+
+    async def _load_and_start(self, texts: Texts) -> None:
         plan = await self._loader.plan(texts)
         before = self._agent.plan
         levels = {"debug": self._settings.debug, "quiet": self._settings.quiet}
@@ -286,7 +318,7 @@ class _Process:
                 apply_settings(before.agent, **levels)
             raise
         self._loader.accept(texts, from_cache=self._loader.from_cache and not self._loader.running)
-        self._reload_state.accepted(from_cache=self._loader.from_cache)
+        self._reload_state.accepted(from_cache=self._loader.from_cache, held_back=self._loader.held_back)
         self._tell_orphans()
         self._notifier.ready(self._status(plan))
 

@@ -24,14 +24,16 @@ class ReloadState:
         self.started = time.time()
         self.loaded = 0.0
         self.from_cache = False
+        self.held_back = ""
+        """Which hosted text is not used because the agent died of it."""
         self.waiting = ""
         """Why there is no configuration yet."""
         self.failed = 0.0
         self.error = ""
         """Of the last reload; empty where it succeeded."""
 
-    def accepted(self, *, from_cache: bool) -> None:
-        self.loaded, self.from_cache = time.time(), from_cache
+    def accepted(self, *, from_cache: bool, held_back: str = "") -> None:
+        self.loaded, self.from_cache, self.held_back = time.time(), from_cache, held_back
         self.waiting = self.error = ""
 
     def refused(self, error: str) -> None:
@@ -54,6 +56,7 @@ def status(agent: Agent, reload: ReloadState, instance: str, *, loop_lag: float 
             "loaded": reload.loaded,
             "age_seconds": round(now - reload.loaded, 3) if reload.loaded else None,
             "from_cache": reload.from_cache,
+            "held_back": reload.held_back,
             "waiting": reload.waiting,
             "last_reload_ok": not reload.error,
             "last_reload_error": reload.error,
