@@ -29,12 +29,6 @@ DIFFERENCES = (
         ("toml-crlf-multiline-string",),
     ),
     Difference(
-        "a `--config-directory` that is a symbolic link",
-        "nothing is read",
-        "the directory is read",
-        ("source-directory-itself-a-link",),
-    ),
-    Difference(
         "`--config-url-retry-attempts -2`",
         "an error about the configuration's URL",
         "an error about the flag, before anything is asked for",
