@@ -27,7 +27,7 @@ from pyagent.api.options import Options, option
 from pyagent.api.tls import client_context, system_context, tls_version
 from pyagent.api.units import Secret
 
-__all__ = ["HttpClient", "HttpError", "HttpResponse", "TlsOptions"]
+__all__ = ["HttpClient", "HttpError", "HttpResponse", "TlsOptions", "environment_proxy"]
 
 USER_AGENT = f"pyagent/{__version__}"
 _PIECEWISE = 1 << 20
@@ -203,7 +203,7 @@ class HttpClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         target = URL(url, encoded=True)
-        proxy = None if self._unix_socket else self._proxy or _environment_proxy(target)
+        proxy = None if self._unix_socket else self._proxy or _proxy_for(target)
         encrypted = target.scheme == "https" or (proxy or "").startswith("https:")
         async with self._session.request(
             method,
@@ -269,7 +269,12 @@ class HttpClient:
             await asyncio.sleep(0)
 
 
-def _environment_proxy(url: URL) -> str | None:
+def environment_proxy(url: str) -> str:
+    """The proxy that the environment names for a URL; empty: none."""
+    return _proxy_for(URL(url)) or ""
+
+
+def _proxy_for(url: URL) -> str | None:
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy or not url.host or _is_loopback(url.host):

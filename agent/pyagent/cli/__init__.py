@@ -12,6 +12,7 @@ COMMANDS = {
     "buffer": "list the queues on disk, give one to another output, or drop it",
     "config": "make a configuration, check one, or show what it means",
     "demo": "run agents against an embedded InfluxDB 2 and show what arrives",
+    "doctor": "look for what keeps data from arriving, and say what to do",
     "help": "show the help of the agent or of a command",
     "plugins": "list the plugins, or show what one measures and its options",
     "quarantine": "list the metrics that receivers refused, retry or drop them",

@@ -66,14 +66,14 @@ class Loader:
     async def read(self) -> Texts:
         """The sources' present texts, one try. Raises ConfigError."""
         self.held_back = ""
-        return tuple([await self._ask(where) for where in self._sources()])
+        return tuple([await self._ask(where) for where in self.sources()])
 
     async def read_patiently(self) -> Texts:
         """The same, asking a URL again as often as the settings say; then what the cache has. Raises ConfigError."""
         self.held_back = ""
         texts = []
         most = self._settings.url_attempts or DEFAULT_ATTEMPTS
-        for where in self._sources():
+        for where in self.sources():
             attempt = 1
             while True:
                 try:
@@ -93,7 +93,7 @@ class Loader:
         """One try, then what the cache has. Raises ConfigError."""
         self.held_back = ""
         texts = []
-        for where in self._sources():
+        for where in self.sources():
             try:
                 texts.append(await self._ask(where))
             except SourceError as error:
@@ -218,7 +218,8 @@ class Loader:
         self._log.warning("%s; the text of %s ago is used until it answers", error, age)
         return SourceText(mask_url(where), cached.text, where if is_url(where) else "")
 
-    def _sources(self) -> list[str]:
+    def sources(self) -> list[str]:
+        """Files and URLs, in order. Raises ConfigError where there is none."""
         warnings: list[str] = []
         found = expand_sources(self._settings.configs, self._settings.config_directories, warnings)
         found = found or default_sources(self._settings.environ, warnings=warnings)

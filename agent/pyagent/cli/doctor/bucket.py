@@ -1,0 +1,336 @@
+"""Whether metrics written to a bucket would be taken, and where the newest ones are.
+
+One request tells most: a write whose body is a comment. Nothing is stored, and all checks of a write are made.
+"""
+
+import csv
+import difflib
+import io
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from pyagent.api.http import HttpError, HttpResponse
+from pyagent.cli.doctor.findings import Report
+from pyagent.cli.doctor.reach import Server
+from pyagent.cli.terminal import span
+
+__all__ = ["Target", "look_at_bucket"]
+
+PROBE = "pyagent_probe"
+"""The measurement of `--probe`."""
+_COMMENT = b"# pyagent doctor"
+_SHORTEST_TOKEN = 20
+_YEAR_2000 = 946_684_800
+_LEAST_AHEAD = 5.0
+"""Seconds that a point may be ahead: clocks differ by some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an output writes, with what it sends."""
+
+    organization: str
+    bucket: str
+    token: str
+    host: str
+    """The tag `host` of its metrics; empty: they have none."""
+    interval: float
+    """Seconds between two metrics of a series."""
+
+
+async def look_at_bucket(report: Report, server: Server, target: Target, *, probe: bool = False) -> None:
+    """The checks of an output, in the order in which one explains the next."""
+    if problem := _token_problem(target.token):
+        report.failed("token", *problem)
+        report.skipped("write", "without a token nothing can be written")
+        return
+    try:
+        report.busy(f"asking whether bucket {target.bucket!r} takes metrics")
+        if not await _takes(report, server, target):
+            return
+        days = await _readable(report, server, target)
+        if probe and not await _probe(report, server, target, readable=days is not None):
+            return
+        if days is None:
+            report.skipped("points", "the newest points are not looked at: the token may not read")
+            return
+        report.busy("looking for the newest points")
+        await _newest(report, server, target, days)
+    except HttpError as error:
+        report.failed("server", f"{server.place.base}: {error}", "look at the server's log, and at a proxy before it")
+
+
+def _token_problem(token: str) -> tuple[str, str] | None:
+    """What can be seen without asking, and what to do."""
+    where = "put it into the environment file of the unit as INFLUX_TOKEN=..., then restart"
+    if not token:
+        return "there is no token", f"set `token`, or {where}"
+    if token.startswith("$"):
+        return f"the variable {token.strip('${}')} is not set, its name was sent as the token", where
+    if token != token.strip() or token[0] in "\"'" or token[-1] in "\"'":
+        return "the token has quotes or blanks around it", "remove them"
+    if not (token.isascii() and token.isprintable()):
+        return "the token has characters that no token has", "copy it anew"
+    return None
+
+
+async def _takes(report: Report, server: Server, target: Target) -> bool:
+    """W, the harmless write."""
+    path = "/api/v2/write?" + urlencode({"org": target.organization, "bucket": target.bucket})
+    answer = await server.ask("POST", path, token=target.token, body=_COMMENT)
+    message = _message(answer)
+    if answer.status == 204:
+        report.ok("write", f"bucket {target.bucket!r} of {target.organization!r} takes metrics with this token")
+        return True
+    if answer.status == 401:
+        await _unauthorized(report, server, target, message)
+    elif answer.status == 403 and "inactive" in message:
+        report.failed(
+            "token", "the token is switched off", "activate it on InfluxDB's page API Tokens, or make another"
+        )
+    elif answer.status == 403:
+        report.failed(
+            "write",
+            f"the token may not write to bucket {target.bucket!r}",
+            "make a token for this bucket (a bucket that was deleted and made again needs a new one)",
+        )
+    elif answer.status == 404 and "bucket" in message:
+        names = await _names(
+            server, "/api/v2/buckets?limit=100&" + urlencode({"org": target.organization}), target, "buckets"
+        )
+        names = [name for name in names if not name.startswith("_")]
+        report.failed(
+            "bucket",
+            f"there is no bucket {target.bucket!r} in {target.organization!r} that this token may see{_listed(names)}",
+            _nearest(target.bucket, names, "bucket")
+            or "make the bucket, or correct `bucket`; upper and lower case count",
+        )
+    elif answer.status == 404 and "organization" in message:
+        names = await _names(server, "/api/v2/orgs?limit=100", target, "orgs")
+        report.failed(
+            "organization",
+            f"there is no organization {target.organization!r}{_listed(names)}",
+            _nearest(target.organization, names, "organization")
+            or "correct `organization`: it is neither the user nor an e-mail address; its ID will do as well",
+        )
+    elif answer.status == 400 and not target.organization:
+        report.failed("organization", "no organization is named", "set `organization`")
+    elif answer.status in (411, 413, 502, 504) and not answer.headers.get("X-Influxdb-Version"):
+        report.failed(
+            "write",
+            f"something between here and InfluxDB refuses the write: {answer.status} {answer.reason}",
+            "look at the settings of the proxy: it must let bodies of some megabytes pass",
+        )
+    elif answer.status >= 500:
+        report.failed(
+            "write", f"InfluxDB fails: {answer.status} {message}", "look at its log and its disk, then restart it"
+        )
+    elif not answer.headers.get("X-Influxdb-Version"):
+        report.failed(
+            "write", f"it is not InfluxDB that answers: {answer.status} {answer.reason}", "correct `urls`, or the proxy"
+        )
+    else:
+        report.failed("write", f"InfluxDB refuses: {answer.status} {message}")
+    return False
+
+
+async def _unauthorized(report: Report, server: Server, target: Target, message: str) -> None:
+    known = await server.ask("GET", "/api/v2/authorizations?limit=1", token=target.token)
+    if known.status == 200:
+        report.failed("write", f"the token is known here, and lacks a right: {message}", "make a token for this bucket")
+        return
+    hint = f"; it is only {len(target.token)} characters long" if len(target.token) < _SHORTEST_TOKEN else ""
+    report.failed(
+        "token",
+        f"this server does not know the token{hint}",
+        "copy the whole token again, of this server; put it into the environment file of the unit, then restart",
+    )
+
+
+async def _readable(report: Report, server: Server, target: Target) -> float | None:
+    """Seconds that the bucket keeps points (0: for ever); None where the token may not read it."""
+    path = "/api/v2/buckets?" + urlencode({"org": target.organization, "name": target.bucket})
+    answer = await server.ask("GET", path, token=target.token)
+    found = _list(answer, "buckets")
+    if answer.status != 200 or not found:
+        report.note(
+            "read", "the token may write and not read: all an agent needs, but pages and Grafana need one that may read"
+        )
+        return None
+    rules = found[0].get("retentionRules") or [{}]
+    kept = float(rules[0].get("everySeconds") or 0)
+    report.ok("read", f"the token may read it; it keeps points {f'for {span(kept)}' if kept else 'for ever'}")
+    return kept
+
+
+async def _probe(report: Report, server: Server, target: Target, *, readable: bool) -> bool:
+    now = time.time_ns()
+    path = "/api/v2/write?" + urlencode({"org": target.organization, "bucket": target.bucket})
+    tag = f",host={target.host}" if target.host and not set(target.host) & set(" ,=\\") else ""
+    answer = await server.ask("POST", path, token=target.token, body=f"{PROBE}{tag} value=1i {now}".encode())
+    if answer.status != 204:
+        report.failed(
+            "probe", f"a point is refused: {answer.status} {_message(answer)}", "look at InfluxDB's log and disk"
+        )
+        return False
+    if not readable:
+        report.ok(
+            "probe", f"a point {PROBE!r} was taken; whether it is there cannot be seen, for the token may not read"
+        )
+        return True
+    rows = await _query(
+        server, target, f'|> range(start: -1m) |> filter(fn: (r) => r._measurement == "{PROBE}") |> last()'
+    )
+    if rows:
+        report.ok("probe", f"a point {PROBE!r} was written and read back")
+    else:
+        report.failed(
+            "probe", f"a point {PROBE!r} was taken and is not there", "compare the clocks, and the bucket's retention"
+        )
+    return bool(rows)
+
+
+async def _newest(report: Report, server: Server, target: Target, kept: float) -> None:
+    """The newest points of this host, those of 1970 and of the future included, and whether two write them."""
+    own = f"|> filter(fn: (r) => r.host == {_flux_string(target.host)})" if target.host else ""
+    whose = f"of host {target.host!r}" if target.host else "in the bucket"
+    rows = await _query(
+        server,
+        target,
+        f"|> range(start: 1970-01-01T00:00:00Z, stop: 2262-01-01T00:00:00Z) {own}"
+        f' |> filter(fn: (r) => r._measurement != "{PROBE}") |> last()'
+        ' |> keep(columns: ["_time", "_measurement", "_field"]) |> group()',
+    )
+    if rows is None:
+        report.skipped("points", "the newest points cannot be seen: the query was refused")
+        return
+    found = [(when, row) for row in rows if (when := _seconds(row.get("_time", ""))) is not None]
+    times = sorted(found, key=lambda one: one[0])
+    if not times:
+        keeps = f"; the bucket keeps {span(kept)}: older ones are dropped, with 204" if kept else ""
+        report.note("points", f"there are no points {whose}{keeps}", "start the agent, and look again")
+        return
+    now = time.time()
+    past = [row["_measurement"] for when, row in times if when < _YEAR_2000]
+    ahead = [(when - now, row["_measurement"]) for when, row in times if when > now + _LEAST_AHEAD]
+    present = [(when, row) for when, row in times if _YEAR_2000 <= when <= now + _LEAST_AHEAD]
+    if past:
+        report.warning(
+            "points",
+            f"{_some(past)}: points of 1970: times in seconds or milliseconds were sent as nanoseconds",
+            "give the precision with which they are written",
+        )
+    if ahead:
+        most = max(seconds for seconds, _ in ahead)
+        hours = round(most / 3600)
+        local = hours and abs(most - 3600 * hours) < 120
+        report.warning(
+            "points",
+            f"{_some(name for _, name in ahead)}: points up to {span(most)} in the future, which no page shows"
+            + (f": local time was written as UTC ({hours} h)" if local else ""),
+            "convert times to UTC, and delete the points that are ahead",
+        )
+    if present:
+        age, newest = now - present[-1][0], present[-1][1]
+        report.ok("points", f"the newest point {whose} is of {span(age)} ago ({newest['_measurement']})")
+        if age < 10 * target.interval + 60:
+            await _writers(report, server, target, newest)
+
+
+async def _writers(report: Report, server: Server, target: Target, series: dict[str, str]) -> None:
+    """Two agents that do the same: a series has more than one point in an interval."""
+    conditions = {"_measurement": series["_measurement"], "_field": series["_field"]}
+    if target.host:
+        conditions["host"] = target.host
+    chosen = " and ".join(f"r.{name} == {_flux_string(value)}" for name, value in conditions.items())
+    every = max(round(target.interval), 1)
+    rows = await _query(
+        server,
+        target,
+        f"|> range(start: -{12 * every + 60}s) |> filter(fn: (r) => {chosen})"
+        f" |> aggregateWindow(every: {every}s, fn: count, createEmpty: false)",
+    )
+    counts = sorted(int(row["_value"]) for row in rows or () if row.get("_value", "").isdigit())
+    if counts and counts[len(counts) // 2] > 1:
+        report.warning(
+            "writers",
+            f"{series['_measurement']} has {counts[len(counts) // 2]} points in each {every} s: two agents gather the same",
+            "stop one of them: systemctl list-units 'pyagent@*' telegraf.service",
+        )
+
+
+async def _query(server: Server, target: Target, flux: str) -> list[dict[str, str]] | None:
+    """The rows; None where it is refused."""
+    text = f"from(bucket: {_flux_string(target.bucket)}) {flux}"
+    answer = await server.ask(
+        "POST",
+        "/api/v2/query?" + urlencode({"org": target.organization}),
+        token=target.token,
+        body=text.encode(),
+        headers={"Content-Type": "application/vnd.flux", "Accept": "application/csv"},
+    )
+    return list(_rows(answer.text)) if answer.status == 200 else None
+
+
+def _flux_string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("${", "\\${")  # it would be an expression
+
+
+def _rows(text: str) -> Iterator[dict[str, str]]:
+    """Of all tables of an answer without annotations: each has a head of its own."""
+    head: list[str] = []
+    for row in csv.reader(io.StringIO(text)):
+        if not row:
+            head = []
+        elif not head:
+            head = row
+        else:
+            yield dict(zip(head, row, strict=False))
+
+
+def _seconds(text: str) -> float | None:
+    """RFC 3339 as seconds since the epoch."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).timestamp()
+    except ValueError:
+        return None
+
+
+async def _names(server: Server, path: str, target: Target, what: str) -> list[str]:
+    return [str(one.get("name", "")) for one in _list(await server.ask("GET", path, token=target.token), what)]
+
+
+def _list(answer: HttpResponse, what: str) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(answer.body)[what]
+    except (ValueError, TypeError, KeyError):
+        return []
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _message(answer: HttpResponse) -> str:
+    try:
+        text = str(json.loads(answer.body)["message"])
+    except (ValueError, TypeError, KeyError):
+        text = answer.reason
+    return " ".join(text.split())[:200]
+
+
+def _listed(names: list[str]) -> str:
+    return f" (there are {', '.join(map(repr, names[:10]))})" if names else ""
+
+
+def _nearest(wanted: str, names: list[str], option: str) -> str:
+    lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(wanted.lower(), lower, n=1)
+    return f"write {option} = {lower[near[0]]!r}" if near else ""
+
+
+def _some(names: Iterable[str]) -> str:
+    found = list(dict.fromkeys(names))
+    return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")

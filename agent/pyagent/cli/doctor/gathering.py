@@ -1,0 +1,165 @@
+"""Whether the plugins of a configuration can be made, each input gathers, and what filters let through."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pyagent.api import Input, Metric, Output
+from pyagent.cli.doctor.findings import Report
+from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
+from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.form import Form
+from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.route import Route
+from pyagent.pipeline.schedule import SystemClock
+from pyagent.runtime.staging import build_plugins, build_stages
+
+__all__ = ["MadeOutput", "look_at_inputs", "make_outputs"]
+
+PATIENCE = 15.0
+"""Seconds for one gather."""
+_QUIET = logging.getLogger("pyagent.doctor")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeOutput:
+    plan: OutputPlan
+    plugin: Output[Any]
+    form: Form
+
+
+class _Catcher(Route):
+    """Keeps what comes out of the processors."""
+
+    plain = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
+
+    def _queue(self, metrics: list[Metric]) -> None:
+        self.metrics += metrics
+
+    async def admit(self, metrics: list[Metric]) -> None:
+        self.deliver(metrics)
+
+
+async def make_outputs(report: Report, plan: Plan) -> list[MadeOutput]:
+    """The outputs that can be made; connects to nothing."""
+    made = []
+    for output in plan.outputs:
+        plugin = await _make(report, output)
+        if plugin is not None:
+            plugin = cast("Output[Any]", plugin)
+            form = Form(output, plugin.line_options(), plugin.partition(), log=_QUIET)
+            made.append(MadeOutput(output, plugin, form))
+    return made
+
+
+async def look_at_inputs(report: Report, plan: Plan, outputs: Sequence[MadeOutput]) -> None:
+    """Gather each input once, one after the other, and count what reaches each output."""
+    for one in plan.inputs:
+        report.about = f"{one.label} ({one.location})"
+        if _listens(one):
+            report.skipped("gather", "it listens, and is not started: the running agent has its port")
+            continue
+        report.busy(f"gathering {one.label}")
+        plugin = await _make(report, one)
+        if plugin is not None:
+            await _gather(report, plan, one, cast("Input[Any]", plugin), outputs)
+
+
+def _listens(plan: InputPlan) -> bool:
+    return plan.plugin.start is not Input.start
+
+
+async def _make(report: Report, plan: PluginPlan) -> Any:
+    """The plugin; None, with a finding, where it cannot be made."""
+    heard = _Heard()
+    logging.getLogger("pyagent").addHandler(heard)
+    try:
+        built = await build_plugins([plan])
+    except Exception as error:
+        report.about = plan.label
+        report.failed("plugin", one_line(error))
+        return None
+    finally:
+        logging.getLogger("pyagent").removeHandler(heard)
+    if not built:
+        report.about = plan.label
+        report.failed("plugin", "; ".join(heard.errors) or "it cannot be made")
+        return None
+    return built[0][1]
+
+
+async def _gather(
+    report: Report, plan: Plan, one: InputPlan, plugin: Input[Any], outputs: Sequence[MadeOutput]
+) -> None:
+    route, clock = _Catcher(), SystemClock()
+    with contextlib.suppress(Exception):
+        route.replace(await build_stages(plan, route, clock))
+    runner = InputRunner(one, plugin, global_tags=plan.global_tags, route=route, clock=clock, log=_QUIET)
+    began = time.monotonic()
+    gather = asyncio.create_task(runner.gather_once())
+    await asyncio.wait([gather], timeout=PATIENCE)
+    took = time.monotonic() - began
+    hangs = not gather.done()
+    await runner.stop(0.1 if hangs else 1.0)
+    if hangs:
+        gather.cancel()
+        report.failed(
+            "gather", f"the gather did not end within {PATIENCE:g} s", "look at what it asks; `timeout` bounds many"
+        )
+        return
+    if runner.failures.current:
+        report.failed("gather", runner.failures.current)
+        return
+    if dropped := sum(runner.acc.dropped.values()):
+        reasons = ", ".join(runner.acc.dropped)
+        report.warning("gather", f"{dropped} metrics or fields cannot be used: {reasons}")
+    if not runner.gathered:
+        report.warning(
+            "gather",
+            f"it gathers nothing ({took * 1000:.0f} ms)",
+            "look at its filters (namepass, tagpass, fieldinclude, metricpass ...), and at what it measures",
+        )
+        return
+    if not route.metrics:
+        report.warning(
+            "filters",
+            f"it gathers {_count(runner.gathered)}, and its own filters keep all of them out",
+            f"look at the filters of {one.locate(None)}, and at the processors",
+        )
+        return
+    report.ok("gather", f"{_count(runner.gathered)} in {took * 1000:.0f} ms")
+    for output in outputs:
+        formed = output.form(list(route.metrics))
+        if not formed.count:
+            report.warning(
+                "filters",
+                f"none of its metrics reaches {output.plan.label}: its filters keep {formed.filtered} out",
+                f"look at the filters of {output.plan.locate(None)}",
+            )
+        elif formed.filtered:
+            report.note(
+                "filters", f"{formed.count} of them reach {output.plan.label}, its filters keep {formed.filtered} out"
+            )
+
+
+def _count(metrics: int) -> str:
+    return "one metric" if metrics == 1 else f"{metrics:,} metrics"
+
+
+class _Heard(logging.Handler):
+    """What is logged as an error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.errors: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.errors.append(record.getMessage())
