@@ -131,5 +131,5 @@ def _three(number: float) -> str:
         return f"{number:,.0f}"
     if size >= 0.1:
         return f"{number:.1f}" if size >= 9.995 else f"{number:.2f}"
-    digits = min(1 - math.floor(math.log10(size)), 9)
-    return f"{number:.{digits}f}".rstrip("0").rstrip(".") if size >= 5e-10 else "0"
+    digits = min(1 - math.floor(math.log10(size)), 6)
+    return f"{number:.{digits}f}".rstrip("0").rstrip(".") if size >= 5e-7 else "0"
