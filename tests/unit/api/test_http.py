@@ -8,7 +8,7 @@ import pytest
 from yarl import URL
 
 from pyagent.api import ConfigError, Secret
-from pyagent.api.http import HttpClient, HttpError, TlsOptions, _environment_proxy
+from pyagent.api.http import HttpClient, HttpError, TlsOptions, _proxy_for
 from pyagent.testing.outputs import Answer, Raw, ScriptedServer
 
 
@@ -175,7 +175,7 @@ class TestProxy:
     ) -> None:
         monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
         monkeypatch.setenv("no_proxy", excepted)
-        assert _environment_proxy(URL(url)) == ("http://proxy.example:3128" if proxied else None)
+        assert _proxy_for(URL(url)) == ("http://proxy.example:3128" if proxied else None)
 
 
 class TestLocalAddress:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pyagent.cli.arguments import Parser
 from pyagent.cli.control import add_agent_flags, ask
 from pyagent.cli.flags import add_source_flags, source_settings
 
@@ -23,7 +24,7 @@ Nothing is stored without --probe, and nothing is changed. The exit status is 0 
 warnings, 2 where something failed."""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("name", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     parser.add_argument("--probe", action="store_true", help="write a point pyagent_probe to each bucket")
