@@ -38,6 +38,7 @@ _FIRST = (
     "tup_returned",
 )
 """Fields that say the most, for where there is not room for all."""
+_IDENTIFIERS = ("datid", "oid", "pid")
 
 
 @dataclass(slots=True)
@@ -116,8 +117,9 @@ def changed(one: Series) -> bool:
 
 
 def empty(one: Series) -> bool:
-    """Whether it is 0, and was nothing else."""
-    return not one.value and not changed(one)
+    """Whether it says nothing: it was always 0, always the same text, or is an identifier."""
+    identifies = one.field in _IDENTIFIERS or one.field.endswith("_id")
+    return identifies or ((not one.value or not _is_number(one.value)) and not changed(one))
 
 
 def change(one: Series) -> float:
@@ -141,8 +143,7 @@ def grouped(series: Sequence[Series]) -> dict[str, list[Series]]:
 
 
 def _rank(one: Series) -> tuple[Any, ...]:
-    says_nothing = not _is_number(one.value) or empty(one)
-    return (not changed(one), says_nothing, *_place(one.field, _FIRST))
+    return (not changed(one), empty(one), *_place(one.field, _FIRST))
 
 
 def _place(name: str, first: Sequence[str]) -> tuple[int, str]:

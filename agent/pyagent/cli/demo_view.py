@@ -168,7 +168,7 @@ def _table(state: State, width: int, room: int, glyphs: Glyphs) -> Iterator[Line
 
 def _shares(groups: Mapping[str, Sequence[Series]], room: int) -> dict[str, int]:
     """How many fields of each group are shown, each group below a line with its name: some of all that change, more of them
-    while there is room, the others then. Missing are groups that have nothing but zeros, or no room: one line names them."""
+    while there is room, the others then. Missing are groups that say nothing, or have no room: one line names them."""
     changing = {name: sum(map(changed, group)) for name, group in groups.items()}
     telling = [name for name, group in groups.items() if not all(map(empty, group))]
     shares: dict[str, int] = {}

@@ -181,7 +181,7 @@ def test_no_line_is_wider_than_the_terminal_and_none_steers_it(
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_nothing_is_cut_without_a_sign(glyphs: Glyphs) -> None:
-    long = _state([_series("x" * 200, "y" * 200, measurement="z" * 200)])
+    long = _state([_series("x" * 200, "a", "y" * 200, measurement="z" * 200)])
     for width in range(60, 161):
         text = "\n".join(_text(_state(EVERYTHING), width, 40, glyphs))
         for whole in ("used_percent", "23.8 GB", "+25.0 MB", "96.2 %", "Ctrl-C ends it", "postgresql db=postgres"):
