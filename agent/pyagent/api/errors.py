@@ -3,7 +3,7 @@
 A message reads "cannot <do what> <to what>: <cause>; <what to do>".
 """
 
-__all__ = ["ConfigError", "Full", "ParseError", "PyagentError", "Reject", "Retry", "TooLarge"]
+__all__ = ["ConfigError", "Full", "ParseError", "PyagentError", "Reject", "Retry", "TooLarge", "TooMuch"]
 
 
 class PyagentError(Exception):
@@ -74,3 +74,7 @@ class Reject(PyagentError):
 
 class TooLarge(PyagentError):
     """The batch is too large for the receiver; nothing of it was stored: the engine halves it."""
+
+
+class TooMuch(PyagentError):
+    """What somebody sent is more, or would become more, than there is room for: refuse it (HTTP 413), nothing was taken."""

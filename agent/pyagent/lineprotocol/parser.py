@@ -2,15 +2,16 @@ r"""Line protocol to metrics: the reference, in plain Python. The native core gi
 
 The syntax is InfluxDB 2's own:
 
-- A line is `measurement[,tag=value...] field=value[,field=value...] [time]` and ends with LF, which may be missing at the
-  end of the data. A CR is a character like any other. Lines that start with `#` and blank ones are skipped. Before the
+- A line is `measurement[,tag=value...] field=value[,field=value...] [time]` and ends with LF or CR LF; at the end of the data
+  LF may be missing. Any other CR is a character. Lines that start with `#` and blank ones are skipped. Before the
   measurement, the fields and the time there may be more spaces, TABs and NULs, behind the time more spaces.
 - In names, tags and field keys a comma, a space and `=` are escaped by the backslash that stands before them (in a
   measurement `=` needs none). Any other backslash stands for itself. In strings `\"` and `\\` are escapes, and a
   newline is a character like any other.
 - Values: `-?` digits with at most one point and an exponent: float; digits with `i`: int64; with `u`: uint64; `"..."`;
   t, T, true, True, TRUE, f, F, false, False, FALSE. NaN and infinities are refused, and floats too large.
-- Tags are unique; `time`, `_field` and `_measurement` cannot be tags. Of fields with one key the last wins.
+- Tags are unique; `time`, `_field` and `_measurement` cannot be tags. Of fields with one key the last wins. There are at
+  most MAX_FIELDS of them.
 - A time is a whole number of units of the precision; where there is none it is `default_time`, cut to that unit.
 
 A bad line costs only itself. It ends at the first LF outside of its strings; where a string never ends, or something
@@ -19,23 +20,32 @@ else than a separator follows it, quotes cannot be trusted, and it ends at the f
 
 import math
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
 
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX, FieldValue, Metric, Uint
 from pyagent.lineprotocol.results import (
+    MAX_ERROR_BYTES,
     MAX_ERRORS,
+    MAX_FIELDS,
     MAX_KEY_BYTES,
+    METRIC_BYTES,
     TIME_MAX,
     TIME_MIN,
+    VALUE_BYTES,
     Parsed,
     ParseError,
     Precision,
+    too_much,
     unit_ns,
 )
 from pyagent.lineprotocol.text import as_bytes, from_bytes, unescape, unquote
 
-__all__ = ["parse"]
+__all__ = ["parse", "parse_parts"]
 
 _CACHE_ENTRIES = 8192
+_PART_BYTES = 2**16
 _SHORT = 1024  # longer text is not kept, so that the caches' size is bounded
 _RESERVED = ("time", "_field", "_measurement")
 
@@ -46,7 +56,7 @@ def _run(stops: bytes) -> bytes:
 
 
 _STRING = rb'"((?:[^"\\]++|\\.)*+)"'
-_LEADING = re.compile(rb"(?:[ \t\0]*+(?:#[^\n]*+)?\n)*+[ \t\0]*+(?:#[^\n]*+)?")
+_LEADING = re.compile(rb"(?:[ \t\0]*+(?:#[^\n]*+|\r)?\n)*+[ \t\0]*+(?:#[^\n]*+)?")
 _HEAD = re.compile(_run(b" ") + rb"++(?= )")
 _NAME = re.compile(rb"(?!,)" + _run(b", ") + rb"++")
 _TAG_KEY = re.compile(_run(b",= ") + rb"++")
@@ -56,14 +66,14 @@ _FIELD_KEY = re.compile(_run(b",= ") + rb"++")
 _FIELD = re.compile(
     rb"(" + _run(b",= ") + rb"++)=(?:"
     rb"(-?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?)|(-?\d++)i|(\d++)u|" + _STRING + rb"|"
-    rb"([tT]|true|True|TRUE)|([fF]|false|False|FALSE))(?=[, \n]|\Z)",
+    rb"([tT]|true|True|TRUE)|([fF]|false|False|FALSE))(?=[, \n]|\r\n|\Z)",
     re.DOTALL,
 )
 _FLOAT, _INTEGER, _UNSIGNED, _TEXT, _TRUE = 2, 3, 4, 5, 6
 _QUOTED = re.compile(_STRING, re.DOTALL)
-_TIME = re.compile(rb"[ \t\0]*+(-?\d++)? *+(?:\n|\Z)")
+_TIME = re.compile(rb"[ \t\0]*+(-?\d++)? *+(?:\r?\n|\Z)")
 _TO_SPACE = re.compile(_run(b" ") + rb"*+")
-_REST = re.compile(rb'(?:[^\n=]++|="(?:[^"\\]++|\\.)*+"(?=[, \n]|\Z)|=)*+', re.DOTALL)
+_REST = re.compile(rb'(?:[^\n=]++|="(?:[^"\\]++|\\.)*+"(?=[, \n]|\r\n|\Z)|=)*+', re.DOTALL)
 
 _heads: dict[bytes, tuple[str, dict[str, str]]] = {}
 _keys: dict[bytes, str] = {}
@@ -79,23 +89,50 @@ class _BadLine(Exception):
         self.quotes = quotes
 
 
-def parse(data: bytes | str, default_time: int, precision: Precision = "ns") -> Parsed:
+def parse(data: bytes | str, default_time: int, precision: Precision = "ns", *, most: int = 0) -> Parsed:
     """Parse lines. `default_time`: ns since the epoch. Each metric has tags of its own; equal text is shared.
 
-    Raises ValueError for an unknown precision, never for what the data hold.
+    Raises ValueError for an unknown precision, and for what the data hold only TooMuch: where the metrics take about
+    `most` bytes of memory (0: any).
     """
+    whole = Parsed([], [], 0)
+    made = 0
+    for part in parse_parts(data, default_time, precision):
+        whole.metrics += part.metrics
+        whole.errors += part.errors
+        whole.bad += part.bad
+        if most:
+            values = sum(len(metric.tags) + len(metric.fields) for metric in part.metrics)
+            made += METRIC_BYTES * len(part.metrics) + VALUE_BYTES * values + part.size
+            if made > most:
+                raise too_much(most)
+    return whole
+
+
+@dataclass(slots=True)
+class Part(Parsed):
+    """Some lines in a row. `size`: their bytes."""
+
+    size: int = 0
+
+
+def parse_parts(data: bytes | str, default_time: int, precision: Precision = "ns") -> Iterator[Part]:
+    """The same piece by piece: what a large text becomes need not be there at one time."""
     unit = unit_ns(precision)
     default_time -= default_time % unit
     data = as_bytes(data)
-    metrics: list[Metric] = []
-    errors: list[ParseError] = []
-    bad = 0
-    position, end = 0, len(data)
+    part = Part([], [], 0)
+    told = 0
+    position, part_start, end = 0, 0, len(data)
     line, line_start = 1, 0  # the number and start of the physical line that was reported last
     while True:
         start = _LEADING.match(data, position).end()  # type: ignore[union-attr]  # matches anything, if only emptily
-        if start >= end:
-            return Parsed(metrics, errors, bad)
+        if start >= end or position - part_start > _PART_BYTES:
+            part.size = position - part_start
+            yield part
+            if start >= end:
+                return
+            part, part_start = Part([], [], 0), position
         try:
             head = _HEAD.match(data, start)
             if head is None:
@@ -110,16 +147,18 @@ def parse(data: bytes | str, default_time: int, precision: Precision = "ns") -> 
             if not TIME_MIN <= time <= TIME_MAX:
                 raise _BadLine("time outside range", match.start(1) if match[1] else start)
             position = match.end()
-            metrics.append(Metric(name, tags.copy(), fields, time))
+            part.metrics.append(Metric(name, tags.copy(), fields, time))
         except _BadLine as error:
             position = _end_of_line(data, start, error.at, error.quotes)
-            bad += 1
-            if bad > MAX_ERRORS:
+            part.bad += 1
+            told += 1
+            if told > MAX_ERRORS:
                 continue
             line += data.count(b"\n", line_start, error.at)
             line_start = data.rfind(b"\n", 0, error.at) + 1
             column = len(from_bytes(data[line_start : error.at])) + 1
-            errors.append(ParseError(line, column, error.reason, from_bytes(data[start:position])))
+            text = from_bytes(data[start : min(position, start + MAX_ERROR_BYTES)])
+            part.errors.append(ParseError(line, column, error.reason, text))
 
 
 def _new_head(head: bytes, start: int) -> tuple[str, dict[str, str]]:
@@ -160,7 +199,7 @@ def _fields(data: bytes, position: int, room: int) -> tuple[dict[str, FieldValue
     """The fields, and the position behind them. `room`: bytes that a key may have."""
     fields: dict[str, FieldValue] = {}
     end = len(data)
-    while True:
+    for number in count():
         match = _FIELD.match(data, position)
         if match is None:
             raise _bad_field(data, position, first=not fields)
@@ -185,11 +224,14 @@ def _fields(data: bytes, position: int, room: int) -> tuple[dict[str, FieldValue
             value = unquote(match[_TEXT])
         else:
             value = kind == _TRUE
+        if number == MAX_FIELDS:
+            raise _BadLine("too many fields", match.start())
         fields[_keys.get(raw) or _key(raw)] = value
         position = match.end()
         if position >= end or data[position] != 0x2C:  # comma
             return fields, position
         position += 1
+    raise AssertionError  # the loop has no other end
 
 
 def _key(raw: bytes) -> str:
@@ -232,7 +274,7 @@ def _bad_field(data: bytes, position: int, *, first: bool) -> _BadLine:
         return _BadLine("invalid field format", position)
     position += 1
     following = data[position : position + 1]
-    if following in b", \n":
+    if following in b", \n" or data[position : position + 2] == b"\r\n":
         return _BadLine("missing field value", position)
     if following == b'"':
         string = _QUOTED.match(data, position)

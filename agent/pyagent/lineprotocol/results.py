@@ -4,11 +4,16 @@ from array import array
 from dataclasses import dataclass
 from typing import Literal
 
+from pyagent.api.errors import TooMuch
 from pyagent.api.metric import Metric
 
 __all__ = [
+    "LINE_BYTES",
     "MAX_ERRORS",
+    "MAX_ERROR_BYTES",
+    "MAX_FIELDS",
     "MAX_KEY_BYTES",
+    "METRIC_BYTES",
     "TIME_MAX",
     "TIME_MIN",
     "Encoded",
@@ -16,6 +21,7 @@ __all__ = [
     "Parsed",
     "Precision",
     "Relayed",
+    "too_much",
     "unit_ns",
 ]
 
@@ -25,6 +31,14 @@ Precision = Literal["ns", "us", "ms", "s"]
 TIME_MIN, TIME_MAX = -(2**63) + 2, 2**63 - 2
 MAX_ERRORS = 1000
 """Bad lines that are told one by one: a body of nothing else must not fill the memory with what is wrong with it."""
+MAX_ERROR_BYTES = 4096
+"""What is kept of the text of such a line."""
+MAX_FIELDS = 2**20
+"""Of one line."""
+METRIC_BYTES, VALUE_BYTES = 500, 80
+"""About what a metric takes in memory, its line's bytes apart, and what each of its tags and fields adds to that."""
+LINE_BYTES = 64
+"""What goes with each encoded metric."""
 MAX_KEY_BYTES = 65535
 """Measurement and tags as written; the same with a field's key behind it, and four bytes between."""
 
@@ -40,6 +54,11 @@ def unit_ns(precision: str) -> int:
     if unit is None:
         raise ValueError(f"cannot use the precision {precision!r}: it is unknown; use one of {', '.join(_UNITS)}")
     return unit
+
+
+def too_much(most: int) -> TooMuch:
+    """What is raised where the metrics of a text take more than `most` bytes."""
+    return TooMuch(f"it holds too many metrics: they take more than {most >> 20} MiB; send them in several requests")
 
 
 class Encoded:
@@ -83,8 +102,8 @@ class Encoded:
 class ParseError:
     """One line that is not line protocol.
 
-    `line`, `column`: where it went wrong, from 1, the column in characters. `text`: the whole line, which is several
-    where a string field holds newlines.
+    `line`, `column`: where it went wrong, from 1, the column in characters. `text`: the line, which is several
+    where a string field holds newlines; no more than its first MAX_ERROR_BYTES.
     """
 
     line: int

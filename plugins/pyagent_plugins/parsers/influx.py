@@ -30,9 +30,6 @@ class Influx(Parser[InfluxOptions]):
 
     def parse(self, data: bytes) -> list[Metric]:
         parsed = self.parse_lines(data, self._precision)
-        if parsed.errors and b"\r\n" in data:
-            # Text with the line ends of Windows. Not before it fails: a string may hold them too.
-            parsed = self.parse_lines(data.replace(b"\r\n", b"\n"), self._precision)
         if parsed.errors:
             raise ParseError(str(parsed.errors[0]))
         for metric in parsed.metrics if self.default_tags else ():

@@ -3,15 +3,17 @@
 import gc
 import sys
 import threading
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import pytest
 from cores import REFERENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from line_strategies import line_data, metrics, options, precisions, texts
 
 from pyagent.api import LineOptions, Metric
-from pyagent.lineprotocol.results import Precision
+from pyagent.api.errors import TooMuch
+from pyagent.lineprotocol.results import MAX_ERROR_BYTES, MAX_FIELDS, Precision
 
 NOW = 1_700_000_000_123_456_789
 many = settings(max_examples=250, deadline=None)
@@ -183,3 +185,79 @@ def test_what_is_kept_of_a_head_outlives_its_eviction_while_it_is_copied(native:
         gc.callbacks.remove(evict)
         gc.set_threshold(*before)
     assert evicted
+
+
+LONG = {
+    "many fields": b"m " + b",".join(b"f%d=%di" % (number, number) for number in range(20_000)),
+    "each field twice": b"m " + b",".join(b"f%d=%di" % (number % 9000, number) for number in range(18_000)),
+    "one field again and again": b"m " + b",".join(b"f=%d.5" % number for number in range(5000)),
+    "keys that need escapes": b"m " + b",".join(b"\\ \\,%d\\==t" % (-number % 3000) for number in range(6000)),
+    "keys of which nothing is left": b"m " + b",".join(b"\0" * number + b"\\=1" for number in range(1, 200)) + b",f=1",
+    "nothing is left": b"m " + b",".join(b"\0" * number + b"\\=1" for number in range(1, 200)),
+    "a long string": b'm f="' + b'x\\"\n' * 50_000 + b'",g=1',
+    "many tags": b"m" + b"".join(b",t%d=%d" % (-number % 3000, number) for number in range(3000)) + b" f=1",
+    "tags that are written alike": b"m,a\t=1,a\\t=2,b\r=3,b\\r=4,\f=5 " + b",".join(b"f%d=1" % n for n in range(5000)),
+    "a head that leaves little room": b"m,t=" + b"x" * 65_000 + b" " + b",".join(b"f%d=1" % n for n in range(5000)),
+    "keys that a tag makes too long": b"m,t=" + b"x" * 65_400 + b" f=1," + b"g" * 100 + b"=1",
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize(
+    "wanted",
+    [LineOptions(), LineOptions(sort_fields=True), LineOptions(max_line_bytes=2000)],
+    ids=["", "sorted", "spread"],
+)
+def test_long_lines_are_the_same(native: ModuleType, name: str, wanted: LineOptions) -> None:
+    data = b"a f=1 1\n" + LONG[name] + b" 5\nb f=1 1\n"
+    for tags in ({}, {"host": "x" * 40, "t": "\udc80"}):
+        got = native.relay(data, 0, "ns", wanted, tags=tags)
+        assert got == REFERENCE.relay(data, 0, "ns", wanted, tags=tags)
+    parsed = native.parse(data, 0)
+    assert parsed == REFERENCE.parse(data, 0)
+    assert native.encode(parsed.metrics, wanted) == REFERENCE.encode(parsed.metrics, wanted)
+
+
+def test_keys_of_one_hash_are_told_apart_soon(native: ModuleType) -> None:
+    """The hash of text is known to everybody: here two differences cancel each other, in each of 13 places."""
+    one, two = bytearray(32), bytearray(32)
+    two[7], two[20], two[23] = 0x80, 0x04, 0x80  # bit 63 of a word; bits 34 and 63 of the one that is mixed in next
+    pairs = [bytes(byte ^ ord("a") for byte in text) for text in (one, two)]
+    keys = [b"".join(pairs[number >> place & 1] for place in range(13)) for number in range(2**13)]
+    assert len(set(keys)) == 2**13
+    data = b"m " + b"=1,".join(keys) + b"=1 1\n"
+    encoded = native.relay(data, 0).encoded
+    assert encoded.count == 1
+    assert encoded.data == data
+    assert native.relay(data.replace(b" 1\n", b"," + keys[0] + b"=2 1\n"), 0).encoded.data == data.replace(
+        b"=1", b"=2", 1
+    )
+
+
+@pytest.mark.parametrize("work", ["parse", "relay"])
+def test_what_is_made_has_a_bound(core: SimpleNamespace, work: str) -> None:
+    data = b"m f=1\n" * 20_000
+    function = getattr(core, work)
+    assert not function(data, 0, most=12_000_000).errors
+    with pytest.raises(TooMuch, match="more than 1 MiB"):
+        function(data, 0, most=1 << 20)
+    if work == "relay":
+        with pytest.raises(TooMuch):
+            function(data, 0, tags={"t": "x" * 1000}, most=12_000_000)
+        with pytest.raises(TooMuch):  # what is refused is kept, to be told
+            function(data, 0, "ns", LineOptions(max_line_bytes=1), most=5_000_000)
+        line = b"m,t=" + b"x" * 60_000 + b" " + b",".join(b"f%d=1" % number for number in range(20_000))
+        with pytest.raises(TooMuch):
+            function(line, 0, "ns", LineOptions(max_line_bytes=60_100), most=12_000_000)
+
+
+def test_a_line_has_at_most_so_many_fields(core: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = MAX_FIELDS
+    if core is REFERENCE:
+        monkeypatch.setattr("pyagent.lineprotocol.parser.MAX_FIELDS", most := 1000)
+    fields = b",".join(b"f=%d" % (number & 7) for number in range(most))
+    relayed = core.relay(b"m " + fields + b" 1\nm " + fields + b",f=9 1\nb f=2 2\n", 0)
+    assert relayed.encoded.data == b"m f=7 1\nb f=2 2\n"
+    [error] = relayed.errors
+    assert (error.line, error.column, error.reason) == (2, len(fields) + 4, "too many fields")
+    assert len(error.text) == MAX_ERROR_BYTES if most > 1000 else len(error.text) < MAX_ERROR_BYTES

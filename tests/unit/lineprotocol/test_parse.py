@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from pyagent.api import FieldValue, Metric, Uint
+from pyagent.lineprotocol.results import MAX_ERROR_BYTES
 
 NOW = 1_700_000_000_123_456_789
 
@@ -64,7 +65,7 @@ def test_values(core: SimpleNamespace, text: str, value: FieldValue) -> None:
         "NaN", "nan", "Inf", "-Inf", "+1", "1.1.1", "--1", "-", ".", "-.", "e5", "1e", "1e+", "1e5e5", "1_000", "0x10", "1.0i",
         "1e5i", "i", "-i", "1i1", "1ii", "1iu", "-1u", "u", "1u1", ".u", "9223372036854775808i", "-9223372036854775809i",
         "18446744073709551616u", "1e400", "-1e400", "9" * 400, "9" * 30 + "i", "tr", "truE", "tRUE", "yes", "Tr", "falsE", "x",
-        '"', '"a', '"\\"', '"a"b', '"a""b"', "'a'", "1\t", "1\r", "t\r", '"a"\t', "\t1", "1\0", "",
+        '"', '"a', '"\\"', '"a"b', '"a""b"', "'a'", "1\t", "1\r\r", "t\r\r", '"a"\t', "\t1", "1\0", "",
     ],
 )  # fmt: skip
 def test_no_values(core: SimpleNamespace, text: str) -> None:
@@ -175,8 +176,9 @@ def test_precision(core: SimpleNamespace) -> None:
         ("m f=1 " + "9" * 5000, 7, "time outside range"),
         ("m," + "k" * 65536 + "=v f=1", 1, "max key length exceeded"),
         ("m g=1," + "k" * 65531 + "=1", 7, "max key length exceeded"),
-        ("m f=1\r", 5, "invalid number"),
-        ("\r", 2, "missing fields"),
+        ("m f=1\r\r", 5, "invalid number"),
+        ("m f=1 1\r ", 7, "bad timestamp"),
+        ("\r\r", 3, "missing fields"),
     ],
 )
 def test_errors_say_where_and_why_and_cost_no_neighbour(
@@ -188,12 +190,24 @@ def test_errors_say_where_and_why_and_cost_no_neighbour(
         (2, column, reason),
         (4, column, reason),
     ]
-    assert {error.text for error in parsed.errors} == {line}
+    assert {error.text for error in parsed.errors} == {line[:MAX_ERROR_BYTES]}
 
 
 def test_the_longest_key(core: SimpleNamespace) -> None:
     assert len(one(core, "m " + "k" * 65530 + "=1").fields) == 1
     assert one(core, "m,t=" + "v" * 65526 + " f=1").tags == {"t": "v" * 65526}
+
+
+def test_a_line_may_end_in_cr_lf(core: SimpleNamespace) -> None:
+    lines = ["m f=1", 'm f="a\r\nb"', "m f=2i 5", "m f=t 6  ", "", "# c", " ", 'm f="\r" 7', "m f=3u", ""]
+    parsed = core.parse("\r\n".join(lines), NOW)
+    assert parsed.errors == []
+    assert [(metric.fields["f"], metric.time) for metric in parsed.metrics] == [
+        (1.0, NOW), ("a\r\nb", NOW), (2, 5), (True, 6), ("\r", 7), (3, NOW),
+    ]  # fmt: skip
+    parsed = core.parse("a f=1,\r\nb f=\r\nc\r\nm f=1\r\nd f=1 x\r\n", NOW)
+    assert [(error.line, error.column) for error in parsed.errors] == [(1, 8), (2, 5), (3, 3), (5, 7)]
+    assert [metric.name for metric in parsed.metrics] == ["m"]
 
 
 def test_a_bad_line_ends_behind_its_strings(core: SimpleNamespace) -> None:

@@ -45,7 +45,7 @@ def test_a_bad_line_costs_everything_and_is_told() -> None:
 
 def test_line_ends_of_windows() -> None:
     metrics = make_parser(Influx).parse(b'm v=1,s="x" 1\r\n\r\n# no\r\nm s="a\r\nb" 2\r\n')
-    assert [(metric.fields, metric.time) for metric in metrics] == [({"v": 1.0, "s": "x"}, 1), ({"s": "a\nb"}, 2)]
+    assert [(metric.fields, metric.time) for metric in metrics] == [({"v": 1.0, "s": "x"}, 1), ({"s": "a\r\nb"}, 2)]
     [metric] = make_parser(Influx).parse(b'm s="a\r\nb" 2\n')
     assert metric.fields == {"s": "a\r\nb"}
     with pytest.raises(ParseError, match=r"^line 2, "):

@@ -5,7 +5,7 @@ from pyagent.api.plugin import LineOptions
 from pyagent.lineprotocol.results import Encoded, Parsed, Precision, Relayed
 
 def encode(metrics: Sequence[Metric], options: LineOptions = ...) -> Encoded: ...
-def parse(data: bytes | str, default_time: int, precision: Precision = "ns") -> Parsed: ...
+def parse(data: bytes | str, default_time: int, precision: Precision = "ns", *, most: int = 0) -> Parsed: ...
 def relay(
     data: bytes | str,
     default_time: int,
@@ -14,4 +14,5 @@ def relay(
     *,
     tags: Mapping[str, str] | None = None,
     round_to: int = 1,
+    most: int = 0,
 ) -> Relayed: ...

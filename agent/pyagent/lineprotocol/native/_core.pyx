@@ -10,7 +10,19 @@ from libcpp.vector cimport vector
 
 from pyagent.api.metric import Kind, Metric, Uint
 from pyagent.api.plugin import LineOptions
-from pyagent.lineprotocol.results import EPOCH, TIME_MAX, TIME_MIN, Encoded, Parsed, ParseError, Relayed, unit_ns
+from pyagent.lineprotocol.results import (
+    EPOCH,
+    MAX_ERROR_BYTES,
+    METRIC_BYTES,
+    TIME_MAX,
+    TIME_MIN,
+    Encoded,
+    Parsed,
+    ParseError,
+    Relayed,
+    too_much,
+    unit_ns,
+)
 from pyagent.lineprotocol.text import as_bytes, from_bytes, to_bytes
 
 
@@ -29,6 +41,8 @@ cdef extern from "python.hpp" namespace "lineprotocol":
 
 
 cdef extern from "scan.hpp" namespace "lineprotocol":
+    const size_t kMaxData
+
     cdef cppclass Bad:
         const char* reason
         const char* at
@@ -59,6 +73,7 @@ cdef extern from "encode.hpp" namespace "lineprotocol":
         vector[uint64_t] ends
         int64_t oldest
         int64_t newest
+        const char* reason
         Encoder(const Options&) except +
         bint encode(object metric) except +
         void add(Span lines, bint any, int64_t time) except +
@@ -67,7 +82,8 @@ cdef extern from "encode.hpp" namespace "lineprotocol":
 cdef extern from "parse.hpp" namespace "lineprotocol":
     cdef cppclass Parser:
         BadLines bad_lines
-        Parser(Span data, const Times&) except +
+        bint too_much
+        Parser(Span data, const Times&, uint64_t) except +
         bint parse(list metrics) except +*
 
 
@@ -76,6 +92,8 @@ cdef extern from "relay.hpp" namespace "lineprotocol":
         int64_t to
         int64_t rest
 
+    int64_t rounded(int64_t, const Rounding&)
+
     cdef cppclass Relay:
         Buffer out
         vector[uint64_t] ends
@@ -83,7 +101,8 @@ cdef extern from "relay.hpp" namespace "lineprotocol":
         int64_t oldest
         int64_t newest
         Span odd
-        Relay(Span data, const Times&, const Options&, const Rounding&) except +
+        bint too_much
+        Relay(Span data, const Times&, const Options&, const Rounding&, uint64_t) except +
         void add_tags(const vector[Span]&) except +
         bint run() except + nogil
         void add(Span lines, bint any, int64_t time) except +
@@ -104,6 +123,9 @@ def encode(metrics, options=DEFAULT):
         for metric in metrics:
             if encoder.encode(metric):
                 continue
+            if encoder.reason != NULL:
+                rejected.append((metric, encoder.reason.decode()))
+                continue
             alone = _reference_encode([metric], options)
             data = alone.data
             lines.data, lines.size = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
@@ -114,31 +136,34 @@ def encode(metrics, options=DEFAULT):
         del encoder
 
 
-def parse(data, default_time, precision="ns"):
+def parse(data, default_time, precision="ns", *, most=0):
     """As the reference's `parse`."""
     cdef bytes text = as_bytes(data)
     cdef list metrics = []
-    cdef Parser* parser = new Parser(_span(text), _times(default_time, precision))
+    if len(text) > kMaxData:
+        return _reference_parse(text, default_time, precision, most=most)
+    cdef Parser* parser = new Parser(_span(text), _times(default_time, precision), most)
     try:
         parser.parse(metrics)
+        if parser.too_much:
+            raise too_much(most)
         return Parsed(metrics, _errors(text, parser.bad_lines.first), parser.bad_lines.count)
     finally:
         del parser
 
 
-def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, round_to=1):
+def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, round_to=1, most=0):
     """As the reference's `relay`. Other threads run meanwhile."""
     cdef bytes text = as_bytes(data)
-    cdef bytes line
     cdef list rejected = [], kept = []
     cdef Rounding rounding
     cdef vector[Span] spans
     cdef bint done
-    if not 0 <= round_to < 2**62 or not _plain(tags):
-        return _reference_relay(text, default_time, precision, options, tags=tags, round_to=round_to)
+    if len(text) > kMaxData or not 0 <= round_to < 2**62 or not _plain(tags):
+        return _reference_relay(text, default_time, precision, options, tags=tags, round_to=round_to, most=most)
     rounding.to = round_to
     rounding.rest = EPOCH % round_to if round_to > 1 else 0
-    cdef Relay* relaying = new Relay(_span(text), _times(default_time, precision), _options(options), rounding)
+    cdef Relay* relaying = new Relay(_span(text), _times(default_time, precision), _options(options), rounding, most)
     try:
         for key, value in (tags or {}).items():
             if key and value:
@@ -146,13 +171,23 @@ def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, rou
         for item in kept:
             spans.push_back(_span(item))
         relaying.add_tags(spans)
+        rest = most
         while True:
             with nogil:
                 done = relaying.run()
+            if relaying.too_much:
+                raise too_much(most)
             if done:
                 break
-            line = relaying.odd.data[: relaying.odd.size]
-            alone = _reference_relay(line, default_time, precision, options, tags=tags, round_to=round_to).encoded
+            rest -= METRIC_BYTES + relaying.odd.size
+            if most and rest < 0:
+                raise too_much(most)
+            metrics = parse(<bytes>relaying.odd.data[: relaying.odd.size], default_time, precision, most=most).metrics
+            for metric in metrics:
+                if tags:
+                    metric.tags = {**tags, **metric.tags}
+                metric.time = rounded(metric.time, rounding)
+            alone = encode(metrics, options)
             relaying.add(_span(alone.data), alone.count == 1, alone.oldest)
             rejected += alone.rejected
         encoded = _encoded(relaying.out, relaying.ends, relaying.oldest, relaying.newest, rejected)
@@ -168,6 +203,12 @@ def _reference_encode(metrics, options):
     return encode(metrics, options)
 
 
+def _reference_parse(*arguments, **named):
+    from pyagent.lineprotocol.parser import parse
+
+    return parse(*arguments, **named)
+
+
 def _reference_relay(*arguments, **named):
     from pyagent.lineprotocol.relaying import relay
 
@@ -175,13 +216,12 @@ def _reference_relay(*arguments, **named):
 
 
 cdef bint _plain(tags) except -1:
-    """Whether all are str without surrogates, which could make two keys that differ the same bytes."""
+    """Whether all are str, and no two keys can be the same bytes: surrogates could make them so."""
     for key, value in (tags or {}).items():
         if type(key) is not str or type(value) is not str:
             return False
         try:
             key.encode()
-            value.encode()
         except UnicodeEncodeError:
             return False
     return True
@@ -227,6 +267,6 @@ cdef list _errors(bytes data, const vector[BadLine]& bad_lines):
         line += data.count(b"\n", line_start, at)
         line_start = data.rfind(b"\n", 0, at) + 1
         column = len(from_bytes(data[line_start:at])) + 1
-        text = from_bytes(bad_lines[i].text.data[: bad_lines[i].text.size])
+        text = from_bytes(bad_lines[i].text.data[: min(bad_lines[i].text.size, MAX_ERROR_BYTES)])
         errors.append(ParseError(line, column, bad_lines[i].bad.reason.decode(), text))
     return errors

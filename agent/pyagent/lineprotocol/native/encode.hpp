@@ -2,10 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "numbers.hpp"
 #include "python.hpp"
+#include "scan.hpp"
 #include "table.hpp"
 
 namespace lineprotocol {
@@ -15,14 +18,21 @@ struct Options {
     Py_ssize_t max_line_bytes;
 };
 
-// A longer line may hold names too long for receivers.
-constexpr size_t kLongLine = 16384;
-constexpr size_t kMaxTags = 64;
 constexpr size_t kLongHead = 1024;  // not kept, so that the cache's size is bounded
 
+// Why a metric cannot be encoded, in the words of ../encoder.py.
+constexpr const char* kNoName = "invalid name";
+constexpr const char* kNoFields = "no serializable fields";
+constexpr const char* kLongKey = "max key length exceeded";
+constexpr const char* kLongField = "need more space: a field does not fit max_line_bytes";
+
+// Whether receivers take a key of a field that is so long, written behind such a head.
+inline bool key_fits(size_t head, size_t key) { return head + 4 + key <= kMaxKey; }
+
 // Spreads the fields of the line at `start` over lines of at most `limit` bytes. `pairs`: the ends of the fields, from the
-// buffer's start. False if one field is too long.
-inline bool spread(Buffer& out, size_t start, size_t head, size_t tail, const std::vector<size_t>& pairs, size_t limit) {
+// buffer's start. False if one field is too long. Beyond `most` bytes it stops.
+inline bool spread(Buffer& out, size_t start, size_t head, size_t tail, const std::vector<size_t>& pairs, size_t limit,
+                   size_t most = SIZE_MAX) {
     if (out.size - start <= limit) return true;
     Buffer lines;
     Span line = out.span(start);
@@ -32,6 +42,7 @@ inline bool spread(Buffer& out, size_t start, size_t head, size_t tail, const st
     for (size_t end : pairs) {
         Span pair{out.data + begin, end - begin};
         if (head + 1 + pair.size + tail > limit) return false;
+        if (lines.size > most) break;
         if (width != 0 && width + 1 + pair.size <= limit) {
             lines.put(',');
             width += 1 + pair.size;
@@ -46,6 +57,35 @@ inline bool spread(Buffer& out, size_t start, size_t head, size_t tail, const st
     lines.put(tail_text);
     out.size = start;
     out.put(lines.span());
+    return true;
+}
+
+// A tag as plain bytes.
+struct TagText {
+    Span key, value;
+};
+
+// Tags in the order of their keys, none of which is empty. What cannot be written is left out, and so is one whose key, as
+// written, was written before. False where two keys are the same bytes.
+inline bool put_tags(Buffer& out, std::vector<TagText>& tags) {
+    auto before = [](const TagText& a, const TagText& b) { return compare(a.key, b.key) < 0; };
+    if (!std::is_sorted(tags.begin(), tags.end(), before)) std::stable_sort(tags.begin(), tags.end(), before);
+    bool maybe_alike = false;
+    for (size_t i = 0; i < tags.size(); ++i) {
+        if (i != 0 && equal(tags[i - 1].key, tags[i].key)) return false;
+        maybe_alike = maybe_alike || !is_injective(tags[i].key);
+    }
+    std::set<std::string> written;
+    for (const TagText& tag : tags) {
+        size_t start = out.size;
+        out.put(',');
+        bool kept = put_escaped(out, tag.key, Position::tag);
+        size_t key_end = out.size;
+        out.put('=');
+        kept = kept && put_escaped(out, tag.value, Position::tag);
+        if (kept && maybe_alike) kept = written.emplace(out.data + start, key_end - start).second;
+        if (!kept) out.size = start;
+    }
     return true;
 }
 
@@ -85,12 +125,14 @@ public:
     Output out;
     std::vector<uint64_t> ends;
     int64_t oldest = 0, newest = 0;
+    const char* reason = nullptr;  // why the last metric cannot be encoded, where that is sure
 
     explicit Encoder(const Options& options) : options_(options) {}
 
     // False, and nothing written, if the metric is out of the ordinary.
     bool encode(PyObject* metric) {
         size_t start = out.size;
+        reason = nullptr;
         if (Py_TYPE(metric) == types.metric && put_metric(metric)) return true;
         out.size = start;
         return false;
@@ -104,9 +146,21 @@ public:
 
 private:
     Options options_;
+    struct Sorted {
+        Span text;
+        PyObject *key, *value;
+    };
     Buffer scratch_, keys_;
     std::vector<size_t> pairs_;
-    std::vector<std::pair<PyObject*, PyObject*>> sorted_;
+    std::vector<PyObject*> texts_;
+    std::vector<TagText> tags_;
+    std::vector<Sorted> sorted_;
+    size_t longest_ = 0;  // of the fields' keys as written
+
+    bool fail(const char* why) {
+        reason = why;
+        return false;
+    }
 
     void encoded(int64_t time) {
         oldest = ends.empty() ? time : std::min(oldest, time);
@@ -130,8 +184,9 @@ private:
         size_t head = out.size - start;
         out.put(' ');
         if (options_.max_line_bytes > 0) pairs_.clear();
+        longest_ = 0;
         if (!(options_.sort_fields ? put_sorted(fields) : put_fields(fields))) return false;
-        if (out.size == start + head + 1) return false;
+        if (out.size == start + head + 1) return fail(kNoFields);
         out.data[out.size - 1] = ' ';  // instead of the last comma
         if (options_.omit_timestamp) {
             out.data[out.size - 1] = '\n';
@@ -139,10 +194,11 @@ private:
             put_signed(out, ns);
             out.put('\n');
         }
-        if (out.size - start > kLongLine) return false;
+        if (!key_fits(head, longest_)) return fail(kLongKey);
         if (options_.max_line_bytes > 0) {
             size_t tail = out.size - pairs_.back();
-            if (!spread(out, start, head, tail, pairs_, static_cast<size_t>(options_.max_line_bytes))) return false;
+            if (!spread(out, start, head, tail, pairs_, static_cast<size_t>(options_.max_line_bytes)))
+                return fail(kLongField);
         }
         encoded(ns);
         return true;
@@ -150,8 +206,8 @@ private:
 
     bool put_head(PyObject* name, PyObject* tags) {
         size_t pairs = static_cast<size_t>(PyDict_GET_SIZE(tags));
-        if (pairs > kMaxTags) return false;
-        PyObject* texts[1 + 2 * kMaxTags];
+        texts_.resize(1 + 2 * pairs);
+        PyObject** texts = texts_.data();
         texts[0] = name;
         size_t count = 1;
         auto joined = [](uint64_t hash, PyObject* text) {  // Python's hashes are good ones: adding up is enough
@@ -186,39 +242,16 @@ private:
         size_t start = out.size;
         scratch_.size = 0;
         if (!put_escaped(out, text_bytes(texts[0], scratch_), Position::measurement) || out.data[start] == '#') return false;
-        struct Pair {
-            Span key;
-            PyObject* value;
-        };
-        Pair sorted[kMaxTags];
-        size_t pairs = 0;
+        tags_.clear();
         keys_.size = 0;
         size_t room = 0;
-        for (size_t i = 1; i < count; i += 2) room += static_cast<size_t>(PyUnicode_GET_LENGTH(texts[i])) * 4;
+        for (size_t i = 1; i < count; ++i) room += static_cast<size_t>(PyUnicode_GET_LENGTH(texts[i])) * 4;
         keys_.room(room + 1);  // so that it never moves while the spans point into it
         for (size_t i = 1; i < count; i += 2) {
             Span key = text_bytes(texts[i], keys_);
-            if (key.size == 0) continue;
-            // Two keys that are written alike are a case for the reference.
-            if (!is_injective(key)) return false;
-            size_t at = pairs++;
-            for (; at > 0; --at) {
-                int order = compare(key, sorted[at - 1].key);
-                if (order == 0) return false;
-                if (order > 0) break;
-                sorted[at] = sorted[at - 1];
-            }
-            sorted[at] = {key, texts[i + 1]};
+            if (key.size != 0) tags_.push_back({key, text_bytes(texts[i + 1], keys_)});
         }
-        for (size_t i = 0; i < pairs; ++i) {
-            size_t before = out.size;
-            out.put(',');
-            put_escaped(out, sorted[i].key, Position::tag);
-            out.put('=');
-            scratch_.size = 0;
-            if (!put_escaped(out, text_bytes(sorted[i].value, scratch_), Position::tag)) out.size = before;
-        }
-        return true;
+        return put_tags(out, tags_);
     }
 
     // Each field with a comma behind it.
@@ -231,19 +264,20 @@ private:
 
     bool put_sorted(PyObject* fields) {
         sorted_.clear();
+        keys_.size = 0;
+        size_t room = 0;
         PyObject *key, *value;
         for (Py_ssize_t at = 0; PyDict_Next(fields, &at, &key, &value);) {
             if (!PyUnicode_CheckExact(key)) return false;
-            sorted_.emplace_back(key, value);
+            if (!PyUnicode_IS_ASCII(key)) room += static_cast<size_t>(PyUnicode_GET_LENGTH(key)) * 4;
         }
-        std::stable_sort(sorted_.begin(), sorted_.end(), [this](const auto& a, const auto& b) {
-            if (PyUnicode_IS_ASCII(a.first) && PyUnicode_IS_ASCII(b.first))
-                return compare(text_bytes(a.first, scratch_), text_bytes(b.first, scratch_)) < 0;
-            Buffer left, right;
-            return compare(text_bytes(a.first, left), text_bytes(b.first, right)) < 0;
-        });
-        for (const auto& field : sorted_)
-            if (!put_field(field.first, field.second)) return false;
+        keys_.room(room + 1);
+        for (Py_ssize_t at = 0; PyDict_Next(fields, &at, &key, &value);)
+            sorted_.push_back({text_bytes(key, keys_), key, value});
+        std::stable_sort(sorted_.begin(), sorted_.end(),
+                         [](const Sorted& a, const Sorted& b) { return compare(a.text, b.text) < 0; });
+        for (const Sorted& field : sorted_)
+            if (!put_field(field.key, field.value)) return false;
         return true;
     }
 
@@ -260,6 +294,7 @@ private:
             bool as_it_is = PyUnicode_IS_ASCII(key) && text.size <= kLongHead && equal(text, out.span(start));
             if (as_it_is) Py_XSETREF(plain, Py_NewRef(key));
         }
+        longest_ = std::max(longest_, out.size - start);
         out.put('=');
         PyTypeObject* type = Py_TYPE(value);
         if (type == &PyFloat_Type) {

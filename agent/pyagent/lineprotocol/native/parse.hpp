@@ -7,7 +7,7 @@
 
 namespace lineprotocol {
 
-constexpr size_t kLongText = 1024;  // not kept, so that the caches' size is bounded
+constexpr size_t kLongKnown = 1024;  // not kept, so that the caches' size is bounded
 
 // Text seen before, and what it was read as: a key, or a measurement with its tags.
 struct Known {
@@ -43,10 +43,13 @@ Known* find_known(KnownTable& table, uint64_t hash, Span raw) {
 class Parser {
 public:
     BadLines bad_lines;
+    bool too_much = false;
 
-    Parser(Span data, const Times& times) : data_(data), times_(times) {}
+    // `most`: bytes of memory that the metrics may take, about; 0: any.
+    Parser(Span data, const Times& times, uint64_t most) : data_(data), times_(times), most_(most) {}
 
-    // Appends the metrics to a list. False with an exception where memory or a type fails.
+    // Appends the metrics to a list, up to where they are `too_much`. False with an exception where memory or a type fails.
+    // Other threads get their turn now and then.
     bool parse(PyObject* metrics) {
         const char* end = data_.end();
         for (const char* p = skip_leading(data_.data, end); p != end; p = skip_leading(p, end)) {
@@ -59,7 +62,7 @@ public:
                     if (bad.reason == nullptr) return false;
                     p = nullptr;
                 } else {
-                    p = scan_rest(p, end, start, times_, line_, bad);
+                    p = scan(p, end, start, bad);
                 }
             }
             if (p == nullptr) {
@@ -67,6 +70,10 @@ public:
                 bad_lines.add(bad, {start, static_cast<size_t>(p - start)});
                 continue;
             }
+            size_t values = static_cast<size_t>(PyDict_GET_SIZE(tags.get())) + line_.fields.size();
+            made_ += kMetricBytes + kValueBytes * values + static_cast<size_t>(p - start);
+            too_much = most_ != 0 && made_ > most_;
+            if (too_much) return true;
             Ref metric(new_metric(name, tags));
             if (!metric || PyList_Append(metrics, metric.get()) < 0) return false;
         }
@@ -74,11 +81,28 @@ public:
     }
 
 private:
+    static constexpr uint64_t kMetricBytes = 500, kValueBytes = 80;  // METRIC_BYTES and VALUE_BYTES of ../results.py
+    static constexpr ptrdiff_t kLongText = 1 << 20;                  // worth letting others run while it is scanned
+    static constexpr size_t kTurn = 4096;                            // fields
     Span data_;
     Times times_;
+    uint64_t most_, made_ = 0;
     Head head_;
     Line line_;
     Buffer scratch_;
+
+    const char* scan(const char* p, const char* end, const char* start, Bad& bad) {
+        if (end - p < kLongText) return scan_rest(p, end, start, times_, line_, bad);
+        PyThreadState* state = PyEval_SaveThread();
+        try {
+            p = scan_rest(p, end, start, times_, line_, bad);
+        } catch (...) {
+            PyEval_RestoreThread(state);
+            throw;
+        }
+        PyEval_RestoreThread(state);
+        return p;
+    }
 
     PyObject* new_unescaped(Span raw, bool equals = true) {
         if (std::memchr(raw.data, '\\', raw.size) == nullptr) return new_text(raw);
@@ -92,7 +116,7 @@ private:
         uint64_t hash = hash_bytes(raw);
         if (Known* known = find_known(key_table, hash, raw)) return Py_NewRef(known->text);
         PyObject* text = new_unescaped(raw);
-        if (text != nullptr && raw.size <= kLongText) key_table.add(Known::make(hash, raw, Py_NewRef(text), nullptr));
+        if (text != nullptr && raw.size <= kLongKnown) key_table.add(Known::make(hash, raw, Py_NewRef(text), nullptr));
         return text;
     }
 
@@ -115,7 +139,7 @@ private:
             Ref value(key ? new_unescaped(tag.value) : nullptr);
             if (!value || PyDict_SetItem(tags.get(), key.get(), value.get()) < 0) return false;
         }
-        if (raw.size > kLongText) return true;
+        if (raw.size > kLongKnown) return true;
         Ref copy(PyDict_Copy(tags.get()));
         if (!copy) return false;
         head_table.add(Known::make(hash, raw, Py_NewRef(name.get()), copy.release()));
@@ -134,17 +158,19 @@ private:
             }
             case Kind::string: break;
         }
-        if (field.plain) return new_text(field.value);
+        if (field.plain) return new_text(field.value());
         scratch_.size = 0;
-        unquote(scratch_, field.value);
+        unquote(scratch_, field.value());
         return new_text(scratch_.span());
     }
 
     PyObject* new_metric(Ref& name, Ref& tags) {
         Ref fields(PyDict_New());
         if (!fields) return nullptr;
+        size_t count = 0;
         for (const Field& field : line_.fields) {
-            Ref key(key_text(field.key));
+            if (++count % kTurn == 0) PyEval_RestoreThread(PyEval_SaveThread());
+            Ref key(key_text(field.key()));
             Ref value(key ? new_value(field) : nullptr);
             if (!value || PyDict_SetItem(fields.get(), key.get(), value.get()) < 0) return nullptr;
         }

@@ -10,7 +10,8 @@
 
 namespace lineprotocol {
 
-constexpr size_t kMaxKey = 65535;
+constexpr size_t kMaxKey = 65535;       // MAX_KEY_BYTES of ../results.py
+constexpr size_t kMaxFields = 1 << 20;  // MAX_FIELDS
 
 struct Tag {
     Span key, value;  // as written
@@ -24,7 +25,7 @@ struct Head {
 
 struct Line {
     Span head;
-    std::vector<Field> fields;
+    Fields fields;
     int64_t time;
 };
 
@@ -41,6 +42,7 @@ inline const char* skip_leading(const char* p, const char* end) {
             p = static_cast<const char*>(std::memchr(p, '\n', static_cast<size_t>(end - p)));
             if (p == nullptr) return end;
         }
+        if (at_crlf(p, end)) ++p;
         if (p == end || *p != '\n') return p;
         ++p;
     }
@@ -138,16 +140,17 @@ inline const char* scan_fields(const char* p, const char* end, ptrdiff_t room, L
         fail(bad, reason, at, quotes);
         return nullptr;
     };
-    line.fields.clear();
+    line.fields.resize(0);
     for (;;) {
         Field field;
+        field.places = 0;
         const char* key = p;
-        field.plain_key = true;
-        p = run_plain(p, end, KEY_END, field.plain_key);
+        bool plain_key = true, fits = true;
+        p = run_plain(p, end, KEY_END, plain_key);
         if (p == key)
             return failed(line.fields.empty() && (p == end || *p == '\n') ? "missing fields" : "missing field key", p);
         if (p == end || *p != '=') return failed("invalid field format", p);
-        field.key = {key, static_cast<size_t>(p - key)};
+        ptrdiff_t key_size = p - key;
         const char* value = ++p;
         if (at_value_end(p, end)) return failed("missing field value", p);
         const char* out_of_range = "invalid float";
@@ -160,23 +163,27 @@ inline const char* scan_fields(const char* p, const char* end, ptrdiff_t room, L
                 return failed("invalid field format", behind, false);
             }
             field.kind = Kind::string;
-            field.value = {p + 1, static_cast<size_t>(behind - p - 2)};
-            field.plain = std::memchr(field.value.data, '\\', field.value.size) == nullptr;
+            field.set_value(p + 1, behind - 1);
+            field.plain = std::memchr(p, '\\', static_cast<size_t>(behind - p)) == nullptr;
             p = behind;
         } else if (static_cast<unsigned char>(*p - '0') < 10 || *p == '-' || *p == '.' || *p == 'N' || *p == 'n') {
-            if (!scan_number(p, end, field, bad)) return nullptr;
-            p = field.value.end();
+            if (!scan_number(p, end, field, fits, bad)) return nullptr;
+            p = field.value().end();
             if (field.kind != Kind::number) {
                 out_of_range = *p == 'i' ? "integer outside range" : "unsigned integer outside range";
                 ++p;
             }
         } else if (scan_boolean(p, end, field)) {
-            p = field.value.end();
+            p = field.value().end();
         } else {
             return failed("invalid boolean", p);
         }
-        if (static_cast<ptrdiff_t>(field.key.size) > room) return failed("max key length exceeded", key);
-        if (!field.fits) return failed(out_of_range, value);
+        if (key_size > room) return failed("max key length exceeded", key);
+        if (!fits) return failed(out_of_range, value);
+        if (line.fields.size() == kMaxFields) return failed("too many fields", key);
+        field.key_data = key;
+        field.key_size = static_cast<uint16_t>(key_size);
+        field.plain_key = plain_key;
         line.fields.push_back(field);
         if (p == end || *p != ',') return p;
         ++p;
@@ -203,6 +210,7 @@ inline const char* scan_time(const char* p, const char* end, const char* start, 
     bool timed = digits.count != 0;
     if (negative && !timed) return failed("bad timestamp", written);
     while (p != end && *p == ' ') ++p;
+    if (at_crlf(p, end)) ++p;
     if (p != end && *p != '\n') return failed("bad timestamp", written);
     if (!timed) {
         if (!times.fallback_fits) return failed("time outside range", start);
