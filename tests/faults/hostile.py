@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 _SECONDS, _BYTES = 30, 512 << 20
+_UNIT = Path(__file__).parents[1] / "unit"
 
 
-def run(code: str) -> str:
+def run(code: str, **environ: str) -> str:
     """What the code prints, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-"],
@@ -18,7 +19,7 @@ def run(code: str) -> str:
         capture_output=True,
         text=True,
         timeout=_SECONDS,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "unit/pipeline")},
+        env=os.environ | environ | {"PYTHONPATH": ":".join(str(_UNIT / name) for name in ("pipeline", "inputs"))},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES)),
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -8,17 +8,15 @@ try:
 except ImportError:  # no wheel for this machine: slower, the same format
     import zlib as _inflate  # type: ignore[no-redef]
 
-__all__ = ["Inflater", "TooMuch"]
+from pyagent.api.errors import TooMuch
+
+__all__ = ["Inflater"]
 
 _GZIP_WBITS = 31
 _IN, _OUT = 16 * 2**10, 256 * 2**10
 """Bytes: how much is given to the inflater at a time, which bounds what is copied where many members are joined; and how
 much it gives at a time, which bounds how long it works."""
 _Error = cast("type[Exception]", _inflate.error)
-
-
-class TooMuch(Exception):
-    """It inflates to more than the bound."""
 
 
 class Inflater:
@@ -42,7 +40,7 @@ class Inflater:
                     raise ValueError(str(error)) from None
                 self._room -= len(piece)
                 if self._room < 0:
-                    raise TooMuch
+                    raise TooMuch("it inflates to more than the bound")
                 if piece:
                     yield piece
                 rest = self._member.unconsumed_tail

@@ -33,8 +33,8 @@ from typing import Annotated, Any
 from aiohttp import HttpVersion11, web
 
 from pyagent import __version__
-from pyagent.api.errors import ConfigError, Full, PyagentError
-from pyagent.api.inflate import Inflater, TooMuch
+from pyagent.api.errors import ConfigError, Full, PyagentError, TooMuch
+from pyagent.api.inflate import Inflater
 from pyagent.api.listening import ListenAddress, TlsServerOptions
 from pyagent.api.options import option
 from pyagent.api.plugin import Accumulator, Ingested, PrecisionName
@@ -151,7 +151,7 @@ class Request:
         while block := await self._request.content.readany():
             received += len(block)
             if received > limit:
-                raise TooMuch
+                raise TooMuch("it is longer than the bound")
             if inflater is None:
                 parts.append(block)
                 self._hold(len(block))
@@ -180,7 +180,7 @@ class Request:
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
     ) -> Ingested:
-        """`acc.ingest` for the body. A full queue holds it up for a second. Raises Refused as `body` does, and 429."""
+        """`acc.ingest` for the body. A full queue holds it up for a second. Raises Refused as `body` does, and 413 and 429."""
         data = await self.body()
         return await self.ingest_data(acc, data, precision=precision, tags=tags, all_or_nothing=all_or_nothing)
 
@@ -202,6 +202,8 @@ class Request:
                 if asyncio.get_running_loop().time() >= deadline or not self._server.listening:
                     raise Refused(429, str(full), {"Retry-After": _RETRY_AFTER}) from None
                 return None
+            except TooMuch as much:
+                raise Refused(413, str(much)) from None
 
         deadline = asyncio.get_running_loop().time() + _PATIENCE
         taken = await take()
@@ -348,7 +350,7 @@ class _Server(web.Server):
             keepalive_timeout=_IDLE,
             lingering_time=2.0,
             auto_decompress=False,
-            read_bufsize=2**18,
+            read_bufsize=2**16,  # bytes, twice as many at the most: what waits in each connection
         )
 
 

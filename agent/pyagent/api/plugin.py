@@ -84,7 +84,7 @@ class Accumulator(Protocol):
     ) -> Ingested:
         """`deliver` for line protocol as received. Lines without a time get the present, and all get those of `tags` whose
         keys they do not have. Bad lines are told and cost no others; with `all_or_nothing` they cost the whole body.
-        Raises Full."""
+        Raises Full, and TooMuch for a body that becomes more than there is room for."""
 
 
 class Plugin(Generic[O_co]):

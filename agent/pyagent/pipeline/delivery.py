@@ -165,7 +165,10 @@ class OutputRunner:
 
     def takes(self, formed: Formed) -> bool:
         """Whether `take` may be asked to keep all of it."""
-        queues = ((lines.count, self.lanes.get(partition)) for partition, lines in formed.parts if lines.count)
+        counts: Counter[str | None] = Counter()  # a partition may come several times
+        for partition, lines in formed.parts:
+            counts[partition] += lines.count
+        queues = ((count, self.lanes.get(partition)) for partition, count in counts.items() if count)
         return self._may_pin(formed.count) and all(lane is None or lane.queue.has_room(count) for count, lane in queues)
 
     def _may_pin(self, count: int) -> bool:

@@ -25,6 +25,10 @@ class Formed:
         """Metrics that are encoded."""
         return sum(lines.count for _, lines in self.parts)
 
+    def __add__(self, more: "Formed") -> "Formed":
+        """Those of `more` behind these; a partition may come several times."""
+        return Formed(self.parts + more.parts, self.filtered + more.filtered)
+
 
 class Form:
     """Filters, then names, then the encoding. Outputs of equal form share the bytes."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from pyagent.api import Full, Ingested, LineOptions, Metric
 from pyagent.lineprotocol import Precision, Relayed, relay
+from pyagent.pipeline.aside import SLICE, Aside, in_slices, most_text
 from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.form import Formed
 from pyagent.pipeline.keeping import until_safe
@@ -29,6 +30,7 @@ class Route:
         self._acknowledge = acknowledge
         self.outputs: tuple[OutputRunner, ...] = tuple(outputs)
         self.stages = Stages()
+        self.aside = Aside()
         self._passages: Passages | None = None
         """There are stages from outside, or were."""
 
@@ -79,10 +81,10 @@ class Route:
         for output, formed in self._formed(metrics):
             output.take(formed)
 
-    def _formed(self, metrics: list[Metric]) -> list[Offer]:
+    def _formed(self, metrics: list[Metric], outputs: Sequence[OutputRunner] | None = None) -> list[Offer]:
         """What each output is to get: encoded once for all that want the same bytes."""
         offers: list[Offer] = []
-        for output in self.outputs if metrics else ():
+        for output in (self.outputs if outputs is None else outputs) if metrics else ():
             same = next((formed for other, formed in offers if other.form == output.form), None)
             offers.append((output, output.form(metrics) if same is None else same))
         return offers
@@ -97,10 +99,30 @@ class Route:
                 self._refuse()
             await self._safe(await passages.gathered.hand(metrics, self.stages, self._offer))
             return
+        if len(metrics) > SLICE:
+            await self._admit_many(metrics)
+            return
         processed = self.stages.processed(metrics)
         keeping = self._offer(self.stages.passing(processed))
         # Not before it is taken: they would count what is offered again once more.
         self.stages.aggregate(processed)
+        await self._safe(keeping)
+
+    async def _admit_many(self, metrics: list[Metric]) -> None:
+        """The same, and others get their turn meanwhile."""
+        stages, outputs = self.stages, self.outputs
+        processed = await in_slices(metrics, stages.processed)
+        offers: dict[OutputRunner, Formed] = {}
+
+        def form(some: list[Metric]) -> list[Metric]:
+            for output, formed in self._formed(stages.passing(some), outputs):
+                offers[output] = offers[output] + formed if output in offers else formed
+            return some
+
+        await in_slices(processed, form)
+        self._check_unchanged(stages, outputs)
+        keeping = self._take(list(offers.items()), self._keeping(list(offers.items())))
+        await in_slices(processed, lambda some: self.stages.aggregate(some))
         await self._safe(keeping)
 
     async def admit_lines(
@@ -113,19 +135,26 @@ class Route:
         round_to: int,
         all_or_nothing: bool,
     ) -> Ingested:
-        """The same for line protocol where every output is `plain`: no metric is made of it."""
+        """The same for line protocol where every output is `plain`: no metric is made of it. Raises TooMuch, too."""
         if self._lacks_room(self.outputs, lambda output: output.has_room(1)):
             self._refuse()  # before the work of reading it
-        relayed: dict[LineOptions, Relayed] = {}
-        for output in self.outputs:
-            options = output.form.line_options
-            if options not in relayed:
-                relayed[options] = relay(data, now, precision, options, tags=tags, round_to=round_to)
-        result = next(iter(relayed.values()), None) or relay(data, now, precision)
+        stages, outputs = self.stages, self.outputs
+        wanted = dict.fromkeys(output.form.line_options for output in outputs) or {LineOptions(): None}
+        most = most_text(len(data))
+
+        def relay_all() -> dict[LineOptions, Relayed]:
+            return {
+                options: relay(data, now, precision, options, tags=tags, round_to=round_to, most=most)
+                for options in wanted
+            }
+
+        relayed = await self.aside.run(len(data), relay_all)
+        self._check_unchanged(stages, outputs)
+        result = next(iter(relayed.values()))
         errors = tuple(map(str, result.errors))
         if errors and all_or_nothing:
             return Ingested(0, errors, result.bad)
-        offers = [(o, Formed(((None, relayed[o.form.line_options].encoded),), filtered=0)) for o in self.outputs]
+        offers = [(o, Formed(((None, relayed[o.form.line_options].encoded),), filtered=0)) for o in outputs]
         await self._safe(self._take(offers, self._keeping(offers)))
         return Ingested(result.encoded.count, errors, result.bad)
 
@@ -165,6 +194,11 @@ class Route:
             await until_safe(must)
         elif outputs and all(receipts.values()):
             await _until_one(list(receipts.values()))
+
+    def _check_unchanged(self, stages: Stages, outputs: Sequence[OutputRunner]) -> None:
+        """Raises Full where a reload has come in between."""
+        if self.stages is not stages or self.outputs is not outputs:
+            raise Full("the configuration is being reloaded; send it again later")
 
     def _refuse(self) -> NoReturn:
         # What is held may be less than a whole batch, which would wait for the flush interval.

@@ -8,6 +8,7 @@ from pyagent.api import Ingested, Metric
 from pyagent.api.plugin import PrecisionName
 from pyagent.config import InputPlan
 from pyagent.lineprotocol import parse
+from pyagent.pipeline.aside import in_slices, most_metrics
 from pyagent.pipeline.intake import Intake
 from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import Clock
@@ -37,7 +38,7 @@ class ServiceDoor:
     async def ingest(
         self, data: bytes, precision: PrecisionName, tags: Mapping[str, str] | None, all_or_nothing: bool
     ) -> Ingested:
-        """Raises Full."""
+        """Raises Full and TooMuch."""
         return await self._on_main(lambda: self._ingest(data, precision, tags or {}, all_or_nothing))
 
     async def _ingest(
@@ -54,17 +55,21 @@ class ServiceDoor:
             )
             self._taken(result.taken)
             return result
-        parsed = parse(data, self._clock.now(), precision)
+        now, most = self._clock.now(), most_metrics(len(data))
+        parsed = await self._route.aside.run(len(data), lambda: parse(data, now, precision, most=most))
         errors = tuple(map(str, parsed.errors))
         if errors and all_or_nothing:
             return Ingested(0, errors, parsed.bad)
-        for metric in parsed.metrics if tags else ():
-            metric.tags = {**tags, **metric.tags}
-        return Ingested(await self._admit(parsed.metrics), errors, parsed.bad)
+        return Ingested(await self._admit(parsed.metrics, tags), errors, parsed.bad)
 
-    async def _admit(self, metrics: list[Metric]) -> int:
+    async def _admit(self, metrics: list[Metric], tags: Mapping[str, str] | None = None) -> int:
+        def taken_in(some: list[Metric]) -> list[Metric]:
+            for metric in some if tags else ():
+                metric.tags = {**(tags or {}), **metric.tags}
+            return self._intake(some, self._precision)
+
         count = len(metrics)
-        if chosen := self._intake(metrics, self._precision):
+        if chosen := await in_slices(metrics, taken_in):
             await self._route.admit(chosen)
         self._taken(count)
         return count

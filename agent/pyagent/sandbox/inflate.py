@@ -6,6 +6,7 @@ from typing import Final
 from pyagent.sandbox.errors import HIDDEN, InfluxError
 
 MAX_INFLATED: Final = 64 * 2**20
+_PIECE: Final = 16 * 2**10
 
 
 def check_header(body: bytes) -> None:
@@ -25,24 +26,29 @@ def inflate(body: bytes, limit: int = MAX_INFLATED) -> bytes:
         InfluxError: it is cut short or damaged, or grows past `limit` bytes.
     """
     parts: list[bytes] = []
-    size = 0
-    while body:
-        if not body.startswith(b"\x1f\x8b"):
+    room = limit
+    position = 0
+    while position < len(body):
+        if not body.startswith(b"\x1f\x8b", position):
             raise _unreadable("invalid", "gzip: invalid header")
         inflater = zlib.decompressobj(wbits=31)
-        try:
-            part = inflater.decompress(body, limit - size + 1)
-        except zlib.error as error:
-            if "check" in str(error):
-                raise _unreadable("invalid", "gzip: invalid checksum") from None
-            raise _unreadable("internal error", "flate: corrupt input before offset 0") from None
-        parts.append(part)
-        size += len(part)
-        if size > limit:
-            raise _unreadable("request too large", "points batch is too large")
-        if not inflater.eof:
-            raise _unreadable("internal error", "unexpected EOF")
-        body = inflater.unused_data
+        while not inflater.eof:
+            # In pieces: each member that ends copies what is behind it.
+            piece = inflater.unconsumed_tail or body[position : position + _PIECE]
+            if not piece:
+                raise _unreadable("internal error", "unexpected EOF")
+            position += 0 if inflater.unconsumed_tail else len(piece)
+            try:
+                part = inflater.decompress(piece, room + 1)
+            except zlib.error as error:
+                if "check" in str(error):
+                    raise _unreadable("invalid", "gzip: invalid checksum") from None
+                raise _unreadable("internal error", "flate: corrupt input before offset 0") from None
+            parts.append(part)
+            room -= len(part)
+            if room < 0:
+                raise _unreadable("request too large", "points batch is too large")
+        position -= len(inflater.unused_data)
     return b"".join(parts)
 
 

@@ -51,7 +51,7 @@ class HTTPListenerV2(Input[HTTPListenerV2Options]):
             raise ConfigError("cannot use http_headers: a line break is in it; remove it", option="http_headers")
         self._paths = options.paths or ["/telegraf"]
         self._methods = options.methods or ["POST", "PUT"]
-        self._server = HttpListener(options, self._answer, self._refuse, self.log, max_body=500 * 2**20)
+        self._server = HttpListener(options, self._answer, self._refuse, self.log, max_body=64 * 2**20)
 
     async def start(self, acc: Accumulator) -> None:
         self._acc = acc

@@ -94,9 +94,10 @@ class Raw:
 
 @asynccontextmanager
 async def serving(
-    plugin: type[Input[Any]], options: Mapping[str, Any] | None = None, *, limit: int = 1_000_000
+    plugin: type[Input[Any]], options: Mapping[str, Any] | None = None, *, limit: int = 1_000_000, **more: Any
 ) -> AsyncIterator[Served]:
-    """The plugin with these options, listening on loopback; a queue of `limit` metrics behind it."""
+    """The plugin with these options, listening on loopback; a queue of `limit` metrics behind it. `more`: further settings
+    of every input, such as `name_prefix`."""
     plan: dict[str, Any] = {"name": "test", "options": NoOptions(), "location": "test.conf:1", "identity": "test"}
     output = OutputRunner(
         OutputPlan(
@@ -106,7 +107,7 @@ async def serving(
         log=LOG,
     )
     runner = InputRunner(
-        InputPlan(kind="inputs", plugin=plugin, interval=Duration("1h"), precision=Duration("1s"), **plan),
+        InputPlan(kind="inputs", plugin=plugin, interval=Duration("1h"), precision=Duration("1s"), **plan, **more),
         make_input(plugin, {"service_address": "127.0.0.1:0", **(options or {})}, LOG),
         global_tags={},
         route=Route([output]),

@@ -1,5 +1,6 @@
 """The HTTP listeners' dialects: who may write, what is answered, and what the queue holds then."""
 
+import asyncio
 import base64
 import gzip
 import json
@@ -92,6 +93,46 @@ async def test_lines_are_taken(name: str) -> None:
         joined = gzip.compress(b"m f=3i 3\n") + gzip.compress(b"m f=4i 4\n")
         assert (await served.post(PATHS[name], joined, Content_Encoding="x-gzip")).status == 204
         assert served.lines() == ["m,a=b f=1i 1", "m f=2i 2", "m f=3i 3", "m f=4i 4"]
+
+
+@ALL
+async def test_lines_may_end_in_cr_lf(name: str) -> None:
+    async with serving(PLUGINS[name]) as served:
+        body = b'm f=1i 1\r\n\r\n# no\r\nm f=t 2\r\nm f="a\r\nb" 3\r\n'
+        assert (await served.post(PATHS[name], body)).status == 204
+        assert served.lines() == ["m f=1i 1", "m f=true 2", 'm f="a', 'b" 3']
+    async with serving(PLUGINS[name], name_prefix="x") as served:
+        assert (await served.post(PATHS[name], body)).status == 204
+
+
+@ALL
+async def test_a_body_of_which_too_much_would_be_made_is_413(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.pipeline.aside._MOST_TEXT", 10_000)
+    monkeypatch.setattr("pyagent.pipeline.aside._MOST_METRICS", 10_000)
+    settings: tuple[dict[str, str], ...] = ({}, {"name_prefix": "x"})
+    for more in settings:
+        async with serving(PLUGINS[name], **more) as served:
+            answer = await served.post(PATHS[name], b"m f=1i\n" * 1000)
+            assert answer.status == 413
+            assert "several requests" in (json_of(answer).get("message") or json_of(answer)["error"])
+            assert served.lines() == []
+            assert (await served.post(PATHS[name], b"m f=1i\n" * 10)).status == 204
+
+
+@ALL
+async def test_a_large_body_is_read_beside_the_loop_and_no_metric_is_lost(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyagent.pipeline.aside._SMALL", 1000)
+    for prefix in ("", "x"):
+        async with serving(PLUGINS[name], name_prefix=prefix) as served:
+            large = b"".join(b"m f=%di %d\n" % (number, number) for number in range(3500))
+            wanted = [prefix + line for line in large.decode().splitlines()]
+            answers = await asyncio.gather(*(served.post(PATHS[name], body) for body in (large, b"m f=1i 1", large)))
+            assert [answer.status for answer in answers] == [204] * 3
+            assert sorted(served.lines()) == sorted([*wanted, *wanted, prefix + "m f=1i 1"])
+            assert (await served.post(PATHS[name], large + b"bad\n")).status == 400
+            assert served.lines() == (wanted if name == "influxdb_listener" else [])
 
 
 @ALL

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from serving import json_of, serving
 
 from pyagent.api import Accumulator, ConfigError, Ingested, Input, PyagentError
+from pyagent.api.errors import TooMuch
 from pyagent.api.http import HttpClient, HttpError, TlsOptions
-from pyagent.api.inflate import Inflater, TooMuch
+from pyagent.api.inflate import Inflater
 from pyagent.api.listener import Answer, HttpListener, ListenerOptions, Refused, Request
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.influxdb_listener import InfluxDBListener
