@@ -51,6 +51,21 @@ class Counter(Input):
         acc.add("counter", {"n": self.n})
 """
 
+# As the tutorials have it.
+TELEGRAF_UNIT = """
+[Unit]
+After=network.target
+
+[Service]
+Type=simple
+User=telegraf
+EnvironmentFile=/etc/telegraf/telegraf-%i.env
+ExecStart=/usr/bin/telegraf --config ${TELEGRAF_CONFIG}
+Restart=on-failure
+
+[Install]
+WantedBy=multi-user.target
+"""
 HANGING = """
 import time
 
@@ -473,6 +488,50 @@ async def process_facts(instance: Instance) -> dict[str, str]:
     """`/proc/PID/status` of the instance's process."""
     text = await instance.host("cat", f"/proc/{await instance.show('MainPID')}/status")
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+async def test_a_unit_written_for_telegraf_runs_as_it_is(host: Container) -> None:
+    async with hosting(host) as make:
+        ram = await make("ram", RAM)
+        try:
+            assert "is this agent now" in await host("pyagent", "link", "--as", "telegraf")
+            host.write("/etc/systemd/system/telegraf@.service", TELEGRAF_UNIT, 0o644)
+            host.write("/etc/telegraf/telegraf-ram.env", f"INFLUX_TOKEN={ram.token}\nTELEGRAF_CONFIG={ram.url}\n")
+            await host("systemctl", "daemon-reload")
+            await host("systemctl", "start", "telegraf@ram")
+            count = await ram.points("mem")
+            assert await host("systemctl", "show", "telegraf@ram", "--value", "--property=User") == "telegraf"
+            await host("systemctl", "stop", "telegraf@ram")
+            # The line that InfluxDB's page prints.
+            await host("sh", "-c", f"export INFLUX_TOKEN={ram.token}; telegraf --config {ram.url} --once")
+            assert await ram.server.count("mem") > count
+            await host("pyagent", "link", "--as", "telegraf", "--remove")
+            assert "not found" in await host("sh", "-c", "telegraf --version", check=False)
+        finally:
+            await host("rm", "-f", "/usr/bin/telegraf", "/etc/systemd/system/telegraf@.service")
+            await host("systemctl", "daemon-reload")
+
+
+async def test_the_doctor_finds_what_is_wrong_with_an_instance_and_its_remedies_mend_it(host: Container) -> None:
+    async with hosting(host) as make:
+        ram = await make("ram", RAM)
+        assert "neither /etc/telegraf/telegraf-ram.env nor" in await host("pyagent", "doctor", "ram", check=False)
+        host.write("/etc/pyagent/ram.env", f"TELEGRAF_CONFIG={ram.url}\n")
+        found = await host("pyagent", "doctor", "ram", check=False)
+        assert "it does not run (inactive)" in found
+        assert "put INFLUX_TOKEN=... into /etc/pyagent/ram.env" in found
+        await host("systemctl", "enable", "--now", ram.unit)
+        host.write("/etc/pyagent/ram.env", f"TELEGRAF_CONFIG={ram.url}\nINFLUX_TOKEN={ram.token}\n")
+        found = await host("pyagent", "doctor", "ram", check=False)
+        assert "does not have INFLUX_TOKEN, which the files set now" in found
+        assert f"systemctl restart {ram.unit}.service" in found
+        await host("systemctl", "restart", f"{ram.unit}.service")
+        await ram.points("mem")
+        found = await host("pyagent", "doctor", "ram", "--probe")
+        assert "All is well." in found
+        assert ram.token not in found
+        assert "it runs for" in found
+        assert await ram.server.count("pyagent_probe") == 1
 
 
 async def test_uninstall_leaves_settings_and_state_alone(host: Container) -> None:

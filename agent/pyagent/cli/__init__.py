@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "run agents against an embedded InfluxDB 2 and show what arrives",
     "doctor": "look for what keeps data from arriving, and say what to do",
     "help": "show the help of the agent or of a command",
+    "link": "make a telegraf command that is this agent, where there is no Telegraf",
     "plugins": "list the plugins, or show what one measures and its options",
     "quarantine": "list the metrics that receivers refused, retry or drop them",
     "sandbox": "run an embedded server that answers as InfluxDB 2 does",
