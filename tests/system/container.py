@@ -50,7 +50,7 @@ class Container(Server):
         skipped = (".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "bench", "tests")
         shutil.copytree(_PROJECT, self.root / "root" / "pyagent", ignore=shutil.ignore_patterns(*skipped))
         subprocess.run(["cp", "-a", "--reflink=auto", wheels, self.root / "root" / "wheels"], check=True, timeout=300)
-        self.run([*_NSPAWN, "-D", str(self.root), *_INSTALL])
+        self.run([*_NSPAWN, "-D", str(self.root), *_INSTALL], timeout=600)
 
     def command(self) -> list[str]:
         return [*_NSPAWN, "-D", str(self.root), f"--machine=pyagent-{os.getpid()}-{self.port}", "-b"]
@@ -118,8 +118,9 @@ def _inside(leader: int, command: Sequence[str]) -> list[str]:
 
 def _wheels() -> Path:
     """The folder of the wheels that the installation needs, for the container's Python; downloaded once."""
-    files = [_PROJECT / "requirements" / name for name in ("run.txt", "build.txt")]
-    key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    wheels = [_PROJECT / "requirements" / name for name in ("run.txt", "build.txt")]
+    sources = _PROJECT / "requirements" / "documents.txt"  # one of them is a source distribution
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in (*wheels, sources))).hexdigest()[:12]
     folder = _CACHE / f"wheels-{key}"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with (_CACHE / "lock").open("a") as lock:
@@ -131,22 +132,16 @@ def _wheels() -> Path:
         target = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
         target += [f"--abi={abi}" for abi in ("cp311", "abi3", "none")]
         target += [f"--platform={libc}_{platform.machine()}" for libc in ("manylinux_2_28", "manylinux2014")]
-        requirements = [argument for file in files for argument in ("-r", str(file))]
-        download = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--require-hashes",
-        ]
-        done = subprocess.run(
-            [*download, *target, *requirements, "-d", str(new)], capture_output=True, text=True, timeout=600
-        )
-        if done.returncode:
-            raise ServerError(f"cannot download the wheels for the container: {done.stderr.strip()[-2000:]}")
+        _download(new, *target, *(argument for file in wheels for argument in ("-r", str(file))))
+        _download(new, "--no-deps", "--no-build-isolation", "-r", str(sources))
         for old in _CACHE.glob("wheels-*"):
             shutil.rmtree(old)
         new.rename(folder)
     return folder
+
+
+def _download(folder: Path, *arguments: str) -> None:
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    done = subprocess.run([*pip, *arguments, "-d", str(folder)], capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        raise ServerError(f"cannot download what the container installs: {done.stderr.strip()[-2000:]}")

@@ -113,7 +113,7 @@ class Server:
         path = self.directory / "log"
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
-    def run(self, command: Sequence[str]) -> None:
+    def run(self, command: Sequence[str], timeout: float = _START_TIMEOUT) -> None:
         """Run a command of the server's package to its end, as the server's account. Raises ServerError."""
         done = subprocess.run(  # noqa: S603
             list(command),
@@ -122,7 +122,7 @@ class Server:
             stderr=subprocess.STDOUT,
             cwd=self.directory,
             env=self._environment(),
-            timeout=_START_TIMEOUT,
+            timeout=timeout,
             user=self.user,
             group=self._group(),
             extra_groups=self._extra_groups(),
