@@ -17,6 +17,10 @@ class Options(msgspec.Struct, kw_only=True, frozen=True):
     Types: bool, int, float, str, lists and dicts of these, Literal, nested Options, and Duration, Size, Secret.
     """
 
+    def remarks(self) -> Iterable[tuple[str, str]]:
+        """What is allowed and probably not meant, for a warning with file and line: an option, and what is to be said of it."""
+        return ()
+
 
 class NoOptions(Options, frozen=True):
     """The options of a plugin that has none."""

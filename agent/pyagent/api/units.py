@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from pyagent.api.masking import mask_urls
 
-__all__ = ["LEAST_INTERVAL", "Duration", "Secret", "Size", "format_number", "redact"]
+__all__ = ["LEAST_INTERVAL", "Duration", "Secret", "Size", "counted", "format_number", "redact"]
 
 _DURATION_NS = {
     "ns": 1,
@@ -201,3 +201,9 @@ def _trim(number: Decimal) -> str:
 def _type_of(value: object) -> str:
     names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "a list", dict: "a table"}
     return names.get(type(value), f"a {type(value).__name__}")
+
+
+def counted(count: int, one: str, several: str = "", *, separator: str = "") -> str:
+    """`1 metric`, `2 metrics`; `several` where it is not `one` with an s. `separator`: of thousands, `,` or none."""
+    number = f"{count:,}" if separator else str(count)
+    return f"{number} {one if count == 1 else several or f'{one}s'}"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyagent.api import ConfigError, redact
+from pyagent.api.units import counted
 from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.flags import (
     add_filter_flags,
@@ -81,6 +82,7 @@ def create(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """Load everything and make every plugin, as at a start; connect to nothing, start nothing, open no log file."""
     from pyagent.config import create_plugin
+    from pyagent.config.load import has_plugins
     from pyagent.config.registry import call_with_deadline
     from pyagent.runtime.log import component_logger, configure_logging, plugin_logger
 
@@ -88,9 +90,12 @@ def check(arguments: argparse.Namespace) -> int:
     log = component_logger("config")
     failed = False
     try:
-        plan, _ = _load(arguments)
+        plan, documents = _load(arguments)
         for warning in plan.warnings:
             log.warning("%s", warning)
+        for document in documents:
+            if not has_plugins(document):
+                log.warning("%s:1: no plugin is in it", document.where)
         # What Telegraf logs as an error here does not stop it either.
         for error in plan.errors:
             log.error("%s", error)
@@ -115,13 +120,13 @@ def check(arguments: argparse.Namespace) -> int:
     if not plan.outputs:
         log.warning("no outputs found; the agent starts with --test only")
     log.info(
-        "%s: %s; %d inputs, %d outputs, %d processors, %d aggregators",
+        "%s: %s; %s, %s, %s, %s",
         ", ".join(plan.sources),
         "not usable" if failed else "no errors",
-        len(plan.inputs),
-        len(plan.outputs),
-        len(plan.processors),
-        len(plan.aggregators),
+        counted(len(plan.inputs), "input"),
+        counted(len(plan.outputs), "output"),
+        counted(len(plan.processors), "processor"),
+        counted(len(plan.aggregators), "aggregator"),
     )
     return int(failed)
 
@@ -170,7 +175,10 @@ def migrate(arguments: argparse.Namespace) -> int:
         for change in result.changes:
             log.info("%s", change)
         log.info(
-            "%s: %d changes; the result is in %s: try it before you use it", source.where, len(result.changes), target
+            "%s: %s; the result is in %s: try it before you use it",
+            source.where,
+            counted(len(result.changes), "change"),
+            target,
         )
     return 0
 

@@ -11,7 +11,9 @@ from pyagent.config.plan import AgentSettings
 from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.toml import Document
 
-__all__ = ["AgentTable"]
+__all__ = ["AGENT_KEYS", "AgentTable"]
+
+AGENT_KEYS = frozenset(AgentSettings.__struct_fields__)
 
 # Telegraf has no name of its own for these in the file, and finds them in any case and without underscores.
 _LOOSE = frozenset(
@@ -103,7 +105,8 @@ class AgentTable:
     def _section(self, document: Document, key: str) -> Section:
         table = document.data.get(key, {})
         if not isinstance(table, dict):
-            raise document.error((key,), f"{key} must be a table, [{key}], not {type_name(table)}", key)
+            brackets = "; write it in single brackets" if isinstance(table, list) else ""
+            raise document.error((key,), f"{key} must be a table, [{key}], not {type_name(table)}{brackets}", key)
         return Section(document=document, path=(key,), label=key, table=table, notes=self._notes)
 
     @staticmethod

@@ -51,6 +51,13 @@ COMMON_KEYS = _USED.union(*_USED_BY.values()) | _words(
 )
 
 
+_NO_TAGS = _words(
+    "interval precision collection_jitter collection_offset flush_interval flush_jitter metric_batch_size "
+    "metric_buffer_limit name_override name_prefix name_suffix namepass namedrop fieldinclude fieldexclude taginclude "
+    "tagexclude data_format"
+)
+"""Options that nobody has for tags."""
+
 BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 
@@ -123,14 +130,19 @@ def common_table(section: Section, key: str) -> dict[str, str]:
         empty: dict[str, str] = {}
         return _ignored(section, key, table, "a table", empty)
     for name, value in table.items():
+        # What stands below a table belongs to it, whatever is meant.
+        place = f"below [{section.label}.{key}]; options of the plugin belong above that" if name in _NO_TAGS else ""
         if not isinstance(value, str):
-            raise section.error(f"{key}: {name!r} must be a string, not {type_name(value)}", key, name)
+            remedy = f"it stands {place}" if place else "put it in quotes"
+            raise section.error(f"{key}: {name!r} must be a string, not {type_name(value)}; {remedy}", key, name)
+        if place:
+            section.warn(f"{key}: {name!r} is a tag here, as it stands {place}", key, name)
     return table
 
 
 def strings(section: Section, value: Any, *keys: str) -> tuple[str, ...] | None:
-    """A list of text. Elements of another type are left out; None for a table, which Telegraf does not see where a list
-    should be. Raises ConfigError for anything else."""
+    """A list of text; None for a table, which Telegraf does not see where a list should be. Raises ConfigError for anything
+    else, elements of another type included: Telegraf leaves them out, and what was meant to be kept out comes through."""
     if isinstance(value, dict):
         section.warn(f"the option {'.'.join(keys)!r} is ignored: it must be a list of strings, not a table", *keys)
         return None
@@ -139,8 +151,13 @@ def strings(section: Section, value: Any, *keys: str) -> tuple[str, ...] | None:
         raise section.error(f"the option {name!r} must be a list of strings, not {type_name(value)}", *keys)
     for index, item in enumerate(value):
         if not isinstance(item, str):
-            section.warn(f"{'.'.join(keys)}: {type_name(item)} in a list of strings is ignored", *keys, index)
-    return tuple(item for item in value if isinstance(item, str))
+            name = ".".join(keys)
+            raise section.error(
+                f"the option {name!r} must be a list of strings; {type_name(item)} is in it: put it in quotes",
+                *keys,
+                index,
+            )
+    return tuple(value)
 
 
 def _ignored(section: Section, key: str, value: Any, wanted: str, default: T) -> T:

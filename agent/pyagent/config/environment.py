@@ -37,15 +37,18 @@ class _Malformed(Exception):
     pass
 
 
-def expand(text: str, environ: Mapping[str, str], *, escapes: bool = True) -> str:
+def expand(text: str, environ: Mapping[str, str], *, escapes: bool = True, unset: list[str] | None = None) -> str:
     """`text` with its references replaced, once: values are not expanded again. It takes time linear in the text.
 
-    `escapes=False`: `$$` is no escape, as before Telegraf 1.27. Raises ValueError for a required variable that is missing,
-    and for references nested deeper than MAX_DEPTH.
+    `escapes=False`: `$$` is no escape, as before Telegraf 1.27. `unset` gets the names of those that stay as they are.
+    Raises ValueError for a required variable that is missing, and for references nested deeper than MAX_DEPTH.
     """
     if "$" not in text:
         return text
-    return "\n".join(_Line(line, environ).expanded(escapes) if "$" in line else line for line in text.split("\n"))
+    unset = [] if unset is None else unset
+    return "\n".join(
+        _Line(line, environ).expanded(escapes, unset) if "$" in line else line for line in text.split("\n")
+    )
 
 
 class _Line:
@@ -67,7 +70,7 @@ class _Line:
             if opened:
                 self._pairs[opened.pop()] = match.start()
 
-    def expanded(self, escapes: bool) -> str:
+    def expanded(self, escapes: bool, unset: list[str]) -> str:
         text, position, result = self._text, 0, []
         reference = _REFERENCE if escapes else _OLD_REFERENCE
         while match := reference.search(text, position):
@@ -76,7 +79,10 @@ class _Line:
             if match.lastgroup == "escaped":
                 result.append("$")
             elif name := match["named"] or match["plain"]:
-                result.append(self._environ.get(name, match[0]))
+                value = self._environ.get(name)
+                result.append(match[0] if value is None else value)
+                if value is None:
+                    unset.append(name)
             elif match["operator"] and self._closings and self._closings[-1] >= position:
                 # From here up to the line's last brace all is nested text; if any of it is no reference, none of it is.
                 position = self._closings[-1] + 1

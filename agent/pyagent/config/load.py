@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from pyagent.api import ConfigError, Parser, Plugin, SecretStore
-from pyagent.config.agent import AgentTable
+from pyagent.config.agent import AGENT_KEYS, AgentTable
 from pyagent.config.common import COMMON_KEYS, without_mistyped
 from pyagent.config.filters import Selector, parse_selectors, read_labels
-from pyagent.config.options import Policy, build_options, decode_values
+from pyagent.config.options import Policy, build_options, decode_values, suggest
 from pyagent.config.parsers import create_parser, find_plugin
 from pyagent.config.plan import (
     AggregatorPlan,
@@ -32,7 +32,7 @@ from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.source import SourceText
 from pyagent.config.toml import Document, one_line, parse_document
 
-__all__ = ["create_plugin", "load_plan", "load_stores"]
+__all__ = ["create_plugin", "has_plugins", "load_plan", "load_stores"]
 
 _KINDS: dict[str, Kind] = {
     "inputs": "inputs",
@@ -87,6 +87,11 @@ def load_stores(
     return loader.stores()
 
 
+def has_plugins(document: Document) -> bool:
+    """Whether any table of a text is a plugin's."""
+    return any(value for key, value in document.data.items() if key not in _TABLES)
+
+
 def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
     """Make the plugin that the plan describes. Raises ConfigError "FILE:LINE: ..." whatever went wrong in its `setup`.
 
@@ -103,6 +108,27 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
     except Exception as error:
         reason = f"cannot set up: {type(error).__name__}: {error}"
         raise ConfigError(one_line(f"{plan.location}: {plan.label}: {reason}")) from error
+
+
+def _meant(key: str) -> str | None:
+    """The table that a name at the top was probably meant for."""
+    word = key.lower().replace("-", "_")
+    known = [*_TABLES, *_KINDS]
+    return word if word in known else suggest(word, known)
+
+
+def _top_level(key: str, value: object) -> str:
+    """How what stands at the top, and is no table, is written."""
+    if key in _KINDS:
+        return f"write [[{key}.NAME]]"
+    kind, dot, name = key.partition(".")
+    if dot and kind in _KINDS:
+        return f"write [[{kind}.{name}]], without quotes"
+    if key in AGENT_KEYS:
+        return "write it below [agent]"
+    if meant := _meant(key):
+        return f"write [{meant}]" if meant in _TABLES else f"write [[{meant}.NAME]]"
+    return f"write [[inputs.{key}]]" if isinstance(value, list) else "it belongs below a table, such as [agent]"
 
 
 class _Located(ConfigError):
@@ -136,6 +162,7 @@ class _Loader:
     def read(self, document: Document) -> None:
         """Take over a source: its settings at once, its plugins when all sources are known. Raises ConfigError."""
         policy = self._remote_policy if document.remote else self._local_policy
+        self._notes.warnings.extend(document.warnings)
         self._agent.add(document, policy)
         settings = self._agent.settings()
         for kind, name, section in self._plugin_tables(document):
@@ -245,15 +272,20 @@ class _Loader:
             if key in _TABLES:
                 continue
             if not isinstance(value, dict):
-                raise document.error(
-                    (key,), f"invalid configuration: {key!r} is {type_name(value)} at the top, not a table", key
-                )
+                reason = f"invalid configuration: {key!r} is {type_name(value)} at the top, not a table"
+                raise document.error((key,), f"{reason}; {_top_level(key, value)}", key)
             if key in _KINDS:
                 for name, tables in value.items():
                     for section in self._instances(document, (key, name), f"{_KINDS[key]}.{name}", tables):
                         yield _KINDS[key], name, section
             else:
                 # Before there were kinds, an input was a table of its own name.
+                if (meant := _meant(key)) and key not in self._registry.names("inputs"):
+                    name = next(iter(value), "NAME")
+                    table = f"[{meant}]" if meant in _TABLES else f"[[{meant}.{name}]]"
+                    raise document.error(
+                        (key,), f"inputs.{key}: undefined but requested input: {key}; did you mean {table}?", key
+                    )
                 yield "inputs", key, self._section(document, (key,), f"inputs.{key}", value)
 
     def _instances(self, document: Document, path: tuple[str, ...], label: str, tables: Any) -> Iterator[Section]:
@@ -261,7 +293,10 @@ class _Loader:
             yield self._section(document, path, label, tables)
             return
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise document.error(path, f"unsupported format: {label} must be a table, [[{'.'.join(path)}]]", path[-1])
+            name = ".".join(path)
+            raise document.error(
+                path, f"unsupported format: {label} must be a table in double brackets; write [[{name}]]", path[-1]
+            )
         for index, table in enumerate(tables):
             yield self._section(document, (*path, index), label, table)
 

@@ -3,7 +3,7 @@
 import difflib
 import re
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -11,6 +11,7 @@ import msgspec
 
 from pyagent.api import ConfigError, Options, Secret
 from pyagent.api.options import decode_option
+from pyagent.config.declared import table_type
 from pyagent.config.policy import Policy
 from pyagent.config.section import Section, type_name
 
@@ -48,7 +49,10 @@ def decode_values(
 
     `ignored`: keys that are somebody else's. `loose`: fields whose key may be written in any case and without `_`.
     """
-    return _Decoder(section, policy or Policy()).table(section.table, kind, (), set(ignored), set(loose))
+    others, any_case = set(ignored), set(loose)
+    if unknown := list(_unknown_keys(section.table, kind, (), others, any_case)):
+        raise _unknown(section, unknown, others)
+    return _Decoder(section, policy or Policy()).table(section.table, kind, (), others, any_case)
 
 
 class _Decoder:
@@ -65,16 +69,13 @@ class _Decoder:
         loose: set[str],
     ) -> tuple[dict[str, Any], dict[str, str]]:
         fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
-        plain = {name.replace("_", "").lower(): name for name in loose}
         values: dict[str, Any] = {}
         places: dict[str, str] = {}
         for key, value in table.items():
-            name = key if key in fields else plain.get(key.replace("_", "").lower(), key)
+            name = _field_name(key, fields, loose)
             info = fields.get(name)
-            if info is None:
-                if key in ignored:
-                    continue
-                raise self._section.error(_unknown(key, fields, ignored), *path, key)
+            if info is None:  # somebody else's
+                continue
             if info.name in values:
                 raise self._section.error(f"the option {name!r} is given twice, the second time as {key!r}", *path, key)
             self._check_effects(info.type, (*path, key), value)
@@ -164,15 +165,75 @@ def _explain(name: str, value: Any, message: str) -> str:
     if wanted is None:
         return f"the option {name!r}: {message}"
     kinds = " or ".join(_KINDS.get(kind, kind) for kind in wanted[1].split(" | ") if kind != "null")
-    return f"the option {name!r} must be {kinds}, not {type_name(value)}"
+    return f"the option {name!r} must be {kinds}, not {type_name(value)}{_remedy(name, value, kinds)}"
 
 
-def _unknown(key: str, fields: Iterable[str], common: Iterable[str]) -> str:
-    own = list(fields)
-    near = suggest(key, [*own, *common])
-    if near:
-        return f"unknown option {key!r}; did you mean {near!r}?"
-    return f"unknown option {key!r}; " + (f"it knows {', '.join(own)}" if own else "it has no options of its own")
+def _remedy(name: str, value: Any, kinds: str) -> str:
+    """How it is written, where that is plain. The value itself may be a secret."""
+    last = name.rpartition(".")[2]
+    if isinstance(value, str):
+        if value.lower() in ("true", "false") and kinds.startswith("a boolean"):
+            return f"; write {last} = {value.lower()}, without quotes"
+        if re.fullmatch(r"-?\d{1,18}(\.\d+)?", value) and kinds in ("an integer", "a number"):
+            return f"; write {last} = {value}, without quotes"
+    if kinds == "a list" and not isinstance(value, dict):
+        return f"; put it in brackets: {last} = [...]"
+    if kinds == "a string" and not isinstance(value, dict | list):
+        return f'; put it in quotes: {last} = "..."'
+    if isinstance(value, list) and "a list" not in kinds:
+        return "; write one value, without brackets"
+    return f"; write it as [{name}] below" if kinds == "a table" else ""
+
+
+def _field_name(key: str, fields: Container[str], loose: Iterable[str]) -> str:
+    """The option that a key stands for: one of `loose` may be written in any case and without `_`."""
+    if key in fields:
+        return key
+    plain = key.replace("_", "").lower()
+    return next((name for name in loose if name.replace("_", "").lower() == plain), key)
+
+
+_Unknown = tuple[tuple[str | int, ...], list[str]]
+"""The path of a key that nobody knows, and what is known in its place."""
+
+
+def _unknown_keys(
+    table: Mapping[str, Any],
+    kind: type[msgspec.Struct],
+    path: tuple[str | int, ...],
+    ignored: Container[str] = (),
+    loose: Iterable[str] = (),
+) -> Iterator[_Unknown]:
+    """Those of a table and of the tables in it."""
+    fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
+    for key, value in table.items():
+        info = fields.get(_field_name(key, fields, loose))
+        if info is None:
+            if key not in ignored:
+                yield (*path, key), list(fields)
+        elif inner := table_type(info.type):
+            tables = enumerate(value) if isinstance(value, list) else [(None, value)]
+            for index, item in tables:
+                if isinstance(item, dict):
+                    place = (*path, key) if index is None else (*path, key, index)
+                    yield from _unknown_keys(item, inner[0], place)
+
+
+def _unknown(section: Section, found: Sequence[_Unknown], common: Iterable[str]) -> ConfigError:
+    """One error for all of them, at the place of the first."""
+    first, known = found[0]
+    near = [suggest(str(path[-1]), [*names, *common]) for path, names in found]
+    of_its_own = f"it knows {', '.join(known)}" if known else "it has no options of its own"
+    if len(found) == 1:
+        return section.error(
+            f"unknown option {str(first[-1])!r}; " + (f"did you mean {near[0]!r}?" if near[0] else of_its_own), *first
+        )
+    names = []
+    for (path, _), meant in zip(found, near, strict=True):
+        line = f"line {section.document.line((*section.path, *path))}"
+        names.append(f"{_name(path)!r} ({line}" + (f": did you mean {meant!r}?)" if meant else ")"))
+    text = f"unknown options {', '.join(names[:-1])} and {names[-1]}"
+    return section.error(text if all(near) else f"{text}; {of_its_own}", *first)
 
 
 def suggest(name: str, known: Iterable[str]) -> str | None:

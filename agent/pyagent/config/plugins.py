@@ -181,10 +181,14 @@ def _common(entry: Entry, found: Found) -> _Common:
         choices = ", ".join(_STARTUP[kind])
         message = f"invalid 'startup_error_behavior' setting {startup!r}; use one of {choices}"
         raise section.error(message, "startup_error_behavior")
+    options = build_options(section, found.plugin.options_type, values)
+    if callable(options.remarks):  # it may be an option's name
+        for name, text in options.remarks():
+            section.warn(f"the option {name!r} {text}", name)
     return _Common(
         name=entry.name,
         alias=common_text(section, "alias"),
-        options=build_options(section, found.plugin.options_type, values),
+        options=options,
         location=section.location,
         option_locations=places,
         # Code from outside is treated as such also where only the parser is.

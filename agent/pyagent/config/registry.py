@@ -155,15 +155,15 @@ class Registry:
         others = [other for other in BASES if other != kind and name in self.names(other)]
         if near := suggest(name, names):
             hints.append(f"did you mean {near!r}?")
-        elif others:
+        if others:
             hints.append(f"there is {' and '.join(f'{other}.{name}' for other in others)}, of another kind")
-        elif names:
+        elif names and not near:
             close = (
                 difflib.get_close_matches(name, names, n=_MOST_NAMES, cutoff=0) if len(names) > _MOST_NAMES else names
             )
             more = ", ..." if len(names) > _MOST_NAMES else ""
             hints.append(f"no such plugin is installed; there are {', '.join(sorted(close))}{more}")
-        else:
+        elif not near:
             hints.append("no such plugin is installed")
         hints += self.drop_ins.warnings or self.drop_ins.place(name)
         return ConfigError(f"undefined but requested {kind.removesuffix('s')}: {name}; {'; '.join(hints)}")

@@ -176,9 +176,11 @@ def _read_file(where: str) -> SourceText:
 
 
 def _text(where: str, body: bytes, errors: str) -> str:
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")) or 3 * body.count(0) > len(body):
+        raise SourceError(f"cannot read the configuration {where}: it is text in UTF-16; save it as UTF-8")
     if b"\0" in body:
         raise SourceError(f"cannot read the configuration {where}: it is not text (it contains NUL bytes)")
-    if body.lstrip().startswith(b"<"):
+    if body.lstrip().startswith(b"<") and not body.lstrip().startswith(b"<<"):
         raise SourceError(f"cannot read the configuration {where}: it is HTML or XML, not TOML (a login page?)")
     try:
         return body.decode("utf-8", errors).removeprefix("\ufeff")

@@ -1,7 +1,7 @@
 """From the text of one source to its tables, with environment references replaced and the line of every key."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,11 @@ import tomli
 
 from pyagent.api import ConfigError
 from pyagent.config.environment import allowed_environment, expand, strip_comments
-from pyagent.config.positions import Path, last_key, line_numbers
-from pyagent.config.source import SourceText, is_url
+from pyagent.config.positions import Path, line_numbers
+from pyagent.config.source import SourceText, is_url, settings_place
+
+_ESCAPED_PATH = re.compile(r"[A-Za-z]:[^\b\t\n\f\r]*[\b\t\n\f\r]")
+"""A path of Windows of which a part was taken for an escape."""
 
 __all__ = ["Document", "one_line", "parse_document"]
 
@@ -22,6 +25,8 @@ class Document:
     where: str
     data: Mapping[str, Any]
     lines: Mapping[Path, int]
+    warnings: Sequence[str] = ()
+    """Whole lines: what is probably not meant, and no mistake."""
 
     @property
     def remote(self) -> bool:
@@ -59,14 +64,17 @@ def parse_document(
     text = source.text
     if is_url(source.where):
         environ = allowed_environment(environ)
+    warnings: list[str] = []
     if not strict_env:
-        text = _expand_text(source.where, strip_comments(text), environ, old_env)
+        text = _expand_text(source.where, strip_comments(text), environ, old_env, warnings)
     try:
         data = tomli.loads(text)
-        document = Document(source.where, data, line_numbers(text))
+        document = Document(source.where, data, line_numbers(text), warnings)
         return _expanded(document, environ, old_env) if strict_env else document
     except tomli.TOMLDecodeError as error:
-        line, reason = _explain(error)
+        from pyagent.config.mistakes import explain  # for texts that have some
+
+        line, reason = explain(error)
         raise ConfigError(one_line(f"{source.where}:{line}: cannot read the TOML: {reason}")) from None
     except RecursionError:
         raise ConfigError(f"{source.where}:1: cannot read the TOML: it is nested too deeply") from None
@@ -77,48 +85,47 @@ def parse_document(
         raise ConfigError(one_line(f"{source.where}:{line}: cannot read the TOML: {error}")) from None
 
 
-def _expand_text(where: str, text: str, environ: Mapping[str, str], old_env: bool) -> str:
+def _expand_text(where: str, text: str, environ: Mapping[str, str], old_env: bool, warnings: list[str]) -> str:
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
+        unset: list[str] = []
         try:
-            lines[number - 1] = expand(line, environ, escapes=not old_env)
+            lines[number - 1] = expand(line, environ, escapes=not old_env, unset=unset)
         except ValueError as error:
             raise ConfigError(one_line(f"{where}:{number}: {error}")) from None
+        warnings.extend(f"{where}:{number}: {_not_set(name, environ)}" for name in unset)
     return "\n".join(lines)
 
 
+def _not_set(name: str, environ: Mapping[str, str]) -> str:
+    return f"the variable {name} is not set; set it{settings_place(environ)}, or write $$ for a dollar sign"
+
+
 def _expanded(document: Document, environ: Mapping[str, str], old_env: bool) -> Document:
+    warnings: list[str] = []
+
     def walk(value: Any, path: Path) -> Any:
         if isinstance(value, str):
+            name = ".".join(part for part in path if isinstance(part, str))
+            unset: list[str] = []
             try:
-                return expand(value, environ, escapes=not old_env)
+                result = expand(value, environ, escapes=not old_env, unset=unset)
             except ValueError as error:
-                name = ".".join(part for part in path if isinstance(part, str))
                 raise document.error(path, f"{name}: {error}") from None
+            warnings.extend(one_line(f"{document.at(path)}: {name}: {_not_set(one, environ)}") for one in unset)
+            if _ESCAPED_PATH.match(value):
+                warnings.append(
+                    one_line(
+                        f"{document.at(path)}: {name}: in double quotes, \\t, \\n, \\r, \\b and \\f are no parts of a path; "
+                        "put it in single quotes, or write two backslashes"
+                    )
+                )
+            return result
         if isinstance(value, dict):
             return {key: walk(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list):
             return [walk(item, (*path, index)) for index, item in enumerate(value)]
         return value
 
-    return Document(document.where, walk(document.data, ()), document.lines)
-
-
-def _explain(error: tomli.TOMLDecodeError) -> tuple[int, str]:
-    """Line and reason of a syntax error, with the names that tomli leaves out."""
-    last_line = error.doc.rstrip("\n").count("\n") + 1
-    line = min(error.lineno, last_line)
-    reason = error.msg[:1].lower() + error.msg[1:]
-    if table := re.fullmatch(r"Cannot declare \((.*)\) twice", error.msg):
-        names = re.findall(r"""'([^']*)'|"([^"]*)\"""", table[1])
-        return line, f"the table [{'.'.join(a or b for a, b in names)}] is declared twice"
-    if error.msg == "Cannot overwrite a value" and (key := last_key(error.doc[: error.pos])):
-        path, line, before = key
-        names = [part for part in path if isinstance(part, str)]
-        is_header = error.doc.split("\n")[line - 1].lstrip().startswith("[")
-        what = f"the table [{'.'.join(names)}]" if is_header else repr(names[-1])
-        return line, f"{what} is already set" + (f" on line {before}" if before else "")
-    statement = error.doc.split("\n")[line - 1]
-    if re.search(r"\$\{?\w", statement) and error.msg.startswith(("Invalid", "Expected")):
-        reason += "; environment references are replaced inside of strings only: put it in quotes"
-    return line, reason
+    data = walk(document.data, ())
+    return Document(document.where, data, document.lines, warnings)

@@ -32,7 +32,7 @@ def test_create_and_check(pyagent: Run, tmp_path: Path) -> None:
     path.write_text(made.out)
     checked = pyagent("config", "check", "--config", str(path))
     assert (checked.status, checked.out) == (0, "")
-    assert "1 inputs, 1 outputs" in checked.err
+    assert "1 input, 1 output, 0 processors, 0 aggregators" in checked.err
 
 
 def test_without_a_word_it_creates(pyagent: Run) -> None:
@@ -195,3 +195,12 @@ def test_migrate_writes_beside_the_file(pyagent: Run, tmp_path: Path) -> None:
     done = pyagent(*words)
     assert (done.status, target.exists()) == (0, False)
     assert "nothing to migrate" in done.err
+
+
+def test_check_names_a_file_without_plugins(pyagent: Run, tmp_path: Path) -> None:
+    files = {"agent": "[agent]\n[global_tags]\n  a = 'b'\n", "none": "# [[inputs.mem]]\n", "some": GOOD}
+    for name, text in files.items():
+        (tmp_path / f"{name}.conf").write_text(text)
+    done = pyagent("config", "check", "--config-directory", str(tmp_path))
+    told = [line.partition("[config] ")[2] for line in done.err.splitlines() if " W! " in line]
+    assert (done.status, told) == (0, [f"{tmp_path}/{name}.conf:1: no plugin is in it" for name in ("agent", "none")])

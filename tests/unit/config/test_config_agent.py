@@ -154,7 +154,7 @@ def test_tags_of_several_sources_are_merged(load: Load) -> None:
     [
         ("[global_tags]\na = 5", "a.conf:2: global_tags: 'a' must be a string, not an integer"),
         ("global_tags = 5", "a.conf:1: global_tags must be a table, [global_tags], not an integer"),
-        ("[[agent]]", "a.conf:1: agent must be a table, [agent], not a list"),
+        ("[[agent]]", "a.conf:1: agent must be a table, [agent], not a list; write it in single brackets"),
     ],
 )
 def test_tables_of_the_wrong_form(load: Load, text: str, wanted: str) -> None:

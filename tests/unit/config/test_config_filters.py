@@ -285,10 +285,24 @@ def test_old_names_are_added_and_told() -> None:
     ]
 
 
-def test_elements_of_another_type_are_left_out() -> None:
-    given = section("namepass = ['a', 5]")
-    assert read_filters(given).namepass == ("a",)
-    assert given.notes.warnings == ["a.conf:2: inputs.x: namepass: an integer in a list of strings is ignored"]
+@pytest.mark.parametrize(
+    ("text", "option", "what"),
+    [
+        ("namepass = ['a', 5]", "namepass", "an integer"),
+        ("namedrop = [0.5]", "namedrop", "a float"),
+        ("fieldexclude = [['a']]", "fieldexclude", "a list"),
+        ("pass = [true]", "pass", "a boolean"),
+        ("taginclude = [2020-01-01]", "taginclude", "a date or a time"),
+        ("tagpass = {cpu = ['a', 1]}", "tagpass.cpu", "an integer"),
+        ("tagdrop = {cpu = [{a = 1}]}", "tagdrop.cpu", "a table"),
+    ],
+)
+def test_elements_of_another_type_are_an_error(text: str, option: str, what: str) -> None:
+    """Left out of account, they would let through what they were to keep out."""
+    with pytest.raises(ConfigError) as caught:
+        read_filters(section(text))
+    wanted = f"a.conf:2: inputs.x: the option {option!r} must be a list of strings; {what} is in it: put it in quotes"
+    assert str(caught.value) == wanted
 
 
 def test_tables_where_lists_should_be_are_left_out() -> None:

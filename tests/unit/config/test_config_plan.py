@@ -50,10 +50,13 @@ def test_forms_of_an_input(load: Load, text: str) -> None:
     [
         ("[[nothing]]", "a.conf:1: invalid configuration: 'nothing' is a list at the top, not a table"),
         ("\nmagic = 5", "a.conf:2: invalid configuration: 'magic' is an integer at the top, not a table"),
-        ("[inputs]\nnothing = 5", "a.conf:2: unsupported format: inputs.nothing must be a table, [[inputs.nothing]]"),
+        (
+            "[inputs]\nnothing = 5",
+            "a.conf:2: unsupported format: inputs.nothing must be a table in double brackets; write [[inputs.nothing]]",
+        ),
         ("[inputs]\nnothing = [{}, 5]", "a.conf:2: unsupported format: inputs.nothing must be a table"),
         ("inputs = 5", "a.conf:1: invalid configuration: 'inputs' is an integer at the top, not a table"),
-        ("[[input.mem]]", "a.conf:1: inputs.input: undefined but requested input: input; no such plugin is installed"),
+        ("[[input.mem]]", "a.conf:1: inputs.input: undefined but requested input: input; did you mean [[inputs.mem]]?"),
         (
             "\n[[inputs.nothin]]",
             "a.conf:2: inputs.nothin: undefined but requested input: nothin; did you mean 'nothing'?",

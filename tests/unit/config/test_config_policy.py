@@ -14,7 +14,7 @@ from pyagent.testing import lines
 
 URL = "http://influx:8086/api/v2/telegrafs/1"
 LOG = logging.getLogger("test")
-OUTPUT = '[[outputs.influxdb_v2]]\n  token = "$INFLUX_TOKEN"\n  bucket = "b"\n'
+OUTPUT = '[[outputs.influxdb_v2]]\n  token = "t"\n  bucket = "b"\n'
 
 
 def plan(text: str, environ: Mapping[str, str] | None = None, url: str = URL) -> Plan:

@@ -6,6 +6,7 @@ What becomes of the metrics for each answer of the server is the table in docs/p
 import random
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import unquote
@@ -70,6 +71,10 @@ class InfluxDBOptions(TlsOptions, frozen=True):
     tls_renegotiation_method: Annotated[
         Literal["", "never", "once", "freely"], option("accepted; it concerns servers other than InfluxDB")
     ] = ""
+
+    def remarks(self) -> Iterable[tuple[str, str]]:
+        if not self.bucket.strip() and not self.bucket_tag:
+            yield "bucket", "is empty; InfluxDB refuses what names no bucket"
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
