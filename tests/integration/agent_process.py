@@ -30,7 +30,8 @@ class AgentProcess:
         self.log = ""
 
     async def start(self) -> Self:
-        environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        kept = ("PATH", "HOME", "LANG", "PYAGENT_NATIVE")
+        environ = {name: os.environ[name] for name in kept if name in os.environ}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *self._arguments,

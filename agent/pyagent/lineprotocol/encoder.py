@@ -21,18 +21,17 @@ from typing import Any
 
 from pyagent.api.metric import FieldValue, Metric, Uint, field_value
 from pyagent.api.plugin import LineOptions
+from pyagent.lineprotocol.kept import HEADS_BYTES, KEYS_BYTES, SHORT, Kept
 from pyagent.lineprotocol.results import MAX_KEY_BYTES, TIME_MAX, TIME_MIN, Encoded
 from pyagent.lineprotocol.text import field_key, measurement, string_value, tag_text, to_bytes
 
 __all__ = ["encode"]
 
-_CACHE_ENTRIES = 8192
-_SHORT = 1024  # longer text is not kept, so that the caches' size is bounded; a line within it has no key too long
 _DEFAULT = LineOptions()
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
-_heads: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
-_keys: dict[str, str] = {}
+_heads: Kept[tuple[str, tuple[tuple[str, str], ...]], str] = Kept(HEADS_BYTES)
+_keys: Kept[str, str] = Kept(KEYS_BYTES)
 
 
 class Rejection(Exception):
@@ -64,7 +63,7 @@ def encode(metrics: Sequence[Metric], options: LineOptions = _DEFAULT) -> Encode
             if not pairs:
                 raise Rejection("no serializable fields")
             line = f"{head} {','.join(pairs)}{tail}"
-            if len(line) > _SHORT:
+            if len(line) > SHORT:  # a line within it has no key too long
                 _check_keys(head, metric)
             lines.append(_spread(head, pairs, tail, limit) if limit > 0 else line)
             times.append(time)
@@ -87,10 +86,8 @@ def _new_head(key: tuple[str, tuple[tuple[str, str], ...]]) -> str:
         if (tag_key := tag_text(tag)) and (tag_value := tag_text(value)):
             texts.setdefault(tag_key, tag_value)
     head = written + "".join([f",{tag}={value}" for tag, value in texts.items()])
-    if len(head) <= _SHORT:
-        if len(_heads) >= _CACHE_ENTRIES:
-            _heads.clear()
-        _heads[key] = head
+    if len(head) <= SHORT:
+        _heads.keep(key, head, 300 + 2 * len(head) + 170 * len(tags))
     return head
 
 
@@ -99,10 +96,8 @@ def _new_key(key: str) -> str:
     written = field_key(key)
     if not written:
         return ""
-    if len(_keys) >= _CACHE_ENTRIES:
-        _keys.clear()
-    if len(key) <= _SHORT:
-        _keys[key] = written + "="
+    if len(key) <= SHORT:
+        _keys.keep(key, written + "=", 200 + 2 * len(written))
     return written + "="
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX, FieldValue, Metric, Uint
+from pyagent.lineprotocol.kept import HEADS_BYTES, KEYS_BYTES, SHORT, Kept
 from pyagent.lineprotocol.results import (
     MAX_ERROR_BYTES,
     MAX_ERRORS,
@@ -44,9 +45,7 @@ from pyagent.lineprotocol.text import as_bytes, from_bytes, unescape, unquote
 
 __all__ = ["parse", "parse_parts"]
 
-_CACHE_ENTRIES = 8192
 _PART_BYTES = 2**16
-_SHORT = 1024  # longer text is not kept, so that the caches' size is bounded
 _RESERVED = ("time", "_field", "_measurement")
 
 
@@ -75,8 +74,8 @@ _TIME = re.compile(rb"[ \t\0]*+(-?\d++)? *+(?:\r?\n|\Z)")
 _TO_SPACE = re.compile(_run(b" ") + rb"*+")
 _REST = re.compile(rb'(?:[^\n=]++|="(?:[^"\\]++|\\.)*+"(?=[, \n]|\r\n|\Z)|=)*+', re.DOTALL)
 
-_heads: dict[bytes, tuple[str, dict[str, str]]] = {}
-_keys: dict[bytes, str] = {}
+_heads: Kept[bytes, tuple[str, dict[str, str]]] = Kept(HEADS_BYTES)
+_keys: Kept[bytes, str] = Kept(KEYS_BYTES)
 
 
 class _BadLine(Exception):
@@ -188,10 +187,8 @@ def _new_head(head: bytes, start: int) -> tuple[str, dict[str, str]]:
             raise _BadLine(f'cannot use reserved tag key "{tag}"', start + key.start())
         tags[_key(key[0])] = unescape(value[0])
     found = unescape(name[0], b", "), tags
-    if len(head) <= _SHORT:
-        if len(_heads) >= _CACHE_ENTRIES:
-            _heads.clear()
-        _heads[head] = found
+    if len(head) <= SHORT:
+        _heads.keep(head, found, 500 + 2 * len(head) + 130 * len(tags))
     return found
 
 
@@ -239,10 +236,8 @@ def _key(raw: bytes) -> str:
     text = _keys.get(raw)
     if text is None:
         text = unescape(raw)
-        if len(raw) <= _SHORT:
-            if len(_keys) >= _CACHE_ENTRIES:
-                _keys.clear()
-            _keys[raw] = text
+        if len(raw) <= SHORT:
+            _keys.keep(raw, text, 200 + 2 * len(raw))
     return text
 
 
