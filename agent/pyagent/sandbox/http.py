@@ -23,6 +23,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _INDENTED: Final = (
     "/api/v2/setup",
+    "/api/v2/signin",
+    "/api/v2/signout",
     "/api/v2/orgs",
     "/api/v2/buckets",
     "/api/v2/authorizations",

@@ -20,6 +20,7 @@ from pyagent.sandbox.resources import (
     members,
     orgs,
     query,
+    session,
     setup,
     system,
     telegrafs,
@@ -37,7 +38,7 @@ _COMPACT: Final = ("/api/v2/telegraf", "/api/v2/write", "/api/v2/query", "/api/v
 _VARY: Final = ("/ping", "/api/v2/query", "/write")
 _OPEN: Final = {
     ("GET", "/ping"), ("HEAD", "/ping"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/api/v2"),
-    ("GET", "/api/v2/setup"), ("POST", "/api/v2/setup"),
+    ("GET", "/api/v2/setup"), ("POST", "/api/v2/setup"), ("POST", "/api/v2/signin"), ("POST", "/api/v2/signout"),
 }  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def routes() -> Iterable[Route]:
     for module in (
         system,
         setup,
+        session,
         orgs,
         users,
         buckets,
@@ -77,7 +79,7 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Vary"] = "Accept-Encoding"
     origin = request.headers.get("Origin")
     if origin and _is_local_origin(origin):
-        # Pages of this machine may call with a token. There are no cookies that could be lent to another page.
+        # Pages of this machine may call with a token. A session's cookie is lent to none of them.
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Methods"] = "POST, GET, OPTIONS, PUT, DELETE, PATCH"
         response.headers["Access-Control-Allow-Headers"] = (
@@ -127,6 +129,8 @@ def _authenticate(request: web.Request) -> Document:
         found = request.app[STATE].authorization(token.strip())
         if found is not None:
             return found
+    elif (found := session.session_of(request)) is not None:
+        return found
     raise InfluxError("unauthorized", "unauthorized access")
 
 

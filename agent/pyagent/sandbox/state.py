@@ -48,6 +48,8 @@ class State:
                 "stop that one or choose another with --data"
             ) from None
         self.documents = Documents(folder / "documents.sqlite")
+        self.sessions: dict[str, Document] = {}
+        """Of users who signed in, by what their cookies say, the oldest first; gone at the end."""
         self.points = PointStore(folder / "points.sqlite", keep=keep)
         for name in ("documents.sqlite", "points.sqlite"):
             (folder / name).chmod(0o600)

@@ -1,4 +1,4 @@
-"""`/api/v2/users` and `/api/v2/me`: there is the user of the set-up call, and those that were added; none can sign in."""
+"""`/api/v2/users` and `/api/v2/me`: there is the user of the set-up call, who can sign in, and those that were added."""
 
 from aiohttp import web
 

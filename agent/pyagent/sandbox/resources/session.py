@@ -1,0 +1,80 @@
+"""`/api/v2/signin` and `/api/v2/signout`: a session in place of a token, for the user of the set-up call."""
+
+import asyncio
+import binascii
+import secrets
+from base64 import b64decode
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from pyagent.sandbox.documents import Document
+from pyagent.sandbox.errors import InfluxError
+from pyagent.sandbox.http import Route, no_content, state_of
+from pyagent.sandbox.permissions import check_password, operator_permissions
+from pyagent.sandbox.state import State
+
+COOKIE = "influxdb-oss-session"
+LENGTH = 3600
+"""Seconds that a session lasts after it was last used."""
+MOST = 100
+"""Sessions at once; the oldest one ends."""
+
+
+def session_of(request: web.Request) -> Document | None:
+    """What the session of a request's cookie may do, in the form of an authorization."""
+    state, key = state_of(request), request.cookies.get(COOKIE, "")
+    session = state.sessions.get(key)
+    if session is None:
+        return None
+    if session["expires"] < state.clock():
+        del state.sessions[key]
+        return None
+    session["expires"] = state.clock() + LENGTH * 10**9
+    return session
+
+
+async def signin(request: web.Request) -> web.Response:
+    state = state_of(request)
+    # A password is slow to check, by design.
+    user = await asyncio.to_thread(_user, state, request.headers.get("Authorization", ""))
+    while len(state.sessions) >= MOST:
+        del state.sessions[next(iter(state.sessions))]
+    key, expires = secrets.token_urlsafe(64), state.clock() + LENGTH * 10**9
+    org = next(iter(state.documents.all("orgs")), {"id": ""})["id"]
+    state.sessions[key] = {
+        "id": "",
+        "status": "active",
+        "description": "",
+        "orgID": org,
+        "userID": user["id"],
+        "permissions": operator_permissions(),
+        "expires": expires,
+    }
+    response = no_content()
+    ends = datetime.fromtimestamp(expires // 10**9, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    response.headers["Set-Cookie"] = f"{COOKIE}={key}; Path=/api/; Expires={ends}; HttpOnly; SameSite=Strict"
+    return response
+
+
+def _user(state: State, authorization: str) -> Document:
+    """Raises InfluxError."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        name, _, password = b64decode(encoded.strip(), validate=True).decode("utf-8", "surrogateescape").partition(":")
+    except (binascii.Error, ValueError):
+        scheme = name = password = ""
+    user = state.documents.find("users", name=name) if scheme.lower() == "basic" else None
+    if user is None or not user.get("password") or not check_password(password, user["password"]):
+        raise InfluxError("unauthorized", "unauthorized access")
+    return user
+
+
+async def signout(request: web.Request) -> web.Response:
+    if session_of(request) is None:
+        raise InfluxError("unauthorized", "unauthorized access")
+    del state_of(request).sessions[request.cookies[COOKIE]]
+    return no_content()
+
+
+ROUTES = [Route("POST", "/api/v2/signin", signin), Route("POST", "/api/v2/signout", signout)]
