@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["EnvironmentFile", "Setting", "environment_files", "main"]
+__all__ = ["EnvironmentFile", "Setting", "environment_files", "main", "setting"]
 
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=")
 _WORD = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -172,13 +172,13 @@ def _commands(line: str) -> list[Setting] | None:
         elif prefixed and word in ("-u", "-g"):  # sudo's, with a name behind
             del words[:1]
         elif match := _WORD.fullmatch(word):
-            found.append(_setting(match[1], match[2]))
+            found.append(setting(match[1], match[2]))
         elif os.path.basename(word) in ("telegraf", "pyagent"):
             end = next((index for index, other in enumerate(words) if other in _SEPARATORS), len(words))
             sources = _sources(words[:end])
             if not sources:
                 return None
-            found.append(_setting("TELEGRAF_CONFIG", sources))
+            found.append(setting("TELEGRAF_CONFIG", sources))
             del words[:end]
             understood = True
         elif not (prefixed and word.startswith("-")):
@@ -206,12 +206,13 @@ def _sources(words: list[str]) -> str:
     return ",".join(filter(None, found))
 
 
-def _setting(name: str, value: str) -> Setting:
+def setting(name: str, value: str) -> Setting:
+    """A setting of this value, as systemd is to read it."""
     return Setting(name, value, _written(name, value))
 
 
 def _written(name: str, value: str) -> str:
-    if _PLAIN.fullmatch(value):
+    if _PLAIN.fullmatch(value) and not _BARE_TOKEN.fullmatch(f"{name}={value}"):
         return f"{name}={value}"
     return f'{name}="' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
 
