@@ -1,10 +1,11 @@
-"""What all tests share: where the reference data lies, and real servers, each started once per run and only when used.
+"""What all tests share: where the reference data lies, certificates, and real servers, each started once per run and only when used.
 
 A test whose server or data is missing is skipped and says what to install. With PYAGENT_REQUIRE_SERVERS=1, as in
 continuous integration, it fails instead: there a skip would hide that nothing was tried.
 """
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -51,6 +52,27 @@ def shared() -> Path:
 def unavailable() -> Callable[[str], None]:
     """Skips the test that asks, with a reason, or fails it where everything has to be there."""
     return _unavailable
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ca.pem, another-ca.pem, server.pem (of 127.0.0.1 and influx.example), key.pem and locked.pem."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(command: str) -> None:
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+
+    try:
+        for name in ("ca", "another-ca"):
+            subject = f"-subj /CN={name} -days 30 -keyout {name}.key -out {name}.pem"
+            openssl(f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes {subject}")
+    except FileNotFoundError:
+        pytest.skip("the program openssl is missing: apt install openssl")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:influx.example")
+    openssl("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=server -keyout key.pem -out request")
+    openssl("x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out server.pem")
+    openssl("pkcs8 -topk8 -in key.pem -out locked.pem -passout pass:open-sesame")
+    return folder
 
 
 @pytest.fixture(scope="session")
