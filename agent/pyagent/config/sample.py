@@ -3,6 +3,7 @@
 import itertools
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -71,8 +72,12 @@ def _plugins(catalog: Catalog, kind: Kind, chosen: Sequence[str]) -> Iterator[st
         yield text if entry.name in _ACTIVE.get(kind, ()) else _commented(text)
 
 
-def plugin_sample(catalog: Catalog, entry: Entry) -> str:
-    """One plugin's table. Raises ConfigError where it cannot be imported."""
+def plugin_sample(catalog: Catalog, entry: Entry, given: Mapping[str, Any] | None = None) -> str:
+    """One plugin's table. Raises ConfigError where it cannot be imported.
+
+    `given`: values of options by name, which then are not commented out; those that all plugins have come first.
+    """
+    given = given or {}
     plugin = catalog.load(entry)
     text = about(plugin).partition("\n\n")[0].replace("\n", " ")
     head = [f"# {text}"] if text else []
@@ -82,13 +87,17 @@ def plugin_sample(catalog: Catalog, entry: Entry) -> str:
     lines = [*head, f"[[{entry.label}]]"]
     if entry.kind == "secretstores":
         lines += ["  ## name of the store in references @{id:key} (string)", f'  id = "{entry.name}"']
-    lines += _options(plugin.options_type, entry.label)
+    own = {option.name for option in declared_options(plugin.options_type)}
+    lines += [f"  {name} = {toml_value(value)}" for name, value in given.items() if name not in own]
+    lines += _options(plugin.options_type, entry.label, given)
     if issubclass(plugin.options_type, ParserOptions):
         lines.append("  ## further options are those of the format: pyagent plugins show parsers.NAME")
     return "\n".join(lines) + "\n"
 
 
-def _options(kind: type[msgspec.Struct], label: str = "") -> Iterator[str]:
+def _options(
+    kind: type[msgspec.Struct], label: str = "", given: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[str]:
     """The lines of a table's options; those that are tables themselves come last, as TOML wants it."""
     declared = [option for option in declared_options(kind) if not option.deprecated]
     plain, tables = (
@@ -97,8 +106,9 @@ def _options(kind: type[msgspec.Struct], label: str = "") -> Iterator[str]:
     )
     for option in plain:
         value = _placeholder(option.annotation) if option.default is None else option.default
+        is_active = option.required or option.name in given
         yield f"  ## {_meaning(option)}"
-        yield f"  {'' if option.required else '# '}{option.name} = {toml_value(value)}"
+        yield f"  {'' if is_active else '# '}{option.name} = {toml_value(given.get(option.name, value))}"
     for option, (inner, several) in tables:
         name = f"{label}.{option.name}" if label else option.name
         yield f"  ## {_meaning(option)}"

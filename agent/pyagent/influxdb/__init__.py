@@ -3,6 +3,30 @@
 Importing this costs about 0.2 s and 20 MiB, so a command does it when it runs.
 """
 
-from pyagent.influxdb.server import Configuration, InfluxDB, InfluxDBError
+from pyagent.influxdb.connection import InfluxDBError, checked_url
+from pyagent.influxdb.management import (
+    Authorization,
+    Bucket,
+    Hosted,
+    Management,
+    Organization,
+    Rights,
+    ServerState,
+    server_state,
+)
+from pyagent.influxdb.server import Configuration, InfluxDB
 
-__all__ = ["Configuration", "InfluxDB", "InfluxDBError"]
+__all__ = [
+    "Authorization",
+    "Bucket",
+    "Configuration",
+    "Hosted",
+    "InfluxDB",
+    "InfluxDBError",
+    "Management",
+    "Organization",
+    "Rights",
+    "ServerState",
+    "checked_url",
+    "server_state",
+]

@@ -18,14 +18,10 @@ from influxdb_client.service.setup_service import SetupService
 from influxdb_client.service.telegrafs_service import TelegrafsService
 from urllib3.exceptions import HTTPError
 
-from pyagent.api import PyagentError
 from pyagent.api.tls import client_context
+from pyagent.influxdb.connection import InfluxDBError
 
-__all__ = ["Configuration", "InfluxDB", "InfluxDBError"]
-
-
-class InfluxDBError(PyagentError):
-    """The server cannot be reached, or refuses. One line."""
+__all__ = ["Configuration", "InfluxDB"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,180 @@
+"""Which server is meant, and as whom it is called."""
+
+import argparse
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pyagent.api import Secret
+from pyagent.cli.instances import SettingsFile
+from pyagent.cli.provision.questions import Questions
+from pyagent.cli.provision.values import ProvisionError, cause_of, checked_name
+from pyagent.cli.terminal import harmless
+from pyagent.influxdb import InfluxDBError, Management, Organization, ServerState, checked_url, server_state
+
+__all__ = [
+    "admin",
+    "choose_organization",
+    "host_name",
+    "looks_like_token",
+    "password_of",
+    "same_server",
+    "server_of",
+    "settings_directory",
+    "url_of_configuration",
+]
+
+DEFAULT_URL = "http://localhost:8086"
+# InfluxDB makes them of 64 bytes in base64.
+_TOKEN = re.compile(r"(?:^|[=:@])[A-Za-z0-9_-]{86}==$")
+_ID_AT_END = re.compile(r"(.*)/api/v2/telegrafs/([0-9a-fA-F]{16})", re.DOTALL)
+_IN_FILE = re.compile(r"\s*(?:export\s+)?INFLUX_TOKEN\s*=\s*(['\"]?)(.*)\1\s*")
+
+
+def looks_like_token(word: str) -> bool:
+    return _TOKEN.search(word) is not None
+
+
+def url_of_configuration(source: str) -> tuple[str, str]:
+    """The server and the ID in a configuration's URL; empty where it is none."""
+    match = _ID_AT_END.fullmatch(source)
+    return (match[1], match[2].lower()) if match else ("", "")
+
+
+def server_of(arguments: argparse.Namespace, questions: Questions, file: SettingsFile | None = None) -> str:
+    """The server's address: as given, that of the instance's configuration, INFLUX_HOST, else it is asked for."""
+    known = url_of_configuration(file.source)[0] if file is not None else ""
+    given = arguments.url or known or os.environ.get("INFLUX_HOST", "")
+    if given:
+        return checked_url(given)
+    if not questions.terminal:
+        raise ProvisionError(f"no server is given; add --url, such as --url {DEFAULT_URL}")
+    return questions.text("Address of InfluxDB", DEFAULT_URL, check=checked_url)
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two addresses are the same, written in whatever way."""
+
+    def plain(url: str) -> tuple[str, str | None, int | None, str]:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme), parts.path
+
+    try:
+        return plain(one.rstrip("/")) == plain(other.rstrip("/"))
+    except ValueError:
+        return False
+
+
+def password_of(arguments: argparse.Namespace, questions: Questions, question: str) -> str:
+    """Of the file, of INFLUX_PASSWORD, else it is asked for."""
+    if found := getattr(arguments, "password_known", ""):
+        return str(found)
+    if arguments.password_file:
+        found = _first_line(arguments.password_file, "password")
+    else:
+        found = os.environ.get("INFLUX_PASSWORD", "")
+    if not found:
+        if not questions.terminal:
+            raise ProvisionError("no password is given; add --password-file FILE, or set INFLUX_PASSWORD")
+        found = questions.secret(question)
+    Secret(found)
+    return found
+
+
+def admin(arguments: argparse.Namespace, questions: Questions, url: str) -> tuple[Management, ServerState]:
+    """The server at `url`, called with a token or as a user that may make configurations and tokens.
+
+    Raises ProvisionError where there is neither, InfluxDBError where there is no InfluxDB 2 or it was never set up.
+    """
+    state = server_state(url, tls_ca=arguments.tls_ca)
+    if not state.is_set_up:
+        raise InfluxDBError(
+            f"cannot use InfluxDB at {url}: it has no user, organization and bucket yet; make them: "
+            f"pyagent provision setup --url {url}"
+        )
+    user = arguments.user
+    token = "" if user else _token(arguments)
+    if not token and not user:
+        if not questions.terminal:
+            raise ProvisionError(
+                "no token is given that may make configurations and tokens; add --token-file FILE, set INFLUX_TOKEN "
+                "(sudo --preserve-env=INFLUX_TOKEN), or sign in with --user NAME"
+            )
+        if questions.yes("Sign in with user and password? (n: with an operator or all-access token)", default=True):
+            user = questions.text("User", "admin", check=lambda text: checked_name(text, "user"))
+        else:
+            token = _checked_token(questions.secret("Token"), "that you typed")
+    if user:
+        password = password_of(arguments, questions, f"Password of {harmless(user)}")
+        return Management(url, username=user, password=password, tls_ca=arguments.tls_ca), state
+    return Management(url, token=token, tls_ca=arguments.tls_ca), state
+
+
+def choose_organization(management: Management, given: str, questions: Questions) -> Organization:
+    """The one that is given, by name or ID; else the only one. Raises ProvisionError, with the names that there are."""
+    if given and (found := management.organization(given)):
+        return found
+    every = management.organizations()
+    names = [org.name for org in every]
+    if given:
+        hint = _listed(names) or "the token may see none: use an operator or all-access token"
+        raise ProvisionError(f"cannot find the organization {harmless(given)!r} at {management.url}: {hint}")
+    if len(every) == 1:
+        return every[0]
+    if not every:
+        raise ProvisionError(
+            f"cannot find an organization at {management.url}: the token may see none; use an operator or all-access token"
+        )
+    if not questions.terminal:
+        raise ProvisionError(f"there are several organizations at {management.url}: {', '.join(names)}; add --org NAME")
+    chosen = questions.choice("Organization", names)
+    return next(org for org in every if org.name == chosen)
+
+
+def settings_directory(arguments: argparse.Namespace) -> str:
+    return str(arguments.settings_directory or os.environ.get("PYAGENT_SETTINGS_DIRECTORY", ""))
+
+
+def host_name(arguments: argparse.Namespace) -> str:
+    return checked_name(arguments.host or socket.gethostname(), "host")
+
+
+def _listed(names: list[str], most: int = 10) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(harmless(name) for name in names[:most])
+    return f"there {'is' if len(names) == 1 else 'are'} {shown}{', ...' if len(names) > most else ''}"
+
+
+def _token(arguments: argparse.Namespace) -> str:
+    """Of --token-file, else of INFLUX_TOKEN; empty where neither is there."""
+    if arguments.token_file:
+        text = _first_line(arguments.token_file, "token")
+        match = _IN_FILE.fullmatch(text)
+        return _checked_token(match[2] if match else text, f"in {arguments.token_file}")
+    return _checked_token(os.environ.get("INFLUX_TOKEN", "").strip(), "in INFLUX_TOKEN")
+
+
+def _checked_token(token: str, where: str) -> str:
+    Secret(token)
+    if token and (not token.isascii() or not token.isprintable() or " " in token):
+        raise ProvisionError(f"cannot use the token {where}: it has characters that no token has; copy it again")
+    return token
+
+
+def _first_line(path: str, what: str) -> str:
+    """The first line of a file that is not a comment; `-` is standard input."""
+    if looks_like_token(path):
+        raise ProvisionError(f"cannot use a {what} as the name of a file: write it into one, and name that")
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ProvisionError(f"cannot read the {what} in {path}: {cause_of(error)}") from None
+    lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]
+    line = next((line for line in lines if line and not line.startswith("#")), "")
+    if not line:
+        raise ProvisionError(f"cannot read the {what} in {path}: the file is empty")
+    return line

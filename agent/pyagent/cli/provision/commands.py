@@ -1,0 +1,244 @@
+"""The actions of `pyagent provision`."""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from pyagent.api import ConfigError
+from pyagent.cli.flags import catalog, commas, plugin_directories
+from pyagent.cli.instances import checked_instance, settings_file
+from pyagent.cli.provision import ACTIONS, hosted, unit
+from pyagent.cli.provision.access import (
+    admin,
+    choose_organization,
+    host_name,
+    looks_like_token,
+    server_of,
+    settings_directory,
+)
+from pyagent.cli.provision.checking import mistakes
+from pyagent.cli.provision.first import set_up, set_up_here
+from pyagent.cli.provision.questions import Questions
+from pyagent.cli.provision.steps import Provisioning, Step, Wanted
+from pyagent.cli.provision.text import Chosen, choose, configuration_text, is_secret_text, parse_choice
+from pyagent.cli.provision.values import ProvisionError, checked_bucket, retention_seconds
+from pyagent.cli.terminal import harmless
+from pyagent.config.catalog import Catalog
+from pyagent.influxdb import Bucket, Management, Organization, server_state
+
+__all__ = ["run"]
+
+DEFAULT_NAME = "ram"
+
+
+def run(words: Sequence[str], arguments: argparse.Namespace) -> int:
+    """Raises PyagentError; returns the exit status."""
+    given = [*words, *arguments.set, *(value for value in vars(arguments).values() if isinstance(value, str))]
+    if any(map(looks_like_token, given)):
+        raise ProvisionError(
+            "cannot take a token as an argument: everybody on this host sees the arguments of a process, and the shell "
+            "remembers them; write it into a file and name that with --token-file, or set INFLUX_TOKEN"
+        )
+    questions = Questions()
+    action, *rest = words or [""]
+    if action not in ACTIONS:
+        if rest:
+            raise ProvisionError(
+                f"cannot use {harmless(rest[0])!r} as well: one name is all; see pyagent provision --help"
+            )
+        return _Instance(arguments, questions, action).run()
+    if action == "setup":
+        if rest:
+            raise ProvisionError(
+                "cannot set up an instance and a server at once: write pyagent provision setup without a name"
+            )
+        return set_up(arguments, questions)
+    if action == "list":
+        if rest:
+            raise ProvisionError("cannot list one instance: write pyagent provision show NAME")
+        return hosted.list_all(arguments, questions)
+    if len(rest) != 1:
+        raise ProvisionError(f"no name is given; write pyagent provision {action} NAME")
+    actions = {"show": hosted.show, "edit": hosted.edit, "delete": hosted.delete}
+    return actions[action](checked_instance(rest[0]), arguments, questions)
+
+
+class _Instance:
+    """`pyagent provision NAME`. What is missing is asked for where there is a terminal."""
+
+    def __init__(self, arguments: argparse.Namespace, questions: Questions, name: str) -> None:
+        self._given = arguments
+        self._questions = questions
+        self._asks = questions.terminal and not (arguments.input or arguments.configuration)
+        if not name:
+            if not questions.terminal:
+                raise ProvisionError(
+                    "no name is given; write pyagent provision NAME --url ... --bucket ... --input mem"
+                )
+            name = questions.text("Name of the instance", DEFAULT_NAME, check=checked_instance)
+        if name in ACTIONS:
+            raise ProvisionError(f"cannot use {name!r} as a name: it is an action of this command; choose another")
+        self._name = checked_instance(name)
+        self._file = settings_file(self._name, settings_directory(arguments))
+        self._steps: list[Step] = []
+
+    def run(self) -> int:
+        given, questions = self._given, self._questions
+        self._file.check_writable()
+        retention = retention_seconds(given.retention) if given.retention else None
+        url = server_of(given, questions, self._file)
+        if given.tls_ca:
+            given.tls_ca = os.path.abspath(given.tls_ca)
+        if self._asks and not server_state(url, tls_ca=given.tls_ca).is_set_up:
+            set_up_here(given, questions, url)
+        plugins = catalog(given)
+        chosen = None if self._asks else self._chosen(plugins)
+        management, _ = admin(given, questions, url)
+        with management:
+            org = choose_organization(management, given.org, questions)
+            bucket = self._bucket(management, org)
+            if chosen is None:
+                given.input = questions.choices("Inputs", [entry.name for entry in plugins.entries("inputs")], "mem")
+                self._ask_settings(plugins)
+                chosen = self._chosen(plugins)
+            wanted = self._wanted(bucket, retention, chosen, plugins, management.url)
+            provisioning = Provisioning(
+                management, org, wanted, self._file, partial(_as_token, management.url, given.tls_ca)
+            )
+            provisioning.look()
+            if given.check:
+                for step in provisioning.expected():
+                    self._tell(step)
+                return self._end("", started=False)
+            provisioning.carry_out(self._tell)
+            where = management.url_of(provisioning.hosted.id)
+        return self._end(where, started=self._start())
+
+    def _chosen(self, plugins: Catalog) -> Chosen:
+        given = self._given
+        inputs = commas(given.input)
+        if given.configuration and inputs:
+            raise ProvisionError("cannot choose inputs of a configuration that is used as it is; leave --input out")
+        if not inputs and not given.configuration:
+            raise ProvisionError("no input is given; add --input, such as --input mem")
+        choices = [parse_choice(text) for text in given.set]
+        return choose(plugins, inputs, choices, environ=os.environ, known=self._file.values, questions=self._questions)
+
+    def _ask_settings(self, plugins: Catalog) -> None:
+        """Settings for the inputs that were chosen; a secret that is typed here becomes a reference."""
+        questions = self._questions
+        for name in self._given.input:
+            questions.say(
+                f"Settings of {name}: OPTION=VALUE, or OPTION=@prompt for what is not to be shown (see pyagent plugins show "
+                f"{name}). An empty line ends them."
+            )
+            while True:
+                line = questions.text(f"  {name}.", check=str)
+                if not line:
+                    break
+                text = f"{name}.{line.removeprefix(f'{name}.')}"
+                try:
+                    choice = parse_choice(text)
+                    if is_secret_text(choice.value):
+                        raise ConfigError(f"this holds a secret; write {choice.option}=@prompt, and it is asked for")
+                    choose(plugins, [name], [choice] if not choice.value.startswith("@") else [],
+                           environ=os.environ, known={}, questions=questions)  # fmt: skip
+                except ConfigError as error:
+                    questions.say(f"  {error}")
+                    continue
+                self._given.set.append(text)
+
+    def _bucket(self, management: Management, org: Organization) -> str:
+        given, questions = self._given, self._questions
+        if given.bucket:
+            # An ID or a name that is there may look like anything.
+            return checked_bucket(given.bucket)
+        names = [bucket.name for bucket in management.buckets(org)]
+        if not questions.terminal:
+            there = ", ".join(harmless(name) for name in names[:10]) or "none yet"
+            raise ProvisionError(f"no bucket is given; add --bucket NAME (there are: {there})")
+        default = names[0] if len(names) == 1 else "" if names else "monitoring-system"
+        name = checked_bucket(questions.choice("Bucket", names, default, other="a new name makes one"))
+        if name not in names:
+            given.create_bucket = True
+            if not given.retention:
+                given.retention = questions.text("How long it keeps points (30d, 1y, inf)", "inf", check=_retention)
+        return name
+
+    def _wanted(self, bucket: str, retention: int | None, chosen: Chosen, plugins: Catalog, url: str) -> Wanted:
+        given, host = self._given, host_name(self._given)
+        variables = dict(chosen.variables)
+        if given.tls_ca:
+            # The text is fetched by these, before what it says itself can count.
+            variables["SSL_CERT_FILE"] = given.tls_ca
+        if retention is None and given.retention:
+            retention = retention_seconds(given.retention)
+
+        def text(org: Organization, target: Bucket) -> str:
+            made = configuration_text(
+                plugins,
+                chosen,
+                title=f"pyagent@{self._name} on {host}, made by pyagent provision.",
+                url=url,
+                org=org.name,
+                bucket=target.name,
+                tls_ca=given.tls_ca,
+            )
+            environ = {**os.environ, **self._file.values, **variables, "INFLUX_TOKEN": "a-token-of-this-configuration"}
+            where = f"{url}/api/v2/telegrafs/{self._name}"
+            if found := mistakes(made, where, environ, plugin_directories(given, os.environ)):
+                raise ConfigError(f"cannot make the configuration: {found[0]}")
+            return made
+
+        return Wanted(
+            name=self._name,
+            host=host,
+            bucket=bucket,
+            retention=retention,
+            create_bucket=given.create_bucket,
+            change_retention=given.change_retention,
+            read_bucket=given.read_bucket,
+            configuration=given.configuration,
+            replace=given.replace,
+            force=given.force,
+            text=text,
+            variables=variables,
+        )
+
+    def _start(self) -> bool:
+        given, name = self._given, self._name
+        changed = any(step.state != "as it was" for step in self._steps if step.what == str(self._file.path))
+        if given.start or (self._asks and self._questions.yes("Start it, now and at every boot?", default=True)):
+            status = unit.start(name, restart=changed)
+            self._tell(Step(f"pyagent@{name}", "started", status))
+            return True
+        if not given.json:
+            if changed and unit.is_active(name):
+                print(f"It runs with the settings before; to take these: systemctl restart pyagent@{name}")
+            else:
+                print(f"Start it, now and at every boot:\n    {unit.enable_command(name)}")
+        return False
+
+    def _tell(self, step: Step) -> None:
+        self._steps.append(step)
+        if not self._given.json:
+            print(f"{step.state:<16} {step.what}{f' ({step.note})' if step.note else ''}", flush=True)
+
+    def _end(self, where: str, *, started: bool) -> int:
+        if self._given.json:
+            steps = [{"what": step.what, "state": step.state, "note": step.note} for step in self._steps]
+            document: dict[str, Any] = {"instance": self._name, "configuration": where, "file": str(self._file.path)}
+            print(json.dumps({**document, "started": started, "steps": steps}))
+        return 0
+
+
+def _retention(text: str) -> str:
+    retention_seconds(text)
+    return text
+
+
+def _as_token(url: str, tls_ca: str, token: str) -> Management:
+    return Management(url, token=token, tls_ca=tls_ca)

@@ -1,0 +1,108 @@
+"""A new server's first set-up: its user, its organization and a bucket. It can be done once."""
+
+import argparse
+import contextlib
+import os
+from pathlib import Path
+
+from pyagent.api import Secret
+from pyagent.cli.provision.access import password_of, server_of
+from pyagent.cli.provision.questions import Questions
+from pyagent.cli.provision.values import (
+    ProvisionError,
+    checked_bucket,
+    checked_name,
+    checked_password,
+    retention_seconds,
+    retention_text,
+)
+from pyagent.influxdb import InfluxDBError, Management, server_state
+
+__all__ = ["set_up", "set_up_here"]
+
+
+def set_up(arguments: argparse.Namespace, questions: Questions) -> int:
+    """`provision setup`: one that has been done is no mistake. Raises PyagentError."""
+    url = server_of(arguments, questions)
+    state = server_state(url, tls_ca=arguments.tls_ca)
+    if state.is_set_up:
+        print(
+            f"Nothing to do: InfluxDB {state.version} at {url} is set up. Go on with: pyagent provision NAME --url {url}"
+        )
+        return 0
+    if arguments.check:
+        print(f"InfluxDB {state.version} at {url} would be set up.")
+        return 0
+    set_up_here(arguments, questions, url)
+    kept = f"--token-file {arguments.token_file}" if arguments.token_file else f"--user {arguments.user}"
+    print(
+        f"Next, on each host:\n    pyagent provision ram --url {url} {kept} --org '{arguments.org}' "
+        f"--bucket '{arguments.bucket}' --input mem --start"
+    )
+    return 0
+
+
+def set_up_here(arguments: argparse.Namespace, questions: Questions, url: str) -> None:
+    """Everything is checked before the one request, which cannot be repeated: a server that fails in the middle of it is
+    spent. What was asked for stands in `arguments` then. Raises PyagentError.
+    """
+    given = arguments
+    missing = [f"--{name}" for name in ("user", "org", "bucket") if not getattr(given, name)]
+    if missing and not questions.terminal:
+        raise ProvisionError(f"cannot set up InfluxDB at {url}: it is not said how; add {', '.join(missing)}")
+    if missing:
+        questions.say(f"InfluxDB at {url} is new: it gets its first user, organization and bucket.")
+    given.user = given.user or questions.text("User", "admin", check=lambda text: checked_name(text, "user"))
+    given.org = given.org or questions.text(
+        "Organization", "home", check=lambda text: checked_name(text, "organization")
+    )
+    given.bucket = given.bucket or questions.text("Bucket", "monitoring-system", check=checked_bucket)
+    checked_name(given.user, "user")
+    checked_name(given.org, "organization")
+    checked_bucket(given.bucket)
+    retention = retention_seconds(given.retention) if given.retention else 0
+    password = checked_password(password_of(given, questions, f"Password of {given.user} (8 to 72 characters)"))
+    token_file = _new_file(given.token_file) if given.token_file else None
+    try:
+        with Management(url, tls_ca=given.tls_ca) as management:
+            token = management.set_up(
+                username=given.user, password=password, org=given.org, bucket=given.bucket, retention=retention
+            )
+    except InfluxDBError as error:
+        if token_file is not None:
+            with contextlib.suppress(OSError):
+                token_file.unlink()
+        if error.status and server_state(url, tls_ca=given.tls_ca).is_set_up:
+            raise ProvisionError(
+                f"{error}; the user is made nevertheless: go on with pyagent provision NAME --user {given.user} --create-bucket"
+            ) from None
+        raise
+    # Whoever asks for the next token signs in with this.
+    given.password_known = password
+    Secret(token)
+    print(f"created          user {given.user}, organization {given.org}, bucket {given.bucket} ({_kept(retention)})")
+    if token_file is not None:
+        token_file.write_text(f"{token}\n")
+        print(
+            f"created          {token_file} (the operator's token, which may do everything; readable for its owner alone)"
+        )
+        given.token_file = str(token_file)
+
+
+def _kept(retention: int) -> str:
+    text = retention_text(retention)
+    return f"keeps points {text}" if not retention else f"keeps points for {text}"
+
+
+def _new_file(path: str) -> Path:
+    """An empty one for its owner alone: whether it can be written is known before there is a token to lose."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        raise ProvisionError(
+            f"cannot write the operator's token to {path}: it is there already; name another"
+        ) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ProvisionError(f"cannot write the operator's token to {path}: {reason}; name another file") from None
+    return Path(path)
