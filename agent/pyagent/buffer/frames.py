@@ -1,4 +1,6 @@
-"""The form of what is on disk: frames, one behind the other in segment files.
+"""The form of what is on disk: segment files, each a head, and frames one behind the other.
+
+Frame:
 
     magic  4   "PYA1"            length  4   bytes of the payload      newest  8   ns since the epoch
     flags  1                     number  8   of its first metric       payload's CRC-32  4
@@ -10,6 +12,15 @@ lines; index and lines are compressed where COMPRESSED is set, the lines as one 
 
 Metrics are numbered one by one, so what is missing between two frames is known exactly. The header has a checksum of its
 own: where only the payload is damaged, the length still leads to the next frame.
+
+Head of a segment (those of earlier versions have none):
+
+    magic    4  "PYSG"           log      8  a random number      first         8  number of its first metric
+    version  1                   follows  8  the number behind    acknowledged  8  as the cursor was then
+    -        3  zero                         the last metric      CRC-32        4
+                                             that was safe
+
+The numbers from `follows` to `first` were given up after a write that failed, and what is missing there is no loss.
 """
 
 import struct
@@ -22,12 +33,26 @@ from itertools import accumulate
 
 from pyagent.buffer.batch import Batch, Sealed
 
-__all__ = ["ACKNOWLEDGED", "HEADER_SIZE", "Header", "StoredLines", "frames_in", "next_frame", "pack", "unpack"]
+__all__ = [
+    "ACKNOWLEDGED",
+    "HEADER_SIZE",
+    "HEAD_SIZE",
+    "VERSION",
+    "Head",
+    "Header",
+    "StoredLines",
+    "begins_frame",
+    "frames_in",
+    "headers_in",
+    "next_frame",
+    "pack",
+    "unpack",
+]
 
 MAGIC = b"PYA1"
 ACKNOWLEDGED, COMPRESSED, RENUMBERED = 1, 2, 4
 """Flags: somebody was told that these metrics are safe; the payload is compressed; the numbers before were given up on
-purpose, and what is missing there is no loss."""
+purpose, and what is missing there is no loss (in a segment without a head, which says more)."""
 
 _HEADER = struct.Struct("<4sB3xIQIqqI")
 _CRC = struct.Struct("<I")
@@ -35,6 +60,36 @@ HEADER_SIZE = _HEADER.size + _CRC.size
 MAX_PAYLOAD = 1 << 30
 _WORTH_COMPRESSING = 64
 """Metrics; fewer are kept as they are."""
+_HEAD_MAGIC = b"PYSG"
+_HEAD = struct.Struct("<4sB3xQQQQ")
+HEAD_SIZE = _HEAD.size + _CRC.size
+VERSION = 1
+"""Of segments. Those of another one keep magic, version and checksum where they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Of a segment: see above."""
+
+    log: int
+    follows: int
+    first: int
+    acknowledged: int
+    version: int = VERSION
+
+    @classmethod
+    def at(cls, data: "bytes | memoryview") -> "Head | None":
+        """That of a segment that begins with `data`; None where there is none, or a damaged one."""
+        if len(data) < HEAD_SIZE or bytes(data[:4]) != _HEAD_MAGIC:
+            return None
+        if zlib.crc32(data[: _HEAD.size]) != _CRC.unpack_from(data, _HEAD.size)[0]:
+            return None
+        _, version, log, follows, first, acknowledged = _HEAD.unpack_from(data)
+        return cls(log, follows, first, acknowledged, version)
+
+    def pack(self) -> bytes:
+        head = _HEAD.pack(_HEAD_MAGIC, self.version, self.log, self.follows, self.first, self.acknowledged)
+        return head + _CRC.pack(zlib.crc32(head))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +200,10 @@ def next_frame(data: "bytes | memoryview", offset: int) -> "tuple[int, Header] |
     return None
 
 
-def frames_in(data: bytes) -> "Iterator[tuple[int, Header]]":
-    """The whole frames of a segment: where each begins, and its header. What is damaged between them is passed over."""
+def frames_in(data: bytes, offset: int = 0) -> "Iterator[tuple[int, Header]]":
+    """The whole frames of a segment from `offset` on: where each begins, and its header. What is damaged between them is
+    passed over."""
     view = memoryview(data)
-    offset = 0
     while offset < len(data):
         header = Header.at(data, offset)
         end = offset + header.size if header else 0
@@ -163,3 +218,18 @@ def frames_in(data: bytes) -> "Iterator[tuple[int, Header]]":
             continue
         yield offset, header
         offset = end
+
+
+def headers_in(data: bytes) -> "Iterator[Header]":
+    """All whole headers in `data`, whatever became of their payloads."""
+    offset = -1
+    while (offset := data.find(MAGIC, offset + 1)) >= 0:
+        if header := Header.at(data, offset):
+            yield header
+
+
+def begins_frame(data: bytes) -> bool:
+    """Whether `data` may be what is left of a write that was cut off: its beginning, or the zeroes of a file that was made
+    longer before it was written."""
+    start = data[: len(MAGIC)]
+    return not data.strip(b"\0") or any(magic.startswith(start) for magic in (MAGIC, _HEAD_MAGIC))

@@ -77,6 +77,10 @@ class OutputQueue:
         """Metrics found on disk, those among them that are damaged, too."""
         self.damaged = 0
         """Metrics that were on disk and cannot be read any more."""
+        self.damaged_bytes = 0
+        """Bytes of the log that hold none, though they should."""
+        self.set_aside = 0
+        """Files of it that were not understood, or belong to another log, and were put elsewhere."""
         self.persisting = False
         self.disk_error: OSError | None = None
         """Why the log takes nothing, where it does not."""
@@ -306,9 +310,10 @@ class OutputQueue:
         elif self._newest_first:
             self._stretches[0].reader.stop = log.next
             self._stretches.append(Stretch(LogReader(log, log.next)))
-        lost = sum(stop - start for start, stop in recovery.lost)
-        self.restored += recovery.waiting + lost
-        self.damaged += lost
+        self.restored += recovery.waiting + recovery.lost_metrics
+        self.damaged += recovery.lost_metrics
+        self.damaged_bytes += recovery.damaged_bytes
+        self.set_aside = recovery.aside
         self._kept_on_disk = recovery.acknowledged_waiting
         self._changed()
 
@@ -328,19 +333,23 @@ class OutputQueue:
         return not self._tail and not self._committing
 
     def load(self, least: int) -> DiskWork | None:
-        """Read from the log what `take` will want; None where there is nothing to read."""
+        """Read from the log what `take` will want; None where there is nothing to read. Its `done` raises the OSError of a log
+        that cannot be read now."""
         source = self._source()
         if not isinstance(source, Stretch) or not source.unread or source.held >= least:
             return None
         stretch, results = source, list[Loaded]()
 
-        def done(_: OSError | None) -> None:
+        def done(error: OSError | None) -> None:
             for result in results:
                 stretch.loaded(result)
                 self.damaged += result.lost
                 for start, stop in result.passed:
                     self._done_numbers.add(start, stop)
+                error = result.error
             self._changed()
+            if error is not None:
+                raise error
 
         return DiskWork(lambda: results.append(stretch.load(least)), done)
 
@@ -376,8 +385,10 @@ class OutputQueue:
             for start, stop, count in evicted:
                 gone += count
                 self._done_numbers.add(start, stop)
-            oldest.skipped(gone)
+            lost = oldest.reader.take_lost()
+            oldest.skipped(gone + lost)
             self._dropped_on_disk += gone
+            self.damaged += lost
             if error is not None:
                 self._tail.restore(chunks)
                 self._tail.max_bytes = min(self.max_bytes or MEMORY_BESIDE_DISK, MEMORY_BESIDE_DISK)
@@ -426,6 +437,7 @@ class OutputQueue:
             self._stretches, older._stretches = older._stretches, []
             self._done_numbers, self._kept_on_disk, older._kept_on_disk = older._done_numbers, older._kept_on_disk, 0
             self.disk_error = older.disk_error
+            self.damaged_bytes, self.set_aside = older.damaged_bytes, older.set_aside
         dropped = self._tail.adopt(older._tail)
         moved = before - len(older)
         older.added -= moved

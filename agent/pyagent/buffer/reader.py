@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pyagent.buffer.frames import (
     ACKNOWLEDGED,
     HEADER_SIZE,
-    RENUMBERED,
     Header,
     StoredLines,
     StoredSealed,
@@ -21,7 +20,8 @@ __all__ = ["LogReader"]
 class LogReader:
     """What `log` holds from the number `start` on; it follows what is appended. Blocking, in the thread of the log.
 
-    `lost` counts metrics that should be there and cannot be read, but for those of `known`, which were told before.
+    `lost` counts metrics that should be there and are not, but for those of `known`, which were told before. What cannot be
+    read now is not lost: it raises OSError, and the next call tries it again.
     """
 
     def __init__(self, log: SegmentLog, start: int, known: Sequence[tuple[int, int]] = ()) -> None:
@@ -38,7 +38,7 @@ class LogReader:
 
     def read(self) -> "tuple[StoredLines | StoredSealed, int, bool] | None":
         """The next frame's lines, how many of its first metrics are to be left out because they were read before, and whether
-        somebody was told that they are safe. None at the end."""
+        somebody was told that they are safe. None at the end. Raises OSError."""
         while (header := self._header()) is not None:
             payload = self._bytes(header.length, self._offset + HEADER_SIZE)
             lines = unpack(header, payload)
@@ -53,19 +53,25 @@ class LogReader:
 
     def skip(self, count: int, *, whole_segment: bool = False) -> tuple[int, int, int]:
         """Pass over up to about `count` of the next metrics, in whole frames, or over the rest of the segment; those that
-        somebody was told are safe are not passed over. Returns the numbers passed over, from and to, and how many metrics
-        that were."""
+        somebody was told are safe are not passed over, nor what cannot be read now. Returns the numbers passed over, from and
+        to, and how many metrics that were."""
         start, skipped = self.expected, 0
         segment: Segment | None = None
-        while (header := self._header()) is not None and not header.flags & ACKNOWLEDGED:
-            if self._segment is not segment and segment is not None and whole_segment:
-                break
-            segment = self._segment
-            if skipped >= count and not whole_segment:
-                break
-            skipped += header.end - max(self.expected, header.number)
-            self._pass(header)
+        with contextlib.suppress(OSError):  # whoever wants to read it is told
+            while (header := self._header()) is not None and not header.flags & ACKNOWLEDGED:
+                if self._segment is not segment and segment is not None and whole_segment:
+                    break
+                segment = self._segment
+                if skipped >= count and not whole_segment:
+                    break
+                skipped += header.end - max(self.expected, header.number)
+                self._pass(header)
         return start, self.expected, skipped
+
+    def take_lost(self) -> int:
+        """How many were lost since this was asked last."""
+        lost, self.lost = self.lost, 0
+        return lost
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -75,8 +81,7 @@ class LogReader:
 
     def _pass(self, header: Header) -> int:
         """Step over the frame; returns how many of its first metrics were read before."""
-        if not header.flags & RENUMBERED:
-            self._miss(header.number)
+        self._miss(header.number)
         skip = max(self.expected - header.number, 0)
         self.expected = header.end
         self._offset += header.size
@@ -85,7 +90,8 @@ class LogReader:
     def _miss(self, number: int) -> None:
         """What lies before `number` cannot be read."""
         if number > self.expected:
-            told = (min(end, number) - max(start, self.expected) for start, end in self._known)
+            known = [*self._known, self._segment.given_up] if self._segment else self._known
+            told = (min(end, number) - max(start, self.expected) for start, end in known)
             self.lost += number - self.expected - sum(count for count in told if count > 0)
             self.expected = number
 
@@ -119,19 +125,17 @@ class LogReader:
                 continue
             if segment.end <= self.expected or not segment.size:
                 continue
-            self.close()
             try:
-                self._descriptor = self._log.files.open(segment.path)
-            except OSError:
-                # Gone, or not to be read: the numbers tell what is missing.
+                descriptor = self._log.files.open(segment.path)
+            except FileNotFoundError:
+                # Somebody has removed it: the numbers tell what is missing.
+                self.close()
                 self._segment, self._offset = segment, segment.size
                 continue
-            self._segment, self._offset = segment, 0
+            self.close()
+            self._descriptor, self._segment, self._offset = descriptor, segment, 0
             return True
         return False
 
     def _bytes(self, size: int, offset: int) -> bytes:
-        try:
-            return self._log.files.read(self._descriptor, size, offset)
-        except OSError:
-            return b""
+        return self._log.files.read(self._descriptor, size, offset)

@@ -135,8 +135,14 @@ class RefusalFiles:
     def sync(self) -> None:
         """Make what was appended outlast a loss of power. Blocking; another thread may do it."""
         while self._unsynced:
-            with contextlib.suppress(FileNotFoundError):  # done with in the meantime
-                _sync(self._unsynced.pop())
+            path = self._unsynced.pop()
+            try:
+                _sync(path)
+            except FileNotFoundError:
+                pass  # done with in the meantime
+            except OSError:
+                self._unsynced.add(path)
+                raise
 
     def close(self) -> None:
         """Give the lock back."""
@@ -146,11 +152,21 @@ class RefusalFiles:
 
     def _load(self, path: Path) -> Iterator[Stored]:
         name = _NAME.fullmatch(path.name)
-        if name is None or not path.is_file():
+        if name is None:
             return
         self.last_number = max(self.last_number, int(name[1]))
         file = _File(path)
-        data = self._content(file)
+        try:
+            if not path.is_file():
+                return
+            data = self._content(file)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise  # it is not the file's fault
+            self._log.warning(
+                "cannot read %s: %s; it stays there, and the next start tries it again", path, error.strerror or error
+            )
+            return
         damaged = 0
         found = []
         for offset, size, entry in records(data):
@@ -168,17 +184,12 @@ class RefusalFiles:
         yield from found
 
     def _content(self, file: _File) -> bytes:
-        try:
-            file.size = file.path.stat().st_size
-            if file.size > self._most:
-                raise OSError(None, "it is too large")
-            return file.path.read_bytes()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-                raise  # it is not the file's fault
-            self._log.warning("cannot read %s: %s; it is put into corrupt/", file.path, error.strerror or error)
+        file.size = file.path.stat().st_size
+        if file.size > self._most:
+            self._log.warning("cannot use %s: it is too large; it is put into corrupt/", file.path)
             file.damaged = True
             return b""
+        return file.path.read_bytes()
 
     def _tell_damage(self, file: _File, count: int) -> None:
         file.damaged = True

@@ -4,57 +4,31 @@
   is left behind, and the same frames are written once more to a new one; where that fails too, they count as not written.
 - `acknowledge` moves the cursor first, durably, and then removes whole segments: neither needs room on the disk. A segment
   that is missing is one that was acknowledged.
-- `open` cuts a torn end, passes over damaged frames, and sets aside in `corrupt/` what it cannot understand. It removes
-  nothing that could hold a metric, and refuses nothing.
+- `open` cuts off a write that was broken off, passes over damaged frames, and sets aside what it cannot understand and what
+  is another log's. It removes nothing that could hold a metric. What cannot be read now is no damage: it raises OSError.
 
 Blocking, and for one thread at a time.
 """
 
 import contextlib
 import errno
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyagent.buffer.batch import Batch
 from pyagent.buffer.cursor import Cursor
 from pyagent.buffer.files import Files
-from pyagent.buffer.frames import ACKNOWLEDGED, HEADER_SIZE, MAGIC, RENUMBERED, Header, frames_in, pack
+from pyagent.buffer.frames import ACKNOWLEDGED, RENUMBERED, Head, pack
+from pyagent.buffer.recovery import find, write_identity
+from pyagent.buffer.scan import Recovery, Segment
 
 __all__ = ["InUse", "Recovery", "Segment", "SegmentLog"]
 
 SEGMENT_SIZE = 8 << 20
-_NAME = re.compile(r"(\d{10})\.seg")
-_OURS = {"lock", "cursor", "identity", "corrupt"}
 
 
 class InUse(OSError):
     """Another process holds the log."""
-
-
-@dataclass(slots=True)
-class Segment:
-    """One file. `end`: the number behind its last metric; `size`: bytes that are durable, behind which nothing is read."""
-
-    path: Path
-    first: int
-    end: int
-    size: int
-
-
-@dataclass(slots=True)
-class Recovery:
-    """What was found: metrics that wait, those of them that somebody was told are safe, the numbers of metrics known to be
-    lost (from, to), bytes that hold no frame, and files set aside."""
-
-    waiting: int = 0
-    acknowledged_waiting: int = 0
-    oldest: int = 0
-    """The first one's time, ns since the epoch."""
-    lost: list[tuple[int, int]] = field(default_factory=list)
-    damaged_bytes: int = 0
-    set_aside: list[str] = field(default_factory=list)
 
 
 class SegmentLog:
@@ -66,6 +40,8 @@ class SegmentLog:
         self.segments: list[Segment] = []
         self.next = 0
         """The number of the next metric."""
+        self._safe = 0
+        """The number behind the last metric that was ever safe here: what lies between these two was given up."""
         self.abandoned = 0
         """Segments left behind after an error of the disk."""
         self._segment_size = segment_size
@@ -103,103 +79,18 @@ class SegmentLog:
             raise
 
     def _recover(self, identity: str) -> Recovery:
-        recovery = Recovery()
-        known = self._cursor.open()
-        found = []
-        for name in sorted(self.files.names(self.directory)):
-            if match := _NAME.fullmatch(name):
-                found.append((int(match[1]), self.directory / name))
-            elif name not in _OURS and not name.endswith(".new"):
-                self._set_aside(self.directory / name, recovery)
+        found = find(self.directory, self.files, self._cursor, sync=self._sync, identity=identity)
         if identity:
-            self._identify(identity)
-        expected = self.acknowledged if known else None
-        for file, path in found:
-            self._last_file = file
-            expected = self._recover_segment(path, expected, recovery, last=(file, path) == found[-1])
-        if not known and self.segments:
-            self._cursor.number = self.segments[0].first  # all that is there may be due
-        self.next = max(self.acknowledged, expected or 0)
+            write_identity(self.files, self.directory, identity)
+        start = found.start if found.recovery.waiting else found.end
+        self._cursor.belongs(found.log, start, found.end)
+        self.segments, self._last_file = found.segments, found.last_file
+        self.next = self._safe = found.end
         # Numbers of a damaged end are told as lost here; the reader need not wonder about them.
         self._renumbered = self.next > max((segment.end for segment in self.segments), default=self.acknowledged)
         self._remove_acknowledged()
         self.files.sync_directory(self.directory)
-        return recovery
-
-    def _recover_segment(self, path: Path, expected: int | None, recovery: Recovery, *, last: bool) -> int | None:
-        """Returns the number that the next frame should have, as far as known. Raises OSError for a segment that cannot be read
-        now: it may be read later, so the log is not used until then."""
-        try:
-            with self.files.opened(path) as descriptor:
-                data = self.files.read(descriptor, self.files.size(descriptor), 0)
-                if last and self._sync:
-                    self.files.sync(descriptor)  # killed before it did so, the agent before us may have left this to us
-        except FileNotFoundError:
-            return expected
-        segment, offset = None, 0
-        for start, header in frames_in(data):
-            recovery.damaged_bytes += start - offset
-            offset = start + header.size
-            if expected is not None and header.number > expected and not header.flags & RENUMBERED:
-                recovery.lost.append((expected, header.number))
-            new = header.end - max(header.number, expected or header.number, self.acknowledged)
-            if new > 0:
-                recovery.oldest = recovery.oldest or header.oldest
-                recovery.waiting += new
-                recovery.acknowledged_waiting += new if header.flags & ACKNOWLEDGED else 0
-            expected = max(expected or 0, header.end)
-            if segment is None:
-                segment = Segment(path, header.number, header.end, 0)
-            segment.end, segment.size = max(segment.end, header.end), offset
-        rest = data[offset:]
-        torn = _torn(rest)
-        if not torn and (broken := Header.at(rest)) and broken.end > (expected or 0):
-            # The last frame is damaged, but it says how many metrics it had.
-            # What should have stood before it is missing as well, unless its numbers were given up.
-            known = expected is not None and not broken.flags & RENUMBERED
-            start = expected if known and expected is not None else max(expected or 0, broken.number)
-            recovery.lost.append((start, broken.end))
-            expected = broken.end
-        if segment is None and rest and not torn:
-            self._set_aside(path, recovery)
-        elif segment is None:
-            self.files.unlink(path)
-        else:
-            if rest and torn and last:
-                with contextlib.suppress(OSError):
-                    self.files.truncate(path, segment.size)
-            elif rest:
-                recovery.damaged_bytes += len(rest)
-            self.segments.append(segment)
-        return expected
-
-    def _set_aside(self, path: Path, recovery: Recovery) -> None:
-        corrupt = self.directory / "corrupt"
-        with contextlib.suppress(OSError):
-            self.files.make_directory(corrupt)
-            taken, number = set(self.files.names(corrupt)), 1
-            name = path.name
-            while name in taken:
-                number += 1
-                name = f"{path.name}.{number}"
-            self.files.rename(path, corrupt / name)
-        recovery.set_aside.append(path.name)
-
-    def _identify(self, identity: str) -> None:
-        """Say whose queue it is. Raises OSError: without that, the next start may not find what is promised to be here."""
-        path = self.directory / "identity"
-        if path.name in self.files.names(self.directory):
-            return
-        temporary = path.with_suffix(".new")
-        with contextlib.suppress(FileNotFoundError):
-            self.files.unlink(temporary)
-        descriptor = self.files.create(temporary)
-        try:
-            self.files.write(descriptor, identity.encode(), 0)
-            self.files.sync(descriptor)
-        finally:
-            self.files.close(descriptor)
-        self.files.rename(temporary, path)
+        return found.recovery
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -226,7 +117,9 @@ class SegmentLog:
             # A part may be there all the same: its numbers are not given to others.
             self.next, self._renumbered = number, True
             raise
-        self.next, self._renumbered = number, False
+        self.next, self._safe, self._renumbered = number, number, False
+        with contextlib.suppress(OSError):  # then the cursor says less than it could
+            self._cursor.mark(number)
         return len(data)
 
     def _write(self, data: bytes, end: int) -> None:
@@ -238,7 +131,8 @@ class SegmentLog:
             self._last_file += 1
             path = self.directory / f"{self._last_file:010d}.seg"
             self._active = self.files.create(path)
-            segment = Segment(path, self.next, self.next, 0)
+            data = Head(self._cursor.log, self._safe, self.next, self.acknowledged).pack() + data
+            segment = Segment(path, self.next, self.next, 0, (self._safe, self.next))
             self.segments.append(segment)
             if self._sync:
                 self.files.sync_directory(self.directory)
@@ -272,14 +166,22 @@ class SegmentLog:
         for path, size in self._cuts.copy():
             with contextlib.suppress(OSError):
                 with contextlib.suppress(FileNotFoundError):
-                    self.files.truncate(path, size) if size else self.files.unlink(path)
+                    self._cut_off(path, size) if size else self.files.unlink(path)
                 self._cuts.remove((path, size))
+
+    def _cut_off(self, path: Path, size: int) -> None:
+        self.files.truncate(path, size)
+        if self._sync:
+            with self.files.opened(path) as descriptor:
+                self.files.sync(descriptor)
 
     # Done with --------------------------------------------------------------------------------------------------------
 
     def acknowledge(self, number: int) -> None:
         """Metrics with a lower number are done with. Raises OSError; then some may be sent again after a crash."""
         if number > self.acknowledged:
+            if all(segment.end <= number for segment in self.segments):
+                number = max(number, self._safe)  # what was lost at its end is not to be missed once more
             self._cursor.write(number)
             self._remove_acknowledged()
 
@@ -302,13 +204,3 @@ class SegmentLog:
             self.files.close(self._lock)
             self._lock = -1
         self._cursor.close()
-
-
-def _torn(rest: bytes) -> bool:
-    """Whether the end of a segment is a write that was cut off: the beginning of a frame, or a file's zeroes."""
-    if not rest.strip(b"\0"):
-        return True
-    header = Header.at(rest)
-    if header is not None:
-        return header.size > len(rest) or not rest[-1:].strip(b"\0")
-    return len(rest) < HEADER_SIZE and (rest.startswith(MAGIC) or MAGIC.startswith(rest))

@@ -1,9 +1,8 @@
 """Where queues lie on disk, and how they are bounded: one folder for each."""
 
-import contextlib
 import hashlib
 import json
-import time
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -59,16 +58,28 @@ class StoredQueue:
     oldest: float
 
 
-def stored_queues(directory: Path) -> list[StoredQueue]:
-    """The queues that hold anything, by name. What cannot be read is passed over."""
-    found = []
-    with contextlib.suppress(OSError):
-        for path in sorted(directory.iterdir()):
-            with contextlib.suppress(OSError):
-                files = [file.stat() for file in path.glob("*.seg")]
-                if files:
-                    oldest = min((file.st_mtime for file in files), default=time.time())
-                    found.append(StoredQueue(path, _name(path), sum(file.st_size for file in files), oldest))
+def stored_queues(directory: Path, errors: list[OSError] | None = None) -> list[StoredQueue]:
+    """The queues that hold anything, by name. What cannot be read now is passed over; its `errors` are added."""
+    found: list[StoredQueue] = []
+    missed = errors if errors is not None else []
+    try:
+        paths = sorted(directory.iterdir())
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        missed.append(error)
+        return found
+    for path in paths:
+        try:
+            files = [os.stat(path / name) for name in os.listdir(path) if name.endswith(".seg")]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            missed.append(error)
+            continue
+        if files:
+            oldest = min(file.st_mtime for file in files)
+            found.append(StoredQueue(path, _name(path), sum(file.st_size for file in files), oldest))
     return found
 
 

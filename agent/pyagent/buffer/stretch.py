@@ -17,6 +17,8 @@ class Loaded:
     passed: list[tuple[int, int]] = field(default_factory=list)
     lost: int = 0
     ended: bool = False
+    error: OSError | None = None
+    """Why it does not hold more."""
 
 
 class Stretch:
@@ -64,12 +66,16 @@ class Stretch:
         self.unread = max(self.unread - count, 0)
 
     def load(self, least: int) -> Loaded:
-        """Blocking: read frames until there are so many metrics, or the log ends. Give it to `loaded`."""
+        """Blocking: read frames until there are so many metrics, or the log ends or cannot be read. Give it to `loaded`."""
         result = Loaded()
-        count, lost = 0, self.reader.lost
+        count = 0
         while count < least and not result.ended:
             before = self.reader.expected
-            found = self.reader.read()
+            try:
+                found = self.reader.read()
+            except OSError as error:
+                result.error = error
+                break
             if found is None:
                 result.ended = True
                 result.passed.append((before, self.reader.expected))
@@ -78,7 +84,7 @@ class Stretch:
                 result.passed.append((before, lines.number + skip))
                 result.chunks.append(Chunk(lines, skip, kept=acknowledged))
                 count += lines.count - skip
-        result.lost = self.reader.lost - lost
+        result.lost = self.reader.take_lost()
         return result
 
     def loaded(self, result: Loaded) -> None:
@@ -87,7 +93,7 @@ class Stretch:
         self._loaded_count += count
         if result.chunks:
             self._oldest_unread = result.chunks[-1].lines.newest
-        self.unread = 0 if result.ended else max(self.unread - count, 0)
+        self.unread = 0 if result.ended else max(self.unread - count - result.lost, 0)
 
     def take(self, most: int) -> Batch | None:
         """Up to `most` metrics of those in memory."""

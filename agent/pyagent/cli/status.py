@@ -62,6 +62,14 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     for table in (inputs, outputs, *([aggregators] if len(aggregators) > 1 else [])):
         yield ""
         yield from aligned(table)
+    for one in document["outputs"]:
+        lost, unreadable, aside = (one.get(name, 0) for name in ("damaged", "damaged_bytes", "set_aside"))
+        if lost or unreadable or aside:
+            yield ""
+            yield (
+                f"{one['name']}: its buffer on disk has lost {lost:,} metrics, {unreadable:,} bytes cannot be read,"
+                f" {aside:,} files are set aside; the agent's log says which"
+            )
     if kept := document.get("quarantine", {}).get("metrics"):
         yield ""
         yield f"quarantine: {kept:,} metrics that were refused for good; see pyagent quarantine list"

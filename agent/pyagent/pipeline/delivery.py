@@ -16,7 +16,7 @@ from pyagent.api import Full, Output
 from pyagent.buffer import Batch, BufferSettings, OutputQueue, QueueName, stored_queues
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.pipeline.form import Form, Formed
 from pyagent.pipeline.keeping import Keeper, until_safe
 from pyagent.pipeline.lane import Lane, Refusals, Told
@@ -93,6 +93,9 @@ class OutputRunner:
         self._running: dict[Lane, list[asyncio.Task[None]]] | None = None
         self._ended = asyncio.Event()
         self._told = Told()
+        self._unlisted = False
+        """Some folders could not be read; there may be queues in them."""
+        self._list_failures = FailureLog(log)
         if self.form.partition is None:
             self.lane(None)
 
@@ -124,7 +127,8 @@ class OutputRunner:
     def error(self) -> str:
         """Why writing, or keeping on disk, fails at present, where it does."""
         reasons = (lane.failures.current for lane in self.lanes.values())
-        kept = (lane.keeper.failures.current for lane in self.lanes.values() if lane.keeper)
+        keepers = [lane.keeper for lane in self.lanes.values() if lane.keeper]
+        kept = (failures.current for keeper in keepers for failures in keeper.all_failures)
         return next((reason for reason in (*reasons, *kept) if reason), "")
 
     # What inputs give -------------------------------------------------------------------------------------------------
@@ -273,9 +277,17 @@ class OutputRunner:
         """Have a lane for each partition that has something on disk."""
         if self.form.partition is None or self.directory is None or self._keeping.worker is None:
             return
-        for stored in stored_queues(self.directory):
-            if stored.name.output == self.plan.queue_id:
+        errors: list[OSError] = []
+        for stored in stored_queues(self.directory, errors):
+            if stored.name.output == self.plan.queue_id and stored.name.partition not in self.lanes:
                 self.lane(stored.name.partition)
+        self._unlisted = bool(errors)
+        for error in errors:
+            self._list_failures.failed(
+                f"cannot look for queues in {error.filename}: {error.strerror}; it is tried again, what is there stays there"
+            )
+        if not errors:
+            self._list_failures.succeeded("looking for queues")
 
     def _start(self, lane: Lane) -> None:
         assert self._running is not None
@@ -329,6 +341,8 @@ class OutputRunner:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), IDLE_SECONDS / 5)
         self.lanes.end_idle(asyncio.get_running_loop().time())
+        if self._unlisted and not self._inherits:
+            self._restore_lanes()
 
     async def write_queue(self, at_least: int = 1) -> bool:
         """Write all there is in queues that hold so many; False where something was not taken."""

@@ -45,12 +45,13 @@ class FailureLog:
                 self._log.warning("%d partitions fail; `pyagent status` shows if there are more", _MOST_AT_ONCE)
         return self in self._among
 
-    def succeeded(self) -> None:
+    def succeeded(self, what: str = "") -> None:
+        """`what` works, where that is not the plugin itself."""
         if self._in_a_row:
             count = f"{self._in_a_row} failures" if self._in_a_row > 1 else "one failure"
             if self in self._among:
                 self._among.discard(self)
-                self._log.info("works again after %s", count)
+                self._log.info("%sworks again after %s", f"{what} " * bool(what), count)
             self._in_a_row = 0
             self.current = ""
             self._causes.clear()

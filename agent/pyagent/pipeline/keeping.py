@@ -62,6 +62,10 @@ class Keeper:
         self.queue = queue
         self.directory = directory
         self.failures = FailureLog(log, among)
+        """Of writing to the log, and of opening it."""
+        self.read_failures = FailureLog(log, among)
+        self._before_failures = FailureLog(log, among)
+        """Of what must be done before the log may forget."""
         self._identity = identity
         self._always = always
         self._sync = sync
@@ -76,7 +80,12 @@ class Keeper:
         """The last commit had all that was not safe: no batch was being written from memory when it began."""
         self._waiters: list[asyncio.Future[None]] = []
         self._ended = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._read_again = 0.0
+        """Loop time before which a log that could not be read is left alone."""
+        self._read_pause = 0.0
+        self._before: Callable[[], None] | None = None
+        self._told_lost = 0
+        self._tasks: set[asyncio.Task[bool]] = set()
         queue.persisting = always
 
     @property
@@ -86,7 +95,12 @@ class Keeper:
     @property
     def idle(self) -> bool:
         """What was on disk is known, and nothing is under way there, nor waited for."""
-        return self.ready.is_set() and self.queue.safe and not (self._waiters or self._tasks or self.queue.disk_error)
+        busy = self._waiters or self._tasks or self._before is not None or self.queue.disk_error
+        return self.ready.is_set() and self.queue.safe and not busy
+
+    @property
+    def all_failures(self) -> tuple[FailureLog, ...]:
+        return self.failures, self.read_failures, self._before_failures
 
     def begin(self) -> None:
         """Use what is on disk; before that it may be another's."""
@@ -181,22 +195,46 @@ class Keeper:
         if self.queue.persisting and self.queue.uncommitted:
             await self._commit()
 
-    async def load(self, least: int) -> None:
-        """Have so many metrics of the log in memory, where there are so many."""
-        if self.is_open:
-            await self._perform(lambda: self.queue.load(least))
+    async def load(self, least: int) -> float:
+        """Have so many metrics of the log in memory, where there are so many. Returns after how many seconds to try it again
+        where it cannot be read now: nothing of it is lost or passed over. 0: it can."""
+        if not self.is_open:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        if now < self._read_again:
+            return self._read_again - now
+        try:
+            read = await self._perform(lambda: self.queue.load(least))
+        except OSError as error:
+            self._read_pause = min(2 * self._read_pause or _PAUSE_FIRST, _PAUSE_MOST)
+            self._read_again = now + self._read_pause
+            self.read_failures.failed(
+                f"cannot read the buffer {self.directory}: {_reason(error)}; it is tried again, nothing of it is given up"
+            )
+            return self._read_pause
+        finally:
+            self._tell_lost()
+        if read:
+            self._read_pause = 0.0
+            self.read_failures.succeeded(f"reading the buffer {self.directory}")
+        return 0.0
 
     async def acknowledge(self, before: Callable[[], None] | None = None) -> None:
-        """Tell the log what is done with, after `before`, which is blocking."""
+        """Tell the log what is done with, after `before`, which is blocking; where that raises OSError, later."""
         if not self.is_open:
             return
-
-        async def work() -> None:
-            if before is not None:
-                await self._perform(lambda: DiskWork(before, lambda _: None))
-            await self._perform(self.queue.acknowledge)
-
-        await self._attempt(work)
+        self._before = before or self._before
+        if (first := self._before) is not None:
+            try:
+                await self._perform(lambda: DiskWork(first, lambda _: None))
+            except OSError as error:
+                self._before_failures.failed(
+                    f"cannot make the quarantine safe: {_reason(error)}; until then the buffer {self.directory} keeps all"
+                )
+                return
+            self._before = None
+            self._before_failures.succeeded("making the quarantine safe")
+        await self._attempt(lambda: self._perform(self.queue.acknowledge))
 
     async def divide(self) -> None:
         if not self.is_open:
@@ -227,6 +265,7 @@ class Keeper:
             await self._perform(commit)
 
         error = await self._attempt(work)
+        self._tell_lost()
         if error is None:
             self.failures.succeeded()
             self.queue.disk_error = None  # also where there was nothing to write: the next who asks will see
@@ -259,46 +298,56 @@ class Keeper:
             await self._perform(ask)
         if not found:
             return
-        recovery = found[0]
+        recovery, self._told_lost = found[0], queue.damaged
         if recovery.waiting:
             self._log.info(
                 "%d metrics that were not written before are restored from %s", recovery.waiting, log.directory
             )
-        if lost := sum(stop - start for start, stop in recovery.lost):
-            self._log.error("%d metrics in %s are damaged and lost", lost, log.directory)
-        if recovery.set_aside:
-            names = ", ".join(recovery.set_aside)
-            self._log.error("cannot understand %s in %s; put into corrupt/ there", names, log.directory)
+        for level, text in recovery.lines(log.directory):
+            self._log.log(level, "%s", text)
 
-    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> OSError | None:
+    def _tell_lost(self) -> None:
+        # Told at 1, 2, 4, 8, ...: a segment may have any number of holes.
+        if (lost := self.queue.damaged) > self._told_lost and lost >= 2 * self._told_lost:
+            self._told_lost = lost
+            self._log.error("%d metrics of the buffer %s cannot be read any more and are lost", lost, self.directory)
+
+    async def _attempt(self, work: Callable[[], Awaitable[object]]) -> OSError | None:
         """Do it, and tell of a disk that does not let us."""
         try:
             await work()
         except OSError as error:
             self.queue.disk_error = error
             self._wanted.set()  # `run` tries again, after a pause
-            reason = error.strerror or str(error)
             what = "use" if isinstance(error, InUse) else "keep metrics in"
             advice = "until then they are kept in memory"
-            self.failures.failed(f"cannot {what} the buffer {self.directory}: {reason}; {advice}")
+            self.failures.failed(f"cannot {what} the buffer {self.directory}: {_reason(error)}; {advice}")
             return error
         return None
 
-    async def _perform(self, ask: Callable[[], DiskWork | None]) -> None:
-        """One work at a time; what has begun goes on to its end though nobody waits for it any more. Raises OSError."""
+    async def _perform(self, ask: Callable[[], DiskWork | None]) -> bool:
+        """One work at a time; what has begun goes on to its end though nobody waits for it any more. Returns whether there was
+        anything to do. Raises OSError."""
 
-        async def perform() -> None:
+        async def perform() -> bool:
             async with self._lock:
                 if work := ask():
                     await self._worker.call(work.run)
                     work.done()
+                return work is not None
 
         task = asyncio.create_task(perform())
         self._tasks.add(task)
         task.add_done_callback(self._finished)
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, task: asyncio.Task[bool]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # whoever asked has been told, or is gone
+
+
+def _reason(error: OSError) -> str:
+    """The error's own words, and the file that it is about."""
+    reason = error.strerror or str(error)
+    return f"{reason} ({error.filename})" if error.filename else reason

@@ -73,7 +73,7 @@ class Told:
         """It has ended."""
         self.failing.discard(lane.failures)
         if lane.keeper is not None:
-            self.keeping.discard(lane.keeper.failures)
+            self.keeping.difference_update(lane.keeper.all_failures)
 
 
 class Lane:
@@ -216,10 +216,12 @@ class Lane:
 
     async def _writer(self, at_least: int, failed_before: int | None = None) -> bool:
         while len(self.queue) >= at_least and failed_before in (None, self.failures.total):
-            if self.keeper is not None:
-                await self.keeper.load(self.plan.metric_batch_size)
+            unreadable = await self.keeper.load(self.plan.metric_batch_size) if self.keeper is not None else 0.0
             batch = self.queue.take(self.plan.metric_batch_size)
             if batch is None:
+                if unreadable:
+                    self._retry_at = asyncio.get_running_loop().time() + unreadable
+                    return False
                 break
             batch.partition = self.partition
             started = time.monotonic()

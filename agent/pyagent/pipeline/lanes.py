@@ -27,6 +27,7 @@ class Sums:
     written: int = 0
     rejected: int = 0
     damaged: int = 0
+    damaged_bytes: int = 0
     failures: int = 0
     last_write: float = 0.0
     """Seconds since the epoch; 0: never."""
@@ -38,6 +39,7 @@ class Sums:
         self.written += lane.written
         self.rejected += lane.rejected
         self.damaged += lane.queue.damaged
+        self.damaged_bytes += lane.queue.damaged_bytes
         self.failures += lane.failures.total
         self.last_write = max(self.last_write, lane.last_write)
         self.write_seconds += lane.write_seconds

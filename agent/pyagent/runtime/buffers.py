@@ -1,6 +1,6 @@
 """The queues on disk, those of running outputs and those that no output claims, for the commands that ask about them."""
 
-import shutil
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,15 +9,18 @@ from typing import TypeVar
 from pyagent.api import Full, PyagentError
 from pyagent.buffer import Chunk, StoredQueue, stored_queues
 from pyagent.buffer.reader import LogReader
-from pyagent.buffer.segments import InUse, Recovery, SegmentLog
+from pyagent.buffer.segments import Recovery, SegmentLog
 from pyagent.pipeline.delivery import Keeping, OutputRunner
 from pyagent.pipeline.lane import Lane
 from pyagent.runtime.agent import Agent
+from pyagent.runtime.log import component_logger
 from pyagent.runtime.routes import StoredBuffer
 
 __all__ = ["StoredBuffers"]
 
 T = TypeVar("T")
+
+_log = component_logger("buffer")
 
 
 class StoredBuffers:
@@ -70,6 +73,12 @@ class StoredBuffers:
                 end = reader.expected
                 await self._in_thread(lambda end=end: log.acknowledge(end))  # type: ignore[misc]  # bound now
             reader.close()
+            await self._in_thread(lambda: log.acknowledge(log.next))
+        except OSError as error:
+            reason = error.strerror or error
+            raise PyagentError(
+                f"cannot read the buffer {name}: {reason}; {moved} metrics are adopted, the rest stays; try it again later"
+            ) from None
         finally:
             await self._in_thread(log.close)
         lane.flush_soon()
@@ -80,7 +89,12 @@ class StoredBuffers:
         """Remove it with all that is in it; returns the number of metrics."""
         stored = self._orphan(name)
         log, recovery = await self._open(stored)
-        await self._in_thread(log.close)
+        try:
+            await self._in_thread(lambda: log.acknowledge(log.next))
+        except OSError as error:
+            raise PyagentError(f"cannot drop the buffer {name}: {error.strerror or error}") from None
+        finally:
+            await self._in_thread(log.close)
         self._remove(stored.path)
         return recovery.waiting
 
@@ -115,9 +129,12 @@ class StoredBuffers:
     async def _open(self, stored: StoredQueue) -> tuple[SegmentLog, Recovery]:
         log = SegmentLog(stored.path)
         try:
-            return log, await self._in_thread(log.open)
-        except InUse as error:
-            raise PyagentError(f"cannot open the buffer {stored.path.name}: {error.strerror}") from None
+            recovery = await self._in_thread(log.open)
+        except OSError as error:
+            raise PyagentError(f"cannot open the buffer {stored.path.name}: {error.strerror or error}") from None
+        for level, text in recovery.lines(stored.path):
+            _log.log(level, "%s", text)
+        return log, recovery
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         assert self._keeping.worker is not None
@@ -127,10 +144,10 @@ class StoredBuffers:
 
     @staticmethod
     def _remove(path: Path) -> None:
-        # What was set aside stays: nobody has looked at it yet.
-        if (path / "corrupt").is_dir():
-            for file in path.iterdir():
-                if file.is_file():
-                    file.unlink()
-        else:
-            shutil.rmtree(path)
+        """What is left of an empty one. What was set aside stays, or was not understood: nobody has looked at it yet."""
+        if any(path.glob("*.seg")):
+            return
+        with contextlib.suppress(OSError):
+            for name in ("cursor", "identity", "lock"):
+                (path / name).unlink(missing_ok=True)
+            path.rmdir()

@@ -22,6 +22,8 @@ _HELP = {
         "dropped": ("counter", "Metrics dropped because the queue was full."),
         "filtered": ("counter", "Metrics kept out by filters."),
         "damaged": ("counter", "Metrics that were on disk and cannot be read any more."),
+        "damaged_bytes": ("counter", "Bytes of the log on disk that cannot be read."),
+        "set_aside": ("gauge", "Files of the log on disk that are not understood or belong elsewhere, and are kept."),
         "restored": ("counter", "Metrics found on disk at the start."),
         "queued": ("gauge", "Metrics that wait."),
         "disk_bytes": ("gauge", "Size on disk of what waits there."),

@@ -126,6 +126,8 @@ def _output(runner: OutputRunner, now: float) -> Document:
         "rejected": sums.rejected,
         "dropped": runner.lanes.usage.dropped,
         "damaged": sums.damaged,
+        "damaged_bytes": sums.damaged_bytes,
+        "set_aside": sum(queue.set_aside for queue in runner.queues),
         "filtered": runner.filtered,
         "not_encodable": dict(runner.lost),
         "queued": runner.queued,

@@ -73,6 +73,8 @@ class Internal(Input[InternalOptions]):
                     "int", "bytes", buffer_bytes="encoded size of what waits", buffer_disk_bytes="size of its log"
                 ),
                 **fields("int", "1", metrics_restored="found on disk", metrics_damaged="damaged on disk"),
+                "bytes_damaged": Field("int", "bytes", "of its log that cannot be read"),
+                "files_set_aside": Field("int", "1", "of its log that are not understood, or belong elsewhere"),
                 **_ERRORS,
             },
         ),
@@ -150,6 +152,8 @@ def _write_fields(one: Mapping[str, Any]) -> dict[str, int]:
         "buffer_disk_bytes": one["disk_bytes"],
         "metrics_restored": one["restored"],
         "metrics_damaged": one["damaged"],
+        "bytes_damaged": one["damaged_bytes"],
+        "files_set_aside": one["set_aside"],
         "oldest_age_ns": round(one["oldest_age_seconds"] * 1e9),
         "metrics_added": one["added"],
         "metrics_written": one["written"],

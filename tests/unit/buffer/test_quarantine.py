@@ -1,5 +1,6 @@
 """The quarantine against a model: what is intact stays, in order, nothing else appears, and the bounds hold."""
 
+import errno
 import json
 import logging
 import os
@@ -342,6 +343,51 @@ def test_what_cannot_be_read_is_set_aside_and_never_wiped(tmp_path: Path, caplog
     quarantine.remove(2)
     assert (tmp_path / "corrupt" / half.name).read_bytes() == damaged
     assert (tmp_path / "notes.txt").exists()
+    quarantine.close()
+
+
+def test_what_cannot_be_read_for_the_moment_stays_for_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = Quarantine(tmp_path, log=LOG)
+    put(earlier, reason="first")
+    earlier.close()
+    (tmp_path / "0000000003.jsonl").mkdir()
+    read_bytes = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    quarantine = Quarantine(tmp_path, log=LOG)
+    assert reasons(quarantine) == []
+    assert "it stays there, and the next start tries it again" in caplog.text
+    put(quarantine, reason="second")
+    put(quarantine, reason="third")
+    quarantine.close()
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert reasons(Quarantine(tmp_path, log=LOG)) == ["first", "second", "third"]
+    assert not (tmp_path / "corrupt").exists()
+
+
+def test_what_could_not_be_synced_is_synced_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quarantine = Quarantine(tmp_path, log=LOG)
+    put(quarantine, reason="first")
+    synced: list[Path] = []
+    broken = True
+
+    def sync(path: Path) -> None:
+        if broken:
+            raise OSError(errno.EIO, "Input/output error")
+        synced.append(path)
+
+    monkeypatch.setattr("pyagent.buffer.refusal_files._sync", sync)
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output"):
+            quarantine.sync()
+    broken = False
+    quarantine.sync()
+    assert sorted(synced) == [tmp_path, tmp_path / "0000000001.jsonl"]
     quarantine.close()
 
 

@@ -24,6 +24,8 @@ OUTPUT = {
     "disk_bytes": 1000,
     "restored": 2,
     "damaged": 1,
+    "damaged_bytes": 77,
+    "set_aside": 5,
     "oldest_age_seconds": 1.5,
     "write_seconds": 0.25,
     "failures": 6,
@@ -57,6 +59,7 @@ def test_measurements_are_declared_and_carry_the_agents_numbers() -> None:
     assert found["internal_gather", ""].fields["gather_time_ns"] == 500_000_000
     write = found["internal_write", "main"].fields
     assert (write["metrics_added"], write["buffer_size"], write["oldest_age_ns"]) == (12, 4, 1_500_000_000)
+    assert (write["metrics_damaged"], write["bytes_damaged"], write["files_set_aside"]) == (1, 77, 5)
     assert found["internal_aggregate", ""].fields["metrics_pushed"] == 3
     assert found["internal_config", ""].fields["last_reload_ok"] is True
     assert found["internal_memstats", ""].fields["sys_bytes"] > 1_000_000

@@ -185,6 +185,43 @@ async def test_a_queue_in_use_is_not_given_away_and_an_orphan_can_be_dropped(tmp
     await agent.stop()
 
 
+async def test_nothing_that_was_not_adopted_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Storing.down = True
+    agent, _ = an_agent(tmp_path)
+    await agent.apply(a_plan(queue_id="before", on_disk=True))
+    await until(lambda: agent.outputs[0].queued == 3)
+    await agent.stop()
+    Storing.down = False
+    agent, buffers = an_agent(tmp_path)
+    Once.given = 3
+    await agent.apply(a_plan(queue_id="after", on_disk=True))
+    await until(lambda: agent.outputs[0].queue.log is not None)
+    broken = ["read"]
+    for name in ("read", "make_directory"):
+        real = getattr(Files, name)
+
+        def call(self: Files, target: Any, *arguments: Any, name: str = name, real: Any = real) -> Any:
+            if name in broken and (name != "make_directory" or str(target).endswith("corrupt")):
+                raise OSError(5, "Input/output error")
+            return real(self, target, *arguments)
+
+        monkeypatch.setattr(Files, name, call)
+    with pytest.raises(PyagentError, match="cannot open the buffer before: Input/output error"):
+        await buffers.adopt("before", "storing")
+    with pytest.raises(PyagentError, match="cannot open the buffer before: Input/output error"):
+        await buffers.drop("before")
+    assert [buffer.name for buffer in buffers.orphans()] == ["before"]
+    # What nobody understands, and what cannot be set aside, is not thrown away with the rest.
+    (tmp_path / "before" / "notes").write_text("mine")
+    (tmp_path / "before" / "0000000099.seg").write_text("mine, too")
+    broken[:] = ["make_directory"]
+    assert await buffers.adopt("before", "storing") == 3
+    await until(lambda: stored() == THREE)
+    assert (tmp_path / "before" / "notes").read_text() == "mine"
+    assert (tmp_path / "before" / "0000000099.seg").read_text() == "mine, too"
+    await agent.stop()
+
+
 async def test_a_buffer_on_disk_without_a_place_for_it_is_refused() -> None:
     agent = Agent()
     with pytest.raises(ConfigError, match=r"a\.conf:9: cannot keep the buffer of outputs\.storing on disk"):

@@ -36,6 +36,8 @@ def document(**changes: Any) -> dict[str, Any]:
             "rejected",
             "dropped",
             "damaged",
+            "damaged_bytes",
+            "set_aside",
             "restored",
             "filtered",
             "queued",
