@@ -58,7 +58,7 @@ class Cursor:
         if room := 2 * _APART - len(self.found):
             # Its whole room at once: later there may be none.
             self._files.write(self._descriptor, bytes(room), len(self.found))
-        if self._sync:
+        if self._sync and known:
             self._files.sync(self._descriptor)  # what is there may not have been: a slot is written over from now on
         return known
 
