@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -12,14 +13,16 @@ import msgspec
 from pyagent.api import ConfigError, Input, redact
 from pyagent.cli.arguments import Parser
 from pyagent.cli.flags import add_plugin_directory_flag, catalog
+from pyagent.cli.terminal import cells, cut, harmless
 from pyagent.config.catalog import KINDS, Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
 from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import plugin_sample
 from pyagent.config.toml_text import toml_value
+from pyagent.runtime.colours import coloured, has_colours
 
 _EPILOG = """\
-  pyagent plugins                     all of them, and where each comes from
+  pyagent plugins
   pyagent plugins inputs --json
   pyagent plugins show inputs.mem     options, measurements, fields"""
 
@@ -30,7 +33,11 @@ _LISTED = sorted({*KINDS, "serializers"})
 def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
-        "what", nargs="?", choices=[*_LISTED, "show"], help="a kind, or 'show' and a plugin's name", metavar="KIND"
+        "what",
+        nargs="?",
+        choices=[*_LISTED, "show"],
+        help="print those of a kind; or 'show' and a name",
+        metavar="KIND",
     )
     parser.add_argument("name", nargs="?", help="with 'show': KIND.NAME, or NAME", metavar="KIND.NAME")
     parser.add_argument("--deprecated", action="store_true", help="only deprecated options, and what to use instead")
@@ -48,15 +55,42 @@ def run(arguments: argparse.Namespace) -> int:
     kinds = [arguments.what] if arguments.what else []
     if arguments.deprecated:
         return print_deprecated(arguments, kinds, as_json=arguments.json)
-    return print_names(arguments, kinds, as_json=arguments.json)
+    if kinds and not arguments.json and not has_terminal():
+        # As Telegraf's `plugins KIND`, for scripts.
+        return print_names(arguments, kinds)
+    return print_list(arguments, kinds, as_json=arguments.json)
 
 
-def print_names(arguments: argparse.Namespace, kinds: Sequence[Any], *, as_json: bool = False) -> int:
+def has_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def print_list(arguments: argparse.Namespace, kinds: Sequence[Any], *, as_json: bool = False) -> int:
+    """A line for each: its label, what it does, and where it comes from, if not with the agent."""
+    plugins = catalog(arguments)
+    found = [(entry, plugins.summary(entry)) for entry in plugins.entries(*kinds)]
+    if as_json:
+        rows = [{"kind": e.kind, "name": e.name, "from": e.origin, "text": text} for e, text in found]
+        print(json.dumps(rows, indent=2))
+        return 0
+    column = max((len(entry.label) for entry, _ in found), default=0) + 2
+    # What goes into a file or a pipe is not cut.
+    width = shutil.get_terminal_size().columns if has_terminal() else None
+    colours = has_colours(sys.stdout)
+    for entry, text in found:
+        label = coloured(entry.label, "cyan") if colours else entry.label
+        origin = "" if entry.origin == "pyagent" else harmless(f"[{entry.origin}]")
+        text = harmless(text)
+        if width:
+            text = cut(text, max(width - column - bool(origin) - cells(origin), 20), "...")
+        shown = coloured(origin, "yellow") if colours else origin
+        print(f"{label}{' ' * (column - len(entry.label))}{' '.join(part for part in (text, shown) if part)}".rstrip())
+    return 0
+
+
+def print_names(arguments: argparse.Namespace, kinds: Sequence[Any]) -> int:
     """One `kind.name` a line; where it comes from stands behind those that do not come with the agent."""
     entries = list(catalog(arguments).entries(*kinds))
-    if as_json:
-        print(json.dumps([{"kind": e.kind, "name": e.name, "from": e.origin} for e in entries], indent=2))
-        return 0
     width = max((len(entry.label) for entry in entries), default=0)
     for entry in entries:
         print(entry.label if entry.origin == "pyagent" else f"{entry.label:<{width}}  {entry.origin}")
@@ -158,22 +192,27 @@ def _option(declared: Declared) -> dict[str, Any]:
 
 
 def _page(document: dict[str, Any]) -> Iterator[str]:
-    yield f"{document['kind']}.{document['name']} (from {document['from']})"
+    yield _title(f"{document['kind']}.{document['name']}") + f" (from {document['from']})"
     yield ""
     yield document["text"] or "It says nothing about itself."
     options, measurements = document["options"], document["measurements"]
     yield ""
-    yield "Options" if options else "It has no options of its own."
+    yield _title("Options") if options else "It has no options of its own."
     rows = [(o["name"], o["type"], _default(o), _effect(o)) for o in options]
     yield from _table([("option", "type", "default", "meaning"), *rows] if rows else [])
     for measurement in measurements:
         yield ""
-        yield f"Measurement {measurement['name']}" + (" (and further fields and tags)" if measurement["open"] else "")
+        more = " (and further fields and tags)" if measurement["open"] else ""
+        yield _title(f"Measurement {measurement['name']}") + more
         yield from textwrap.wrap(measurement["text"], 118, initial_indent="  ", subsequent_indent="  ")
         yield from _table([(f"tag {name}", "", "", text) for name, text in measurement["tags"].items()])
         yield from _table(
             [(name, field["type"], field["unit"], field["text"]) for name, field in measurement["fields"].items()]
         )
+
+
+def _title(text: str) -> str:
+    return coloured(text, "bold") if has_colours(sys.stdout) else text
 
 
 def _default(option: dict[str, Any]) -> str:

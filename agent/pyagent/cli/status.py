@@ -9,8 +9,11 @@ from typing import Any
 
 from pyagent.cli.arguments import Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
-from pyagent.cli.terminal import aligned, span
+from pyagent.cli.terminal import aligned, harmless, span
+from pyagent.runtime.colours import coloured, has_colours
 
+_COLOURS = {"problem:": "red", "quarantine:": "yellow"} | dict.fromkeys(("input", "output", "aggregator"), "bold")
+"""Of a line, by its first word."""
 _EPILOG = """\
   pyagent status
   pyagent status ram --watch"""
@@ -33,10 +36,18 @@ def _show(arguments: argparse.Namespace) -> int:
         document = ask(arguments, "/status", instance=arguments.word)
         if arguments.watch and sys.stdout.isatty():
             print("\x1b[2J\x1b[H", end="")
-        print(json.dumps(document, indent=2) if arguments.json else "\n".join(_lines(document)), flush=True)
+        print(json.dumps(document, indent=2) if arguments.json else "\n".join(_shown(document)), flush=True)
         if not arguments.watch:
             return 2 if document["problems"] else 0
         time.sleep(2)
+
+
+def _shown(document: dict[str, Any]) -> Iterator[str]:
+    """The lines for this standard output, in colours where it has some."""
+    colours = has_colours(sys.stdout)
+    for line in map(harmless, _lines(document)):
+        colour = _COLOURS.get(line.partition(" ")[0]) if colours else None
+        yield coloured(line, colour) if colour else line
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:

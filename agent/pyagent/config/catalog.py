@@ -1,8 +1,11 @@
 """Which plugins there are on this host, where each comes from, and what it says about itself."""
 
+import ast
 import importlib.util
 import inspect
+import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -73,6 +76,35 @@ class Catalog:
         """Its class. Raises ConfigError where it cannot be imported."""
         return self._registry.find(entry.kind, entry.name).plugin
 
+    def summary(self, entry: Entry) -> str:
+        """The first sentence of what it says about itself, read from its source: nothing of it runs.
+
+        Empty where there is none, or no source that can be read.
+        """
+        try:
+            file = self._source(entry)
+            with warnings.catch_warnings(action="ignore"):
+                text = _docstring(ast.parse(file.read_bytes())) if file else ""
+        except SyntaxError as error:
+            return f"cannot be imported: {error.msg}" + (f" (line {error.lineno})" if error.lineno else "")
+        except (OSError, ValueError, RecursionError, MemoryError):
+            return ""  # `show` says what is wrong with it
+        return re.split(r"(?<=[.!?])\s|\n\s*\n", text, maxsplit=1)[0].replace("\n", " ").strip()
+
+    def _source(self, entry: Entry) -> Path | None:
+        if entry.origin == "pyagent":
+            spec = importlib.util.find_spec(f"{self._package}.{entry.kind}.{entry.name}")
+            return Path(spec.origin) if spec and spec.origin else None
+        if not entry.origin.startswith("entry point "):
+            return Path(entry.origin)
+        for point in metadata.entry_points(group=f"pyagent.{entry.kind}", name=entry.name):
+            place = point.module.replace(".", "/")
+            for name in (f"{place}.py", f"{place}/__init__.py"):
+                file = Path(str(point.dist.locate_file(name))) if point.dist else None
+                if file and file.is_file():
+                    return file
+        return None
+
     def option_types(self, entry: Entry) -> list[type[msgspec.Struct]]:
         """The types that declare what its table may hold: its own, and for one that parses those of all parsers.
 
@@ -100,6 +132,14 @@ class Catalog:
         for point in metadata.entry_points(group=f"pyagent.{kind}", name=name):
             return f"entry point {point.value} of {point.dist.name if point.dist else '?'}"
         return ""
+
+
+def _docstring(module: ast.Module) -> str:
+    """That of the module, else of its first class that has one and does not hold the options."""
+    if text := ast.get_docstring(module):
+        return text
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef) and not node.name.endswith("Options")]
+    return next(filter(None, map(ast.get_docstring, classes)), "")
 
 
 def about(plugin: type[Plugin[Any]]) -> str:

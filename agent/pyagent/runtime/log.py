@@ -3,12 +3,14 @@
 import contextlib
 import logging
 import os
+import stat
 import sys
 import threading
 from types import TracebackType
 
 from pyagent.api import ConfigError
 from pyagent.config import AgentSettings, PluginPlan
+from pyagent.runtime.colours import has_colours
 from pyagent.runtime.log_file import LogFile
 from pyagent.runtime.log_lines import ROOT, StructuredLines, TextLines, log_zone
 
@@ -31,7 +33,7 @@ class _Handler(logging.Handler):
         super().__init__()
         self._file: LogFile | None = None
         self._settings: tuple[object, ...] = ()
-        self.setFormatter(TextLines(journal=_journal()))
+        self.setFormatter(TextLines(journal=_journal(), colours=_colours()))
 
     def apply(self, settings: AgentSettings) -> None:
         """Raises ConfigError, and then nothing has changed."""
@@ -47,7 +49,7 @@ class _Handler(logging.Handler):
         )
         if wanted == self._settings:
             return  # a file that was moved away comes back by itself
-        lines, file = _lines(settings, journal=not path and _journal()), _file(path, settings)
+        lines, file = _lines(settings, stderr=not path), _file(path, settings)
         self.acquire()
         try:
             if self._file is not None:
@@ -76,7 +78,7 @@ class _Handler(logging.Handler):
         return True
 
 
-def _lines(settings: AgentSettings, *, journal: bool) -> logging.Formatter:
+def _lines(settings: AgentSettings, *, stderr: bool) -> logging.Formatter:
     try:
         zone = log_zone(settings.log_with_timezone)
     except (KeyError, ValueError, OSError):
@@ -84,9 +86,10 @@ def _lines(settings: AgentSettings, *, journal: bool) -> logging.Formatter:
             f"cannot log in the time zone {settings.log_with_timezone!r}: it is not known; correct log_with_timezone",
             option="log_with_timezone",
         ) from None
+    journal = stderr and _journal()
     if settings.logformat == "structured":
         return StructuredLines(zone, key=settings.structured_log_message_key or "msg", journal=journal)
-    return TextLines(zone, journal=journal)
+    return TextLines(zone, journal=journal, colours=stderr and _colours())
 
 
 def _file(path: str, settings: AgentSettings) -> LogFile | None:
@@ -113,6 +116,15 @@ def _journal() -> bool:
     except (OSError, ValueError):
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _colours() -> bool:
+    """Whether standard error shows colours. A file and the journal have none, whatever FORCE_COLOR says."""
+    try:
+        to_file = stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):
+        to_file = True
+    return not to_file and not _journal() and has_colours(sys.stderr)
 
 
 def _handler() -> _Handler:

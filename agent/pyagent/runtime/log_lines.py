@@ -5,10 +5,12 @@ import logging
 from datetime import UTC, datetime, tzinfo
 
 from pyagent.api import redact
+from pyagent.runtime.colours import coloured
 
 __all__ = ["ROOT", "StructuredLines", "TextLines", "log_zone"]
 
 ROOT = "pyagent"
+_COLOURS = {"E": "red", "W": "yellow", "D": "dim", "T": "dim"}
 _KINDS = frozenset(("inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"))
 
 
@@ -27,12 +29,16 @@ def log_zone(name: str) -> tzinfo | None:
 
 
 class TextLines(logging.Formatter):
-    """`2026-01-02T03:04:05Z E! [inputs.mem] message`; for the journal, which has its own times, `<3>[inputs.mem] message`."""
+    """`2026-01-02T03:04:05Z E! [inputs.mem] message`; for the journal, which has its own times, `<3>[inputs.mem] message`.
 
-    def __init__(self, zone: tzinfo | None = UTC, *, journal: bool = False) -> None:
+    `colours`: errors are red, warnings yellow, for people at a terminal.
+    """
+
+    def __init__(self, zone: tzinfo | None = UTC, *, journal: bool = False, colours: bool = False) -> None:
         super().__init__()
         self._zone = zone
         self._journal = journal
+        self._colours = _COLOURS if colours else {}
 
     def format(self, record: logging.LogRecord) -> str:
         text = f"[{_component(record)}] {redact(_message(self, record))}"
@@ -40,7 +46,10 @@ class TextLines(logging.Formatter):
         if self._journal:
             # A message of several lines needs the priority on each.
             return "\n".join(f"<{priority}>{line}" for line in text.split("\n"))
-        return f"{_time(record, self._zone, 'seconds')} {letter}! {text}"
+        text = f"{letter}! {text}"
+        if colour := self._colours.get(letter):
+            text = coloured(text, colour)
+        return f"{_time(record, self._zone, 'seconds')} {text}"
 
 
 class StructuredLines(logging.Formatter):

@@ -1,6 +1,7 @@
-"""Smallest and largest value of every numeric field in a period, for each series: `FIELD_min` and `FIELD_max`.
+"""Smallest and largest values of fields in a period.
 
-The results are floats, as Telegraf's are; booleans and text are left out.
+Each numeric field of a series becomes `FIELD_min` and `FIELD_max`. The results are floats, as Telegraf's are; booleans
+and text are left out.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Runs commands at each gather and parses what they print.
+"""Runs commands and parses what they print.
 
 The commands of one table run side by side, each in a process group of its own. One that fails loses its own output and
 nobody else's. One that takes too long is asked to end (SIGTERM), and after five seconds killed, with all its children.

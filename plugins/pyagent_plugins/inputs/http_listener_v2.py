@@ -1,4 +1,4 @@
-"""Takes metrics over HTTP, in whatever data format it is told; so far this is line protocol.
+"""Takes metrics over HTTP, as line protocol.
 
 An answer with `http_success_code` says that the outputs' queues hold the metrics.
 """

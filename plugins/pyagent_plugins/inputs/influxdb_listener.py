@@ -1,6 +1,7 @@
-"""Takes line protocol over InfluxDB 1's HTTP API: `/write`, and what its clients ask before they write.
+"""Takes line protocol over InfluxDB 1's HTTP API.
 
-An answer 204 says that the outputs' queues hold the lines; 400 that they hold all but the bad ones, which it names.
+That is `/write`, and what its clients ask before they write. An answer 204 says that the outputs' queues hold the
+lines; 400 that they hold all but the bad ones, which it names.
 """
 
 from typing import Annotated, Literal

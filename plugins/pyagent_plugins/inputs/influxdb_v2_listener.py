@@ -1,7 +1,7 @@
-"""Takes line protocol over InfluxDB 2's HTTP API: `/api/v2/write`, so that whatever writes to InfluxDB 2 can write to an agent.
+"""Takes line protocol over InfluxDB 2's HTTP API.
 
-An answer 204 says that the outputs' queues hold the lines. Paths are those of Telegraf's plugin of this name; bodies of
-answers are InfluxDB's.
+Whatever writes to InfluxDB 2's `/api/v2/write` can write to an agent. An answer 204 says that the outputs' queues hold
+the lines. Paths are those of Telegraf's plugin of this name; bodies of answers are InfluxDB's.
 """
 
 import time

@@ -1,7 +1,8 @@
-"""What the agent does itself, in Telegraf's measurements `internal_*`, so that dashboards made for those work.
+"""What the agent does itself, in `internal_*`.
 
-The numbers are those of `pyagent status`. What only a Go program has (most of its memory statistics) is not there; the age
-of the configuration and how long the event loop kept us waiting are added.
+The measurements are Telegraf's, so that dashboards made for those work. The numbers are those of `pyagent status`. What
+only a Go program has (most of its memory statistics) is not there; the age of the configuration and how long the event
+loop kept us waiting are added.
 """
 
 import gc

@@ -1,6 +1,7 @@
-"""Makes up metrics, for trying configurations, dashboards and processors without anything to measure.
+"""Makes up metrics, to try things with.
 
-The formulas are those of Telegraf 1.40; its first values are the same, those with chance in them excepted.
+Configurations, dashboards and processors can be tried without anything to measure. The formulas are those of Telegraf
+1.40; its first values are the same, those with chance in them excepted.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Takes every batch and keeps nothing: to measure an agent, or to run inputs for their side effects."""
+"""Takes every batch and keeps nothing.
+
+It is for measuring an agent, and for inputs that run for their side effects.
+"""
 
 from pyagent.api import Batch, Output
 

@@ -1,8 +1,8 @@
-"""Comma separated values: each row a metric, each column a field, a tag, the measurement or the time.
+"""Comma separated values: each row is a metric.
 
-Rows are read as Go's encoding/csv does, whose rules are RFC 4180's: a quote stands only around a whole value, blank lines
-count for nothing. A row may be shorter or longer than the header. Values take the first type that fits: integer, float,
-boolean, text.
+Each column is a field, a tag, the measurement or the time. Rows are read as Go's encoding/csv does, whose rules are RFC
+4180's: a quote stands only around a whole value, blank lines count for nothing. A row may be shorter or longer than the
+header. Values take the first type that fits: integer, float, boolean, text.
 """
 
 import math

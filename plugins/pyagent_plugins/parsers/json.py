@@ -1,7 +1,7 @@
-"""A JSON object, or a list of them, as one metric each.
+"""JSON: each object is a metric.
 
-Keys of nested objects and positions in lists are joined by `_`. All numbers are floats, as in Telegraf; text and booleans
-are left out unless `tag_keys` or `json_string_fields` name them.
+A document is an object or a list of them. Keys of nested objects and positions in lists are joined by `_`. All numbers
+are floats, as in Telegraf; text and booleans are left out unless `tag_keys` or `json_string_fields` name them.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""One value, such as the output of a small command, as one field."""
+"""One value, such as a small command's output.
+
+It becomes one field.
+"""
 
 import base64
 from typing import Annotated

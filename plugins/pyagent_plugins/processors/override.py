@@ -1,4 +1,7 @@
-"""Changes the name and the tags of every metric that passes, as inputs and outputs do with the options of these names."""
+"""Changes names and tags of all metrics that pass.
+
+It does so as inputs and outputs do with the options of these names.
+"""
 
 from typing import Annotated
 

@@ -1,4 +1,7 @@
-"""Secrets of a Docker service, or of a Kubernetes volume: a folder with one file for each, named by its key."""
+"""Secrets of a Docker service or Kubernetes volume.
+
+They lie in a folder with one file for each, named by its key.
+"""
 
 from pathlib import Path
 from typing import Annotated

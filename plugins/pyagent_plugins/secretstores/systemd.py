@@ -1,7 +1,8 @@
-"""Credentials that systemd gives to the service (`LoadCredential=`, `SetCredential=`, systemd.exec(5)).
+"""Credentials that systemd gives to the service.
 
-They lie decrypted in $CREDENTIALS_DIRECTORY, one file each, which only the service's account can read. The file's name is
-the key; with `prefix`, what stands behind that.
+Its directives are `LoadCredential=` and `SetCredential=` (systemd.exec(5)). They lie decrypted in
+$CREDENTIALS_DIRECTORY, one file each, which only the service's account can read. The file's name is the key; with
+`prefix`, what stands behind that.
 """
 
 import os

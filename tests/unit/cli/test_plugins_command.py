@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from commands import Done
 
+from pyagent.cli import plugins
+
 Run = Callable[..., Done]
 
 SPOOL = '''"""Looks into a spool."""
@@ -39,7 +41,42 @@ def test_all_are_listed_sorted(pyagent: Run, folder: Path) -> None:
         names
     )
     (spool,) = [line for line in lines if "spool" in line]
-    assert spool.split() == ["inputs.spool", str(folder / "spool.py")]
+    assert spool.split(maxsplit=1) == ["inputs.spool", f"Looks into a spool. [{folder / 'spool.py'}]"]
+    assert all(len(line.split()) > 1 for line in lines)
+    assert len({line.index(line.split()[1]) for line in lines}) == 1
+
+
+def test_a_line_fits_the_width_of_a_terminal(pyagent: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, source in {
+        "long": '"""Looks at everything that this host has, for as long as anybody wants to know. More."""',
+        "colours": "class ColoursOptions:\n  'Options.'\nclass Colours:\n  '''Looks \x1b[31mred\n  in two lines.'''",
+        "broken": "class Broken(Input:",
+        "nothing": "",
+        "escapes": "'''Raw.'''\nx = '\\d'",
+        "binary": "\0",
+    }.items():
+        (folder / f"{name}.py").write_text(source)
+    monkeypatch.setattr(plugins, "has_terminal", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    done = pyagent("plugins", "inputs")
+    assert done.err == ""
+    lines = {line.split()[0]: line for line in done.out.splitlines()}
+    assert lines["inputs.mem"].split(maxsplit=1)[1] == "Memory of the host."
+    builtin = [line for line in lines.values() if "[" not in line]
+    assert len(builtin) >= 9
+    assert all(len(line) <= 80 for line in builtin)
+    assert not any("..." in line for line in builtin)
+    assert " Looks at everythi... [" in lines["inputs.long"]
+    assert r" Looks \x1b[31mred... [" in lines["inputs.colours"]
+    assert " cannot be importe... [" in lines["inputs.broken"]
+    assert " Raw. [" in lines["inputs.escapes"]
+    monkeypatch.setenv("COLUMNS", "300")
+    assert r"Looks \x1b[31mred in two lines. [" in pyagent("plugins").out
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[36minputs.mem\x1b[0m  " in pyagent("plugins").out
+    assert pyagent("plugins", "show", "mem").out.startswith("\x1b[1minputs.mem\x1b[0m (from pyagent)\n")
 
 
 def test_one_kind(pyagent: Run) -> None:
@@ -52,8 +89,9 @@ def test_one_kind(pyagent: Run) -> None:
 
 def test_as_json(pyagent: Run, folder: Path) -> None:
     found = json.loads(pyagent("plugins", "inputs", "--json").out)
-    assert {"kind": "inputs", "name": "mem", "from": "pyagent"} in found
-    assert {"kind": "inputs", "name": "spool", "from": str(folder / "spool.py")} in found
+    assert {"kind": "inputs", "name": "mem", "from": "pyagent", "text": "Memory of the host."} in found
+    spool = {"kind": "inputs", "name": "spool", "from": str(folder / "spool.py"), "text": "Looks into a spool."}
+    assert spool in found
 
 
 def test_deprecated_options(pyagent: Run, folder: Path) -> None:
@@ -99,7 +137,7 @@ def test_show(pyagent: Run, folder: Path) -> None:
 
 
 def test_show_takes_every_plugin(pyagent: Run) -> None:
-    for name in pyagent("plugins").out.split():
+    for name in [line.split()[0] for line in pyagent("plugins").out.splitlines()]:
         done = pyagent("plugins", "show", name)
         assert (done.status, done.err) == (0, ""), name
         assert done.out.startswith(name)

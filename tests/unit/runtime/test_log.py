@@ -74,6 +74,103 @@ def test_the_journal_gets_priorities_on_every_line(tmp_path: Path, monkeypatch: 
     assert lines[-1].startswith('<4>{"time":')
 
 
+@pytest.fixture
+def on_terminal(read: Read, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], object]], str]]:
+    """What a terminal with colours shows while a function logs."""
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "JOURNAL_STREAM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with open(theirs, "w") as stream:
+
+        def shown(log: Callable[[], object]) -> str:
+            # Here, as pytest puts its own in place between the fixtures and the test.
+            monkeypatch.setattr(sys, "stderr", stream)
+            log()
+            return os.read(ours, 100_000).decode()
+
+        yield shown
+    os.close(ours)
+
+
+def log_everything() -> None:
+    log = agent_log.component_logger("agent")
+    for level in (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG):
+        log.log(level, "x")
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_terminal_shows_errors_and_warnings_in_colours(
+    on_terminal: Callable[[Callable[[], object]], str], applied: bool
+) -> None:
+    def log() -> None:
+        agent_log.configure_logging(debug=True)
+        if applied:
+            agent_log.apply_settings(AgentSettings(log_with_timezone="UTC"), debug=True, quiet=False)
+        log_everything()
+
+    error, warning, information, debug = on_terminal(log).splitlines()
+    assert error.endswith("Z \x1b[31mE! [agent] x\x1b[0m")
+    assert warning.endswith("Z \x1b[33mW! [agent] x\x1b[0m")
+    assert information.endswith("Z I! [agent] x")
+    assert debug.endswith("Z \x1b[2mD! [agent] x\x1b[0m")
+
+
+@pytest.mark.parametrize(
+    "environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"FORCE_COLOR": "1", "NO_COLOR": "yes"}, {"TERM": ""}]
+)
+def test_a_terminal_without_colours(
+    on_terminal: Callable[[Callable[[], object]], str], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def log() -> None:
+        agent_log.configure_logging()
+        log_everything()
+
+    assert "\x1b" not in (shown := on_terminal(log))
+    assert "E! [agent] x" in shown
+
+
+@pytest.mark.usefixtures("read")
+@pytest.mark.parametrize("place", ["file", "journal", "logfile"])
+def test_files_and_the_journal_have_no_colours(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    file = tmp_path / "log"
+    with open(theirs, "w") as pipe, open(file, "w") as regular:
+        status = os.fstat(pipe.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        if place != "logfile":
+            monkeypatch.setattr(sys, "stderr", regular if place == "file" else pipe)
+        settings = AgentSettings(logtarget="file", logfile=str(file)) if place == "logfile" else AgentSettings()
+        agent_log.apply_settings(settings, debug=False, quiet=False)
+        log_everything()
+        agent_log.apply_settings(AgentSettings(), debug=False, quiet=False)
+    text = os.read(ours, 100_000).decode() if place == "journal" else file.read_text()
+    os.close(ours)
+    assert "[agent] x" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.usefixtures("read")
+def test_forced_colours_reach_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    with open(theirs, "w") as pipe:
+        monkeypatch.setattr(sys, "stderr", pipe)
+        agent_log.configure_logging()
+        log_everything()
+    text = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "\x1b[31mE! [agent] x\x1b[0m\n" in text
+
+
 def test_a_terminal_below_a_service_is_not_the_journal(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     agent_log.configure_logging()

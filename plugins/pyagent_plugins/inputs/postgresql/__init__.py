@@ -1,7 +1,8 @@
-"""Activity of a PostgreSQL server: pg_stat_database, pg_stat_bgwriter and, from PostgreSQL 17, pg_stat_checkpointer.
+"""Activity of a PostgreSQL server.
 
-Any user may read these views. Options, tags and names are those of Telegraf 1.40. Every column of the views becomes a field, so
-newer servers give more than is declared here.
+The views are pg_stat_database, pg_stat_bgwriter and, from PostgreSQL 17, pg_stat_checkpointer; any user may read them.
+Options, tags and names are those of Telegraf 1.40. Every column of the views becomes a field, so newer servers give
+more than is declared here.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
-"""Writes line protocol to InfluxDB 2, and to what speaks its `/api/v2/write`.
+"""Writes line protocol to InfluxDB 2.
 
-What becomes of the metrics for each answer of the server is the table in docs/plugins/outputs/influxdb_v2.md.
+It writes to whatever speaks InfluxDB 2's `/api/v2/write`. What becomes of the metrics for each answer of the server is
+the table in docs/plugins/outputs/influxdb_v2.md.
 """
 
 import random
