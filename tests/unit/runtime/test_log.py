@@ -78,7 +78,6 @@ def test_the_journal_gets_priorities_on_every_line(tmp_path: Path, monkeypatch: 
 def on_terminal(read: Read, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], object]], str]]:
     """What a terminal with colours shows while a function logs."""
     ours, theirs = os.openpty()
-    os.set_blocking(ours, False)
     for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "JOURNAL_STREAM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -88,7 +87,12 @@ def on_terminal(read: Read, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             # Here, as pytest puts its own in place between the fixtures and the test.
             monkeypatch.setattr(sys, "stderr", stream)
             log()
-            return os.read(ours, 100_000).decode()
+            stream.write("end\n")
+            stream.flush()
+            text = ""
+            while not text.endswith("end\r\n"):  # a terminal hands on what it got piece by piece
+                text += os.read(ours, 100_000).decode()
+            return text.removesuffix("end\r\n")
 
         yield shown
     os.close(ours)
