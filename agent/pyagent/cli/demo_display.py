@@ -2,19 +2,18 @@
 
 import os
 import select
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from rich.console import Console, ConsoleDimensions, Group
-from rich.live import Live
-from rich.text import Text
-
 from pyagent.cli.demo_chart import ASCII, UNICODE
 from pyagent.cli.demo_series import grouped
-from pyagent.cli.demo_view import State, news, screen
+from pyagent.cli.demo_view import Line, State, news, screen
 from pyagent.cli.terminal import harmless, shows_unicode
+from pyagent.runtime.colours import coloured, has_colours
 
 __all__ = ["Display", "Lines", "Screen", "display"]
 
@@ -42,7 +41,7 @@ def display(*, as_json: bool) -> Display:
     if as_json:
         return Lines(sys.stderr)
     drawable = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
-    return Screen() if drawable else Lines(sys.stdout)
+    return Screen(sys.stdout) if drawable else Lines(sys.stdout)
 
 
 class Lines:
@@ -99,37 +98,41 @@ class Lines:
 class Screen:
     """The whole terminal, drawn anew at each `show`."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
-        self._glyphs = UNICODE if shows_unicode(self._console.encoding, os.environ) else ASCII
-        # No thread of rich's own: the demonstration starts processes, and says itself when there is news.
-        self._live = Live(console=self._console, screen=True, auto_refresh=False)
-        self._size: ConsoleDimensions | None = None
-        self._plain = "NO_COLOR" in os.environ
+    def __init__(self, stream: TextIO, size: Callable[[], tuple[int, int]] = shutil.get_terminal_size) -> None:
+        self._stream = stream
+        self._terminal_size = size
+        """Columns and lines."""
+        self._glyphs = UNICODE if shows_unicode(stream.encoding, os.environ) else ASCII
+        self._size: tuple[int, int] | None = None
+        self._colours = has_colours(stream)
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        print(text, file=self._stream, flush=True)
 
     def show(self, state: State) -> None:
-        self._size = self._console.size
-        lines = screen(state, self._size.width, self._size.height, self._glyphs)
-        texts = (
-            Text.assemble(*((text, "" if self._plain else style) for text, style in line.parts), no_wrap=True)
-            for line in lines
-        )
-        self._live.update(Group(*texts), refresh=True)
+        self._size = width, height = self._terminal_size()
+        lines = [self._drawn(line) for line in screen(state, width, height, self._glyphs)]
+        # Line by line over what is there, and no break behind the last one: nothing flickers or scrolls.
+        self._write("\x1b[H" + "\n".join(f"{line}\x1b[K" for line in lines) + "\x1b[J")
 
     def outdated(self) -> bool:
-        return self._size is not None and self._console.size != self._size
+        return self._size is not None and self._terminal_size() != self._size
 
     def abandoned(self) -> bool:
         return False
 
+    def _drawn(self, line: Line) -> str:
+        return "".join(coloured(text, style) if style and self._colours else text for text, style in line.parts)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
     def __enter__(self) -> Self:
-        self._live.start()
+        self._write("\x1b[?1049h\x1b[?25l")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self._write("\x1b[?25h\x1b[?1049l")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from pyagent.cli.demo_chart import ASCII, UNICODE, Glyphs
 from pyagent.cli.demo_display import Lines, Screen
@@ -193,13 +192,21 @@ def test_nothing_is_cut_without_a_sign(glyphs: Glyphs) -> None:
 # Where it is shown ----------------------------------------------------------------------------------------------------
 
 
+class Terminal(io.StringIO):
+    encoding = "utf-8"  # type: ignore[assignment]  # a plain one has none
+
+    def isatty(self) -> bool:
+        return True
+
+
 def _drawn(monkeypatch: pytest.MonkeyPatch, **environ: str) -> str:
-    for name in ("NO_COLOR", "LC_ALL", "LC_CTYPE"):
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "LC_ALL", "LC_CTYPE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    stream = io.StringIO()
-    shown = Screen(Console(file=stream, force_terminal=True, width=80, height=24, color_system="standard"))
+    stream = Terminal()
+    shown = Screen(stream, lambda: (80, 24))
     with shown:
         shown.show(_state(EVERYTHING))
     return stream.getvalue()
@@ -224,13 +231,13 @@ def test_a_screen_is_ascii_where_the_locale_is_not_utf_8(monkeypatch: pytest.Mon
 
 
 def test_a_screen_that_changed_its_size_is_drawn_anew() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
-    shown = Screen(console)
+    size = (80, 24)
+    shown = Screen(Terminal(), lambda: size)
     assert not shown.outdated()
     with shown:
         shown.show(_state(EVERYTHING))
         assert not shown.outdated()
-        console.size = (60, 20)  # type: ignore[assignment]
+        size = (60, 20)
         assert shown.outdated()
         shown.show(_state(EVERYTHING))
         assert not shown.outdated()

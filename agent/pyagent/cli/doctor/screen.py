@@ -6,23 +6,23 @@ from shutil import get_terminal_size
 from typing import TextIO
 
 from pyagent.cli.doctor.findings import Finding, Level, Report
-from pyagent.cli.terminal import harmless
+from pyagent.cli.terminal import counted, harmless, shows_unicode
+from pyagent.runtime.colours import coloured, has_colours
 
 __all__ = ["Screen"]
 
 _MARKS = {Level.OK: "✓", Level.NOTE: "·", Level.SKIPPED: "-", Level.WARNING: "!", Level.FAILED: "✗"}
 _PLAIN = {Level.OK: "ok", Level.NOTE: "note", Level.SKIPPED: "--", Level.WARNING: "WARN", Level.FAILED: "FAIL"}
-_COLOURS = {Level.OK: "32", Level.NOTE: "2", Level.SKIPPED: "2", Level.WARNING: "33", Level.FAILED: "31"}
+_COLOURS = {Level.OK: "green", Level.NOTE: "dim", Level.SKIPPED: "dim", Level.WARNING: "yellow", Level.FAILED: "red"}
 
 
 class Screen:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         terminal = out.isatty()
-        self._progress = terminal and os.environ.get("TERM") != "dumb"
-        self._colours = self._progress and not os.environ.get("NO_COLOR")
-        encoding = (getattr(out, "encoding", None) or "").lower().replace("-", "")
-        self._marks = _MARKS if encoding == "utf8" else _PLAIN
+        self._progress = terminal and os.environ.get("TERM", "dumb") != "dumb"
+        self._colours = has_colours(out)
+        self._marks = _MARKS if shows_unicode(getattr(out, "encoding", None), os.environ) else _PLAIN
         self._width = max(get_terminal_size((100, 24)).columns if terminal else 100, 40)
         self._about = ""
         self._busy = False
@@ -53,7 +53,7 @@ class Screen:
             self._line("\nAll is well.")
         else:
             counts = [f"{failed} failed"] * bool(failed)
-            counts += [f"{warnings} warning{'s' if warnings > 1 else ''}"] * bool(warnings)
+            counts += [counted(warnings, "warning")] * bool(warnings)
             self._line(f"\n{', '.join(counts)}: begin with the first.")
 
     def _line(self, text: str) -> None:
@@ -65,7 +65,7 @@ class Screen:
         return f"\n{indent}".join(lines)
 
     def _bold(self, text: str) -> str:
-        return f"\x1b[1m{text}\x1b[0m" if self._colours else text
+        return coloured(text, "bold") if self._colours else text
 
     def _coloured(self, text: str, level: Level) -> str:
-        return f"\x1b[{_COLOURS[level]}m{text}\x1b[0m" if self._colours else text
+        return coloured(text, _COLOURS[level]) if self._colours else text
