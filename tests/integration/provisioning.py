@@ -25,7 +25,7 @@ class Background:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with Sandbox() as self.server:
+        async with Sandbox(faults=True) as self.server:
             self._ready.set()
             await self._stop.wait()
 
@@ -36,6 +36,7 @@ class Background:
                 for key in list(found):
                     documents.delete(kind, key)
         self.server.state.sessions.clear()
+        await self.server.clear_faults()
         self.server.org_id = self.server.token = ""
         if is_set_up:
             await self.server.setup(password=PASSWORD)
@@ -67,10 +68,13 @@ class Host:
 
     def provision(self, *words: str, token: bool = True, url: bool = True) -> Done:
         """The command, with the operator's token and the server's address unless they are to be left out."""
+        return self._run("provision", *self.flags(*words, token=token, url=url), *words)
+
+    def flags(self, *words: str, token: bool = True, url: bool = True) -> list[str]:
+        """What goes with the words."""
         flags = ["--settings-directory", str(self.settings), *(() if "--host" in words else ("--host", "web1"))]
         flags += ["--token-file", str(self.token_file)] if token else []
-        flags += ["--url", self.server.url] if url else []
-        return self._run("provision", *flags, *words)
+        return [*flags, "--url", self.server.url] if url else flags
 
     def ram(self, *words: str) -> Done:
         """The usual instance."""
@@ -84,6 +88,10 @@ class Host:
         if kind == "authorizations":
             return [one for one in found if one["description"] != "admin's Token"]
         return found
+
+    def fault(self, **spec: Any) -> None:
+        """An answer that a healthy server does not give."""
+        asyncio.run(self.server.fault(**spec))
 
     @property
     def file(self) -> str:

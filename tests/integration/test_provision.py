@@ -1,8 +1,12 @@
 """`pyagent provision NAME`: what it makes, that it can be repeated, and what it refuses."""
 
+import asyncio
 import json
 import os
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,6 +157,69 @@ def test_a_run_that_was_broken_off_is_taken_up_again(
     assert len(host.all("telegrafs")) == len(host.all("authorizations")) == 1
     with Management(host.server.url, token=host.variables["INFLUX_TOKEN"]) as agent:
         assert agent.may_write("home", "new")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("buckets", "buckets"), ("telegrafs", "telegrafs"), ("authorizations", "authorizations")]
+)
+def test_kill_9_between_what_is_made_and_its_answer(host: Host, path: str, kind: str) -> None:
+    """The server has made it and nobody knows: it is found again, or replaced."""
+    words = ["ram", "--bucket", "new", "--create-bucket", "--input", "mem"]
+    before = len(host.all(kind))
+    # The look before comes by the same path.
+    host.fault(kind="stall", after=True, paths=[f"/api/v2/{path}"], methods=["POST"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pyagent", "provision", *words, *host.flags()],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while len(host.all(kind)) == before:
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert not (host.settings / "ram.env").exists()
+    asyncio.run(host.server.clear_faults())
+    done = host.provision(*words)
+    assert done.status == 0, done.err
+    assert len(host.all("telegrafs")) == len(host.all("authorizations")) == 1
+    assert len(host.all("buckets")) == 2
+
+
+def test_a_bucket_that_somebody_else_makes_meanwhile(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(host.server.add_bucket("new"))
+    found, looks = Management.bucket, []
+
+    def bucket(management: Management, *words: Any) -> Any:
+        looks.append(words)
+        return found(management, *words) if len(looks) > 1 else None
+
+    monkeypatch.setattr(Management, "bucket", bucket)
+    done = host.provision("ram", "--bucket", "new", "--create-bucket", "--input", "mem")
+    assert done.status == 0, done.err
+    assert len(host.all("buckets")) == 2
+
+
+def test_two_configurations_of_this_instance_are_not_chosen_from(host: Host) -> None:
+    host.ram()
+    (one,) = host.all("telegrafs")
+    host.server.state.documents.put("telegrafs", "0000000000000a01", {**one, "id": "0000000000000a01"})
+    assert host.ram().status == 0  # the file says which
+    (host.settings / "ram.env").unlink()
+    done = host.ram()
+    assert done.status == 1
+    assert f"0000000000000a01, {one['id']}" in done.err
+    assert "--configuration ID" in done.err
+
+
+def test_an_agent_with_these_settings_writes(host: Host) -> None:
+    host.ram()
+    environment = {**os.environ, **host.variables}
+    done = subprocess.run([sys.executable, "-m", "pyagent", "--once"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert asyncio.run(host.server.query('from(bucket: "monitoring-system") |> range(start: -1h) |> count()'))
 
 
 def test_a_file_that_cannot_be_written_leaves_no_token_behind(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,9 @@ def test_edit_changes_the_text_and_nothing_else(host: Host, editor: Callable[[st
 
 def test_edit_without_a_change(host: Host, editor: Callable[[str], Path]) -> None:
     host.ram()
+    (one,) = host.all("telegrafs")
+    text = one["config"].replace("\n", "\r\n")
+    host.server.state.documents.put("telegrafs", one["id"], {**one, "config": text})
     before = host.all("telegrafs")
     editor("true")
     done = host.provision("edit", "ram")

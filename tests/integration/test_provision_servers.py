@@ -12,7 +12,7 @@ import pytest
 from commands import pyagent
 from provisioning import PASSWORD, Host, background, host, new_server
 
-from pyagent.influxdb import InfluxDBError, Management, server_state
+from pyagent.influxdb import InfluxDBError, Management, Organization, server_state
 from pyagent.testing.servers import InfluxDB1, VictoriaMetrics
 
 __all__ = ["background", "host", "new_server", "pyagent"]  # fixtures
@@ -172,6 +172,40 @@ def test_a_wrong_server_leaves_nothing_behind(host: Host) -> None:
     assert "web page" in done.err
     assert done.err.count("\n") == 1
     assert not host.settings.exists()
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b'{"orgs":[{"id":1}]}', b'{"orgs":7}', b'{"orgs":[null]}', b'"x"', b"null", b"", b"<html>"]
+)
+def test_answers_of_another_form(body: bytes) -> None:
+    with Answers(200, body) as url, Management(url, token="t") as management:
+        for call in (
+            management.organizations,
+            lambda: management.create_bucket(Organization("0" * 16, "home"), "b", 0),
+            lambda: management.authorize(Organization("0" * 16, "home"), "d", frozenset()),
+        ):
+            try:
+                told = "" if call() == [] else "something was made of it"
+            except InfluxDBError as error:
+                told = str(error)
+            assert told == "" or told.startswith("cannot ")
+            assert "\n" not in told
+
+
+def test_waits_for_a_server_that_is_starting(host: Host) -> None:
+    host.fault(kind="status", status=503, paths=["/api/v2/setup"], times=2)
+    done = host.provision(*RAM)
+    assert done.status == 1
+    assert "not ready yet" in done.err
+    assert host.provision(*RAM, "--wait", "60").status == 0
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Answers(200, b'{"allowed":true}', X_Influxdb_Version="v2.7.12") as url:
+        monkeypatch.setenv("http_proxy", url)
+        assert server_state("http://influx.example:8086").version == "2.7.12"
+        # This host itself is reached without one, as the agent reaches it.
+        assert "nothing listens on port 1 there" in refusal("http://127.0.0.1:1")
 
 
 # The first set-up -----------------------------------------------------------------------------------------------------

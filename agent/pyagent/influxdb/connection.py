@@ -24,6 +24,7 @@ from urllib3.exceptions import (
 )
 
 from pyagent.api import PyagentError
+from pyagent.api.http import environment_proxy
 from pyagent.api.masking import mask_url
 from pyagent.api.tls import client_context
 
@@ -64,8 +65,9 @@ class Answer(NamedTuple):
 class Connection:
     """Calls of the server at `url`; they block. `timeout` in seconds, for each.
 
-    With `username` and `password` it signs in first and calls with the session that it gets. Redirects are not followed: a
-    token is for the host that was named. Raises InfluxDBError for a URL or an authority file that cannot be used.
+    A proxy that the environment names is used. With `username` and `password` it signs in first and calls with the session
+    that it gets. Redirects are not followed: a token is for the host that was named. Raises InfluxDBError for a URL or an
+    authority file that cannot be used.
     """
 
     def __init__(
@@ -79,12 +81,15 @@ class Connection:
         timeout: float = 10.0,
     ) -> None:
         self.url = checked_url(url)
+        # As the agent does it.
+        proxy = environment_proxy(self.url)
         user: dict[str, Any] = {"username": username, "password": password} if username else {}
         self._client = InfluxDBClient(
             self.url,
             token,
             timeout=int(timeout * 1000),
             ssl_context=_tls(tls_ca) if self.url.startswith("https:") else None,
+            proxy=proxy or None,
             **user,
         )
 

@@ -1,8 +1,9 @@
 """InfluxDB 2's management API, as far as setting up an agent needs it: what is there, what it is, and making it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from functools import wraps
+from typing import Any, ParamSpec, Self, TypeVar
 from urllib.parse import quote
 
 from pyagent.influxdb.connection import Answer, Connection, InfluxDBError, one_line
@@ -111,6 +112,26 @@ def _other_server(connection: Connection, error: InfluxDBError) -> str:
     return f"cannot use {url}: it does not answer as InfluxDB 2 does ({error}); {_address_hint(url)}"
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _understood(method: Callable[P, T]) -> Callable[P, T]:
+    """An answer that lacks what InfluxDB's has, or has it in another form, is an InfluxDBError as well."""
+
+    @wraps(method)
+    def call(*arguments: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return method(*arguments, **keywords)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            management: Any = arguments[0]
+            raise InfluxDBError(
+                f"cannot use {management.url}: it does not answer as InfluxDB 2 does; {_address_hint(management.url)}"
+            ) from None
+
+    return call
+
+
 class Management:
     """One server, called with one token, or as one user. Calls block, and raise InfluxDBError.
 
@@ -147,6 +168,7 @@ class Management:
 
     # Organizations and buckets ----------------------------------------------------------------------------------------
 
+    @_understood
     def set_up(self, *, username: str, password: str, org: str, bucket: str, retention: int) -> str:
         """Make the first user, organization and bucket of a server that has none; the operator's token."""
         body = {"username": username, "password": password, "org": org, "bucket": bucket}
@@ -155,11 +177,13 @@ class Management:
         )
         return str(answer.body["auth"]["token"])
 
+    @_understood
     def organizations(self) -> list[Organization]:
         """Those that the token may see."""
         found = self._pages("list the organizations", "/api/v2/orgs", "orgs", {})
         return [Organization(one["id"], one["name"]) for one in found]
 
+    @_understood
     def organization(self, name: str) -> Organization | None:
         """The organization of this name or ID. None: there is none, or the token may not see it."""
         for query in ({"org": name}, {"orgID": name}) if _is_id(name) else ({"org": name},):
@@ -173,11 +197,13 @@ class Management:
                     return Organization(found[0]["id"], found[0]["name"])
         return None
 
+    @_understood
     def buckets(self, org: Organization) -> list[Bucket]:
         """Those that the token may see, without the server's own."""
         found = self._pages("list the buckets", "/api/v2/buckets", "buckets", {"orgID": org.id})
         return [bucket for one in found if not (bucket := _bucket(one)).is_system]
 
+    @_understood
     def bucket(self, org: Organization, name: str) -> Bucket | None:
         """The bucket of this name or ID. None: there is none, or the token may not see it."""
         doing = f"look for the bucket {name!r}"
@@ -196,6 +222,7 @@ class Management:
                     raise
         return _bucket(found[0]) if found else None
 
+    @_understood
     def create_bucket(self, org: Organization, name: str, retention: int) -> Bucket:
         rules = [{"type": "expire", "everySeconds": retention}]
         doing = f"create the bucket {name!r}"
@@ -210,6 +237,7 @@ class Management:
             return found
         return _bucket(answer.body)
 
+    @_understood
     def change_retention(self, bucket: Bucket, retention: int) -> Bucket:
         """The duration of its shards goes with it: one longer than the retention is refused."""
         rule = {"type": "expire", "everySeconds": retention, "shardGroupDurationSeconds": _shard(retention)}
@@ -219,12 +247,14 @@ class Management:
 
     # Configurations ---------------------------------------------------------------------------------------------------
 
+    @_understood
     def configurations(self, org: Organization | None = None) -> list[Hosted]:
         """Those that the token may read."""
         query = {"orgID": org.id} if org else {}
         answer = self._ask("list the Telegraf configurations", "GET", "/api/v2/telegrafs", query=query)
         return [_hosted(one) for one in answer.body.get("configurations") or []]
 
+    @_understood
     def configuration(self, id: str) -> Hosted | None:
         """None: there is no such."""
         try:
@@ -235,12 +265,14 @@ class Management:
             raise
         return _hosted(answer.body)
 
+    @_understood
     def create_configuration(
         self, org: Organization, name: str, description: str, text: str, metadata: Mapping[str, Any]
     ) -> Hosted:
         body = {"orgID": org.id, "name": name, "description": description, "config": text, "metadata": dict(metadata)}
         return _hosted(self._ask(f"create the configuration {name!r}", "POST", "/api/v2/telegrafs", body=body).body)
 
+    @_understood
     def change_configuration(self, kept: Hosted, text: str, metadata: Mapping[str, Any]) -> Hosted:
         """Another text. Name and description stay: the server takes what is sent for all that there is."""
         body: dict[str, Any] = {"orgID": kept.org_id, "name": kept.name, "description": kept.description}
@@ -253,10 +285,12 @@ class Management:
 
     # Tokens -----------------------------------------------------------------------------------------------------------
 
+    @_understood
     def authorizations(self, org: Organization) -> list[Authorization]:
         answer = self._ask("list the tokens", "GET", "/api/v2/authorizations", query={"orgID": org.id})
         return [_authorization(one) for one in answer.body.get("authorizations") or []]
 
+    @_understood
     def authorize(self, org: Organization, description: str, rights: Rights) -> tuple[Authorization, str]:
         """Make a token; (what is kept of it, the token, which the server shows this once)."""
         permissions = [

@@ -47,10 +47,15 @@ class Fault:
         self.paths = tuple(spec.get("paths") or _WRITES)
         if not all(isinstance(path, str) for path in self.paths):
             raise invalid("cannot set the fault: paths must be a list of paths")
+        self.methods = tuple(spec.get("methods") or ())
+        if not all(isinstance(method, str) for method in self.methods):
+            raise invalid("cannot set the fault: methods must be a list of methods, such as POST")
         self.after = bool(spec.get("after", False))
         self.spec = spec
 
     def matches(self, request: web.Request) -> bool:
+        if self.methods and request.method not in self.methods:
+            return False
         return request.path in self.paths and (self.kind != "too-large" or (request.content_length or 0) > self.bytes)
 
     def retry_header(self) -> dict[str, str]:

@@ -61,6 +61,7 @@ def configure(parser: Parser) -> None:
         metavar="FILE",
     )
     flag("--tls-ca", "certificate authorities to trust, PEM, for the agent as well", default="", metavar="FILE")
+    flag("--wait", "wait for a server that is starting", type=float, default=0.0, metavar="SECONDS")
     for name in ("--token", "--password"):
         flag(name, argparse.SUPPRESS, action=_Refused)
     parser.group("What is made")

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,9 +25,12 @@ __all__ = [
     "same_server",
     "server_of",
     "settings_directory",
+    "state_of",
     "url_of_configuration",
 ]
 
+_PAUSE = 0.5
+"""Seconds between two looks for a server that is starting."""
 DEFAULT_URL = "http://localhost:8086"
 # InfluxDB makes them of 64 bytes in base64.
 _TOKEN = re.compile(r"(?:^|[=:@])[A-Za-z0-9_-]{86}==$")
@@ -68,6 +72,18 @@ def same_server(one: str, other: str) -> bool:
         return False
 
 
+def state_of(arguments: argparse.Namespace, url: str) -> ServerState:
+    """What listens there; with --wait it may still be starting. Raises InfluxDBError."""
+    deadline = time.monotonic() + arguments.wait
+    while True:
+        try:
+            return server_state(url, tls_ca=arguments.tls_ca)
+        except InfluxDBError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
 def password_of(arguments: argparse.Namespace, questions: Questions, question: str) -> str:
     """Of the file, of INFLUX_PASSWORD, else it is asked for."""
     if found := getattr(arguments, "password_known", ""):
@@ -89,7 +105,7 @@ def admin(arguments: argparse.Namespace, questions: Questions, url: str) -> tupl
 
     Raises ProvisionError where there is neither, InfluxDBError where there is no InfluxDB 2 or it was never set up.
     """
-    state = server_state(url, tls_ca=arguments.tls_ca)
+    state = state_of(arguments, url)
     if not state.is_set_up:
         raise InfluxDBError(
             f"cannot use InfluxDB at {url}: it has no user, organization and bucket yet; make them: "

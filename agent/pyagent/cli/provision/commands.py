@@ -18,6 +18,7 @@ from pyagent.cli.provision.access import (
     looks_like_token,
     server_of,
     settings_directory,
+    state_of,
 )
 from pyagent.cli.provision.checking import mistakes
 from pyagent.cli.provision.first import set_up, set_up_here
@@ -27,7 +28,7 @@ from pyagent.cli.provision.text import Chosen, choose, configuration_text, is_se
 from pyagent.cli.provision.values import ProvisionError, checked_bucket, retention_seconds
 from pyagent.cli.terminal import harmless
 from pyagent.config.catalog import Catalog
-from pyagent.influxdb import Bucket, Management, Organization, server_state
+from pyagent.influxdb import Bucket, Management, Organization
 
 __all__ = ["run"]
 
@@ -92,7 +93,7 @@ class _Instance:
         url = server_of(given, questions, self._file)
         if given.tls_ca:
             given.tls_ca = os.path.abspath(given.tls_ca)
-        if self._asks and not server_state(url, tls_ca=given.tls_ca).is_set_up:
+        if self._asks and not state_of(given, url).is_set_up:
             set_up_here(given, questions, url)
         plugins = catalog(given)
         chosen = None if self._asks else self._chosen(plugins)

@@ -2,11 +2,12 @@
 
 import argparse
 import contextlib
+import json
 import os
 from pathlib import Path
 
 from pyagent.api import Secret
-from pyagent.cli.provision.access import password_of, server_of
+from pyagent.cli.provision.access import password_of, server_of, state_of
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import (
     ProvisionError,
@@ -24,16 +25,21 @@ __all__ = ["set_up", "set_up_here"]
 def set_up(arguments: argparse.Namespace, questions: Questions) -> int:
     """`provision setup`: one that has been done is no mistake. Raises PyagentError."""
     url = server_of(arguments, questions)
-    state = server_state(url, tls_ca=arguments.tls_ca)
-    if state.is_set_up:
-        print(
-            f"Nothing to do: InfluxDB {state.version} at {url} is set up. Go on with: pyagent provision NAME --url {url}"
-        )
-        return 0
-    if arguments.check:
-        print(f"InfluxDB {state.version} at {url} would be set up.")
+    state = state_of(arguments, url)
+    if state.is_set_up or arguments.check:
+        if arguments.json:
+            print(json.dumps({"url": url, "state": "as it was" if state.is_set_up else "would be set up"}))
+        elif state.is_set_up:
+            print(
+                f"Nothing to do: InfluxDB {state.version} at {url} is set up. Go on: pyagent provision NAME --url {url}"
+            )
+        else:
+            print(f"InfluxDB {state.version} at {url} would be set up.")
         return 0
     set_up_here(arguments, questions, url)
+    if arguments.json:
+        print(json.dumps({"url": url, "state": "created", "token_file": arguments.token_file}))
+        return 0
     kept = f"--token-file {arguments.token_file}" if arguments.token_file else f"--user {arguments.user}"
     print(
         f"Next, on each host:\n    pyagent provision ram --url {url} {kept} --org '{arguments.org}' "
@@ -72,21 +78,25 @@ def set_up_here(arguments: argparse.Namespace, questions: Questions, url: str) -
         if token_file is not None:
             with contextlib.suppress(OSError):
                 token_file.unlink()
-        if error.status and server_state(url, tls_ca=given.tls_ca).is_set_up:
-            raise ProvisionError(
-                f"{error}; the user is made nevertheless: go on with pyagent provision NAME --user {given.user} --create-bucket"
-            ) from None
+        with contextlib.suppress(InfluxDBError):
+            if server_state(url, tls_ca=given.tls_ca).is_set_up:
+                raise ProvisionError(
+                    f"{error}; the user is made nevertheless: go on with pyagent provision NAME --user {given.user} "
+                    "--create-bucket"
+                ) from None
         raise
     # Whoever asks for the next token signs in with this.
     given.password_known = password
     Secret(token)
-    print(f"created          user {given.user}, organization {given.org}, bucket {given.bucket} ({_kept(retention)})")
+    told = [f"created          user {given.user}, organization {given.org}, bucket {given.bucket} ({_kept(retention)})"]
     if token_file is not None:
         token_file.write_text(f"{token}\n")
-        print(
-            f"created          {token_file} (the operator's token, which may do everything; readable for its owner alone)"
+        told.append(
+            f"created          {token_file} (the operator's token, which may do everything; for its owner alone)"
         )
         given.token_file = str(token_file)
+    if not given.json:
+        print("\n".join(told), flush=True)
 
 
 def _kept(retention: int) -> str:

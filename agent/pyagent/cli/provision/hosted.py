@@ -291,7 +291,7 @@ def _open_editor(path: Path) -> None:
 
 def _edited(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except (OSError, ValueError) as error:
         raise ProvisionError(f"cannot read what was edited in {path}: {cause_of(error)}") from None
 
