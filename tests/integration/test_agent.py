@@ -239,7 +239,7 @@ async def test_what_is_refused_is_kept_and_goes_out_when_it_is_retried(hosted: H
     await hosted.edit(MEM + SMALL)
     await hosted.server.fault(kind="too-large", bytes=200)
     async with running("--config", hosted.url, environ=environ) as agent:
-        await agent.logged("`pyagent quarantine list` shows them")
+        await agent.logged(f"`pyagent quarantine list --socket {tmp_path}/run/control.sock` shows them")
         first = (await entries())[0]
         assert "413" in first["reason"]
         assert first["first"].startswith("mem,host=testhost ")
@@ -253,7 +253,7 @@ async def test_what_is_refused_is_kept_and_goes_out_when_it_is_retried(hosted: H
         assert kept[0] == first
         status, out, log = await asked("retry", "all")
         assert (status, log) == (0, "")
-        assert out.startswith(f"{sum(one['count'] for one in kept)} metrics")
+        assert out.startswith(f"{sum(one['count'] for one in kept)} metric")
         time = int(first["first"].split()[-1])
         flux = f"""from(bucket: "monitoring-system") |> range(start: time(v: {time}), stop: time(v: {time + 1}))"""
         async with asyncio.timeout(DEADLINE):

@@ -124,7 +124,7 @@ async def test_once_says_by_its_status_whether_everything_was_written(tmp_path: 
     )
     status, out, log = await finished("--config", str(config), "--once")
     assert status == 1
-    assert "unable to send 1 metrics" in log
+    assert "unable to send 1 metric" in log
 
 
 @pytest.mark.parametrize("period", ["30s", "1ms"])

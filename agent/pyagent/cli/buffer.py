@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+from pyagent.api.units import counted
 from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, harmless, span
@@ -48,12 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "adopt":
         if not arguments.to:
             error("cannot adopt a queue: no output is given; add --to OUTPUT")
-        done = f"are given to {arguments.to}"
+        done = f"given to {arguments.to}"
         return exit_status(lambda: _work(arguments, f"adopt?to={quote(arguments.to, safe='')}", done))
     if not arguments.yes and not _agreed(arguments.name):
         print("E! nothing is dropped; add --yes to drop it", file=sys.stderr)
         return 1
-    return exit_status(lambda: _work(arguments, "drop", "are dropped"))
+    return exit_status(lambda: _work(arguments, "drop", "dropped"))
 
 
 def _agreed(name: str) -> bool:
@@ -89,5 +90,10 @@ def _table(buffers: list[dict[str, Any]]) -> Iterator[str]:
 def _work(arguments: argparse.Namespace, work: str, done: str) -> int:
     target = f"/buffers/{quote(arguments.name, safe='')}/{work}"
     document = ask(arguments, target, method="POST", instance=arguments.word)
-    print(json.dumps(document, indent=2) if arguments.json else f"{document['metrics']:,} metrics {done}")
+    done = f"{'is' if document['metrics'] == 1 else 'are'} {done}"
+    print(
+        json.dumps(document, indent=2)
+        if arguments.json
+        else f"{counted(document['metrics'], 'metric', separator=',')} {done}"
+    )
     return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyagent.api import ConfigError, redact
 from pyagent.api.units import counted
 from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.chosen_instance import add_instance_flag, use_instance
 from pyagent.cli.flags import (
     add_filter_flags,
     add_sample_filter_flags,
@@ -37,6 +38,7 @@ _EPILOG = """\
   pyagent config create --input-filter mem --output-filter influxdb_v2 > telegraf.conf
   pyagent config check --config telegraf.conf
   pyagent config show --config telegraf.conf
+  pyagent config check --instance ram     what pyagent@ram would run with
   pyagent config schema > telegraf.schema.json
   pyagent config migrate --config telegraf.conf"""
 
@@ -47,6 +49,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="with 'show': print one JSON document")
     parser.add_argument("--force", action="store_true", help="with 'migrate': overwrite FILE.migrated")
     add_source_flags(parser)
+    add_instance_flag(parser)
     add_filter_flags(parser)
     add_sample_filter_flags(parser)
     parser.set_defaults(parser=parser)
@@ -159,6 +162,7 @@ def migrate(arguments: argparse.Namespace) -> int:
     configure_logging()
     log = component_logger("config")
     plugins = catalog(arguments)
+    use_instance(arguments.parser, arguments)
     for source in asyncio.run(Loader(source_settings(arguments.parser, arguments), log).read()):
         result = migrated(source.text, source.where, plugins)
         if not result.changes:
@@ -189,6 +193,7 @@ def _load(arguments: argparse.Namespace) -> tuple["Plan", "list[Any]"]:
     from pyagent.runtime.loading import Loader
     from pyagent.runtime.log import component_logger
 
+    use_instance(arguments.parser, arguments)
     settings = source_settings(arguments.parser, arguments)
 
     async def load() -> tuple["Plan", "Texts"]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pyagent.api.units import counted
 from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, harmless, span
@@ -63,8 +64,8 @@ def _table(document: dict[str, Any]) -> Iterator[str]:
         yield from (line[:width] for line in aligned(table, left=(3, 4)))
         yield ""
     yield (
-        f"{document['metrics']:,} metrics in {len(entries):,} entries, {document['bytes']:,} bytes; "
-        f"{document['evicted']:,} older ones had to go since the start"
+        f"{_metrics(document['metrics'])} in {_entries(len(entries))}, {counted(document['bytes'], 'byte', separator=',')}; "
+        f"{counted(document['evicted'], 'older one', separator=',')} had to go since the start"
     )
 
 
@@ -75,7 +76,7 @@ def _show(arguments: argparse.Namespace) -> int:
         return 0
     # Notes are comments of line protocol: all of this can be pasted, or piped to a writer.
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["time"]))
-    print(f"# entry {one['id']}: {one['count']:,} metrics, refused {when}, {span(time.time() - one['time'])} ago")
+    print(f"# entry {one['id']}: {_metrics(one['count'])}, refused {when}, {span(time.time() - one['time'])} ago")
     print(f"# output: {harmless(_output(one))}")
     print(f"# reason: {harmless(_reason(one))}")
     for line in one["lines"]:
@@ -90,10 +91,20 @@ def _work(arguments: argparse.Namespace) -> int:
         print(json.dumps(document, indent=2))
     else:
         done = "given to their outputs again" if arguments.action == "retry" else "dropped"
-        print(f"{document['metrics']:,} metrics in {document['entries']:,} entries are {done}")
+        are = "is" if document["entries"] == 1 and document["metrics"] == 1 else "are"
+        print(f"{_metrics(document['metrics'])} in {_entries(document['entries'])} {are} {done}")
         for error, count in document["errors"].items():
-            print(f"E! {count:,} entries stay: {harmless(error)}", file=sys.stderr)
+            stay = "stays" if count == 1 else "stay"
+            print(f"E! {_entries(count)} {stay}: {harmless(error)}", file=sys.stderr)
     return 2 if document["errors"] else 0
+
+
+def _metrics(count: int) -> str:
+    return counted(count, "metric", separator=",")
+
+
+def _entries(count: int) -> str:
+    return counted(count, "entry", "entries", separator=",")
 
 
 def _output(one: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import argparse
 
 from pyagent.cli import COMMANDS, sentence
 from pyagent.cli.arguments import Parser
+from pyagent.cli.chosen_instance import add_instance_flag
 from pyagent.cli.flags import add_filter_flags, add_sample_filter_flags, add_source_flags
 
 __all__ = ["run_parser", "whole_parser"]
@@ -35,6 +36,7 @@ def run_parser() -> Parser:
         parser.add_argument(name, type=int, default=default, metavar=metavar, help=text)
 
     add_source_flags(parser)
+    add_instance_flag(parser)
     number("--config-url-retry-attempts", "N", "requests for a URL, 10 s apart (default 3, -1: no end)", None)
     flag(
         "--config-url-watch-interval",

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyagent.api import ConfigError, SecretStore, redact
 from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.chosen_instance import add_instance_flag, use_instance
 from pyagent.cli.flags import add_source_flags, source_settings
 
 _WORDS = {"list": (0, 99), "get": (2, 2), "set": (2, 3), "remove": (2, 2)}
@@ -30,6 +31,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("words", nargs="*", metavar="STORE KEY", help="a store's id, and a key")
     parser.add_argument("--reveal-secret", action="store_true", help="with 'list': show the values, too")
     add_source_flags(parser)
+    add_instance_flag(parser)
     parser.set_defaults(parser=parser)
 
 
@@ -50,6 +52,7 @@ async def _stores(arguments: argparse.Namespace) -> Mapping[str, SecretStore[Any
     from pyagent.runtime.loading import Loader
     from pyagent.runtime.log import component_logger
 
+    use_instance(arguments.parser, arguments)
     settings = source_settings(arguments.parser, arguments)
     texts = await Loader(settings, component_logger("config")).read()
     return load_stores(texts, environ=settings.environ, plugin_directories=settings.plugin_directories)

@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from pyagent.api.units import counted
 from pyagent.cli.arguments import Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, harmless, span
@@ -24,6 +26,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("word", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     add_agent_flags(parser)
     parser.add_argument("--watch", action="store_true", help="print anew every two seconds, until Ctrl-C")
+    parser.set_defaults(parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,23 +37,27 @@ def run(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     while True:
         document = ask(arguments, "/status", instance=arguments.word)
+        socket = f"--socket {shlex.quote(arguments.socket)}" if arguments.socket else ""
+        asked_with = socket or f"--instance {document['instance']}"
         if arguments.watch and sys.stdout.isatty():
             print("\x1b[2J\x1b[H", end="")
-        print(json.dumps(document, indent=2) if arguments.json else "\n".join(_shown(document)), flush=True)
+        lines = _shown(document, asked_with)
+        print(json.dumps(document, indent=2) if arguments.json else "\n".join(lines), flush=True)
         if not arguments.watch:
             return 2 if document["problems"] else 0
         time.sleep(2)
 
 
-def _shown(document: dict[str, Any]) -> Iterator[str]:
+def _shown(document: dict[str, Any], asked_with: str) -> Iterator[str]:
     """The lines for this standard output, in colours where it has some."""
     colours = has_colours(sys.stdout)
-    for line in map(harmless, _lines(document)):
+    for line in map(harmless, _lines(document, asked_with)):
         colour = _COLOURS.get(line.partition(" ")[0]) if colours else None
         yield coloured(line, colour) if colour else line
 
 
-def _lines(document: dict[str, Any]) -> Iterator[str]:
+def _lines(document: dict[str, Any], asked_with: str = "") -> Iterator[str]:
+    """`asked_with`: the flag that names the agent."""
     configuration = document["configuration"]
     up = span(document["uptime_seconds"])
     yield f"pyagent {document['version']}, instance {document['instance']}, process {document['pid']}, up {up}"
@@ -83,7 +90,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
             )
     if kept := document.get("quarantine", {}).get("metrics"):
         yield ""
-        yield f"quarantine: {kept:,} metrics that were refused for good; see pyagent quarantine list"
+        metrics = counted(kept, "metric", separator=",")
+        yield f"quarantine: {metrics} refused for good; see: pyagent quarantine list {asked_with}"
     if document["problems"]:
         yield ""
         yield from (f"problem: {problem}" for problem in document["problems"])

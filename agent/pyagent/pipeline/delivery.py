@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyagent.api import Full, Output
+from pyagent.api.units import counted
 from pyagent.buffer import Batch, BufferSettings, OutputQueue, QueueName, stored_queues
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
@@ -411,10 +412,13 @@ class OutputRunner:
         unsafe = self.queued
         if left > unsafe:
             self._log.warning(
-                "%d metrics could not be written before the end; they are kept in %s", left, self.directory
+                "%s could not be written before the end; %s kept in %s",
+                counted(left, "metric"),
+                "it is" if left == 1 else "they are",
+                self.directory,
             )
         if unsafe:
-            self._log.error("%d metrics could not be written before the end", unsafe)
+            self._log.error("%s could not be written before the end", counted(unsafe, "metric"))
 
     async def _write(self, batch: Batch) -> None:
         if not self._connected:

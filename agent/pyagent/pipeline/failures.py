@@ -3,6 +3,8 @@
 import logging
 import re
 
+from pyagent.api.asking import how_to_ask
+
 __all__ = ["FailureLog", "explain", "one_line"]
 
 _NUMBERS = re.compile(r"\d+")
@@ -42,7 +44,9 @@ class FailureLog:
         if self not in self._among and len(self._among) < _MOST_AT_ONCE:
             self._among.add(self)
             if len(self._among) == _MOST_AT_ONCE:
-                self._log.warning("%d partitions fail; `pyagent status` shows if there are more", _MOST_AT_ONCE)
+                how = how_to_ask("status")
+                more = f"; {how} shows if there are more" if how else ""
+                self._log.warning("%d partitions fail%s", _MOST_AT_ONCE, more)
         return self in self._among
 
     def succeeded(self, what: str = "") -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from pyagent.api import Full
+from pyagent.api.units import counted
 from pyagent.buffer import OutputQueue
 from pyagent.buffer.queue import DiskWork
 from pyagent.buffer.segments import InUse, Recovery, SegmentLog
@@ -301,7 +302,13 @@ class Keeper:
         recovery, self._told_lost = found[0], queue.damaged
         if recovery.waiting:
             self._log.info(
-                "%d metrics that were not written before are restored from %s", recovery.waiting, log.directory
+                "%s restored from %s",
+                counted(
+                    recovery.waiting,
+                    "metric that was not written before is",
+                    "metrics that were not written before are",
+                ),
+                log.directory,
             )
         for level, text in recovery.lines(log.directory):
             self._log.log(level, "%s", text)
@@ -310,7 +317,12 @@ class Keeper:
         # Told at 1, 2, 4, 8, ...: a segment may have any number of holes.
         if (lost := self.queue.damaged) > self._told_lost and lost >= 2 * self._told_lost:
             self._told_lost = lost
-            self._log.error("%d metrics of the buffer %s cannot be read any more and are lost", lost, self.directory)
+            self._log.error(
+                "%s of the buffer %s cannot be read any more and %s lost",
+                counted(lost, "metric"),
+                self.directory,
+                "is" if lost == 1 else "are",
+            )
 
     async def _attempt(self, work: Callable[[], Awaitable[object]]) -> OSError | None:
         """Do it, and tell of a disk that does not let us."""

@@ -15,6 +15,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from pyagent.api import Reject, Retry, TooLarge
+from pyagent.api.asking import how_to_ask
 from pyagent.buffer import Batch, Chunk, OutputQueue
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
@@ -319,7 +320,8 @@ class Lane:
             texts = [line.payload() for line in lines]
             self._refusals.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
             self._refused_unsynced = True
-            kept = "; `pyagent quarantine list` shows them"
+            how = how_to_ask("quarantine list")
+            kept = f"; {how} shows them" if how else ""
         metrics = "one metric was" if count == 1 else f"{count} metrics were"
         if self._told.first(reason):
             self._log.error("%s refused for good: %s%s", metrics, reason, kept)

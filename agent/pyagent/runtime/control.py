@@ -59,7 +59,7 @@ class ControlServer:
         except OSError as error:
             reason = error.strerror or str(error)
             self._log.warning(
-                "cannot open the control socket %s: %s; `pyagent status` will not work", self.path, reason
+                "cannot open the control socket %s: %s; nothing can be asked of this agent", self.path, reason
             )
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ import sys
 from typing import Any, cast
 
 from pyagent.api import Input, LineOptions, Metric, Output
+from pyagent.api.units import counted
 from pyagent.config import InputPlan, OutputPlan, Plan
 from pyagent.lineprotocol import encode
 from pyagent.pipeline.delivery import OutputRunner
@@ -40,7 +41,7 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
     await asyncio.gather(*(output.stop(FLUSH_GRACE) for output in outputs))
     unsent = sum(output.queued for output in outputs)
     if unsent:
-        component_logger("agent").error("output plugins unable to send %d metrics", unsent)
+        component_logger("agent").error("output plugins unable to send %s", counted(unsent, "metric"))
     return 1 if unsent or (failed and settings.strict_exit) else 0
 
 

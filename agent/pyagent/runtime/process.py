@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import random
+import shlex
 import signal
 import sys
 import threading
@@ -12,8 +13,10 @@ from collections.abc import Callable, Sequence
 
 from pyagent import __version__
 from pyagent.api import ConfigError
+from pyagent.api.asking import how_to_ask, is_asked_with
 from pyagent.api.files import make_private_directory
 from pyagent.api.statistics import provide_statistics
+from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.quarantine import Quarantine
 from pyagent.config import Plan, PluginPlan
@@ -158,10 +161,17 @@ class _Process:
         directory = self._settings.runtime_directory
         if directory is None:
             return None
+        socket = directory / "control.sock"
+        of_the_unit = str(directory) == f"/run/pyagent/{self._settings.instance}"
+        is_asked_with(
+            f"--instance {self._settings.instance}"
+            if of_the_unit
+            else f"--socket {shlex.quote(str(socket.absolute()))}"
+        )
         routes = agent_routes(flush=self._agent.flush, reload=self._reload.set) | buffer_routes(self._buffers)
         if self._quarantine is not None:
             routes |= quarantine_routes(self._quarantine, self._agent.requeue)
-        return ControlServer(directory / "control.sock", self._document, component_logger("control"), routes)
+        return ControlServer(socket, self._document, component_logger("control"), routes)
 
     async def _work(self, control: ControlServer | None) -> int:
         settings = self._settings
@@ -327,11 +337,13 @@ class _Process:
         for buffer in self._buffers.orphans():
             if buffer.name not in self._told_orphans:
                 self._told_orphans.add(buffer.name)
+                to = self._agent.outputs[0].plan.label if len(self._agent.outputs) == 1 else "OUTPUT"
+                adopt = how_to_ask(f"buffer adopt {shlex.quote(buffer.name)} --to {to}")
                 self._log.warning(
-                    "no output claims the buffer %s on disk (%d bytes); `pyagent buffer list` shows it, "
-                    "`pyagent buffer adopt` gives it to an output",
+                    "no output claims the buffer %s on disk (%s)%s",
                     buffer.name,
-                    buffer.bytes,
+                    counted(buffer.bytes, "byte"),
+                    f"; {how_to_ask('buffer list')} shows it, {adopt} gives it to an output" if adopt else "",
                 )
 
     def _beat(self) -> None:

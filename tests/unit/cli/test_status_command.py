@@ -39,5 +39,5 @@ def test_what_it_prints(pyagent: Run, colours: bool, monkeypatch: pytest.MonkeyP
         f"{bold}input       metrics     last    took  failures  late{end}",
         "inputs.mem    1,234  2 s ago  1.0 ms         0     0",
     ]
-    assert f"{yellow}quarantine: 3 metrics that were refused for good; see pyagent quarantine list{end}" in lines
+    assert f"{yellow}quarantine: 3 metrics refused for good; see: pyagent quarantine list --instance ram{end}" in lines
     assert lines[-1] == rf"{red}problem: outputs.x: it says \x1b[2J{end}"
