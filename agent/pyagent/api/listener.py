@@ -33,6 +33,7 @@ from typing import Annotated, Any
 from aiohttp import HttpVersion11, web
 
 from pyagent import __version__
+from pyagent.api.connections import Connections
 from pyagent.api.errors import ConfigError, Full, PyagentError, TooMuch
 from pyagent.api.inflate import Inflater
 from pyagent.api.listening import ListenAddress, TlsServerOptions
@@ -272,6 +273,7 @@ class HttpListener:
         self._waiting = asyncio.Lock()
         self._failures: set[str] = set()
         self._runner: web.ServerRunner | None = None
+        self._connections: Connections | None = None
         self.port = 0
         """The TCP port, when it listens."""
 
@@ -280,15 +282,18 @@ class HttpListener:
         listening = await self._address.bind()
         if not self._address.path:
             self.port = listening.getsockname()[1]
-        self._runner = web.ServerRunner(_Server(self._serve, self._refuse, self._log), shutdown_timeout=_STOP_GRACE)
+        server = _Server(self._serve, self._refuse, self._log, self._read_timeout)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_STOP_GRACE)
         await self._runner.setup()
-        await web.SockSite(self._runner, listening, ssl_context=self._ssl, backlog=512).start()
+        self._connections = Connections(listening, server, self._log, tls=self._ssl)
+        self._connections.start()
         self._log.info("listening on %s%s", self._address.text, " with TLS" if self._ssl else "")
 
     async def stop(self) -> None:
         """Close the address at once, and connections when the requests under way are answered. Safe without `start`."""
         runner, self._runner = self._runner, None
-        if runner is not None:
+        if runner is not None and self._connections is not None:
+            await self._connections.close()
             await runner.cleanup()
             self._address.remove()
 
@@ -336,12 +341,14 @@ class _Server(web.Server):
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         refuse: Callable[[Refused], Answer],
         log: logging.Logger,
+        read_timeout: float,
     ) -> None:
         super().__init__(handler)
         self.refuse = refuse
+        self.read_timeout = read_timeout
         self._log = log
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> "_Connection":
         return _Connection(
             self,
             loop=asyncio.get_running_loop(),
@@ -357,7 +364,39 @@ class _Server(web.Server):
 class _Connection(web.RequestHandler):
     def __init__(self, server: _Server, **settings: Any) -> None:
         super().__init__(server, **settings)
+        self.ended: Callable[[], None] = lambda: None
         self._refuse = server.refuse
+        self._read_timeout = server.read_timeout
+        self._head: asyncio.TimerHandle | None = None
+        """Ends a connection on which a part of a request's head has come."""
+
+    @property
+    def idle_since(self) -> float | None:
+        """See `pyagent.api.connections`."""
+        return self._next_keepalive_close_time - _IDLE if self._is_idle else None
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is not None and not self._is_idle:
+            self._head.cancel()
+            self._head = None
+        elif self._head is None and data and self._is_idle:
+            self._head = asyncio.get_running_loop().call_later(self._read_timeout, self._give_up)
+
+    def _give_up(self) -> None:
+        self._head = None
+        if self._is_idle:
+            self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._head is not None:
+            self._head.cancel()
+        super().connection_lost(exc)
+        self.ended()
 
     def handle_error(
         self,

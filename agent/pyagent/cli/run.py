@@ -94,8 +94,11 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
         ),
         state_directory=Path(state.partition(":")[0]) if state else None,
         buffer_max_size=_buffer_size(parser, given.buffer_max_size or environ.get("PYAGENT_BUFFER_MAX_SIZE") or "1GiB"),
-        buffer_max_partitions=_partitions(
-            parser, given.buffer_max_partitions or environ.get("PYAGENT_BUFFER_MAX_PARTITIONS") or "1000"
+        buffer_max_partitions=_number(
+            parser,
+            "--buffer-max-partitions",
+            given.buffer_max_partitions or environ.get("PYAGENT_BUFFER_MAX_PARTITIONS") or "1000",
+            1_000_000,
         ),
         buffer_overflow=_end(
             parser, "--buffer-overflow", given.buffer_overflow or environ.get("PYAGENT_BUFFER_OVERFLOW")
@@ -103,6 +106,12 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
         drain=_end(parser, "--drain", given.drain or environ.get("PYAGENT_DRAIN")),
         acknowledge=_acknowledge(parser, given.acknowledge or environ.get("PYAGENT_ACKNOWLEDGE")),
         runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
+        max_connections=_number(
+            parser,
+            "--max-connections",
+            given.max_connections or environ.get("PYAGENT_MAX_CONNECTIONS") or "1024",
+            1_000_000,
+        ),
         health=_health(parser, given.health or environ.get("PYAGENT_HEALTH", "")),
         gather_timeout=_seconds(
             parser,
@@ -153,9 +162,10 @@ def _buffer_size(parser: Parser, text: str) -> int:
     return size
 
 
-def _partitions(parser: Parser, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= 1_000_000):
-        parser.error(f"--buffer-max-partitions is a whole number from 1 to 1000000, not {text!r}")
+def _number(parser: Parser, flag: str, text: str, most: int) -> int:
+    """One of 1 to `most`."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= most):
+        parser.error(f"{flag} is a whole number from 1 to {most}, not {text!r}")
     return int(text)
 
 

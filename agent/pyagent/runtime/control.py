@@ -10,23 +10,26 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from pyagent.api import PyagentError, redact
+from pyagent.api.connections import Connections, StreamClient
 from pyagent.runtime.degraded import degraded, health
 from pyagent.runtime.prometheus import prometheus
 from pyagent.runtime.status import Document
 
-__all__ = ["MAX_REQUEST", "ControlServer", "Handler", "Routes", "public_answer", "served"]
+__all__ = ["MAX_REQUEST", "ControlServer", "Handler", "Routes", "public_answer", "served_client"]
 
 MAX_REQUEST = 8192
 DEADLINE = 5.0
 """Seconds for a request to come in, and for its answer to go out."""
 WORK_DEADLINE = 60.0
 """Seconds for what a route does in between."""
+_MOST_CLIENTS = 64
 
 Handler = Callable[[list[str], Mapping[str, str]], Awaitable[object]]
 """Gets the words of the path that stand for the stars of its route, and the query; returns a document for JSON. Raises
@@ -45,17 +48,23 @@ class ControlServer:
         self._document = document
         self._log = log
         self._routes = routes or {}
-        self._server: asyncio.Server | None = None
+        self._connections: Connections | None = None
 
     async def start(self) -> None:
         """Listen. Not being able to is a warning: the agent's work does not depend on it."""
         try:
             await self._remove_leftover()
+            listening = socket.socket(socket.AF_UNIX)
             before = os.umask(0o177)
             try:
-                self._server = await asyncio.start_unix_server(self._serve, self.path, limit=MAX_REQUEST)
+                listening.bind(str(self.path))
+            except OSError:
+                listening.close()
+                raise
             finally:
                 os.umask(before)
+            self._connections = Connections(listening, self._client, self._log, most=_MOST_CLIENTS)
+            self._connections.start()
         except OSError as error:
             reason = error.strerror or str(error)
             self._log.warning(
@@ -63,9 +72,9 @@ class ControlServer:
             )
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._connections is not None:
+            await self._connections.close()
+            self._connections = None
             with contextlib.suppress(OSError):
                 self.path.unlink()
 
@@ -84,8 +93,8 @@ class ControlServer:
         writer.close()
         raise OSError(None, "another agent of this instance uses it")
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await served(reader, writer, self._answer, self._log)
+    def _client(self) -> StreamClient:
+        return served_client(self._answer, self._log)
 
     async def _answer(self, request: list[str]) -> bytes:
         if (answer := await self._routed(request)) is not None:
@@ -121,30 +130,31 @@ class ControlServer:
         return wrong_method
 
 
-async def served(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    answer: Callable[[list[str]], Awaitable[bytes]],
-    log: logging.Logger,
-) -> None:
-    """Read one request's words, write its answer, close. Nobody can hold it up, and it never raises."""
-    try:
-        async with asyncio.timeout(DEADLINE):
-            request = (await reader.readuntil(b"\n")).decode("latin-1").split()
-            with contextlib.suppress(asyncio.IncompleteReadError):
-                while (await reader.readuntil(b"\n")).strip():
-                    pass
-        async with asyncio.timeout(WORK_DEADLINE):
-            text = await answer(request)
-        async with asyncio.timeout(DEADLINE):
-            writer.write(text)
-            await writer.drain()
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass
-    except Exception:
-        log.exception("BUG: a request failed; please report this")
-    finally:
-        writer.close()
+def served_client(answer: Callable[[list[str]], Awaitable[bytes]], log: logging.Logger) -> StreamClient:
+    """A connection on which one request's words are read, the answer to them is written, and that is closed then. Nobody can
+    hold it up, and it never raises."""
+
+    async def serve(client: StreamClient, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                request = (await reader.readuntil(b"\n")).decode("latin-1").split()
+                with contextlib.suppress(asyncio.IncompleteReadError):
+                    while (await reader.readuntil(b"\n")).strip():
+                        pass
+            client.idle_since = None
+            async with asyncio.timeout(WORK_DEADLINE):
+                text = await answer(request)
+            async with asyncio.timeout(DEADLINE):
+                writer.write(text)
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        except Exception:
+            log.exception("BUG: a request failed; please report this")
+        finally:
+            writer.close()
+
+    return StreamClient(serve, MAX_REQUEST)
 
 
 def public_answer(request: list[str], document: Document, unknown: str) -> bytes:

@@ -1,19 +1,21 @@
 """`--health ADDRESS`: /health, /ready and /metrics on a TCP port, for load balancers, Kubernetes and Prometheus.
 
-Nothing that is not for everybody: no /status, no commands. A client has five seconds and 8 KiB, and 32 clients are served at
-once, so that nobody can hold up the agent by it.
+Nothing that is not for everybody: no /status, no commands. A client has five seconds and 8 KiB, and where too many are
+connected, the one goes that has been waited for longest, so that nobody can hold up the agent or its probes by it.
 """
 
-import asyncio
 import logging
+import os
+import socket
 from collections.abc import Callable
 
-from pyagent.runtime.control import MAX_REQUEST, public_answer, served
+from pyagent.api.connections import Connections, StreamClient
+from pyagent.runtime.control import public_answer, served_client
 from pyagent.runtime.status import Document
 
 __all__ = ["HealthServer"]
 
-MOST_CLIENTS = 32
+_MOST_CLIENTS = 256
 
 
 class HealthServer:
@@ -21,33 +23,28 @@ class HealthServer:
         self.address = address
         self._document = document
         self._log = log
-        self._server: asyncio.Server | None = None
-        self._clients = 0
+        self._connections: Connections | None = None
 
     async def start(self) -> None:
         """Listen. Not being able to is a warning: the agent's work does not depend on it."""
         host, port = self.address
         try:
-            self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_REQUEST)
-            self.address = self._server.sockets[0].getsockname()[:2]
+            listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
             self._log.warning("cannot listen on %s:%d for --health: %s; nobody can ask there", host, port, reason)
+            return
+        self.address = listening.getsockname()[:2]
+        self._connections = Connections(listening, self._client, self._log, most=_MOST_CLIENTS)
+        self._connections.start()
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._connections is not None:
+            await self._connections.close()
+            self._connections = None
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._clients >= MOST_CLIENTS:
-            writer.close()
-            return
-        self._clients += 1
-        try:
-            await served(reader, writer, self._answer, self._log)
-        finally:
-            self._clients -= 1
+    def _client(self) -> StreamClient:
+        return served_client(self._answer, self._log)
 
     async def _answer(self, request: list[str]) -> bytes:
         return public_answer(request, self._document(), "there are /health, /ready and /metrics\n")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pyagent import __version__
 from pyagent.api import ConfigError
 from pyagent.api.asking import how_to_ask, is_asked_with
+from pyagent.api.connections import limit_connections
 from pyagent.api.files import make_private_directory
 from pyagent.api.statistics import provide_statistics
 from pyagent.api.units import counted
@@ -58,6 +59,7 @@ def run(settings: RunSettings) -> int:
     """Run the agent, or one gather; returns the exit status: 0, or 1 with one error line in the log."""
     configure_logging(debug=settings.debug, quiet=settings.quiet)
     raise_limit()
+    limit_connections(settings.max_connections)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         with pid_file(settings.pidfile):
             status = runner.run(_Process(settings).run())

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from pyagent.api import Batch, Duration, Input, LineOptions, NoOptions, Output, Retry
@@ -72,6 +72,11 @@ class Raw:
     def send(self, data: bytes) -> None:
         self._writer.write(data)
 
+    @property
+    def closed(self) -> bool:
+        """The server has."""
+        return self._reader.at_eof() or self._writer.transport.is_closing()
+
     async def answer(self) -> tuple[int, str, bytes]:
         """Status, head and body of the next answer."""
         async with asyncio.timeout(DEADLINE):
@@ -85,11 +90,14 @@ class Raw:
     async def rest(self) -> bytes:
         """All until the server closes."""
         async with asyncio.timeout(DEADLINE):
-            return await self._reader.read()
+            with suppress(ConnectionError):
+                return await self._reader.read()
+        return b""
 
     async def close(self) -> None:
         self._writer.close()
-        await self._writer.wait_closed()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
 
 
 @asynccontextmanager

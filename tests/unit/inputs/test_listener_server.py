@@ -129,6 +129,49 @@ async def test_a_slow_sender_is_408_and_the_others_are_served_meanwhile() -> Non
         await raw.close()
 
 
+async def test_a_head_that_does_not_end_is_given_up_and_one_that_does_in_time_is_not() -> None:
+    async with serving(InfluxDBV2Listener, {"read_timeout": "1s"}) as served:
+        slow, silent, late = [await served.connect() for _ in range(3)]
+        slow.send(head(8)[:-2])
+        for byte in head(8):
+            late.send(bytes([byte]))
+            await asyncio.sleep(0.001)
+        late.send(b"m f=1i 1")
+        assert (await late.answer())[0] == 204
+        for _ in range(100):
+            slow.send(b"X: y\r\n")
+            await asyncio.sleep(0.02)
+            if slow.closed:
+                break
+        assert await slow.rest() == b""
+        late.send(head(8) + b"m f=2i 2")  # the time of its first head is over, and it has another one for the next
+        assert (await late.answer())[0] == 204
+        silent.send(head(8) + b"m f=3i 3")
+        assert (await silent.answer())[0] == 204
+        for raw in (slow, silent, late):
+            await raw.close()
+
+
+async def test_idle_clients_make_room_for_new_ones_and_those_at_work_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.api.connections._most", 5)
+    async with serving(InfluxDBV2Listener) as served:
+        busy, idle = await served.connect(), [await served.connect() for _ in range(4)]
+        busy.send(head(16) + b"m f=0i 0\n")
+        idle[0].send(head(1000)[:-4])  # a part of a head is no request yet
+        for number in range(1, 9):
+            assert (await served.post(WRITE, b"m f=%di %d" % (number, number))).status == 204
+            raw = await served.connect()
+            raw.send(head(8) + b"m f=1i 1")
+            assert (await raw.answer())[0] == 204
+            idle.append(raw)
+        for raw in idle[:5]:
+            assert await raw.rest() == b""
+        busy.send(b"m f=9i 9")
+        assert (await busy.answer())[0] == 204
+        for raw in (busy, *idle):
+            await raw.close()
+
+
 async def test_room_that_comes_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyagent.api.listener._PATIENCE", 30)
     async with serving(InfluxDBV2Listener, limit=2) as served:

@@ -129,6 +129,15 @@ async def test_pages(server: ControlServer, path: str, status: int, text: str) -
     assert text in body
 
 
+async def test_whoever_says_nothing_is_in_nobodys_way(server: ControlServer) -> None:
+    crowd = [await asyncio.open_unix_connection(server.path) for _ in range(100)]
+    for _, writer in crowd[:50]:
+        writer.write(b"GET /sta")
+    assert (await ask(server, b"GET /status HTTP/1.1\r\n\r\n"))[0] == 200
+    for _, writer in crowd:
+        writer.transport.abort()
+
+
 async def test_only_reading_is_possible(server: ControlServer) -> None:
     assert (await ask(server, b"POST /status HTTP/1.1\r\n\r\n"))[0] == 405
 
