@@ -16,6 +16,7 @@ from argparse_manpage.manpage import Manpage
 from pyagent import __version__
 from pyagent.cli import COMMANDS
 from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.plugins import LISTED
 from pyagent.cli.run_flags import whole_parser
 
 COMPLETIONS = {
@@ -25,6 +26,7 @@ COMPLETIONS = {
 }
 INSTANCES = shtab.cmd("ls /run/pyagent 2>/dev/null")
 PLUGINS = shtab.cmd("pyagent plugins 2>/dev/null | cut -d ' ' -f 1")
+CHOICES = {"COMMAND": list(COMMANDS), "KIND": [*LISTED, "show"]}
 COMPLETED = {
     "FILE": shtab.FILE,
     "FILE_OR_URL": shtab.FILE,
@@ -123,8 +125,8 @@ def completion(shell: str) -> str:
             name = str(action.metavar)
             if "|" in name:
                 action.choices = name.split("|")
-            elif name == "COMMAND":
-                action.choices = list(COMMANDS)
+            elif name in CHOICES:
+                action.choices = CHOICES[name]
             elif name in COMPLETED:
                 action.complete = COMPLETED[name]  # type: ignore[attr-defined]  # as shtab wants it
     script: str = shtab.complete(parser, shell)

@@ -468,6 +468,17 @@ async def test_it_is_confined_and_still_reads_what_it_measures(host: Container) 
         await host("systemctl", "stop", "pyagent@ram")
 
 
+async def test_man_and_the_shells_find_what_the_command_line_says(host: Container) -> None:
+    found = "man/man1/pyagent.1 bash-completion/completions/pyagent zsh/site-functions/_pyagent fish/vendor_completions.d/pyagent.fish"
+    for file in found.split():
+        text = await host("cat", f"/usr/local/share/{file}")
+        assert "quarantine" in text
+        assert "config-url-watch-interval" in text.replace("\\-", "-")
+    # What made them is not there when the agent runs.
+    left = await host("sh", "-c", "ls /opt/pyagent/lib/python3*/site-packages /opt/pyagent/bin")
+    assert not any(name in left for name in ("argparse", "shtab", "setuptools", "packaging"))
+
+
 async def test_an_account_without_rights_can_try_a_configuration(host: Container) -> None:
     host.write("/srv/ram.conf", "[[inputs.mem]]\n[[outputs.discard]]\n", mode=0o644)
     nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")

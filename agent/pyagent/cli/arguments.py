@@ -4,9 +4,8 @@ argparse declares what there is; it parses nothing and says nothing, for both di
 """
 
 import argparse
-import difflib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 __all__ = ["Choices", "Parser", "word_name"]
@@ -154,8 +153,8 @@ class Parser(argparse.ArgumentParser):
     def _refuse(self, word: str) -> NoReturn:
         """Names the flag that was probably meant. What stood behind `=` may be a secret."""
         message = f"unknown flag {word!r}"
-        if near := difflib.get_close_matches(word.lstrip("-").lower(), self._flags, n=1):
-            message += f"; did you mean --{near[0]}?"
+        if near := _nearest(word.lstrip("-").lower(), self._flags):
+            message += f"; did you mean --{near}?"
         elif self.words:
             message += "; write -- before a word that begins with a dash"
         self.error(message)
@@ -179,8 +178,8 @@ class Parser(argparse.ArgumentParser):
             self.error(f"invalid value {text!r} for {name}: {_WANTED.get(action.type) or error}")
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
-            near = difflib.get_close_matches(text, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"
+            near = _nearest(text, known)
+            hint = f"did you mean {near}?" if near else f"write one of {', '.join(known)}"
             self.error(
                 f"invalid value {text!r} for {name}: {hint}"
                 if action.option_strings
@@ -203,6 +202,13 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"no {word_name(action)} is given{choices}")
         if left:
             self.error(f"unknown argument {left[0]!r}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or nothing."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, known, n=1)), "")
 
 
 def _is_flag(word: str) -> bool:

@@ -27,19 +27,16 @@ _EPILOG = """\
   pyagent plugins show inputs.mem     options, measurements, fields"""
 
 
-_LISTED = sorted({*KINDS, "serializers"})
+LISTED = sorted({*KINDS, "serializers"})
+"""The kinds that can be listed."""
 
 
 def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
-        "what",
-        nargs="?",
-        choices=[*_LISTED, "show"],
-        help="print those of a kind; or 'show' and a name",
-        metavar="KIND",
+        "what", nargs="?", help="list those of a kind; 'show', or nothing, before a name", metavar="KIND"
     )
-    parser.add_argument("name", nargs="?", help="with 'show': KIND.NAME, or NAME", metavar="KIND.NAME")
+    parser.add_argument("name", nargs="?", help="show what it measures and its options; also NAME", metavar="KIND.NAME")
     parser.add_argument("--deprecated", action="store_true", help="only deprecated options, and what to use instead")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_plugin_directory_flag(parser)
@@ -52,6 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
         return show(arguments, arguments.name, as_json=arguments.json)
     if arguments.name:
         return _error(f"cannot list {arguments.name!r}: one kind at a time; write pyagent plugins KIND")
+    if arguments.what and arguments.what not in LISTED:
+        from pyagent.config.options import suggest
+
+        if "." not in arguments.what and (near := suggest(arguments.what, LISTED)):
+            return _error(f"cannot list {arguments.what}: no kind of plugins has this name; did you mean {near}?")
+        return show(arguments, arguments.what, as_json=arguments.json)
     kinds = [arguments.what] if arguments.what else []
     if arguments.deprecated:
         return print_deprecated(arguments, kinds, as_json=arguments.json)

@@ -84,6 +84,7 @@ def test_no_text_is_a_request_of_roff(documents: ModuleType) -> None:
         (["--drain", ""], ["oldest", "newest"]),
         (["--config", "a.conf", "plug"], ["plugins"]),
         (["plugins", "show", "inputs.m"], ["inputs.mem", "inputs.mock"]),
+        (["plugins", "out"], ["outputs"]),
         (["help", "quar"], ["quarantine"]),
     ],
 )

@@ -119,6 +119,7 @@ def test_show(pyagent: Run, folder: Path) -> None:
         "tag queue",
     ):
         assert text in page
+    assert pyagent("plugins", "inputs.spool").out == pyagent("plugins", "spool").out == page
     document = json.loads(pyagent("plugins", "show", "--json", "spool").out)
     assert document["options"] == [
         {"name": "folder", "type": "string", "required": True, "text": "where it is", "reads_path": True},
@@ -169,6 +170,8 @@ def test_usage(pyagent: Run, folder: Path) -> None:
         (("plugins", "show", "outputs.mem"), ("outputs.mem",)),
         (("plugins", "show"), ("KIND.NAME",)),
         (("plugins", "nope"), ("nope",)),
+        (("plugins", "input"), ("did you mean inputs?",)),
+        (("plugins", "inputs.memm"), ("did you mean inputs.mem?",)),
         (("plugins", "inputs", "mem"), ("mem",)),
         (("plugins", "--nope"), ("--nope",)),
     ],
