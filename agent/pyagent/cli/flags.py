@@ -42,7 +42,7 @@ def add_source_flags(parser: Parser) -> None:
     several("--config-directory", "DIR", "directory of *.conf files; may be repeated")
     several("--select", "SELECTOR", "label selector 'key=value;...'; may be repeated")
     for name, text in (
-        ("--strict-env-handling", "replace ${VARIABLES} in strings only (the default)"),
+        ("--strict-env-handling", "replace ${VARIABLES} in strings only (default)"),
         ("--non-strict-env-handling", "replace them everywhere in the text"),
         ("--old-env-behavior", "$$ is two dollar signs, as before Telegraf 1.27"),
     ):
