@@ -261,10 +261,12 @@ class Scan:
                 elif last:
                     self.cut = (rest.file.path, rest.offset)
                 continue
-            self.recovery.damaged_bytes += len(rest.data)
-            self._damaged(rest.file)
             if not rest.offset:
                 (self.useless if rest.data.strip(b"\0") else self.empty).append(rest.file.path)
+                if not lost:
+                    continue  # it was never a part of the log
+            self.recovery.damaged_bytes += len(rest.data)
+            self._damaged(rest.file)
         self._rests = []
 
     def _damaged(self, file: SegmentFile) -> None:

@@ -80,14 +80,9 @@ def _lines(document: dict[str, Any], asked_with: str = "") -> Iterator[str]:
     for table in (inputs, outputs, *([aggregators] if len(aggregators) > 1 else [])):
         yield ""
         yield from aligned(table)
-    for one in document["outputs"]:
-        lost, unreadable, aside = (one.get(name, 0) for name in ("damaged", "damaged_bytes", "set_aside"))
-        if lost or unreadable or aside:
-            yield ""
-            yield (
-                f"{one['name']}: its buffer on disk has lost {lost:,} metrics, {unreadable:,} bytes cannot be read,"
-                f" {aside:,} files are set aside; the agent's log says which"
-            )
+    if damaged := list(_damaged(document)):
+        yield ""
+        yield from damaged
     if kept := document.get("quarantine", {}).get("metrics"):
         yield ""
         metrics = counted(kept, "metric", separator=",")
@@ -95,3 +90,13 @@ def _lines(document: dict[str, Any], asked_with: str = "") -> Iterator[str]:
     if document["problems"]:
         yield ""
         yield from (f"problem: {problem}" for problem in document["problems"])
+
+
+def _damaged(document: dict[str, Any]) -> Iterator[str]:
+    for one in document["outputs"]:
+        lost, unreadable, aside = (one.get(name, 0) for name in ("damaged", "damaged_bytes", "set_aside"))
+        if lost or unreadable or aside:
+            yield (
+                f"{one['name']}: its buffer on disk has lost {lost:,} metrics, {unreadable:,} bytes cannot be read,"
+                f" {aside:,} files are set aside; the agent's log says which"
+            )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pyagent.api import Full, PyagentError
-from pyagent.buffer import Chunk, StoredQueue, stored_queues
+from pyagent.buffer import Chunk, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.reader import LogReader
 from pyagent.buffer.segments import Recovery, SegmentLog
 from pyagent.pipeline.delivery import Keeping, OutputRunner
@@ -34,7 +34,7 @@ class StoredBuffers:
         lanes = {lane.keeper.directory: (output, lane) for output, lane in self._lanes() if lane.keeper is not None}
         found = []
         for stored in self._stored():
-            output, lane = lanes.get(stored.path, (None, None))
+            output, lane = lanes.get(stored.path, (self._claims(stored), None))
             found.append(
                 StoredBuffer(
                     name=stored.path.name,
@@ -97,6 +97,15 @@ class StoredBuffers:
             await self._in_thread(log.close)
         self._remove(stored.path)
         return recovery.waiting
+
+    def _claims(self, stored: StoredQueue) -> OutputRunner | None:
+        """The output that will have a lane for it, but has none yet."""
+        for output in self._agent.outputs:
+            name = QueueName(output.plan.queue_id, stored.name.partition)
+            possible = output.form.partition is not None or name.partition is None
+            if possible and output.directory is not None and stored.path == output.directory / name.folder:
+                return output
+        return None
 
     def _lanes(self) -> Sequence[tuple[OutputRunner, Lane]]:
         return [(output, lane) for output in self._agent.outputs for lane in output.lanes.values()]

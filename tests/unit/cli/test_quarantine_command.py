@@ -14,6 +14,7 @@ from commands import Done
 
 from pyagent.api import Full, Secret
 from pyagent.buffer.quarantine import Quarantine
+from pyagent.cli import status
 from pyagent.lineprotocol import parse
 from pyagent.runtime.routes import StoredBuffer, buffer_routes, quarantine_routes
 
@@ -196,6 +197,28 @@ def test_status_has_a_line_for_it(pyagent: Run, tmp_path: Path) -> None:
             done.out.count("quarantine: 1,200 metrics refused for good; see: pyagent quarantine list --socket")
             == expected
         )
+
+
+@pytest.mark.parametrize(
+    ("damage", "shown"),
+    [
+        ({}, ""),
+        ({"damaged": 0, "damaged_bytes": 0, "set_aside": 0}, ""),
+        ({"damaged": 1200}, "has lost 1,200 metrics, 0 bytes cannot be read, 0 files are set aside"),
+        (
+            {"damaged": 3, "damaged_bytes": 4096, "set_aside": 2},
+            "has lost 3 metrics, 4,096 bytes cannot be read, 2 files",
+        ),
+    ],
+)
+def test_status_shows_what_is_damaged(damage: dict[str, int], shown: str) -> None:
+    configuration = {"sources": ["a.conf"], "age_seconds": 1, "from_cache": False}
+    document = {"version": "1", "instance": "ram", "pid": 1, "uptime_seconds": 1, "configuration": configuration}
+    numbers = dict.fromkeys(("written", "queued", "limit", "dropped", "rejected", "failures"), 0)
+    output = {"name": "outputs.red", "oldest_age_seconds": 0.0, **numbers, "damaged": 0, **damage}
+    lines = "\n".join(status._lines(document | {"inputs": [], "outputs": [output], "aggregators": [], "problems": []}))
+    assert ("its buffer on disk" in lines) == bool(shown)
+    assert shown in lines
 
 
 def test_an_agent_of_another_version(pyagent: Run, tmp_path: Path) -> None:
