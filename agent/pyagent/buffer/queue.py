@@ -304,7 +304,7 @@ class OutputQueue:
         self.log = log
         self._done_numbers = NumberSet(log.acknowledged)
         start = log.acknowledged if recovery.waiting else log.next
-        self._stretches = [Stretch(LogReader(log, start, recovery.lost), recovery.waiting, recovery.oldest)]
+        self._stretches = [Stretch(LogReader(log, start, recovery.absent), recovery.waiting, recovery.oldest)]
         if not recovery.waiting:
             self._done_numbers.add(log.acknowledged, log.next)
         elif self._newest_first:

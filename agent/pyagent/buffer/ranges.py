@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pyagent.buffer.batch import Batch, Chunk
 
-__all__ = ["NumberSet", "numbers_done"]
+__all__ = ["NumberSet", "numbers_done", "uncovered"]
 
 
 class NumberSet:
@@ -36,3 +36,13 @@ def numbers_done(chunks: Sequence[Chunk], kept: Iterable[Batch]) -> Iterator[tup
             part = next(left, None)
         if position < chunk.stop:
             yield chunk, position, chunk.stop
+
+
+def uncovered(start: int, stop: int, ranges: Iterable[tuple[int, int]]) -> int:
+    """How many numbers from `start` to `stop` are in none of the ranges (from, to)."""
+    count = 0
+    for first, last in sorted(ranges):
+        if last > max(first, start):
+            count += max(min(first, stop) - start, 0)
+            start = max(start, last)
+    return count + max(stop - start, 0)

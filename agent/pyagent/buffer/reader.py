@@ -12,6 +12,7 @@ from pyagent.buffer.frames import (
     next_frame,
     unpack,
 )
+from pyagent.buffer.ranges import uncovered
 from pyagent.buffer.segments import Segment, SegmentLog
 
 __all__ = ["LogReader"]
@@ -20,7 +21,7 @@ __all__ = ["LogReader"]
 class LogReader:
     """What `log` holds from the number `start` on; it follows what is appended. Blocking, in the thread of the log.
 
-    `lost` counts metrics that should be there and are not, but for those of `known`, which were told before. What cannot be
+    `lost` counts metrics that should be there and are not, but for those of `known`, numbers that are not there. What cannot be
     read now is not lost: it raises OSError, and the next call tries it again.
     """
 
@@ -91,8 +92,7 @@ class LogReader:
         """What lies before `number` cannot be read."""
         if number > self.expected:
             known = [*self._known, self._segment.given_up] if self._segment else self._known
-            told = (min(end, number) - max(start, self.expected) for start, end in known)
-            self.lost += number - self.expected - sum(count for count in told if count > 0)
+            self.lost += uncovered(self.expected, number, known)
             self.expected = number
 
     def _header(self) -> Header | None:

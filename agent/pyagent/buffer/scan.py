@@ -33,6 +33,8 @@ class Recovery:
     oldest: int = 0
     """The first one's time, ns since the epoch."""
     lost: list[tuple[int, int]] = field(default_factory=list)
+    absent: list[tuple[int, int]] = field(default_factory=list)
+    """Those, and numbers of metrics that were done with; a reader need not wonder about them."""
     damaged_bytes: int = 0
     damaged: list[str] = field(default_factory=list)
     """Files that metrics or bytes are missing in, or behind."""
@@ -217,6 +219,8 @@ class Scan:
         """Returns whether anything is lost there."""
         lost = list(_without(max(start, min(self._done, stop)), stop, given_up))
         self.recovery.lost += lost
+        if start < stop:
+            self.recovery.absent.append((start, stop))
         if lost and not self._rests and file is not None:
             self._damaged(file)
         return bool(lost)

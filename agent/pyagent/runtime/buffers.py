@@ -60,7 +60,7 @@ class StoredBuffers:
         log, recovery = await self._open(stored)
         moved = 0
         try:
-            reader = LogReader(log, log.acknowledged, recovery.lost)
+            reader = LogReader(log, log.acknowledged, recovery.absent)
             while (frame := await self._in_thread(reader.read)) is not None:
                 lines, skip, _ = frame
                 chunk = Chunk(lines, skip)

@@ -12,6 +12,7 @@ from test_segments import Unreadable, batch, read
 from pyagent.buffer import stored_queues
 from pyagent.buffer.files import Files
 from pyagent.buffer.frames import HEAD_SIZE, Head
+from pyagent.buffer.reader import LogReader
 from pyagent.buffer.scan import Recovery
 from pyagent.buffer.segments import SegmentLog
 
@@ -263,3 +264,24 @@ def test_what_cannot_be_read_now_is_neither_moved_nor_removed(tmp_path: Path, ca
         SegmentLog(folder, files=Unreadable(call)).open()
     assert {path.name: path.read_bytes() for path in folder.glob("*.seg")} == before
     assert read(folder)[0] == list(range(100))
+
+
+def test_a_segment_that_comes_back_after_it_was_done_with_is_no_loss(tmp_path: Path) -> None:
+    """A loss of power may undo that it was removed."""
+    first = min(a_log(tmp_path / "log", 100, 0).glob("*.seg"))
+    log = SegmentLog(tmp_path / "log", segment_size=500)
+    log.open()
+    log.acknowledge(100)
+    log.close()
+    shutil.copy(first, tmp_path / "log" / first.name)
+    log = SegmentLog(tmp_path / "log")
+    recovery = log.open()
+    log.append([(batch(200, 10), True)])
+    reader = LogReader(log, log.acknowledged, recovery.absent)
+    numbers = []
+    while frame := reader.read():
+        numbers += [int(row[4:-1]) for row in frame[0].data.splitlines()]
+    assert numbers[-10:] == list(range(200, 210))
+    assert (recovery.lost, reader.lost) == ([], 0)
+    reader.close()
+    log.close()

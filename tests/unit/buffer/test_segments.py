@@ -52,7 +52,7 @@ def read(folder: Path) -> tuple[list[int], Recovery, int]:
     """The numbers found, what recovery says, and what the reader misses beyond that."""
     log = SegmentLog(folder)
     recovery = log.open()
-    reader = LogReader(log, log.acknowledged, recovery.lost)
+    reader = LogReader(log, log.acknowledged, recovery.absent)
     found: list[int] = []
     while (frame := reader.read()) is not None:
         lines, skip, _ = frame
