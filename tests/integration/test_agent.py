@@ -224,6 +224,43 @@ async def test_the_control_socket_flushes_and_reloads(hosted: Hosted, tmp_path: 
         assert await agent.terminate() == 0
 
 
+async def test_a_reload_that_fails_says_so(tmp_path: Path) -> None:
+    """What the unit's ExecReload runs: systemctl fails where it does."""
+    config = tmp_path / "telegraf.conf"
+    good = "[[outputs.discard]]\n[[inputs.mem]]\n"
+    config.write_text(good)
+    command = ("reload", "--socket", f"{tmp_path}/control.sock")
+    async with running("--config", str(config), "--runtime-directory", str(tmp_path)) as agent:
+        await agent.logged("outputs: discard")
+        assert await finished(*command) == (0, "the configuration is reloaded\n", "")
+        config.write_text(f"{good}[[inputs.memm]]\n")
+        for _ in range(2):
+            status, out, err = await finished(*command)
+            assert (status, out) == (2, "")
+            assert err.startswith(f"E! cannot reload the configuration: {config}:3: inputs.memm: undefined but requested")
+            assert err.endswith("; the configuration before it goes on\n")
+        config.write_text(f"{good}[[inputs.mem]]\n")
+        assert await finished(*command, "--json") == (0, '{\n  "reloaded": true\n}\n', "")
+        assert await agent.terminate() == 0
+    assert (await finished(*command))[0] == 1
+
+
+async def test_a_reload_of_a_service_that_has_no_configuration_yet_fails(tmp_path: Path) -> None:
+    manager = ServiceManager(tmp_path / "notify")
+    config = tmp_path / "telegraf.conf"
+    environ = {"NOTIFY_SOCKET": str(manager.path), "TELEGRAF_CONFIG": str(config), "RUNTIME_DIRECTORY": str(tmp_path)}
+    command = ("reload", "--socket", f"{tmp_path}/control.sock")
+    async with running(environ=environ) as agent:
+        await manager.until("STATUS=waiting for the configuration")
+        status, _, err = await finished(*command)
+        assert status == 2
+        assert f"waiting for the configuration: cannot read the configuration {config}: No such file" in err
+        config.write_text("[[outputs.discard]]\n[[inputs.mem]]\n")
+        assert await finished(*command) == (0, "the configuration is reloaded\n", "")
+        assert await agent.terminate() == 0
+    manager.close()
+
+
 async def test_what_is_refused_is_kept_and_goes_out_when_it_is_retried(hosted: Hosted, tmp_path: Path) -> None:
     def asked(*words: str) -> Awaitable[tuple[int, str, str]]:
         return finished("quarantine", *words, "--socket", str(tmp_path / "run" / "control.sock"))

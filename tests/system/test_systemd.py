@@ -209,7 +209,10 @@ async def test_from_the_pasted_lines_to_points_in_the_bucket(host: Container, po
 
         # A text that does not load changes nothing.
         await ram.server.update_telegraf(ram.config, RAM.format(url=ram.server.url) + "[[inputs.memm]]\n")
-        await host("systemctl", "reload", "pyagent@ram", check=False)
+        refused = await host("sh", "-c", "systemctl reload pyagent@ram || echo it failed with $?", check=False)
+        assert "it failed with 1" in refused
+        journal = await host("journalctl", "-u", "pyagent@ram", "-o", "cat", "--no-pager")
+        assert "E! cannot reload the configuration: " in journal
         await ram.points("memory", more_than=reloaded)
         assert await ram.show("ActiveState") == "active"
         assert await ram.show("MainPID") == pid

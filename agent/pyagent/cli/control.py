@@ -92,6 +92,10 @@ def _explain(error: Exception, name: str) -> str:
     reason = str(getattr(error, "strerror", None) or error)
     if isinstance(error, PermissionError):
         return f"{reason}; run it with sudo" if os.geteuid() else reason
+    if isinstance(error, http.client.RemoteDisconnected):
+        return (
+            "it closed the connection without an answer: what was asked takes more than a minute, or it ends; ask again"
+        )
     if isinstance(error, TimeoutError):
         return f"it does not answer; is it overloaded? see: systemctl status pyagent@{name or 'NAME'}"
     if not isinstance(error, (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)):

@@ -38,6 +38,7 @@ from pyagent.runtime.log import apply_settings, component_logger, configure_logg
 from pyagent.runtime.notify import Notifier
 from pyagent.runtime.once import run_once
 from pyagent.runtime.pidfile import pid_file
+from pyagent.runtime.reloading import ReloadRequests
 from pyagent.runtime.routes import agent_routes, buffer_routes, quarantine_routes
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
@@ -106,14 +107,14 @@ class _Process:
         self._trial: asyncio.Task[None] | None = None
         """Waits until a hosted text has run."""
         self._stop = asyncio.Event()
-        self._reload = asyncio.Event()
+        self._reload = ReloadRequests()
 
     async def run(self) -> int:
         # Before anything that takes time: an early SIGHUP must not kill, an early SIGTERM must end cleanly.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.ask)
         loop.add_signal_handler(signal.SIGUSR1, self._agent.flush)
 
         core = "the native core" if implementation == "native" else "the core in Python (the native one is not built)"
@@ -126,7 +127,7 @@ class _Process:
         # From the beginning: an edit that is made while we load must not be missed.
         log = component_logger("config")
         pulse = asyncio.create_task(supervise(self._pulse.run, self._log))
-        watch = asyncio.create_task(supervise(lambda: watch_configuration(self._settings, self._reload.set, log), log))
+        watch = asyncio.create_task(supervise(lambda: watch_configuration(self._settings, self._reload.ask, log), log))
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         watch.cancel()
@@ -170,7 +171,9 @@ class _Process:
             if of_the_unit
             else f"--socket {shlex.quote(str(socket.absolute()))}"
         )
-        routes = agent_routes(flush=self._agent.flush, reload=self._reload.set) | buffer_routes(self._buffers)
+        routes = agent_routes(
+            flush=self._agent.flush, reload=self._reload.ask, reloaded=self._reload.ask_and_wait
+        ) | buffer_routes(self._buffers)
         if self._quarantine is not None:
             routes |= quarantine_routes(self._quarantine, self._agent.requeue)
         return ControlServer(socket, self._document, component_logger("control"), routes)
@@ -227,12 +230,14 @@ class _Process:
         while True:
             try:
                 await self._apply(await self._loader.read_or_recall())
+                self._reload.done()
                 return
             except ConfigError as error:
                 failures += 1
                 reason = one_line(error)
             self._reload_state.waiting = reason
             told_status = f"waiting for the configuration: {reason}"
+            self._reload.done(told_status)
             if reason != told:
                 told = reason
                 self._log.error("%s; waiting for it, asking again", reason)
@@ -248,7 +253,6 @@ class _Process:
                 await self._reload.wait()
         except TimeoutError:
             return False
-        self._reload.clear()
         return True
 
     def _until_poll(self) -> float | None:
@@ -288,8 +292,10 @@ class _Process:
             self._reload_state.refused(one_line(error))
             self._log.error("%s; the configuration before it goes on", one_line(error))
             self._notifier.ready(f"{self._status(self._agent.plan)}; last reload failed: {one_line(error)}")
+            self._reload.done(f"{one_line(error)}; the configuration before it goes on")
         else:
             self._log.info("the configuration is reloaded")
+            self._reload.done()
 
     async def _apply(self, texts: Texts) -> None:
         """Raises ConfigError, and then nothing has changed."""

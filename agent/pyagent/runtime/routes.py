@@ -50,8 +50,11 @@ class Buffers(Protocol):
     def drop(self, name: str) -> int | Awaitable[int]: ...
 
 
-def agent_routes(*, flush: Callable[[], None], reload: Callable[[], None]) -> dict[str, Handler]:
-    """Both are begun, not waited for: `/status` tells what came of it."""
+def agent_routes(
+    *, flush: Callable[[], None], reload: Callable[[], None], reloaded: Callable[[], Awaitable[str]]
+) -> dict[str, Handler]:
+    """Both are begun, not waited for: `/status` tells what came of it. `/reload?wait=1` waits for the end: 409 with the reason
+    where it failed."""
 
     def begins(work: Callable[[], None]) -> Handler:
         async def handler(words: list[str], query: Mapping[str, str]) -> object:
@@ -60,7 +63,14 @@ def agent_routes(*, flush: Callable[[], None], reload: Callable[[], None]) -> di
 
         return handler
 
-    return {"POST /flush": begins(flush), "POST /reload": begins(reload)}
+    async def reload_(words: list[str], query: Mapping[str, str]) -> object:
+        if not query.get("wait"):
+            return await begins(reload)(words, query)
+        if error := await reloaded():
+            raise PyagentError(f"cannot reload the configuration: {error}")
+        return {"reloaded": True}
+
+    return {"POST /flush": begins(flush), "POST /reload": reload_}
 
 
 def quarantine_routes(quarantine: Quarantine, requeue: Requeue) -> dict[str, Handler]:

@@ -50,7 +50,9 @@ async def test_others_get_their_turn_while_thousands_are_dropped() -> None:
 
 async def test_flush_and_reload_are_begun() -> None:
     begun: list[str] = []
-    routes = agent_routes(flush=lambda: begun.append("flush"), reload=lambda: begun.append("reload"))
+    routes = agent_routes(
+        flush=lambda: begun.append("flush"), reload=lambda: begun.append("reload"), reloaded=asyncio.Event().wait
+    )
     for route in ("POST /flush", "POST /reload"):
         assert await routes[route]([], {}) == {"begun": True}
     assert begun == ["flush", "reload"]
