@@ -237,7 +237,9 @@ async def test_a_reload_that_fails_says_so(tmp_path: Path) -> None:
         for _ in range(2):
             status, out, err = await finished(*command)
             assert (status, out) == (2, "")
-            assert err.startswith(f"E! cannot reload the configuration: {config}:3: inputs.memm: undefined but requested")
+            assert err.startswith(
+                f"E! cannot reload the configuration: {config}:3: inputs.memm: undefined but requested"
+            )
             assert err.endswith("; the configuration before it goes on\n")
         config.write_text(f"{good}[[inputs.mem]]\n")
         assert await finished(*command, "--json") == (0, '{\n  "reloaded": true\n}\n', "")

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import io
 import ipaddress
-import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from aiohttp.client_exceptions import UnixClientConnectorError
 from yarl import URL
 
 from pyagent import __version__
+from pyagent.api.connecting import SPEAKS_HTTPS, explained, is_lasting
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.files import readable_path
 from pyagent.api.options import Options, option
@@ -31,8 +31,8 @@ __all__ = ["HttpClient", "HttpError", "HttpResponse", "TlsOptions", "environment
 
 USER_AGENT = f"pyagent/{__version__}"
 _PIECEWISE = 1 << 20
-_ANOTHER_NAME = {62, 64}
-"""OpenSSL's numbers for a certificate of another name, another address."""
+_TLS_ALERT = "\\x15\\x03"
+"""How the answer of a TLS server to a request in clear text begins, as aiohttp shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,13 @@ class HttpError(PyagentError):
     """No whole answer: refused, reset, timed out, not HTTP, or larger than allowed. One line, without addresses' secrets.
 
     `response`: of an answer that broke off, its status, its headers and what had come of its body; None where not even
-    the status is known.
+    the status is known. `lasting`: only a person's work will change it.
     """
 
-    def __init__(self, message: str, response: HttpResponse | None = None) -> None:
+    def __init__(self, message: str, response: HttpResponse | None = None, *, lasting: bool = False) -> None:
         super().__init__(message)
         self.response = response
+        self.lasting = lasting
 
 
 class TlsOptions(Options, frozen=True):
@@ -185,7 +186,8 @@ class HttpClient:
                 # The server closed a kept connection between two requests: not a failure worth anybody's attention.
                 return await self._request(method, url, headers, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise HttpError(self._cause(error)) from None
+            lasting = isinstance(error, aiohttp.ClientConnectorError) and is_lasting(error.os_error)
+            raise HttpError(self._cause(error, url), lasting=lasting) from None
 
     async def _request(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
@@ -224,37 +226,31 @@ class HttpClient:
                         broken = f"the answer is larger than {self._max_body} bytes"
                         break
             except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
-                broken = self._cause(error)
+                broken = self._cause(error, url)
             whole = HttpResponse(response.status, response.reason or "", response.headers, bytes(answer))
             if broken:
                 response.close()
                 raise HttpError(broken, whole)
             return whole
 
-    def _cause(self, error: Exception) -> str:
+    def _cause(self, error: Exception, url: str) -> str:
         """The failure in one line. aiohttp's own texts span lines, and hold the proxy's address with its password."""
         match error:
             case TimeoutError():
                 return f"no answer within {self._timeout:g} s"
             case UnixClientConnectorError():
-                return f"cannot connect to {self._unix_socket}: {os.strerror(error.os_error.errno or 0)}"
+                return f"cannot connect to {self._unix_socket}: {explained(error.os_error)}"
             case aiohttp.ClientConnectorError():
-                # asyncio puts the address where the system's words should be; a resolver's own numbers are negative.
-                # OpenSSL's mean something else.
-                reason = error.os_error
-                number = 0 if isinstance(reason, ssl.SSLError) else reason.errno or 0
-                cause = os.strerror(number) if number > 0 else reason.errno and reason.strerror
-                # asyncio has no words for a handshake that the server ends by going away.
-                cause = cause or str(reason) or "the server closed the connection in the TLS handshake"
-                if isinstance(reason, ssl.SSLCertVerificationError) and reason.verify_code in _ANOTHER_NAME:
-                    cause += "; it must be in the certificate's subjectAltName, or give one that is as tls_server_name"
-                return f"cannot connect to {error.host}:{error.port}: {cause}"
+                return f"cannot connect to {error.host}:{error.port}: {explained(error.os_error)}"
             case aiohttp.ClientHttpProxyError():
                 return f"the proxy answered {error.status} {error.message}"
             case aiohttp.ServerDisconnectedError():
-                return "the server closed the connection without an answer"
+                may_be = "; if this port speaks https, write https://" if url.startswith("http:") else ""
+                return f"the server closed the connection without an answer{may_be}"
             case aiohttp.ClientPayloadError():
                 return "the answer broke off"
+            case aiohttp.ClientResponseError() if _TLS_ALERT in error.message:
+                return SPEAKS_HTTPS
             case aiohttp.ClientResponseError():
                 return "the answer is not HTTP: " + " ".join(error.message.split())
             case OSError() if error.strerror:

@@ -244,6 +244,10 @@ class Output(Plugin[O_co]):
         """What the engine is to keep to."""
         return Limits()
 
+    def destination(self, partition: str | None) -> str:
+        """Where the metrics of a partition go, for the log; empty where the output's name says it all."""
+        return ""
+
     async def connect(self) -> None:
         """Prepare for writing; raise Retry where that is worth trying again."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from pyagent.api import ConfigError, Secret, masking
+from pyagent.api.connecting import SPEAKS_HTTPS, wants_https
 
 if TYPE_CHECKING:
     from pyagent.api.http import HttpResponse
@@ -29,6 +30,8 @@ __all__ = [
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_REDIRECTS = 5
+_PASSING = (408, 421, 425, 429)
+"""Answers below 500 that a server gives for the moment."""
 _URL = re.compile(r"\w+://")
 
 
@@ -46,12 +49,16 @@ class SourceError(ConfigError):
     """A source cannot be read.
 
     `retryable`: it may be there later (no connection, a server's failure, 401, 404). `unanswered`: it was not even asked,
-    or could not say: what was known of it before still holds.
+    or could not say: what was known of it before still holds. `lasting`: only a person's work will change it, so that a run
+    in which somebody waits (--test, --once) does not ask again.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False, unanswered: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool = False, unanswered: bool = False, lasting: bool = False
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.lasting = lasting
         self.unanswered = unanswered
 
 
@@ -214,16 +221,23 @@ async def _read_url(where: str, environ: Mapping[str, str], timeout: float) -> S
                 )
         else:
             raise SourceError(
-                f"cannot read the configuration {shown}: more than {MAX_REDIRECTS} redirects", retryable=True
+                f"cannot read the configuration {shown}: more than {MAX_REDIRECTS} redirects",
+                retryable=True,
+                lasting=True,
             )
     except HttpError as error:
-        raise SourceError(f"cannot read the configuration {shown}: {error}", retryable=True, unanswered=True) from None
+        raise SourceError(
+            f"cannot read the configuration {shown}: {error}", retryable=True, unanswered=True, lasting=error.lasting
+        ) from None
     finally:
         await client.close()
     if response.status != 200:
         reason = _explain(response, environ)
         raise SourceError(
-            f"cannot read the configuration {shown}: {reason}", retryable=True, unanswered=response.status >= 500
+            f"cannot read the configuration {shown}: {reason}",
+            retryable=True,
+            unanswered=response.status >= 500,
+            lasting=response.status < 500 and response.status not in _PASSING,
         )
     return SourceText(shown, _text(shown, response.body, "strict"), where)
 
@@ -270,6 +284,8 @@ def _explain(response: "HttpResponse", environ: Mapping[str, str]) -> str:
         message = ""
     if isinstance(message, str) and message.isprintable() and message:
         reason += f" ({message[:200]})"
+    if wants_https(response.status, response.body):
+        return SPEAKS_HTTPS
     if response.status in (401, 403):
         name, _ = _token_variable(environ)
         where = settings_place(environ)

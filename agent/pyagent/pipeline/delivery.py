@@ -232,6 +232,7 @@ class OutputRunner:
             newest_first=settings.newest_first,
             log=self._log,
             told=self._told,
+            destination=self.plugin.destination,
         )
         if (directory := self.directory) is not None and self._keeping.worker is not None:
             name = QueueName(plan.queue_id, partition)

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from pyagent.api import Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
+from pyagent.api.units import counted
 from pyagent.buffer import Batch, Chunk, OutputQueue
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
@@ -62,6 +63,8 @@ class Told:
     keeping: set[FailureLog] = field(default_factory=set)
     """Those that fail to keep metrics on disk."""
     refusals: set[str] = field(default_factory=set)
+    success: bool = False
+    """A batch was written."""
 
     def first(self, refusal: str) -> bool:
         """Whether it is to be logged: it is new, and not one of too many."""
@@ -97,12 +100,14 @@ class Lane:
         newest_first: bool = False,
         log: logging.Logger,
         told: Told | None = None,
+        destination: Callable[[str | None], str] = lambda _: "",
     ) -> None:
         self.plan = plan
         self.queue = queue
         self.partition = partition
         self.keeper: Keeper | None = None
         self._told = told or Told()
+        self._destination = destination
         self.failures = FailureLog(log, self._told.failing)
         self.written = 0
         self.rejected = 0
@@ -240,7 +245,7 @@ class Lane:
     async def _write_batch(self, batch: Batch) -> bool:
         parts = deque([batch])
         doubtful: list[tuple[Batch, Reject | TooLarge]] = []
-        proven = False
+        proven, taken = False, 0
         started = time.monotonic()
         self.busy_since = asyncio.get_running_loop().time()
         try:
@@ -268,6 +273,7 @@ class Lane:
                 else:
                     parts.popleft()
                     self.written += part.count
+                    taken += part.count
                     proven = True
                 if proven:
                     for one, its_refusal in doubtful:
@@ -280,7 +286,22 @@ class Lane:
             self.write_seconds += time.monotonic() - started
         self.last_write = time.time()
         await self._succeeded()
+        if taken:
+            self._tell_written(taken, time.monotonic() - started)
         return True
+
+    def _tell_written(self, count: int, seconds: float) -> None:
+        """Somebody who has just started an agent waits for this line; the next ones are for debugging."""
+        level, batch = (logging.DEBUG, "batch") if self._told.success else (logging.INFO, "first batch")
+        self._told.success = True
+        if not self._log.isEnabledFor(level):
+            return
+        try:
+            where = " ".join(str(self._destination(self.partition)).split())
+        except Exception:  # anybody's code
+            where = ""
+        to = f" to {where}" if where else ""
+        self._log.log(level, "%s of %s written in %.1f ms%s", batch, counted(count, "metric"), 1000 * seconds, to)
 
     def _within_rate(self, parts: deque[Batch]) -> bool:
         """Make the first part fit what may be sent now; where nothing may, wait."""

@@ -80,7 +80,8 @@ class Loader:
                     texts.append(await self._ask(where))
                     break
                 except SourceError as error:
-                    if not error.retryable or attempt == most:
+                    given_up = error.lasting and (self._settings.test or self._settings.once)
+                    if not error.retryable or given_up or attempt == most:
                         texts.append(self._cached(where, error))
                         break
                     of = f" of {most}" if most > 0 else ""

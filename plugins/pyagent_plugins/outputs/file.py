@@ -56,6 +56,9 @@ _ADVICE = {
 
 
 class File(Output[FileOptions]):
+    def destination(self, partition: str | None) -> str:
+        return ", ".join(self.options.files or ["stdout"])
+
     def setup(self) -> None:
         options = self.options
         if options.data_format != "influx":

@@ -50,7 +50,10 @@ class TestKept:
             (Answer.error(400, "invalid", "Please provide either orgID or org"), "correct `organization` or `urls`"),
             (Answer.error(400, "invalid", "invalid precision; valid are ns, us"), "correct `organization` or `urls`"),
             (Answer(400, "<html>plain HTTP to an HTTPS port", {"Content-Type": "text/html"}), "it is no InfluxDB 2"),
-            (Answer(400, "Client sent an HTTP request to an HTTPS server.\n"), "use https:// in `urls`"),
+            (
+                Answer(400, "Client sent an HTTP request to an HTTPS server.\n"),
+                "this port speaks https: write https://",
+            ),
             (Answer(400, "400 Bad Request: malformed Host header"), "correct `urls` or `http_headers`"),
             (Answer(200, "<html>Please log in", {"Content-Type": "Text/HTML; charset=utf-8"}), "it is no InfluxDB 2"),
             (Answer(400, NO_SUCH_PATH, {"Content-Type": "text/plain; charset=utf-8"}), "correct the path in `urls`"),

@@ -54,7 +54,7 @@ class TestKept:
             (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"), "the answer is not HTTP"),
             (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), "the answer is not HTTP"),
             (Raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "the answer is not HTTP"),
-            (Raw(b"\x15\x03\x01\x00\x02\x02\x46"), "the answer is not HTTP"),  # TLS: an alert
+            (Raw(b"\x15\x03\x01\x00\x02\x02\x46"), "this port speaks https: write https://"),  # TLS: an alert
             (Raw(b"no HTTP at all\r\n"), "the answer is not HTTP"),
             (Raw(b"SSH-2.0-OpenSSH_9\r\n"), "the answer is not HTTP"),
             (Raw(b"HTTP/1.1 204 No\r\n" + b"X: " + b"y" * 100_000), "the answer is not HTTP"),

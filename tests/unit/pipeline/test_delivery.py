@@ -115,8 +115,51 @@ def test_a_dead_receiver_costs_one_line_and_backs_off(caplog: pytest.LogCaptureF
     run_virtual(main())
     messages = [record.getMessage() for record in caplog.records]
     assert messages[0] == "cannot write: connection refused"
-    assert len(messages) == 2
+    assert len(messages) == 3
     assert "works again after" in messages[1]
+    assert messages[2].startswith("first batch of 5 metrics written in ")
+
+
+def test_the_first_batch_is_told_and_the_others_to_who_debugs(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(Receiver, "destination", lambda self, partition: "a bucket\nat a place")
+
+    async def main() -> None:
+        output, _ = runner()
+        for count in (1, 2, 0, 3):
+            output.append(numbered(0, count))
+            assert await output.lanes[None].write_queue()
+        await output.stop(grace=5)
+
+    run_virtual(main())
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == LOG.name]
+    places = [message.partition(" written in ")[2].partition(" ms ")[2] for _, message in told]
+    assert [(level, message.partition(" written")[0]) for level, message in told] == [
+        ("INFO", "first batch of 1 metric"),
+        ("DEBUG", "batch of 2 metrics"),
+        ("DEBUG", "batch of 3 metrics"),
+    ]
+    assert places == ["to a bucket at a place"] * 3
+
+
+def test_where_an_output_cannot_say_where_it_writes_it_writes(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(Receiver, "destination", property(lambda self: lambda partition: 1 / 0), raising=False)
+
+    async def main() -> None:
+        output, receiver = runner()
+        output.append(numbered(0, 1))
+        await output.stop(grace=5)
+        assert receiver.stored == [0]
+
+    run_virtual(main())
+    assert [record.getMessage().partition(" in ")[0] for record in caplog.records] == [
+        "first batch of 1 metric written"
+    ]
 
 
 def test_the_receivers_own_wait_is_kept() -> None:

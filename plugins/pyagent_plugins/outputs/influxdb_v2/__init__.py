@@ -27,6 +27,7 @@ from pyagent.api import (
     TooLarge,
     option,
 )
+from pyagent.api.connecting import SPEAKS_HTTPS, wants_https
 from pyagent.api.http import HttpClient, HttpError, HttpResponse, TlsOptions
 from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress, split_url
 from pyagent_plugins.outputs.influxdb_v2.answers import (
@@ -81,7 +82,7 @@ class InfluxDBOptions(TlsOptions, frozen=True):
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DELIVERED = {200, 201, 202, 204, 206, 207, 208}
 _PASSING = {425, 429}
-_NOT_OF_INFLUXDB = re.compile(rb"Client sent an HTTP request to an HTTPS server|400 Bad Request", re.IGNORECASE)
+_NOT_OF_INFLUXDB = re.compile(rb"400 Bad Request", re.IGNORECASE)
 """How Go's HTTP server, before InfluxDB sees a request, begins what it says about it."""
 _NO_SUCH_PATH = re.compile(r'; unsupported path requested: "[^"]*"\s*$')  # VictoriaMetrics
 _NOT_ITS_ANSWER = "; these are not the words of InfluxDB: correct `urls`, or the proxy before it"
@@ -160,6 +161,10 @@ class InfluxDB(Output[InfluxDBOptions]):
             max_body=1 << 20,
             unix_socket=socket,
         )
+
+    def destination(self, partition: str | None) -> str:
+        bucket = self.options.bucket if partition is None else partition
+        return f"bucket {bucket!r} at {', '.join(node.name for node in self._nodes)}"
 
     def line_options(self) -> LineOptions:
         return LineOptions(
@@ -252,7 +257,9 @@ class InfluxDB(Output[InfluxDBOptions]):
             answer = error.response  # the status says enough, also where the rest breaks off
         status, (_, message) = answer.status, problem(answer)
         page = "html" in answer.headers.get("Content-Type", "").lower()
-        if page and (status == 400 or (status in _DELIVERED and answer.body)):
+        if wants_https(status, answer.body):
+            advice = f"; {SPEAKS_HTTPS}"
+        elif page and (status == 400 or (status in _DELIVERED and answer.body)):
             advice = "; it is no InfluxDB 2: correct `urls`"
         elif status in _DELIVERED or status == 413:
             return answer
@@ -260,8 +267,8 @@ class InfluxDB(Output[InfluxDBOptions]):
             # Some are about the request, not about its lines.
             if message.startswith("unable to read data: "):  # it broke on its way
                 advice = ""
-            elif said := _NOT_OF_INFLUXDB.match(answer.body):
-                advice = "; use https:// in `urls`" if b"HTTPS" in said[0] else "; correct `urls` or `http_headers`"
+            elif _NOT_OF_INFLUXDB.match(answer.body):
+                advice = "; correct `urls` or `http_headers`"
             elif message.startswith(("Please provide either orgID or org", "invalid precision")):
                 advice = "; correct `organization` or `urls`"
             elif _NO_SUCH_PATH.search(message[-4096:]):
