@@ -123,7 +123,7 @@ def test_a_dead_receiver_costs_one_line_and_backs_off(caplog: pytest.LogCaptureF
 def test_the_first_batch_is_told_and_the_others_to_who_debugs(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger=LOG.name)
     monkeypatch.setattr(Receiver, "destination", lambda self, partition: "a bucket\nat a place")
 
     async def main() -> None:
@@ -147,7 +147,7 @@ def test_the_first_batch_is_told_and_the_others_to_who_debugs(
 def test_where_an_output_cannot_say_where_it_writes_it_writes(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger=LOG.name)
     monkeypatch.setattr(Receiver, "destination", property(lambda self: lambda partition: 1 / 0), raising=False)
 
     async def main() -> None:
