@@ -284,6 +284,16 @@ def test_a_file_that_somebody_else_wrote_is_not_touched(host: Host) -> None:
     assert path.with_name("ram.env.old").read_text().startswith("# mine")
 
 
+def test_a_file_for_telegraf_does_not_win(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The unit reads it first; PYAGENT_CONFIG of either file wins over TELEGRAF_CONFIG."""
+    monkeypatch.setenv("PYAGENT_ROOT", str(host.folder))
+    (host.folder / "etc" / "telegraf").mkdir(parents=True)
+    (host.folder / "etc" / "telegraf" / "telegraf-ram.env").write_text("PYAGENT_CONFIG=/etc/other.conf\n")
+    assert host.ram().status == 0
+    assert host.variables.keys() == {"INFLUX_TOKEN", "PYAGENT_CONFIG"}
+    assert host.ram().out.count("as it was") == 4
+
+
 def test_a_file_of_a_person_that_has_all_is_as_it_was(host: Host) -> None:
     host.ram()
     path = host.settings / "ram.env"
@@ -548,6 +558,9 @@ def test_a_secret_of_the_file_that_differs_is_not_replaced_unasked(host: Host, m
         ("postgresql.address=@env:INFLUX_TOKEN", "name another"),
         ("postgresql.address=@env:a b", "name another"),
         ("postgresql.address=@file:/nowhere", "cannot read /nowhere: no such file"),
+        ("postgresql.address=@file:/dev/zero", "it has more than 65536 bytes"),
+        ("postgresql.address=@file:/", "is a directory"),
+        ("postgresql.address=@file:", "no such file"),
         ("postgresql.address=@prompt", "there is no terminal"),
         ("postgresql.adress=host=h", "did you mean postgresql.address?"),
         ("postgresql=host=h", "write INPUT.OPTION=VALUE"),

@@ -246,6 +246,10 @@ class Terminal:
         self._read_until(question)
         os.write(self._ours, f"{answer}\n".encode())
 
+    def press(self, question: str, keys: str) -> None:
+        self._read_until(question)
+        os.write(self._ours, keys.encode())
+
     def end(self) -> int:
         self._read_until(None)
         os.close(self._ours)
@@ -311,6 +315,32 @@ def test_it_lists_what_the_server_has(host: Host) -> None:
     assert host.server.token not in terminal.said
     assert "monitoring-system" in terminal.said
     assert {one["retention"] for one in host.all("buckets")} == {0, 30 * 86400}
+
+
+def test_the_end_of_the_input_is_one_line(host: Host) -> None:
+    for question in ("Sign in", "Token"):
+        terminal = Terminal(
+            ["provision", "ram", "--url", host.server.url, "--settings-directory", str(host.settings)], {}
+        )
+        if question == "Token":
+            terminal.answer("Sign in", "n")
+        terminal.press(question, "\x04")
+        assert terminal.end() == 1
+        assert "the input has ended before all questions were answered" in terminal.said
+        assert "Traceback" not in terminal.said
+
+
+def test_an_edit_with_mistakes_goes_back_to_the_editor(host: Host, editor: Callable[[str], Path]) -> None:
+    host.ram()
+    path = editor(
+        'grep -q inputs.mam "$1" && sed -i \'s/mam/mem/; s/10s/15s/\' "$1" || sed -i \'s/inputs.mem/inputs.mam/\' "$1"'
+    )
+    words = ["provision", "edit", "ram", *host.flags()]
+    terminal = Terminal(words, {"EDITOR": f"'{path}'"})
+    terminal.answer("Edit it again? (y/n) [y]", "")
+    assert terminal.end() == 0, terminal.said
+    assert "inputs.mam" in terminal.said
+    assert 'interval = "15s"' in config(host)
 
 
 def test_an_interrupt_is_one_line(host: Host) -> None:

@@ -548,6 +548,38 @@ async def test_the_doctor_finds_what_is_wrong_with_an_instance_and_its_remedies_
         assert await ram.server.count("pyagent_probe") == 1
 
 
+async def test_provision_from_a_new_server_to_points_and_back(host: Container) -> None:
+    async with Sandbox() as server:
+        where = ("--url", server.url, "--user", "admin", "--password-file", "/root/password")
+        host.write("/root/password", "correct-horse\n")
+        bucket = ("--org", "home", "--bucket", "monitoring-system")
+        await host("pyagent", "provision", "setup", *where, *bucket)
+        server._recall()
+        told = await host("pyagent", "provision", "ram", *where, *bucket, "--input", "mem", "--start")
+        assert "created          /etc/pyagent/ram.env" in told
+        assert "started          pyagent@ram (" in told
+        ram = Instance(host, server, "ram", "", "")
+        await ram.points("mem")
+        assert await ram.show("UnitFileState") == "enabled"
+        assert (await host("stat", "-c", "%a %U", "/etc/pyagent/ram.env")).split() == ["600", "root"]
+
+        # Again: nothing changes, and the agent goes on.
+        pid = await ram.show("MainPID")
+        told = await host("pyagent", "provision", "ram", *where, *bucket, "--input", "mem", "--start")
+        assert told.count("as it was") == 4
+        assert await ram.show("MainPID") == pid
+
+        editor = "EDITOR=sed -i '/inputs.mem/a name_override = \"memory\"'"
+        await host("env", editor, "pyagent", "provision", "edit", "ram", *where)
+        await host("systemctl", "reload", "pyagent@ram")
+        await ram.points("memory")
+
+        await host("pyagent", "provision", "delete", "ram", *where, "--force")
+        assert await ram.show("ActiveState") == "inactive"
+        assert await ram.show("UnitFileState") == "disabled"
+        assert "ram.env" not in await host("ls", "/etc/pyagent")
+
+
 async def test_uninstall_leaves_settings_and_state_alone(host: Container) -> None:
     """The last one: nothing is installed after it."""
     host.write("/etc/pyagent/ram.env", "INFLUX_TOKEN=abc\n")

@@ -21,6 +21,7 @@ _UNSOUND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _MARK = "# Made by pyagent provision."
 _TOKEN_ID = re.compile(r"^# InfluxDB's ID of the token: ([0-9a-f]{16})$", re.MULTILINE)
 _SOURCES = ("PYAGENT_CONFIG", "TELEGRAF_CONFIG")
+"""The first one wins."""
 
 
 class SettingsError(PyagentError):
@@ -40,14 +41,19 @@ def checked_instance(name: str) -> str:
 def settings_file(name: str, directory: str = "") -> "SettingsFile":
     """The file that commands write for an instance; the unit reads it from DIRECTORY. Raises SettingsError."""
     root = os.environ.get("PYAGENT_ROOT", "")  # tests set it
-    return SettingsFile(Path(directory or f"{root}{DIRECTORY}") / f"{name}.env")
+    earlier = EnvironmentFile.read(f"{root}/etc/telegraf/telegraf-{name}.env")
+    # Set there, it would win over another name here.
+    wins = any(one.name == _SOURCES[0] for one in earlier.settings)
+    return SettingsFile(Path(directory or f"{root}{DIRECTORY}") / f"{name}.env", _SOURCES[0 if wins else 1])
 
 
 class SettingsFile:
     """NAME.env as it is. Reading it may need root. Raises SettingsError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source_variable: str = _SOURCES[1]) -> None:
         self.path = path
+        self.source_variable = source_variable
+        """The variable that is to name the configuration."""
         self.text = ""
         self.exists = False
         try:
@@ -83,12 +89,8 @@ class SettingsFile:
         """The names of `wanted` that have another value here; those that are not here do not differ."""
         values = self.values
         others = [name for name, value in wanted.items() if values.get(name, value) != value]
-        # It would win over the one that is written.
-        if (
-            "TELEGRAF_CONFIG" in wanted
-            and values.get("PYAGENT_CONFIG", wanted["TELEGRAF_CONFIG"]) != wanted["TELEGRAF_CONFIG"]
-        ):
-            others.append("PYAGENT_CONFIG")
+        if source := next((wanted[name] for name in _SOURCES if name in wanted), ""):
+            others += [name for name in _SOURCES if name not in wanted and values.get(name, source) != source]
         return others
 
     def check_writable(self) -> None:
@@ -110,11 +112,8 @@ class SettingsFile:
                 raise SettingsError(
                     f"cannot write {self.path}: the value of {name} has characters that systemd refuses"
                 )
-        kept = [
-            one
-            for one in self._settings
-            if one.name not in wanted and not (one.name == "PYAGENT_CONFIG" and "TELEGRAF_CONFIG" in wanted)
-        ]
+        replaced = {*wanted, *(_SOURCES if any(name in wanted for name in _SOURCES) else ())}
+        kept = [one for one in self._settings if one.name not in replaced]
         lines = [
             f"{_MARK} Read when the instance starts; after a change: systemctl restart pyagent@{instance}",
             *([f"# InfluxDB's ID of the token: {token_id}"] if token_id else []),

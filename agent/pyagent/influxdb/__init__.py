@@ -4,16 +4,9 @@ Importing this costs about 0.2 s and 20 MiB, so a command does it when it runs.
 """
 
 from pyagent.influxdb.connection import InfluxDBError, checked_url
-from pyagent.influxdb.management import (
-    Authorization,
-    Bucket,
-    Hosted,
-    Management,
-    Organization,
-    Rights,
-    ServerState,
-    server_state,
-)
+from pyagent.influxdb.documents import Authorization, Bucket, Hosted, Organization, Rights
+from pyagent.influxdb.management import Management
+from pyagent.influxdb.recognition import ServerState, server_state
 from pyagent.influxdb.server import Configuration, InfluxDB
 
 __all__ = [

@@ -1,116 +1,21 @@
 """InfluxDB 2's management API, as far as setting up an agent needs it: what is there, what it is, and making it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ParamSpec, Self, TypeVar
 from urllib.parse import quote
 
-from pyagent.influxdb.connection import Answer, Connection, InfluxDBError, one_line
+from pyagent.influxdb import documents
+from pyagent.influxdb.connection import Answer, Connection, InfluxDBError
+from pyagent.influxdb.documents import Authorization, Bucket, Hosted, Organization, Rights
+from pyagent.influxdb.recognition import address_hint
 
-__all__ = ["Authorization", "Bucket", "Hosted", "Management", "Organization", "Rights", "ServerState", "server_state"]
+__all__ = ["Management"]
 
 _PAGE = 100
 _DAY, _HOUR = 86400, 3600
 PROBE = "# probe"
 """A comment as line protocol: all checks of a write are made, and nothing is stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerState:
-    version: str
-    """Such as `2.9.1`; empty where it does not say."""
-    is_set_up: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Organization:
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    id: str
-    org_id: str
-    name: str
-    retention: int
-    """Seconds that points are kept; 0: for ever."""
-    is_system: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hosted:
-    """A Telegraf configuration that the server hosts."""
-
-    id: str
-    org_id: str
-    name: str
-    description: str
-    text: str = field(repr=False)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def buckets(self) -> list[str]:
-        """Names or IDs of the buckets that it writes to, as the metadata have them."""
-        found = self.metadata.get("buckets")
-        return [str(name) for name in found] if isinstance(found, list) else []
-
-
-Rights = frozenset[tuple[str, str, str]]
-"""(`read` or `write`, kind of resource, its ID; empty: all of the kind)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Authorization:
-    """A token without the token: the server shows that once, when it is made."""
-
-    id: str
-    org_id: str
-    description: str
-    is_active: bool
-    rights: Rights
-
-
-def server_state(url: str, *, tls_ca: str = "", timeout: float = 10.0) -> ServerState:
-    """Ask, without any token, what listens there. Raises InfluxDBError where it is no InfluxDB 2, with what it is instead."""
-    with Connection(url, tls_ca=tls_ca, timeout=timeout) as connection:
-        try:
-            answer = connection.call("GET", "/api/v2/setup")
-        except InfluxDBError as error:
-            if not error.status:
-                raise InfluxDBError(f"cannot reach InfluxDB at {connection.url}: {error}") from None
-            raise InfluxDBError(_other_server(connection, error)) from None
-    if isinstance(answer.body, dict) and isinstance(answer.body.get("allowed"), bool):
-        return ServerState(answer.headers.get("x-influxdb-version", "").removeprefix("v"), not answer.body["allowed"])
-    kind = answer.headers.get("content-type", "")
-    what = "a web page, perhaps that of a login or a proxy" if "html" in kind else "something else"
-    raise InfluxDBError(
-        f"cannot use {connection.url}: it answers with {what}, not as InfluxDB 2 does; {_address_hint(connection.url)}"
-    )
-
-
-def _address_hint(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    host, slash, _ = rest.partition("/")
-    return f"write the address without a path: {scheme}://{host}" if slash else "check host and port"
-
-
-def _other_server(connection: Connection, error: InfluxDBError) -> str:
-    url = connection.url
-    if error.status == 503:
-        return f"cannot use {url}: it is not ready yet ({error}); try again"
-    if 300 <= error.status < 400:
-        return f"cannot use {url}: it redirects to another address; write the one that it leads to"
-    major = error.version.partition(".")[0]
-    if major.isdecimal() and major != "2":
-        return (
-            f"cannot use {url}: it is InfluxDB {error.version}, which hosts no Telegraf configurations; InfluxDB 2 does"
-        )
-    if "unsupported path" in error.body:
-        return f"cannot use {url}: it is VictoriaMetrics, which hosts no Telegraf configurations; InfluxDB 2 does"
-    return f"cannot use {url}: it does not answer as InfluxDB 2 does ({error}); {_address_hint(url)}"
-
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,7 +31,7 @@ def _understood(method: Callable[P, T]) -> Callable[P, T]:
         except (AttributeError, KeyError, TypeError, ValueError):
             management: Any = arguments[0]
             raise InfluxDBError(
-                f"cannot use {management.url}: it does not answer as InfluxDB 2 does; {_address_hint(management.url)}"
+                f"cannot use {management.url}: it does not answer as InfluxDB 2 does; {address_hint(management.url)}"
             ) from None
 
     return call
@@ -201,7 +106,7 @@ class Management:
     def buckets(self, org: Organization) -> list[Bucket]:
         """Those that the token may see, without the server's own."""
         found = self._pages("list the buckets", "/api/v2/buckets", "buckets", {"orgID": org.id})
-        return [bucket for one in found if not (bucket := _bucket(one)).is_system]
+        return [bucket for one in found if not (bucket := documents.bucket(one)).is_system]
 
     @_understood
     def bucket(self, org: Organization, name: str) -> Bucket | None:
@@ -220,7 +125,7 @@ class Management:
             except InfluxDBError as error:
                 if error.status != 404:
                     raise
-        return _bucket(found[0]) if found else None
+        return documents.bucket(found[0]) if found else None
 
     @_understood
     def create_bucket(self, org: Organization, name: str, retention: int) -> Bucket:
@@ -235,7 +140,7 @@ class Management:
             if error.status != 422 or (found := self.bucket(org, name)) is None:
                 raise
             return found
-        return _bucket(answer.body)
+        return documents.bucket(answer.body)
 
     @_understood
     def change_retention(self, bucket: Bucket, retention: int) -> Bucket:
@@ -243,7 +148,7 @@ class Management:
         rule = {"type": "expire", "everySeconds": retention, "shardGroupDurationSeconds": _shard(retention)}
         path = f"/api/v2/buckets/{bucket.id}"
         doing = f"change the retention of the bucket {bucket.name!r}"
-        return _bucket(self._ask(doing, "PATCH", path, body={"retentionRules": [rule]}).body)
+        return documents.bucket(self._ask(doing, "PATCH", path, body={"retentionRules": [rule]}).body)
 
     # Configurations ---------------------------------------------------------------------------------------------------
 
@@ -252,7 +157,7 @@ class Management:
         """Those that the token may read."""
         query = {"orgID": org.id} if org else {}
         answer = self._ask("list the Telegraf configurations", "GET", "/api/v2/telegrafs", query=query)
-        return [_hosted(one) for one in answer.body.get("configurations") or []]
+        return [documents.hosted(one) for one in answer.body.get("configurations") or []]
 
     @_understood
     def configuration(self, id: str) -> Hosted | None:
@@ -263,14 +168,16 @@ class Management:
             if error.status == 404:
                 return None
             raise
-        return _hosted(answer.body)
+        return documents.hosted(answer.body)
 
     @_understood
     def create_configuration(
         self, org: Organization, name: str, description: str, text: str, metadata: Mapping[str, Any]
     ) -> Hosted:
         body = {"orgID": org.id, "name": name, "description": description, "config": text, "metadata": dict(metadata)}
-        return _hosted(self._ask(f"create the configuration {name!r}", "POST", "/api/v2/telegrafs", body=body).body)
+        return documents.hosted(
+            self._ask(f"create the configuration {name!r}", "POST", "/api/v2/telegrafs", body=body).body
+        )
 
     @_understood
     def change_configuration(self, kept: Hosted, text: str, metadata: Mapping[str, Any]) -> Hosted:
@@ -278,7 +185,7 @@ class Management:
         body: dict[str, Any] = {"orgID": kept.org_id, "name": kept.name, "description": kept.description}
         body |= {"config": text, "metadata": dict(metadata)}
         doing = f"change the configuration {kept.name!r}"
-        return _hosted(self._ask(doing, "PUT", f"/api/v2/telegrafs/{kept.id}", body=body).body)
+        return documents.hosted(self._ask(doing, "PUT", f"/api/v2/telegrafs/{kept.id}", body=body).body)
 
     def delete_configuration(self, kept: Hosted) -> None:
         self._ask(f"delete the configuration {kept.name!r}", "DELETE", f"/api/v2/telegrafs/{kept.id}")
@@ -288,7 +195,7 @@ class Management:
     @_understood
     def authorizations(self, org: Organization) -> list[Authorization]:
         answer = self._ask("list the tokens", "GET", "/api/v2/authorizations", query={"orgID": org.id})
-        return [_authorization(one) for one in answer.body.get("authorizations") or []]
+        return [documents.authorization(one) for one in answer.body.get("authorizations") or []]
 
     @_understood
     def authorize(self, org: Organization, description: str, rights: Rights) -> tuple[Authorization, str]:
@@ -299,7 +206,7 @@ class Management:
         ]
         body = {"orgID": org.id, "description": description, "permissions": permissions}
         answer = self._ask("make a token", "POST", "/api/v2/authorizations", body=body)
-        return _authorization(answer.body), str(answer.body["token"])
+        return documents.authorization(answer.body), str(answer.body["token"])
 
     def delete_authorization(self, id: str) -> None:
         """Harmless where there is none."""
@@ -367,34 +274,6 @@ def _remedy(error: InfluxDBError) -> str:
     if error.status in (401, 403):
         return "; the token may not do this: use an operator or all-access token, or sign in with --user"
     return ""
-
-
-def _bucket(one: Mapping[str, Any]) -> Bucket:
-    rules = one.get("retentionRules") or [{}]
-    is_system = one.get("type") == "system" or str(one["name"]).startswith("_")
-    return Bucket(one["id"], one.get("orgID", ""), one["name"], int(rules[0].get("everySeconds") or 0), is_system)
-
-
-def _hosted(one: Mapping[str, Any]) -> Hosted:
-    metadata = one.get("metadata")
-    return Hosted(
-        one["id"],
-        one.get("orgID", ""),
-        one.get("name", ""),
-        one.get("description", ""),
-        one.get("config", ""),
-        metadata if isinstance(metadata, dict) else {},
-    )
-
-
-def _authorization(one: Mapping[str, Any]) -> Authorization:
-    rights = frozenset(
-        (one_line(str(each["action"])), str(each["resource"].get("type")), str(each["resource"].get("id") or ""))
-        for each in one.get("permissions") or []
-    )
-    return Authorization(
-        one["id"], one.get("orgID", ""), one.get("description", ""), one.get("status") == "active", rights
-    )
 
 
 def _shard(retention: int) -> int:

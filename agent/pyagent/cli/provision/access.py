@@ -6,13 +6,12 @@ import re
 import socket
 import sys
 import time
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from pyagent.api import Secret
 from pyagent.cli.instances import SettingsFile
 from pyagent.cli.provision.questions import Questions
-from pyagent.cli.provision.values import ProvisionError, cause_of, checked_name
+from pyagent.cli.provision.values import ProvisionError, cause_of, checked_name, read_text
 from pyagent.cli.terminal import harmless
 from pyagent.influxdb import InfluxDBError, Management, Organization, ServerState, checked_url, server_state
 
@@ -186,7 +185,7 @@ def _first_line(path: str, what: str) -> str:
     if looks_like_token(path):
         raise ProvisionError(f"cannot use a {what} as the name of a file: write it into one, and name that")
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        text = sys.stdin.read() if path == "-" else read_text(path)
     except (OSError, ValueError) as error:
         raise ProvisionError(f"cannot read the {what} in {path}: {cause_of(error)}") from None
     lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]

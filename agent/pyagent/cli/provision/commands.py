@@ -9,7 +9,7 @@ from typing import Any
 
 from pyagent.api import ConfigError
 from pyagent.cli.flags import catalog, commas, plugin_directories
-from pyagent.cli.instances import checked_instance, settings_file
+from pyagent.cli.instances import SettingsError, checked_instance, settings_file
 from pyagent.cli.provision import ACTIONS, hosted, unit
 from pyagent.cli.provision.access import (
     admin,
@@ -21,10 +21,11 @@ from pyagent.cli.provision.access import (
     state_of,
 )
 from pyagent.cli.provision.checking import mistakes
+from pyagent.cli.provision.editing import edit
 from pyagent.cli.provision.first import set_up, set_up_here
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.steps import Provisioning, Step, Wanted
-from pyagent.cli.provision.text import Chosen, choose, configuration_text, is_secret_text, parse_choice
+from pyagent.cli.provision.text import Chosen, check_option, choose, configuration_text, is_secret_text, parse_choice
 from pyagent.cli.provision.values import ProvisionError, checked_bucket, retention_seconds
 from pyagent.cli.terminal import harmless
 from pyagent.config.catalog import Catalog
@@ -63,8 +64,14 @@ def run(words: Sequence[str], arguments: argparse.Namespace) -> int:
         return hosted.list_all(arguments, questions)
     if len(rest) != 1:
         raise ProvisionError(f"no name is given; write pyagent provision {action} NAME")
-    actions = {"show": hosted.show, "edit": hosted.edit, "delete": hosted.delete}
-    return actions[action](checked_instance(rest[0]), arguments, questions)
+    actions = {"show": hosted.show, "edit": edit, "delete": hosted.delete}
+    try:
+        name = checked_instance(rest[0])
+    except SettingsError as error:
+        raise ProvisionError(
+            f"{error}; a configuration of another name is known by its ID, too: see pyagent provision list"
+        ) from None
+    return actions[action](name, arguments, questions)
 
 
 class _Instance:
@@ -145,8 +152,11 @@ class _Instance:
                     choice = parse_choice(text)
                     if is_secret_text(choice.value):
                         raise ConfigError(f"this holds a secret; write {choice.option}=@prompt, and it is asked for")
-                    choose(plugins, [name], [choice] if not choice.value.startswith("@") else [],
-                           environ=os.environ, known={}, questions=questions)  # fmt: skip
+                    check_option(plugins, choice)
+                    if choice.value != "@prompt":
+                        choose(
+                            plugins, [name], [choice], environ=os.environ, known=self._file.values, questions=questions
+                        )
                 except ConfigError as error:
                     questions.say(f"  {error}")
                     continue

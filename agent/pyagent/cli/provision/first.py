@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 from pathlib import Path
 
 from pyagent.api import Secret
@@ -40,10 +41,10 @@ def set_up(arguments: argparse.Namespace, questions: Questions) -> int:
     if arguments.json:
         print(json.dumps({"url": url, "state": "created", "token_file": arguments.token_file}))
         return 0
-    kept = f"--token-file {arguments.token_file}" if arguments.token_file else f"--user {arguments.user}"
+    kept = f"--token-file {arguments.token_file}" if arguments.token_file else f"--user {shlex.quote(arguments.user)}"
     print(
-        f"Next, on each host:\n    pyagent provision ram --url {url} {kept} --org '{arguments.org}' "
-        f"--bucket '{arguments.bucket}' --input mem --start"
+        f"Next, on each host:\n    pyagent provision ram --url {url} {kept} --org {shlex.quote(arguments.org)} "
+        f"--bucket {shlex.quote(arguments.bucket)} --input mem --start"
     )
     return 0
 

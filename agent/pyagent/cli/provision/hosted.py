@@ -1,91 +1,31 @@
-"""Configurations at InfluxDB: listed, shown, edited and deleted."""
+"""Configurations at InfluxDB: listed, shown and deleted."""
 
 import argparse
 import json
-import os
-import shlex
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import tomli
-
-from pyagent.api import PyagentError, redact
-from pyagent.cli.flags import plugin_directories
-from pyagent.cli.instances import DIRECTORY, SettingsFile, settings_file
+from pyagent.api import PyagentError
+from pyagent.cli.instances import DIRECTORY, settings_file
 from pyagent.cli.provision import unit
 from pyagent.cli.provision.access import (
-    admin,
     choose_organization,
-    host_name,
     same_server,
-    server_of,
     settings_directory,
     url_of_configuration,
 )
-from pyagent.cli.provision.checking import mistakes
+from pyagent.cli.provision.found import Found, server
 from pyagent.cli.provision.questions import Questions
-from pyagent.cli.provision.steps import description_of
-from pyagent.cli.provision.values import ProvisionError, cause_of
+from pyagent.cli.provision.values import ProvisionError
 from pyagent.cli.terminal import aligned, harmless
 from pyagent.influxdb import Authorization, Hosted, Management, Organization
 
-__all__ = ["delete", "edit", "list_all", "show"]
-
-
-class _Found:
-    """What there is of one instance: here, and at the server."""
-
-    def __init__(
-        self, name: str, arguments: argparse.Namespace, management: Management, org: Organization | None
-    ) -> None:
-        self.name = name
-        self.file = settings_file(name, settings_directory(arguments))
-        self.management = management
-        self.description = description_of(host_name(arguments), name)
-        self.hosted = self._configuration(org)
-        self.is_own = self.hosted is not None and self.hosted.description == self.description
-
-    def _configuration(self, org: Organization | None) -> Hosted | None:
-        url, id = url_of_configuration(self.file.source)
-        if id and same_server(url, self.management.url) and (found := self.management.configuration(id)):
-            return found
-        every = self.management.configurations(org)
-        for ours in (
-            [one for one in every if one.description == self.description],
-            [one for one in every if one.name == self.name or one.id == self.name],
-        ):
-            if len(ours) > 1:
-                ids = ", ".join(f"{one.id} ({harmless(one.description)})" for one in ours)
-                raise ProvisionError(
-                    f"cannot tell which configuration {self.name!r} is: {ids}; give its ID as the name"
-                )
-            if ours:
-                return ours[0]
-        return None
-
-    def required(self) -> Hosted:
-        if self.hosted is None:
-            names = ", ".join(sorted({harmless(one.name) for one in self.management.configurations()})) or "none"
-            raise ProvisionError(
-                f"cannot find a configuration {self.name!r} at {self.management.url}: there are {names}; "
-                "see pyagent provision list"
-            )
-        return self.hosted
-
-    def tokens(self, org: str) -> list[Authorization]:
-        """Those of this instance."""
-        every = self.management.authorizations(Organization(org, ""))
-        return [one for one in every if one.description == self.description or one.id == self.file.token_id]
+__all__ = ["delete", "list_all", "show"]
 
 
 def list_all(arguments: argparse.Namespace, questions: Questions) -> int:
     """All that the token may read, with the instances of this host that use them. Raises PyagentError."""
-    with _server(arguments, questions) as management:
+    with server(arguments, questions) as management:
         org = choose_organization(management, arguments.org, questions) if arguments.org else None
         every = management.configurations(org)
         here = _instances_here(arguments, management.url)
@@ -107,8 +47,8 @@ def list_all(arguments: argparse.Namespace, questions: Questions) -> int:
 def show(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
     """One configuration, its tokens without themselves, its file without values. Raises PyagentError."""
     file = settings_file(name, settings_directory(arguments))
-    with _server(arguments, questions, file) as management:
-        found = _Found(name, arguments, management, None)
+    with server(arguments, questions, file) as management:
+        found = Found(name, arguments, management, None)
         hosted = found.required()
         tokens = found.tokens(hosted.org_id)
         variables = sorted(found.file.values) if found.file.exists else []
@@ -133,52 +73,12 @@ def show(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
     return 0
 
 
-def edit(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
-    """The text in an editor; it is sent when it can be used. Raises PyagentError."""
-    file = settings_file(name, settings_directory(arguments))
-    with _server(arguments, questions, file) as management:
-        found = _Found(name, arguments, management, None)
-        hosted = found.required()
-        environ = {**os.environ, **found.file.values, "INFLUX_TOKEN": "a-token-of-this-configuration"}
-        folder = Path(tempfile.mkdtemp(prefix="pyagent-edit-"))
-        copy = folder / f"{name}.conf"
-        copy.write_bytes(hosted.text.encode("utf-8", "surrogateescape"))
-        while True:
-            _open_editor(copy)
-            text = _edited(copy)
-            where = management.url_of(hosted.id)
-            wrong = (
-                [] if text == hosted.text else mistakes(text, where, environ, plugin_directories(arguments, os.environ))
-            )
-            if not wrong:
-                break
-            for line in wrong:
-                questions.say(f"E! {redact(line)}")
-            if not (questions.terminal and questions.yes("Edit it again?", default=True)):
-                raise ProvisionError(f"nothing was changed: the text has mistakes; it is kept in {copy}")
-        if text == hosted.text:
-            print("as it was")
-        else:
-            now = management.configuration(hosted.id)
-            if now is None or now.text != hosted.text:
-                raise ProvisionError(
-                    f"cannot change the configuration {name!r}: somebody else changed it meanwhile; "
-                    f"your text is kept in {copy}, begin anew"
-                )
-            _upload(management, hosted, text, copy)
-            print(f"changed          configuration {harmless(hosted.name)}")
-            print(f"Running agents take it over within a minute; at once: systemctl reload pyagent@{name}")
-        # Whatever fails before leaves it where it is.
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
-
-
 def delete(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
     """Undo: the instance is stopped, its token, configuration and file go; the bucket stays. Raises PyagentError."""
     file = settings_file(name, settings_directory(arguments))
-    with _server(arguments, questions, file) as management:
+    with server(arguments, questions, file) as management:
         org = choose_organization(management, arguments.org, questions)
-        found = _Found(name, arguments, management, org)
+        found = Found(name, arguments, management, org)
         hosted = found.hosted if found.is_own or not found.file.exists else None
         if found.hosted is not None and not found.is_own and hosted is found.hosted:
             raise ProvisionError(
@@ -236,24 +136,15 @@ def _check_others(
         )
 
 
-@contextmanager
-def _server(
-    arguments: argparse.Namespace, questions: Questions, file: SettingsFile | None = None
-) -> Iterator[Management]:
-    management, _ = admin(arguments, questions, server_of(arguments, questions, file))
-    with management:
-        yield management
-
-
 def _instances_here(arguments: argparse.Namespace, url: str) -> dict[str, list[str]]:
     """The instances of this host by the configuration that they use; those whose files may not be read are left out."""
     found: dict[str, list[str]] = {}
     for path in sorted(Path(settings_directory(arguments) or DIRECTORY).glob("*.env")):
         try:
-            server, id = url_of_configuration(settings_file(path.stem, str(path.parent)).source)
+            where, id = url_of_configuration(settings_file(path.stem, str(path.parent)).source)
         except PyagentError:
             continue
-        if id and same_server(server, url):
+        if id and same_server(where, url):
             found.setdefault(id, []).append(f"pyagent@{path.stem}")
     return found
 
@@ -270,42 +161,3 @@ def _document(one: Hosted, management: Management) -> dict[str, Any]:
 
 def _rights(one: Authorization) -> str:
     return ", ".join(f"{action} {kind}{f' {id}' if id else ' (all)'}" for action, kind, id in sorted(one.rights))
-
-
-def _open_editor(path: Path) -> None:
-    command = (
-        os.environ.get("VISUAL") or os.environ.get("EDITOR") or next(filter(shutil.which, ("editor", "nano", "vi")), "")
-    )
-    if not command:
-        raise ProvisionError("cannot edit: there is no editor; set EDITOR")
-    try:
-        status = subprocess.run([*shlex.split(command), str(path)]).returncode  # noqa: S603
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ProvisionError(f"cannot start the editor {command!r}: {reason.lower()}; set EDITOR") from None
-    if status:
-        raise ProvisionError(
-            f"nothing was changed: the editor {command!r} ended with status {status}; its text is in {path}"
-        )
-
-
-def _edited(path: Path) -> str:
-    try:
-        return path.read_bytes().decode()
-    except (OSError, ValueError) as error:
-        raise ProvisionError(f"cannot read what was edited in {path}: {cause_of(error)}") from None
-
-
-def _upload(management: Management, hosted: Hosted, text: str, copy: Path) -> None:
-    try:
-        management.change_configuration(hosted, text, {**hosted.metadata, "buckets": _buckets(text)})
-    except PyagentError as error:
-        raise ProvisionError(f"{error}; your text is kept in {copy}") from None
-
-
-def _buckets(text: str) -> list[str]:
-    """The buckets that a text writes to: InfluxDB's page looks for data in the first of them."""
-    written = tomli.loads(text).get("outputs", {}).get("influxdb_v2", [])
-    outputs = written if isinstance(written, list) else [written]
-    names = [output.get("bucket") for output in outputs if isinstance(output, dict)]
-    return [name.replace("$$", "$") for name in names if isinstance(name, str) and name]

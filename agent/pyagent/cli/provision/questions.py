@@ -77,8 +77,11 @@ class Questions:
         """What is typed is not shown. Raises Missing where there is no terminal."""
         if not self.terminal:
             raise Missing(f"cannot ask for {question}: there is no terminal; give it by a file or a variable")
-        while not (answer := getpass.getpass(f"{question}: ", sys.stderr)):
-            self.say("  write something, or end with Ctrl-C")
+        try:
+            while not (answer := getpass.getpass(f"{question}: ", sys.stderr)):
+                self.say("  write something, or end with Ctrl-C")
+        except EOFError:
+            raise Missing("the input has ended before all questions were answered") from None
         return answer
 
     def say(self, text: str) -> None:

@@ -295,7 +295,7 @@ class Provisioning:
     def _settings(self, token: str) -> dict[str, str]:
         settings = {"INFLUX_TOKEN": token} if token else {}
         if self._hosted is not None:
-            settings["TELEGRAF_CONFIG"] = self._management.url_of(self._hosted.id)
+            settings[self._file.source_variable] = self._management.url_of(self._hosted.id)
         return {**settings, **self._wanted.variables}
 
     def _check_file(self) -> None:
@@ -306,7 +306,7 @@ class Provisioning:
         values = file.values
         differing = file.differing(wanted)
         if self._hosted is None and file.source:
-            differing.append("TELEGRAF_CONFIG")
+            differing.append(file.source_variable)
         if not self._keeps_token and values.get("INFLUX_TOKEN"):
             differing.insert(0, "INFLUX_TOKEN")
         missing = [name for name in wanted if name not in values]

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import tomli
@@ -12,7 +11,7 @@ from pyagent.api import ConfigError, Secret
 from pyagent.api.masking import mask_url
 from pyagent.cli.instances import is_variable
 from pyagent.cli.provision.questions import Questions
-from pyagent.cli.provision.values import cause_of
+from pyagent.cli.provision.values import cause_of, read_text
 from pyagent.cli.terminal import harmless
 from pyagent.config.catalog import Catalog, Entry
 from pyagent.config.declared import COMMON, Declared, declared_options, table_type
@@ -21,7 +20,7 @@ from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import plugin_sample
 from pyagent.config.toml_text import toml_value
 
-__all__ = ["Choice", "Chosen", "choose", "configuration_text", "is_secret_text", "parse_choice"]
+__all__ = ["Choice", "Chosen", "check_option", "choose", "configuration_text", "is_secret_text", "parse_choice"]
 
 _AGENT = """\
 [agent]
@@ -120,6 +119,11 @@ def choose(
         else:
             options[choice.option] = value
     return chosen
+
+
+def check_option(catalog: Catalog, choice: Choice) -> None:
+    """Raises ConfigError where the input has no such option."""
+    _declared(catalog, [_input(catalog, choice.section)], choice)
 
 
 def configuration_text(
@@ -241,7 +245,7 @@ def _resolved(
 
 def _file(name: str, path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8").removesuffix("\n")
+        text = read_text(path).removesuffix("\n")
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot set {name}: cannot read {path}: {cause_of(error)}") from None
     if not text:

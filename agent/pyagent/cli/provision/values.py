@@ -1,5 +1,6 @@
 """What is given on the command line, checked before anything is asked of a server."""
 
+import errno
 import re
 
 from pyagent.api import PyagentError
@@ -11,6 +12,7 @@ __all__ = [
     "checked_bucket",
     "checked_name",
     "checked_password",
+    "read_text",
     "retention_seconds",
     "retention_text",
 ]
@@ -19,6 +21,7 @@ _HOUR, _DAY = 3600, 86400
 _UNITS = {"h": _HOUR, "d": _DAY, "w": 7 * _DAY, "mo": 30 * _DAY, "y": 365 * _DAY, "m": 60, "s": 1}
 _PARTS = re.compile(r"([0-9]+)(mo|[hdwyms])")
 _FOR_EVER = ("0", "0s", "inf", "infinite", "never", "forever", "for ever")
+_MOST_BYTES = 1 << 16
 _LONGEST = 1000 * 365 * _DAY
 
 
@@ -88,6 +91,15 @@ def checked_password(password: str) -> str:
     if not 8 <= len(password.encode("utf-8", "surrogateescape")) <= 72:
         raise ProvisionError("cannot use the password: InfluxDB takes 8 to 72 characters")
     return password
+
+
+def read_text(path: str) -> str:
+    """A small file of text: a secret, a token. Raises OSError, ValueError."""
+    with open(path, "rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {_MOST_BYTES} bytes")
+    return data.decode()
 
 
 def cause_of(error: OSError | ValueError) -> str:
