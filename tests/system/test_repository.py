@@ -1,5 +1,6 @@
 """The repository's own machinery: its commands are listed, its requirements pinned and complete, its modules small."""
 
+import importlib.metadata
 import re
 import subprocess
 import tomllib
@@ -50,6 +51,26 @@ def test_the_requirements_are_pinned_and_in_step(root: Path, name: str) -> None:
             version = pinned.get(canonicalize_name(requirement.name))
             assert version is not None, f"{requirement.name} is not in requirements/{name}.txt; run make requirements"
             assert requirement.specifier.contains(version), f"{text}: {version} is pinned; run make requirements"
+
+
+def test_what_the_pinned_need_is_pinned(root: Path) -> None:
+    """pip refuses the whole file otherwise, but only where such a package is not installed yet."""
+    pinned = {"setuptools"} | pins(root / "requirements" / "dev.txt").keys()
+    missing = [
+        f"{name} needs {text}"
+        for name in sorted(pinned)
+        for text in _needs(name)
+        if (needed := Requirement(text)).marker is None or needed.marker.evaluate({"extra": ""})
+        if canonicalize_name(needed.name) not in pinned
+    ]
+    assert missing == []
+
+
+def _needs(name: str) -> list[str]:
+    try:
+        return importlib.metadata.requires(name) or []
+    except importlib.metadata.PackageNotFoundError:  # pinned for other systems
+        return []
 
 
 def test_development_runs_what_is_installed(root: Path) -> None:
