@@ -64,9 +64,7 @@ def command(name: str, words: Sequence[str]) -> int:
     try:
         module = importlib.import_module(f"pyagent.cli.{name}")
     except ImportError as error:
-        print(
-            f"E! cannot run {name!r}: {error}; install it with: pip install 'pyagent-telemetry[all]'", file=sys.stderr
-        )
+        print(f"E! cannot run {name!r}: {error}{how_to_install(error)}", file=sys.stderr)
         return 1
     from pyagent.cli.arguments import Parser
 
@@ -74,6 +72,16 @@ def command(name: str, words: Sequence[str]) -> int:
     module.configure(parser)
     status: int = module.run(parser.parse_args(words))
     return status
+
+
+def how_to_install(error: ImportError) -> str:
+    """The end of a message about a library that is missing; empty where none is."""
+    from pyagent.api.installing import pip_install
+
+    library = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or not library or library.startswith("pyagent"):
+        return ""
+    return f"; install it with: {pip_install(library)}"
 
 
 def sentence(text: str) -> str:

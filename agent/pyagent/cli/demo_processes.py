@@ -1,20 +1,18 @@
 """The processes of the demonstration: they end with us, in whatever way we end."""
 
 import ctypes
-import fcntl
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pyagent.api.scratch import ScratchFolder
 from pyagent.testing.servers import PostgresServer, ServerError
 
 __all__ = [
@@ -239,24 +237,11 @@ def declared_units(*inputs: str) -> dict[tuple[str, str], str]:
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder that goes in the end, together with those of demonstrations that were killed."""
-    for old in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        with suppress(OSError), _locked(old):
-            # One that was made this moment may not be locked yet.
-            if old.stat().st_uid == os.geteuid() and time.time() - old.stat().st_mtime > 60:
-                shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder, _locked(Path(folder)):
-        yield Path(folder)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Raises OSError where another process has it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    folder = ScratchFolder(_FOLDER)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        yield folder.path
     finally:
-        os.close(descriptor)
+        folder.close()
 
 
 def program() -> list[str]:

@@ -43,10 +43,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         from pyagent.sandbox import Sandbox, SandboxError
     except ModuleNotFoundError as error:
-        print(
-            f"E! cannot run the sandbox: {error.name} is not installed; pip install 'pyagent-telemetry[sandbox]'",
-            file=sys.stderr,
-        )
+        from pyagent.cli import how_to_install
+
+        print(f"E! cannot run the sandbox: {error}{how_to_install(error)}", file=sys.stderr)
         return 1
     if not 0 <= args.port <= 65535:
         print(f"E! cannot run the sandbox: {args.port} is not a port; choose one from 0 to 65535", file=sys.stderr)

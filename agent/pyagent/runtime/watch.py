@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pyagent.api import ConfigError
+from pyagent.api.installing import pip_install
 from pyagent.config import default_sources, expand_sources, is_url
 from pyagent.runtime.settings import RunSettings
 
@@ -39,8 +40,9 @@ async def watch_configuration(settings: RunSettings, changed: Callable[[], objec
     if settings.watch_files == "notify" and not watch.notify(settings.config_directories):
         log.warning(
             "cannot ask the kernel for changes of files: the Python library watchfiles is missing; they are looked at "
-            "every %g s; pip install 'pyagent-telemetry[watch]'",
+            "every %g s; install it with: %s",
             settings.watch_files_interval,
+            pip_install("watchfiles"),
         )
     log.info("watching %s", ", ".join(watch.files) or "what may come")
     try:

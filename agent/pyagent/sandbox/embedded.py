@@ -1,8 +1,6 @@
 """The server within a process: what `pyagent sandbox` runs, and the door for tests and demonstrations."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from pyagent.api.scratch import ScratchFolder
 from pyagent.sandbox import faults
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, SandboxError
@@ -38,7 +37,7 @@ class Sandbox:
         self._data = data
         self._port = port
         self._faults = faults
-        self._folder: Path | None = None
+        self._scratch: ScratchFolder | None = None
         self._runner: web.AppRunner | None = None
         self._state: State | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -75,8 +74,11 @@ class Sandbox:
         Raises:
             SandboxError: the folder or the port cannot be used.
         """
-        self._folder = self._data or Path(tempfile.mkdtemp(prefix="pyagent-sandbox-"))
-        self._state = State(self._folder, keep=self._data is not None)
+        if self._data is None:
+            self._scratch = ScratchFolder("pyagent-sandbox.")
+        folder = self._scratch.path if self._scratch is not None else self._data
+        assert folder is not None
+        self._state = State(folder, keep=self._data is not None)
         app = make_app(self._state, with_faults=self._faults)
         # Bodies stay as sent: what is wrong with a compressed one is answered in InfluxDB's words.
         self._runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=1.0)
@@ -112,8 +114,8 @@ class Sandbox:
             await self._runner.cleanup()
         if self._state is not None:
             await asyncio.to_thread(self._state.close)
-        if self._data is None and self._folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._folder, True)
+        if self._scratch is not None:
+            await asyncio.to_thread(self._scratch.close)
         self._sweeper = self._runner = self._state = None
 
     async def _sweep(self) -> None:

@@ -3,16 +3,16 @@
 import contextlib
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from pyagent.api.scratch import ScratchFolder
 
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
@@ -61,7 +61,7 @@ class Server:
     directory: Path
 
     def __init__(self) -> None:
-        self._folder: str | None = None
+        self._scratch: ScratchFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
@@ -81,8 +81,8 @@ class Server:
     def start(self) -> None:
         """Start the server and return when it answers. Raises ServerMissing, ServerError."""
         # Not TMPDIR for root: it may lie where the server's own account cannot go.
-        self._folder = tempfile.mkdtemp(prefix="pyagent-", dir="/tmp" if os.geteuid() == 0 else None)  # noqa: S108
-        self.directory = Path(self._folder)
+        self._scratch = ScratchFolder("pyagent-server.", "/tmp" if os.geteuid() == 0 else None)  # noqa: S108
+        self.directory = self._scratch.path
         try:
             if self.user is not None:
                 account = pwd.getpwnam(self.user)
@@ -104,9 +104,9 @@ class Server:
     def stop(self) -> None:
         """End the server and remove its folder; harmless when it does not run."""
         self._end()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self._scratch is not None:
+            self._scratch.close()
+            self._scratch = None
 
     def log_tail(self, lines: int = 15) -> str:
         """Return the last lines that the server wrote."""

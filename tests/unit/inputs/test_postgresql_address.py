@@ -144,7 +144,15 @@ def test_settings_of_libpq_of_the_server_and_of_pgx() -> None:
 @pytest.mark.parametrize(
     ("address", "parameters"),
     [
-        ("host=/run/postgresql/.s.PGSQL.5433", {"host": "/run/postgresql"}),
+        ("host=/run/postgresql/.s.PGSQL.5433", {"host": "/run/postgresql", "port": "5433"}),
+        ("host=/run/.s.PGSQL.5433 port=5432", {"host": "/run", "port": "5433"}),
+        ("host=/.s.PGSQL.5433", {"host": "/", "port": "5433"}),
+        ("postgresql:///db?host=/run/.s.PGSQL.5433", {"dbname": "db", "host": "/run", "port": "5433"}),
+        ("postgresql://%2Frun%2F.s.PGSQL.5433/db", {"host": "/run", "dbname": "db", "port": "5433"}),
+        ("host=/a/.s.PGSQL.1,b,/c port=9,2,3", {"host": "/a,b,/c", "port": "1,2,3"}),
+        ("host=/a/.s.PGSQL.1,b port=2", {"host": "/a,b", "port": "1,2"}),
+        ("host=/a/.s.PGSQL.1,b", {"host": "/a,b", "port": "1,"}),
+        ("host=/a/.s.PGSQL.1,b,c port=1,2", {"host": "/a/.s.PGSQL.1,b,c", "port": "1,2"}),
         ("postgres://[::1]/", {"host": "::1"}),
         ("postgres://h/?ssl=true", {"host": "h", "sslmode": "require"}),
         ("postgres://h/?sslmode=verify-full&ssl=true", {"host": "h", "sslmode": "verify-full"}),

@@ -141,7 +141,7 @@ def test_without_the_library_it_looks_again_and_again_and_says_so_once(
         watched(settings, lambda _: file.write_text("other"))
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert "pyagent-telemetry[watch]" in warnings[0]
+    assert " -m pip install watchfiles" in warnings[0]
     assert f"{file} has changed" in caplog.text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyagent.api import PyagentError, redact
+from pyagent.cli import how_to_install
 from pyagent.cli.arguments import Parser
 from pyagent.cli.flags import add_plugin_directory_flag
 
@@ -105,10 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from pyagent.cli.provision import commands
     except ImportError as error:
-        print(
-            f"E! cannot run 'provision': {error}; install it with: pip install 'pyagent-telemetry[commands]'",
-            file=sys.stderr,
-        )
+        print(f"E! cannot run 'provision': {error}{how_to_install(error)}", file=sys.stderr)
         return 1
     try:
         return commands.run(words, arguments)

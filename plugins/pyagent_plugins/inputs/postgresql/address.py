@@ -22,6 +22,7 @@ PGX_ONLY = {"statement_cache_capacity", "description_cache_capacity", "krbspn", 
 
 # ASCII: to libpq, other blanks of Unicode are letters.
 _PAIR = re.compile(r"\s*([\w.]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.?)(?:[^\s\\]|\\.?)*)|\Z)", re.A | re.S)
+_SOCKET = re.compile(r"(/.*)?/\.s\.PGSQL\.(\d+)", re.A)
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
 
 Pairs = list[tuple[str, str]]
@@ -134,14 +135,29 @@ def connection_parameters(pairs: Pairs, known: frozenset[str]) -> tuple[dict[str
         before = parameters.get("options", os.environ.get("PGOPTIONS", ""))
         parameters["options"] = " ".join([before, *server_settings]).strip()
     if "host" in parameters:
-        # A socket is named by its folder, an IPv6 address without brackets.
-        parameters["host"] = re.sub(r"/\.s\.PGSQL\.\d+$|[\[\]]", "", parameters["host"])
+        parameters |= _hosts(parameters["host"], parameters.get("port", ""))
     # GSS encryption is looked for by default, at the cost of loading Kerberos; pgx has none.
     defaults = {"gssencmode": "disable", "connect_timeout": str(CONNECT_TIMEOUT)}
     for key, value in defaults.items():
         if key in known and not os.environ.get(f"PG{key}".upper()):
             parameters.setdefault(key, value)
     return {"fallback_application_name": "pyagent", **parameters}, prepare, ignored
+
+
+def _hosts(host: str, port: str) -> dict[str, str]:
+    """The hosts as libpq takes them, and their ports: an IPv6 address without brackets, a socket by its folder and by the port
+    in its name."""
+    hosts = re.sub(r"[\[\]]", "", host).split(",")
+    sockets = [_SOCKET.fullmatch(one) for one in hosts]
+    if not any(sockets):
+        return {"host": ",".join(hosts)}
+    ports = port.split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    if len(ports) != len(hosts):
+        return {"host": host}  # libpq has words for that
+    named = zip(sockets, hosts, ports, strict=True)
+    found = [(match[1] or "/", match[2]) if match else (one, number) for match, one, number in named]
+    return {"host": ",".join(one for one, _ in found), "port": ",".join(number for _, number in found)}
 
 
 def database_of(address: str) -> str:
