@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pyagent.api.units import counted
 from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
+from pyagent.cli.readable import readable
 from pyagent.cli.terminal import aligned, harmless, span
 
 _ACTIONS = Choices(
@@ -77,12 +78,18 @@ def _table(buffers: list[dict[str, Any]]) -> Iterator[str]:
     if not buffers:
         yield "no queue is on disk"
         return
-    table = [["name", "metrics", "bytes", "oldest", "of output"]]
+    table = [["name", "metrics", "size", "oldest", "of output"]]
     for one in buffers:
         metrics = "?" if one["metrics"] is None else f"{one['metrics']:,}"
         owner = one["used_by"] or f"none (was {one['output']})"
         table.append(
-            [harmless(one["name"]), metrics, f"{one['bytes']:,}", span(time.time() - one["oldest"]), harmless(owner)]
+            [
+                harmless(one["name"]),
+                metrics,
+                readable(one["bytes"], "bytes"),
+                span(time.time() - one["oldest"]),
+                harmless(owner),
+            ]
         )
     yield from aligned(table, left=(0, 4))
 

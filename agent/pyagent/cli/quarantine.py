@@ -11,7 +11,7 @@ from typing import Any
 from pyagent.api.units import counted
 from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
-from pyagent.cli.terminal import aligned, harmless, span
+from pyagent.cli.terminal import aligned, cut, harmless, span
 
 _ACTIONS = Choices(
     list="print what is in it, and why",
@@ -61,7 +61,7 @@ def _table(document: dict[str, Any]) -> Iterator[str]:
             age = span(time.time() - one["time"])
             table.append([str(one["id"]), age, f"{one['count']:,}", harmless(_output(one)), harmless(_reason(one))])
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        yield from (line[:width] for line in aligned(table, left=(3, 4)))
+        yield from (cut(line, width, "...") if width else line for line in aligned(table, left=(3, 4)))
         yield ""
     yield (
         f"{_metrics(document['metrics'])} in {_entries(len(entries))}, {counted(document['bytes'], 'byte', separator=',')}; "

@@ -11,6 +11,7 @@ from typing import Any
 from pyagent.api.units import counted
 from pyagent.cli.arguments import Parser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
+from pyagent.cli.readable import readable
 from pyagent.cli.terminal import aligned, harmless, span
 from pyagent.runtime.colours import coloured, has_colours
 
@@ -60,14 +61,15 @@ def _lines(document: dict[str, Any], asked_with: str = "") -> Iterator[str]:
     """`asked_with`: the flag that names the agent."""
     configuration = document["configuration"]
     up = span(document["uptime_seconds"])
-    yield f"pyagent {document['version']}, instance {document['instance']}, process {document['pid']}, up {up}"
+    memory = f", memory {readable(resident, 'bytes')}" if (resident := document.get("resident_bytes")) else ""
+    yield f"pyagent {document['version']}, instance {document['instance']}, process {document['pid']}, up {up}{memory}"
     loaded = f", loaded {span(configuration['age_seconds'])} ago" if configuration["age_seconds"] is not None else ""
     cached = ", from the last good copy" if configuration["from_cache"] else ""
     yield f"configuration: {', '.join(configuration['sources']) or 'none yet'}{loaded}{cached}"
     inputs = [["input", "metrics", "last", "took", "failures", "late"]]
     for one in document["inputs"]:
         last = f"{span(one['age_seconds'])} ago" if one["age_seconds"] is not None else "never"
-        took = f"{one['duration_seconds'] * 1000:.1f} ms"
+        took = readable(one["duration_seconds"], "s")
         inputs.append([one["name"], f"{one['metrics']:,}", last, took, f"{one['failures']:,}", f"{one['overruns']:,}"])
     outputs = [["output", "written", "waiting", "oldest", "dropped", "refused", "failures"]]
     for one in document["outputs"]:

@@ -59,9 +59,8 @@ class Catalog:
     def find(self, label: str) -> list[Entry]:
         """The plugins that `KIND.NAME` or `NAME` stands for. Raises ConfigError where there is none."""
         kind, dot, name = label.rpartition(".")
-        found = [
-            entry for entry in self.entries() if entry.name == name and (not dot or entry.kind in (kind, f"{kind}s"))
-        ]
+        kinds = [each for each in KINDS if not dot or each in (kind, f"{kind}s")]
+        found = [entry for entry in self.entries(*kinds) if entry.name == name] if kinds else []
         if not found:
             from pyagent.config.options import suggest
 

@@ -4,12 +4,14 @@ import os
 import tempfile
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pyagent.cli import demo, demo_processes
 from pyagent.cli.arguments import Parser
-from pyagent.cli.demo_processes import LOAD, declared_units, host_load, temporary_folder
+from pyagent.cli.demo_processes import LOAD, PostgresSearch, declared_units, host_load, temporary_folder
 from pyagent.config.catalog import Catalog, Entry
+from pyagent.testing.servers import PostgresServer, ServerMissing
 
 
 def test_the_folder_goes_and_so_do_those_of_killed_demonstrations(
@@ -71,3 +73,26 @@ def test_a_span_of_time_that_is_none_is_refused(text: str, capsys: pytest.Captur
     assert error.count("\n") == 1
     assert parser.parse_args(["--for", "2m"]).seconds == 120
     assert parser.parse_args(["--for", "1.5"]).seconds == 1.5
+
+
+def test_without_a_postgresql_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("Connection refused")
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    monkeypatch.setattr(PostgresServer, "_find", staticmethod(_missing))
+    search = PostgresSearch()
+    search.begin()
+    search.stop()
+    assert search.has_just_ended()
+    assert search.address == ""
+    assert search.note == (
+        "PostgreSQL is left out, none answers at localhost: cannot start PostgreSQL: its server programs are missing; "
+        "apt install postgresql"
+    )
+    search.begin_work()  # of which there is none then
+    search.stop()
+
+
+def _missing() -> Path:
+    raise ServerMissing("cannot start PostgreSQL: its server programs are missing; apt install postgresql")

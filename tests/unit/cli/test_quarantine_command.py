@@ -272,9 +272,9 @@ def buffer(queues: Queues, pyagent: Run, tmp_path: Path) -> Run:
 
 def test_queues_on_disk_are_listed(buffer: Run, queues: Queues) -> None:
     head, orphan, used = buffer("list").out.splitlines()
-    assert head.split() == ["name", "metrics", "bytes", "oldest", "of", "output"]
-    assert orphan.endswith("        ?  12,345  2 h 00 min  none (was influxdb_v2/old)")
-    assert used.endswith("    1,234  12,345  2 h 00 min  outputs.influxdb_v2")
+    assert head.split() == ["name", "metrics", "size", "oldest", "of", "output"]
+    assert orphan.endswith("        ?  12.3 kB  2 h 00 min  none (was influxdb_v2/old)")
+    assert used.endswith("    1,234  12.3 kB  2 h 00 min  outputs.influxdb_v2")
     assert json.loads(buffer("list", "--json").out)["buffers"][0]["partition"] == "b"
     queues.stored.clear()
     assert buffer("list").out == "no queue is on disk\n"

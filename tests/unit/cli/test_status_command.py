@@ -15,6 +15,7 @@ DOCUMENT: dict[str, Any] = {
     "version": "1",
     "instance": "ram",
     "pid": 7,
+    "resident_bytes": 45_800_000,
     "uptime_seconds": 60,
     "configuration": {"sources": ["a.conf"], "age_seconds": 60, "from_cache": False},
     "inputs": [{**MEM, "age_seconds": 2.0}],
@@ -34,10 +35,10 @@ def test_what_it_prints(pyagent: Run, colours: bool, monkeypatch: pytest.MonkeyP
     assert (done.status, done.err) == (2, "")
     bold, yellow, red, end = ("\x1b[1m", "\x1b[33m", "\x1b[31m", "\x1b[0m") if colours else [""] * 4
     lines = done.out.splitlines()
-    assert lines[0] == "pyagent 1, instance ram, process 7, up 1 min"
+    assert lines[0] == "pyagent 1, instance ram, process 7, up 1 min, memory 45.8 MB"
     assert lines[3:5] == [
-        f"{bold}input       metrics     last    took  failures  late{end}",
-        "inputs.mem    1,234  2 s ago  1.0 ms         0     0",
+        f"{bold}input       metrics     last     took  failures  late{end}",
+        "inputs.mem    1,234  2 s ago  1.00 ms         0     0",
     ]
     assert f"{yellow}quarantine: 3 metrics refused for good; see: pyagent quarantine list --instance ram{end}" in lines
     assert lines[-1] == rf"{red}problem: outputs.x: it says \x1b[2J{end}"
