@@ -36,13 +36,13 @@ As a service (give `sudo install` both lines of the page, then Ctrl-D):
     sudo systemctl enable --now pyagent@ram
 An empty server such as this one, to try things on:
     {pyagent} sandbox --ready
-The plugins, and what one of them can do; your own go into /etc/pyagent/plugins.d:
+The plugins, and what one can do; your own go into /etc/pyagent/plugins.d:
     {pyagent} plugins
     {pyagent} plugins show inputs.mem
 """
     if in_tree:
         first, plugins = (_path(tree / "docs" / name) for name in ("getting-started.md", "writing-plugins.md"))
-        steps += f"The pages: {first}, and {plugins} for a plugin of your own.\n"
+        steps += f"To read: {first}, {plugins}\n"
     return steps.rstrip("\n")
 
 

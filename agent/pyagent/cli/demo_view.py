@@ -22,7 +22,7 @@ _NUMBER = 11
 """Columns of a value, and of a change."""
 _MOST_TREND = 60
 _AT_FIRST = 3
-"""Fields that change of each group, before any group gets more."""
+"""Fields that change of each group, before any group gets more; one where there is little room."""
 
 
 @dataclass(slots=True)
@@ -173,8 +173,9 @@ def _shares(groups: Mapping[str, Sequence[Series]], room: int) -> dict[str, int]
     telling = [name for name, group in groups.items() if not all(map(empty, group))]
     shares: dict[str, int] = {}
     left = room
+    at_first = _AT_FIRST if room >= len(telling) * (1 + _AT_FIRST) else 1
     for index, name in enumerate(sorted(telling, key=lambda name: not changing[name])):
-        first = min(max(1, changing[name]), _AT_FIRST, left - 1 - (index < len(groups) - 1))
+        first = min(max(1, changing[name]), at_first, left - 1 - (index < len(groups) - 1))
         if first < 1:
             break
         shares[name] = first

@@ -301,4 +301,4 @@ def test_the_summary_and_the_next_commands(monkeypatch: pytest.MonkeyPatch, tmp_
         assert f"pyagent {command}" in steps
     assert "make install" in steps
     assert "docs/writing-plugins.md" in steps
-    assert max(map(len, steps.splitlines())) <= 90
+    assert max(map(len, steps.splitlines())) <= 80
