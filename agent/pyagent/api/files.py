@@ -1,6 +1,7 @@
 """Files: names by patterns, as Telegraf's inputs understand them (the library doublestar behind its globpath), and reading
 them. A path of a configuration from a URL, a HostedPath, is read past its guard only."""
 
+import codecs
 import os
 import re
 from collections.abc import Iterator
@@ -9,9 +10,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
+from pyagent import reading
 from pyagent.api.hosted import HostedPath
+from pyagent.reading import check_file, open_regular
 
-__all__ = ["check_readable", "make_private_directory", "match_files", "open_file", "readable_path"]
+__all__ = [
+    "check_readable",
+    "make_private_directory",
+    "match_files",
+    "open_file",
+    "read_file",
+    "readable_path",
+    "without_mark",
+]
 
 _META = re.compile(r"[*?\[{\\]")
 _MOST_ALTERNATIVES, _MOST_NESTED = 1000, 50
@@ -39,21 +50,54 @@ def match_files(pattern: str) -> list[str]:
 
 
 def open_file(path: str) -> BinaryIO:
-    """Open a file to read. Raises OSError, also where a configuration from a URL may not read it."""
-    if not isinstance(path, HostedPath):
-        return open(path, "rb")
-    with path.guard.held(path) as found:
-        return open(found, "rb")
+    """Open a file to read. Raises OSError: for a device, a pipe and a socket, too, which may never end, and where a
+    configuration from a URL may not read it."""
+    with _held(path) as found:
+        return open_regular(found)
+
+
+def read_file(path: str) -> bytes:
+    """All of a file. Raises OSError as `open_file`, and for one that is larger than the agent may read (64 MiB where the
+    administrator allows no more)."""
+    with _held(path) as found:
+        return reading.read_file(found)
 
 
 @contextmanager
 def readable_path(path: str) -> Iterator[str]:
-    """A path for a library that opens files itself, good until the end of the `with`. Raises OSError as `open_file`."""
+    """A path for a library that opens files itself, good until the end of the `with`. Raises OSError for what is there and
+    must not be read, as `open_file` does."""
+    with _held(path) as found:
+        check_file(found)
+        yield found
+
+
+@contextmanager
+def _held(path: str) -> Iterator[str]:
     if not isinstance(path, HostedPath):
         yield path
         return
     with path.guard.held(path) as found:
         yield found
+
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before that of UTF-16, which it begins with
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+def without_mark(text: bytes) -> bytes:
+    """Text in UTF-8, where it begins with a byte order mark, of UTF-16 and UTF-32, too; any other as it is."""
+    mark = next(filter(text.startswith, _MARKS), None)
+    if mark is None:
+        return text
+    if mark == codecs.BOM_UTF8:
+        return text[len(mark) :]
+    return text[len(mark) :].decode(_MARKS[mark], "replace").encode()
 
 
 def check_readable(pattern: HostedPath) -> None:

@@ -5,8 +5,12 @@ from pathlib import Path
 
 from pyagent.api.errors import ConfigError
 from pyagent.api.plugin import O_co, Plugin
+from pyagent.reading import read_file
 
 __all__ = ["SecretFolder", "SecretStore"]
+
+_MOST = 1 << 20
+"""Bytes of a secret."""
 
 
 class SecretStore(Plugin[O_co]):
@@ -44,7 +48,7 @@ class SecretFolder:
             raise ConfigError(f"cannot read the secret {name!r}: it is no name of a file in {self._path}")
         path = self._path / name
         try:
-            return path.read_text(encoding="utf-8").removesuffix("\n")
+            return read_file(path, _MOST).decode().removesuffix("\n")
         except FileNotFoundError:
             raise LookupError(key) from None
         except (OSError, UnicodeDecodeError) as error:

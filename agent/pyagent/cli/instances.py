@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pyagent.api import PyagentError
 from pyagent.cli.terminal import harmless
-from pyagent.runtime.environment_files import EnvironmentFile, setting
+from pyagent.reading import read_file
+from pyagent.runtime.environment_files import MOST_BYTES, EnvironmentFile, setting
 
 __all__ = ["DIRECTORY", "SettingsError", "SettingsFile", "checked_instance", "is_variable", "settings_file"]
 
@@ -57,7 +58,7 @@ class SettingsFile:
         self.text = ""
         self.exists = False
         try:
-            self.text = path.read_bytes().decode("utf-8", "surrogateescape")
+            self.text = read_file(path, MOST_BYTES).decode("utf-8", "surrogateescape")
             self.exists = True
         except FileNotFoundError:
             pass

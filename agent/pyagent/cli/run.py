@@ -106,6 +106,7 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
         drain=_end(parser, "--drain", given.drain or environ.get("PYAGENT_DRAIN")),
         acknowledge=_acknowledge(parser, given.acknowledge or environ.get("PYAGENT_ACKNOWLEDGE")),
         runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
+        max_file_size=_file_size(parser, given.max_file_size or environ.get("PYAGENT_MAX_FILE_SIZE") or "64MiB"),
         max_connections=_number(
             parser,
             "--max-connections",
@@ -159,6 +160,16 @@ def _buffer_size(parser: Parser, text: str) -> int:
         parser.error(f"--buffer-max-size: {error}")
     if size != 0 and size < SMALLEST_BUFFER:
         parser.error(f"--buffer-max-size is 0 (no bound) or 16MiB and more, not {text}")
+    return size
+
+
+def _file_size(parser: Parser, text: str) -> int:
+    try:
+        size = int(Size.from_option(text))
+    except ValueError as error:
+        parser.error(f"--max-file-size: {error}")
+    if size <= 0:
+        parser.error(f"--max-file-size is 1 or more, not {text}")
     return size
 
 

@@ -16,7 +16,8 @@ import msgspec
 
 from pyagent.api import ConfigError, ParserOptions, Plugin
 from pyagent.config.plan import Kind
-from pyagent.config.registry import Registry, _is_of_other_kind
+from pyagent.config.registry import MOST_SOURCE, Registry, _is_of_other_kind
+from pyagent.reading import read_file
 
 __all__ = ["KINDS", "Catalog", "Entry", "about"]
 
@@ -83,7 +84,7 @@ class Catalog:
         try:
             file = self._source(entry)
             with warnings.catch_warnings(action="ignore"):
-                text = _docstring(ast.parse(file.read_bytes())) if file else ""
+                text = _docstring(ast.parse(read_file(file, MOST_SOURCE))) if file else ""
         except SyntaxError as error:
             return f"cannot be imported: {error.msg}" + (f" (line {error.lineno})" if error.lineno else "")
         except (OSError, ValueError, RecursionError, MemoryError):

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -14,6 +15,9 @@ from pyagent.config.registry import Found, Registry
 from pyagent.config.section import Section
 
 __all__ = ["create_parser", "data_format", "find_plugin", "option_names", "parser_plan", "with_parser"]
+
+_MOST_METRICS = 1 << 30
+"""Bytes of memory that the metrics of one text may take."""
 
 
 def find_plugin(registry: Registry, kind: Kind, name: str, section: Section) -> Found:
@@ -44,7 +48,7 @@ def create_parser(plan: ParserPlan, measurement: str, log: logging.Logger) -> Pa
     """Make the parser that the plan describes, for a plugin whose metrics are called `measurement`. Raises ConfigError."""
     from pyagent.lineprotocol import parse
 
-    return plan.plugin(plan.options, log, measurement=measurement, parse_lines=parse)
+    return plan.plugin(plan.options, log, measurement=measurement, parse_lines=partial(parse, most=_MOST_METRICS))
 
 
 def option_names(found: Found | None) -> frozenset[str]:

@@ -27,6 +27,7 @@ from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, 
 from pyagent.config.drop_ins import DropIns
 from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Kind, Origin
+from pyagent.reading import read_file
 
 __all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline"]
 
@@ -40,6 +41,8 @@ BASES: dict[Kind, type[Plugin[Any]]] = {
     "parsers": Parser,
     "secretstores": SecretStore,
 }
+MOST_SOURCE = 16 << 20
+"""Bytes of a plugin's file."""
 IMPORT_DEADLINE = 10.0
 _MOST_NAMES = 12
 """In a message; the nearest ones where there are more."""
@@ -139,7 +142,7 @@ class Registry:
     def _import_file(self, kind: Kind, name: str, file: Path) -> Found:
         # A changed file is read anew at a reload, and its old module left to whom it still serves.
         try:
-            version = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+            version = hashlib.sha256(read_file(file, MOST_SOURCE)).hexdigest()[:12]
         except OSError as error:
             raise PluginBroken(f"cannot read the plugin {file}: {error.strerror}") from None
         module_name = f"pyagent_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', name)}_{version}"
@@ -172,7 +175,7 @@ class Registry:
 def _is_of_other_kind(file: Path, kind: Kind) -> bool:
     """A file that by its text defines plugins of another kind only: `file.py` may be an input beside the output `file`."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(read_file(file, MOST_SOURCE))
     except (OSError, SyntaxError, ValueError):
         return False
     bases = set()

@@ -1,5 +1,6 @@
 """Where configuration text comes from: files, directories and URLs (reference: telegraf 3.1, 3.2)."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from pyagent.api import ConfigError, Secret, masking
 from pyagent.api.connecting import SPEAKS_HTTPS, wants_https
+from pyagent.reading import read_file
 
 if TYPE_CHECKING:
     from pyagent.api.http import HttpResponse
@@ -163,21 +165,33 @@ async def read_source(where: str, *, environ: Mapping[str, str] | None = None, t
     """
     if is_url(where):
         return await _read_url(where, os.environ if environ is None else environ, timeout)
+    if _is_pipe(where):
+        from concurrent.futures import ThreadPoolExecutor
+
+        thread = ThreadPoolExecutor(1)  # its writer may take a while
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, _read_file, where)
+        finally:
+            thread.shutdown(wait=False)
     return _read_file(where)
+
+
+def _is_pipe(where: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(where).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _read_file(where: str) -> SourceText:
     try:
-        with open(where, "rb") as file:
-            body = file.read(MAX_BYTES + 1)
+        body = read_file(where, MAX_BYTES, pipes=True)
     except IsADirectoryError:
         reason = "it is a directory; name a file, or use --config-directory"
         raise SourceError(f"cannot read the configuration {where}: {reason}") from None
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise SourceError(f"cannot read the configuration {where}: {reason}") from None
-    if len(body) > MAX_BYTES:
-        raise SourceError(f"cannot read the configuration {where}: it is larger than {MAX_BYTES} bytes")
     # As Telegraf does: a file in Latin-1 must not fail for an umlaut in a comment.
     return SourceText(where, _text(where, body, "replace"))
 

@@ -58,7 +58,7 @@ def unit_ns(precision: str) -> int:
 
 def too_much(most: int) -> TooMuch:
     """What is raised where the metrics of a text take more than `most` bytes."""
-    return TooMuch(f"it holds too many metrics: they take more than {most >> 20} MiB; send them in several requests")
+    return TooMuch(f"it holds too many metrics: they take more than {most >> 20} MiB; divide it")
 
 
 class Encoded:

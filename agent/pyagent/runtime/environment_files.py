@@ -4,7 +4,7 @@ systemd takes plain NAME=VALUE lines and no others: what it does not understand 
 token and all. But `export NAME=VALUE`, with `telegraf --config URL` below it or behind it, is what InfluxDB's page gives to
 paste. Both work here. What is not understood is left out, and told by file and number alone.
 
-The unit runs this module as root before the agent, which cannot read the files. The standard library is all that it imports.
+The unit runs this module as root before the agent, which cannot read the files. The standard library is all that it needs.
 """
 
 import os
@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["EnvironmentFile", "Setting", "environment_files", "main", "setting"]
+from pyagent.reading import read_file
+
+__all__ = ["MOST_BYTES", "EnvironmentFile", "Setting", "environment_files", "main", "setting"]
 
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=")
 _WORD = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -22,6 +24,7 @@ _CONFIG = re.compile(r"--?config(?:=(.+))?")
 # Nobody names a variable so, and sets it to nothing or to "=": a token that stands alone, in base64.
 _BARE_TOKEN = re.compile(r"\w+==|(?=.*[a-z])\w{16,}=", re.ASCII)
 _PLAIN = re.compile(r"[\w@%+=:,./?&~-]+", re.ASCII)
+MOST_BYTES = 1 << 20
 _BLANKS = " \t"
 _SEPARATORS = (";", "&&", "||", "|", "&")
 _PREFIXES = ("sudo", "env", "exec", "nohup")
@@ -46,7 +49,7 @@ class EnvironmentFile(NamedTuple):
     @classmethod
     def read(cls, path: str) -> "EnvironmentFile":
         try:
-            data = Path(path).read_bytes()
+            data = read_file(path, MOST_BYTES)
         except FileNotFoundError:
             return cls(path, [], [], "not there")
         except OSError as error:

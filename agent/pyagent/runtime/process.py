@@ -26,6 +26,7 @@ from pyagent.pipeline.delivery import Keeping
 from pyagent.pipeline.failures import FailureLog, one_line
 from pyagent.pipeline.supervision import supervise
 from pyagent.pipeline.workers import ThreadWorker
+from pyagent.reading import limit_files
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.buffers import StoredBuffers
 from pyagent.runtime.control import ControlServer
@@ -61,6 +62,7 @@ def run(settings: RunSettings) -> int:
     configure_logging(debug=settings.debug, quiet=settings.quiet)
     raise_limit()
     limit_connections(settings.max_connections)
+    limit_files(settings.max_file_size)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         with pid_file(settings.pidfile):
             status = runner.run(_Process(settings).run())

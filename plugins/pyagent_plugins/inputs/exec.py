@@ -25,6 +25,7 @@ from pyagent.api import (
     PyagentError,
     option,
 )
+from pyagent.api.errors import TooMuch
 from pyagent.api.files import match_files
 
 __all__ = ["Exec", "ExecOptions"]
@@ -77,7 +78,7 @@ class Exec(Input[ExecOptions]):
         def run(command: list[str]) -> None:
             try:
                 acc.add_metrics(self.new_parser().parse(self._output(command)))
-            except (ParseError, ValueError) as error:
+            except (ParseError, TooMuch, ValueError) as error:
                 failures.append(f"cannot parse the output of `{_shown(command)}`: {error}")
             except PyagentError as error:
                 failures.append(str(error))
@@ -189,7 +190,8 @@ def _communicate(process: "subprocess.Popen[bytes]", timeout: float) -> tuple[by
             if len(received[process.stdout]) > _MAX_OUTPUT:
                 problem = f"it printed more than {_MAX_OUTPUT >> 20} MiB"
                 break
-            if not events and time.monotonic() >= deadline:
+            # Also while something comes: it may come for ever.
+            if time.monotonic() >= deadline and selector.get_map():
                 if problem:
                     break
                 problem = f"it took longer than {Duration(round(timeout * 1e9))}; see `timeout`"

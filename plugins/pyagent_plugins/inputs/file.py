@@ -4,7 +4,6 @@ As in Telegraf 1.40 a pattern that matches nothing stops the gather before anyth
 cannot be read or parsed ends it: what earlier files gave is kept. A file that two patterns match is read twice.
 """
 
-import codecs
 import os
 from typing import Annotated
 
@@ -19,7 +18,8 @@ from pyagent.api import (
     PyagentError,
     option,
 )
-from pyagent.api.files import match_files, open_file
+from pyagent.api.errors import TooMuch
+from pyagent.api.files import match_files, read_file, without_mark
 
 __all__ = ["File", "FileOptions"]
 
@@ -28,11 +28,12 @@ class FileOptions(ParserOptions, frozen=True):
     files: Annotated[list[str], option("files to read; wildcards, ** goes into folders", reads_path=True)] = []
     file_tag: Annotated[str, option("tag for the file's name; empty: none")] = ""
     file_path_tag: Annotated[str, option("tag for the file's absolute path; empty: none")] = ""
-    character_encoding: Annotated[str, option("utf-8, utf-16le, utf-16be; empty: taken as it is")] = ""
+    character_encoding: Annotated[
+        str, option("utf-8, utf-16le, utf-16be; empty: by its byte order mark, else as it is")
+    ] = ""
 
 
 _ENCODINGS = {"": "", "none": "", "utf-8": "utf-8", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class File(Input[FileOptions]):
@@ -68,16 +69,14 @@ class File(Input[FileOptions]):
 
     def _read(self, path: str) -> list[Metric]:
         try:
-            with open_file(path) as file:
-                data = file.read()
+            data = read_file(path)
         except OSError as error:
             raise PyagentError(f"cannot read {path!r}: {error.strerror}") from None
         if self._encoding:
             data = data.decode(self._encoding, "replace").encode()
-        data = data[len(next(filter(data.startswith, _MARKS), b"")) :]
         try:
-            return self.new_parser().parse(data)
-        except (ParseError, ValueError) as error:
+            return self.new_parser().parse(without_mark(data))
+        except (ParseError, TooMuch, ValueError) as error:
             raise PyagentError(f"cannot parse {path!r}: {error}") from None
 
     def _tags(self, path: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
+from pyagent.api.files import without_mark
 from pyagent.api.timestamps import load_zone, parse_timestamp
 from pyagent.api.units import format_number
 
@@ -85,7 +86,7 @@ class Csv(Parser[CsvOptions]):
     def parse(self, data: bytes) -> list[Metric]:
         if self.options.csv_reset_mode == "always":
             self._reset()
-        text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
+        text = without_mark(data).decode("utf-8", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
         first = 1
         while (self._skip or self._metadata_rows) and text:
             line, _, text = text.partition("\n")

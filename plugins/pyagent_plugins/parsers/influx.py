@@ -7,6 +7,7 @@ unique: both as InfluxDB has it.
 from typing import Annotated
 
 from pyagent.api import ConfigError, Duration, Metric, Options, ParseError, Parser, option
+from pyagent.api.files import without_mark
 from pyagent.api.plugin import PrecisionName
 
 __all__ = ["Influx", "InfluxOptions"]
@@ -29,7 +30,7 @@ class Influx(Parser[InfluxOptions]):
         self._precision = _PRECISIONS[unit]
 
     def parse(self, data: bytes) -> list[Metric]:
-        parsed = self.parse_lines(data, self._precision)
+        parsed = self.parse_lines(without_mark(data), self._precision)
         if parsed.errors:
             raise ParseError(str(parsed.errors[0]))
         for metric in parsed.metrics if self.default_tags else ():

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pyagent.api import ConfigError, Metric, Options, ParseError, Parser, option
+from pyagent.api.files import without_mark
 from pyagent.api.gjson import MISSING, Path, compile_path
 from pyagent.api.glob import Matcher, compile_patterns
 from pyagent.api.timestamps import load_zone, parse_timestamp
@@ -46,7 +47,7 @@ class Json(Parser[JsonOptions]):
             raise ConfigError(f"the option {name!r}: {error}", option=name) from None
 
     def parse(self, data: bytes) -> list[Metric]:
-        text = data.decode("utf-8", "replace").strip().removeprefix("\ufeff")
+        text = without_mark(data).decode("utf-8", "replace").strip().removeprefix("\ufeff")
         if not text:
             return []
         now = self.now()

@@ -47,7 +47,7 @@ async def test_bytes_that_are_not_utf8_are_replaced(tmp_path: Path) -> None:
         ("a = 1".encode("utf-16-le"), "it is text in UTF-16; save it as UTF-8"),
         (b"a = '\0'\n", "it is not text (it contains NUL bytes)"),
         (b"\n <!DOCTYPE html><html>", "it is HTML or XML, not TOML (a login page?)"),
-        (b"#" * (MAX_BYTES + 1), f"it is larger than {MAX_BYTES} bytes"),
+        (b"#" * (MAX_BYTES + 1), f"it is larger than {MAX_BYTES >> 20} MiB"),
     ],
 )
 async def test_what_is_no_configuration(tmp_path: Path, content: bytes, wanted: str) -> None:

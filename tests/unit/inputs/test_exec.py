@@ -255,3 +255,31 @@ def test_a_configuration_from_a_url_may_not_run_commands(key: str) -> None:
     with pytest.raises(ConfigError, match="runs commands or code, which a configuration from a URL may not"):
         load_plan([source], environ={}, testing=True)
     assert load_plan([source], environ={"PYAGENT_ALLOW_REMOTE_EXEC": "1"}, testing=True).inputs
+
+
+@pytest.mark.parametrize("command", ["yes >&2", "while :; do echo x >&2; done", "while :; do echo; done"])
+def test_a_command_that_never_stops_talking_is_ended_all_the_same(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin_module, "_KILL_GRACE", 0.5)
+    metrics, failure = gather({"commands": [["sh", "-c", f"trap '' TERM; {command}"]], "timeout": "300ms", **INFLUX})
+    assert metrics == []
+    assert "took longer than 300ms" in failure
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (INFLUX, b"\xef\xbb\xbfm v=1i\n"),
+        (INFLUX, b"\xff\xfe" + "m v=1i\r\n".encode("utf-16-le")),
+        ({"data_format": "csv", "csv_header_row_count": 1, "csv_measurement_column": "n"}, b"\xef\xbb\xbfn,v\nm,1\n"),
+        (
+            {"data_format": "csv", "csv_header_row_count": 1, "csv_measurement_column": "n"},
+            b"\xfe\xff" + "n,v\nm,1\n".encode("utf-16-be"),
+        ),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_the_output(tmp_path: Path, options: dict[str, Any], text: bytes) -> None:
+    (tmp_path / "out").write_bytes(text)
+    metrics = run_input(Exec, {"commands": [["cat", str(tmp_path / "out")]], **options})
+    assert lines(metrics) == ["m v=1i"]

@@ -38,6 +38,29 @@ def test_line_protocol_is_the_default(folder: Path) -> None:
     assert metrics[0].time == 5
 
 
+def test_a_table_in_utf_16_is_read_by_its_mark(folder: Path) -> None:
+    (folder / "in.csv").write_bytes("grün,b\r\n1,2\r\n".encode("utf-16"))
+    [metric] = run_input(File, {"files": ["in.csv"], "data_format": "csv", "csv_header_row_count": 1})
+    assert metric.fields == {"grün": 1, "b": 2}
+
+
+def test_what_is_no_file_or_has_no_end_is_told(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with open(folder / "large", "wb") as file:
+        file.truncate(1 << 40)
+    for path, words in (("/dev/zero", "name a file"), ("pipe", "name a file"), ("large", "PYAGENT_MAX_FILE_SIZE")):
+        metrics, failure = gather({"files": [path]})
+        assert metrics == []
+        assert words in failure
+        assert path in failure
+
+
+def test_files_of_the_kernel_are_read(folder: Path) -> None:
+    options = {"data_format": "value", "data_type": "integer"}
+    [metric] = run_input(File, {"files": ["/proc/sys/kernel/pid_max"], **options})
+    assert metric.fields["value"] == int(Path("/proc/sys/kernel/pid_max").read_text())
+
+
 def test_another_format_with_its_options(folder: Path) -> None:
     (folder / "in.json").write_text('{"t": 3, "n": {"v": 1}, "id": "x", "s": "no"}')
     options = {"files": ["in.json"], "data_format": "json", "tag_keys": ["id"], "json_time_key": "t"}
@@ -103,6 +126,9 @@ def test_a_file_that_may_not_be_read(folder: Path) -> None:
         ("", 'm s="grün"'.encode()),
         ("none", b"\xef\xbb\xbf" + 'm s="grün"'.encode()),
         ("utf-8", b"\xef\xbb\xbf" + 'm s="grün"'.encode()),
+        ("", b"\xef\xbb\xbf" + 'm s="grün"'.encode()),
+        ("", b"\xff\xfe" + 'm s="grün"'.encode("utf-16-le")),
+        ("none", b"\xfe\xff" + 'm s="grün"'.encode("utf-16-be")),
         ("utf-16le", 'm s="grün"'.encode("utf-16-le")),
         ("utf-16le", b"\xff\xfe" + 'm s="grün"'.encode("utf-16-le")),
         ("utf-16be", b"\xfe\xff" + 'm s="grün"'.encode("utf-16-be")),

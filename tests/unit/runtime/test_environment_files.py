@@ -147,7 +147,9 @@ def test_it_needs_the_standard_library_alone() -> None:
         "import sys, pyagent.runtime.environment_files; print([n for n in sys.modules if n.startswith('pyagent')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['pyagent', 'pyagent.runtime', 'pyagent.runtime.environment_files']"
+    assert (
+        done.stdout.strip() == "['pyagent', 'pyagent.runtime', 'pyagent.reading', 'pyagent.runtime.environment_files']"
+    )
 
 
 def test_the_files_of_an_instance(tmp_path: Path) -> None:
