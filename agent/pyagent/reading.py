@@ -13,7 +13,7 @@ from typing import BinaryIO
 __all__ = ["check_file", "limit_files", "open_regular", "read_file"]
 
 _PIECE = 1 << 20
-_PIPE_SECONDS = 10.0
+_PIPE_SECONDS = 5.0
 _most = 64 << 20
 
 
@@ -47,7 +47,7 @@ def open_regular(path: str) -> BinaryIO:
 
 def read_file(path: str | os.PathLike[str], most: int | None = None, *, pipes: bool = False) -> bytes:
     """All of a file; of /proc and /sys, too, where files have no size. `most`: bytes that it may have. `pipes`: one may be
-    read as well, whose writer has ten seconds. Raises OSError."""
+    read as well, whose writer has five seconds. Raises OSError."""
     descriptor = _open(os.fspath(path))
     try:
         found = os.fstat(descriptor)
