@@ -57,6 +57,11 @@ bench: setup ## Measure speed and size, one table in the end; BENCH=idle runs be
 sanitize: setup ## Test and fuzz the native core under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/sanitize
 
+.PHONY: deb
+deb: ## Build a Debian package for this Debian and its Python into dist/
+	@scripts/debian-packages setup native deb
+	@scripts/build-deb
+
 .PHONY: setup
 setup: $(stamp) ## Make the development environment in .venv (every other target does it when needed)
 

@@ -45,8 +45,12 @@ class Container(Server):
         made = subprocess.run([_HERE / "make-root"], capture_output=True, text=True, timeout=1200)
         if made.returncode:
             raise ServerError(f"cannot make the Debian root folder: {made.stderr.strip()}")
-        wheels = _wheels()
         subprocess.run(["cp", "-a", "--reflink=auto", made.stdout.strip(), self.root], check=True, timeout=300)
+        self.install()
+
+    def install(self) -> None:
+        """Install the agent, before the container boots."""
+        wheels = _wheels()
         skipped = (".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "bench", "tests")
         shutil.copytree(_PROJECT, self.root / "root" / "pyagent", ignore=shutil.ignore_patterns(*skipped))
         subprocess.run(["cp", "-a", "--reflink=auto", wheels, self.root / "root" / "wheels"], check=True, timeout=300)
