@@ -602,6 +602,19 @@ def test_settings_of_all_types(host: Host) -> None:
     assert text_of(host)["agent"] == {**PAGE_AGENT, "debug": True}
 
 
+def test_variables_that_the_host_will_not_have_are_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the shell has is not what the unit has."""
+    monkeypatch.setenv("ROOM", "lab")
+    done = host.ram("--set", "mem.tags.room=${ROOM}")
+    assert done.status == 0, done.err
+    assert "W! " in done.err
+    assert f"the variable ROOM is not set; set it in {host.settings / 'ram.env'}" in done.err
+    assert "INFLUX_TOKEN" not in done.err
+    with (host.settings / "ram.env").open("a") as file:
+        file.write("ROOM=lab\n")
+    assert host.ram("--set", "mem.tags.room=${ROOM}").err == ""
+
+
 def test_what_a_hosted_text_may_not_do_is_said_at_once(host: Host) -> None:
     done = host.provision("ram", "--bucket", "monitoring-system", "--input", "exec", "--set", "exec.commands=date")
     assert done.status == 1

@@ -107,6 +107,15 @@ def test_edit_changes_the_text_and_nothing_else(host: Host, editor: Callable[[st
     assert after["metadata"]["buckets"] == ["other$x"]
 
 
+def test_edit_tells_what_is_not_set(host: Host, editor: Callable[[str], Path]) -> None:
+    host.ram()
+    editor('printf \'  name_override = "$NAME_OF_IT"\\n\' >>"$1"')
+    done = host.provision("edit", "ram")
+    assert done.status == 0, done.err
+    assert "the variable NAME_OF_IT is not set" in done.err
+    assert done.err.count("\n") == 1
+
+
 def test_edit_without_a_change(host: Host, editor: Callable[[str], Path]) -> None:
     host.ram()
     (one,) = host.all("telegrafs")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from pyagent.api import ConfigError
+from pyagent.api import ConfigError, redact
 from pyagent.cli.flags import catalog, commas, plugin_directories
 from pyagent.cli.instances import SettingsError, checked_instance, settings_file
 from pyagent.cli.provision import ACTIONS, hosted, unit
@@ -20,7 +20,7 @@ from pyagent.cli.provision.access import (
     settings_directory,
     state_of,
 )
-from pyagent.cli.provision.checking import mistakes
+from pyagent.cli.provision.checking import check, environment_of
 from pyagent.cli.provision.editing import edit
 from pyagent.cli.provision.first import set_up, set_up_here
 from pyagent.cli.provision.questions import Questions
@@ -198,10 +198,13 @@ class _Instance:
                 bucket=target.name,
                 tls_ca=given.tls_ca,
             )
-            environ = {**os.environ, **self._file.values, **variables, "INFLUX_TOKEN": "a-token-of-this-configuration"}
+            environ = environment_of(self._name, self._file, variables)
             where = f"{url}/api/v2/telegrafs/{self._name}"
-            if found := mistakes(made, where, environ, plugin_directories(given, os.environ)):
-                raise ConfigError(f"cannot make the configuration: {found[0]}")
+            checked = check(made, where, environ, plugin_directories(given, os.environ))
+            if checked.mistakes:
+                raise ConfigError(f"cannot make the configuration: {checked.mistakes[0]}")
+            for warning in checked.warnings:
+                self._questions.say(f"W! {redact(warning)}")
             return made
 
         return Wanted(

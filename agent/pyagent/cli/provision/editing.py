@@ -14,7 +14,7 @@ from pyagent.api import PyagentError, redact
 from pyagent.cli.flags import plugin_directories
 from pyagent.cli.instances import settings_file
 from pyagent.cli.provision.access import settings_directory
-from pyagent.cli.provision.checking import mistakes
+from pyagent.cli.provision.checking import Checked, check, environment_of
 from pyagent.cli.provision.found import Found, server
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import ProvisionError, cause_of
@@ -30,7 +30,8 @@ def edit(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
     with server(arguments, questions, file) as management:
         found = Found(name, arguments, management, None)
         hosted = found.required()
-        environ = {**os.environ, **found.file.values, "INFLUX_TOKEN": "a-token-of-this-configuration"}
+        environ = environment_of(name, found.file)
+        directories = plugin_directories(arguments, os.environ)
         folder = Path(tempfile.mkdtemp(prefix="pyagent-edit-"))
         copy = folder / f"{name}.conf"
         copy.write_bytes(hosted.text.encode("utf-8", "surrogateescape"))
@@ -38,15 +39,16 @@ def edit(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
             _open_editor(copy)
             text = _edited(copy)
             where = management.url_of(hosted.id)
-            wrong = (
-                [] if text == hosted.text else mistakes(text, where, environ, plugin_directories(arguments, os.environ))
-            )
-            if not wrong:
+            checked = Checked([], []) if text == hosted.text else check(text, where, environ, directories)
+            if not checked.mistakes:
                 break
-            for line in wrong:
+            for line in checked.mistakes:
                 questions.say(f"E! {redact(line)}")
             if not (questions.terminal and questions.yes("Edit it again?", default=True)):
                 raise ProvisionError(f"nothing was changed: the text has mistakes; it is kept in {copy}")
+        # Without its file nothing is known of what it has.
+        for warning in checked.warnings if found.file.exists else ():
+            questions.say(f"W! {redact(warning)}")
         if text == hosted.text:
             print("as it was")
         else:
