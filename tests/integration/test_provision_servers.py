@@ -1,8 +1,13 @@
 """`pyagent provision` and what is no InfluxDB 2, or not yet; the first set-up; sessions of the embedded server."""
 
+import asyncio
+import contextlib
+import os
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -206,6 +211,63 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
         assert server_state("http://influx.example:8086").version == "2.7.12"
         # This host itself is reached without one, as the agent reaches it.
         assert "nothing listens on port 1 there" in refusal("http://127.0.0.1:1")
+
+
+class Front:
+    """TLS before a server, as a proxy has it."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self._behind, self._context, self.port = port, context, 0
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0, ssl=self._context)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind, into = await asyncio.open_connection("127.0.0.1", self._behind)
+
+        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                while data := await source.read(65536):
+                    target.write(data)
+                    await target.drain()
+            target.close()
+
+        await asyncio.gather(copy(reader, into), copy(behind, writer))
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        assert self._ready.wait(30)
+        return f"https://127.0.0.1:{self.port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+
+
+def test_an_authority_of_ones_own_is_the_agents_as_well(host: Host, certificates: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem", certificates / "key.pem")
+    with Front(host.server.port, context) as url:
+        words = (*RAM, "--url", url, "--token-file", str(host.token_file))
+        assert "name its authority with --tls-ca FILE" in host.provision(*words, url=False).err
+        done = host.provision(*words, "--tls-ca", str(certificates / "ca.pem"), url=False)
+        assert done.status == 0, done.err
+        assert host.variables["SSL_CERT_FILE"] == str(certificates / "ca.pem")
+        environment = {**os.environ, **host.variables}
+        done_once = subprocess.run(
+            [sys.executable, "-m", "pyagent", "--once"], env=environment, capture_output=True, text=True
+        )
+        assert done_once.returncode == 0, done_once.stderr
+        assert (
+            "as it was        token" in host.provision(*words, "--tls-ca", str(certificates / "ca.pem"), url=False).out
+        )
 
 
 # The first set-up -----------------------------------------------------------------------------------------------------
