@@ -93,6 +93,16 @@ def test_the_token_may_read_the_bucket_where_that_is_asked_for(host: Host) -> No
     (authorization,) = host.all("authorizations")
     rights = [(one["action"], one["resource"]["type"]) for one in authorization["permissions"]]
     assert sorted(rights) == [("read", "buckets"), ("read", "telegrafs"), ("write", "buckets")]
+    assert host.ram("--read-bucket").out.count("as it was") == 4
+
+
+def test_a_token_that_may_not_read_is_not_enough_where_it_is_to(host: Host) -> None:
+    host.ram()
+    done = host.ram("--read-bucket")
+    assert done.status == 1
+    assert "INFLUX_TOKEN; add --force" in done.err
+    assert host.ram("--read-bucket", "--force").status == 0
+    assert len(host.all("authorizations")) == 1
 
 
 def test_the_file_of_settings_is_for_its_owner_alone(host: Host) -> None:

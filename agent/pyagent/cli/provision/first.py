@@ -67,8 +67,10 @@ def set_up_here(arguments: argparse.Namespace, questions: Questions, url: str) -
     checked_name(given.user, "user")
     checked_name(given.org, "organization")
     checked_bucket(given.bucket)
+    if missing and not given.retention:
+        given.retention = questions.text("How long it keeps points (30d, 1y, inf)", "inf", check=_retention)
     retention = retention_seconds(given.retention) if given.retention else 0
-    password = checked_password(password_of(given, questions, f"Password of {given.user} (8 to 72 characters)"))
+    password = _new_password(given, questions)
     token_file = _new_file(given.token_file) if given.token_file else None
     try:
         with Management(url, tls_ca=given.tls_ca) as management:
@@ -98,6 +100,27 @@ def set_up_here(arguments: argparse.Namespace, questions: Questions, url: str) -
         given.token_file = str(token_file)
     if not given.json:
         print("\n".join(told), flush=True)
+
+
+def _new_password(given: argparse.Namespace, questions: Questions) -> str:
+    """One that is typed is typed twice: nobody could sign in with a slip."""
+    if given.password_file or os.environ.get("INFLUX_PASSWORD") or not questions.terminal:
+        return checked_password(password_of(given, questions, ""))
+    while True:
+        try:
+            password = checked_password(questions.secret(f"Password of {given.user} (8 to 72 characters)"))
+        except ProvisionError as error:
+            questions.say(f"  {error}")
+            continue
+        if questions.secret("The same again") == password:
+            Secret(password)
+            return password
+        questions.say("  the two differ")
+
+
+def _retention(text: str) -> str:
+    retention_seconds(text)
+    return text
 
 
 def _kept(retention: int) -> str:

@@ -141,7 +141,7 @@ class Provisioning:
             token = self._make_token(rights, bucket, tell)
         self._write_file(token, tell)
         if not self._keeps_token:
-            self._remove_other_tokens(rights, tell)
+            self._remove_other_tokens(tell)
 
     # Bucket -----------------------------------------------------------------------------------------------------------
 
@@ -264,7 +264,9 @@ class Provisioning:
             return False
         Secret(token)
         with self._as_token(token) as agent:
-            return agent.may_read(self._hosted.id) and agent.may_write(self._org.id, self._bucket.id)
+            if not agent.may_read(self._hosted.id) or not agent.may_write(self._org.id, self._bucket.id):
+                return False
+            return not self._wanted.read_bucket or agent.bucket(self._org, self._bucket.name) is not None
 
     def _make_token(self, rights: Rights, bucket: Bucket, tell: Callable[[Step], None]) -> str:
         description = description_of(self._wanted.host, self._wanted.name)
@@ -281,7 +283,7 @@ class Provisioning:
         )
         return token
 
-    def _remove_other_tokens(self, rights: Rights, tell: Callable[[Step], None]) -> None:
+    def _remove_other_tokens(self, tell: Callable[[Step], None]) -> None:
         """Those of this instance that the new one takes the place of. No file has them any more."""
         description = description_of(self._wanted.host, self._wanted.name)
         of_configuration = ("read", "telegrafs", self.hosted.id)

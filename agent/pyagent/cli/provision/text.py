@@ -237,7 +237,7 @@ def _resolved(
         variable = re.sub(r"[^A-Z0-9]+", "_", choice.name.upper())
         value = _file(choice.name, argument) if source == "file" else known.get(variable, "")
         if not value:
-            value = questions.secret(f"{choice.name} ({declared.text})" if declared.text else choice.name)
+            value = questions.secret(f"{choice.name} (not shown)")
     Secret(value)  # no message shows it from here on
     chosen.variables[variable] = value
     return f"${{{variable}}}"
