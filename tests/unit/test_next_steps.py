@@ -36,7 +36,9 @@ def test_an_upgrade_names_the_instances_to_restart(root: Path, tmp_path: Path) -
 
 
 def test_a_first_installation_says_how_to_begin(root: Path, tmp_path: Path) -> None:
-    assert next_steps(root, tmp_path, "").startswith("Next: write /etc/pyagent/NAME.env, then systemctl enable --now")
+    assert next_steps(root, tmp_path, "").startswith(
+        "Next: pyagent provision, or write /etc/pyagent/NAME.env, then systemctl enable --now"
+    )
 
 
 @pytest.mark.parametrize("path", ["etc/pyagent/ram.env", "etc/telegraf/telegraf-ram.env"])
