@@ -1,6 +1,7 @@
 """An embedded server in a thread, for commands that block, and `pyagent provision` against it."""
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,7 +112,7 @@ def background() -> Iterator[Background]:
 @pytest.fixture
 def host(tmp_path: Path, pyagent: Callable[..., Done], background: Background, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A server that is set up: organization home, bucket monitoring-system, user admin."""
-    _without_environment(monkeypatch)
+    _without_environment(monkeypatch, tmp_path)
     return Host(background.begin_anew(is_set_up=True), tmp_path, pyagent)
 
 
@@ -120,10 +121,13 @@ def new_server(
     tmp_path: Path, pyagent: Callable[..., Done], background: Background, monkeypatch: pytest.MonkeyPatch
 ) -> Host:
     """A server that nobody has set up."""
-    _without_environment(monkeypatch)
+    _without_environment(monkeypatch, tmp_path)
     return Host(background.begin_anew(is_set_up=False), tmp_path, pyagent)
 
 
-def _without_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    # Texts that could not be sent are kept there.
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     for name in ("INFLUX_TOKEN", "INFLUX_PASSWORD", "INFLUX_HOST", "PYAGENT_SETTINGS_DIRECTORY", "VISUAL", "EDITOR"):
         monkeypatch.delenv(name, raising=False)
