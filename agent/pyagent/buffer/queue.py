@@ -437,7 +437,7 @@ class OutputQueue:
             self._stretches, older._stretches = older._stretches, []
             self._done_numbers, self._kept_on_disk, older._kept_on_disk = older._done_numbers, older._kept_on_disk, 0
             self.disk_error = older.disk_error
-            self.damaged_bytes, self.set_aside = older.damaged_bytes, older.set_aside
+            self.set_aside = older.set_aside
         dropped = self._tail.adopt(older._tail)
         moved = before - len(older)
         older.added -= moved

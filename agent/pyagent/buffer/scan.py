@@ -40,6 +40,8 @@ class Recovery:
     """Files that metrics or bytes are missing in, or behind."""
     incomplete: str = ""
     """A file whose end was a write that did not come through; it was cut off."""
+    incomplete_metrics: int = 0
+    """Metrics in it, as far as headers say so."""
     set_aside: list[str] = field(default_factory=list)
     """Files put into `corrupt/`."""
     left: list[str] = field(default_factory=list)
@@ -66,7 +68,11 @@ class Recovery:
                 f"the buffer {directory} is damaged: {lost} metrics are lost, {size} bytes cannot be read: {files}",
             )
         if self.incomplete:
-            yield logging.INFO, f"a write to {directory / self.incomplete} did not end; what there is of it is removed"
+            yield (
+                logging.WARNING,
+                f"{directory / self.incomplete} ends with a write that was broken off, of {self.incomplete_metrics} metrics or"
+                " more; it is removed. Nobody was told that they are safe, unless the disk has lost what it had synced",
+            )
         if self.set_aside:
             names = ", ".join(self.set_aside)
             yield logging.ERROR, f"cannot understand {names} in {directory}; put into corrupt/ there"
@@ -263,6 +269,8 @@ class Scan:
                 if not rest.offset:
                     self.empty.append(rest.file.path)
                 elif last:
+                    ends = (header.end for header in headers_in(rest.data))
+                    self.recovery.incomplete_metrics = max(max(ends, default=0) - self.end, 0)
                     self.cut = (rest.file.path, rest.offset)
                 continue
             if not rest.offset:
