@@ -10,11 +10,12 @@ from pyagent.buffer.files import Files
 
 @dataclass
 class Node:
-    """A file. `durable`: what is sure to be there after a crash; `writes`: what came since, each (offset, data)."""
+    """A file. `durable`: what is sure to be there after a crash; `writes`: what came since, each (offset, data), or (size,
+    None) where it was cut."""
 
     data: bytearray = field(default_factory=bytearray)
     durable: bytes = b""
-    writes: list[tuple[int, bytes]] = field(default_factory=list)
+    writes: list[tuple[int, bytes | None]] = field(default_factory=list)
 
 
 class MemoryDisk(Files):
@@ -87,7 +88,7 @@ class MemoryDisk(Files):
             raise FileNotFoundError(errno.ENOENT, "not there")
         node = self.files[path]
         del node.data[size:]
-        node.durable, node.writes = bytes(node.durable[:size]), [(o, d[: max(size - o, 0)]) for o, d in node.writes]
+        node.writes.append((size, None))
 
     def sync(self, descriptor: int) -> None:
         node = self._open[descriptor][1]
@@ -139,6 +140,10 @@ class MemoryDisk(Files):
         for node in names.values():
             data = bytearray(node.durable)
             for offset, part in node.writes:
+                if part is None:
+                    if choice.random() < 0.5:
+                        del data[offset:]
+                    continue
                 # Blocks come through one by one, in any order.
                 for start in range(0, len(part), 16):
                     if choice.random() < 0.6:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from memory_disk import MemoryDisk
 
 from pyagent.buffer import Batch, Chunk, QueueName, stored_queues
 from pyagent.buffer.files import Files
@@ -225,3 +226,25 @@ def test_a_queue_without_its_identity_is_known_by_its_folder(tmp_path: Path, nam
     folder.mkdir()
     (folder / "0000000001.seg").touch()
     assert [stored.name for stored in stored_queues(tmp_path)] == [name]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_was_taken_back_does_not_return_with_a_loss_of_power(seed: int) -> None:
+    """It is somewhere else by then, and in pieces it would hide that."""
+    disk = MemoryDisk()
+    log = SegmentLog(Path("/log"), files=disk)
+    log.open()
+    log.append([(batch(0, 5), True)])
+    size = log.segments[0].size
+    failures = iter([OSError(errno.EIO, "on purpose")])
+
+    def fail(name: str) -> None:
+        if name == "sync" and (error := next(failures, None)):
+            raise error
+
+    disk.fail = fail
+    log.append([(batch(5, 5), True)])
+    disk.crash(random.Random(seed), power=True)
+    assert len(disk.files[Path("/log/0000000001.seg")].data) == size
+    log = SegmentLog(Path("/log"), files=disk)
+    assert log.open().waiting == 10
