@@ -239,7 +239,7 @@ def test_what_was_taken_back_does_not_return_with_a_loss_of_power(seed: int) -> 
     failures = iter([OSError(errno.EIO, "on purpose")])
 
     def fail(name: str) -> None:
-        if name == "sync" and (error := next(failures, None)):
+        if name == "write" and (error := next(failures, None)):
             raise error
 
     disk.fail = fail
