@@ -1,11 +1,15 @@
 """What a user sees when something is wrong: one clear line, and status 1."""
 
+import asyncio
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from agent_process import finished
+from agent_process import DEADLINE, finished, running
 
 from pyagent.sandbox import Sandbox
 
@@ -105,7 +109,10 @@ async def test_a_missing_client_library_names_what_to_install(tmp_path: Path) ->
     config.write_text("[[inputs.postgresql]]\n" + OUTPUT)
     environ = {"PYTHONPATH": str(tmp_path)}
     await refused(
-        "--config", str(config), environ=environ, named=("agent.conf:1", "psycopg[binary]", "python3-psycopg")
+        "--config",
+        str(config),
+        environ=environ,
+        named=("agent.conf:1", f"{sys.executable} -m pip install 'psycopg[binary]'"),
     )
 
 
@@ -169,3 +176,59 @@ async def test_a_failed_input_counts_where_that_is_asked_for(tmp_path: Path, mod
     assert (await finished(*arguments, environ={"PYAGENT_STRICT_EXIT": "1"}))[0] == 1
     config.write_text("[[inputs.mem]]\n" + OUTPUT)
     assert (await finished(*arguments, "--strict-exit"))[0] == 0
+
+
+@pytest.mark.parametrize(("closed", "status"), [(">&-", 1), ("2>&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 1)])
+def test_where_one_of_them_is_closed_the_agent_runs(tmp_path: Path, closed: str, status: int) -> None:
+    config = tmp_path / "a.conf"
+    config.write_text("[[inputs.mem]]\n[[outputs.file]]\n")
+    for mode in ("--test", "--once"):
+        command = f"{sys.executable} -m pyagent {mode} --config {config} {closed}"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        assert ("mem," in done.stdout) == (status == 0)
+
+
+OWN = "from pyagent.api import Input\nclass Own(Input):\n    def gather(self, acc): {code}\n"
+
+
+async def test_a_plugin_that_does_not_import_stops_neither_itself_nor_others(tmp_path: Path) -> None:
+    plugin, config, socket_file = tmp_path / "own.py", tmp_path / "agent.conf", tmp_path / "run" / "control.sock"
+    socket_file.parent.mkdir()
+    plugin.write_text(OWN.format(code="acc.add('own', {'v': 1})"))
+    config.write_text(f"[agent]\ninterval = '100ms'\n[[inputs.own]]\n[[inputs.mem]]\n{OUTPUT}")
+    arguments = ("--config", str(config), "--plugin-directory", str(tmp_path))
+
+    async def problems() -> str:
+        status, out, log = await finished("status", "--socket", str(socket_file))
+        assert status == (2 if "problem: " in out else 0), log
+        return out.partition("problem: ")[2]
+
+    async with running(*arguments, "--runtime-directory", str(tmp_path / "run")) as agent:
+        await agent.logged("outputs: file")
+        assert await problems() == ""
+        plugin.write_text("import nosuchlibrary\n")
+        agent.signal(signal.SIGHUP)
+        await agent.logged("the configuration is reloaded")
+        wanted = f"{config}:3: inputs.own: cannot import {plugin}: the Python library 'nosuchlibrary' is missing; "
+        assert (await problems()).startswith(f"{wanted}{sys.executable} -m pip install nosuchlibrary")
+        written = agent.out.count("own,")
+        async with asyncio.timeout(DEADLINE):
+            while agent.out.count("own,") < written + 3:
+                await asyncio.sleep(0.01)
+        plugin.write_text(OWN.format(code="{}['x']"))
+        agent.signal(signal.SIGHUP)
+        await agent.logged("cannot gather: KeyError: 'x' (own.py:3)")
+        assert (await problems()).startswith("inputs.own: cannot gather: KeyError: 'x' (own.py:3)")
+        assert await agent.terminate() == 0
+
+    plugin.write_text("import nosuchlibrary\n")
+    status, _, log = await finished("config", "check", *arguments)
+    assert status == 2
+    assert wanted in log
+    status, out, log = await finished(*arguments, "--test")
+    assert status == 0
+    assert "> mem" in out
+    assert f"{wanted}{sys.executable} -m pip install nosuchlibrary" in log
+    assert "; it is left out" in log

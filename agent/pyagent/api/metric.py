@@ -6,6 +6,8 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Any
 
+from pyagent.api.foreign import plain_text
+
 __all__ = ["FieldValue", "Kind", "Metric", "Uint", "field_value", "timestamp_ns"]
 
 INT64_MIN, INT64_MAX, UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
@@ -96,9 +98,11 @@ def field_value(value: Any) -> FieldValue | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bytes | bytearray):
-        return value.decode("utf-8", "surrogateescape")
+        return plain_text(value)
+    if isinstance(value, bytes):
+        return bytes.decode(value, "utf-8", "surrogateescape")
+    if isinstance(value, bytearray):
+        return bytearray.decode(value, "utf-8", "surrogateescape")
     item = getattr(value, "item", None)
     if callable(item):
         plain = item()
@@ -121,9 +125,9 @@ def timestamp_ns(value: int | float | datetime) -> int:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
-        return round(value * 1e9)
+        return round(float(value) * 1e9)
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError("a metric's time as a datetime needs a time zone, for example datetime.now(timezone.utc)")
-        return int(value.timestamp()) * 1_000_000_000 + value.microsecond * 1000
+        return int(value.timestamp()) * 1_000_000_000 + int(value.microsecond) * 1000
     raise TypeError(f"a metric's time is nanoseconds, seconds as a float, or a datetime, not {type(value).__name__}")

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sys
 from functools import partial
@@ -22,7 +23,7 @@ from pyagent.cli.flags import (
 )
 
 if TYPE_CHECKING:
-    from pyagent.config import Plan
+    from pyagent.config import Plan, PluginPlan
     from pyagent.runtime.loading import Texts
 
 _ACTIONS = Choices(
@@ -83,15 +84,17 @@ def create(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Load everything and make every plugin, as at a start; connect to nothing, start nothing, open no log file."""
-    from pyagent.config import create_plugin
+    """Load everything and make every plugin, as at a start; connect to nothing, start nothing, open no log file.
+
+    2: the agent would start, and leave out plugins from outside that cannot be used.
+    """
     from pyagent.config.load import has_plugins
     from pyagent.config.registry import call_with_deadline
     from pyagent.runtime.log import component_logger, configure_logging, plugin_logger
 
     configure_logging()
     log = component_logger("config")
-    failed = False
+    status = 0
     try:
         plan, documents = _load(arguments)
         for warning in plan.warnings:
@@ -104,17 +107,17 @@ def check(arguments: argparse.Namespace) -> int:
             log.error("%s", error)
         for broken in plan.broken:
             log.error("%s", broken.reason)
-            failed = True
+            status = 2
         for plugin in (*plan.inputs, *plan.outputs, *plan.processors, *plan.aggregators):
             try:
                 # A setup may be anybody's code.
-                call_with_deadline(partial(create_plugin, plugin, plugin_logger(plugin)), SETUP_DEADLINE)
+                call_with_deadline(partial(_make, plugin, plugin_logger(plugin)), SETUP_DEADLINE)
+                continue
             except ConfigError as error:
                 log.error("%s", error)
-                failed = True
             except TimeoutError:
                 log.error("%s: its setup did not end within %g s", plugin.location, SETUP_DEADLINE)
-                failed = True
+            status = 1 if plugin.origin == "builtin" else status or 2
     except ConfigError as error:
         log.error("%s", error)
         return 1
@@ -125,13 +128,29 @@ def check(arguments: argparse.Namespace) -> int:
     log.info(
         "%s: %s; %s, %s, %s, %s",
         ", ".join(plan.sources),
-        "not usable" if failed else "no errors",
+        ("no errors", "not usable", "usable without what is named above")[status],
         counted(len(plan.inputs), "input"),
         counted(len(plan.outputs), "output"),
         counted(len(plan.processors), "processor"),
         counted(len(plan.aggregators), "aggregator"),
     )
-    return int(failed)
+    return status
+
+
+def _make(plan: "PluginPlan", log: logging.Logger) -> None:
+    """Raises ConfigError."""
+    from pyagent.api.foreign import describe, file_of
+    from pyagent.config import create_plugin
+    from pyagent.pipeline.traits import traits_of
+
+    plugin = create_plugin(plan, log)
+    if plan.origin == "builtin":
+        return
+    try:
+        traits_of(plan, plugin)
+    except BaseException as error:
+        reason = describe(error, (file_of(plan.plugin),))
+        raise ConfigError(f"{plan.location}: {plan.label}: cannot be made: {reason}") from None
 
 
 def show(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pyagent.api import ConfigError, Parser, Plugin, SecretStore
+from pyagent.api.foreign import describe, file_of, message_of
 from pyagent.config.agent import AGENT_KEYS, AgentTable
 from pyagent.config.common import COMMON_KEYS, without_mistyped
 from pyagent.config.filters import Selector, parse_selectors, read_labels
@@ -26,7 +27,7 @@ from pyagent.config.plan import (
 )
 from pyagent.config.plugins import Entry, aggregator_plan, input_plan, output_plan, processor_plan
 from pyagent.config.policy import foreign_hosts
-from pyagent.config.registry import PluginBroken, Registry
+from pyagent.config.registry import PluginBroken, Registry, from_outside
 from pyagent.config.secrets import Secrets
 from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.source import SourceText
@@ -105,8 +106,10 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
         raise
     except ConfigError as error:
         raise _located(plan, error) from None
-    except Exception as error:
-        reason = f"cannot set up: {type(error).__name__}: {error}"
+    except BaseException as error:
+        if plan.origin == "builtin" and not isinstance(error, Exception):
+            raise
+        reason = f"cannot set up: {describe(error, (file_of(plan.plugin),))}"
         raise ConfigError(one_line(f"{plan.location}: {plan.label}: {reason}")) from error
 
 
@@ -131,12 +134,16 @@ def _top_level(key: str, value: object) -> str:
     return f"write [[inputs.{key}]]" if isinstance(value, list) else "it belongs below a table, such as [agent]"
 
 
+def _first(broken: Sequence[BrokenPlugin], kind: Kind) -> str:
+    return next((one.reason for one in broken if one.kind == kind), "")
+
+
 class _Located(ConfigError):
     """Its message has the place already."""
 
 
 def _located(plan: PluginPlan, error: ConfigError) -> ConfigError:
-    return _Located(one_line(f"{plan.locate(error.option)}: {plan.label}: {error}"), option=error.option)
+    return _Located(one_line(f"{plan.locate(error.option)}: {plan.label}: {message_of(error)}"), option=error.option)
 
 
 def _create_parser(plan: InputPlan, parser: ParserPlan, log: logging.Logger) -> Parser[Any]:
@@ -175,7 +182,7 @@ class _Loader:
         outputs: list[OutputPlan] = []
         processors: list[tuple[Entry, ProcessorPlan]] = []
         aggregators: list[AggregatorPlan] = []
-        broken: list[BrokenPlugin] = []
+        broken: list[tuple[Entry, str]] = []
         seen: Counter[str] = Counter()
         self.stores()
         for entry in self._entries:
@@ -184,28 +191,28 @@ class _Loader:
             section = entry.section
             try:
                 found = find_plugin(self._registry, entry.kind, entry.name, section)
+                if entry.kind == "inputs":
+                    inputs.append(input_plan(entry, found, settings, seen))
+                elif entry.kind == "outputs":
+                    self._look_at_hosts(entry)
+                    outputs.append(output_plan(entry, found, settings, seen))
+                elif entry.kind == "processors":
+                    processors.append((entry, processor_plan(entry, found, seen)))
+                else:
+                    aggregators.append(aggregator_plan(entry, found, settings, seen))
             except PluginBroken as error:
-                broken.append(
-                    BrokenPlugin(kind=entry.kind, name=entry.name, location=section.location, reason=str(error))
-                )
-                continue
-            if entry.kind == "inputs":
-                inputs.append(input_plan(entry, found, settings, seen))
-            elif entry.kind == "outputs":
-                self._look_at_hosts(entry)
-                outputs.append(output_plan(entry, found, settings, seen))
-            elif entry.kind == "processors":
-                processors.append((entry, processor_plan(entry, found, seen)))
-            else:
-                aggregators.append(aggregator_plan(entry, found, settings, seen))
+                broken.append((entry, str(error)))
+        left_out = tuple(self._left_out(entry, reason, processors) for entry, reason in broken)
         self._notes.warnings.extend(self._registry.drop_ins.warnings)
         where = " and ".join(sources) or "no source"
         if not inputs and "inputs" in needed:
             raise ConfigError(
-                broken[0].reason if broken else f"no inputs found in {where}; add one, such as [[inputs.mem]]"
+                _first(left_out, "inputs") or f"no inputs found in {where}; add one, such as [[inputs.mem]]"
             )
         if not outputs and "outputs" in needed:
-            raise ConfigError(f"no outputs found in {where}; add one, such as [[outputs.influxdb_v2]]")
+            raise ConfigError(
+                _first(left_out, "outputs") or f"no outputs found in {where}; add one, such as [[outputs.influxdb_v2]]"
+            )
         return Plan(
             agent=settings,
             global_tags=dict(self._agent.global_tags),
@@ -213,7 +220,7 @@ class _Loader:
             outputs=tuple(outputs),
             processors=tuple(plan for _, plan in sorted(processors, key=self._position)),
             aggregators=tuple(aggregators),
-            broken=tuple(broken),
+            broken=left_out,
             warnings=tuple(self._notes.warnings),
             errors=tuple(self._notes.errors),
             sources=sources,
@@ -236,9 +243,12 @@ class _Loader:
         found = find_plugin(self._registry, "secretstores", entry.name, section)
         kind = found.plugin.options_type
         values, _ = decode_values(section, kind, ignored=COMMON_KEYS | {"id"}, policy=entry.policy)
-        options = build_options(section, kind, values)
+        where, log = f"{section.location}: {section.label}", logging.getLogger(f"secretstores.{entry.name}")
+        options = from_outside(found, lambda: build_options(section, kind, values), f"{where}: cannot read its options")
         try:
-            store = found.plugin(options, logging.getLogger(f"secretstores.{entry.name}"))
+            store = from_outside(found, lambda: found.plugin(options, log), f"{where}: cannot set up")
+        except PluginBroken:
+            raise
         except ConfigError as error:
             raise section.error(str(error), *([error.option] if error.option else [])) from None
         self._secrets.add(section, cast("SecretStore[Any]", store))
@@ -261,11 +271,26 @@ class _Loader:
                 f"configuration's ({own}); PYAGENT_REMOTE_OUTPUT_HOSTS says which are allowed"
             )
 
+    def _left_out(self, entry: Entry, reason: str, processors: Sequence[tuple[Entry, ProcessorPlan]]) -> BrokenPlugin:
+        alias, order = entry.section.table.get("alias"), entry.section.table.get("order")
+        place = (order if isinstance(order, int) else 0, *self._place(entry))
+        return BrokenPlugin(
+            kind=entry.kind,
+            name=entry.name,
+            alias=alias if isinstance(alias, str) else "",
+            location=entry.section.location,
+            reason=reason,
+            before=sum(self._position(one) < place for one in processors) if entry.kind == "processors" else 0,
+        )
+
     def _position(self, item: tuple[Entry, ProcessorPlan]) -> tuple[int, int, int]:
         """By `order`; those of the same by file and line."""
         entry, plan = item
+        return plan.order, *self._place(entry)
+
+    def _place(self, entry: Entry) -> tuple[int, int]:
         documents = list(dict.fromkeys(id(e.section.document) for e in self._entries))
-        return plan.order, documents.index(id(entry.section.document)), entry.section.line
+        return documents.index(id(entry.section.document)), entry.section.line
 
     def _plugin_tables(self, document: Document) -> Iterator[tuple[Kind, str, Section]]:
         for key, value in document.data.items():

@@ -11,7 +11,7 @@ import msgspec
 from pyagent.api import ConfigError, Parser, ParserOptions
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import Kind, ParserPlan
-from pyagent.config.registry import Found, Registry
+from pyagent.config.registry import Found, Registry, from_outside
 from pyagent.config.section import Section
 
 __all__ = ["create_parser", "data_format", "find_plugin", "option_names", "parser_plan", "with_parser"]
@@ -40,7 +40,12 @@ def parser_plan(found: Found, section: Section, policy: Policy) -> tuple[ParserP
     kind = found.parser.plugin.options_type
     values, places = decode_values(section, kind, ignored=section.table, policy=policy)
     plugin = cast("type[Parser[Any]]", found.parser.plugin)
-    options = build_options(section, kind, values)
+    name = data_format(found, section)
+    options = from_outside(
+        found.parser,
+        lambda: build_options(section, kind, values),
+        f"{section.location}: {section.label}: cannot read the options of parsers.{name}",
+    )
     return ParserPlan(data_format=data_format(found, section), plugin=plugin, options=options), places
 
 

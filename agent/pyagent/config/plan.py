@@ -192,9 +192,17 @@ class BrokenPlugin:
 
     kind: Kind
     name: str
+    alias: str = ""
     location: str
     reason: str
     """A whole message, with the location."""
+    before: int = 0
+    """How many plans of its kind are before it, in the order in which they act."""
+
+    @property
+    def label(self) -> str:
+        """As `PluginPlan.label`."""
+        return f"{self.kind}.{self.name}" + (f"::{self.alias}" if self.alias else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

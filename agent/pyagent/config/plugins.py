@@ -9,6 +9,7 @@ from typing import Any, TypedDict, cast
 from urllib.parse import quote
 
 from pyagent.api import Aggregator, Duration, Input, Options, Output, Processor
+from pyagent.api.foreign import plain_text
 from pyagent.config.common import (
     COMMON_KEYS,
     common_bool,
@@ -32,7 +33,7 @@ from pyagent.config.plan import (
     OutputPlan,
     ProcessorPlan,
 )
-from pyagent.config.registry import Found
+from pyagent.config.registry import Found, from_outside
 from pyagent.config.section import Section
 
 __all__ = ["Entry", "aggregator_plan", "input_plan", "output_plan", "processor_plan"]
@@ -181,10 +182,16 @@ def _common(entry: Entry, found: Found) -> _Common:
         choices = ", ".join(_STARTUP[kind])
         message = f"invalid 'startup_error_behavior' setting {startup!r}; use one of {choices}"
         raise section.error(message, "startup_error_behavior")
-    options = build_options(section, found.plugin.options_type, values)
-    if callable(options.remarks):  # it may be an option's name
-        for name, text in options.remarks():
-            section.warn(f"the option {name!r} {text}", name)
+
+    def make() -> tuple[Options, list[tuple[str, str]]]:
+        options = build_options(section, found.plugin.options_type, values)
+        # It may be an option's name.
+        remarks = options.remarks() if callable(options.remarks) else ()
+        return options, [(plain_text(name), plain_text(text)) for name, text in remarks]
+
+    options, remarks = from_outside(found, make, f"{section.location}: {section.label}: cannot read its options")
+    for name, text in remarks:
+        section.warn(f"the option {name!r} {text}", name)
     return _Common(
         name=entry.name,
         alias=common_text(section, "alias"),

@@ -13,7 +13,6 @@ import os
 import pkgutil
 import re
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -24,12 +23,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor, SecretStore
+from pyagent.api.foreign import call_with_deadline, describe, file_of
+from pyagent.api.libraries import missing_library
 from pyagent.config.drop_ins import DropIns
 from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Kind, Origin
 from pyagent.reading import read_file
 
-__all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline"]
+__all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline", "from_outside"]
 
 T = TypeVar("T")
 
@@ -104,12 +105,7 @@ class Registry:
             return Found(self._import_builtin(kind, name), "builtin")
         if files:
             return self._import_file(kind, name, files[0])
-        loaded = _guarded(places[0], points[0].load)
-        if isinstance(loaded, type) and issubclass(loaded, BASES[kind]):
-            return Found(_with_sound_options(loaded, places[0]), "entry point")
-        if not isinstance(loaded, ModuleType):
-            raise PluginBroken(f"{places[0]} is neither a module nor a subclass of {BASES[kind].__name__}")
-        return Found(_only_class(loaded, kind, places[0]), "entry point")
+        return Found(_guarded(places[0], lambda: _of_point(points[0].load(), kind, places[0])), "entry point")
 
     def names(self, kind: Kind) -> list[str]:
         """The names that may be used, sorted: of builtin plugins, drop-in files and entry points."""
@@ -150,7 +146,7 @@ class Registry:
         module = _imported.get((place, version))
         if module is None:
             module = _imported[place, version] = _guarded(place, lambda: _run_file(module_name, file), version)
-        return Found(_only_class(module, kind, place), "file", version)
+        return Found(_guarded(place, lambda: _only_class(module, kind, place), version), "file", version)
 
     def _unknown(self, kind: Kind, name: str) -> ConfigError:
         """With the ones that the name may have been meant for, and where one of one's own goes."""
@@ -170,6 +166,29 @@ class Registry:
             hints.append("no such plugin is installed")
         hints += self.drop_ins.warnings or self.drop_ins.place(name)
         return ConfigError(f"undefined but requested {kind.removesuffix('s')}: {name}; {'; '.join(hints)}")
+
+
+def from_outside(found: Found, work: Callable[[], T], what: str) -> T:
+    """What `work` gives, which runs code of the plugin while a configuration is loaded. Raises ConfigError and, for one from
+    outside that does anything else, PluginBroken; `what` is its message's beginning."""
+    if found.origin == "builtin":
+        return work()
+    try:
+        return call_with_deadline(work, IMPORT_DEADLINE, what)
+    except ConfigError:
+        raise
+    except TimeoutError:
+        raise PluginBroken(f"{what}: it takes more than {IMPORT_DEADLINE:g} s") from None
+    except BaseException as error:
+        raise PluginBroken(f"{what}: {describe(error, (file_of(found.plugin),))}") from None
+
+
+def _of_point(loaded: object, kind: Kind, place: str) -> type[Plugin[Any]]:
+    if isinstance(loaded, type) and issubclass(loaded, BASES[kind]):
+        return _with_sound_options(loaded, place)
+    if not isinstance(loaded, ModuleType):
+        raise PluginBroken(f"{place} is neither a module nor a subclass of {BASES[kind].__name__}")
+    return _only_class(loaded, kind, place)
 
 
 def _is_of_other_kind(file: Path, kind: Kind) -> bool:
@@ -205,7 +224,9 @@ def _guarded(place: str, load: Callable[[], T], version: str = "") -> T:
     try:
         if place + version in _hung:
             raise TimeoutError
-        return call_with_deadline(load, IMPORT_DEADLINE)
+        return call_with_deadline(load, IMPORT_DEADLINE, f"import of {place}")
+    except PluginBroken:
+        raise
     except TimeoutError:
         _hung.add(place + version)
         raise PluginBroken(f"cannot import {place}: it takes more than {IMPORT_DEADLINE:g} s") from None
@@ -215,28 +236,7 @@ def _guarded(place: str, load: Callable[[], T], version: str = "") -> T:
         raise PluginBroken(f"cannot import {place}: line {error.lineno}: {error.msg}") from None
     except BaseException as error:  # even SystemExit: the code is not ours
         line = _line_in(error, place)
-        raise PluginBroken(f"cannot import {place}: {line}{type(error).__name__}: {error}") from None
-
-
-def call_with_deadline(function: Callable[[], T], seconds: float) -> T:
-    """Call `function` in a daemon thread; TimeoutError, and the thread left to itself, where it takes too long."""
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(function())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="pyagent-import", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failure:
-        raise failure[0]
-    if not result:
-        raise TimeoutError
-    return result[0]
+        raise PluginBroken(f"cannot import {place}: {line}{describe(error)}") from None
 
 
 def _line_in(error: BaseException, file: str) -> str:
@@ -278,13 +278,13 @@ def _missing(error: ImportError, plugin: str = "") -> str:
     library = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or not library or library.startswith("pyagent"):
         return str(error)
-    wanted = library
     try:
         requirements = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         requirements = []
+    wanted = ""
     for requirement in requirements:
         name, _, marker = requirement.partition(";")
         if plugin and f"'{plugin}'" in marker.replace('"', "'") and name.startswith(library):
             wanted = re.split(r"[<>=!~ ]", name)[0]
-    return f"the Python library {library!r} is missing; pip install '{wanted}', or apt install python3-{library}"
+    return missing_library(library, wanted)

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyagent.api import ConfigError, SecretStore
+from pyagent.api.foreign import call_with_deadline, describe, file_of, plain_text
 from pyagent.config.section import Section
 
 __all__ = ["Secrets"]
 
+DEADLINE = 10.0
+"""Seconds for one value."""
 _REFERENCE = re.compile(r"@\{(\w+):(\w+)\}")
 _MALFORMED = re.compile(r"@\{[^}]*\}")
 _ID = re.compile(r"\w+")
@@ -45,7 +48,7 @@ class Secrets:
                     *path,
                 )
             try:
-                return self.stores[store].get(key)
+                return self._get(store, key)
             except LookupError:
                 raise section.error(
                     f"the option {name!r} refers to the secret {key!r}, which the store {store!r} does not have", *path
@@ -60,6 +63,19 @@ class Secrets:
             )
         return result
 
+    def _get(self, store: str, key: str) -> str:
+        """Raises LookupError and ConfigError: a store may be anybody's code."""
+        plugin = self.stores[store]
+        what = f"cannot read the secret {key!r} of the store {store!r}"
+        try:
+            return call_with_deadline(lambda: plain_text(plugin.get(key)), DEADLINE, what)
+        except (LookupError, ConfigError):
+            raise
+        except TimeoutError:
+            raise ConfigError(f"{what}: it takes more than {DEADLINE:g} s") from None
+        except BaseException as error:
+            raise ConfigError(f"{what}: {describe(error, (file_of(type(plugin)),))}") from None
+
     def digest(self, table: Mapping[str, Any]) -> str:
         """Of the secrets that a table refers to: it changes when they do. Empty where it refers to none."""
         found = _REFERENCE.findall(json.dumps(table, default=str))
@@ -68,7 +84,7 @@ class Secrets:
         values = []
         for store, key in found:
             try:
-                values.append(self.stores[store].get(key))
+                values.append(self._get(store, key))
             except (LookupError, ConfigError):
                 continue
         return hashlib.sha256("\0".join(values).encode()).hexdigest()

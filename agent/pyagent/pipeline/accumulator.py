@@ -5,9 +5,11 @@ import time as clock
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pyagent.api import FieldValue, Full, Ingested, Kind, Measurement, Metric, Uint, field_value, timestamp_ns
+from pyagent.api.foreign import plain_text
 from pyagent.api.measurements import FieldType
 from pyagent.api.plugin import PrecisionName
 
@@ -18,6 +20,8 @@ __all__ = ["Abandoned", "Accumulator"]
 
 HIGH_WATER = 1_000
 """Metrics that may wait for the main loop before an adding thread does."""
+MOST_DELIVERED = 1_000_000
+"""Metrics that a plugin from outside may deliver at once; more is no list."""
 
 
 class Abandoned(Exception):
@@ -29,6 +33,7 @@ class Accumulator:
 
     `measurements` pins the types of declared fields. `report(problem)` is told why something was dropped, once per
     reason. `overflow()` is called from the adding thread when HIGH_WATER metrics wait; it returns when there is room.
+    `foreign`: what adds is a plugin from outside, of which nothing but plain values goes on.
     """
 
     def __init__(
@@ -39,8 +44,10 @@ class Accumulator:
         overflow: Callable[[], None] | None = None,
         now: Callable[[], int] = clock.time_ns,
         door: "ServiceDoor | None" = None,
+        foreign: bool = False,
     ) -> None:
         self._door = door
+        self._foreign = foreign
         self._pins = {m.name: {name: _PINS[f.type] for name, f in m.fields.items()} for m in measurements}
         # append and popleft of a deque are atomic, so adding needs no lock.
         self._pending: deque[Metric] = deque()
@@ -48,6 +55,8 @@ class Accumulator:
         self._overflow = overflow
         self._now = now
         self._closed = False
+        self.added = 0
+        """Metrics so far; about so many, where several threads add."""
         self._lock = threading.Lock()
         self.dropped: Counter[str] = Counter()
         """Metrics and fields that were lost, by reason."""
@@ -66,12 +75,17 @@ class Accumulator:
         try:
             if not isinstance(measurement, str) or not measurement:
                 raise TypeError(f"a measurement's name is a string, not {measurement!r:.80}")
+            measurement = plain_text(measurement)
             metric = Metric(
-                str(measurement),
-                {str(k): v if type(v) is str else str(v) for k, v in tags.items() if v is not None} if tags else {},
+                measurement,
+                {
+                    k if type(k) is str else plain_text(k): v if type(v) is str else plain_text(v)
+                    for k, v in (tags.items() if tags else ())
+                    if v is not None
+                },
                 self._fields(measurement, fields),
                 self._now() if time is None else timestamp_ns(time),
-                kind,
+                kind if type(kind) is Kind else Kind(kind),
             )
         except Exception as error:
             self._drop(f"a metric of {measurement!r:.80} cannot be used: {error}", "unusable metric")
@@ -83,10 +97,18 @@ class Accumulator:
         if self._closed:
             self._refuse_late(len(metrics))
         for metric in metrics:
+            if self._foreign:
+                try:
+                    metric = self._own(metric, "add_metrics was given")
+                except Exception as error:
+                    self._drop(f"a metric cannot be used: {error}", "unusable metric")
+                    continue
             if metric.fields:
                 self._append(metric)
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
+        if self._foreign:
+            metrics = [self._own(metric, "deliver was given") for metric in islice(metrics, MOST_DELIVERED)]
         await self._service().deliver(metrics)
 
     async def ingest(
@@ -97,7 +119,17 @@ class Accumulator:
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
     ) -> Ingested:
+        if self._foreign:
+            data, precision, all_or_nothing = bytes(memoryview(data)), _plain_precision(precision), bool(all_or_nothing)
+            tags = {plain_text(key): plain_text(value) for key, value in (tags or {}).items()}
         return await self._service().ingest(data, precision, tags, all_or_nothing)
+
+    @staticmethod
+    def _own(metric: Metric, what: str) -> Metric:
+        """A copy in which nothing is the plugin's. Raises what its own code raises, and TypeError."""
+        from pyagent.pipeline.isolated import usable_metric
+
+        return usable_metric(metric, what)
 
     def _service(self) -> "ServiceDoor":
         if self._closed:
@@ -127,6 +159,7 @@ class Accumulator:
         return self._closed
 
     def _append(self, metric: Metric) -> None:
+        self.added += 1
         self._pending.append(metric)
         if len(self._pending) >= HIGH_WATER and self._overflow is not None:
             self._overflow()
@@ -136,6 +169,8 @@ class Accumulator:
         result: dict[str, FieldValue] = {}
         for name, given in fields.items():
             try:
+                if type(name) is not str:
+                    name = plain_text(name)
                 value = field_value(given)
                 if value is not None and pins is not None and (pin := pins.get(name)) is not None:
                     value = pin(value)
@@ -143,7 +178,7 @@ class Accumulator:
                 self._drop(f"the field {name!r:.80} of {measurement!r:.80} cannot be used: {error}", "unusable field")
                 continue
             if value is not None:
-                result[str(name)] = value
+                result[name] = value
         return result
 
     def _drop(self, problem: str, reason: str, count: int = 1) -> None:
@@ -156,6 +191,13 @@ class Accumulator:
         with self._lock:
             self.dropped["added after the gather was abandoned"] += count
         raise Abandoned("this gather was given up; its metrics are no longer taken")
+
+
+def _plain_precision(precision: str) -> PrecisionName:
+    for name in get_args(PrecisionName):
+        if plain_text(precision) == name:
+            return cast("PrecisionName", name)
+    raise ValueError(f"the precision {precision!r:.80} is none of ns, us, ms and s")
 
 
 def _to_int(value: FieldValue) -> FieldValue:

@@ -24,7 +24,8 @@ from pyagent.pipeline.lane import Lane, Refusals, Told
 from pyagent.pipeline.lanes import IDLE_SECONDS, Lanes
 from pyagent.pipeline.rate import RateLimit
 from pyagent.pipeline.supervision import supervise
-from pyagent.pipeline.workers import HereWorker, LoopWorker, Worker, worker_for
+from pyagent.pipeline.traits import OutputTraits, output_traits, plugin_files
+from pyagent.pipeline.workers import LoopWorker, Worker, worker_for
 
 __all__ = ["Keeping", "OutputRunner"]
 
@@ -57,8 +58,10 @@ class OutputRunner:
         log: logging.Logger,
         keeping: Keeping | None = None,
         inherits: bool = False,
+        traits: OutputTraits | None = None,
     ) -> None:
-        """`inherits`: `adopt` will be called with the output before, whose queues on disk are left alone until then."""
+        """`inherits`: `adopt` will be called with the output before, whose queues on disk are left alone until then.
+        `traits`: those of a plugin from outside, asked where that may be done."""
         self.plan = plan
         self.plugin = plugin
         self.successor: OutputRunner | None = None
@@ -75,16 +78,18 @@ class OutputRunner:
             end=self._end_lane,
             log=log,
         )
-        self.form = Form(plan, plugin.line_options(), plugin.partition(), admits=self.lanes.admits, log=log)
+        traits = traits or output_traits(plan, plugin)
+        self.form = Form(plan, traits.line_options, traits.partition, admits=self.lanes.admits, log=log)
         self._inherits = inherits
         self._log = log
-        limits = plugin.limits()
+        limits = traits.limits
         self._writers = max(limits.concurrent_writes, 1)
         limited = limits.rate_bytes > 0 and limits.rate_period > 0
         self._rate = RateLimit(limits.rate_bytes, limits.rate_period) if limited else None
         own = plan.origin == "builtin"
-        self._worker = worker_for(plugin.write, own=own, name=plan.label)
-        self._manager: Worker = HereWorker() if own else LoopWorker(f"{plan.label} connections")
+        files = plugin_files(plan)
+        self._worker = worker_for(traits.asynchronous, own=own, name=plan.label, files=files)
+        self._manager = worker_for(True, own=own, name=f"{plan.label} connections", files=files)
         if isinstance(self._worker, LoopWorker):
             self._manager = self._worker
         self._connected = False
@@ -394,7 +399,7 @@ class OutputRunner:
         await self._keep_rest(grace)
         try:
             async with asyncio.timeout(grace):
-                await self._manager.call(self.plugin.close)
+                await self._manager.call(lambda: self.plugin.close())
         except TimeoutError:
             self._log.warning("closing did not end within %g s; it is given up", grace)
         except Exception as error:
@@ -425,6 +430,6 @@ class OutputRunner:
         if not self._connected:
             async with self._connecting:
                 if not self._connected:
-                    await self._manager.call(self.plugin.connect)
+                    await self._manager.call(lambda: self.plugin.connect())
                     self._connected = True
         await self._worker.call(lambda: self.plugin.write(batch))

@@ -1,11 +1,17 @@
 """Failures told once: a plugin that fails at every tick must not fill the log, nor fail unseen."""
 
 import logging
+import math
 import re
+import traceback
+from collections.abc import Iterable
+from contextlib import suppress
 
+from pyagent.api import ConfigError, Full, PyagentError, Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
+from pyagent.api.foreign import describe, plain_text
 
-__all__ = ["FailureLog", "explain", "one_line"]
+__all__ = ["FailureLog", "PluginFailure", "explain", "one_line", "told"]
 
 _NUMBERS = re.compile(r"\d+")
 _MOST_CAUSES = 100
@@ -61,15 +67,52 @@ class FailureLog:
             self._causes.clear()
 
 
-def explain(what: str, error: BaseException) -> str:
-    """A failure for the log: its own words where they say what could not be done, else `what` before them."""
-    text = one_line(error)
+class PluginFailure(PyagentError):
+    """What a plugin's code raised, in words: nothing of the plugin's is in it."""
+
+
+def told(error: BaseException, files: Iterable[str]) -> Exception:
+    """What a plugin from outside raised, as an exception of the engine's own; call it where the plugin runs. `files`: the
+    plugin's."""
+    files = tuple(files)
+    text = describe(error, files)
+    result: Exception = PluginFailure(text)
+    # What is in an exception of the contract may be anything as well: then it is a failure like any other.
+    with suppress(BaseException):
+        kind = type(error)
+        if issubclass(kind, Retry):
+            after = None if error.after is None else float(error.after)  # type: ignore[attr-defined]
+            usable = after is not None and math.isfinite(after) and after >= 0
+            result = Retry(text, after if usable else None, slow=bool(error.slow))  # type: ignore[attr-defined]
+        elif issubclass(kind, Reject):
+            lines = None if error.lines is None else tuple(map(int, error.lines))  # type: ignore[attr-defined]
+            result = Reject(text, lines, rest_stored=bool(error.rest_stored), dropped=int(error.dropped))  # type: ignore[attr-defined]
+        elif issubclass(kind, ConfigError):
+            option = error.option  # type: ignore[attr-defined]
+            result = ConfigError(text, option=None if option is None else plain_text(option))
+        else:
+            result = next((own(text) for own in (TooLarge, Full) if issubclass(kind, own)), result)
+    if logging.getLogger("pyagent").isEnabledFor(logging.DEBUG):
+        with suppress(BaseException):
+            result.add_note("".join(traceback.format_exception(error)))
+    return result
+
+
+def explain(what: str, error: BaseException, files: Iterable[str] = ()) -> str:
+    """A failure for the log: its own words where they say what could not be done, else `what` before them. `files`: where the
+    line at fault is looked for."""
+    text = _cut(describe(error, files))
     return text if text.startswith("cannot ") else f"{what}: {text}"
 
 
 def one_line(error: BaseException) -> str:
     """An exception as one line for the log: its text, or its type where it has none."""
-    text = " ".join(str(error).split())
-    if not text:
-        return type(error).__name__
-    return text if len(text) <= 500 else text[:497] + "..."
+    return _cut(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= 500:
+        return text
+    # The place at its end is worth more than what is before it.
+    end = text[text.rindex(" (") :] if text.endswith(")") and " (" in text[-120:] else ""
+    return f"{text[: 497 - len(end)]}...{end}"

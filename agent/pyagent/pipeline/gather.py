@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from pyagent.api import Input
+from pyagent.api import Input, PyagentError
 from pyagent.config import InputPlan
 from pyagent.pipeline.accumulator import Accumulator
 from pyagent.pipeline.failures import FailureLog, explain, one_line
@@ -15,6 +16,7 @@ from pyagent.pipeline.intake import Intake
 from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import Clock, Schedule
 from pyagent.pipeline.service import ServiceDoor
+from pyagent.pipeline.traits import InputTraits, input_traits, plugin_files
 from pyagent.pipeline.workers import Worker, worker_for
 
 __all__ = ["InputRunner"]
@@ -45,8 +47,12 @@ class InputRunner:
         clock: Clock,
         log: logging.Logger,
         gather_timeout: float = 0.0,
+        traits: InputTraits | None = None,
     ) -> None:
-        """`gather_timeout`: seconds after which a gather is given up; 0: never."""
+        """`gather_timeout`: seconds after which a gather is given up; 0: never. `traits`: those of a plugin from outside, asked
+        where that may be done."""
+        self._traits = traits or input_traits(plan, plugin)
+        self._files = plugin_files(plan)
         self.plan = plan
         self.plugin = plugin
         self.failures = FailureLog(log)
@@ -75,8 +81,8 @@ class InputRunner:
         self._loop = asyncio.get_running_loop()
         self._door = ServiceDoor(plan, self._intake, route, clock, self._taken)
         self.acc = self._new_accumulator()
-        self._starts = type(plugin).start is not Input.start
-        self._gathers = not self._starts or type(plugin).gather is not Input.gather
+        self._starts = self._traits.starts
+        self._gathers = self._traits.gathers
         self._gather: asyncio.Task[None] | None = None
         self._overran = False
         self._listens = False
@@ -179,16 +185,16 @@ class InputRunner:
         try:
             acc = self.acc
             async with asyncio.timeout(self._gather_timeout or None):
-                await self._worker.call(lambda: self.plugin.gather(acc))
+                await self._worker.call(lambda: self._checked(acc))
         except TimeoutError as error:
             self.flush()
             if self._gather_timeout and time.monotonic() - started >= self._gather_timeout:
                 self._give_up()
             else:
-                self.failures.failed(explain("cannot gather", error))
+                self.failures.failed(explain("cannot gather", error, self._files))
         except Exception as error:
             self.flush()
-            self.failures.failed(explain("cannot gather", error))
+            self.failures.failed(explain("cannot gather", error, self._files))
             if self._log.isEnabledFor(logging.DEBUG):
                 self._log.debug("traceback of that failure", exc_info=error)
         else:
@@ -199,6 +205,29 @@ class InputRunner:
                 self._log.info("collection completed again")
         finally:
             self.last_duration = time.monotonic() - started
+
+    def _checked(self, acc: Accumulator) -> Awaitable[None] | None:
+        """One gather, where the plugin runs. What it returns in place of adding it is its author's mistake."""
+        before = acc.added
+        result: object = self.plugin.gather(acc)
+        if inspect.isawaitable(result):
+            return self._checked_later(acc, before, result)
+        self._look_at(result, acc.added - before)
+        return None
+
+    async def _checked_later(self, acc: Accumulator, before: int, result: Awaitable[object]) -> None:
+        self._look_at(await result, acc.added - before)
+
+    def _look_at(self, returned: object, added: int) -> None:
+        if returned is None:
+            return
+        problem = f"gather returned a {type(returned).__name__}, which is not used"
+        if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+            problem += ", and as it has a `yield`, nothing of it has run"
+        problem += "; add metrics by acc.add(measurement, fields, tags)"
+        if not added:
+            raise PyagentError(f"cannot gather: {problem}")
+        self._problem(problem, "")
 
     def _give_up(self) -> None:
         """The gather goes on or hangs, in its thread; what it adds from now on is counted, and dropped."""
@@ -216,30 +245,30 @@ class InputRunner:
             self.acc.dropped = dropped
 
     def _new_worker(self) -> Worker:
-        plugin = self.plugin
-        method = plugin.gather if type(plugin).gather is not Input.gather else plugin.start
-        return worker_for(method, own=self.plan.origin == "builtin", name=self.plan.label)
+        own = self.plan.origin == "builtin"
+        return worker_for(self._traits.asynchronous, own=own, name=self.plan.label, files=self._files)
 
     def _new_accumulator(self) -> Accumulator:
         return Accumulator(
-            self.plugin.measurements,
+            self._traits.measurements,
             report=self._problem,
             overflow=self._make_room,
             now=self._clock.now,
             door=self._door,
+            foreign=self.plan.origin != "builtin",
         )
 
     async def _close(self) -> None:
         if self.plan.origin == "builtin":
             await self.plugin.stop()
-        elif type(self.plugin).stop is not Input.stop:
-            await self._worker.call(self.plugin.stop)
+        elif self._traits.stops:
+            await self._worker.call(lambda: self.plugin.stop())
 
-    def _problem(self, problem: str) -> None:
+    def _problem(self, problem: str, outcome: str = "; it is dropped") -> None:
         """Told by the accumulator, from any thread."""
         if problem not in self._problems and len(self._problems) < 100:
             self._problems.add(problem)
-            self._log.error("%s; it is dropped", problem)
+            self._log.error("%s%s", problem, outcome)
 
     async def _start(self) -> None:
         """Start a service input; where that fails, try again every interval."""
@@ -247,7 +276,7 @@ class InputRunner:
             try:
                 await self._worker.call(lambda: self.plugin.start(self.acc))
             except Exception as error:
-                self.failures.failed(explain("cannot start", error))
+                self.failures.failed(explain("cannot start", error, self._files))
             else:
                 self.failures.succeeded()
                 self._listens = True

@@ -7,12 +7,15 @@ changes what goes on. One limit is left: code that keeps the interpreter's lock 
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
-from pyagent.api import Kind, Metric, field_value, timestamp_ns
+from pyagent.api import Kind, Metric, PyagentError, field_value, timestamp_ns
+from pyagent.api.foreign import plain_text
+from pyagent.pipeline.failures import told
 from pyagent.pipeline.workers import ThreadWorker
 
-__all__ = ["Bypass", "GivenUp", "Isolated", "copies", "plain_call", "usable"]
+__all__ = ["Bypass", "GivenUp", "Isolated", "Unusable", "copies", "plain_call", "usable", "usable_metric"]
 
 T = TypeVar("T")
 
@@ -24,6 +27,10 @@ class Bypass(Exception):
     """A call that was given up is still under way: there is nobody to take another one."""
 
 
+class Unusable(PyagentError, TypeError):
+    """What a plugin returned or added is not what the engine can use."""
+
+
 class GivenUp(Exception):
     """The call did not end in time."""
 
@@ -31,9 +38,10 @@ class GivenUp(Exception):
 class Isolated:
     """The thread of one plugin: one call at a time, and none is waited for longer than `deadline` seconds."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, files: tuple[str, ...] = ()) -> None:
+        """`files`: the plugin's code."""
         self.deadline = DEADLINE
-        self._worker = ThreadWorker(name)
+        self._worker = ThreadWorker(name, partial(told, files=files))
         self._turn = asyncio.Lock()
         self._call: asyncio.Task[None] | None = None
         self._given_up: asyncio.Future[str] | None = None
@@ -93,45 +101,52 @@ def copies(metrics: Sequence[Metric]) -> list[Metric]:
 
 def usable(returned: object, most: int) -> list[Metric]:
     """What `process` returned as metrics of the engine's own, by the rules of `Accumulator.add`; those without fields are
-    left out. Raises TypeError and others for what is of no use: then all of it is."""
+    left out. Raises Unusable for what is of no use: then all of it is."""
     if inspect.iscoroutine(returned):
         returned.close()
-        raise TypeError("process is `async def`; write a plain `def`")
+        raise Unusable("process is `async def`; write a plain `def`")
     if not hasattr(returned, "__iter__"):
-        raise TypeError(f"process returned {_kind(returned)}, not a list of metrics")
+        raise Unusable(f"process returned {_kind(returned)}, not a list of metrics")
     result: list[Metric] = []
     for count, item in enumerate(returned):
         if count >= most:
-            raise ValueError(f"process returned more than {most:,} metrics")
-        if (metric := _usable(item)).fields:
+            raise Unusable(f"process returned more than {most:,} metrics")
+        if (metric := usable_metric(item, "process returned")).fields:
             result.append(metric)
     return result
 
 
-def _usable(item: object) -> Metric:
+def usable_metric(item: object, what: str) -> Metric:
+    """A metric of the engine's own, made of one of a plugin's; nothing of the plugin's is in it. Raises Unusable,
+    with a message that begins with `what`."""
     if not isinstance(item, Metric):
-        raise TypeError(f"process returned {_kind(item)} in place of a metric")
-    if not isinstance(item.name, str) or not item.name:
-        raise TypeError(f"process returned a metric whose name is {item.name!r:.80}")
-    if not isinstance(item.tags, Mapping) or not isinstance(item.fields, Mapping):
-        raise TypeError(f"process returned a metric of {item.name!r:.80} whose tags or fields are no dict")
-    fields = {}
-    for name, given in item.fields.items():
+        raise Unusable(f"{what} {_kind(item)} in place of a metric")
+    name, tags, fields, time, kind = item.name, item.tags, item.fields, item.time, item.kind
+    if not isinstance(name, str) or not name:
+        raise Unusable(f"{what} a metric whose name is {name!r:.80}")
+    if not isinstance(tags, Mapping) or not isinstance(fields, Mapping):
+        raise Unusable(f"{what} a metric of {name!r:.80} whose tags or fields are no dict")
+    values = {}
+    for field, given in fields.items():
         try:
             value = field_value(given)
         except (TypeError, OverflowError) as error:
-            raise TypeError(f"process returned the field {name!r:.80} of {item.name!r:.80}: {error}") from None
+            raise Unusable(f"{what} the field {field!r:.80} of {name!r:.80}: {error}") from None
         if value is not None:
-            fields[str(name)] = value
-    tags = {str(key): str(value) for key, value in item.tags.items() if value is not None}
-    return Metric(str(item.name), tags, fields, timestamp_ns(item.time), Kind(item.kind))
+            values[plain_text(field)] = value
+    try:
+        when, kind = timestamp_ns(time), Kind(kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Unusable(str(error)) from None
+    texts = {plain_text(key): plain_text(value) for key, value in tags.items() if value is not None}
+    return Metric(plain_text(name), texts, values, when, kind)
 
 
 def plain_call(method: Callable[..., object], *arguments: object) -> None:
     returned = method(*arguments)
     if inspect.iscoroutine(returned):
         returned.close()
-        raise TypeError(f"{method.__name__} is `async def`; write a plain `def`")
+        raise Unusable(f"{method.__name__} is `async def`; write a plain `def`")
 
 
 def _kind(item: object) -> str:

@@ -23,6 +23,7 @@ from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import FailureLog, explain, one_line
 from pyagent.pipeline.keeping import Keeper
 from pyagent.pipeline.rate import RateLimit
+from pyagent.pipeline.traits import plugin_files
 
 __all__ = ["Lane", "Refusals", "Told"]
 
@@ -380,7 +381,7 @@ class Lane:
             # It knows best when to come back; but not all at the same moment.
             wait = error.after + share
         self._retry_at = now + wait
-        self.failures.failed(explain("cannot write", error))
+        self.failures.failed(explain("cannot write", error, plugin_files(self.plan)))
         if self.keeper is not None and now - self._failing_since >= self.plan.flush_interval.seconds:
             self.keeper.keep()
 

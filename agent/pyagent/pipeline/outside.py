@@ -16,6 +16,7 @@ from pyagent.pipeline.failures import explain
 from pyagent.pipeline.isolated import Bypass, GivenUp, Isolated, copies, plain_call, usable
 from pyagent.pipeline.schedule import Clock
 from pyagent.pipeline.stages import AggregatorRunner, ProcessorStage, runs
+from pyagent.pipeline.traits import plugin_files
 
 __all__ = ["OutsideAggregator", "OutsideProcessor"]
 
@@ -28,7 +29,7 @@ class OutsideProcessor(ProcessorStage):
 
     def __init__(self, plan: ProcessorPlan, plugin: Processor[Any], *, log: logging.Logger) -> None:
         super().__init__(plan, plugin, log=log)
-        self.isolated = Isolated(plan.label)
+        self.isolated = Isolated(plan.label, plugin_files(plan))
 
     async def take(self, metrics: list[Metric], *, bypass: bool = False) -> list[Metric]:
         """What becomes of these metrics. `bypass`: there is no time to ask."""
@@ -74,7 +75,7 @@ class OutsideAggregator(AggregatorRunner):
         log: logging.Logger,
     ) -> None:
         super().__init__(plan, plugin, deliver=deliver, clock=clock, log=log)
-        self.isolated = Isolated(plan.label)
+        self.isolated = Isolated(plan.label, plugin_files(plan))
         self._acc = self._new_accumulator()
         self._pushing: asyncio.Task[None] | None = None
 
@@ -150,5 +151,6 @@ class OutsideAggregator(AggregatorRunner):
             now=self._clock.now,
             report=lambda problem: self._log.error("%s; it is dropped", problem),
             overflow=bounded,
+            foreign=True,
         )
         return acc

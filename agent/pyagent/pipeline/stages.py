@@ -13,6 +13,7 @@ from pyagent.pipeline.failures import FailureLog, explain
 from pyagent.pipeline.intake import Intake
 from pyagent.pipeline.schedule import Clock, next_multiple
 from pyagent.pipeline.selection import Selection, compile_selection
+from pyagent.pipeline.traits import plugin_files
 
 __all__ = ["AggregatorRunner", "ProcessorStage", "Stages", "runs"]
 
@@ -42,7 +43,7 @@ class ProcessorStage:
         try:
             result = list(self.plugin.process(metrics))
         except Exception as error:
-            self.failures.failed(explain("cannot process", error))
+            self.failures.failed(explain("cannot process", error, plugin_files(self.plan)))
             return metrics
         self.failures.succeeded()
         return [metric for metric in result if metric.fields]
@@ -113,7 +114,7 @@ class AggregatorRunner:
             try:
                 self.plugin.add(inside)
             except Exception as error:
-                self.failures.failed(explain("cannot aggregate", error))
+                self.failures.failed(explain("cannot aggregate", error, plugin_files(self.plan)))
         return gone
 
     def withheld(self, metrics: Sequence[Metric]) -> set[int]:
@@ -172,7 +173,7 @@ class AggregatorRunner:
             self.plugin.push(self._acc)
             self.plugin.reset()
         except Exception as error:
-            self.failures.failed(explain("cannot push", error))
+            self.failures.failed(explain("cannot push", error, plugin_files(self.plan)))
         self._hand_on(self._acc.drain())
 
     def _next_window(self) -> None:

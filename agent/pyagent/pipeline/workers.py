@@ -14,11 +14,17 @@ import inspect
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
-__all__ = ["HereWorker", "LoopWorker", "ThreadWorker", "Worker", "worker_for"]
+from pyagent.api.foreign import give_up
+from pyagent.pipeline.failures import told
+
+__all__ = ["HereWorker", "LoopWorker", "Tell", "ThreadWorker", "Worker", "worker_for"]
 
 Call = Callable[[], Awaitable[None] | None]
+Tell = Callable[[BaseException], Exception]
+"""Makes of what a call raised, where it raised it, what the caller gets."""
 
 
 class Worker(Protocol):
@@ -52,12 +58,15 @@ class HereWorker:
 class _Handover:
     """One call's result on its way from a thread to the loop that waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell | None) -> None:
+        self._tell = tell
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[None] = self._loop.create_future()
 
     def done(self, error: BaseException | None) -> None:
         """Called in the thread. The loop may be gone, if the process is ending without us."""
+        if error is not None and self._tell is not None:
+            error = self._tell(error)
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._finish, error)
 
@@ -76,8 +85,9 @@ class _Handover:
 class ThreadWorker:
     """A daemon thread, started by the first call, that runs one call after the other."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tell: Tell | None = None) -> None:
         self._name = name
+        self._tell = tell
         self._calls: queue.SimpleQueue[tuple[Call, _Handover] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._running = 0
@@ -87,7 +97,7 @@ class ThreadWorker:
         return self._running > 0
 
     async def call(self, function: Call) -> None:
-        handover = _Handover()
+        handover = _Handover(self._tell)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
@@ -96,42 +106,49 @@ class ThreadWorker:
 
     def abandon(self) -> None:
         self._calls.put(None)
+        if self.busy and self._thread is not None:
+            give_up(self._thread, self._name)
 
     def _run(self) -> None:
         while (item := self._calls.get()) is not None:
             function, handover = item
             self._running = 1
+            failure: BaseException | None = None
             try:
                 result = function()
                 if inspect.iscoroutine(result):
                     # `async def stop` of a plugin whose `gather` is a plain `def`.
                     asyncio.run(result)
             except BaseException as error:
-                handover.done(error)
-            else:
-                handover.done(None)
+                failure = error
             self._running = 0
+            handover.done(failure)
             # Keep nothing of the last call alive while waiting for the next.
+            result = failure = None
             del item, function, handover
 
 
 class LoopWorker:
     """A daemon thread with an event loop of its own."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tell: Tell | None = None) -> None:
         self._name = name
+        self._tell = tell
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0
 
     @property
     def busy(self) -> bool:
-        return bool(self._tasks)
+        return self._running > 0
 
     async def call(self, function: Call) -> None:
-        handover = _Handover()
+        handover = _Handover(self._tell)
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True).start()
+            self._thread = threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True)
+            self._thread.start()
         self._loop.call_soon_threadsafe(self._start, function, handover)
         await handover.future
 
@@ -140,18 +157,23 @@ class LoopWorker:
             # It has ended already where this is the second time.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._loop.stop)
+            if self.busy and self._thread is not None:
+                give_up(self._thread, self._name)
 
     def _start(self, function: Call, handover: _Handover) -> None:
         async def run() -> None:
+            failure: BaseException | None = None
             try:
                 result = function()
                 if result is not None:
                     await result
             except BaseException as error:
-                handover.done(error)
-            else:
-                handover.done(None)
+                failure = error
+            self._running -= 1
+            handover.done(failure)
+            failure = None  # its frames hold this one
 
+        self._running += 1
         coroutine: Coroutine[Any, Any, None] = run()
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
@@ -161,7 +183,12 @@ class LoopWorker:
     def _run(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while True:
+                try:
+                    loop.run_forever()
+                    break
+                except (SystemExit, KeyboardInterrupt):
+                    continue  # of a task that the plugin has made: asyncio lets these two through
         finally:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
@@ -171,8 +198,10 @@ class LoopWorker:
             loop.close()
 
 
-def worker_for(method: Callable[..., Any], *, own: bool, name: str) -> Worker:
-    """The place for a plugin's `method`: `own` tells the engine's own plugins from those of others."""
-    if not inspect.iscoroutinefunction(method):
-        return ThreadWorker(name)
-    return HereWorker() if own else LoopWorker(name)
+def worker_for(asynchronous: bool, *, own: bool, name: str, files: tuple[str, ...] = ()) -> Worker:
+    """The place for a plugin's calls, of which the chief one is `async def` or not. `own` tells the engine's own plugins from
+    those of others; `files`: the plugin's code."""
+    if asynchronous and own:
+        return HereWorker()
+    tell = None if own else partial(told, files=files)
+    return LoopWorker(name, tell) if asynchronous else ThreadWorker(name, tell)

@@ -4,21 +4,20 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeVar, cast
 
-from pyagent.api import ConfigError
+from pyagent.api import ConfigError, Input, Output
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.delivery import Keeping, OutputRunner
-from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.gather import InputRunner
 from pyagent.pipeline.route import Acknowledge, Route
 from pyagent.pipeline.schedule import Clock, SystemClock
 from pyagent.pipeline.stages import AggregatorRunner, Stages
 from pyagent.pipeline.supervision import supervise
+from pyagent.pipeline.traits import InputTraits, OutputTraits
 from pyagent.runtime.difference import match, successor
 from pyagent.runtime.log import component_logger, plugin_logger
-from pyagent.runtime.staging import Built, build_plugins, build_stages
+from pyagent.runtime.staging import Broken, Built, LeftOut, build_plugins, build_stages
 
 __all__ = ["FLUSH_GRACE", "GRACE", "Agent"]
 
@@ -46,6 +45,8 @@ class Agent:
         self._keeping = keeping or Keeping()
         self._gather_timeout = gather_timeout
         self.inputs: list[InputRunner] = []
+        self.broken: tuple[Broken, ...] = ()
+        """Plugins of the plan that cannot be used."""
         self.route = Route(acknowledge=acknowledge)
         self.clock = clock or SystemClock()
         self._log = component_logger("agent")
@@ -65,20 +66,24 @@ class Agent:
         same_tags = self.plan is not None and dict(self.plan.global_tags) == dict(plan.global_tags)
         matched_inputs = match(plan.inputs, self.inputs if same_tags else ())
         matched_outputs = match(plan.outputs, self.route.outputs)
-        kept_inputs = [runner for _, runner in matched_inputs if runner is not None]
-        kept_outputs = [runner for _, runner in matched_outputs if runner is not None]
-        old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
         self._check_disk(plan)
-        stages = await build_stages(plan, self.route, self.clock)
-        inputs: list[InputRunner] = []
-        outputs: list[OutputRunner] = []
-        for built in await build_plugins([p for p, runner in matched_inputs if runner is None]):
-            inputs += self._made(built, partial(self._input, plan.global_tags))
+        left_out = LeftOut(plan)
+        stages = await build_stages(plan, self.route, self.clock, left_out)
+        inputs = [
+            self._input(plan.global_tags, built)
+            for built in await build_plugins([p for p, runner in matched_inputs if runner is None], left_out)
+        ]
+        built_outputs = await build_plugins([p for p, runner in matched_outputs if runner is None], left_out)
+        # From here on nothing waits: what runs is what it was when the last one was asked.
+        kept_inputs = _kept(matched_inputs, self.inputs, [one.plan for one in inputs], left_out)
+        kept_outputs = _kept(matched_outputs, self.route.outputs, [one.plan for one in built_outputs], left_out)
+        old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
         leaving = {runner.plan.queue_id for runner in (*self._leaving, *old_outputs)}
-        for built in await build_plugins([p for p, runner in matched_outputs if runner is None]):
-            outputs += self._made(built, partial(self._output, leaving))
+        outputs = [self._output(leaving, built) for built in built_outputs]
         if not kept_inputs and not inputs:
-            raise ConfigError("no input can be started; correct the plugins named above")
+            raise ConfigError(f"no input can be started: {left_out.reasons('inputs')}")
+        if not kept_outputs and not outputs and left_out.reasons("outputs"):
+            raise ConfigError(f"no output can be started: {left_out.reasons('outputs')}")
 
         # From here on nothing fails. New outputs take over first, so that nothing gathered finds none.
         self._leaving |= {runner: asyncio.Event() for runner in old_outputs}
@@ -96,6 +101,8 @@ class Agent:
         for input_runner in inputs:
             self._start(input_runner, input_runner.run, plugin_logger(input_runner.plan))
         self.plan = plan
+        left_out.tell(self._log)
+        self.broken = left_out.outcome()
 
     async def stop(self) -> None:
         """Stop gathering, write what there is, close. Everything has its grace, so that it comes to an end."""
@@ -133,34 +140,28 @@ class Agent:
 
     # One plugin -------------------------------------------------------------------------------------------------------
 
-    def _input(self, global_tags: Mapping[str, str], plan: PluginPlan, plugin: Any, log: logging.Logger) -> InputRunner:
+    def _input(self, global_tags: Mapping[str, str], built: Built) -> InputRunner:
         return InputRunner(
-            cast("InputPlan", plan),
-            plugin,
+            cast("InputPlan", built.plan),
+            cast("Input[Any]", built.plugin),
             global_tags=global_tags,
             route=self.route,
             clock=self.clock,
-            log=log,
+            log=built.log,
             gather_timeout=self._gather_timeout,
+            traits=cast("InputTraits | None", built.traits),
         )
 
-    def _output(self, leaving: set[str], plan: PluginPlan, plugin: Any, log: logging.Logger) -> OutputRunner:
-        settings = cast("OutputPlan", plan)
-        return OutputRunner(settings, plugin, log=log, keeping=self._keeping, inherits=settings.queue_id in leaving)
-
-    @staticmethod
-    def _made(built: Built, make: Callable[[PluginPlan, Any, logging.Logger], RunnerT]) -> list[RunnerT]:
-        """A runner for the plugin; none where what a plugin from outside declares is of no use."""
-        plan, plugin, log = built
-        try:
-            return [make(plan, plugin, log)]
-        except Exception as error:
-            if plan.origin == "builtin":
-                raise
-            log.error(
-                "%s: %s: %s: %s; it is left out", plan.location, plan.label, type(error).__name__, one_line(error)
-            )
-            return []
+    def _output(self, leaving: set[str], built: Built) -> OutputRunner:
+        plan = cast("OutputPlan", built.plan)
+        return OutputRunner(
+            plan,
+            cast("Output[Any]", built.plugin),
+            log=built.log,
+            keeping=self._keeping,
+            inherits=plan.queue_id in leaving,
+            traits=cast("OutputTraits | None", built.traits),
+        )
 
     def _check_disk(self, plan: Plan) -> None:
         for output in plan.outputs:
@@ -249,6 +250,19 @@ class Agent:
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
         return task
+
+
+def _kept(
+    matched: Sequence[tuple[PluginPlan, RunnerT | None]],
+    running: Sequence[RunnerT],
+    new: Sequence[PluginPlan],
+    left_out: LeftOut,
+) -> list[RunnerT]:
+    """Those that go on: unchanged ones, and those in whose place there is nothing that works."""
+    kept: list[RunnerT] = [runner for _, runner in matched if runner is not None]
+    # The unchanged ones by what they run, whose place may be another one by now.
+    predecessors = left_out.predecessors(running, [*[runner.plan for runner in kept], *new])
+    return kept + list(predecessors.values())
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -29,6 +29,11 @@ def _states(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "config-held-back", configuration["held_back"]
     if not configuration["last_reload_ok"]:
         yield "reload-failed", f"the last reload failed: {configuration['last_reload_error']}"
+    for one in document.get("broken", ()):
+        outcome = "the one before it goes on" if one["kept"] else "it is left out"
+        yield "plugin-broken", f"{one['reason']}; {outcome}"
+    for one in document.get("given_up", ()):
+        yield "thread-given-up", f"{one['name']}: it was given up {one['seconds']:.0f} s ago, and still works"
     for one in document["inputs"]:
         if one["error"]:
             yield "input-failing", f"{one['name']}: {one['error']}"

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from pyagent.config import PluginPlan
 from pyagent.pipeline.delivery import OutputRunner
 
-__all__ = ["match", "successor"]
+__all__ = ["Running", "match", "successor"]
 
 PlanT = TypeVar("PlanT", bound=PluginPlan)
 

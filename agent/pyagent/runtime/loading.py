@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 
 from pyagent.api import ConfigError
+from pyagent.api.foreign import describe
 from pyagent.config import (
     Plan,
     SourceError,
@@ -124,6 +125,11 @@ class Loader:
                     )
                 )
             )
+        except ConfigError:
+            raise
+        except Exception as error:
+            self._log.debug("traceback of that failure", exc_info=error)
+            raise ConfigError(f"BUG: cannot load the configuration: {describe(error)}; please report this") from None
         finally:
             worker.abandon()
         return plans[0]

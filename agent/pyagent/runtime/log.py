@@ -1,22 +1,26 @@
 """The agent's log: where it goes, and from which level on. How its lines look is in log_lines.py. No secret gets in."""
 
 import contextlib
+import copy
 import logging
 import os
 import stat
 import sys
 import threading
+import warnings
 from types import TracebackType
 
 from pyagent.api import ConfigError
+from pyagent.api.foreign import describe
 from pyagent.config import AgentSettings, PluginPlan
 from pyagent.runtime.colours import has_colours
 from pyagent.runtime.log_file import LogFile
-from pyagent.runtime.log_lines import ROOT, StructuredLines, TextLines, log_zone
+from pyagent.runtime.log_lines import KINDS, ROOT, StructuredLines, TextLines, log_zone, message_text
 
-__all__ = ["apply_settings", "component_logger", "configure_logging", "log_unhandled", "plugin_logger"]
+__all__ = ["apply_settings", "component_logger", "configure_logging", "log_unhandled", "plugin_logger", "thread_logger"]
 
 TRACE = 5
+_MOST_TOLD = 100
 LEVELS = {
     "error": logging.ERROR,
     "warn": logging.WARNING,
@@ -59,6 +63,15 @@ class _Handler(logging.Handler):
             self._settings = wanted
         finally:
             self.release()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        # What is in a message may be a plugin's, with a text that takes for ever to make: here it holds up nobody else, in
+        # `emit` all who log.
+        if self.formatter is not None and record.levelno >= self.level:
+            text = message_text(self.formatter, record)
+            record = copy.copy(record)
+            record.msg, record.args, record.exc_info = text, None, None
+        return super().handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         # Where even standard error fails there is nowhere left to say it, and nobody must fail for a line of the log.
@@ -113,7 +126,7 @@ def _journal() -> bool:
     """Whether standard error is the journal; a program started from a service's terminal inherits the variable alone."""
     try:
         status = os.fstat(sys.stderr.fileno())
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):  # it may be closed since the start
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
@@ -162,12 +175,40 @@ def log_unhandled() -> None:
         if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
             component_logger("agent").critical("cannot go on here: %s", kind.__name__, exc_info=(kind, error, trace))
 
+    told: set[str] = set()
+
+    def tell_ignored(failure: "sys.UnraisableHookArgs") -> None:
+        """What a `__del__` raises, at each object of its class."""
+        if sys.is_finalizing():
+            return
+        error = failure.exc_value
+        what = describe(error) if error is not None else failure.exc_type.__name__
+        if what not in told and len(told) < _MOST_TOLD:
+            told.add(what)
+            thread_logger().error("an exception that Python ignores, told once: %s", what, exc_info=error)
+
+    def tell_warning(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+    ) -> None:
+        what = f"{filename}:{lineno}: {category.__name__}: {message}"
+        if what not in told and len(told) < _MOST_TOLD:
+            told.add(what)
+            thread_logger().warning("%s", what)
+
     sys.excepthook = tell
+    sys.unraisablehook = tell_ignored
+    warnings.showwarning = tell_warning
     threading.excepthook = lambda failure: tell(failure.exc_type, failure.exc_value, failure.exc_traceback)
 
 
 def component_logger(name: str) -> logging.Logger:
     return logging.getLogger(ROOT).getChild(name)
+
+
+def thread_logger() -> logging.Logger:
+    """That of the plugin whose thread this is; the agent's in any other."""
+    name = threading.current_thread().name
+    return component_logger(name if name.partition(".")[0] in KINDS else "agent")
 
 
 def plugin_logger(plan: PluginPlan) -> logging.Logger:

@@ -5,13 +5,14 @@ import logging
 from datetime import UTC, datetime, tzinfo
 
 from pyagent.api import redact
+from pyagent.api.foreign import plain_text
 from pyagent.runtime.colours import coloured
 
-__all__ = ["ROOT", "StructuredLines", "TextLines", "log_zone"]
+__all__ = ["KINDS", "ROOT", "StructuredLines", "TextLines", "log_zone", "message_text"]
 
 ROOT = "pyagent"
 _COLOURS = {"E": "red", "W": "yellow", "D": "dim", "T": "dim"}
-_KINDS = frozenset(("inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"))
+KINDS = frozenset(("inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"))
 
 
 def log_zone(name: str) -> tzinfo | None:
@@ -41,7 +42,7 @@ class TextLines(logging.Formatter):
         self._colours = _COLOURS if colours else {}
 
     def format(self, record: logging.LogRecord) -> str:
-        text = f"[{_component(record)}] {redact(_message(self, record))}"
+        text = f"[{_component(record)}] {redact(message_text(self, record))}"
         letter, priority, _ = _level(record.levelno)
         if self._journal:
             # A message of several lines needs the priority on each.
@@ -68,8 +69,8 @@ class StructuredLines(logging.Formatter):
         component = _component(record)
         kind, _, plugin = component.partition(".")
         _, priority, level = _level(record.levelno)
-        message, names = redact(_message(self, record)), {}
-        if kind in _KINDS and plugin:
+        message, names = redact(message_text(self, record)), {}
+        if kind in KINDS and plugin:
             name, _, alias = plugin.partition("::")
             names = {"category": kind, "plugin": name} | ({"alias": redact(alias)} if alias else {})
         else:
@@ -83,9 +84,10 @@ def _component(record: logging.LogRecord) -> str:
     return record.name.removeprefix(f"{ROOT}.") if record.name != ROOT else "agent"
 
 
-def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+def message_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The message, and the traceback where there is one."""
     try:
-        text = record.getMessage()
+        text = plain_text(record.getMessage())
     except Exception:
         # A plugin's mistake, such as a %d for text: the line is worth more than its form.
         text = f"{record.msg} {_shown(record.args)}"

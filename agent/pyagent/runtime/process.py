@@ -37,12 +37,13 @@ from pyagent.runtime.liveness import Liveness, Pulse
 from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
 from pyagent.runtime.notify import Notifier
-from pyagent.runtime.once import run_once
+from pyagent.runtime.once import patiently, run_once
 from pyagent.runtime.pidfile import pid_file
 from pyagent.runtime.reloading import ReloadRequests
 from pyagent.runtime.routes import agent_routes, buffer_routes, quarantine_routes
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
+from pyagent.runtime.stdout import own_stdout
 from pyagent.runtime.summary import Summary
 from pyagent.runtime.trial import cycle_is_over, has_run
 from pyagent.runtime.watch import watch_configuration
@@ -63,11 +64,11 @@ def run(settings: RunSettings) -> int:
     raise_limit()
     limit_connections(settings.max_connections)
     limit_files(settings.max_file_size)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with own_stdout(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         with pid_file(settings.pidfile):
             status = runner.run(_Process(settings).run())
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed at the start
+            stream.flush()
         if threading.active_count() > 1:
             # A plugin's thread hangs. What there was to deliver is delivered: nothing may hold up the end.
             os._exit(status)
@@ -183,7 +184,8 @@ class _Process:
     async def _work(self, control: ControlServer | None) -> int:
         settings = self._settings
         if settings.test or settings.once:
-            plan = await self._loader.plan(await self._loader.read_patiently())
+            texts = await patiently(self._loader.read_patiently(), "the configuration's text")
+            plan = await patiently(self._loader.plan(texts), "the plugins of the configuration to be imported")
             apply_settings(plan.agent, debug=settings.debug, quiet=settings.quiet)
             self._announce(plan)
             return await run_once(plan, settings)
@@ -388,8 +390,6 @@ class _Process:
         self._told_warnings = plan.warnings
         for error in plan.errors:
             self._log.error("%s", error)
-        for broken in plan.broken:
-            self._log.error("%s; it is left out", broken.reason)
         self._log.info("configuration: %s", ", ".join(plan.sources))
         for kind in ("inputs", "aggregators", "processors", "outputs"):
             plugins: Sequence[PluginPlan] = getattr(plan, kind)

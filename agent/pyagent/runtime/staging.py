@@ -2,87 +2,194 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, cast
 
-from pyagent.api import Aggregator, Plugin, Processor
-from pyagent.config import AggregatorPlan, Plan, PluginPlan, ProcessorPlan, create_plugin
-from pyagent.pipeline.failures import one_line
+from pyagent.api import Aggregator, ConfigError, Plugin, Processor
+from pyagent.config import AggregatorPlan, BrokenPlugin, Plan, PluginPlan, ProcessorPlan, create_plugin
+from pyagent.pipeline.failures import one_line, told
 from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import Clock
 from pyagent.pipeline.stages import AggregatorRunner, ProcessorStage, Stages
+from pyagent.pipeline.traits import InputTraits, OutputTraits, plugin_files, traits_of
 from pyagent.pipeline.workers import ThreadWorker
-from pyagent.runtime.difference import match
+from pyagent.runtime.difference import Running, match
 from pyagent.runtime.log import plugin_logger
 
-__all__ = ["Built", "build_plugins", "build_stages"]
+__all__ = ["Broken", "Built", "LeftOut", "build_plugins", "build_stages"]
+
+RunningT = TypeVar("RunningT", bound=Running)
+StageT = TypeVar("StageT", ProcessorStage, AggregatorRunner)
+StagePlanT = TypeVar("StagePlanT", ProcessorPlan, AggregatorPlan)
 
 SETUP_DEADLINE = 10.0
 """Seconds for the setup of a plugin from outside."""
 
-Built = tuple[PluginPlan, Plugin[Any], logging.Logger]
+
+class Built(NamedTuple):
+    plan: PluginPlan
+    plugin: Plugin[Any]
+    log: logging.Logger
+    traits: InputTraits | OutputTraits | None
+    """Of one from outside, asked where its setup runs."""
 
 
-async def build_plugins(plans: Sequence[PluginPlan]) -> list[Built]:
-    """Make the plugins. Raises ConfigError for one of the engine's own; one from outside is left out, with an error."""
+class Broken(NamedTuple):
+    """One from outside that cannot be used."""
+
+    label: str
+    reason: str
+    """A whole message, with the place in the configuration."""
+    kept: bool
+    """The one that ran in its place before goes on."""
+
+
+def _take(free: list[RunningT], label: str, location: str) -> RunningT | None:
+    """Take the one of this name out, if there are several the one of this place."""
+    named = [one for one in free if one.plan.label == label]
+    found = next((one for one in named if one.plan.location == location), next(iter(named), None))
+    if found is not None:
+        free.remove(found)
+    return found
+
+
+class LeftOut:
+    """Those that cannot be used: of the plan, and what `build_plugins` adds."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plugins: list[BrokenPlugin] = list(plan.broken)
+        self._kept: set[int] = set()
+        """Indices of those in whose place something runs."""
+
+    def __bool__(self) -> bool:
+        return bool(self.plugins)
+
+    def add(self, plan: PluginPlan, reason: str, before: int = 0) -> None:
+        self.plugins.append(
+            BrokenPlugin(
+                kind=plan.kind, name=plan.name, alias=plan.alias, location=plan.location, reason=reason, before=before
+            )
+        )
+
+    def predecessors(self, running: Iterable[RunningT], taken: Iterable[PluginPlan]) -> dict[int, RunningT]:
+        """For each of `plugins` what ran in its place before, by index. `taken`: plans that run, new or unchanged; what they
+        replace is in nobody else's place."""
+        free = list(running)
+        for plan in taken:
+            _take(free, plan.label, plan.location)
+        found: dict[int, RunningT] = {}
+        for index, broken in enumerate(self.plugins):
+            if (one := _take(free, broken.label, broken.location)) is not None:
+                found[index] = one
+                self._kept.add(index)
+        return found
+
+    def outcome(self) -> tuple[Broken, ...]:
+        """Each once: a processor is made twice."""
+        found = {
+            (one.label, one.location): Broken(one.label, one.reason, index in self._kept)
+            for index, one in enumerate(self.plugins)
+        }
+        return tuple(found.values())
+
+    def reasons(self, kind: str) -> str:
+        return "; ".join(one.reason for one in self.plugins if one.kind == kind)
+
+    def tell(self, log: logging.Logger) -> None:
+        for one in self.outcome():
+            log.error("%s; %s", one.reason, "the one before it goes on" if one.kept else "it is left out")
+
+
+async def build_plugins(
+    plans: Sequence[PluginPlan], left_out: LeftOut | None = None, *, before: int = 0
+) -> list[Built]:
+    """Make the plugins. Raises ConfigError for one of the engine's own; one from outside is left out, and is in `left_out`
+    then, or told where that is None."""
     built: list[Built] = []
     for plan in plans:
         log = plugin_logger(plan)
         if plan.origin == "builtin":
-            built.append((plan, create_plugin(plan, log), log))
+            built.append(Built(plan, create_plugin(plan, log), log, None))
             continue
         try:
-            built.append((plan, await _create_outsider(plan, log), log))
+            built.append(await _create_outsider(plan, log))
+            continue
         except TimeoutError:
-            log.error("%s: its setup did not end within %g s; it is left out", plan.location, SETUP_DEADLINE)
+            reason = f"{plan.location}: {plan.label}: its setup did not end within {SETUP_DEADLINE:g} s"
+        except ConfigError as error:
+            reason = one_line(error)
         except Exception as error:
-            log.error("%s; it is left out", one_line(error))
+            reason = f"{plan.location}: {plan.label}: cannot be made: {one_line(error)}"
+        if left_out is None:
+            log.error("%s; it is left out", reason)
+        else:
+            left_out.add(plan, reason, before)
     return built
 
 
-async def _create_outsider(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
-    """In a thread of its own and not for ever: the setup is anybody's code."""
-    made: list[Plugin[Any]] = []
-    worker = ThreadWorker(f"{plan.label} setup")
+async def _create_outsider(plan: PluginPlan, log: logging.Logger) -> Built:
+    """In a thread of its own and not for ever: the setup is anybody's code, and so is all that the engine asks."""
+    made: list[Built] = []
+
+    def make() -> None:
+        plugin = create_plugin(plan, log)
+        made.append(Built(plan, plugin, log, traits_of(plan, plugin)))
+
+    worker = ThreadWorker(f"{plan.label} setup", partial(told, files=plugin_files(plan)))
     try:
-        await asyncio.wait_for(worker.call(lambda: made.append(create_plugin(plan, log))), SETUP_DEADLINE)
+        await asyncio.wait_for(worker.call(make), SETUP_DEADLINE)
     finally:
         worker.abandon()
     return made[0]
 
 
-async def build_stages(plan: Plan, route: Route, clock: Clock) -> Stages:
-    """The stages to put in place of the route's; unchanged ones are taken over, with what they remember. Raises ConfigError.
+async def build_stages(plan: Plan, route: Route, clock: Clock, left_out: LeftOut | None = None) -> Stages:
+    """The stages to put in place of the route's; unchanged ones are taken over, with what they remember, and so are those in
+    whose place there is nothing that works. Raises ConfigError.
 
     Processors exist twice, before and after the aggregators, each with a state of its own; the settings
     `skip_processors_before_aggregators` and `skip_processors_after_aggregators` leave one pass out.
     """
     running, agent = route.stages, plan.agent
-    before = [] if agent.skip_processors_before_aggregators else await _processors(plan, running.before)
+    left_out = LeftOut(plan) if left_out is None else left_out
+    build = partial(_processors, plan, left_out=left_out)
+    before = [] if agent.skip_processors_before_aggregators else await build(running.before)
     twice = plan.aggregators and not agent.skip_processors_after_aggregators
-    after = await _processors(plan, running.after) if twice else []
-    aggregators = []
-    for aggregator, runner in match(plan.aggregators, running.aggregators):
-        if runner is not None:
-            aggregators.append(runner)
-            continue
-        for _, plugin, log in await build_plugins([aggregator]):
-            aggregators.append(_aggregator(aggregator, cast("Aggregator[Any]", plugin), route, clock, log))
-    return Stages(before, aggregators, after)
+    after = await build(running.after) if twice else []
+    make = partial(_aggregator, route, clock)
+    return Stages(before, await _stages(plan.aggregators, running.aggregators, left_out, make), after)
 
 
-async def _processors(plan: Plan, running: Sequence[ProcessorStage]) -> list[ProcessorStage]:
-    stages = []
-    for processor, stage in match(plan.processors, running):
-        if stage is not None:
-            stages.append(stage)
-            continue
-        for _, plugin, log in await build_plugins([processor]):
-            stages.append(_processor(processor, cast("Processor[Any]", plugin), log))
-    return stages
+async def _processors(plan: Plan, running: Sequence[ProcessorStage], left_out: LeftOut) -> list[ProcessorStage]:
+    return await _stages(plan.processors, running, left_out, _processor)
 
 
-def _processor(plan: ProcessorPlan, plugin: Processor[Any], log: logging.Logger) -> ProcessorStage:
+async def _stages(
+    plans: Sequence[StagePlanT],
+    running: Sequence[StageT],
+    left_out: LeftOut,
+    make: Callable[[Built], StageT],
+) -> list[StageT]:
+    """A stage for each plan, in their order, and for each that is left out what ran in its place."""
+    places: list[tuple[int, StageT]] = []
+    first = len(left_out.plugins)
+    for index, (plan, stage) in enumerate(match(plans, running)):
+        if stage is None:
+            for one in await build_plugins([plan], left_out, before=index):
+                places.append((2 * index, make(one)))
+        else:
+            places.append((2 * index, stage))
+    predecessors = left_out.predecessors(running, [stage.plan for _, stage in places])
+    for number, stage in predecessors.items():
+        # Of those that are not imported the plan has none: they are before the next one that it has.
+        before = left_out.plugins[number].before
+        places.append((2 * before if number >= first else 2 * before - 1, stage))
+    return [stage for _, stage in sorted(places, key=lambda place: place[0])]
+
+
+def _processor(built: Built) -> ProcessorStage:
+    plan, plugin, log = cast("ProcessorPlan", built.plan), cast("Processor[Any]", built.plugin), built.log
     if plan.origin == "builtin":
         return ProcessorStage(plan, plugin, log=log)
     from pyagent.pipeline.outside import OutsideProcessor
@@ -90,9 +197,8 @@ def _processor(plan: ProcessorPlan, plugin: Processor[Any], log: logging.Logger)
     return OutsideProcessor(plan, plugin, log=log)
 
 
-def _aggregator(
-    plan: AggregatorPlan, plugin: Aggregator[Any], route: Route, clock: Clock, log: logging.Logger
-) -> AggregatorRunner:
+def _aggregator(route: Route, clock: Clock, built: Built) -> AggregatorRunner:
+    plan, plugin, log = cast("AggregatorPlan", built.plan), cast("Aggregator[Any]", built.plugin), built.log
     if plan.origin == "builtin":
         return AggregatorRunner(plan, plugin, deliver=route.deliver_aggregated, clock=clock, log=log)
     from pyagent.pipeline.outside import OutsideAggregator

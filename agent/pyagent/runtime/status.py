@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from pyagent import __version__
+from pyagent.api.foreign import given_up
 from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
 from pyagent.pipeline.delivery import OutputRunner
@@ -62,6 +63,8 @@ def status(agent: Agent, reload: ReloadState, instance: str, *, loop_lag: float 
             "last_reload_error": reload.error,
         },
         "inputs": [_input(runner, now) for runner in agent.inputs],
+        "broken": [{"name": one.label, "reason": one.reason, "kept": one.kept} for one in agent.broken],
+        "given_up": [{"name": name, "seconds": round(seconds, 3)} for name, seconds in given_up()],
         "outputs": [_output(runner, now) for runner in agent.outputs],
         "buffer": {
             "metrics": sum(runner.queued for runner in agent.outputs),

@@ -83,10 +83,13 @@ async def gather(plugin: Input[Any]) -> list[Metric]:
     """Gather once, a plain `def` in a thread as the engine does, and return the metrics in the order they were added."""
     problems: list[str] = []
     acc = Accumulator(plugin.measurements, report=problems.append)
+    returned: object
     if inspect.iscoroutinefunction(plugin.gather):
-        await plugin.gather(acc)
+        returned = await plugin.gather(acc)
     else:
-        await asyncio.to_thread(plugin.gather, acc)
+        returned = await asyncio.to_thread(plugin.gather, acc)
+    if returned is not None:
+        problems.append(f"gather returned a {type(returned).__name__}, which is not used; add metrics by acc.add(...)")
     if problems:
         raise AssertionError("; ".join(problems))
     return acc.drain()

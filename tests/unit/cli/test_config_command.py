@@ -103,7 +103,7 @@ def test_check_does_not_wait_for_ever(
     (tmp_path / "sleepy.py").write_text(text)
     config.write_text(GOOD + "[[inputs.sleepy]]\n")
     done = pyagent("config", "check", "--config", str(config), "--plugin-directory", str(tmp_path))
-    assert done.status == 1
+    assert done.status == 2
     assert "telegraf.conf:5: its setup did not end within 0.05 s" in done.err
 
 

@@ -387,7 +387,7 @@ class Stubborn(Input[StubbornOptions]):
     ("how", "wanted"),
     [
         ("told", "a.conf:2: inputs.stubborn: no such place"),
-        ("crash", "a.conf:1: inputs.stubborn: cannot set up: KeyError: 'x'"),
+        ("crash", "a.conf:1: inputs.stubborn: cannot set up: KeyError: 'x' (stubborn.py:10)"),
     ],
 )
 def test_a_setup_that_fails_names_its_place(load: Load, how: str, wanted: str) -> None:

@@ -251,7 +251,7 @@ def test_the_cause_of_a_failed_connection(text: str, expected: tuple[str, str]) 
 
 def test_a_library_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ConfigError, match=r"; pip install 'psycopg\[binary\]', or apt install python3-psycopg$"):
+    with pytest.raises(ConfigError, match=rf"; {sys.executable} -m pip install 'psycopg\[binary\]'"):
         make_input(Postgresql)
 
 

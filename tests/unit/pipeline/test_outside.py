@@ -150,8 +150,8 @@ def changed(**settings: Any) -> Callable[[list[Metric]], list[Metric]]:
 @pytest.mark.parametrize(
     ("process", "message"),
     [
-        (fail, "cannot process: on purpose"),
-        (leave, "cannot process: SystemExit raised: 3"),
+        (fail, "cannot process: ZeroDivisionError: on purpose (test_outside.py:125)"),
+        (leave, "cannot process: SystemExit: 3 (test_outside.py:129)"),
         (coroutine, "cannot process: process is `async def`; write a plain `def`"),
         (endless, "cannot process: process returned more than 10,020 metrics"),
         (lambda metrics: None, "cannot process: process returned None, not a list of metrics"),

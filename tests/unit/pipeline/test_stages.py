@@ -95,7 +95,9 @@ def test_a_processor_that_fails_lets_everything_pass(caplog: pytest.LogCaptureFi
     stage = processor(Breaking(NoOptions(), LOG))
     for _ in range(3):
         assert stage([metric()]) == [metric()]
-    assert [record.getMessage() for record in caplog.records] == ["cannot process: on purpose"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot process: ZeroDivisionError: on purpose (test_stages.py:91)"
+    ]
 
 
 def test_a_period_is_pushed_at_its_end_and_the_next_begins() -> None:

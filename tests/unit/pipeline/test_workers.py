@@ -20,10 +20,10 @@ async def asynchronous() -> None: ...
 
 
 def test_who_runs_where() -> None:
-    assert isinstance(worker_for(asynchronous, own=True, name="w"), HereWorker)
-    assert isinstance(worker_for(asynchronous, own=False, name="w"), LoopWorker)
-    assert isinstance(worker_for(plain, own=True, name="w"), ThreadWorker)
-    assert isinstance(worker_for(plain, own=False, name="w"), ThreadWorker)
+    assert isinstance(worker_for(True, own=True, name="w"), HereWorker)
+    assert isinstance(worker_for(True, own=False, name="w"), LoopWorker)
+    assert isinstance(worker_for(False, own=True, name="w"), ThreadWorker)
+    assert isinstance(worker_for(False, own=False, name="w"), ThreadWorker)
 
 
 @pytest.mark.parametrize("worker", [ThreadWorker("w"), LoopWorker("w")], ids=["thread", "loop"])
@@ -40,6 +40,24 @@ async def test_what_a_call_raises_comes_back_as_an_exception(worker: Worker, err
         await worker.call(fail if isinstance(worker, ThreadWorker) else fail_async)
     # ... and the next call finds it working.
     await worker.call(plain if isinstance(worker, ThreadWorker) else asynchronous)
+
+
+async def test_a_task_of_a_plugin_that_exits_ends_no_loop() -> None:
+    worker = LoopWorker("w")
+    made: list[asyncio.Task[None]] = []
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def make() -> None:
+        made.append(asyncio.create_task(leave()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    await worker.call(make)
+    await worker.call(asynchronous)
+    assert isinstance(made[0].exception(), SystemExit)
+    worker.abandon()
 
 
 @pytest.mark.parametrize("kind", [ThreadWorker, LoopWorker])

@@ -153,7 +153,7 @@ async def test_neither_a_reload_nor_a_stop_waits_for_one_that_hangs(monkeypatch:
     ("plugin", "message"),
     [
         (FailingSetup, "a.conf:1: processors.failingsetup: this cannot work; it is left out"),
-        (HangingSetup, "a.conf:1: its setup did not end within 0.02 s; it is left out"),
+        (HangingSetup, "a.conf:1: processors.hangingsetup: its setup did not end within 0.02 s; it is left out"),
     ],
 )
 async def test_one_that_cannot_be_set_up_is_left_out(

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -364,3 +365,42 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_a_text_that_takes_for_ever_holds_up_nobody_else(read: Read) -> None:
+    agent_log.configure_logging()
+    log, entered, go = agent_log.component_logger("inputs.own"), threading.Event(), threading.Event()
+
+    class Endless:
+        def __str__(self) -> str:
+            entered.set()
+            go.wait()
+            return "at last"
+
+    thread = threading.Thread(target=log.error, args=("%s", Endless()))
+    thread.start()
+    entered.wait()
+    log.error("meanwhile")
+    assert "meanwhile" in read()
+    go.set()
+    thread.join()
+    assert "at last" in read()
+
+
+def test_what_python_ignores_is_told_once(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    agent_log.configure_logging()
+    agent_log.log_unhandled()
+
+    class Leaving:
+        def __del__(self) -> None:
+            raise SystemExit("on purpose")
+
+    for _ in range(3):
+        Leaving()
+        warnings.showwarning("never awaited", RuntimeWarning, "own.py", 3)
+    lines = read()
+    assert lines.count("an exception that Python ignores, told once: SystemExit: on purpose") == 1
+    assert lines.count("W! [agent] own.py:3: RuntimeWarning: never awaited") == 1

@@ -30,6 +30,7 @@ from pyagent.api import (
 )
 from pyagent.api.files import readable_path
 from pyagent.api.hosted import HostedPath
+from pyagent.api.libraries import how_to_install
 from pyagent_plugins.inputs.postgresql.address import (
     FILES,
     SECRETS,
@@ -153,7 +154,7 @@ class Postgresql(Input[PostgresqlOptions]):
         except ImportError as error:
             raise ConfigError(
                 f"cannot use PostgreSQL: the library psycopg does not load ({str(error).splitlines()[0]}); "
-                "pip install 'psycopg[binary]', or apt install python3-psycopg"
+                f"{how_to_install('psycopg')}"
             ) from None
         known = frozenset(default.keyword.decode() for default in psycopg.pq.Conninfo.get_defaults())
         # An empty address and a bare "localhost" mean the same, as in Telegraf.

@@ -1,0 +1,78 @@
+"""What the engine has to know of a plugin before it runs. For one from outside all of it is asked, and made plain, where its
+`setup` runs: anything of it may be anybody's code."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from pyagent.api import Field, Input, Limits, LineOptions, Measurement, Output, Partition, Plugin
+from pyagent.api.foreign import file_of, plain_text
+from pyagent.api.measurements import Measurements
+from pyagent.config import InputPlan, PluginPlan
+
+__all__ = ["InputTraits", "OutputTraits", "input_traits", "output_traits", "plugin_files", "traits_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputTraits:
+    measurements: Measurements
+    starts: bool
+    """It defines `start`: it listens."""
+    gathers: bool
+    stops: bool
+    asynchronous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTraits:
+    line_options: LineOptions
+    partition: Partition | None
+    limits: Limits
+    asynchronous: bool
+
+
+def traits_of(plan: PluginPlan, plugin: Plugin[Any]) -> InputTraits | OutputTraits | None:
+    """None for a processor or an aggregator. Raises what the plugin raises."""
+    if isinstance(plugin, Input):
+        return input_traits(plan, plugin)
+    return output_traits(plan, plugin) if isinstance(plugin, Output) else None
+
+
+def input_traits(plan: PluginPlan, plugin: Input[Any]) -> InputTraits:
+    kind = type(plugin)
+    starts = kind.start is not Input.start
+    gathers = not starts or kind.gather is not Input.gather
+    method = plugin.gather if kind.gather is not Input.gather else plugin.start
+    measurements = plugin.measurements
+    if plan.origin != "builtin":
+        measurements = [
+            Measurement(
+                plain_text(one.name),
+                fields={plain_text(name): Field(field.type) for name, field in one.fields.items()},
+            )
+            for one in measurements
+        ]
+    stops = kind.stop is not Input.stop
+    return InputTraits(measurements, starts, gathers, stops, inspect.iscoroutinefunction(method))
+
+
+def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
+    options, partition, limits = plugin.line_options(), plugin.partition(), plugin.limits()
+    if plan.origin != "builtin":
+        options = LineOptions(
+            uint_support=bool(options.uint_support),
+            sort_fields=bool(options.sort_fields),
+            omit_timestamp=bool(options.omit_timestamp),
+            max_line_bytes=int(options.max_line_bytes),
+        )
+        partition = None if partition is None else Partition(plain_text(partition.tag), bool(partition.exclude))
+        limits = Limits(int(limits.concurrent_writes), int(limits.rate_bytes), float(limits.rate_period))
+    return OutputTraits(options, partition, limits, inspect.iscoroutinefunction(plugin.write))
+
+
+def plugin_files(plan: PluginPlan) -> tuple[str, ...]:
+    """Where the plugin's code is, and its parser's."""
+    files = [file_of(plan.plugin)]
+    if isinstance(plan, InputPlan) and plan.parser is not None:
+        files.append(file_of(plan.parser.plugin))
+    return tuple(files)
