@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 # Arguments for the command that a target runs: make demo ARGS="--for 30 --json", make unit ARGS="-k mem".
 ARGS ?=
@@ -24,9 +25,10 @@ demo: setup ## Run agents against an embedded InfluxDB 2 and show what arrives; 
 	@$(bin)/pyagent demo $(ARGS)
 
 .PHONY: test
-test: setup test-packages lint ## Run every check: lint, then all tests, with the real servers and the systemd container
+test: test-packages setup lint ## Run every check: lint, then all tests, with the real servers, the systemd containers, other Pythons
 	@scripts/sanitize
 	@$(bin)/python -m pytest $(ARGS)
+	@$(if $(ARGS),,scripts/unit-elsewhere -q)
 
 .PHONY: unit
 unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; under a minute
@@ -68,15 +70,23 @@ setup: $(stamp) ## Make the development environment in .venv (every other target
 # The editable installation builds the native core in place.
 native := setup.py $(wildcard agent/pyagent/lineprotocol/native/*.pyx agent/pyagent/lineprotocol/native/*.hpp)
 
-$(stamp): requirements/dev.txt requirements/documents.txt pyproject.toml scripts/set-up $(native)
+$(stamp): requirements/dev.txt requirements/documents.txt pyproject.toml scripts/set-up $(native) build/compiler
 	@scripts/debian-packages setup $(if $(filter 1,$(PYAGENT_REQUIRE_NATIVE)),native)
 	@scripts/set-up
+	@scripts/compiler
 	@touch $@
+
+# Is looked at every time, and changes when a compiler came or went.
+build/compiler: always
+	@scripts/compiler
+
+.PHONY: always
+always:
 
 .PHONY: test-packages
 test-packages:
-	@scripts/debian-packages test
-	@[ "$$(id -u)" != 0 ] || tests/system/make-root >/dev/null || echo "cannot prepare the Debian that the systemd tests boot: see above" >&2
+	@scripts/debian-packages setup native test
+	@[ "$$(id -u)" != 0 ] || for release in 12 13; do tests/system/make-root $$release >/dev/null & done; wait
 
 .PHONY: requirements
 requirements: setup ## Pin the requirements anew: requirements/*.txt from pyproject.toml and requirements/*.in
@@ -92,7 +102,7 @@ uninstall: ## Remove what `make install` installed; /etc/pyagent and /var/lib/py
 
 .PHONY: clean
 clean: ## Remove what these commands made in this folder, .venv included
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find agent plugins tests bench -name __pycache__ -prune -exec rm -rf {} +
 	@find agent plugins -name '*.so' -delete
 	@find agent plugins -name '*.egg-info' -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""A Debian 12 that boots under systemd in a container, with the agent installed into it as an operator does it."""
+"""A Debian that boots under systemd in a container, with the agent installed into it as an operator does it."""
 
 import asyncio
 import fcntl
@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pyagent.testing.servers import Server, ServerError, ServerMissing
@@ -16,21 +16,23 @@ from pyagent.testing.servers import Server, ServerError, ServerMissing
 _HERE = Path(__file__).parent
 _PROJECT = _HERE.parents[1]
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyagent-tests"
+_PYTHONS = {12: "3.11", 13: "3.13"}
+"""The Python of each release that is tested."""
 _NSPAWN = ("systemd-nspawn", "-q", "--register=no", "--keep-unit", "--console=pipe")
 # What an operator does, but for the network.
 _INSTALL = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/root/wheels", "make", "-C", "/root/pyagent", "install")
 
 
 class Container(Server):
-    """One container; it shares the host's network, so what listens on the host's loopback is at hand.
+    """One container of a release, 12 or 13; it shares the host's network, so what listens on the host's loopback is at hand.
 
     `root` is its root folder as the host sees it, a copy that ends with the container.
     """
 
-    name = "the Debian container"
-
-    def __init__(self) -> None:
+    def __init__(self, release: int) -> None:
         super().__init__()
+        self.release = release
+        self.name = f"the container of Debian {release}"
         if os.geteuid() != 0:
             raise ServerMissing("cannot boot a Debian container: not root; run the tests as root")
         for program, package in (("systemd-nspawn", "systemd-container"), ("debootstrap", "debootstrap")):
@@ -42,15 +44,28 @@ class Container(Server):
         return self.directory / "root"
 
     def prepare(self) -> None:
-        made = subprocess.run([_HERE / "make-root"], capture_output=True, text=True, timeout=1200)
+        made = subprocess.run([_HERE / "make-root", str(self.release)], capture_output=True, text=True, timeout=1200)
         if made.returncode:
-            raise ServerError(f"cannot make the Debian root folder: {made.stderr.strip()}")
-        subprocess.run(["cp", "-a", "--reflink=auto", made.stdout.strip(), self.root], check=True, timeout=300)
+            raise ServerMissing(_last(made.stderr))
+        root = made.stdout.strip()
+        tried = subprocess.run(
+            [*_NSPAWN, "-D", root, "--read-only", "--resolv-conf=off", "true"],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        if tried.returncode:
+            raise ServerMissing(
+                f"cannot boot a Debian container: systemd-nspawn may not make one here ({_last(tried.stderr)}); run the "
+                "tests where root may mount and make namespaces, not in a container without these rights"
+            )
+        subprocess.run(["cp", "-a", "--reflink=auto", root, self.root], check=True, timeout=300)
         self.install()
 
     def install(self) -> None:
         """Install the agent, before the container boots."""
-        wheels = _wheels()
+        wheels = _wheels(_PYTHONS[self.release])
         skipped = (".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "bench", "tests")
         shutil.copytree(_PROJECT, self.root / "root" / "pyagent", ignore=shutil.ignore_patterns(*skipped))
         subprocess.run(["cp", "-a", "--reflink=auto", wheels, self.root / "root" / "wheels"], check=True, timeout=300)
@@ -116,16 +131,34 @@ class Container(Server):
         return None
 
 
+def booting(make: Callable[[], Container], unavailable: Callable[[str], None]) -> Iterator[Container]:
+    """A container for a fixture; skips, with the reason, where none can be booted."""
+    try:
+        container = make()
+        container.start()
+    except ServerMissing as error:
+        unavailable(str(error))
+        return
+    try:
+        yield container
+    finally:
+        container.stop()
+
+
 def _inside(leader: int, command: Sequence[str]) -> list[str]:
     return ["nsenter", "-t", str(leader), "-a", "--", *command]
 
 
-def _wheels() -> Path:
-    """The folder of the wheels that the installation needs, for the container's Python; downloaded once."""
+def _last(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
+
+
+def _wheels(python: str) -> Path:
+    """The folder of the wheels that the installation needs, for this Python; downloaded once."""
     wheels = [_PROJECT / "requirements" / name for name in ("run.txt", "build.txt")]
     sources = _PROJECT / "requirements" / "documents.txt"  # one of them is a source distribution
     key = hashlib.sha256(b"".join(file.read_bytes() for file in (*wheels, sources))).hexdigest()[:12]
-    folder = _CACHE / f"wheels-{key}"
+    folder = _CACHE / f"wheels-{python}-{key}"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with (_CACHE / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -133,12 +166,12 @@ def _wheels() -> Path:
             return folder
         new = _CACHE / f"new-wheels-{os.getpid()}"
         shutil.rmtree(new, ignore_errors=True)
-        target = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
-        target += [f"--abi={abi}" for abi in ("cp311", "abi3", "none")]
+        target = ["--only-binary=:all:", f"--python-version={python}", "--implementation=cp"]
+        target += [f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")]
         target += [f"--platform={libc}_{platform.machine()}" for libc in ("manylinux_2_28", "manylinux2014")]
         _download(new, *target, *(argument for file in wheels for argument in ("-r", str(file))))
         _download(new, "--no-deps", "--no-build-isolation", "-r", str(sources))
-        for old in _CACHE.glob("wheels-*"):
+        for old in _CACHE.glob(f"wheels-{python}-*"):
             shutil.rmtree(old)
         new.rename(folder)
     return folder

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from container import Container
+from container import Container, booting
 
 from pyagent.sandbox import Sandbox
-from pyagent.testing.servers import ServerMissing
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1500)]
 
@@ -19,8 +18,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(1500)]
 class Bare(Container):
     """A Debian without the agent, and the package in its root folder."""
 
-    def __init__(self, package: Path) -> None:
-        super().__init__()
+    def __init__(self, release: int, package: Path) -> None:
+        super().__init__(release)
         self._package = package
 
     def install(self) -> None:
@@ -28,11 +27,16 @@ class Bare(Container):
 
 
 @pytest.fixture(scope="module")
-def package(root: Path, unavailable: Callable[[str], None]) -> Path:
-    """The package for this host's own Debian."""
-    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
-    if (release.get("ID"), release.get("VERSION_ID")) != ("debian", "12"):
-        pytest.skip("a package is built for the Debian that builds it, and this host is not Debian 12")
+def release() -> int:
+    """The host's own: a package is built for the Debian that builds it."""
+    known = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
+    if known.get("ID") != "debian" or known.get("VERSION_ID") not in ("12", "13"):
+        pytest.skip("a package is built for the Debian that builds it, and this host is not Debian 12 or 13")
+    return int(known["VERSION_ID"])
+
+
+@pytest.fixture(scope="module")
+def package(root: Path, release: int, unavailable: Callable[[str], None]) -> Path:
     if shutil.which("dpkg-deb") is None:
         unavailable("dpkg-deb is missing; apt install dpkg-dev")
     built = subprocess.run([root / "scripts" / "build-deb"], capture_output=True, text=True, timeout=1200)
@@ -41,14 +45,8 @@ def package(root: Path, unavailable: Callable[[str], None]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def host(package: Path, unavailable: Callable[[str], None]) -> Iterator[Container]:
-    try:
-        container = Bare(package)
-    except ServerMissing as error:
-        unavailable(str(error))
-        raise
-    with container:
-        yield container
+def host(release: int, package: Path, unavailable: Callable[[str], None]) -> Iterator[Container]:
+    yield from booting(lambda: Bare(release, package), unavailable)
 
 
 async def _until(host: Container, server: Sandbox, more_than: int) -> int:
