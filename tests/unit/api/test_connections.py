@@ -14,6 +14,7 @@ import pytest
 
 from pyagent.api import connections
 from pyagent.api.connections import Connections, StreamClient, limit_connections
+from pyagent.api.tls import client_context, server_context
 
 LOG = logging.getLogger("pyagent.test")
 DEADLINE = 60.0
@@ -185,9 +186,9 @@ async def test_without_descriptors_it_is_told_once_and_does_not_spin(caplog: pyt
 
 
 def test_a_client_that_never_shakes_hands_has_a_place_and_loses_it(certificates: Path) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = server_context()
     context.load_cert_chain(certificates / "server.pem", certificates / "key.pem")
-    trusting = ssl.create_default_context(cafile=certificates / "ca.pem")
+    trusting = client_context(str(certificates / "ca.pem"))
 
     async def main() -> None:
         async with listening(Echo(), most=2, tls=context) as (server, connect):

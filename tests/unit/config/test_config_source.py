@@ -61,7 +61,7 @@ async def test_what_is_no_configuration(tmp_path: Path, content: bytes, wanted: 
 async def test_what_is_no_file(tmp_path: Path) -> None:
     assert str(await refused(f"{tmp_path}/none")).endswith("none: No such file or directory")
     assert str(await refused(str(tmp_path))).endswith("it is a directory; name a file, or use --config-directory")
-    assert str(await refused("a\0b")).endswith("embedded null byte")
+    assert "embedded null " in str(await refused("a\0b"))  # the rest is Python's words, which change
 
 
 # Where configurations are.

@@ -24,6 +24,7 @@ from pyagent.api.errors import TooMuch
 from pyagent.api.http import HttpClient, HttpError, TlsOptions
 from pyagent.api.inflate import Inflater
 from pyagent.api.listener import Answer, HttpListener, ListenerOptions, Refused, Request
+from pyagent.api.tls import client_context
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.influxdb_listener import InfluxDBListener
 from pyagent_plugins.inputs.influxdb_v2_listener import InfluxDBV2Listener
@@ -471,7 +472,7 @@ async def test_clients_must_show_a_certificate_where_authorities_are_named(certi
 
 async def test_versions_of_tls(certificates: Path) -> None:
     plugin = await start("127.0.0.1:0", **server_tls(certificates, tls_min_version="TLS13"))
-    context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    context = client_context(str(certificates / "ca.pem"))
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await asyncio.open_connection("127.0.0.1", plugin._server.port, ssl=context)
