@@ -483,6 +483,44 @@ async def test_an_account_without_rights_can_try_a_configuration(host: Container
     host.write("/srv/ram.conf", "[[inputs.mem]]\n[[outputs.discard]]\n", mode=0o644)
     nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
     assert "> mem,host=" in await host(*nobody, "pyagent", "--test", "--config", "/srv/ram.conf")
+    # Its folder of plugins is closed to everybody else: one warning.
+    for words in ("plugins", "plugins show mem", "config create", "config schema", "--sample-config", "--usage mem"):
+        said = await host("sh", "-c", f"{' '.join(nobody)} pyagent {words} 2>&1 >/dev/null")
+        assert said == (
+            "W! cannot read the folder of plugins /etc/pyagent/plugins.d: Permission denied; those in it are left out"
+        )
+
+
+async def test_the_settings_of_an_instance_are_used_by_commands(host: Container) -> None:
+    host.write(
+        "/srv/ram.conf", "[[inputs.mem]]\n[inputs.mem.tags]\nroom = '${ROOM}'\n[[outputs.discard]]\n", mode=0o644
+    )
+    host.write("/etc/telegraf/telegraf-ram.env", "export ROOM=hall\ntelegraf --config /srv/ram.conf\n")
+    host.write("/etc/pyagent/ram.env", "ROOM=kitchen\n")
+    assert "> mem,host=" in (tested := await host("pyagent", "--test", "--instance", "ram"))
+    assert "room=kitchen" in tested
+    assert 'room = "kitchen"' in await host("pyagent", "config", "show", "--instance", "ram")
+    nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups pyagent"
+    said = await host("sh", "-c", f"{nobody} --test --instance ram 2>&1 || true")
+    assert said == (
+        "E! cannot read the settings of pyagent@ram: /etc/pyagent/ram.env: Permission denied; run it with sudo"
+    )
+    assert "no agent runs as pyagent@NAME" in await host("sh", "-c", "pyagent status 2>&1 || true")
+
+    # One that runs needs no name; of two one has to be named.
+    await host("systemctl", "start", "pyagent@ram")
+    assert "instance ram" in await host("pyagent", "status")
+    assert "> mem,host=" in await host("pyagent", "--test")
+    assert await host("pyagent", "reload") == "the configuration is reloaded"
+    said = await host("sh", "-c", f"{nobody} status 2>&1 || true")
+    assert said.endswith("/run/pyagent/ram/control.sock: Permission denied; run it with sudo")
+    host.write("/etc/pyagent/disk.env", "TELEGRAF_CONFIG=/srv/ram.conf\nROOM=cellar\n")
+    await host("systemctl", "start", "pyagent@disk")
+    said = await host("sh", "-c", "pyagent status 2>&1 || true")
+    assert said == "E! several agents run: disk, ram; name one, such as: pyagent status --instance disk"
+    assert "instance disk" in await host("pyagent", "status", "--instance", "disk")
+    steps = await host("/root/pyagent/scripts/next-steps", "pyagent 0.0.9")
+    assert "systemctl restart pyagent@disk pyagent@ram" in steps
 
 
 @pytest.mark.parametrize(("drop_in", "fact", "value"), [("ping", "CapEff", 1 << 13), ("sudo", "NoNewPrivs", 0)])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyagent.api.files import make_private_directory
+from pyagent.api.units import counted
 from pyagent.buffer.refusals import DROPPED, DROPPED_AT, records
 
 __all__ = ["Place", "RefusalFiles", "Stored"]
@@ -194,8 +195,8 @@ class RefusalFiles:
     def _tell_damage(self, file: _File, count: int) -> None:
         file.damaged = True
         self._log.warning(
-            "%d entries of the quarantine in %s cannot be read; all others are kept, and the file goes to corrupt/ in the end",
-            count,
+            "%s of the quarantine in %s cannot be read; all others are kept, and the file goes to corrupt/ in the end",
+            counted(count, "entry", "entries"),
             file.path,
         )
 

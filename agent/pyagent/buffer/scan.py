@@ -1,10 +1,13 @@
 """One look at the segments of a log: what they hold, what is missing between and behind them, which cannot be of one log."""
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyagent.api.asking import how_to_ask
+from pyagent.api.units import counted
 from pyagent.buffer.files import Files
 from pyagent.buffer.frames import ACKNOWLEDGED, HEAD_SIZE, RENUMBERED, Head, Header, begins_frame, frames_in, headers_in
 
@@ -65,7 +68,8 @@ class Recovery:
             lost, size, files = self.lost_metrics, self.damaged_bytes, ", ".join(self.damaged) or "segments are gone"
             yield (
                 logging.ERROR,
-                f"the buffer {directory} is damaged: {lost} metrics are lost, {size} bytes cannot be read: {files}",
+                f"the buffer {directory} is damaged: {counted(lost, 'metric is', 'metrics are')} lost, "
+                f"{counted(size, 'byte')} cannot be read: {files}",
             )
         if self.incomplete:
             yield (
@@ -83,10 +87,11 @@ class Recovery:
                 f"cannot understand {names} in {directory}, or put them elsewhere; they are left where they are",
             )
         for folder, segments, count in self.foreign:
+            adopt = how_to_ask(f"buffer adopt {shlex.quote(Path(folder).name)} --to OUTPUT")
             yield (
                 logging.ERROR,
-                f"{', '.join(segments)} in {directory} belong to another buffer; put into {folder}, with {count} metrics:"
-                f" `pyagent buffer adopt {Path(folder).name} --to OUTPUT` delivers them",
+                f"{', '.join(segments)} in {directory} {'belong' if len(segments) > 1 else 'belongs'} to another buffer; "
+                f"put into {folder}, with {counted(count, 'metric')}{f': {adopt} delivers them' if adopt else ''}",
             )
 
 

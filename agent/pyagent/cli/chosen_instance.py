@@ -13,7 +13,6 @@ from pyagent.cli.instances import checked_instance
 
 __all__ = [
     "InstanceError",
-    "add_instance_flag",
     "running_instances",
     "settings_of",
     "the_instance",
@@ -30,12 +29,6 @@ _KEPT = re.compile(r"PATH|TERM|COLUMNS|LINES|NO_COLOR|LANG|LANGUAGE|LC_\w+|TZ|TM
 
 class InstanceError(PyagentError):
     """No instance, or none that can be used. One line."""
-
-
-def add_instance_flag(parser: Parser) -> None:
-    parser.add_argument(
-        "--instance", default="", metavar="INSTANCE", help="with the settings of pyagent@INSTANCE, as the unit has them"
-    )
 
 
 def running_instances() -> list[str]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pyagent.api import ConfigError, redact
 from pyagent.api.units import counted
 from pyagent.cli.arguments import Choices, Parser
-from pyagent.cli.chosen_instance import add_instance_flag, use_instance
+from pyagent.cli.chosen_instance import use_instance
 from pyagent.cli.flags import (
     add_filter_flags,
+    add_instance_flag,
     add_sample_filter_flags,
     add_source_flags,
     catalog,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_filter_flags",
+    "add_instance_flag",
     "add_plugin_directory_flag",
     "add_sample_filter_flags",
     "add_source_flags",
@@ -58,6 +59,12 @@ def add_source_flags(parser: Parser) -> None:
         help="hosts besides its own that it may write to (default all, with a warning; PYAGENT_REMOTE_OUTPUT_HOSTS)",
     )
     add_plugin_directory_flag(parser)
+
+
+def add_instance_flag(parser: Parser) -> None:
+    parser.add_argument(
+        "--instance", default="", metavar="INSTANCE", help="with the settings of pyagent@INSTANCE, as the unit has them"
+    )
 
 
 def add_plugin_directory_flag(parser: Parser) -> None:

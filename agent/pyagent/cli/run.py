@@ -10,7 +10,6 @@ from typing import Literal
 
 from pyagent.api.units import LEAST_INTERVAL, Duration, Size
 from pyagent.cli.arguments import Parser
-from pyagent.cli.chosen_instance import use_instance
 from pyagent.cli.flags import health_address, source_settings
 from pyagent.cli.run_flags import run_parser
 from pyagent.runtime.settings import RunSettings
@@ -35,6 +34,8 @@ def main(words: Sequence[str]) -> int:
     if (status := _printed(parser, given)) is not None:
         return status
     if given.test or given.test_wait or given.once:
+        from pyagent.cli.chosen_instance import use_instance
+
         use_instance(parser, given)
     elif given.instance:
         parser.error(f"--instance is for --test and --once; run it with: systemctl start pyagent@{given.instance}")

@@ -4,8 +4,7 @@ import argparse
 
 from pyagent.cli import COMMANDS, sentence
 from pyagent.cli.arguments import Parser
-from pyagent.cli.chosen_instance import add_instance_flag
-from pyagent.cli.flags import add_filter_flags, add_sample_filter_flags, add_source_flags
+from pyagent.cli.flags import add_filter_flags, add_instance_flag, add_sample_filter_flags, add_source_flags
 
 __all__ = ["run_parser", "whole_parser"]
 

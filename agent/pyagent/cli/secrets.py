@@ -9,8 +9,8 @@ from typing import Any
 
 from pyagent.api import ConfigError, SecretStore, redact
 from pyagent.cli.arguments import Choices, Parser
-from pyagent.cli.chosen_instance import add_instance_flag, use_instance
-from pyagent.cli.flags import add_source_flags, source_settings
+from pyagent.cli.chosen_instance import use_instance
+from pyagent.cli.flags import add_instance_flag, add_source_flags, source_settings
 
 _WORDS = {"list": (0, 99), "get": (2, 2), "set": (2, 3), "remove": (2, 2)}
 """Fewest and most words behind the action."""

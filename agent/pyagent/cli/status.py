@@ -99,6 +99,7 @@ def _damaged(document: dict[str, Any]) -> Iterator[str]:
         lost, unreadable, aside = (one.get(name, 0) for name in ("damaged", "damaged_bytes", "set_aside"))
         if lost or unreadable or aside:
             yield (
-                f"{one['name']}: its buffer on disk has lost {lost:,} metrics, {unreadable:,} bytes cannot be read,"
-                f" {aside:,} files are set aside; the agent's log says which"
+                f"{one['name']}: its buffer on disk has lost {counted(lost, 'metric', separator=',')}, "
+                f"{counted(unreadable, 'byte', separator=',')} cannot be read, "
+                f"{counted(aside, 'file is', 'files are', separator=',')} set aside; the agent's log says which"
             )

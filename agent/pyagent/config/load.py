@@ -27,7 +27,7 @@ from pyagent.config.plan import (
 )
 from pyagent.config.plugins import Entry, aggregator_plan, input_plan, output_plan, processor_plan
 from pyagent.config.policy import foreign_hosts
-from pyagent.config.registry import PluginBroken, Registry, from_outside
+from pyagent.config.registry import Found, PluginBroken, Registry, from_outside
 from pyagent.config.secrets import Secrets
 from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.source import SourceText
@@ -190,7 +190,7 @@ class _Loader:
                 continue
             section = entry.section
             try:
-                found = find_plugin(self._registry, entry.kind, entry.name, section)
+                found = self._found(entry)
                 if entry.kind == "inputs":
                     inputs.append(input_plan(entry, found, settings, seen))
                 elif entry.kind == "outputs":
@@ -225,6 +225,19 @@ class _Loader:
             errors=tuple(self._notes.errors),
             sources=sources,
         )
+
+    def _found(self, entry: Entry) -> Found:
+        """Its plugin. A table at the top that no input is called as was probably meant to be another one."""
+        section = entry.section
+        try:
+            return find_plugin(self._registry, entry.kind, entry.name, section)
+        except PluginBroken:
+            raise
+        except ConfigError:
+            if len(section.path) != 1 or not (meant := _meant(entry.name)):
+                raise
+        table = f"[{meant}]" if meant in _TABLES else f"[[{meant}.{next(iter(section.table), 'NAME')}]]"
+        raise section.error(f"undefined but requested input: {entry.name}; did you mean {table}?")
 
     def stores(self) -> Mapping[str, SecretStore[Any]]:
         """Those of all sources, opened."""
@@ -305,12 +318,6 @@ class _Loader:
                         yield _KINDS[key], name, section
             else:
                 # Before there were kinds, an input was a table of its own name.
-                if (meant := _meant(key)) and key not in self._registry.names("inputs"):
-                    name = next(iter(value), "NAME")
-                    table = f"[{meant}]" if meant in _TABLES else f"[[{meant}.{name}]]"
-                    raise document.error(
-                        (key,), f"inputs.{key}: undefined but requested input: {key}; did you mean {table}?", key
-                    )
                 yield "inputs", key, self._section(document, (key,), f"inputs.{key}", value)
 
     def _instances(self, document: Document, path: tuple[str, ...], label: str, tables: Any) -> Iterator[Section]:

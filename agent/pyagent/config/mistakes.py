@@ -24,6 +24,7 @@ _HARMLESS = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _SECRET = re.compile(r"token|pass|pwd|secret|key|auth|cred|user", re.IGNORECASE)
 _NO_QUOTE = 'Expected "\'"'
 _NO_QUOTES = ("Unterminated string", "Expected \"'''\"")
+_LONGEST = 500
 _SOUND = re.compile(r"[+-]?(?:0|[1-9](?:_?\d)*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
@@ -41,8 +42,9 @@ def explain(error: tomli.TOMLDecodeError) -> tuple[int, str]:
         return line, f"the character {name} stands there, which looks like another one; write {_plain(character)}"
     if found := _open(error, line):
         return found
-    statement = text.split("\n")[line - 1].rstrip("\r")
-    rest = text[error.pos :].partition("\n")[0].rstrip("\r")
+    # Cut, so that no pattern takes long: a text from a URL may be anybody's.
+    statement = text.split("\n")[line - 1].rstrip("\r")[:_LONGEST]
+    rest = text[error.pos :].partition("\n")[0].rstrip("\r")[:_LONGEST]
     return line, _statement(error.msg, statement, rest) or error.msg[:1].lower() + error.msg[1:]
 
 
@@ -57,7 +59,7 @@ def _again(error: tomli.TOMLDecodeError, line: int) -> tuple[int, str] | None:
     if known is None:
         return None
     path, line, before = known
-    names = [part for part in path if isinstance(part, str)]
+    names = [part[:_LONGEST] for part in path[:10] if isinstance(part, str)]
     where = f" on line {before}" if before else ""
     header = error.doc.split("\n")[line - 1].lstrip()
     if not header.startswith("["):
@@ -78,12 +80,15 @@ def _open(error: tomli.TOMLDecodeError, line: int) -> tuple[int, str] | None:
     # An end that was looked for in vain: the last quote of all is the one without it.
     stop = text.rfind("'") if message == _NO_QUOTE else error.pos
     path, first, _ = last_key(text[:stop]) or ((), line, None)
-    of = next((f" of {part!r}" for part in reversed(path) if isinstance(part, str)), "")
+    of = next((f" of {part[:_LONGEST]!r}" for part in reversed(path) if isinstance(part, str)), "")
     if message in _NO_QUOTES:
         return first, f"the text{of} that begins with three quotes is not closed; add three quotes at its end"
     if message in (_NO_QUOTE, "Found invalid character '\\n'", "Illegal character '\\n'"):
         value = f" in the value{of}" if of else ""
-        return text.count("\n", 0, stop) + 1, f"a quote is not closed{value}; add one at the end of the text"
+        number = text.count("\n", 0, stop)
+        found = next((one for one in text.split("\n")[number] if one in _QUOTES), "")
+        instead = f", and {_strange(found)} is none" if found else ""
+        return number + 1, f"a quote is not closed{value}; add one at the end of the text{instead}"
     if message not in ("Unclosed array", "Unclosed inline table"):
         return None
     what, end = ("list", "]") if message == "Unclosed array" else ("inline table", "}")

@@ -5,6 +5,7 @@ import re
 import types
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -50,7 +51,7 @@ def decode_values(
     `ignored`: keys that are somebody else's. `loose`: fields whose key may be written in any case and without `_`.
     """
     others, any_case = set(ignored), set(loose)
-    if unknown := list(_unknown_keys(section.table, kind, (), others, any_case)):
+    if unknown := list(islice(_unknown_keys(section.table, kind, (), others, any_case), _MOST_UNKNOWN)):
         raise _unknown(section, unknown, others)
     return _Decoder(section, policy or Policy()).table(section.table, kind, (), others, any_case)
 
@@ -193,6 +194,8 @@ def _field_name(key: str, fields: Container[str], loose: Iterable[str]) -> str:
     return next((name for name in loose if name.replace("_", "").lower() == plain), key)
 
 
+_MOST_UNKNOWN = 20
+"""Keys that one error names: the spelling that was meant is looked for with each."""
 _Unknown = tuple[tuple[str | int, ...], list[str]]
 """The path of a key that nobody knows, and what is known in its place."""
 

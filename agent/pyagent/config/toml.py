@@ -12,6 +12,8 @@ from pyagent.config.environment import allowed_environment, expand, strip_commen
 from pyagent.config.positions import Path, line_numbers
 from pyagent.config.source import SourceText, is_url, settings_place
 
+_MOST_WARNINGS = 100
+"""Of one text, give or take those of one value."""
 _ESCAPED_PATH = re.compile(r"[A-Za-z]:[^\b\t\n\f\r]*[\b\t\n\f\r]")
 """A path of Windows of which a part was taken for an escape."""
 
@@ -93,7 +95,10 @@ def _expand_text(where: str, text: str, environ: Mapping[str, str], old_env: boo
             lines[number - 1] = expand(line, environ, escapes=not old_env, unset=unset)
         except ValueError as error:
             raise ConfigError(one_line(f"{where}:{number}: {error}")) from None
-        warnings.extend(f"{where}:{number}: {_not_set(name, environ)}" for name in unset)
+        if len(warnings) < _MOST_WARNINGS:
+            warnings.extend(
+                f"{where}:{number}: {_not_set(name, environ)}" for name in dict.fromkeys(unset[:_MOST_WARNINGS])
+            )
     return "\n".join(lines)
 
 
@@ -112,7 +117,10 @@ def _expanded(document: Document, environ: Mapping[str, str], old_env: bool) -> 
                 result = expand(value, environ, escapes=not old_env, unset=unset)
             except ValueError as error:
                 raise document.error(path, f"{name}: {error}") from None
-            warnings.extend(one_line(f"{document.at(path)}: {name}: {_not_set(one, environ)}") for one in unset)
+            if len(warnings) >= _MOST_WARNINGS:
+                return result
+            for one in dict.fromkeys(unset[:_MOST_WARNINGS]):
+                warnings.append(one_line(f"{document.at(path)}: {name}: {_not_set(one, environ)}"))
             if _ESCAPED_PATH.match(value):
                 warnings.append(
                     one_line(

@@ -36,7 +36,9 @@ async def until_safe(receipts: Sequence[asyncio.Future[None]]) -> None:
             receipt.cancel()  # those that are done stay as they are
     if late := sum(receipt.cancelled() for receipt in receipts):
         await asyncio.sleep(0)
-        raise Full(f"the buffer on disk did not answer within {_PATIENCE:g} s ({late} queues); send it again later")
+        raise Full(
+            f"the buffer on disk did not answer within {_PATIENCE:g} s ({counted(late, 'queue')}); send it again later"
+        )
     if problem := next(filter(None, [receipt.exception() for receipt in receipts]), None):
         raise problem
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from pyagent.api.units import counted
 from pyagent.buffer import Usage
 from pyagent.pipeline.lane import Lane
 
@@ -124,8 +125,8 @@ class Lanes(dict[str | None, Lane]):
         if dropped and dropped >= 2 * self._told_dropped:
             self._told_dropped = dropped
             self._log.warning(
-                "Metric buffer overflow; %d metrics have been dropped so far, the oldest of %d kept",
-                dropped,
+                "Metric buffer overflow; %s been dropped so far, the oldest of %d kept",
+                counted(dropped, "metric has", "metrics have"),
                 self._limit,
             )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pyagent.api import Full, PyagentError
+from pyagent.api.units import counted
 from pyagent.buffer import Chunk, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.reader import LogReader
 from pyagent.buffer.segments import Recovery, SegmentLog
@@ -65,7 +66,7 @@ class StoredBuffers:
                 lines, skip, _ = frame
                 chunk = Chunk(lines, skip)
                 if not lane.queue.has_room(len(chunk)):
-                    raise Full(f"{moved} metrics are adopted, then the queue of {to} is full; adopt the rest later")
+                    raise Full(f"{_are(moved)} adopted, then the queue of {to} is full; adopt the rest later")
                 lane.adopt(chunk)
                 if lane.keeper is not None:
                     await lane.keeper.commit()
@@ -77,7 +78,7 @@ class StoredBuffers:
         except OSError as error:
             reason = error.strerror or error
             raise PyagentError(
-                f"cannot read the buffer {name}: {reason}; {moved} metrics are adopted, the rest stays; try it again later"
+                f"cannot read the buffer {name}: {reason}; {_are(moved)} adopted, the rest stays; try it again later"
             ) from None
         finally:
             await self._in_thread(log.close)
@@ -160,3 +161,7 @@ class StoredBuffers:
             for name in ("cursor", "identity", "lock"):
                 (path / name).unlink(missing_ok=True)
             path.rmdir()
+
+
+def _are(count: int) -> str:
+    return counted(count, "metric is", "metrics are")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pyagent.api.units import counted
+
 __all__ = ["degraded", "health"]
 
 STALE_AFTER_INTERVALS = 3
@@ -45,7 +47,7 @@ def _states(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if one.get("disk_error"):
             yield "buffer-disk-failing", f"{one['name']}: its buffer on disk takes nothing: {one['disk_error']}"
         if one["queued"] >= one["limit"]:
-            yield "queue-full", f"{one['name']}: its queue is full ({one['queued']} metrics)"
+            yield "queue-full", f"{one['name']}: its queue is full ({counted(one['queued'], 'metric')})"
     for one in (*document.get("processors", ()), *document.get("aggregators", ())):
         if one["error"]:
             yield "stage-failing", f"{one['name']}: {one['error']}"

@@ -351,3 +351,33 @@ def test_an_option_that_stands_below_the_tags(load: Load) -> None:
     assert refused.endswith(
         "not an integer; it stands below [inputs.nothing.tags]; options of the plugin belong above that"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" + " " * 1_000_000 + "x\n",
+        "[[" + "a." * 500_000 + "\n",
+        "a = " + " " * 1_000_000 + "x\n",
+        "a = x" + " " * 1_000_000 + "\n",
+        "a" + " b" * 500_000 + " = 1\n",
+        "a = [" + "x" * 1_000_000,
+        "a = '" + "x" * 1_000_000,
+        "x" * 1_000_000,
+        "x" * 1_000_000 + " = 1\n" + "x" * 1_000_000 + " = 1\n",
+    ],
+    ids=range(9),
+)
+def test_a_long_line_takes_no_time(text: str) -> None:
+    """Quadratic ones would take hours: the test's time-out is the bound."""
+    assert len(refusal(text)[1]) < 1000
+
+
+def test_what_is_told_is_bounded(load: Load) -> None:
+    unknown = "".join(f"option{number} = 1\n" for number in range(10_000))
+    assert len(load.refused(f"[[inputs.full]]\n{unknown}")) < 3000
+    unset = "".join(f'"$UNSET{number}${{UNSET{number}}}",' for number in range(10_000))
+    assert len(load(f"[[inputs.full]]\ntexts = [{unset}]").warnings) < 300
+    assert len(load(f"[[inputs.full]]\ntexts = [{unset}]", strict_env=False).warnings) < 300
+    tables = "".join(f"[agents{number}]\n" for number in range(10_000))
+    assert load.refused(tables).startswith("a.conf:1: inputs.agents0: undefined but requested input: agents0")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pyagent.api import Input, Metric, Output
+from pyagent.api.units import counted
 from pyagent.cli.doctor.findings import Report
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.failures import one_line
@@ -120,7 +121,9 @@ async def _gather(
         return
     if dropped := sum(runner.acc.dropped.values()):
         reasons = ", ".join(runner.acc.dropped)
-        report.warning("gather", f"{dropped} metrics or fields cannot be used: {reasons}")
+        report.warning(
+            "gather", f"{counted(dropped, 'metric or field', 'metrics or fields')} cannot be used: {reasons}"
+        )
     if not runner.gathered:
         report.warning(
             "gather",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyagent.api.units import counted
 from pyagent.cli.doctor.findings import Report
 from pyagent.cli.terminal import span
 from pyagent.runtime.environment_files import EnvironmentFile, environment_files
@@ -211,7 +212,8 @@ def look_at_agent(report: Report, status: Mapping[str, Any] | None, why: str) ->
             report.failed("agent", f"{one['name']}: {one['error']}")
     for one in status["outputs"]:
         if one["error"]:
-            waits = f"; {one['queued']:,} metrics wait, the oldest for {span(one['oldest_age_seconds'])}"
+            waiting = counted(one["queued"], "metric waits", "metrics wait", separator=",")
+            waits = f"; {waiting}, the oldest for {span(one['oldest_age_seconds'])}"
             report.failed("agent", f"{one['name']}: {one['error']}{waits}")
         elif 2 * one["queued"] > one["limit"]:
             report.warning(
@@ -220,11 +222,14 @@ def look_at_agent(report: Report, status: Mapping[str, Any] | None, why: str) ->
         if one["dropped"]:
             report.warning(
                 "agent",
-                f"{one['name']}: {one['dropped']:,} metrics had no room since the start",
+                f"{one['name']}: {counted(one['dropped'], 'metric', separator=',')} had no room since the start",
                 'a larger metric_buffer_limit, or buffer_strategy = "disk", bridges longer outages',
             )
     if kept := status.get("quarantine", {}).get("metrics"):
-        report.warning("agent", f"{kept:,} metrics were refused for good, and are kept", "pyagent quarantine list")
+        were = counted(
+            kept, "metric was refused for good, and is", "metrics were refused for good, and are", separator=","
+        )
+        report.warning("agent", f"{were} kept", f"pyagent quarantine list --instance {status['instance']}")
 
 
 def look_at_state(report: Report, directory: Path | None) -> None:

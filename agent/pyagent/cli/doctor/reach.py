@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from pyagent.api import ConfigError
 from pyagent.api.http import HttpClient, HttpError, HttpResponse, TlsOptions, environment_proxy
 from pyagent.api.tls import system_context
+from pyagent.api.units import counted
 from pyagent.cli.doctor.findings import Report
 
 __all__ = ["Place", "Server", "in_container", "reach"]
@@ -236,9 +237,11 @@ async def _encrypted(report: Report, place: Place, address: str, port: int) -> b
     ends = certificate.get("notAfter")
     days = (ssl.cert_time_to_seconds(ends) - time.time()) / 86400 if ends else CERTIFICATE_DAYS
     if days < CERTIFICATE_DAYS:
-        report.warning("tls", f"the certificate of {host} ends in {days:.0f} days", "renew it")
+        report.warning("tls", f"the certificate of {host} ends in {counted(round(days), 'day')}", "renew it")
     else:
-        report.ok("tls", f"the certificate of {host} is good" + (f", for {days:.0f} days" if ends else ""))
+        report.ok(
+            "tls", f"the certificate of {host} is good" + (f", for {counted(round(days), 'day')}" if ends else "")
+        )
     return True
 
 
