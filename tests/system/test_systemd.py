@@ -503,7 +503,7 @@ async def test_the_settings_of_an_instance_are_used_by_commands(host: Container)
     nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups pyagent"
     said = await host("sh", "-c", f"{nobody} --test --instance ram 2>&1 || true")
     assert said == (
-        "E! cannot read the settings of pyagent@ram: /etc/pyagent/ram.env: Permission denied; run it with sudo"
+        "E! cannot read the settings of pyagent@ram: /etc/telegraf/telegraf-ram.env: Permission denied; run it with sudo"
     )
     assert "no agent runs as pyagent@NAME" in await host("sh", "-c", "pyagent status 2>&1 || true")
 

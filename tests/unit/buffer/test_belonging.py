@@ -3,12 +3,14 @@ told."""
 
 import errno
 import logging
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from test_segments import Unreadable, batch, read
 
+from pyagent.api import asking
 from pyagent.buffer import stored_queues
 from pyagent.buffer.files import Files
 from pyagent.buffer.frames import HEAD_SIZE, Head
@@ -103,7 +105,9 @@ def test_a_cursor_ahead_of_all_segments_removes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("here_is_later", [True, False])
-def test_segments_of_two_logs_become_two_queues(tmp_path: Path, here_is_later: bool) -> None:
+def test_segments_of_two_logs_become_two_queues(
+    tmp_path: Path, here_is_later: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = a_log(tmp_path / "here", 100, 30)
     other = a_log(tmp_path / "there", 200, 0)
     for path in other.glob("*.seg"):
@@ -114,7 +118,9 @@ def test_segments_of_two_logs_become_two_queues(tmp_path: Path, here_is_later: b
     assert (recovery.lost, missed) == ([], 0)
     [(moved, names, count)] = recovery.foreign
     assert (len(names), count, recovery.aside) == (len(list(other.glob("*.seg"))), 200, len(names))
-    assert f"`pyagent buffer adopt {Path(moved).name} --to OUTPUT` delivers them" in texts(recovery, folder)[0]
+    monkeypatch.setattr(asking, "_flag", "--instance ram")
+    typed = f"pyagent buffer adopt {shlex.quote(Path(moved).name)} --to OUTPUT --instance ram"
+    assert f"`{typed}` delivers them" in texts(recovery, folder)[0]
     assert read(Path(moved))[0] == list(range(200))
 
 

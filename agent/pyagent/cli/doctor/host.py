@@ -229,7 +229,7 @@ def look_at_agent(report: Report, status: Mapping[str, Any] | None, why: str) ->
         were = counted(
             kept, "metric was refused for good, and is", "metrics were refused for good, and are", separator=","
         )
-        report.warning("agent", f"{were} kept", f"pyagent quarantine list --instance {status['instance']}")
+        report.warning("agent", f"{were} kept", f"pyagent quarantine list --instance {status.get('instance', 'NAME')}")
 
 
 def look_at_state(report: Report, directory: Path | None) -> None:
