@@ -188,7 +188,6 @@ class _Loader:
         for entry in self._entries:
             if entry.kind == "secretstores":
                 continue
-            section = entry.section
             try:
                 found = self._found(entry)
                 if entry.kind == "inputs":
