@@ -73,3 +73,14 @@ def test_a_step_that_is_broken_off_ends_its_command(tmp_path: Path, number: sign
     assert process.returncode == 128 + number
     assert not Path(f"/proc/{running.read_text().strip()}").exists()
     assert list(tmp_path.iterdir()) == [running]
+
+
+def test_a_step_that_nobody_reads_ends_its_command(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    process = subprocess.Popen(
+        [STEP, "Waiting", "sleep", "600"], stdout=theirs, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    os.close(theirs)
+    assert process.wait(60) == 141
+    assert not list(tmp_path.iterdir())
