@@ -1,6 +1,7 @@
 """What the demonstration says in the end: what came of it, and how to go on."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,18 @@ How to go on, with an InfluxDB 2 of your own. Its page "Create a Telegraf
 configuration" (Load Data, Telegraf) shows a token and a URL. In the foreground:
     export INFLUX_TOKEN=...
     {pyagent} --config http://HOST:8086/api/v2/telegrafs/ID
-As a service (give `sudo install` both lines of the page, then Ctrl-D):
+As a service; `provision` asks step by step, and starts it:
 """
     if in_tree:
-        there = os.path.relpath(tree)
+        there = _path(tree)
         steps += f"    sudo make {'' if there == '.' else f'-C {there} '}install\n"
     steps += f"""\
+    sudo pyagent provision
+or, with both lines of the page (then Ctrl-D):
     sudo install -D -m 600 /dev/stdin /etc/pyagent/ram.env
     sudo systemctl enable --now pyagent@ram
+Where nothing arrives:
+    sudo pyagent doctor ram
 An empty server such as this one, to try things on:
     {pyagent} sandbox --ready
 The plugins, and what one can do; your own go into /etc/pyagent/plugins.d:
@@ -57,4 +62,4 @@ def _shortest(words: list[str]) -> str:
 
 def _path(path: Path) -> str:
     relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
+    return shlex.quote(relative if len(relative) < len(str(path)) else str(path))

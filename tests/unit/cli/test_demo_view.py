@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from pyagent.cli.demo_series import HOUR, History, Series, grouped
 from pyagent.cli.demo_view import Agent, State, screen
 from pyagent.cli.terminal import cells
 
+ROOT = Path(__file__).resolve().parents[3]
 START = 1_795_942_800.0  # 09:00:00 UTC
 
 
@@ -296,9 +298,13 @@ def test_the_summary_and_the_next_commands(monkeypatch: pytest.MonkeyPatch, tmp_
     assert summary(document) == (
         "Points stored: 1,234 of mem. From an agent's start to its first point stored: ram 0.50 s."
     )
+    monkeypatch.chdir(ROOT)
     steps = next_steps()
     for command in ("--config http://HOST:8086/api/v2/telegrafs/ID", "sandbox --ready", "plugins show inputs.mem"):
         assert f"pyagent {command}" in steps
-    assert "make install" in steps
+    assert "sudo make install" in steps
+    assert "sudo pyagent provision" in steps
     assert "docs/writing-plugins.md" in steps
     assert max(map(len, steps.splitlines())) <= 80
+    monkeypatch.chdir(tmp_path)
+    assert f"sudo make -C {ROOT} install" in next_steps() or "sudo make -C .." in next_steps()
