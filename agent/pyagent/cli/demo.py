@@ -46,7 +46,9 @@ HEAD_START = 3.0
 
 def configure(parser: Parser) -> None:
     parser.epilog = "  pyagent demo --for 30 --json"
-    parser.add_argument("--for", dest="seconds", type=_seconds, metavar="SECONDS", help="end after so many seconds")
+    parser.add_argument(
+        "--for", dest="seconds", type=_seconds, metavar="SECONDS", help="end after so many seconds, or such as 5m"
+    )
     parser.add_argument("--json", action="store_true", help="no view: print one JSON document as the last line")
 
 
