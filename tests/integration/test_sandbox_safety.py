@@ -250,3 +250,15 @@ async def test_without_the_flag_there_is_no_such_door() -> None:
             assert response.status == 404
         with pytest.raises(SandboxError, match="without faults"):
             await server.fault(kind="slow")
+
+
+async def test_idle_clients_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.api.connections._most", 20)
+    async with Sandbox() as server:
+        crowd = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(50)]
+        async with asyncio.timeout(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert b'"status":"pass"' in (await reader.read()).replace(b" ", b"")
+        for _, one in (*crowd, (reader, writer)):
+            one.transport.abort()

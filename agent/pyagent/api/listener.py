@@ -35,6 +35,7 @@ from aiohttp import HttpVersion11, web
 from pyagent import __version__
 from pyagent.api.connections import Connections
 from pyagent.api.errors import ConfigError, Full, PyagentError, TooMuch
+from pyagent.api.http_connection import HttpConnection
 from pyagent.api.inflate import Inflater
 from pyagent.api.listening import ListenAddress, TlsServerOptions
 from pyagent.api.options import option
@@ -45,8 +46,6 @@ __all__ = ["Answer", "HttpListener", "ListenerOptions", "Refused", "Request", "b
 
 _SECOND = 1_000_000_000
 _DEFAULT_TIMEOUT = 10.0
-_IDLE = 75.0
-"""Seconds until a connection is closed on which no whole request head came."""
 _LEAST_HELD = 64 * 2**20
 _PATIENCE, _PATIENCE_PAUSE = 1.0, 0.02
 """Seconds: how long a full queue may hold up a request, before it is refused; how often it is asked in between."""
@@ -354,49 +353,16 @@ class _Server(web.Server):
             loop=asyncio.get_running_loop(),
             logger=self._log,
             access_log=None,
-            keepalive_timeout=_IDLE,
             lingering_time=2.0,
             auto_decompress=False,
             read_bufsize=2**16,  # bytes, twice as many at the most: what waits in each connection
         )
 
 
-class _Connection(web.RequestHandler):
+class _Connection(HttpConnection):
     def __init__(self, server: _Server, **settings: Any) -> None:
-        super().__init__(server, **settings)
-        self.ended: Callable[[], None] = lambda: None
+        super().__init__(server, server.read_timeout, **settings)
         self._refuse = server.refuse
-        self._read_timeout = server.read_timeout
-        self._head: asyncio.TimerHandle | None = None
-        """Ends a connection on which a part of a request's head has come."""
-
-    @property
-    def idle_since(self) -> float | None:
-        """See `pyagent.api.connections`."""
-        return self._next_keepalive_close_time - _IDLE if self._is_idle else None
-
-    @property
-    def _is_idle(self) -> bool:
-        return self._waiter is not None and not self._waiter.done()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._head is not None and not self._is_idle:
-            self._head.cancel()
-            self._head = None
-        elif self._head is None and data and self._is_idle:
-            self._head = asyncio.get_running_loop().call_later(self._read_timeout, self._give_up)
-
-    def _give_up(self) -> None:
-        self._head = None
-        if self._is_idle:
-            self.force_close()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if self._head is not None:
-            self._head.cancel()
-        super().connection_lost(exc)
-        self.ended()
 
     def handle_error(
         self,

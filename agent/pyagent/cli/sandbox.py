@@ -50,6 +50,9 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.port <= 65535:
         print(f"E! cannot run the sandbox: {args.port} is not a port; choose one from 0 to 65535", file=sys.stderr)
         return 1
+    from pyagent.runtime.descriptors import raise_limit
+
+    raise_limit()
     try:
         return asyncio.run(_serve(Sandbox(args.data, args.port, faults=args.faults), args))
     except SandboxError as error:

@@ -1,14 +1,18 @@
 """The server within a process: what `pyagent sandbox` runs, and the door for tests and demonstrations."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from aiohttp import web
 
+from pyagent.api.connections import Connections
+from pyagent.api.http_connection import HttpConnection
 from pyagent.api.scratch import ScratchFolder
 from pyagent.sandbox import faults
 from pyagent.sandbox.documents import Document
@@ -26,8 +30,23 @@ from pyagent.sandbox.resources.write import store_lines
 from pyagent.sandbox.server import make_app
 from pyagent.sandbox.state import State
 
+_HEAD_SECONDS = 10.0
 EXPIRE_EVERY = 30 * 60.0
 """Seconds between two looks for points that are older than their bucket keeps them."""
+
+
+class _Server(web.Server):
+    """Its connections tell when they are idle, so that there is room for new ones."""
+
+    def __call__(self) -> HttpConnection:
+        return HttpConnection(self, _HEAD_SECONDS, loop=asyncio.get_running_loop(), **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server
+        return server
 
 
 class Sandbox:
@@ -39,6 +58,7 @@ class Sandbox:
         self._faults = faults
         self._scratch: ScratchFolder | None = None
         self._runner: web.AppRunner | None = None
+        self._connections: Connections | None = None
         self._state: State | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._operator: Document = {}
@@ -81,16 +101,19 @@ class Sandbox:
         self._state = State(folder, keep=self._data is not None)
         app = make_app(self._state, with_faults=self._faults)
         # Bodies stay as sent: what is wrong with a compressed one is answered in InfluxDB's words.
-        self._runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=1.0)
+        self._runner = _Runner(app, auto_decompress=False, access_log=None, shutdown_timeout=1.0)
         try:
             await self._runner.setup()
-            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+            listening = socket.create_server(("127.0.0.1", self._port))
         except OSError as error:
             await self.close()
+            reason = os.strerror(error.errno or 0)
             raise SandboxError(
-                f"cannot listen on 127.0.0.1:{self._port}: {error.strerror}; choose another with --port"
+                f"cannot listen on 127.0.0.1:{self._port}: {reason}; choose another with --port"
             ) from None
-        self.port = int(self._runner.addresses[0][1])
+        self._connections = Connections(listening, cast("_Server", self._runner.server), app.logger)
+        self._connections.start()
+        self.port = int(listening.getsockname()[1])
         self._recall()
         self._sweeper = asyncio.create_task(self._sweep())
         await self._state.in_reader(warm_up)
@@ -109,6 +132,8 @@ class Sandbox:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+        if self._connections is not None:
+            await self._connections.close()
         if self._runner is not None:
             self._runner.app[faults.FAULTS].close()
             await self._runner.cleanup()
@@ -116,7 +141,7 @@ class Sandbox:
             await asyncio.to_thread(self._state.close)
         if self._scratch is not None:
             await asyncio.to_thread(self._scratch.close)
-        self._sweeper = self._runner = self._state = None
+        self._sweeper = self._runner = self._state = self._connections = None
 
     async def _sweep(self) -> None:
         while True:
