@@ -64,9 +64,10 @@ def the_instance(what: str) -> str:
     raise InstanceError(f"several agents run: {', '.join(found)}; name one, such as: {what} --instance {found[0]}")
 
 
-def settings_of(name: str) -> Mapping[str, str]:
-    """The environment that the unit gives to an instance. Raises InstanceError where its files cannot be read, or where there
-    is no such instance; PyagentError for a name that none can have."""
+def settings_of(name: str, *, quiet: bool = False) -> Mapping[str, str]:
+    """The environment that the unit gives to an instance. `quiet`: lines that are not understood are not told. Raises
+    InstanceError where its files cannot be read, or where there is no such instance; PyagentError for a name that none can
+    have."""
     from pyagent.runtime.environment_files import environment_files
 
     checked_instance(name)
@@ -76,7 +77,7 @@ def settings_of(name: str) -> Mapping[str, str]:
         if file.problem and file.problem != "not there":
             remedy = "; run it with sudo" if os.geteuid() else ""
             raise InstanceError(f"cannot read the settings of pyagent@{name}: {file.path}: {file.problem}{remedy}")
-        for number in file.left_out:
+        for number in () if quiet else file.left_out:
             print(f"W! {file.path}:{number}: not understood and left out; write NAME=VALUE", file=sys.stderr)
         found |= {setting.name: setting.value for setting in file.settings}
     if all(file.problem for file in files) and name not in running_instances():

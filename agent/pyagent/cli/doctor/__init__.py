@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pyagent.api import PyagentError
 from pyagent.cli.arguments import Parser
+from pyagent.cli.chosen_instance import STATE, settings_of, the_instance
 from pyagent.cli.control import add_agent_flags, ask
 from pyagent.cli.flags import add_source_flags, source_settings
+from pyagent.cli.instances import checked_instance
+from pyagent.config import default_sources
 
 _EPILOG = """\
   pyagent doctor ram                              the instance pyagent@ram, as the unit runs it
@@ -33,6 +37,16 @@ def configure(parser: Parser) -> None:
     parser.set_defaults(parser=parser)
 
 
+def _instance(arguments: argparse.Namespace) -> str:
+    """The instance that is meant; empty where a configuration is named, or found where the agent looks for one. Raises
+    PyagentError."""
+    if name := arguments.name or arguments.instance:
+        return checked_instance(name)
+    if arguments.config or arguments.config_directory or default_sources(os.environ):
+        return ""
+    return the_instance("pyagent doctor")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """0 where all is well, 1 where there are warnings, 2 where something failed."""
     from pyagent.cli.doctor import host
@@ -43,15 +57,21 @@ def run(arguments: argparse.Namespace) -> int:
 
     configure_logging(quiet=True)
     logging.getLogger("pyagent").handlers.clear()
-    instance = arguments.name or arguments.instance
+    try:
+        instance = _instance(arguments)
+    except PyagentError as error:
+        print(f"E! {error}", file=sys.stderr)
+        return 2
     screen = Screen(sys.stdout)
     report = Report() if arguments.json else Report(screen.show, screen.busy)
-    if instance:
-        os.environ.update(host.look_at_files(report, instance))
-        os.environ.setdefault("PYAGENT_INSTANCE", instance)
+    if instance and host.look_at_files(report, instance):
+        settings_of_unit = settings_of(instance, quiet=True)
+        os.environ.clear()
+        os.environ.update(settings_of_unit)
     settings = source_settings(arguments.parser, arguments)
     if instance:
-        settings = dataclasses.replace(settings, state_directory=Path("/var/lib/pyagent") / instance)
+        state = os.environ.get("PYAGENT_STATE_DIRECTORY") or f"{STATE}/{instance}"
+        settings = dataclasses.replace(settings, state_directory=Path(state))
 
     def status() -> Mapping[str, Any]:
         document: Mapping[str, Any] = ask(arguments, "/status", instance=instance)
