@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_SECONDS, _BYTES = 30, 512 << 20
+_SECONDS, _BYTES = 60, 512 << 20
 _UNIT = Path(__file__).parents[1] / "unit"
 
 
