@@ -182,13 +182,14 @@ class InputRunner:
     async def _gather_supervised(self) -> None:
         self.last_gather = self._clock.now()
         started = time.monotonic()  # the loop's own clock has only milliseconds
+        deadline = asyncio.timeout(self._gather_timeout or None)
         try:
             acc = self.acc
-            async with asyncio.timeout(self._gather_timeout or None):
+            async with deadline:
                 await self._worker.call(lambda: self._checked(acc))
         except TimeoutError as error:
             self.flush()
-            if self._gather_timeout and time.monotonic() - started >= self._gather_timeout:
+            if deadline.expired():  # else it is the plugin's own
                 self._give_up()
             else:
                 self.failures.failed(explain("cannot gather", error, self._files))

@@ -137,6 +137,36 @@ def test_a_failure_is_logged_once_per_cause_and_keeps_what_was_added(caplog: pyt
     assert [metric.fields["n"] for metric in bench.delivered] == list(range(1, bench.plugin.gathers + 1))
 
 
+@pytest.mark.parametrize(("seconds", "abandoned"), [(35, 1), (0.5, 0)])
+def test_a_gather_is_given_up_by_its_deadline_and_not_by_a_timeout_of_its_own(seconds: float, abandoned: int) -> None:
+    async def gather(acc: Accumulator) -> None:
+        await asyncio.sleep(seconds)
+        raise TimeoutError
+
+    async def main() -> InputRunner:
+        plugin = Ticking(input_plan(Ticking).options, LOG)
+        plugin.behave = gather
+        runner = InputRunner(
+            input_plan(Ticking),
+            plugin,
+            global_tags={},
+            route=Collected(),
+            clock=VirtualClock(START),
+            log=LOG,
+            gather_timeout=1.0,
+        )
+        await runner.gather_once()
+        return runner
+
+    runner = run_virtual(main())
+    assert runner.abandoned == abandoned
+    assert runner.failures.current.startswith(
+        "cannot gather: it took longer than 1 s and is given up"
+        if abandoned
+        else "cannot gather: TimeoutError (test_ga"
+    )
+
+
 def test_a_gather_that_hangs_is_told_once_is_never_doubled_and_its_metrics_get_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
