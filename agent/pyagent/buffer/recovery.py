@@ -17,7 +17,7 @@ from pyagent.buffer.files import Files
 from pyagent.buffer.frames import HEAD_SIZE, VERSION, Head, frames_in
 from pyagent.buffer.scan import Recovery, Scan, Segment, SegmentFile
 
-__all__ = ["CORRUPT", "Found", "find", "write_identity"]
+__all__ = ["CORRUPT", "Finder", "Found", "write_identity"]
 
 CORRUPT = "corrupt"
 _NAME = re.compile(r"(\d{10})\.seg")
@@ -36,33 +36,40 @@ class Found:
     end: int
 
 
-def find(directory: Path, files: Files, cursor: Cursor, *, sync: bool, identity: str) -> Found:
-    """Opens the cursor, too. Raises OSError for what cannot be read now: it may be readable later, and the log must not be
-    used until then."""
-    return _Finder(directory, files, cursor, sync=sync, identity=identity).find()
+class Finder:
+    """`find`, make that durable, then `settle`: an attempt that fails before that has moved nothing, and told nothing."""
 
-
-class _Finder:
     def __init__(self, directory: Path, files: Files, cursor: Cursor, *, sync: bool, identity: str) -> None:
         self._directory = directory
         self._files = files
         self._cursor = cursor
         self._sync = sync
         self._identity = identity
-        self._recovery = Recovery()
+        self._aside: list[Path] = []
+        """What is not understood."""
+        self._foreign: list[tuple[list[SegmentFile], int]] = []
+        """Segments of other logs, and the metrics in them."""
+        self._doubt = ""
+        """Why the cursor is not believed."""
         self._last_file = 0
-        self._known = self._open_cursor()
-        self._log = cursor.log
+        self._scan: Scan
+        self._known = False
+        self._log = 0
 
     def _open_cursor(self) -> bool:
         """Returns whether there was one that can be read."""
         try:
             return self._cursor.open()
         except (IsADirectoryError, FileExistsError):  # a folder, or a link to nothing
-            self._set_aside(self._directory / "cursor")
+            self._files.rename(path := self._directory / "cursor", self._free(path.name))
+            self._doubt = "is no file; all that is in the segments is sent"
             return self._cursor.open()
 
     def find(self) -> Found:
+        """Opens the cursor, too. Raises OSError for what cannot be read now: it may be readable later, and the log must not be
+        used until then."""
+        self._known = self._open_cursor()
+        self._log = self._cursor.log
         kept = self._own(self._list())
         start = self._start(kept)
         cursor = self._cursor
@@ -80,40 +87,49 @@ class _Finder:
             scan.run()
             end = max((segment.end for segment in scan.segments), default=None)
             if scan.strange:
-                self._move_out(scan.strange)
+                self._leave_out(scan.strange)
                 kept = [file for file in kept if file not in scan.strange]
             elif start is not None and end is not None and start > end:
-                self._doubt(f"is at {start}, but its segments end at {end}; all that is in them is sent again")
+                self._doubt = f"is at {start}, but its segments end at {end}; all that is in them is sent again"
                 start = None
             else:
                 break
+        recovery, self._scan = scan.recovery, scan
+        recovery.cursor = self._doubt
         if start is not None and start < acknowledged and scan.segments:
-            self._recovery.cursor = "is older than its segments; what was delivered since then may be sent again"
-        return self._finished(scan, start)
-
-    def _finished(self, scan: Scan, start: int | None) -> Found:
-        found = scan.recovery
-        for path in scan.useless:
-            self._set_aside(path)
-        for path in scan.empty:
-            with contextlib.suppress(OSError):
-                self._files.unlink(path)
-        if scan.cut is not None:
-            path, size = scan.cut
-            found.incomplete = path.name
-            with contextlib.suppress(OSError):
-                self._files.truncate(path, size)
-        so_far = self._recovery
-        found.set_aside, found.left, found.foreign = so_far.set_aside, so_far.left, so_far.foreign
-        found.cursor = so_far.cursor
-        found.aside = len(found.left) + sum(len(names) for _, names, _ in found.foreign)
-        if CORRUPT in self._files.names(self._directory):
-            with contextlib.suppress(OSError):
-                found.aside += len(self._files.names(self._directory / CORRUPT))
+            recovery.cursor = "is older than its segments; what was delivered since then may be sent again"
         # What is missing before the first one is told now.
         start = max(start or 0, min((segment.first for segment in scan.segments), default=0))
         log = self._log or int.from_bytes(os.urandom(8), "little") or 1
-        return Found(found, scan.segments, self._last_file, log, start, max(scan.end, start))
+        return Found(recovery, scan.segments, self._last_file, log, start, max(scan.end, start))
+
+    def settle(self, recovery: Recovery) -> None:
+        """Put elsewhere what does not belong here, and say in `recovery` what that was. What cannot be moved is left."""
+        for path in [*self._aside, *self._scan.useless]:
+            try:
+                new = self._free(path.name)
+                self._files.rename(path, new)
+                self._files.sync_directory(new.parent)
+            except OSError:
+                recovery.left.append(path.name)
+            else:
+                recovery.set_aside.append(path.name)
+        for others, count in self._foreign:
+            self._move_out(others, count, recovery)
+        with contextlib.suppress(OSError):
+            if self._doubt:
+                self._keep_cursor()
+        with contextlib.suppress(OSError):
+            for path in self._scan.empty:
+                self._files.unlink(path)
+            if self._scan.cut is not None:
+                path, size = self._scan.cut
+                recovery.incomplete = path.name
+                self._files.truncate(path, size)
+        recovery.aside = len(recovery.left) + sum(len(names) for _, names, _ in recovery.foreign)
+        with contextlib.suppress(OSError):
+            if CORRUPT in self._files.names(self._directory):
+                recovery.aside += len(self._files.names(self._directory / CORRUPT))
 
     # Whose it is ------------------------------------------------------------------------------------------------------
 
@@ -125,7 +141,7 @@ class _Finder:
             match = _NAME.fullmatch(name)
             if match is None:
                 if name not in _OURS and not name.endswith(".new"):
-                    self._set_aside(path)
+                    self._aside.append(path)
                 continue
             self._last_file = max(self._last_file, int(match[1]))
             try:
@@ -134,10 +150,10 @@ class _Finder:
             except FileNotFoundError:
                 continue
             except IsADirectoryError:
-                self._set_aside(path)
+                self._aside.append(path)
                 continue
             if head is not None and head.version != VERSION:
-                self._set_aside(path)
+                self._aside.append(path)
             else:
                 found.append(SegmentFile(path, head))
         return found
@@ -150,7 +166,7 @@ class _Finder:
         for log in dict.fromkeys(logs):
             if log != self._log:
                 others = [file for file in found if file.head and file.head.log == log]
-                self._move_out(others)
+                self._leave_out(others)
         return [file for file in found if file.head is None or file.head.log == self._log]
 
     def _start(self, kept: Sequence[SegmentFile]) -> int | None:
@@ -158,25 +174,33 @@ class _Finder:
         cursor = self._cursor
         if not self._known:
             if cursor.found.strip(b"\0"):
-                self._doubt("cannot be read; all that is in the segments is sent")
+                self._doubt = "cannot be read; all that is in the segments is sent"
             return None
         if cursor.log and cursor.log != self._log:
-            self._doubt("belongs to another buffer; all that is in the segments is sent")
+            self._doubt = "belongs to another buffer; all that is in the segments is sent"
             return None
         return cursor.number
 
-    def _doubt(self, reason: str) -> None:
-        """Keep a copy of the cursor. The file itself is written over: a full disk may have no room for another."""
-        self._recovery.cursor = reason
-        with contextlib.suppress(OSError):
-            path = self._aside("cursor")
-            descriptor = self._files.create(path)
+    def _leave_out(self, others: list[SegmentFile]) -> None:
+        count = 0
+        for file in others:
+            with self._files.opened(file.path) as descriptor:
+                data = self._files.read(descriptor, self._files.size(descriptor), 0)
+            count += sum(header.count for _, header in frames_in(data, HEAD_SIZE if file.head else 0))
+        self._foreign.append((others, count))
+
+    # Elsewhere --------------------------------------------------------------------------------------------------------
+
+    def _keep_cursor(self) -> None:
+        """A copy: the file itself is written over, as a full disk may have no room for another."""
+        if content := self._cursor.found:
+            descriptor = self._files.create(self._free("cursor"))
             try:
-                self._files.write(descriptor, self._cursor.found, 0)
+                self._files.write(descriptor, content, 0)
             finally:
                 self._files.close(descriptor)
 
-    def _aside(self, name: str) -> Path:
+    def _free(self, name: str) -> Path:
         """A path in `corrupt/` that is not taken."""
         corrupt = self._directory / CORRUPT
         self._files.make_directory(corrupt)
@@ -187,33 +211,18 @@ class _Finder:
             free = f"{name}.{number}"
         return corrupt / free
 
-    def _set_aside(self, path: Path) -> None:
-        try:
-            new = self._aside(path.name)
-            self._files.rename(path, new)
-            self._files.sync_directory(new.parent)
-        except OSError:
-            self._recovery.left.append(path.name)
-        else:
-            self._recovery.set_aside.append(path.name)
-
-    def _move_out(self, others: Sequence[SegmentFile]) -> None:
+    def _move_out(self, others: Sequence[SegmentFile], count: int, recovery: Recovery) -> None:
         """Make a queue of its own of segments of another log."""
         names = [file.path.name for file in others]
-        count = 0
-        for file in others:
-            with self._files.opened(file.path) as descriptor:
-                data = self._files.read(descriptor, self._files.size(descriptor), 0)
-            count += sum(header.count for _, header in frames_in(data, HEAD_SIZE if file.head else 0))
         try:
             folder = self._folder_for(names, others[0].head.log if others[0].head else 0)
             for file in others:
                 self._files.rename(file.path, folder / file.path.name)
             self._files.sync_directory(folder)
         except OSError:
-            self._recovery.left += names
+            recovery.left += names
         else:
-            self._recovery.foreign.append((str(folder), names, count))
+            recovery.foreign.append((str(folder), names, count))
 
     def _folder_for(self, names: Sequence[str], log: int) -> Path:
         number = 0

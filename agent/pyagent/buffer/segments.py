@@ -19,7 +19,7 @@ from pyagent.buffer.batch import Batch
 from pyagent.buffer.cursor import Cursor
 from pyagent.buffer.files import Files
 from pyagent.buffer.frames import ACKNOWLEDGED, RENUMBERED, Head, pack
-from pyagent.buffer.recovery import find, write_identity
+from pyagent.buffer.recovery import Finder, write_identity
 from pyagent.buffer.scan import Recovery, Segment
 
 __all__ = ["InUse", "Recovery", "Segment", "SegmentLog"]
@@ -79,17 +79,22 @@ class SegmentLog:
             raise
 
     def _recover(self, identity: str) -> Recovery:
-        found = find(self.directory, self.files, self._cursor, sync=self._sync, identity=identity)
+        finder = Finder(self.directory, self.files, self._cursor, sync=self._sync, identity=identity)
+        found = finder.find()
         if identity:
             write_identity(self.files, self.directory, identity)
         start = found.start if found.recovery.waiting else found.end
         self._cursor.belongs(found.log, start, found.end)
+        self.files.sync_directory(self.directory)
+        finder.settle(found.recovery)
+        self._cursor.found = b""  # there may be a thousand logs
         self.segments, self._last_file = found.segments, found.last_file
         self.next = self._safe = found.end
         # Numbers of a damaged end are told as lost here; the reader need not wonder about them.
         self._renumbered = self.next > max((segment.end for segment in self.segments), default=self.acknowledged)
         self._remove_acknowledged()
-        self.files.sync_directory(self.directory)
+        with contextlib.suppress(OSError):
+            self.files.sync_directory(self.directory)
         return found.recovery
 
     # Writing ----------------------------------------------------------------------------------------------------------

@@ -265,11 +265,19 @@ def test_stored_queues_has_what_was_moved_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("call", ["open", "read", "sync"])
 def test_what_cannot_be_read_now_is_neither_moved_nor_removed(tmp_path: Path, call: str) -> None:
     folder = mixed(a_log(tmp_path / "here", 100, 0), a_log(tmp_path / "there", 500, 480), tmp_path / "log")
+    (folder / "notes").write_text("mine")
+    shutil.copy(min(a_log(tmp_path / "third", 50, 0).glob("*.seg")), folder / "0000000000.seg")
     before = {path.name: path.read_bytes() for path in folder.glob("*.seg")}
-    with pytest.raises(OSError, match="on purpose"):
-        SegmentLog(folder, files=Unreadable(call)).open()
+    for _ in range(3):
+        with pytest.raises(OSError, match="on purpose"):
+            SegmentLog(folder, files=Unreadable(call)).open()
     assert {path.name: path.read_bytes() for path in folder.glob("*.seg")} == before
-    assert read(folder)[0] == list(range(100))
+    assert not (folder / "corrupt").exists()
+    # What it does in the end, it tells.
+    found, recovery, _ = read(folder)
+    assert found == list(range(100))
+    assert (recovery.set_aside, [names for _, names, _ in recovery.foreign]) == (["notes"], [["0000000000.seg"]])
+    assert recovery.cursor
 
 
 def test_a_segment_that_comes_back_after_it_was_done_with_is_no_loss(tmp_path: Path) -> None:
