@@ -85,7 +85,7 @@ always:
 
 .PHONY: test-packages
 test-packages:
-	@scripts/debian-packages setup native test
+	@scripts/debian-packages setup native test deb
 	@[ "$$(id -u)" != 0 ] || for release in 12 13; do tests/system/make-root $$release >/dev/null & done; wait
 
 .PHONY: requirements
