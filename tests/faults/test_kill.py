@@ -206,7 +206,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, figures: Ca
     )
     figures(f"  {', '.join(f'{count} {what}' for what, count in sorted(met.items()) if ' ' in what or count > 9)}")
     # A run that met nothing proves nothing.
-    assert acknowledged > 100 * TRIALS
+    assert acknowledged > 10 * TRIALS, "so few that nothing was tried"
     assert met["refused"]
     assert met["two agents"]
     assert met["quick reloads"]

@@ -87,9 +87,11 @@ class ControlServer:
             return
         try:
             _, writer = await asyncio.wait_for(asyncio.open_unix_connection(self.path), DEADLINE)
-        except (OSError, TimeoutError):
+        except (ConnectionRefusedError, FileNotFoundError):
             self.path.unlink(missing_ok=True)
             return
+        except TimeoutError:
+            raise OSError(None, "what listens there does not answer") from None
         writer.close()
         raise OSError(None, "another agent of this instance uses it")
 
