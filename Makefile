@@ -59,6 +59,10 @@ bench: setup ## Measure speed and size, one table in the end; BENCH=idle runs be
 sanitize: setup ## Test and fuzz the native core under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/sanitize
 
+.PHONY: dist
+dist: setup ## Build a source distribution and a wheel into dist/
+	@scripts/build-dist
+
 .PHONY: deb
 deb: ## Build a Debian package for this Debian and its Python into dist/
 	@scripts/debian-packages setup native deb

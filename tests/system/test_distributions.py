@@ -1,0 +1,40 @@
+"""The source distribution and the wheel of `make dist`."""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def built(root: Path) -> dict[str, Path]:
+    """By suffix."""
+    done = subprocess.run([root / "scripts" / "build-dist"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    files = [root / line.removeprefix("Built ") for line in done.stdout.splitlines() if line.startswith("Built ")]
+    return {file.suffix: file for file in files}
+
+
+def test_the_source_distribution_has_all_that_the_build_needs(built: dict[str, Path]) -> None:
+    with tarfile.open(built[".gz"]) as archive:
+        names = archive.getnames()
+    for wanted in ("native/_core.pyx", "native/parse.hpp", "setup.py", "LICENSE"):
+        assert any(name.endswith(wanted) for name in names), wanted
+    assert not any(name.endswith(".so") for name in names)
+
+
+def test_the_wheel_has_the_native_core_where_there_is_a_compiler(built: dict[str, Path], tmp_path: Path) -> None:
+    names = zipfile.ZipFile(built[".whl"]).namelist()
+    assert any(name.endswith(".so") for name in names) == (shutil.which("c++") is not None)
+    assert any(name.startswith("pyagent_plugins/inputs/") for name in names)
+    assert any(name.endswith(".lark") for name in names)
+    assert not any(name.endswith((".hpp", ".pyx")) or "tests" in name for name in names)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", tmp_path / "venv", "install", "--no-deps", "--quiet", built[".whl"]]
+    subprocess.run(pip, check=True, timeout=300)
+    shown = subprocess.run([tmp_path / "venv/bin/pyagent", "--version"], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith("pyagent ")
