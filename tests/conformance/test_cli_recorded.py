@@ -207,7 +207,8 @@ def test_text_lines(name: str, settings: str, words: tuple[str, ...], shared: Pa
 )
 def test_structured_lines(name: str, settings: str, shared: Path, folder: Path) -> None:
     recorded = [json.loads(line) for line in recorded_lines(shared, name) if line.startswith("{")]
-    forms = {tuple(line) for line in recorded}
+    # Also of a plugin that has no alias; here an output says that its first batch is written.
+    forms = {tuple(line) for line in recorded} | {tuple(key for key in line if key != "alias") for line in recorded}
     with running(folder, settings) as agent:
         agent.wait_until(lambda: '"alias":"gone"' in agent.err)
         assert agent.end() == 0
