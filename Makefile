@@ -27,8 +27,14 @@ demo: setup ## Run agents against an embedded InfluxDB 2 and show what arrives; 
 .PHONY: test
 test: test-packages setup lint ## Run every check: lint, then all tests, with the real servers, the systemd containers, other Pythons
 	@scripts/sanitize
-	@$(bin)/python -m pytest $(ARGS)
-	@$(if $(ARGS),,scripts/unit-elsewhere -q)
+	@$(if $(ARGS),$(bin)/python -m pytest $(ARGS),$(MAKE) --no-print-directory every-test)
+
+.PHONY: every-test
+every-test: # The quick ones on all cores; the others one by one, as they start servers and processes and count what these cost
+	@$(bin)/python -m pytest tests/unit -m "not system" -n auto --dist worksteal
+	@$(bin)/python -m pytest tests --ignore tests/unit
+	@$(bin)/python -m pytest tests/unit -m system
+	@scripts/unit-elsewhere -q -n auto --dist worksteal
 
 .PHONY: unit
 unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; under a minute
