@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyagent.api.installing import pip_install
+from pyagent.api import libraries
 from pyagent.cli import how_to_install
 
 UNITS = "pyagent@ram.service loaded active running Collection agent\npyagent@disk.service loaded failed failed x\n"
@@ -51,8 +51,8 @@ def test_an_instance_with_settings_can_be_started(root: Path, tmp_path: Path, pa
 
 
 def test_a_missing_library_names_the_pip_of_this_python() -> None:
-    assert pip_install("lark") == f"{sys.executable} -m pip install lark"
-    assert pip_install("psycopg") == f"{sys.executable} -m pip install 'psycopg[binary]'"
+    assert libraries.how_to_install("lark") == f"{sys.executable} -m pip install lark"
+    assert libraries.how_to_install("psycopg") == f"{sys.executable} -m pip install 'psycopg[binary]'"
     missing = ModuleNotFoundError("No module named 'influxdb_client'", name="influxdb_client.client")
     assert how_to_install(missing) == f"; install it with: {sys.executable} -m pip install influxdb-client"
     assert how_to_install(ImportError("it is broken", name="lark")) == ""

@@ -10,6 +10,7 @@ _PACKAGES = {
     "dateutil": "python-dateutil",
     "dns": "dnspython",
     "dotenv": "python-dotenv",
+    "influxdb_client": "influxdb-client",
     "MySQLdb": "mysqlclient",
     "OpenSSL": "pyOpenSSL",
     "paho": "paho-mqtt",
@@ -35,7 +36,7 @@ def missing_library(library: str, package: str = "") -> str:
 def how_to_install(library: str, package: str = "") -> str:
     """The command for the Python that runs."""
     package = package or _PACKAGES.get(library, library)
-    command = f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(package)}"
+    command = shlex.join([sys.executable or "python3", "-m", "pip", "install", package])
     if sys.prefix != sys.base_prefix:
         return command
     # Debian's own Python wants its libraries from Debian; that of an environment does not see them.

@@ -76,12 +76,12 @@ def command(name: str, words: Sequence[str]) -> int:
 
 def how_to_install(error: ImportError) -> str:
     """The end of a message about a library that is missing; empty where none is."""
-    from pyagent.api.installing import pip_install
+    from pyagent.api import libraries
 
     library = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or not library or library.startswith("pyagent"):
         return ""
-    return f"; install it with: {pip_install(library)}"
+    return f"; install it with: {libraries.how_to_install(library)}"
 
 
 def sentence(text: str) -> str:

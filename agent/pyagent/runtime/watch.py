@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pyagent.api import ConfigError
-from pyagent.api.installing import pip_install
+from pyagent.api.libraries import how_to_install
 from pyagent.config import default_sources, expand_sources, is_url
 from pyagent.runtime.settings import RunSettings
 
@@ -42,7 +42,7 @@ async def watch_configuration(settings: RunSettings, changed: Callable[[], objec
             "cannot ask the kernel for changes of files: the Python library watchfiles is missing; they are looked at "
             "every %g s; install it with: %s",
             settings.watch_files_interval,
-            pip_install("watchfiles"),
+            how_to_install("watchfiles"),
         )
     log.info("watching %s", ", ".join(watch.files) or "what may come")
     try:
