@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 
-__all__ = ["SPEAKS_HTTP", "SPEAKS_HTTPS", "explained", "is_lasting", "wants_https"]
+__all__ = ["SPEAKS_HTTP", "SPEAKS_HTTPS", "cause_and_advice", "explained", "is_lasting", "wants_https"]
 
 SPEAKS_HTTP = "this port speaks http: write http:// in place of https://"
 SPEAKS_HTTPS = "this port speaks https: write https:// in place of http://"
@@ -50,7 +50,13 @@ _TLS = {
 
 def explained(reason: OSError) -> str:
     """What the system or OpenSSL says, and what to do. `reason`: as asyncio raises it where it cannot connect."""
-    said, advice = _said(reason), ""
+    said, advice = cause_and_advice(reason)
+    return f"{said}; {advice}" if advice else said
+
+
+def cause_and_advice(reason: OSError) -> tuple[str, str]:
+    """The same, each on its own; the advice may be empty."""
+    advice = ""
     if isinstance(reason, ssl.SSLCertVerificationError):
         advice = _CERTIFICATE.get(reason.verify_code, "")
     elif isinstance(reason, ssl.SSLError):
@@ -61,7 +67,7 @@ def explained(reason: OSError) -> str:
         advice = "does the name server answer? see /etc/resolv.conf" if again else "check the name of the host"
     elif reason.errno:
         advice = _ADVICE.get(reason.errno, "")
-    return f"{said}; {advice}" if advice else said
+    return _said(reason), advice
 
 
 def is_lasting(reason: OSError) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from pyagent.api import ConfigError
+from pyagent.api.connecting import SPEAKS_HTTPS, cause_and_advice, wants_https
 from pyagent.api.http import HttpClient, HttpError, HttpResponse, TlsOptions, environment_proxy
 from pyagent.api.tls import system_context
 from pyagent.api.units import counted
@@ -24,8 +25,6 @@ PATIENCE = 5.0
 CLOCK_TOLERANCE, CLOCK_FAILS = 2.5, 60.0
 """Seconds that two clocks may differ (the server gives whole ones), and from which on data are where nobody looks."""
 CERTIFICATE_DAYS = 14
-_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
-_EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_ADDRESS = 10, 9, 62, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,24 +207,12 @@ async def _encrypted(report: Report, place: Place, address: str, port: int) -> b
         _, writer = await asyncio.wait_for(
             asyncio.open_connection(address, port, ssl=context, server_hostname=host), PATIENCE
         )
-    except ssl.SSLCertVerificationError as error:
-        report.failed(
-            "tls", f"the certificate of {host}: {error.verify_message}", _certificate_remedy(error.verify_code, host)
-        )
-        return False
     except TimeoutError:
         report.failed("tls", f"port {port} of {address} does not answer in TLS", "write http:// if it is no TLS port")
         return False
-    except (ssl.SSLError, OSError) as error:
-        text = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
-        plain = "wrong version" in text or "record layer" in text
-        report.failed(
-            "tls",
-            f"no TLS with {host}:{port}: {text}",
-            "this port speaks http: write http://"
-            if plain
-            else "look at tls_min_version, tls_cert and the server's log",
-        )
+    except OSError as error:
+        cause, advice = cause_and_advice(error)
+        report.failed("tls", f"no TLS with {host}:{port}: {cause}", advice or "look at the server's log")
         return False
     certificate = writer.get_extra_info("ssl_object").getpeercert() or {}
     writer.close()
@@ -243,19 +230,6 @@ async def _encrypted(report: Report, place: Place, address: str, port: int) -> b
             "tls", f"the certificate of {host} is good" + (f", for {counted(round(days), 'day')}" if ends else "")
         )
     return True
-
-
-def _certificate_remedy(code: int, host: str) -> str:
-    if code in _UNKNOWN_AUTHORITY:
-        return "give the file of its authority with tls_ca (for the configuration's URL: add it to the system's)"
-    if code in (_WRONG_NAME, _WRONG_ADDRESS):
-        kind = "address" if code == _WRONG_ADDRESS else "name"
-        return f"the certificate does not have the {kind} {host}: use one that it has, or give it with tls_server_name"
-    if code == _EXPIRED:
-        return "renew the certificate, or correct this host's clock"
-    if code == _NOT_YET_VALID:
-        return "correct this host's clock"
-    return "look at the certificate: openssl s_client -connect HOST:PORT -showcerts"
 
 
 async def _answers(report: Report, place: Place) -> Server | None:
@@ -287,8 +261,8 @@ async def _answers(report: Report, place: Place) -> Server | None:
 
 def _is_influxdb(report: Report, place: Place, server: Server, answer: HttpResponse) -> bool:
     version = answer.headers.get("X-Influxdb-Version", "")
-    if answer.status == 400 and b"HTTP request to an HTTPS server" in answer.body:
-        report.failed("server", f"port {place.parts.port or 80} speaks TLS", "write https://")
+    if wants_https(answer.status, answer.body):
+        report.failed("server", f"what listens there wants TLS: {answer.status} {answer.reason}", SPEAKS_HTTPS)
         return False
     if version.lstrip("v").startswith("1."):
         report.failed(

@@ -140,7 +140,7 @@ def parse(data, default_time, precision="ns", *, most=0):
     """As the reference's `parse`."""
     cdef bytes text = as_bytes(data)
     cdef list metrics = []
-    if len(text) > kMaxData:
+    if <size_t>len(text) > kMaxData:
         return _reference_parse(text, default_time, precision, most=most)
     cdef Parser* parser = new Parser(_span(text), _times(default_time, precision), most)
     try:
@@ -159,7 +159,7 @@ def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, rou
     cdef Rounding rounding
     cdef vector[Span] spans
     cdef bint done
-    if len(text) > kMaxData or not 0 <= round_to < 2**62 or not _plain(tags):
+    if <size_t>len(text) > kMaxData or not 0 <= round_to < 2**62 or not _plain(tags):
         return _reference_relay(text, default_time, precision, options, tags=tags, round_to=round_to, most=most)
     rounding.to = round_to
     rounding.rest = EPOCH % round_to if round_to > 1 else 0
