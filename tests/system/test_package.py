@@ -58,7 +58,7 @@ async def _until(host: Container, server: Sandbox, more_than: int) -> int:
 
 def test_it_is_small(package: Path) -> None:
     size = subprocess.run(["dpkg-deb", "-f", package, "Installed-Size"], capture_output=True, text=True, check=True)
-    assert int(size.stdout) <= 44_000, "KiB"
+    assert int(size.stdout) <= 40_000, "KiB"
 
 
 async def test_three_commands_and_an_upgrade_and_nothing_is_left_at_the_end(host: Container, package: Path) -> None:
