@@ -716,8 +716,9 @@ def test_start_where_there_is_no_systemd(host: Host, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("pyagent.cli.provision.unit._has_systemd", lambda: False)
     done = host.ram("--start")
     assert done.status == 1
-    assert "systemd does not run here" in done.err
-    assert (host.settings / "ram.env").exists()
+    file = host.settings / "ram.env"
+    assert f"systemd does not run here; without it: (set -a; . {file}; exec pyagent)" in done.err
+    assert file.exists()
 
 
 def test_start_enables_and_takes_changed_settings(

@@ -162,6 +162,30 @@ def test_edit_keeps_the_text_that_was_not_sent(host: Host, editor: Callable[[str
     assert kept.stat().st_mode & 0o077 == 0 or kept.parent.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("command", ["false", "/nowhere/an-editor"])
+def test_edit_leaves_nothing_behind_where_nothing_was_edited(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    host.ram()
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", command)
+    done = host.provision("edit", "ram")
+    assert done.status == 1
+    assert command in done.err
+    assert list(folder.iterdir()) == []
+
+
+def test_edit_keeps_what_was_edited_before_the_editor_failed(host: Host, editor: Callable[[str], Path]) -> None:
+    host.ram()
+    editor("echo '# more' >>\"$1\"; exit 3")
+    done = host.provision("edit", "ram")
+    assert "ended with status 3" in done.err
+    assert Path(done.err.rstrip().rpartition(" ")[2]).read_text().endswith("# more\n")
+
+
 def test_edit_does_not_overwrite_what_somebody_else_wrote_meanwhile(host: Host, editor: Callable[[str], Path]) -> None:
     host.ram()
     (one,) = host.all("telegrafs")

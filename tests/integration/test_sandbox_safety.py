@@ -87,6 +87,14 @@ def test_a_folder_belongs_to_one_process_and_says_so(tmp_path: Path) -> None:
     assert re.fullmatch(r"E! cannot use the data folder .*: another sandbox has it open; .*\n", second.stderr)
 
 
+@pytest.mark.parametrize("name", ["documents.sqlite", "points.sqlite"])
+async def test_a_folder_that_holds_something_else_is_told_and_let_go(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("no database " * 1000)
+    for _ in range(2):  # the second does not find it locked
+        with pytest.raises(SandboxError, match="file is not a database; choose another with --data"):
+            await Sandbox(tmp_path).start()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it(number: signal.Signals) -> None:
     with running() as (process, values):

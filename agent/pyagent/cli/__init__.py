@@ -3,6 +3,8 @@
 A command's module has `configure(parser)` and `run(arguments) -> exit status`.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +28,9 @@ COMMANDS = {
 }
 """Modules of this package and what each is for; `version` has no module, for it must not even cost an import."""
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Of a file that standard output was led to."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, the agent itself where they name none; returns the exit status.
@@ -33,21 +38,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 is success, 1 any failure, with one line on standard error.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0].lstrip("-") == "version":
-        print(f"pyagent {__version__}")
-        return 0
     try:
-        if not words or words[0].startswith("-"):
-            from pyagent.cli import run
-
-            return run.main(words)
-        return command(words[0], words[1:])
+        try:
+            return _dispatched(words)
+        finally:
+            # What fails at Python's own end is told with a traceback.
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone (`pyagent ... | head`); Python must not complain at the end.
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        print(f"E! cannot write what is to be printed: {error.strerror}", file=sys.stderr)
+        # What is left of it would be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+
+
+def _dispatched(words: Sequence[str]) -> int:
+    if words and words[0].lstrip("-") == "version":
+        print(f"pyagent {__version__}")
+        return 0
+    if not words or words[0].startswith("-"):
+        from pyagent.cli import run
+
+        return run.main(words)
+    return command(words[0], words[1:])
 
 
 def command(name: str, words: Sequence[str]) -> int:

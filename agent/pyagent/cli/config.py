@@ -212,6 +212,7 @@ def _load(arguments: argparse.Namespace) -> tuple["Plan", "list[Any]"]:
     from pyagent.config.toml import parse_document
     from pyagent.runtime.loading import Loader
     from pyagent.runtime.log import component_logger
+    from pyagent.runtime.stdout import own_stdout
 
     use_instance(arguments.parser, arguments)
     settings = source_settings(arguments.parser, arguments)
@@ -222,7 +223,9 @@ def _load(arguments: argparse.Namespace) -> tuple["Plan", "list[Any]"]:
         # What is looked at may be one file of several.
         return await loader.plan(texts, partial=True), texts
 
-    plan, texts = asyncio.run(load())
+    # What plugins print as they are imported is not what was asked for.
+    with own_stdout():
+        plan, texts = asyncio.run(load())
     documents = [
         parse_document(text, settings.environ, strict_env=settings.strict_env, old_env=settings.old_env)
         for text in texts

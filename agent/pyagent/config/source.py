@@ -35,6 +35,7 @@ MAX_REDIRECTS = 5
 _PASSING = (408, 421, 425, 429)
 """Answers below 500 that a server gives for the moment."""
 _URL = re.compile(r"\w+://")
+_SCHEMELESS = re.compile(r"[\w.-]+:\d+(/|$)|[\w.-]+(:\d+)?/api/v2/telegrafs/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +192,19 @@ def _read_file(where: str) -> SourceText:
         raise SourceError(f"cannot read the configuration {where}: {reason}") from None
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise SourceError(f"cannot read the configuration {where}: {reason}") from None
+        raise SourceError(f"cannot read the configuration {where}: {reason}{_advice(where, error)}") from None
     # As Telegraf does: a file in Latin-1 must not fail for an umlaut in a comment.
     return SourceText(where, _text(where, body, "replace"))
+
+
+def _advice(where: str, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "; this account must be allowed to read it"
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return ""
+    if _SCHEMELESS.match(where):
+        return f"; an address begins with its scheme: http://{where}"
+    return "; correct the path" if os.path.isabs(where) else "; it is looked for in the folder of the start"
 
 
 def _text(where: str, body: bytes, errors: str) -> str:

@@ -41,7 +41,10 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
     left_out = LeftOut(plan)
     built_outputs = await _built(plan.outputs, left_out)
     if settings.test and not settings.once:
-        failed = await _gather(plan, settings, _Printer(), left_out)
+        printer = _Printer()
+        failed = await _gather(plan, settings, printer, left_out)
+        if printer.failed is not None:
+            raise printer.failed
         return 1 if failed and settings.strict_exit else 0
     outputs = [
         OutputRunner(
@@ -115,15 +118,26 @@ class _Printer(Route):
 
     plain = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed: OSError | None = None
+        """Why nothing can be printed any more: the reader has gone, the disk is full."""
+
     def _queue(self, metrics: list[Metric]) -> None:
+        if self.failed is not None:
+            return
         encoded = encode(metrics, _TEST_FORMAT)
         start = 0
         assert sys.__stdout__ is not None, "looked at before"
         out = sys.__stdout__.buffer
-        for end in encoded.ends:
-            out.write(b"> " + encoded.data[start:end])
-            start = end
-        out.flush()
+        try:
+            for end in encoded.ends:
+                out.write(b"> " + encoded.data[start:end])
+                start = end
+            out.flush()
+        except OSError as error:
+            self.failed = error
+            return
         for metric, reason in encoded.rejected:
             component_logger("agent").error("cannot encode a metric of %r: %s", metric.name, reason)
 

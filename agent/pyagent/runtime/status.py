@@ -138,7 +138,7 @@ def _output(runner: OutputRunner, now: float) -> Document:
         "queued_bytes": sum(queue.size for queue in queues),
         "disk_bytes": sum(queue.disk_bytes for queue in queues),
         "on_disk": any(queue.persisting for queue in queues),
-        "disk_error": next((str(queue.disk_error) for queue in queues if queue.disk_error), ""),
+        "disk_error": next((one.strerror or str(one) for queue in queues if (one := queue.disk_error)), ""),
         "oldest_age_seconds": round(now - oldest / 1e9, 3) if oldest else 0.0,
         "last_write": sums.last_write,
         "write_seconds": round(sums.write_seconds, 6),

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -47,10 +48,14 @@ class State:
                 f"cannot use the data folder {folder}: another sandbox has it open; "
                 "stop that one or choose another with --data"
             ) from None
-        self.documents = Documents(folder / "documents.sqlite")
+        try:
+            self.documents = Documents(folder / "documents.sqlite")
+            self.points = PointStore(folder / "points.sqlite", keep=keep)
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise SandboxError(f"cannot use the data folder {folder}: {error}; choose another with --data") from None
         self.sessions: dict[str, Document] = {}
         """Of users who signed in, by what their cookies say, the oldest first; gone at the end."""
-        self.points = PointStore(folder / "points.sqlite", keep=keep)
         for name in ("documents.sqlite", "points.sqlite"):
             (folder / name).chmod(0o600)
         self._writer = ThreadPoolExecutor(1, "sandbox-writer")

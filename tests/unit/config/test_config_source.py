@@ -59,7 +59,7 @@ async def test_what_is_no_configuration(tmp_path: Path, content: bytes, wanted: 
 
 
 async def test_what_is_no_file(tmp_path: Path) -> None:
-    assert str(await refused(f"{tmp_path}/none")).endswith("none: No such file or directory")
+    assert str(await refused(f"{tmp_path}/none")).endswith("none: No such file or directory; correct the path")
     assert str(await refused(str(tmp_path))).endswith("it is a directory; name a file, or use --config-directory")
     assert "embedded null " in str(await refused("a\0b"))  # the rest is Python's words, which change
 
@@ -112,6 +112,19 @@ def test_a_directory_without_a_configuration_is_named(tmp_path: Path, files: tup
     warnings: list[str] = []
     assert expand_sources([], [f"{tmp_path}/d"], warnings) == []
     assert warnings == [f"the directory {tmp_path}/d holds no configuration: none of its files is called *.conf"]
+
+
+@pytest.mark.parametrize(
+    ("where", "advice"),
+    [
+        ("influx:8086/api/v2/telegrafs/1", "an address begins with its scheme: http://influx:8086/api/v2/telegrafs/1"),
+        ("influx/api/v2/telegrafs/1", "an address begins with its scheme: http://influx/api/v2/telegrafs/1"),
+        ("/nowhere/a.conf", "correct the path"),
+        ("nowhere.conf", "it is looked for in the folder of the start"),
+    ],
+)
+async def test_a_file_that_is_not_there_has_advice(where: str, advice: str) -> None:
+    assert str(await refused(where)).endswith(f"No such file or directory; {advice}")
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ async def test_a_token_of_influxdbs_page_may_not_read_and_that_is_no_fault(
     ("options", "environ", "expected"),
     [
         ({}, {}, "token: the variable INFLUX_TOKEN is not set, its name was sent as the token -> put it into the"),
+        ({"token": "$OTHER"}, {}, "token: the variable OTHER is not set, its name was sent as the token -> put it into the environment file of the unit as OTHER=..."),
         ({"token": ""}, {}, "token: there is no token -> set `token`"),
         ({"token": "'abc'"}, {}, "token: the token has quotes or blanks around it -> remove them"),
         ({"token": "$T"}, {"T": "abc"}, "token: this server does not know the token; it is only 3 characters long -> copy"),
@@ -145,6 +146,11 @@ async def test_what_a_write_would_be_refused_for(
     assert len(wrong(report)) >= 1
     assert expected in "\n".join(wrong(report))
     assert report.exit_status == 2
+
+
+async def test_an_address_with_a_path_that_influxdb_does_not_know(server: Sandbox, file: Callable[[str], str]) -> None:
+    report = await examine(file(MEM + output(server.url + "/api/v2/telegrafs/1")), INFLUX_TOKEN=server.token)
+    assert f"path '/api/v2/telegrafs/1': 404 path not found -> write urls = ['{server.url}']" in wrong(report)[0]
 
 
 async def test_a_token_for_another_bucket(server: Sandbox, file: Callable[[str], str]) -> None:

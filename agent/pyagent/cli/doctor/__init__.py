@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyagent.api import PyagentError
 from pyagent.cli.arguments import Parser
@@ -18,6 +18,9 @@ from pyagent.cli.control import add_agent_flags, ask
 from pyagent.cli.flags import add_source_flags, source_settings
 from pyagent.cli.instances import checked_instance
 from pyagent.config import default_sources
+
+if TYPE_CHECKING:
+    from pyagent.cli.doctor.findings import Report
 
 _EPILOG = """\
   pyagent doctor ram                              the instance pyagent@ram, as the unit runs it
@@ -49,21 +52,35 @@ def _instance(arguments: argparse.Namespace) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 where all is well, 1 where there are warnings, 2 where something failed."""
-    from pyagent.cli.doctor import host
-    from pyagent.cli.doctor.examination import Examination
     from pyagent.cli.doctor.findings import Report
     from pyagent.cli.doctor.screen import Screen
     from pyagent.runtime.log import configure_logging
+    from pyagent.runtime.stdout import own_stdout
 
     configure_logging(quiet=True)
-    logging.getLogger("pyagent").handlers.clear()
+    # The findings say what the plugins log; without any handler Python prints it.
+    logging.getLogger("pyagent").handlers[:] = [logging.NullHandler()]
     try:
         instance = _instance(arguments)
     except PyagentError as error:
         print(f"E! {error}", file=sys.stderr)
         return 2
-    screen = Screen(sys.stdout)
-    report = Report() if arguments.json else Report(screen.show, screen.busy)
+    with own_stdout():
+        # Also where standard output is closed.
+        screen = Screen(sys.__stdout__ or sys.stderr)
+        report = Report() if arguments.json else Report(screen.show, screen.busy)
+        _examine(arguments, report, instance)
+        if not arguments.json:
+            screen.end(report)
+    if arguments.json:
+        print(json.dumps(report.document(), indent=2))
+    return report.exit_status
+
+
+def _examine(arguments: argparse.Namespace, report: "Report", instance: str) -> None:
+    from pyagent.cli.doctor import host
+    from pyagent.cli.doctor.examination import Examination
+
     if instance and host.look_at_files(report, instance):
         settings_of_unit = settings_of(instance, quiet=True)
         os.environ.clear()
@@ -79,8 +96,3 @@ def run(arguments: argparse.Namespace) -> int:
 
     examination = Examination(report, settings, instance, arguments.probe, status if instance else None)
     asyncio.run(examination.run())
-    if arguments.json:
-        print(json.dumps(report.document(), indent=2))
-    else:
-        screen.end(report)
-    return report.exit_status

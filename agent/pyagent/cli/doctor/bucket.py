@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from pyagent.api.http import HttpError, HttpResponse
 from pyagent.cli.doctor.findings import Report
@@ -67,11 +67,12 @@ async def look_at_bucket(report: Report, server: Server, target: Target, *, prob
 
 def _token_problem(token: str) -> tuple[str, str] | None:
     """What can be seen without asking, and what to do."""
-    where = "put it into the environment file of the unit as INFLUX_TOKEN=..., then restart"
+    where = "put it into the environment file of the unit as {}=..., then restart"
     if not token:
-        return "there is no token", f"set `token`, or {where}"
+        return "there is no token", f"set `token`, or {where.format('INFLUX_TOKEN')}"
     if token.startswith("$"):
-        return f"the variable {token.strip('${}')} is not set, its name was sent as the token", where
+        name = token.strip("${}")
+        return f"the variable {name} is not set, its name was sent as the token", where.format(name)
     if token != token.strip() or token[0] in "\"'" or token[-1] in "\"'":
         return "the token has quotes or blanks around it", "remove them"
     if not (token.isascii() and token.isprintable()):
@@ -134,8 +135,15 @@ async def _takes(report: Report, server: Server, target: Target) -> bool:
         report.failed(
             "write", f"it is not InfluxDB that answers: {answer.status} {answer.reason}", "correct `urls`, or the proxy"
         )
+    elif answer.status == 404 and urlsplit(server.place.base).path.strip("/"):
+        parts = urlsplit(server.place.base)
+        report.failed(
+            "write",
+            f"InfluxDB does not know the path {parts.path!r}: {answer.status} {message}",
+            f"write urls = [{f'{parts.scheme}://{parts.netloc}'!r}]",
+        )
     else:
-        report.failed("write", f"InfluxDB refuses: {answer.status} {message}")
+        report.failed("write", f"InfluxDB refuses: {answer.status} {message}", "look at the server's log")
     return False
 
 

@@ -226,7 +226,7 @@ class _Instance:
         given, name = self._given, self._name
         changed = any(step.state != "as it was" for step in self._steps if step.what == str(self._file.path))
         if given.start or (self._asks and self._questions.yes("Start it, now and at every boot?", default=True)):
-            status = unit.start(name, restart=changed)
+            status = unit.start(name, self._file.path, restart=changed)
             self._tell(Step(f"pyagent@{name}", "started", status))
             return True
         if not given.json:

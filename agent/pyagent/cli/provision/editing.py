@@ -36,7 +36,13 @@ def edit(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
         copy = folder / f"{name}.conf"
         copy.write_bytes(hosted.text.encode("utf-8", "surrogateescape"))
         while True:
-            _open_editor(copy)
+            try:
+                _open_editor(copy)
+            except PyagentError as error:
+                if _is_edited(copy, hosted.text):
+                    raise ProvisionError(f"{error}; what was edited is in {copy}") from None
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
             text = _edited(copy)
             where = management.url_of(hosted.id)
             checked = Checked([], []) if text == hosted.text else check(text, where, environ, directories)
@@ -78,9 +84,14 @@ def _open_editor(path: Path) -> None:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ProvisionError(f"cannot start the editor {command!r}: {reason.lower()}; set EDITOR") from None
     if status:
-        raise ProvisionError(
-            f"nothing was changed: the editor {command!r} ended with status {status}; its text is in {path}"
-        )
+        raise ProvisionError(f"nothing was changed: the editor {command!r} ended with status {status}")
+
+
+def _is_edited(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() != text.encode("utf-8", "surrogateescape")
+    except OSError:
+        return False
 
 
 def _edited(path: Path) -> str:

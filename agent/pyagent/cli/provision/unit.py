@@ -1,8 +1,10 @@
 """The unit of an instance: starting it, and whether it runs."""
 
 import os
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 from pyagent.cli.provision.values import ProvisionError
 from pyagent.cli.terminal import harmless
@@ -25,15 +27,17 @@ def is_active(name: str) -> bool:
     return _systemctl("is-active", "--quiet", f"pyagent@{name}").returncode == 0
 
 
-def start(name: str, *, restart: bool) -> str:
-    """Start it now and at every boot; what its status line says. `restart`: one that runs takes its settings anew.
+def start(name: str, file: Path, *, restart: bool) -> str:
+    """Start it now and at every boot; what its status line says. `file`: of its settings. `restart`: one that runs takes its
+    settings anew.
 
     Raises ProvisionError.
     """
     unit = f"pyagent@{name}"
     if not _has_systemd():
         raise ProvisionError(
-            f"cannot start {unit}: systemd does not run here; set the file's variables and start: pyagent"
+            f"cannot start {unit}: systemd does not run here; "
+            f"without it: (set -a; . {shlex.quote(str(file))}; exec pyagent)"
         )
     ran = restart and is_active(name)
     done = _systemctl("enable", "--now", unit)
