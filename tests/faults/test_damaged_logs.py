@@ -34,7 +34,7 @@ def damage(path: Path, choice: random.Random) -> None:
 def lost_by(logs: str) -> dict[str, int]:
     """Metrics that are told to be lost, the most of each folder: a start with a log that was damaged before tells it again."""
     found: Counter[str] = Counter()
-    for folder, count in re.findall(r"the buffer \S*/([^/\s]+) is damaged: (\d+) metrics are lost", logs):
+    for folder, count in re.findall(r"the buffer \S*/([^/\s]+) is damaged: (\d+) metrics? (?:is|are) lost", logs):
         found[folder] = max(found[folder], int(count))
     return dict(found)
 

@@ -55,7 +55,7 @@ def check(folder: Path, done: int) -> bool:
     assert bool(missing) <= bool(recovery.damaged or not list(folder.glob("*.seg")))
     lines = [text for _, text in recovery.lines(folder) if "is damaged" in text]
     assert len(lines) == bool(missing or recovery.damaged)
-    assert not missing or f"{len(missing)} metrics are lost" in lines[0]
+    assert not missing or f"{len(missing)} metric{' is' if len(missing) == 1 else 's are'} lost" in lines[0]
     return bool(missing)
 
 
