@@ -105,7 +105,7 @@ async def test_what_is_mixed_up_arrives(tmp_path: Path) -> None:
     assert "belongs to another buffer; all that is in the segments is sent" in host.logs
     assert "cannot understand 0000000099.seg" in host.logs
     assert re.search(
-        r"0000000008\.seg in \S+green\+b2 belong to another buffer; put into \S+, with 720 metrics", host.logs
+        r"0000000008\.seg in \S+green\+b2 belongs to another buffer; put into \S+, with 720 metrics", host.logs
     )
     assert not lost_by(host.logs)
     [moved] = buffer.glob("green+b2~*")
