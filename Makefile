@@ -31,10 +31,11 @@ test: test-packages setup lint ## Run every check: lint, then all tests, with th
 
 .PHONY: every-test
 every-test: # The quick ones on all cores; the others one by one, as they start servers and processes and count what these cost
-	@$(bin)/python -m pytest tests/unit -m "not system" -n auto --dist worksteal
-	@$(bin)/python -m pytest tests --ignore tests/unit
-	@$(bin)/python -m pytest tests/unit -m system
-	@scripts/unit-elsewhere -q -n auto --dist worksteal
+	@status=0; \
+	$(bin)/python -m pytest tests/unit -n auto --dist worksteal || status=1; \
+	$(bin)/python -m pytest tests --ignore tests/unit || status=1; \
+	scripts/unit-elsewhere -q -n auto --dist worksteal || status=1; \
+	exit $$status
 
 .PHONY: unit
 unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; under a minute
