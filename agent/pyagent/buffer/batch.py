@@ -1,7 +1,9 @@
 """Encoded metrics on their way: what one append gave (a chunk), and what one write takes (a batch)."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -14,7 +16,10 @@ except ImportError:  # no wheel for this machine: slower, the same format
 
     _LEVEL = 1
 
-__all__ = ["Batch", "Chunk", "Lines", "Sealed", "gzip", "memory_of"]
+__all__ = ["BATCH_BYTES", "Batch", "Chunk", "Lines", "Sealed", "gzip", "memory_of", "take_chunks"]
+
+BATCH_BYTES = 16 << 20
+"""Most text of a batch of several metrics: each may have megabytes, and a receiver has seconds."""
 
 _GZIP_WBITS = 31
 
@@ -114,6 +119,12 @@ class Chunk:
         """The part from index `start` up to, not including, `stop`, counted within this chunk."""
         return Chunk(self.lines, self.start + start, self.start + stop, kept=self.kept)
 
+    def fitting(self, most: int, space: int) -> int:
+        """How many of the first metrics, up to `most`, have no more than `space` bytes of text together."""
+        first, _ = self._span()
+        stop = min(self.start + most, self.stop)
+        return bisect_right(self.lines.ends, first + space, self.start, stop) - self.start
+
     def text(self) -> memoryview:
         first, last = self._span()
         return memoryview(self.lines.data)[first:last]
@@ -121,6 +132,30 @@ class Chunk:
     def _span(self) -> tuple[int, int]:
         ends = self.lines.ends
         return (ends[self.start - 1] if self.start else 0), (ends[self.stop - 1] if self.stop else 0)
+
+
+def take_chunks(
+    source: deque[Chunk], most: int, moved: Callable[[Chunk, int], None] = lambda chunk, sign: None
+) -> list[Chunk]:
+    """Take up to `most` metrics from the front: at most BATCH_BYTES of text, or one metric that has more. `moved` is told of
+    chunks that leave (-1), and of those that come back because they were cut (1)."""
+    chunks: list[Chunk] = []
+    space = BATCH_BYTES
+    while most and source:
+        chunk = source[0]
+        fits = chunk.fitting(most, space) or int(not chunks)
+        if not fits:
+            break
+        source.popleft()
+        moved(chunk, -1)
+        if fits < len(chunk):
+            source.appendleft(chunk.cut(fits, len(chunk)))
+            moved(source[0], 1)
+            chunk = chunk.cut(0, fits)
+        chunks.append(chunk)
+        most -= len(chunk)
+        space = max(space - chunk.size, 0)
+    return chunks
 
 
 class Batch:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 
-from pyagent.buffer.batch import Batch, Chunk, Lines
+from pyagent.buffer.batch import Batch, Chunk, Lines, take_chunks
 
 __all__ = ["MemoryQueue", "batches_of"]
 
@@ -113,19 +113,9 @@ class MemoryQueue:
         return self.evict()
 
     def take(self, most: int) -> Batch | None:
-        """Up to `most` of the oldest metrics, or None. `settle` it in the end."""
+        """Up to `most` of the oldest metrics, fewer where they are large, or None. `settle` it in the end."""
         source = self._waiting or self._backlog
-        chunks: list[Chunk] = []
-        room = most
-        while room and source:
-            chunk = source.popleft()
-            self._count((chunk,), -1)
-            if len(chunk) > room:
-                source.appendleft(chunk.cut(room, len(chunk)))
-                self._count((source[0],), 1)
-                chunk = chunk.cut(0, room)
-            chunks.append(chunk)
-            room -= len(chunk)
+        chunks = take_chunks(source, most, lambda chunk, sign: self._count((chunk,), sign))
         if not chunks:
             return None
         batch = Batch(chunks)
@@ -238,8 +228,8 @@ class MemoryQueue:
 
 
 def batches_of(chunks: Iterable[Chunk], size: int) -> Iterator[Batch]:
-    """Batches of at most `size` metrics, in order. What may be evicted and what may not stay apart."""
+    """Batches of at most `size` metrics and BATCH_BYTES, in order. What may be evicted and what may not stay apart."""
     for _, run in groupby(chunks, key=lambda chunk: chunk.kept):
-        batch = Batch(list(run))
-        for start in range(0, batch.count, size):
-            yield batch.lines(start, start + size)
+        rest = deque(run)
+        while rest:
+            yield Batch(take_chunks(rest, size))

@@ -333,10 +333,10 @@ class OutputQueue:
         return not self._tail and not self._committing
 
     def load(self, least: int) -> DiskWork | None:
-        """Read from the log what `take` will want; None where there is nothing to read. Its `done` raises the OSError of a log
-        that cannot be read now."""
+        """Read from the log what `take` will want, about so many metrics or a batch's bytes; None where there is nothing to
+        read. Its `done` raises the OSError of a log that cannot be read now."""
         source = self._source()
-        if not isinstance(source, Stretch) or not source.unread or source.held >= least:
+        if not isinstance(source, Stretch) or not source.unread or source.suffices(least):
             return None
         stretch, results = source, list[Loaded]()
 

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from pyagent.buffer.batch import Batch, Chunk
+from pyagent.buffer.batch import BATCH_BYTES, Batch, Chunk, take_chunks
 from pyagent.buffer.reader import LogReader
 
 __all__ = ["Loaded", "Stretch"]
@@ -43,6 +43,10 @@ class Stretch:
         """Metrics in memory."""
         return self._loaded_count + sum(batch.count for batch in self._returned)
 
+    def suffices(self, least: int) -> bool:
+        """Whether so many metrics are in memory, or as much text as a batch has."""
+        return self.held >= least or sum(chunk.size for chunk in self.chunks) >= BATCH_BYTES
+
     @property
     def chunks(self) -> list[Chunk]:
         return [*(chunk for batch in self._returned for chunk in batch.chunks), *self._loaded]
@@ -66,10 +70,11 @@ class Stretch:
         self.unread = max(self.unread - count, 0)
 
     def load(self, least: int) -> Loaded:
-        """Blocking: read frames until there are so many metrics, or the log ends or cannot be read. Give it to `loaded`."""
+        """Blocking: read frames until there are so many metrics, or enough for a batch, or the log ends or cannot be read. Give
+        it to `loaded`."""
         result = Loaded()
-        count = 0
-        while count < least and not result.ended:
+        count = size = 0
+        while count < least and size < BATCH_BYTES and not result.ended:
             before = self.reader.expected
             try:
                 found = self.reader.read()
@@ -84,6 +89,7 @@ class Stretch:
                 result.passed.append((before, lines.number + skip))
                 result.chunks.append(Chunk(lines, skip, kept=acknowledged))
                 count += lines.count - skip
+                size += result.chunks[-1].size
         result.lost = self.reader.take_lost()
         return result
 
@@ -103,16 +109,8 @@ class Stretch:
                 self._returned.appendleft(batch.lines(most, batch.count))
                 batch = batch.lines(0, most)
             return batch
-        chunks: list[Chunk] = []
-        room = most
-        while self._loaded and room:
-            chunk = self._loaded.popleft()
-            if len(chunk) > room:
-                self._loaded.appendleft(chunk.cut(room, len(chunk)))
-                chunk = chunk.cut(0, room)
-            chunks.append(chunk)
-            room -= len(chunk)
-        self._loaded_count -= most - room
+        chunks = take_chunks(self._loaded, most)
+        self._loaded_count -= sum(map(len, chunks))
         return Batch(chunks) if chunks else None
 
     def give_back(self, parts: list[Batch]) -> None:

@@ -3,13 +3,15 @@
 import zlib
 from array import array
 from dataclasses import dataclass
+from itertools import accumulate
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyagent.buffer import Batch, Chunk, MemoryQueue, memory_of
+from pyagent.buffer import Batch, Chunk, MemoryQueue, Sealed, gzip, memory_of
+from pyagent.lineprotocol import Encoded
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,24 @@ def test_a_compressed_payload_is_gzip_and_is_made_once() -> None:
     assert batch.payload("gzip") is body
     with pytest.raises(ValueError, match="unknown content encoding 'br'"):
         batch.payload("br")
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_batch_of_large_metrics_has_few_of_them(sealed: bool) -> None:
+    text = b"".join(b"x" * (size << 20) for size in SIZES)
+    ends = array("I", accumulate(size << 20 for size in SIZES))
+    queue = MemoryQueue(100)
+    queue.append(Sealed(gzip(text), ends, 1, 2) if sealed else Encoded(text, ends, 1, 2, []))
+    found = []
+    while (batch := queue.take(4)) is not None:
+        found.append([length >> 20 for length in batch.lengths()])
+        queue.settle(batch)
+    assert found == [[1, 1, 1, 1], [7, 8], [7], [20], [9, 7], [1]]
+    assert queue.bytes == 0
+
+
+SIZES = (1, 1, 1, 1, 7, 8, 7, 20, 9, 7, 1)
+"""MiB of the metrics there: no batch has more than 16 MiB, but for a metric that is larger."""
 
 
 def test_several_batches_may_be_under_way_and_end_in_any_order() -> None:

@@ -12,6 +12,7 @@ from memory_disk import MemoryDisk
 from pyagent.buffer import Batch, OutputQueue
 from pyagent.buffer.queue import DiskWork
 from pyagent.buffer.segments import SegmentLog
+from pyagent.lineprotocol import Encoded
 
 HERE = Path("/state/queue")
 LIMIT, BATCH = 60, 8
@@ -47,6 +48,25 @@ def do(work: DiskWork | None) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_of_large_metrics_a_log_has_no_more_in_memory_than_two_batches() -> None:
+    queue, size = OutputQueue(1000), 5 << 20
+    queue.persisting = True
+    log = SegmentLog(HERE, files=MemoryDisk())
+    queue.attach(log, log.open("test"))
+    queue.admit(Encoded(b"x" * (8 * size), array("I", range(size, 9 * size, size)), 1, 2, []))
+    assert do(queue.commit())
+    found = []
+    while do(queue.load(1000)) and (batch := queue.take(1000)):
+        queue.settle(batch, [batch])  # a receiver that fails
+        assert do(queue.load(1000))
+        assert sum(len(lines.data) for lines in queue.held()) <= 32 << 20
+        batch = queue.take(1000)
+        assert batch is not None
+        found.append(batch.count)
+        queue.settle(batch)
+    assert found == [3, 3, 2]
 
 
 class Machine(RuleBasedStateMachine):
