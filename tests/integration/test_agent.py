@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -177,6 +178,31 @@ async def test_it_starts_from_the_last_good_text_and_follows_when_the_server_is_
         agent.signal(signal.SIGHUP)
         await hosted.until(lambda count: count >= 1, "edited")
         assert await agent.terminate() == 0
+
+
+async def test_what_waited_for_a_bucket_that_was_corrected_is_named_and_can_be_given_to_the_new_one(
+    hosted: Hosted, tmp_path: Path
+) -> None:
+    config = tmp_path / "agent.conf"
+    text = (
+        "[agent]\n  interval = '100ms'\n  flush_interval = '100ms'\n[[inputs.mem]]\n[[outputs.influxdb_v2]]\n"
+        f"  urls = ['{hosted.server.url}']\n  token = '{hosted.token}'\n  organization = 'home'\n  bucket = "
+    )
+    config.write_text(f"{text}'misspelt'\n")
+    environ = {"PYAGENT_STATE_DIRECTORY": str(tmp_path), "PYAGENT_RUNTIME_DIRECTORY": str(tmp_path)}
+    async with running("--config", str(config), environ=environ) as agent:
+        await agent.logged("cannot write to bucket 'misspelt'")
+        config.write_text(f"{text}'monitoring-system'\n")
+        agent.signal(signal.SIGHUP)
+        name = "influxdb_v2%3Ahome%3Amisspelt%3A0"
+        await agent.logged(f"no output claims the buffer {name} on disk")
+        found = re.search(r"`pyagent (buffer adopt [^`]*)`", agent.log)
+        assert found is not None
+        status, out, log = await finished(*found[1].split())
+        assert status == 0, log
+        assert "outputs.influxdb_v2" in out
+        assert await agent.terminate() == 0
+    assert agent.log.count("no output claims") == 1
 
 
 async def test_a_running_agent_tells_what_it_does(hosted: Hosted, tmp_path: Path) -> None:

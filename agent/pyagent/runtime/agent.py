@@ -53,12 +53,19 @@ class Agent:
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
         self._leaving: dict[OutputRunner, asyncio.Event] = {}
         """Outputs that are being ended, the first one first; set when they use their queues no more."""
+        self.on_left: Callable[[], None] = lambda: None
+        """Called when the last of the outputs that were replaced has left its queues."""
         self._farewells: set[asyncio.Task[None]] = set()
         """Of what was replaced and has not yet ended."""
 
     @property
     def outputs(self) -> tuple[OutputRunner, ...]:
         return self.route.outputs
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether an output that was replaced may still write or hand over what it has."""
+        return bool(self._leaving)
 
     async def apply(self, plan: Plan) -> None:
         """Run `plan` in place of the one that runs: unchanged plugins go on with schedule, connections and queues, others
@@ -209,6 +216,8 @@ class Agent:
             await runner.stop(FLUSH_GRACE)
         finally:
             self._has_left(runner)
+            if not self._leaving:
+                self.on_left()
 
     async def _elders(self, runner: OutputRunner) -> None:
         """Return when those before it that have the same queue have left: until then they may hand theirs over to it, or

@@ -107,6 +107,7 @@ class _Process:
         self._watch_failures = FailureLog(component_logger("config"))
         self._polls_failed = 0
         self._told_orphans: set[str] = set()
+        self._agent.on_left = self._tell_orphans
         self._trial: asyncio.Task[None] | None = None
         """Waits until a hosted text has run."""
         self._stop = asyncio.Event()
@@ -346,6 +347,8 @@ class _Process:
 
     def _tell_orphans(self) -> None:
         """Queues on disk that no output claims are kept; somebody has to say whose they are."""
+        if self._ending or self._agent.is_leaving:
+            return  # they are asked for again when the last one has left
         for buffer in self._buffers.orphans():
             if buffer.name not in self._told_orphans:
                 self._told_orphans.add(buffer.name)
