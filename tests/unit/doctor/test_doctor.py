@@ -308,6 +308,19 @@ def test_files_of_an_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert host.look_at_files(report, "ram") == {}
     assert "is there" in wrong(report)[0]
     file = folder / "ram.env"
+    file.mkdir()
+    report = Report()
+    assert host.look_at_files(report, "ram") == {}
+    assert f"Is a directory -> ls -ld {file}; it must be a file" in wrong(report)[0]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    report = Report()
+    host.look_at_files(report, "ram")
+    assert wrong(report)[0].endswith("sudo pyagent doctor ram")
+    file.rmdir()
+    file.touch()
+    report = Report()
+    assert host.look_at_files(report, "ram") == {}
+    assert "no variable is set" in wrong(report)[0]
     file.write_text("INFLUX_TOKEN=s3cret-token\nthis is no setting\n")
     file.chmod(0o644)
     report = Report()

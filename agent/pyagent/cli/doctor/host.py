@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -65,7 +66,9 @@ def look_at_files(report: Report, instance: str) -> dict[str, str]:
         if file.problem == "not there":
             continue
         if file.problem:
-            remedy = "run it as root: sudo pyagent doctor ..." if os.geteuid() else "look at its rights"
+            remedy = f"ls -ld {shlex.quote(file.path)}; it must be a file that root may read"
+            if os.geteuid():
+                remedy = f"run it as root: sudo pyagent doctor {instance}"
             report.failed("environment", f"cannot read {file.path}: {file.problem}", remedy)
             continue
         settings |= {one.name: one.value for one in file.settings}
@@ -73,8 +76,10 @@ def look_at_files(report: Report, instance: str) -> dict[str, str]:
             report.failed(
                 "environment", f"{file.path}:{number}: this line is not understood and left out", "write NAME=VALUE"
             )
-        names = ", ".join(dict.fromkeys(one.name for one in file.settings)) or "nothing"
-        report.ok("environment", f"{file.path} sets {names}")
+        if names := ", ".join(dict.fromkeys(one.name for one in file.settings)):
+            report.ok("environment", f"{file.path} sets {names}")
+        else:
+            report.note("environment", f"{file.path} sets nothing")
         _look_at_rights(report, file)
     if all(file.problem == "not there" for file in files):
         paths = " nor ".join(file.path for file in files)
@@ -82,6 +87,12 @@ def look_at_files(report: Report, instance: str) -> dict[str, str]:
             "environment",
             f"neither {paths} is there",
             f"write TELEGRAF_CONFIG=URL and INFLUX_TOKEN=... into {files[-1].path}, or: pyagent provision {instance}",
+        )
+    elif not settings and all(file.problem in ("", "not there") for file in files):
+        report.failed(
+            "environment",
+            "no variable is set, so there is no configuration",
+            f"write TELEGRAF_CONFIG=URL and INFLUX_TOKEN=... into {files[-1].path}",
         )
     return settings
 
