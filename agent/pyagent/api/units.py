@@ -2,7 +2,7 @@
 
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, Overflow
 from typing import ClassVar, Self
 
 from pyagent.api.masking import mask_urls
@@ -66,7 +66,10 @@ class Duration(int):
             part = _DURATION_PART.match(body, position)
             if part is None or (part[2] == "d" and not days):
                 break
-            total += int(Decimal(part[1]) * (_DAY_NS if part[2] == "d" else _DURATION_NS[part[2]]))
+            try:
+                total += int(Decimal(part[1]) * (_DAY_NS if part[2] == "d" else _DURATION_NS[part[2]]))
+            except Overflow:
+                raise ValueError(f"the duration {text!r} is out of range") from None
             position = part.end()
         if not body or position < len(body):
             units = "ns, us, ms, s, m, h" + (", d" if days else "")
@@ -145,7 +148,10 @@ def _with_units(text: str) -> int | None:
     if parts and position == len(body):
         for units in (_BINARY, _METRIC):
             if all(unit in units for _, unit in parts):
-                size = int(sum(number * units[unit] for number, unit in parts))
+                try:
+                    size = int(sum(number * units[unit] for number, unit in parts))
+                except Overflow:
+                    return _INT64_MAX + 1
                 return -size if text.startswith("-") else size
     return None
 

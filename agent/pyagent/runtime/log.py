@@ -15,7 +15,7 @@ from pyagent.api.foreign import describe
 from pyagent.config import AgentSettings, PluginPlan
 from pyagent.runtime.colours import has_colours
 from pyagent.runtime.log_file import LogFile
-from pyagent.runtime.log_lines import KINDS, ROOT, StructuredLines, TextLines, log_zone, message_text
+from pyagent.runtime.log_lines import KINDS, ROOT, StructuredLines, TextLines, log_zone, logger_name, message_text
 
 __all__ = ["apply_settings", "component_logger", "configure_logging", "log_unhandled", "plugin_logger", "thread_logger"]
 
@@ -202,7 +202,7 @@ def log_unhandled() -> None:
 
 
 def component_logger(name: str) -> logging.Logger:
-    return logging.getLogger(ROOT).getChild(name)
+    return logging.getLogger(logger_name(name))
 
 
 def thread_logger() -> logging.Logger:

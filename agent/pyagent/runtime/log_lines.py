@@ -8,9 +8,11 @@ from pyagent.api import redact
 from pyagent.api.foreign import plain_text
 from pyagent.runtime.colours import coloured
 
-__all__ = ["KINDS", "ROOT", "StructuredLines", "TextLines", "log_zone", "message_text"]
+__all__ = ["KINDS", "ROOT", "StructuredLines", "TextLines", "log_zone", "logger_name", "message_text"]
 
 ROOT = "pyagent"
+_DOT = "\x1f"
+"""A dot of an alias, in the name of a logger."""
 _COLOURS = {"E": "red", "W": "yellow", "D": "dim", "T": "dim"}
 KINDS = frozenset(("inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"))
 
@@ -80,8 +82,15 @@ class StructuredLines(logging.Formatter):
         return f"<{priority}>{text}" if self._journal else text
 
 
+def logger_name(component: str) -> str:
+    """That of a component's logger. An alias may hold dots, and must not be the child of another one: `logging` would give it
+    that one's level, and keeps an object for each part of a name."""
+    label, mark, alias = component.partition("::")
+    return f"{ROOT}.{label}{mark}{alias.replace('.', _DOT)}"
+
+
 def _component(record: logging.LogRecord) -> str:
-    return record.name.removeprefix(f"{ROOT}.") if record.name != ROOT else "agent"
+    return record.name.removeprefix(f"{ROOT}.").replace(_DOT, ".") if record.name != ROOT else "agent"
 
 
 def message_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:

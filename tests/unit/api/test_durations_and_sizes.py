@@ -179,3 +179,9 @@ def test_sizes_that_are_known(text: str, size: int) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="the size"):
         Size.from_option(text)
+
+
+def test_a_million_digits_are_out_of_range() -> None:
+    for kind, unit in ((Duration, "s"), (Size, "KiB")):
+        with pytest.raises(ValueError, match="out of range"):
+            kind("9" * 1_000_000 + unit)

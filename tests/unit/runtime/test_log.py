@@ -404,3 +404,14 @@ def test_what_python_ignores_is_told_once(read: Read, monkeypatch: pytest.Monkey
     lines = read()
     assert lines.count("an exception that Python ignores, told once: SystemExit: on purpose") == 1
     assert lines.count("W! [agent] own.py:3: RuntimeWarning: never awaited") == 1
+
+
+def test_an_alias_with_dots_is_nobodys_child(read: Read) -> None:
+    agent_log.configure_logging()
+    other = agent_log.component_logger("inputs.mem::rack")
+    other.setLevel(logging.ERROR)
+    before = len(logging.Logger.manager.loggerDict)
+    agent_log.component_logger("inputs.mem::rack.one" + 100 * ".a").warning("told")
+    assert len(logging.Logger.manager.loggerDict) == before + 1
+    assert read().endswith("W! [inputs.mem::rack.one" + 100 * ".a" + "] told\n")
+    other.setLevel(logging.NOTSET)
