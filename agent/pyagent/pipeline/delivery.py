@@ -205,7 +205,7 @@ class OutputRunner:
         for metric, reason in lines.rejected:
             self.lost[reason] += 1
             if self._told.first(f"encode {reason}"):
-                self._log.error("cannot encode a metric of %r: %s; it is dropped", metric.name, reason)
+                self._log.error("cannot encode a metric of %r: %s; it is dropped", metric.name[:100], reason)
         lane = self.lane(partition)
         lane.queue.admit(lines) if keep else lane.queue.append(lines)
         lane.appended()

@@ -139,7 +139,7 @@ class _Printer(Route):
             self.failed = error
             return
         for metric, reason in encoded.rejected:
-            component_logger("agent").error("cannot encode a metric of %r: %s", metric.name, reason)
+            component_logger("agent").error("cannot encode a metric of %r: %s", metric.name[:100], reason)
 
     async def admit(self, metrics: list[Metric]) -> None:
         self.deliver(metrics)

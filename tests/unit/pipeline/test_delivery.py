@@ -410,13 +410,13 @@ def test_a_metric_that_cannot_be_encoded_is_counted_and_told_once(caplog: pytest
     async def main() -> None:
         output, _ = runner()
         for _ in range(3):
-            output.append(encode([Metric("m", {}, {"f": float("nan")}, 0), Metric("m", {}, {"n": 1}, 0)]))
+            output.append(encode([Metric("m" * 1000, {}, {"f": float("nan")}, 0), Metric("m", {}, {"n": 1}, 0)]))
         assert sum(output.lost.values()) == 3
         assert len(output.queue) == 3
 
     run_virtual(main())
     assert len(caplog.records) == 1
-    assert "cannot encode a metric of 'm'" in caplog.records[0].getMessage()
+    assert f"cannot encode a metric of '{100 * 'm'}': " in caplog.records[0].getMessage()
 
 
 ANSWERS = st.sampled_from(["ok", "retry", "reject", "named", "partial", "large", "raise"])
