@@ -17,6 +17,8 @@ from pyagent.config.secrets import Secrets
 __all__ = ["Policy", "foreign_hosts"]
 
 _PORTS = {"http": 80, "https": 443}
+_OWN = frozenset((".", "buffer", "config", "quarantine"))
+"""What the agent itself keeps in the state directory: written by others, what was promised to be safe would be lost."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
 
 
@@ -87,7 +89,12 @@ class Policy:
             path = os.path.realpath(target)
         except ValueError:  # a NUL in it
             return False
-        return any(os.path.commonpath((path, allowed)) == allowed for allowed in self.state_directories)
+        below = (
+            os.path.relpath(path, allowed).split("/")[0]
+            for allowed in self.state_directories
+            if os.path.commonpath((path, allowed)) == allowed
+        )
+        return any(name not in _OWN for name in below)
 
 
 def foreign_hosts(table: Any, where: str, allowed: tuple[str, ...] | None) -> tuple[list[str], str]:

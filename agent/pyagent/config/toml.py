@@ -12,6 +12,8 @@ from pyagent.config.environment import allowed_environment, expand, strip_commen
 from pyagent.config.positions import Path, line_numbers
 from pyagent.config.source import SourceText, is_url, settings_place
 
+_MOST_TABLES, _MOST_VALUES = 5_000, 50_000
+"""Of a text from a URL: its parser holds up everything else."""
 _MOST_WARNINGS = 100
 """Of one text, give or take those of one value."""
 _ESCAPED_PATH = re.compile(r"[A-Za-z]:[^\b\t\n\f\r]*[\b\t\n\f\r]")
@@ -66,6 +68,7 @@ def parse_document(
     text = source.text
     if is_url(source.where):
         environ = allowed_environment(environ)
+        _check_size(source)
     warnings: list[str] = []
     if not strict_env:
         text = _expand_text(source.where, strip_comments(text), environ, old_env, warnings)
@@ -85,6 +88,16 @@ def parse_document(
         digits = re.search(r"\d{4000}", text)
         line = text.count("\n", 0, digits.start()) + 1 if digits else 1
         raise ConfigError(one_line(f"{source.where}:{line}: cannot read the TOML: {error}")) from None
+
+
+def _check_size(source: SourceText) -> None:
+    """Raises ConfigError for a text that would keep the agent busy for many seconds. Nobody writes such a one by hand."""
+    text = source.text
+    if text.count("[[") > _MOST_TABLES or sum(map(text.count, "=,[")) > _MOST_VALUES:
+        raise ConfigError(
+            f"{source.where}:1: cannot use the configuration: it has more than {_MOST_TABLES:,} plugins, or "
+            f"{_MOST_VALUES:,} keys and values; divide it among several agents"
+        )
 
 
 def _expand_text(where: str, text: str, environ: Mapping[str, str], old_env: bool, warnings: list[str]) -> str:

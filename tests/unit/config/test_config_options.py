@@ -134,6 +134,15 @@ URL = "http://server/api/v2/telegrafs/1"
         ('command = "rm -r"', "the option 'command' runs commands or code, which a configuration from a URL may not"),
         ('files = ["stdout", "/etc/passwd"]', "the option 'files' writes outside of the state directory, which"),
         ('files = ["/var/lib/pyagent/ram/../x"]', "the option 'files' writes outside of the state directory, which"),
+        (
+            'files = ["/var/lib/pyagent/ram/buffer/x/1.seg"]',
+            "the option 'files' writes outside of the state directory, which",
+        ),
+        (
+            'files = ["/var/lib/pyagent/ram/out/../config/x"]',
+            "the option 'files' writes outside of the state directory, which",
+        ),
+        ('files = ["/var/lib/pyagent/ram"]', "the option 'files' writes outside of the state directory, which"),
         ('files = ["/var/lib/pyagent/ramshackle"]', "the option 'files' writes outside of the state directory, which"),
     ],
 )

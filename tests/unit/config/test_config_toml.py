@@ -105,3 +105,19 @@ def test_any_text_is_read_or_refused_with_its_line(text: str, strict_env: bool) 
 
 def test_one_line() -> None:
     assert one_line("a\n b\x1b[0m \ud800") == "a b\\x1b[0m \\ud800"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[[inputs.mem]]\n" * 5001, "[a.b]\n" * 50_001, "x = [" + "1," * 50_001 + "]", "x = {" + "a=1," * 25_001 + "}"],
+)
+def test_a_text_from_a_url_has_a_bound_on_what_is_in_it(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^http://server/x:1: cannot use the configuration: it has more than 5,000 plugins"
+    ):
+        parse_document(SourceText("http://server/x", text), {})
+
+
+def test_a_text_of_a_thousand_plugins_is_taken_from_a_url() -> None:
+    text = '[[inputs.mem]]\n  alias = "x"\n  namepass = ["a", "b", "c"]\n' * 1000
+    assert len(parse_document(SourceText("http://server/x", text), {}).data["inputs"]["mem"]) == 1000
