@@ -27,15 +27,16 @@ demo: setup ## Run agents against an embedded InfluxDB 2 and show what arrives; 
 .PHONY: test
 test: test-packages setup lint ## Run every check: lint, then all tests, with the real servers, the systemd containers, other Pythons
 	@scripts/sanitize
-	@$(if $(ARGS),$(bin)/python -m pytest $(ARGS),$(MAKE) --no-print-directory every-test)
-
-.PHONY: every-test
-every-test: # The quick ones on all cores; the others one by one, as they start servers and processes and count what these cost
+# The quick ones on all cores; the others one by one, as they start servers and processes and count what these cost.
+ifeq ($(ARGS),)
 	@status=0; \
 	$(bin)/python -m pytest tests/unit -n auto --dist worksteal || status=1; \
 	$(bin)/python -m pytest tests --ignore tests/unit || status=1; \
 	scripts/unit-elsewhere -q -n auto --dist worksteal || status=1; \
 	exit $$status
+else
+	@$(bin)/python -m pytest $(ARGS)
+endif
 
 .PHONY: unit
 unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; under a minute
