@@ -62,5 +62,7 @@ async def test_a_text_that_the_agent_dies_of_is_not_begun_with_again(tmp_path: P
         agent = await started()
         await server.update_telegraf(config, TEXT + "[[inputs.mem]]\n  name_override = 'mended'\n")
         await agent.logged("the configuration is reloaded")
+        async with asyncio.timeout(DEADLINE):
+            while "mended," not in agent.out:
+                await asyncio.sleep(0.01)
         assert await agent.terminate() == 0
-        assert "mended," in agent.out
