@@ -179,7 +179,10 @@ async def _connect(address: str, port: int) -> str:
 
 def _connect_remedy(host: str, problems: list[str]) -> str:
     if host in ("localhost", "127.0.0.1", "::1") and in_container():
-        return "this is a container, and localhost is the container itself: write the service's name, or the host's address"
+        return (
+            "in a container localhost is the container itself: write the service's name, or the host's address; if it is to"
+            " listen here, start it"
+        )
     if any("refused" in problem for problem in problems):
         return "nothing listens there: start the server, or correct the port (InfluxDB has 8086)"
     return "a firewall drops it, or the host is down: open the port, or correct the address"
