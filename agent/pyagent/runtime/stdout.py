@@ -39,9 +39,16 @@ def own_stdout() -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
         os.dup2(own, 1)
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # What is left would be tried again when the stream goes, and since 3.13 Python prints a traceback for that.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, own)
+            os.close(null)
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         sys.stdout, sys.__stdout__ = before, given  # type: ignore[misc]
         # A thread that hangs may write there yet: its number must not come to name something else.
 
