@@ -1,6 +1,7 @@
 """What a buffer on disk asks of the operating system, in one place: tests put a disk that fails or forgets in its stead."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -18,11 +19,18 @@ class Files:
         """With what lies above it, for the owner alone."""
         make_private_directory(path)
 
+    def remove_directory(self, path: Path) -> None:
+        """An empty one."""
+        os.rmdir(path)
+
     def lock(self, path: Path) -> int:
-        """Hold `path` locked until `close`. Raises BlockingIOError where somebody else holds it."""
+        """Hold `path` locked until `close`. Raises BlockingIOError where somebody else holds it, FileNotFoundError where
+        they have removed it."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         except BaseException:
             os.close(descriptor)
             raise

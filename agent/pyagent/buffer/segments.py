@@ -25,6 +25,8 @@ from pyagent.buffer.scan import Recovery, Segment
 __all__ = ["InUse", "Recovery", "Segment", "SegmentLog"]
 
 SEGMENT_SIZE = 8 << 20
+_FOLDER = ("cursor", "identity", "lock")
+"""What lies beside the segments."""
 
 
 class InUse(OSError):
@@ -33,8 +35,15 @@ class InUse(OSError):
 
 class SegmentLog:
     def __init__(
-        self, directory: Path, *, segment_size: int = SEGMENT_SIZE, sync: bool = True, files: Files | None = None
+        self,
+        directory: Path,
+        *,
+        segment_size: int = SEGMENT_SIZE,
+        sync: bool = True,
+        passing: bool = False,
+        files: Files | None = None,
     ) -> None:
+        """`passing`: it may never be wanted again, so an empty one leaves no folder behind."""
         self.directory = directory
         self.files = files or Files()
         self.segments: list[Segment] = []
@@ -46,6 +55,7 @@ class SegmentLog:
         """Segments left behind after an error of the disk."""
         self._segment_size = segment_size
         self._sync = sync
+        self._passing = passing
         self._cursor = Cursor(directory / "cursor", self.files, sync=sync)
         self._lock = -1
         self._last_file = 0
@@ -67,9 +77,8 @@ class SegmentLog:
 
     def open(self, identity: str = "") -> Recovery:
         """Lock it and find what is there. Raises InUse, or OSError where the disk does not let us."""
-        self.files.make_directory(self.directory)
         try:
-            self._lock = self.files.lock(self.directory / "lock")
+            self._lock = self._locked()
         except BlockingIOError:
             raise InUse(errno.EBUSY, f"{self.directory} is used by another agent") from None
         try:
@@ -77,6 +86,13 @@ class SegmentLog:
         except BaseException:
             self.close()
             raise
+
+    def _locked(self) -> int:
+        for _ in range(3):
+            self.files.make_directory(self.directory)
+            with contextlib.suppress(FileNotFoundError):  # whoever had it has just removed it
+                return self.files.lock(self.directory / "lock")
+        return self.files.lock(self.directory / "lock")
 
     def _recover(self, identity: str) -> Recovery:
         finder = Finder(self.directory, self.files, self._cursor, sync=self._sync, identity=identity)
@@ -203,9 +219,20 @@ class SegmentLog:
     def close(self) -> None:
         """Safe at any time, and twice. An empty log leaves no segment behind."""
         self._finish()
+        self._cursor.close()
         if self._lock >= 0:
             with contextlib.suppress(OSError):
                 self._remove_acknowledged()
+                if self._passing:
+                    self._remove_folder()
             self.files.close(self._lock)
             self._lock = -1
-        self._cursor.close()
+
+    def _remove_folder(self) -> None:
+        # What was set aside, or is not understood, stays: nobody has looked at it yet. The lock goes last.
+        found = set(self.files.names(self.directory))
+        if found <= set(_FOLDER):
+            for name in _FOLDER:
+                if name in found:
+                    self.files.unlink(self.directory / name)
+            self.files.remove_directory(self.directory)

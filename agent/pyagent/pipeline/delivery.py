@@ -247,6 +247,7 @@ class OutputRunner:
                 identity=name.identity,
                 always=plan.on_disk,
                 sync=plan.buffer_disk_sync,
+                passing=partition is not None,
                 worker=self._keeping.worker,
                 log=self._log,
                 among=self._told.keeping,

@@ -58,6 +58,7 @@ class Keeper:
         identity: str,
         always: bool,
         sync: bool,
+        passing: bool,
         worker: Worker,
         log: logging.Logger,
         among: set[FailureLog] | None = None,
@@ -72,6 +73,7 @@ class Keeper:
         self._identity = identity
         self._always = always
         self._sync = sync
+        self._passing = passing
         self._worker = worker
         self._log = log
         self.ready = asyncio.Event()
@@ -285,7 +287,7 @@ class Keeper:
 
     async def _open(self) -> None:
         """Open the log where it is not. Raises OSError."""
-        log = SegmentLog(self.directory, sync=self._sync)
+        log = SegmentLog(self.directory, sync=self._sync, passing=self._passing)
         found: list[Recovery] = []
         queue = self.queue
 

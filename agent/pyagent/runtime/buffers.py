@@ -1,9 +1,7 @@
 """The queues on disk, those of running outputs and those that no output claims, for the commands that ask about them."""
 
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from pyagent.api import Full, PyagentError
@@ -83,7 +81,6 @@ class StoredBuffers:
         finally:
             await self._in_thread(log.close)
         lane.flush_soon()
-        self._remove(stored.path)
         return moved
 
     async def drop(self, name: str) -> int:
@@ -96,7 +93,6 @@ class StoredBuffers:
             raise PyagentError(f"cannot drop the buffer {name}: {error.strerror or error}") from None
         finally:
             await self._in_thread(log.close)
-        self._remove(stored.path)
         return recovery.waiting
 
     def _claims(self, stored: StoredQueue) -> OutputRunner | None:
@@ -151,16 +147,6 @@ class StoredBuffers:
         result: deque[T] = deque()
         await self._keeping.worker.call(lambda: result.append(work()))
         return result[0]
-
-    @staticmethod
-    def _remove(path: Path) -> None:
-        """What is left of an empty one. What was set aside stays, or was not understood: nobody has looked at it yet."""
-        if any(path.glob("*.seg")):
-            return
-        with contextlib.suppress(OSError):
-            for name in ("cursor", "identity", "lock"):
-                (path / name).unlink(missing_ok=True)
-            path.rmdir()
 
 
 def _are(count: int) -> str:

@@ -35,6 +35,9 @@ class MemoryDisk(Files):
         self.fail("make_directory")
         self.directories.add(path)
 
+    def remove_directory(self, path: Path) -> None:
+        self.directories.remove(path)
+
     def lock(self, path: Path) -> int:
         if path in self.locks:
             raise BlockingIOError(errno.EAGAIN, "locked")

@@ -1,6 +1,7 @@
 """A log that was damaged on disk: what is intact is read, what is not is counted, and nothing else appears."""
 
 import errno
+import fcntl
 import os
 import random
 import shutil
@@ -130,6 +131,57 @@ def test_a_log_has_one_owner(tmp_path: Path) -> None:
         SegmentLog(tmp_path).open()
     log.close()
     SegmentLog(tmp_path).open()
+
+
+def test_an_empty_log_of_a_passing_queue_leaves_no_folder_and_no_lock_that_means_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "queue"
+    log = SegmentLog(folder, passing=True)
+    log.open("whose it is")
+    log.append([(batch(0, 3), False)])
+    log.close()
+    assert read(folder)[0] == [0, 1, 2]
+
+    log = SegmentLog(folder, passing=True)
+    log.open("whose it is")
+    log.acknowledge(3)
+
+    log.close()
+    assert not folder.exists()
+
+    class Removed(Files):
+        """Somebody else removes the folder before the lock is had, once."""
+
+        before = True
+
+        def lock(self, path: Path) -> int:
+            if self.before:
+                self.before = False
+                shutil.rmtree(path.parent)
+            return super().lock(path)
+
+    log = SegmentLog(folder, files=Removed())
+    log.open()
+    with pytest.raises(InUse):
+        SegmentLog(folder).open()
+    log.close()
+
+    (folder / "notes.txt").write_text("what is this?")
+    log = SegmentLog(folder, passing=True)
+    log.open()
+    log.close()
+    assert (folder / "corrupt" / "notes.txt").read_text() == "what is this?"
+
+
+def test_a_lock_whose_file_was_removed_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock = fcntl.flock
+
+    def removed_meanwhile(descriptor: int, how: int) -> None:
+        flock(descriptor, how)
+        (tmp_path / "lock").unlink()
+
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
+    with pytest.raises(FileNotFoundError):
+        Files().lock(tmp_path / "lock")
 
 
 def test_acknowledged_segments_go_and_a_restart_finds_the_rest(pristine: Path, tmp_path: Path) -> None:

@@ -304,6 +304,7 @@ def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back
         assert output.lanes == {}
         await output.quiet()
         assert descriptors() == before[0]
+        assert os.listdir(tmp_path) == [], "years of values would be as many folders"
         assert len(asyncio.all_tasks()) <= before[1] + 2, "that of the output, and what it waits with"
         plugin.down = {"b3"}
         route.deliver(of_values(range(20)))
