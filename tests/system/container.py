@@ -13,12 +13,12 @@ from pathlib import Path
 
 from pyagent.testing.servers import Server, ServerError, ServerMissing
 
-_HERE = Path(__file__).parent
-_PROJECT = _HERE.parents[1]
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyagent-tests"
-_PYTHONS = {12: "3.11", 13: "3.13"}
+PYTHONS = {12: "3.11", 13: "3.13"}
 """The Python of each release that is tested."""
-_NSPAWN = ("systemd-nspawn", "-q", "--register=no", "--keep-unit", "--console=pipe")
+NSPAWN = ("systemd-nspawn", "-q", "--register=no", "--keep-unit", "--console=pipe")
 # What an operator does, but for the network.
 _INSTALL = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/root/wheels", "make", "-C", "/root/pyagent", "install")
 
@@ -44,12 +44,12 @@ class Container(Server):
         return self.directory / "root"
 
     def prepare(self) -> None:
-        made = subprocess.run([_HERE / "make-root", str(self.release)], capture_output=True, text=True, timeout=1200)
+        made = subprocess.run([HERE / "make-root", str(self.release)], capture_output=True, text=True, timeout=1200)
         if made.returncode:
             raise ServerMissing(_last(made.stderr))
         root = made.stdout.strip()
         tried = subprocess.run(
-            [*_NSPAWN, "-D", root, "--read-only", "--resolv-conf=off", "true"],
+            [*NSPAWN, "-D", root, "--read-only", "--resolv-conf=off", "true"],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -65,14 +65,13 @@ class Container(Server):
 
     def install(self) -> None:
         """Install the agent, before the container boots."""
-        wheels = _wheels(_PYTHONS[self.release])
-        skipped = (".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "bench", "tests")
-        shutil.copytree(_PROJECT, self.root / "root" / "pyagent", ignore=shutil.ignore_patterns(*skipped))
-        subprocess.run(["cp", "-a", "--reflink=auto", wheels, self.root / "root" / "wheels"], check=True, timeout=300)
-        self.run([*_NSPAWN, "-D", str(self.root), *_INSTALL], timeout=600)
+        copy_project(self.root / "root" / "pyagent")
+        packages = wheels(PYTHONS[self.release])
+        subprocess.run(["cp", "-a", "--reflink=auto", packages, self.root / "root" / "wheels"], check=True, timeout=300)
+        self.run([*NSPAWN, "-D", str(self.root), *_INSTALL], timeout=600)
 
     def command(self) -> list[str]:
-        return [*_NSPAWN, "-D", str(self.root), f"--machine=pyagent-{os.getpid()}-{self.port}", "-b"]
+        return [*NSPAWN, "-D", str(self.root), f"--machine=pyagent-{os.getpid()}-{self.port}", "-b"]
 
     def answers(self) -> bool:
         leader = self._leader()
@@ -145,6 +144,12 @@ def booting(make: Callable[[], Container], unavailable: Callable[[str], None]) -
         container.stop()
 
 
+def copy_project(to: Path) -> None:
+    """The project without what was built in it, and without its tests."""
+    skipped = (".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "bench", "tests")
+    shutil.copytree(PROJECT, to, ignore=shutil.ignore_patterns(*skipped))
+
+
 def _inside(leader: int, command: Sequence[str]) -> list[str]:
     return ["nsenter", "-t", str(leader), "-a", "--", *command]
 
@@ -153,11 +158,11 @@ def _last(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def _wheels(python: str) -> Path:
+def wheels(python: str) -> Path:
     """The folder of the wheels that the installation needs, for this Python; downloaded once."""
-    wheels = [_PROJECT / "requirements" / name for name in ("run.txt", "build.txt")]
-    sources = _PROJECT / "requirements" / "documents.txt"  # one of them is a source distribution
-    key = hashlib.sha256(b"".join(file.read_bytes() for file in (*wheels, sources))).hexdigest()[:12]
+    needed = [PROJECT / "requirements" / name for name in ("run.txt", "build.txt")]
+    sources = PROJECT / "requirements" / "documents.txt"  # one of them is a source distribution
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in (*needed, sources))).hexdigest()[:12]
     folder = _CACHE / f"wheels-{python}-{key}"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with (_CACHE / "lock").open("a") as lock:
@@ -169,7 +174,7 @@ def _wheels(python: str) -> Path:
         target = ["--only-binary=:all:", f"--python-version={python}", "--implementation=cp"]
         target += [f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")]
         target += [f"--platform={libc}_{platform.machine()}" for libc in ("manylinux_2_28", "manylinux2014")]
-        _download(new, *target, *(argument for file in wheels for argument in ("-r", str(file))))
+        _download(new, *target, *(argument for file in needed for argument in ("-r", str(file))))
         _download(new, "--no-deps", "--no-build-isolation", "-r", str(sources))
         for old in _CACHE.glob(f"wheels-{python}-*"):
             shutil.rmtree(old)

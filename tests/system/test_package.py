@@ -1,16 +1,23 @@
-"""The Debian package on a bare Debian that has nothing but Python: installed, provisioned, started, upgraded, removed, purged."""
+"""The Debian packages on a bare Debian that has nothing but Python: installed, provisioned, started, upgraded, removed, purged.
+
+One for each release that is tested, built by that release's Python. What is typed is what the README says.
+"""
 
 import asyncio
-import platform
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from container import Container, booting
+from building import debian_package
+from container import PYTHONS, Container, booting
 
 from pyagent.sandbox import Sandbox
+from pyagent.testing.servers import ServerMissing
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1500)]
 
@@ -23,30 +30,50 @@ class Bare(Container):
         self._package = package
 
     def install(self) -> None:
-        shutil.copy(self._package, self.root / "root" / "pyagent.deb")
+        shutil.copy(self._package, self.root / "root")
+
+
+@pytest.fixture(scope="module", params=PYTHONS)
+def release(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
 
 
 @pytest.fixture(scope="module")
-def release() -> int:
-    """The host's own: a package is built for the Debian that builds it."""
-    known = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
-    if known.get("ID") != "debian" or known.get("VERSION_ID") not in ("12", "13"):
-        pytest.skip("a package is built for the Debian that builds it, and this host is not Debian 12 or 13")
-    return int(known["VERSION_ID"])
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Future[Path]]]:
+    """Of each release; both are built at once, as each build keeps one core busy for most of its time."""
+    folder = tmp_path_factory.mktemp("packages")
+    with ThreadPoolExecutor() as pool:
+        yield {release: pool.submit(debian_package, release, folder) for release in PYTHONS}
 
 
 @pytest.fixture(scope="module")
-def package(root: Path, release: int, unavailable: Callable[[str], None]) -> Path:
+def package(release: int, packages: dict[int, Future[Path]], unavailable: Callable[[str], None]) -> Path:
     if shutil.which("dpkg-deb") is None:
         unavailable("dpkg-deb is missing; apt install dpkg-dev")
-    built = subprocess.run([root / "scripts" / "build-deb"], capture_output=True, text=True, timeout=1200)
-    assert built.returncode == 0, built.stdout + built.stderr
-    return root / built.stdout.strip().splitlines()[-1].partition("Built ")[2].partition(":")[0]
+    try:
+        return packages[release].result()
+    except ServerMissing as error:
+        unavailable(str(error))
+        raise
 
 
 @pytest.fixture(scope="module")
 def host(release: int, package: Path, unavailable: Callable[[str], None]) -> Iterator[Container]:
     yield from booting(lambda: Bare(release, package), unavailable)
+
+
+def of_package(package: Path, name: str) -> str:
+    """One field of the package's control file."""
+    done = subprocess.run(["dpkg-deb", "-f", package, name], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def commands_of(readme: Path, server: Sandbox) -> list[str]:
+    """The commands that the README gives for the package, for root, with this server in place of `HOST:8086`."""
+    block = re.search(r"(?:^    .*\n)*^    sudo dpkg -i .*\n(?:^    .*\n)*", readme.read_text(), re.MULTILINE)
+    assert block is not None, "the README says how a package is installed"
+    typed = block[0].replace("http://HOST:8086", server.url).replace("\\\n", "").replace("sudo ", "")
+    return [line.strip() for line in typed.splitlines()]
 
 
 async def _until(host: Container, server: Sandbox, more_than: int) -> int:
@@ -56,29 +83,39 @@ async def _until(host: Container, server: Sandbox, more_than: int) -> int:
     return count
 
 
-def test_it_is_small(package: Path) -> None:
-    size = subprocess.run(["dpkg-deb", "-f", package, "Installed-Size"], capture_output=True, text=True, check=True)
-    assert int(size.stdout) <= 40_000, "KiB"
+def test_it_is_small_and_for_one_python(package: Path, release: int) -> None:
+    assert int(of_package(package, "Installed-Size")) <= 40_000, "KiB"
+    minor = int(PYTHONS[release].partition(".")[2])
+    needs = of_package(package, "Depends").split(", ")
+    assert [f"python3 (>= 3.{minor}~)", f"python3 (<< 3.{minor + 1}~)"] == needs[:2]
+    listed = subprocess.run(["dpkg-deb", "-c", package], capture_output=True, text=True, check=True).stdout
+    tags = set(re.findall(r"\.(cpython-\d+)-", listed))
+    assert tags == {f"cpython-3{minor}"}
+    assert f"native/_core.cpython-3{minor}-" in listed
 
 
-async def test_three_commands_and_an_upgrade_and_nothing_is_left_at_the_end(host: Container, package: Path) -> None:
+async def test_three_commands_and_an_upgrade_and_nothing_is_left_at_the_end(
+    host: Container, package: Path, root: Path
+) -> None:
     async with Sandbox() as server:
-        await server.setup(org="home", bucket="metrics")
+        await server.setup(org="home", bucket="monitoring-system")
         assert "pyagent" not in await host("sh", "-c", "command -v pyagent", check=False)
-        await host("dpkg", "-i", "/root/pyagent.deb")
+        install, provision, start = commands_of(root / "README.md", server)
+
+        await host("sh", "-ec", f"cd; {install}")
         assert await host("pyagent", "--version") == "pyagent 0.1.0"
         assert "inactive" in await host("systemctl", "is-active", "pyagent@ram", check=False)
-        host.write("/root/token", server.token)
-        await host(
-            *("pyagent", "provision", "ram", "--url", server.url, "--org", "home", "--bucket", "metrics"),
-            *("--input", "mem", "--token-file", "/root/token", "--start"),
-        )
-        count = await _until(host, server, 0)
+        # What the command would ask for, where there is a terminal.
+        await host("env", f"INFLUX_TOKEN={server.token}", *shlex.split(provision))
         assert await host("stat", "-c", "%a %U", "/etc/pyagent/ram.env") == "600 root"
+        assert await server.count("mem") == 0
+        await host(*shlex.split(start))
+        count = await _until(host, server, 0)
+
         doctor = await host("pyagent", "doctor", "ram")
         assert "All is well." in doctor
         before = await host("systemctl", "show", "pyagent@ram", "--value", "--property=MainPID")
-        await host("dpkg", "-i", "/root/pyagent.deb")
+        await host("dpkg", "-i", f"/root/{package.name}")
         after = await host("systemctl", "show", "pyagent@ram", "--value", "--property=MainPID")
         assert before != after != "0", "an upgrade restarts what runs"
         await _until(host, server, count + 1)

@@ -109,6 +109,7 @@ def test_the_shell_scripts_have_no_mistakes(root: Path) -> None:
         root / ".ci/run",
         root / "systemd/pyagent-environment",
         root / "tests/system/make-root",
+        root / "tests/system/make-building-root",
     ]
     for script in scripts:
         if script.suffix == ".py":
