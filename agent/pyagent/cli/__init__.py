@@ -20,6 +20,7 @@ COMMANDS = {
     "plugins": "list the plugins, or show what one measures and its options",
     "provision": "set up InfluxDB and this host for an agent",
     "quarantine": "list the metrics that receivers refused, retry or drop them",
+    "query": "run a Flux query and show, draw or export what it gives",
     "reload": "let a running agent read its configuration anew",
     "sandbox": "run an embedded server that answers as InfluxDB 2 does",
     "secrets": "list, read, set or remove secrets in secret stores",

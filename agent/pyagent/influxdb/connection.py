@@ -6,12 +6,14 @@
 import json
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.rest import ApiException
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -28,7 +30,7 @@ from pyagent.api.http import environment_proxy
 from pyagent.api.masking import mask_url
 from pyagent.api.tls import client_context
 
-__all__ = ["Answer", "Connection", "InfluxDBError", "checked_url", "one_line"]
+__all__ = ["Answer", "Connection", "InfluxDBError", "Streamed", "checked_url", "one_line"]
 
 _WRONG_VERSION = re.compile(
     r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST|UNKNOWN_PROTOCOL|record layer", re.I
@@ -37,21 +39,26 @@ _PLAIN_TO_TLS = re.compile(r"HTTP request (?:was sent )?to (?:an )?HTTPS (?:serv
 _NAME_MISMATCH = re.compile(r"certificate verify failed: (.*? is not valid for .*?)\.?(?: \(_ssl|\)|$)", re.I)
 _UNVERIFIED = re.compile(r"certificate verify failed: (.*?)(?: \(_ssl|\)|$)", re.I)
 _LONGEST_MESSAGE = 300
+_LONGEST_WHOLE = 1 << 16
+_CHUNK = 1 << 16
 
 
 class InfluxDBError(PyagentError):
     """The server cannot be reached, or refuses. One line.
 
-    `status` is that of its answer, 0 where there was none; `message` what InfluxDB said; `version` that of the header
-    X-Influxdb-Version, `body` the beginning of the answer.
+    `status` is that of its answer, 0 where there was none; `message` what InfluxDB said, `whole` that with all its lines;
+    `version` that of the header X-Influxdb-Version, `body` the beginning of the answer.
     """
 
-    def __init__(self, text: str, *, status: int = 0, message: str = "", version: str = "", body: str = "") -> None:
+    def __init__(
+        self, text: str, *, status: int = 0, message: str = "", version: str = "", body: str = "", whole: str = ""
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.message = message
         self.version = version
         self.body = body
+        self.whole = whole
 
 
 class Answer(NamedTuple):
@@ -60,6 +67,15 @@ class Answer(NamedTuple):
     """Names in lower case."""
     body: Any
     """What the JSON says, else the text."""
+
+
+class Streamed(NamedTuple):
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    chunks: Iterator[bytes]
+    """The body, not compressed. Raises InfluxDBError where the connection breaks."""
+    close: Callable[[], None]
+    """For one that is not read to its end."""
 
 
 class Connection:
@@ -81,6 +97,7 @@ class Connection:
         timeout: float = 10.0,
     ) -> None:
         self.url = checked_url(url)
+        self._timeout = timeout
         # As the agent does it.
         proxy = environment_proxy(self.url)
         user: dict[str, Any] = {"username": username, "password": password} if username else {}
@@ -105,7 +122,7 @@ class Connection:
         headers = {"Accept": "application/json"}
         if isinstance(body, str):
             headers["Content-Type"] = "text/plain; charset=utf-8"
-        try:
+        with self._explained(path):
             found, status, received = self._client.api_client.call_api(
                 path,
                 method,
@@ -115,6 +132,38 @@ class Connection:
                 response_type="object",
                 auth_settings=[],
             )
+        return Answer(int(status), {name.lower(): value for name, value in received.items()}, found)
+
+    def stream(
+        self, path: str, *, query: Mapping[str, str], body: Mapping[str, Any], accept: str, silence: float
+    ) -> "Streamed":
+        """A POST of JSON whose answer is read bit by bit. `silence`: seconds without a byte that are waited for.
+
+        Raises InfluxDBError unless it answers 2xx.
+        """
+        # Beside the server, compressing only costs.
+        remote = urlsplit(self.url).hostname not in ("localhost", "127.0.0.1", "::1")
+        headers = {"Accept": accept, **({"Accept-Encoding": "gzip"} if remote else {})}
+        with self._explained(path):
+            answer: BaseHTTPResponse = self._client.api_client.call_api(
+                path,
+                "POST",
+                query_params=list(query.items()),
+                header_params=headers,
+                body=dict(body),
+                auth_settings=[],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=(int(self._timeout * 1000), int(silence * 1000)),
+            )
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return Streamed(headers, _chunks(answer, silence), answer.close)
+
+    @contextmanager
+    def _explained(self, path: str) -> Iterator[None]:
+        """What the client raises, as an InfluxDBError."""
+        try:
+            yield
         except ApiException as error:
             raise _refused(error, self.url) from None
         except UnicodeDecodeError:
@@ -123,7 +172,6 @@ class Connection:
             raise InfluxDBError("it does not let users sign in; use a token") from None
         except (HTTPError, OSError) as error:
             raise InfluxDBError(_unreachable(error, self.url)) from None
-        return Answer(int(status), {name.lower(): value for name, value in received.items()}, found)
 
     def close(self) -> None:
         try:
@@ -138,6 +186,19 @@ class Connection:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _chunks(answer: BaseHTTPResponse, silence: float) -> Iterator[bytes]:
+    try:
+        # Whatever is there, so that nothing that came is held back.
+        while chunk := answer.read1(_CHUNK, decode_content=True):
+            yield chunk
+    except ReadTimeoutError:
+        raise InfluxDBError(f"the answer is cut off: nothing more came for {silence:g} s") from None
+    except (HTTPError, OSError):
+        raise InfluxDBError("the answer is cut off: the connection ended in the middle of it") from None
+    finally:
+        answer.close()
 
 
 def checked_url(url: str) -> str:
@@ -179,7 +240,7 @@ def _tls(authorities: str) -> ssl.SSLContext:
 def _refused(error: ApiException, url: str) -> InfluxDBError:
     if not error.status:
         return InfluxDBError(_tls_failure(str(error.reason), url))
-    body = error.body if isinstance(error.body, str) else ""
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body or ""
     if _PLAIN_TO_TLS.search(body):
         return InfluxDBError(f"this port speaks TLS; write https://{url.partition('://')[2]}", status=error.status)
     message = ""
@@ -195,6 +256,7 @@ def _refused(error: ApiException, url: str) -> InfluxDBError:
         message=one_line(message),
         version=one_line(str(headers.get("x-influxdb-version", ""))).removeprefix("v"),
         body=one_line(body),
+        whole=message[:_LONGEST_WHOLE],
     )
 
 

@@ -10,7 +10,7 @@ from pyagent.influxdb.connection import Answer, Connection, InfluxDBError
 from pyagent.influxdb.documents import Authorization, Bucket, Hosted, Organization, Rights
 from pyagent.influxdb.recognition import address_hint
 
-__all__ = ["Management"]
+__all__ = ["Management", "remedy"]
 
 _PAGE = 100
 _DAY, _HOUR = 86400, 3600
@@ -53,13 +53,13 @@ class Management:
         tls_ca: str = "",
         timeout: float = 10.0,
     ) -> None:
-        self._connection = Connection(
+        self.connection = Connection(
             url, token=token, username=username, password=password, tls_ca=tls_ca, timeout=timeout
         )
-        self.url = self._connection.url
+        self.url = self.connection.url
 
     def close(self) -> None:
-        self._connection.close()
+        self.connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -248,10 +248,10 @@ class Management:
         body: Mapping[str, Any] | str | None = None,
     ) -> Answer:
         try:
-            answer = self._connection.call(method, path, query=query, body=body)
+            answer = self.connection.call(method, path, query=query, body=body)
         except InfluxDBError as error:
             raise InfluxDBError(
-                f"cannot {doing} at {self.url}: {error}{_remedy(error)}", status=error.status, message=error.message
+                f"cannot {doing} at {self.url}: {error}{remedy(error)}", status=error.status, message=error.message
             ) from None
         if answer.status != 204 and not isinstance(answer.body, dict):
             raise InfluxDBError(f"cannot {doing} at {self.url}: the answer is not InfluxDB's; check the address")
@@ -268,7 +268,8 @@ class Management:
                 return
 
 
-def _remedy(error: InfluxDBError) -> str:
+def remedy(error: InfluxDBError) -> str:
+    """The end of a message about a call that was refused; empty where there is nothing to say."""
     if error.status == 401 and error.message in ("unauthorized access", ""):
         return "; the token, or user and password, are not known there: check them"
     if error.status in (401, 403):

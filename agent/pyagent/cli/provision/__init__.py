@@ -9,6 +9,7 @@ from pyagent.api import PyagentError, redact
 from pyagent.cli import how_to_install
 from pyagent.cli.arguments import Parser
 from pyagent.cli.flags import add_plugin_directory_flag
+from pyagent.cli.server_flags import RefusedSecret
 
 ACTIONS = ("setup", "list", "show", "edit", "delete")
 _EPILOG = """\
@@ -23,17 +24,6 @@ _EPILOG = """\
 Secrets come from a file, a variable or a question, never from an argument: --token-file FILE, INFLUX_TOKEN, or a question
 for the token; @env:NAME, @file:PATH or @prompt for a value. The text at InfluxDB has references such as ${PG_ADDRESS};
 their values go into the file of settings, which is for root alone."""
-
-
-class _Refused(argparse.Action):
-    """A secret as an argument."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        name = self.option_strings[0].lstrip("-")
-        parser.error(
-            f"cannot take a {name} as an argument: everybody on this host sees the arguments of a process, and the shell "
-            f"remembers them; write it into a file and name that with --{name}-file, or set INFLUX_{name.upper()}"
-        )
 
 
 def configure(parser: Parser) -> None:
@@ -64,7 +54,7 @@ def configure(parser: Parser) -> None:
     flag("--tls-ca", "certificate authorities to trust, PEM, for the agent as well", default="", metavar="FILE")
     flag("--wait", "wait for a server that is starting", type=float, default=0.0, metavar="SECONDS")
     for name in ("--token", "--password"):
-        flag(name, argparse.SUPPRESS, action=_Refused)
+        flag(name, argparse.SUPPRESS, action=RefusedSecret)
     parser.group("What is made")
     flag("--bucket", "bucket to write to, by name or ID", default="", metavar="NAME")
     flag("--create-bucket", "make the bucket where it is missing", action="store_true")

@@ -17,6 +17,7 @@ from pyagent.influxdb import InfluxDBError, Management, Organization, ServerStat
 
 __all__ = [
     "admin",
+    "caller",
     "choose_organization",
     "host_name",
     "looks_like_token",
@@ -25,9 +26,11 @@ __all__ = [
     "server_of",
     "settings_directory",
     "state_of",
+    "token_of",
     "url_of_configuration",
 ]
 
+_ADMINISTERS = "an operator or all-access token"
 _PAUSE = 0.5
 """Seconds between two looks for a server that is starting."""
 DEFAULT_URL = "http://localhost:8086"
@@ -110,22 +113,29 @@ def admin(arguments: argparse.Namespace, questions: Questions, url: str) -> tupl
             f"cannot use InfluxDB at {url}: it has no user, organization and bucket yet; make them: "
             f"pyagent provision setup --url {url}"
         )
+    return caller(arguments, questions, url, _ADMINISTERS), state
+
+
+def caller(arguments: argparse.Namespace, questions: Questions, url: str, needed: str) -> Management:
+    """The server at `url`, called with the token or as the user that is given; else it is asked for. `needed`: which token
+    it takes, as in `a token that may read the bucket`. Nothing is sent yet. Raises ProvisionError.
+    """
     user = arguments.user
-    token = "" if user else _token(arguments)
+    token = "" if user else token_of(arguments)
     if not token and not user:
         if not questions.terminal:
             raise ProvisionError(
-                "no token is given that may make configurations and tokens; add --token-file FILE, set INFLUX_TOKEN "
+                f"no token is given; add --token-file FILE with {needed}, set INFLUX_TOKEN "
                 "(sudo --preserve-env=INFLUX_TOKEN), or sign in with --user NAME"
             )
-        if questions.yes("Sign in with user and password? (n: with an operator or all-access token)", default=True):
+        if questions.yes(f"Sign in with user and password? (n: with {needed})", default=True):
             user = questions.text("User", "admin", check=lambda text: checked_name(text, "user"))
         else:
             token = _checked_token(questions.secret("Token"), "that you typed")
     if user:
         password = password_of(arguments, questions, f"Password of {harmless(user)}")
-        return Management(url, username=user, password=password, tls_ca=arguments.tls_ca), state
-    return Management(url, token=token, tls_ca=arguments.tls_ca), state
+        return Management(url, username=user, password=password, tls_ca=arguments.tls_ca)
+    return Management(url, token=token, tls_ca=arguments.tls_ca)
 
 
 def choose_organization(management: Management, given: str, questions: Questions) -> Organization:
@@ -164,7 +174,7 @@ def _listed(names: list[str], most: int = 10) -> str:
     return f"there {'is' if len(names) == 1 else 'are'} {shown}{', ...' if len(names) > most else ''}"
 
 
-def _token(arguments: argparse.Namespace) -> str:
+def token_of(arguments: argparse.Namespace) -> str:
     """Of --token-file, else of INFLUX_TOKEN; empty where neither is there."""
     if arguments.token_file:
         text = _first_line(arguments.token_file, "token")
