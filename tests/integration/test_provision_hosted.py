@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -190,8 +191,12 @@ def test_edit_does_not_overwrite_what_somebody_else_wrote_meanwhile(host: Host, 
     host.ram()
     (one,) = host.all("telegrafs")
     url = f"{host.server.url}/api/v2/telegrafs/{one['id']}"
-    put = f"curl -s -X PUT -H 'Authorization: Token {host.server.token}' {url} --data-binary '{{\"config\": \"# theirs\"}}'"
-    editor(f'{sys.executable} -c "pass"; {put} >/dev/null; echo "# mine" >>"$1"')
+    headers = {"Authorization": f"Token {host.server.token}"}
+    put = f"""
+from urllib.request import Request, urlopen
+urlopen(Request({url!r}, b'{{"config": "# theirs"}}', {headers}, method="PUT")).close()
+"""
+    editor(f'{sys.executable} -c {shlex.quote(put)}; echo "# mine" >>"$1"')
     done = host.provision("edit", "ram")
     assert done.status == 1
     assert "somebody else changed it meanwhile" in done.err

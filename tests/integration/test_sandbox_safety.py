@@ -95,6 +95,16 @@ async def test_a_folder_that_holds_something_else_is_told_and_let_go(tmp_path: P
             await Sandbox(tmp_path).start()
 
 
+async def test_a_document_that_is_none_is_told(tmp_path: Path) -> None:
+    async with Sandbox(tmp_path) as server:
+        await server.setup()
+    with closing(sqlite3.connect(tmp_path / "documents.sqlite")) as db:
+        db.execute("UPDATE documents SET body = 'x' WHERE kind = 'orgs'")
+        db.commit()
+    with pytest.raises(SandboxError, match=r"cannot use the data folder .*: Expecting value"):
+        await Sandbox(tmp_path).start()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it(number: signal.Signals) -> None:
     with running() as (process, values):

@@ -152,7 +152,7 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse(self, word: str) -> NoReturn:
         """Names the flag that was probably meant. What stood behind `=` may be a secret."""
-        message = f"unknown flag {word!r}"
+        message = f"unknown flag {_shown(word)}"
         if near := _nearest(word.lstrip("-").lower(), self._flags):
             message += f"; did you mean --{near}?"
         elif self.words:
@@ -201,7 +201,12 @@ class Parser(argparse.ArgumentParser):
                 choices = f"; write one of {', '.join(map(str, action.choices))}" if action.choices else ""
                 self.error(f"no {word_name(action)} is given{choices}")
         if left:
-            self.error(f"unknown argument {left[0]!r}")
+            self.error(f"unknown argument {_shown(left[0])}")
+
+
+def _shown(word: str) -> str:
+    """The word as a message may have it: a long one may be a token, of which every 64th begins with a dash."""
+    return repr(word) if len(word) <= 40 else f"{word[:3]!r}... of {len(word)} characters"
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -18,12 +18,19 @@ class Documents:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._kinds: dict[str, dict[str, Document]] = {}
+        try:
+            self._load()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _load(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS documents(kind TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY(kind, id)) WITHOUT ROWID"
         )
-        self._kinds: dict[str, dict[str, Document]] = {}
         for kind, key, body in self._db.execute("SELECT kind, id, body FROM documents ORDER BY kind, id"):
             self._kinds.setdefault(kind, {})[key] = json.loads(body)
 

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -49,10 +50,13 @@ class State:
                 "stop that one or choose another with --data"
             ) from None
         try:
-            self.documents = Documents(folder / "documents.sqlite")
-            self.points = PointStore(folder / "points.sqlite", keep=keep)
-        except sqlite3.Error as error:
-            os.close(self._lock)
+            with ExitStack() as opened:
+                opened.callback(os.close, self._lock)
+                self.documents = Documents(folder / "documents.sqlite")
+                opened.callback(self.documents.close)
+                self.points = PointStore(folder / "points.sqlite", keep=keep)
+                opened.pop_all()
+        except (sqlite3.Error, ValueError) as error:  # ValueError: a document that is no JSON
             raise SandboxError(f"cannot use the data folder {folder}: {error}; choose another with --data") from None
         self.sessions: dict[str, Document] = {}
         """Of users who signed in, by what their cookies say, the oldest first; gone at the end."""

@@ -96,18 +96,26 @@ class PointStore:
         self._synchronous = "NORMAL" if keep else "OFF"
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
-        self._db = self._connect()
-        self._db.executescript(_SCHEMA)
         self._buckets: dict[str, _Bucket] = {}
-        self._load()
+        self._db = self._connect()
+        try:
+            self._db.executescript(_SCHEMA)
+            self._load()
+        except BaseException:
+            self._db.close()
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=60)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={self._synchronous}")
-        db.execute("PRAGMA cache_size=-65536")
-        db.execute("PRAGMA wal_autocheckpoint=16384")
-        db.execute("PRAGMA journal_size_limit=134217728")
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute(f"PRAGMA synchronous={self._synchronous}")
+            db.execute("PRAGMA cache_size=-65536")
+            db.execute("PRAGMA wal_autocheckpoint=16384")
+            db.execute("PRAGMA journal_size_limit=134217728")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _load(self) -> None:
