@@ -32,16 +32,19 @@ def extensions() -> list[Extension]:
         sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
         compile_args = [*compile_args, "-O1", "-g", *sanitize]
         link_args = sanitize
-    core = Extension(
-        "pyagent.lineprotocol.native._core",
-        [f"{FOLDER}/_core.pyx"],
-        depends=[f"{FOLDER}/{name}" for name in sorted(os.listdir(FOLDER)) if name.endswith(".hpp")],
-        include_dirs=[FOLDER],
-        extra_compile_args=compile_args,
-        extra_link_args=link_args,
-        language="c++",
-    )
-    built = list(cythonize([core], build_dir="build/cython"))
+    modules = [
+        Extension(
+            f"pyagent.lineprotocol.native.{module}",
+            [f"{FOLDER}/{module}.pyx"],
+            depends=[f"{FOLDER}/{name}" for name in sorted(os.listdir(FOLDER)) if name.endswith(".hpp")],
+            include_dirs=[FOLDER],
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+            language="c++",
+        )
+        for module in ("_core", "_intake")
+    ]
+    built = list(cythonize(modules, build_dir="build/cython"))
     for extension in built:
         extension.optional = not required  # given to Extension, cythonize would lose it
     return built

@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from pyagent.api.files import make_private_directory
 
@@ -14,6 +15,16 @@ __all__ = ["Files"]
 
 class Files:
     """The real ones. Every method may raise OSError; what was not synced may be gone after a loss of power."""
+
+    _open: ClassVar[set[int]] = set()
+    """Descriptors of this process."""
+
+    @classmethod
+    def let_go(cls) -> None:
+        """In a forked child: close what is the parent's. A lock would else be held for as long as the child lives."""
+        while cls._open:
+            with contextlib.suppress(OSError):
+                os.close(cls._open.pop())
 
     def make_directory(self, path: Path) -> None:
         """With what lies above it, for the owner alone."""
@@ -34,17 +45,21 @@ class Files:
         except BaseException:
             os.close(descriptor)
             raise
-        return descriptor
+        return self._opened(descriptor)
 
     def names(self, directory: Path) -> list[str]:
         return os.listdir(directory)
 
     def create(self, path: Path) -> int:
         """A new file."""
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return self._opened(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     def open(self, path: Path, *, write: bool = False) -> int:
-        return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
+        return self._opened(os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC))
+
+    def append_to(self, path: Path) -> int:
+        """Of which each write goes to the end."""
+        return self._opened(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
 
     def write(self, descriptor: int, data: bytes, offset: int) -> None:
         """All of it."""
@@ -78,7 +93,12 @@ class Files:
         os.unlink(path)
 
     def close(self, descriptor: int) -> None:
+        self._open.discard(descriptor)
         os.close(descriptor)
+
+    def _opened(self, descriptor: int) -> int:
+        self._open.add(descriptor)
+        return descriptor
 
     @contextlib.contextmanager
     def opened(self, path: Path) -> Iterator[int]:

@@ -171,6 +171,11 @@ class Lane:
         self._flush_now = True
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Write what there is now, though an attempt has failed just before: somebody waits for it."""
+        self._attempts, self._retry_at = 0, 0.0
+        self.flush_soon()
+
     async def run(self) -> None:
         """Write until `end`: every flush interval all there is, in between whole batches as they fill."""
         loop = asyncio.get_running_loop()

@@ -128,6 +128,7 @@ public:
     const char* reason = nullptr;  // why the last metric cannot be encoded, where that is sure
 
     explicit Encoder(const Options& options) : options_(options) {}
+    virtual ~Encoder() = default;
 
     // False, and nothing written, if the metric is out of the ordinary.
     bool encode(PyObject* metric) {
@@ -144,7 +145,7 @@ public:
         if (any) encoded(time);
     }
 
-private:
+protected:
     Options options_;
     struct Sorted {
         Span text;
@@ -238,7 +239,7 @@ private:
         return true;
     }
 
-    bool put_new_head(PyObject* const* texts, size_t count) {
+    virtual bool put_new_head(PyObject* const* texts, size_t count) {
         size_t start = out.size;
         scratch_.size = 0;
         if (!put_escaped(out, text_bytes(texts[0], scratch_), Position::measurement) || out.data[start] == '#') return false;

@@ -1,0 +1,275 @@
+"""What a writer does inside: from the program's threads to the engine's, and at a fork."""
+
+import logging
+import threading
+import time as clock
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pyagent.api.errors import ConfigError
+from pyagent.api.plugin import LineOptions
+from pyagent.api.units import counted
+from pyagent.client.intake import Intake
+from pyagent.client.outcome import BufferFull, NotDelivered, Rejected, Statistics, WriterClosed
+from pyagent.client.points import AHEAD, Int, PointError, metric
+from pyagent.client.refused import Refused
+from pyagent.client.settings import Settings
+from pyagent.client.times import EARLIEST, LATEST, UNITS
+from pyagent.lineprotocol import Encoded, encode
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import Future
+
+    from pyagent.client.engine import Engine
+
+__all__ = ["LOOK", "Core"]
+
+T = TypeVar("T")
+Codes = Mapping[str | None, Mapping[str, int]] | None
+
+log = logging.getLogger("pyagent.client")
+
+LOOK = 0.005
+"""Seconds between looks for room."""
+_DISK_GRACE = 10.0
+"""Seconds beyond a deadline that the thread is waited for: it has a disk to wait for."""
+_LINE_OPTIONS = LineOptions(uint_support=True)
+
+
+class Core:
+    def __init__(self, settings: Settings, tags: Mapping[str, str], codes: Codes, unit: str) -> None:
+        self._settings = settings
+        self._tags = tags
+        self._codes = codes
+        self._unit = unit
+        self._batch = settings.batch_size
+        self._durable = settings.buffer_directory is not None
+        self._begin()
+        from pyagent.client import endings
+
+        endings.known.add(self)
+
+    def _begin(self) -> None:
+        """Anew: when it is made, and in a forked child."""
+        self._lock = threading.Lock()
+        self._engines: list[Engine] = []
+        """The last one runs; those before it were ended by the end of the program."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._refused = Refused(self._settings.on_rejected)
+        self._closed = False
+        self._warned: set[str] = set()
+        self._intake = Intake(
+            Int, schemas=self._codes, unit=UNITS[self._unit], earliest=EARLIEST, latest=LATEST, ahead=AHEAD
+        )
+        self._add = self._add_safely if self._durable else self._intake.add
+
+    def __del__(self) -> None:
+        # What it has taken is delivered all the same.
+        if (engine := next(iter(getattr(self, "_engines", ())[-1:]), None)) is not None and not engine.closing:
+            from pyagent.client import endings
+
+            endings.orphaned(engine)
+
+    # Taking -----------------------------------------------------------------------------------------------------------
+
+    def _add_safely(self, measurement: Any, fields: Any, tags: Any, time: Any) -> int:
+        """Into the journal as well, before write() returns."""
+        count, line = self._intake.add_line(measurement, fields, tags, time)
+        if count > 0:
+            self._to_journal(line)
+        return count
+
+    def _to_journal(self, lines: bytes) -> None:
+        slot = self._engines[-1].slot
+        assert slot is not None
+        slot.journal.write(lines)
+        if (error := slot.journal.error) is not None:
+            self._warn("journal", f"cannot write to {slot.path}: {error.strerror}; points are in memory until it can")
+
+    def _rest(self, count: int, measurement: Any, fields: Any, tags: Any, time: Any) -> None:
+        """What write() does not do itself: wake the engine, start it, say what is wrong with a point, wait for room."""
+        while count < 0:
+            self._make_room()
+            count = self._add(measurement, fields, tags, time)
+        if count > 0:
+            self._taken(1, count)
+            return
+        point, left_out = metric(measurement, fields, tags, time, codes=self._codes, unit=self._unit)
+        if left_out:
+            names = ", ".join(left_out)[:200]
+            log.debug("%s of %r left out: None, NaN or infinite", names, point.name[:100])
+        if point.time > clock.time_ns() + AHEAD:
+            self._warn_ahead(point.time, f"a point of {point.name[:100]!r}")
+        encoded = encode([point], _LINE_OPTIONS)
+        if encoded.rejected:
+            raise PointError(f"cannot write {point.name[:100]!r}: {encoded.rejected[0][1]}")
+        self._append(encoded)
+
+    def _append(self, encoded: Encoded) -> None:
+        if not encoded.count:
+            return
+        while (count := self._intake.append(encoded)) < 0:
+            self._make_room()
+        if self._durable:
+            self._to_journal(encoded.data)
+        self._taken(encoded.count, count)
+
+    def _taken(self, more: int, count: int) -> None:
+        engine, loop = self._engines[-1], self._loop
+        assert loop is not None
+        try:
+            if count >= self._batch and not engine.woken:
+                engine.woken = True
+                loop.call_soon_threadsafe(engine.drain_soon)
+            if count == more:
+                loop.call_soon_threadsafe(engine.arm)
+        except RuntimeError:
+            pass  # it was closed in between, which takes all
+        from pyagent.client import endings
+
+        if endings.final():
+            self._wait(engine.flush(clock.monotonic() + self._settings.close_timeout), self._settings.close_timeout)
+
+    def _make_room(self) -> None:
+        """There is none: because nothing runs yet, or because too much waits."""
+        if self._closed:
+            raise WriterClosed("cannot write: the writer was closed")
+        engine = self._engines[-1] if self._engines else None
+        if engine is None or engine.closing:
+            self._start()
+            return
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(engine.drain_soon)
+        if self._settings.when_full == "raise":
+            clock.sleep(0)
+            reason = engine.runner.error
+            raise BufferFull(
+                f"cannot take the point: {counted(engine.waiting, 'point')} wait already"
+                + (f", {reason}" if reason else "; write less, or raise max_points and max_bytes")
+            )
+        clock.sleep(LOOK)
+
+    def _is_full(self) -> bool:
+        return bool(self._engines) and not self._engines[-1].closing and self._engines[-1].full
+
+    def _start(self) -> None:
+        from pyagent.client import endings
+        from pyagent.client.engine import Engine
+        from pyagent.client.host import host
+
+        with self._lock:
+            if self._engines and not self._engines[-1].closing:
+                return
+            try:
+                engine = Engine(self._settings, self._intake, self._refused)
+            except OSError as error:
+                raise ConfigError(
+                    f"cannot keep points in {error.filename or self._settings.buffer_directory}:"
+                    f" {error.strerror or error}; give another buffer_directory"
+                ) from None
+            self._loop = host.enter(engine)
+            endings.started(engine)
+            self._engines.append(engine)
+            started = host.submit(engine.start())
+        started.result(self._settings.close_timeout)
+
+    # Waiting ----------------------------------------------------------------------------------------------------------
+
+    def _running(self) -> "list[Engine]":
+        return [engine for engine in self._engines[-1:] if not engine.closing]
+
+    def _end(self) -> "list[Engine]":
+        with self._lock:
+            self._closed = True
+            running = self._running()
+            for engine in running:
+                engine.closing = True
+        self._intake.set_room(0, 0)
+        return running
+
+    def _leave(self, engine: "Engine") -> None:
+        from pyagent.client import endings
+        from pyagent.client.host import host
+
+        endings.ended(engine)
+        host.leave(engine)
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self._settings.close_timeout if timeout is None else max(float(timeout), 0.0)
+
+    @staticmethod
+    def _submit(work: Coroutine[Any, Any, T]) -> "Future[T]":
+        from pyagent.client.host import host
+
+        return host.submit(work)
+
+    def _wait(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        future = self._submit(work)
+        try:
+            return future.result(seconds + _DISK_GRACE)
+        except TimeoutError:
+            raise NotDelivered("the thread of the writers does not answer", 0) from None
+
+    def _judge(self, left: int, seconds: float) -> None:
+        if left:
+            engine = self._engines[-1]
+            why = engine.runner.error or engine.last_error
+            raise NotDelivered(
+                f"cannot deliver {counted(left, 'point')} within {seconds:g} s{f': {why}' if why else ''};"
+                f" {'it waits' if left == 1 else 'they wait'} on",
+                left,
+            )
+
+    # Telling ----------------------------------------------------------------------------------------------------------
+
+    def _refuse(self, refused: Iterable[tuple[str, str]], more: int = 0) -> None:
+        """Lines and rows that are passed over, each with the reason, and `more` of which nothing is known."""
+        found = [Rejected(line, reason) for line, reason in refused]
+        self._refused.local += len(found) + more
+        for one in found:
+            self._refused.add(one)
+        if found:
+            log.error(
+                "%s not taken, the first one: %s (%.200s)",
+                counted(len(found) + more, "line or row is", "lines or rows are"),
+                found[0].reason,
+                found[0].line,
+            )
+
+    def _warn_ahead(self, time: int, what: str) -> None:
+        self._intake.allow_ahead()
+        minutes = (time - clock.time_ns()) // 60_000_000_000
+        self._warn(
+            "ahead",
+            f"the time of {what} is {minutes} min in the future; is it local time given as UTC? This is told once",
+        )
+
+    def _warn(self, kind: str, text: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            log.warning("%s", text)
+
+    def _counted(self) -> Statistics:
+        engines = list(self._engines)
+        last = engines[-1] if engines else None
+
+        def total(what: str) -> int:
+            return sum(engine.total(what) for engine in engines)
+
+        times = [engine.runner.lanes[None].last_write for engine in engines]
+        lost = sum(engine.lost for engine in engines)
+        return Statistics(
+            taken=sum(engine.taken for engine in engines) + (len(self._intake) if engines else 0),
+            restored=total("restored"),
+            waiting=0 if last is None or last.closed else last.waiting + len(self._intake),
+            delivered=total("written"),
+            rejected=max(total("rejected") - self._refused.repaired, 0),
+            refused=self._refused.local,
+            dropped=total("dropped"),
+            lost=total("damaged") + lost,
+            kept=sum(engine.kept for engine in engines),
+            last_success=max(times, default=0.0) or None,
+            error=last.runner.error if last is not None else "",
+            last_error=last.last_error if last is not None else "",
+        )

@@ -1,0 +1,134 @@
+"""How a process ends, and how it divides: what writers hold is delivered, kept or counted, whatever the user forgot.
+
+Two steps at the end of the interpreter. When the main thread has ended, before other threads are waited for, all is written.
+When these have ended, too, what they wrote last is written, and what cannot be is kept on disk or told. Neither needs an
+executor, which the interpreter closes before.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, Any
+
+from pyagent.buffer.files import Files
+from pyagent.client.host import host
+
+if TYPE_CHECKING:
+    from pyagent.client.core import Core
+    from pyagent.client.engine import Engine
+
+__all__ = ["ended", "final", "finish_all", "handle_sigterm", "known", "orphaned", "started"]
+
+_SIGTERM_MOST = 8.0
+"""Seconds: `docker stop` kills after ten."""
+
+known: "weakref.WeakSet[Core]" = weakref.WeakSet()
+"""All writers: in a forked child each begins anew."""
+_engines: "set[Engine]" = set()
+"""Those that run. They are held here, as their writer may be gone."""
+_final = False
+
+
+def started(engine: "Engine") -> None:
+    _engines.add(engine)
+
+
+def ended(engine: "Engine") -> None:
+    _engines.discard(engine)
+
+
+def orphaned(engine: "Engine") -> None:
+    """Its writer is gone, and was not closed."""
+
+    def over(_: object) -> None:
+        ended(engine)
+        host.leave(engine)
+
+    if engine in _engines and host.loop is not None:
+        with contextlib.suppress(RuntimeError):
+            host.submit(engine.close(time.monotonic() + engine.settings.close_timeout)).add_done_callback(over)
+
+
+def final() -> bool:
+    """The end of the interpreter has come: what is written now is delivered at once."""
+    return _final
+
+
+def finish_all(most: float | None = None) -> None:
+    """Deliver what all writers hold, else keep or tell it."""
+    host.enter("the end")  # the thread stays: something may be written once more
+    futures: list[Future[Any]] = []
+    now = time.monotonic()
+    longest = 0.0
+    for engine in list(_engines):
+        # What was tried before need not be waited for once more.
+        tried = engine.seen == engine.taken + len(engine.intake)
+        seconds = 0.0 if tried else min(engine.settings.close_timeout, most or engine.settings.close_timeout)
+        longest = max(longest, seconds)
+        with contextlib.suppress(RuntimeError):
+            futures.append(host.submit(engine.close(now + seconds)))
+        ended(engine)
+    wait(futures, longest + 10)
+
+
+def _main_thread_ended() -> None:
+    """Others may write still."""
+    host.enter("the end")
+    if _is_forked_worker():
+        _interpreter_ends()  # multiprocessing ends it right after this
+        return
+    futures: list[Future[Any]] = []
+    now = time.monotonic()
+    for engine in list(_engines):
+        with contextlib.suppress(RuntimeError):
+            futures.append(host.submit(engine.flush(now + engine.settings.close_timeout)))
+    if futures:
+        wait(futures, max(engine.settings.close_timeout for engine in _engines) + 10)
+    for engine in list(_engines):
+        engine.seen = engine.taken + len(engine.intake)
+
+
+def _interpreter_ends() -> None:
+    global _final
+    _final = True
+    finish_all()
+
+
+def _is_forked_worker() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+def handle_sigterm() -> None:
+    """Where nobody else handles it, SIGTERM ends the process as before, after the points are delivered."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
+    finish_all(_SIGTERM_MOST)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _in_child() -> None:
+    """The parent's points are the parent's; its thread, connections and files are not touched."""
+    global _final
+    _final = False
+    Files.let_go()
+    _engines.clear()
+    host.forget()
+    for writer in list(known):
+        writer._begin()
+
+
+threading._register_atexit(_main_thread_ended)  # type: ignore[attr-defined]
+atexit.register(_interpreter_ends)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,365 @@
+"""The work behind a writer, on the thread of the writers: from what was taken to what is delivered, by the agent's pipeline."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from pyagent.api import Duration, Full, LineOptions, Output, Secret
+from pyagent.api.units import counted
+from pyagent.buffer import Batch, BufferSettings
+from pyagent.client.intake import Intake
+from pyagent.client.refused import Refused
+from pyagent.client.settings import Settings
+from pyagent.client.spool import Slot, orphans, take_slot
+from pyagent.config import OutputPlan
+from pyagent.config.registry import Registry
+from pyagent.lineprotocol import Encoded, relay
+from pyagent.pipeline.delivery import Keeping, OutputRunner
+from pyagent.pipeline.form import Formed
+from pyagent.pipeline.workers import ThreadWorker
+
+__all__ = ["Engine", "Left"]
+
+log = logging.getLogger("pyagent.client")
+
+_LINE_OPTIONS = LineOptions(uint_support=True)
+_NEVER = Duration(10**9 * 86_400 * 365)
+"""The interval of flushes: they are asked for when there is something to flush."""
+_DISK_GRACE = 5.0
+"""Seconds for the disk to take what is left at the end."""
+_PAUSE_FIRST, _PAUSE_MOST = 0.001, 0.02
+_ORPHAN_LOOK = 0.1
+
+
+@dataclass(slots=True)
+class Left:
+    """What could not be delivered before the end."""
+
+    lost: int = 0
+    kept: int = 0
+    """On disk."""
+
+
+class Engine:
+    """Made and started in the thread of whoever writes first; its coroutines run on the loop of the writers."""
+
+    def __init__(self, settings: Settings, intake: Intake, refused: Refused) -> None:
+        """Imports what delivers. Raises ConfigError, OSError where the buffer directory cannot be used."""
+        self.settings = settings
+        self.intake = intake
+        self.woken = False
+        """It is asked to drain already."""
+        self.last_error = ""
+        self.slot: Slot | None = None
+        self._refused = refused
+        refused.again = self._again
+        self._worker: ThreadWorker | None = None
+        self._directory = settings.buffer_directory
+        self.plan = _plan(settings)
+        if self._directory is not None:
+            self.slot = take_slot(self._directory, settings.target)
+            self._worker = ThreadWorker("pyagent client disk")
+        self.runner = self._runner(self.slot)
+        self.runners = [self.runner]
+        """With those for what dead processes have left."""
+        self._keep = settings.when_full != "drop_oldest"
+        self._tasks: list[asyncio.Task[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._draining = asyncio.Lock()
+        self._watching = False
+        self._moved = self._again_count = 0
+        """Points taken from journals of processes before, and points sent once more with another type."""
+        self.closing = self.closed = self.full = False
+        self.seen = -1
+        """Points taken when the main thread had ended and all was tried."""
+        self.lost = self.kept = 0
+        """Points, at the end."""
+
+    # Counting ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def taken(self) -> int:
+        """Points that came from the intake."""
+        return sum(runner.queue.added for runner in self.runners) - self._again_count - self._moved
+
+    def total(self, what: str) -> int:
+        """Over all runners: restored, written, rejected, dropped or damaged."""
+        if what in ("written", "rejected"):
+            return sum(getattr(runner, what) for runner in self.runners)
+        found: int = sum(getattr(runner.queue, what) for runner in self.runners)
+        return found + self._moved if what == "restored" else found
+
+    @property
+    def waiting(self) -> int:
+        """Points that came out of the intake and are not done with."""
+        gone = sum(self.total(what) for what in ("written", "rejected", "dropped", "damaged"))
+        come = sum(runner.queue.added + runner.queue.restored for runner in self.runners)
+        return max(come - gone, 0)
+
+    # From the program -------------------------------------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """The first point waits: all is written after the flush interval."""
+        if self._timer is None and not self.closing:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.settings.flush_interval, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.drain_soon(flush=True)
+
+    def drain_soon(self, *, flush: bool = False) -> None:
+        if self.slot is None:
+            self._drain(flush)
+        else:
+            self._spawn(self._drain_to_disk(flush))
+
+    def _drain(self, flush: bool) -> None:
+        self.woken = False
+        encoded = self.intake.drain()
+        if encoded.count:
+            self._take(encoded)
+        if flush:
+            self.runner.flush_soon()
+
+    async def _drain_to_disk(self, flush: bool) -> None:
+        assert self.slot is not None
+        async with self._draining:
+            self.woken = False
+            journal = self.slot.journal
+            journal.swap()
+            encoded = self.intake.drain()
+            if encoded.count:
+                self._take(encoded)
+                try:
+                    await self.runner.durable()
+                except Full as error:
+                    self.last_error = str(error)  # the journal keeps it, and the queue tries it again
+                else:
+                    journal.clear()
+        if flush:
+            self.runner.flush_soon()
+
+    def _take(self, encoded: Encoded) -> None:
+        self.runner.take(Formed(((None, encoded),), 0), keep=self._keep)
+        self.make_room()
+
+    def _again(self, encoded: Encoded) -> None:
+        self._again_count += encoded.count
+        self._take(encoded)
+        self.runner.flush_soon()
+
+    def make_room(self) -> None:
+        """Tell the intake how much may wait in it."""
+        settings = self.settings
+        if self.closing:
+            return
+        if not self._keep:
+            # What is too much goes from the queue; the intake is emptied all the time.
+            self.intake.set_room(max(2 * settings.batch_size, 1000), max(settings.max_bytes // 4, 1 << 16))
+            return
+        queue = self.runner.queue
+        points, size = settings.max_points - len(queue), settings.max_bytes - queue.size
+        self.full = points <= 0 or size <= 0
+        self.intake.set_room(max(points, 0), max(size, 0))
+        if not self._watching and (points < settings.max_points // 2 or size < settings.max_bytes // 2):
+            self._watching = True
+            asyncio.get_running_loop().call_later(_PAUSE_MOST, self._watch)
+
+    def _watch(self) -> None:
+        self._watching = False
+        self.make_room()
+
+    # The life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._tasks.append(asyncio.create_task(self.runner.run()))
+        self.make_room()
+        if self.slot is not None:
+            self._spawn(self._restore(self.slot, self.runner))
+            self._spawn(self._adopt())
+
+    async def flush(self, deadline: float) -> int:
+        """Write all that was taken until now; returns how many of it wait still at the deadline (monotonic seconds)."""
+        for runner in self.runners:
+            for lane in runner.lanes.values():
+                lane.hurry()
+        if self.slot is None:
+            self._drain(True)
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drain_to_disk(True), max(deadline - time.monotonic(), 0.01))
+        queue = self.runner.queue
+        last = queue.added
+        pause = _PAUSE_FIRST
+        while True:
+            # In order: what was added later is behind it.
+            left = len(queue) - (queue.added - last)
+            if left <= 0 or time.monotonic() >= deadline:
+                return max(left, 0)
+            await asyncio.sleep(min(pause, max(deadline - time.monotonic(), 0)))
+            pause = min(2 * pause, _PAUSE_MOST)
+
+    async def close(self, deadline: float) -> Left:
+        """Deliver; what is not delivered by the deadline (monotonic seconds) goes to disk, where there is one, or is lost."""
+        self.intake.set_room(0, 0)
+        self.closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.flush(deadline)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        left = Left()
+        for runner in self.runners:
+            await self._end(runner, left)
+        if self._worker is not None:
+            self._worker.abandon()
+        if self.slot is not None:
+            self.slot.release(removed=not left.lost)
+        self.lost, self.kept, self.closed = left.lost, left.kept, True
+        self._tell(left)
+        return left
+
+    async def _end(self, runner: OutputRunner, left: Left) -> None:
+        before = len(runner.queue)
+        keeper = runner.queue_keeper
+        if keeper is not None:
+            try:
+                await asyncio.wait_for(keeper.close(), _DISK_GRACE)
+            except (TimeoutError, OSError) as error:
+                log.error("cannot keep what is left in %s: %s", keeper.directory, error or "the disk does not answer")
+        unsafe = len(runner.queue)
+        left.lost += unsafe
+        left.kept += before - unsafe
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(_closed(runner.plugin), 1.0)
+
+    def _tell(self, left: Left) -> None:
+        """Say what is left, however little it is."""
+        why = self.runner.error or self.last_error or f"no answer from {self.runner.plugin.destination(None)} in time"
+        if left.kept:
+            log.warning(
+                "%s not delivered before the end, and kept in %s until the next start: %s",
+                counted(left.kept, "point is", "points are"),
+                self._directory,
+                why,
+            )
+        if left.lost:
+            advice = "" if self._directory else "; give buffer_directory to keep such points on disk"
+            log.error(
+                "cannot deliver %s before the end, %s lost: %s%s",
+                counted(left.lost, "point"),
+                "it is" if left.lost == 1 else "they are",
+                why,
+                advice,
+            )
+
+    # What others have left --------------------------------------------------------------------------------------------
+
+    async def _restore(self, slot: Slot, runner: OutputRunner) -> None:
+        """Take up the journals that a process before this one has left in the folder."""
+        for path, data in list(slot.left()):
+            if not data.endswith(b"\n"):
+                data = data[: data.rfind(b"\n") + 1]  # the kill came in the middle of a line
+            found = relay(data, time.time_ns(), options=_LINE_OPTIONS)
+            if found.bad:
+                lost = counted(found.bad, "line of %s is", "lines of %s are") % path
+                log.error("%s lost: %s", lost, found.errors[0].reason)
+            self._moved += found.encoded.count
+            runner.take(Formed(((None, found.encoded),), 0), keep=True)
+            await runner.durable()
+            path.unlink(missing_ok=True)
+        runner.flush_soon()
+
+    async def _adopt(self) -> None:
+        """Deliver what dead processes have left in folders of their own, one after the other."""
+        assert self._directory is not None
+        for slot in orphans(self._directory, self.settings.target):
+            runner = self._runner(slot)
+            keeper = runner.queue_keeper
+            assert keeper is not None
+            self.runners.append(runner)
+            running = asyncio.create_task(runner.run())
+            self._tasks.append(running)
+            try:
+                await keeper.ready.wait()
+                await self._restore(slot, runner)
+                while len(runner.queue):  # noqa: ASYNC110  # a queue tells nobody
+                    await asyncio.sleep(_ORPHAN_LOOK)
+                running.cancel()
+                await asyncio.wait([running])
+                await keeper.close()
+                await _closed(runner.plugin)
+            finally:
+                slot.release(removed=True)
+
+    def _runner(self, slot: Slot | None) -> OutputRunner:
+        settings, plan = self.settings, self.plan
+        keeping = Keeping(BufferSettings(max_bytes=settings.max_bytes), self._worker, self._refused)
+        if slot is not None:
+            plan = replace(plan, on_disk=True, buffer_directory=str(slot.path))
+        plugin = plan.plugin(plan.options, log)
+        runner = OutputRunner(plan, plugin, log=log, keeping=keeping)
+        write = plugin.write
+
+        async def watched(batch: Batch) -> None:
+            try:
+                await cast("Awaitable[None]", write(batch))
+            except Exception as error:
+                self.last_error = str(error)
+                raise
+
+        plugin.write = watched  # type: ignore[method-assign,assignment]
+        return runner
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        with contextlib.suppress(ValueError):
+            self._tasks.remove(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.last_error = str(error)
+            log.error("%s", error)
+
+
+async def _closed(plugin: Output[Any]) -> None:
+    closing = plugin.close()
+    if closing is not None:
+        await closing
+
+
+def _plan(settings: Settings) -> OutputPlan:
+    """The output influxdb_v2 as a configuration would have it."""
+    found = Registry().find("outputs", "influxdb_v2")
+    make = cast("Callable[..., Any]", found.plugin.options_type)
+    options = make(
+        urls=[settings.url],
+        token=Secret(settings.token),
+        organization=settings.org,
+        bucket=settings.bucket,
+        timeout=Duration(int(settings.timeout * 1e9)),
+        content_encoding="gzip" if settings.gzip else "identity",
+        influx_uint_support=True,
+        **settings.options,
+    )
+    return OutputPlan(
+        kind="outputs",
+        name="influxdb_v2",
+        plugin=cast("type[Output[Any]]", found.plugin),
+        options=options,
+        location="Writer",
+        identity="Writer",
+        flush_interval=_NEVER,
+        metric_batch_size=settings.batch_size,
+        metric_buffer_limit=settings.max_points,
+        queue_id=settings.target,
+    )

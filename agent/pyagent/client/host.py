@@ -1,0 +1,120 @@
+"""The one thread of a process that does the work of all writers: an event loop, there while a writer needs it."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+__all__ = ["Host", "host"]
+
+T = TypeVar("T")
+
+_JOIN = 5.0
+"""Seconds to wait for the thread's end."""
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Names of hosts are looked up in a thread of our own. The default executor refuses work once the interpreter ends, which
+    is just when a script's points are to be delivered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._helper: threading.Thread | None = None
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
+        if executor is not None:
+            return super().run_in_executor(executor, func, *args)
+        future: asyncio.Future[Any] = self.create_future()
+        if self._helper is None:
+            self._helper = threading.Thread(target=self._help, name="pyagent client names", daemon=True)
+            self._helper.start()
+        self._jobs.put((future, lambda: func(*args)))
+        return future
+
+    def end_helper(self) -> None:
+        self._jobs.put(None)
+
+    def _help(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, work = job
+            result, failure = None, None
+            try:
+                result = work()
+            except Exception as error:
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self.call_soon_threadsafe(_answer, future, result, failure)
+
+
+def _answer(future: "asyncio.Future[Any]", result: Any, failure: Exception | None) -> None:
+    if future.done():
+        return
+    if failure is not None:
+        future.set_exception(failure)
+    else:
+        future.set_result(result)
+
+
+class Host:
+    """`enter` starts the thread where it does not run, `leave` ends it where nobody needs it any more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: set[object] = set()
+        self.loop: _Loop | None = None
+        self.thread: threading.Thread | None = None
+
+    def enter(self, user: object) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            self._users.add(user)
+            if self.loop is None:
+                self.loop = _Loop()
+                self.thread = threading.Thread(
+                    target=_run, args=(self.loop, self._users), name="pyagent client", daemon=True
+                )
+                self.thread.start()
+            return self.loop
+
+    def leave(self, user: object) -> None:
+        with self._lock:
+            self._users.discard(user)
+            if self._users or self.loop is None or self.thread is None:
+                return
+            loop, thread = self.loop, self.thread
+            self.loop = self.thread = None
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not threading.current_thread():
+            thread.join(_JOIN)
+
+    def forget(self) -> None:
+        """In a forked child: the thread is the parent's."""
+        self.__init__()  # type: ignore[misc]
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Run it on the loop. Raises RuntimeError where there is none."""
+        if self.loop is None:
+            work.close()
+            raise RuntimeError("the thread of the writers has ended")
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+
+def _run(loop: _Loop, users: set[object]) -> None:
+    # What a forked child must not touch (connections, files, the loop) is kept alive by this frame, which never ends there.
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        loop.end_helper()
+        loop.close()
+        users.clear()
+
+
+host = Host()
