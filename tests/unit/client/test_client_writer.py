@@ -256,10 +256,11 @@ class TestBounds:
 
     def test_raise_by_bytes(self, make_writer: MakeWriter) -> None:
         writer = make_writer(url=DOWN, max_bytes=10_000, when_full="raise")
-        for _ in range(10):
+        for _ in range(8):
             writer.write("m", {"text": "x" * 1000})
         with pytest.raises(BufferFull):
-            writer.write("m", {"text": "x" * 1000})
+            writer.write_lines("m text=1\n" * 1000)
+        assert writer.statistics.waiting == 8
 
     def test_drop_oldest(self, make_writer: MakeWriter, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
         receiver.rule = lambda body: (503, {"message": "busy"})
