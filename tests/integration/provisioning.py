@@ -129,5 +129,13 @@ def _without_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     # Texts that could not be sent are kept there.
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    for name in ("INFLUX_TOKEN", "INFLUX_PASSWORD", "INFLUX_HOST", "PYAGENT_SETTINGS_DIRECTORY", "VISUAL", "EDITOR"):
+    for name in (
+        "INFLUX_TOKEN",
+        "INFLUX_PASSWORD",
+        "INFLUX_HOST",
+        "INFLUX_URL",
+        "PYAGENT_SETTINGS_DIRECTORY",
+        "VISUAL",
+        "EDITOR",
+    ):
         monkeypatch.delenv(name, raising=False)

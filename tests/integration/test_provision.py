@@ -144,7 +144,7 @@ def test_check_changes_nothing_and_says_what_would_be_done(host: Host) -> None:
     assert host.ram("--check").out.count("as it is") == 4
 
 
-@pytest.mark.parametrize("step", ["create_configuration", "authorize", "write", "delete_authorization"])
+@pytest.mark.parametrize("step", ["create_configuration", "authorize", "write", "describe_authorization"])
 @pytest.mark.parametrize("how", [KeyboardInterrupt, InfluxDBError])
 def test_a_run_that_was_broken_off_is_taken_up_again(
     host: Host, monkeypatch: pytest.MonkeyPatch, step: str, how: type[BaseException]
@@ -158,14 +158,14 @@ def test_a_run_that_was_broken_off_is_taken_up_again(
     with monkeypatch.context() as broken:
         broken.setattr(owner, step, breaks_off)
         done = host.provision("ram", "--bucket", "new", "--create-bucket", "--input", "mem")
-    if step != "delete_authorization":
-        assert done.status == (130 if how is KeyboardInterrupt else 1)
-        assert done.err.count("\n") <= 2
-        assert not (host.settings / "ram.env").exists()
+    assert done.status == (130 if how is KeyboardInterrupt else 1)
+    assert done.err.count("\n") <= 2
+    assert (host.settings / "ram.env").exists() == (step == "describe_authorization")
     done = host.provision("ram", "--bucket", "new", "--create-bucket", "--input", "mem")
     assert done.status == 0, done.err
     assert "as it was        bucket new" in done.out
     assert len(host.all("telegrafs")) == len(host.all("authorizations")) == 1
+    assert host.all("authorizations")[0]["description"] == "pyagent: web1 ram"
     with Management(host.server.url, token=host.variables["INFLUX_TOKEN"]) as agent:
         assert agent.may_write("home", "new")
 
@@ -246,15 +246,66 @@ def test_a_file_that_cannot_be_written_leaves_no_token_behind(host: Host, monkey
     assert os.listdir(host.settings) == []
 
 
-def test_a_lost_file_gives_a_new_token_and_the_old_one_goes(host: Host) -> None:
+def test_a_lost_file_gives_a_new_token_and_the_old_one_goes_when_that_is_asked_for(host: Host) -> None:
     host.ram()
-    old = host.variables["INFLUX_TOKEN"]
+    old, before = host.variables["INFLUX_TOKEN"], host.all("authorizations")
     (host.settings / "ram.env").unlink()
     done = host.ram()
+    assert done.status == 1
+    assert "if the file was lost, add --force" in done.err
+    assert done.err.count("\n") == 1
+    assert (host.all("authorizations"), host.settings.exists() and os.listdir(host.settings)) == (before, [])
+    done = host.ram("--force")
     assert done.status == 0
     assert "removed          token" in done.out
     assert len(host.all("authorizations")) == 1
     assert host.variables["INFLUX_TOKEN"] != old
+
+
+def test_another_host_of_the_same_name_does_not_take_over_what_the_first_one_has(host: Host) -> None:
+    """Hosts made of one image are all called alike."""
+    host.ram()
+    first, token = host.settings, host.variables["INFLUX_TOKEN"]
+    host.settings = host.folder / "second"
+    done = host.ram("--set", "mem.interval=30s")
+    assert done.status == 1
+    assert "a token of pyagent@ram on a host 'web1' already" in done.err
+    assert "add --host NAME" in done.err
+    assert not host.settings.exists()
+    assert host.ram("--check").status == 1
+    assert host.ram("--host", "web2", "--set", "mem.interval=30s").status == 0
+    # From then on the file says what it is called.
+    words = ("provision", "ram", "--url", host.server.url, "--bucket", "monitoring-system", "--input", "mem")
+    done = host._run(
+        *words,
+        "--set",
+        "mem.interval=30s",
+        "--settings-directory",
+        str(host.settings),
+        "--token-file",
+        str(host.token_file),
+    )
+    assert done.status == 0, done.err
+    assert done.out.count("as it was") == 4
+    assert {one["description"] for one in host.all("telegrafs")} == {"pyagent: web1 ram", "pyagent: web2 ram"}
+    host.settings = first
+    assert host.ram().out.count("as it was") == 4
+    with Management(host.server.url, token=token) as agent:
+        assert agent.may_write("home", "monitoring-system")
+
+
+def test_the_configuration_that_hosts_share_has_a_token_for_each(host: Host) -> None:
+    host.ram()
+    (one,) = host.all("telegrafs")
+    tokens = set()
+    for number in range(2, 5):
+        host.settings = host.folder / str(number)
+        words = ("ram", "--bucket", "monitoring-system", "--configuration", one["id"], "--host", f"web{number}")
+        assert host.provision(*words).status == 0
+        tokens.add(host.variables["INFLUX_TOKEN"])
+    assert len(tokens) == 3
+    assert len(host.all("telegrafs")) == 1
+    assert len(host.all("authorizations")) == 4
 
 
 def test_a_token_that_works_no_more_is_replaced_when_that_is_asked_for(host: Host) -> None:
@@ -686,6 +737,12 @@ def test_no_server_is_given(host: Host) -> None:
     done = host.provision("ram", "--bucket", "b", "--input", "mem", url=False)
     assert done.status == 1
     assert "add --url" in done.err
+
+
+@pytest.mark.parametrize("name", ["INFLUX_HOST", "INFLUX_URL"])
+def test_the_server_of_the_environment(host: Host, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, host.server.url)
+    assert host.provision("ram", "--bucket", "monitoring-system", "--input", "mem", url=False).status == 0
 
 
 def test_the_server_of_the_file_is_taken(host: Host) -> None:

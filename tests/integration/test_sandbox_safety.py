@@ -109,6 +109,7 @@ async def test_a_document_that_is_none_is_told(tmp_path: Path) -> None:
 def test_signals_end_it(number: signal.Signals) -> None:
     with running() as (process, values):
         assert next(iter(values)) == "INFLUX_URL"
+        assert values["INFLUX_HOST"] == values["INFLUX_URL"]
         process.send_signal(number)
         assert process.wait(30) == 0
         assert process.stderr is not None

@@ -21,6 +21,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _UNSOUND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _MARK = "# Made by pyagent provision."
 _TOKEN_ID = re.compile(r"^# InfluxDB's ID of the token: ([0-9a-f]{16})$", re.MULTILINE)
+_HOST = re.compile(r"^# This host's name in descriptions at InfluxDB: (.+)$", re.MULTILINE)
 _SOURCES = ("PYAGENT_CONFIG", "TELEGRAF_CONFIG")
 """The first one wins."""
 
@@ -82,6 +83,12 @@ class SettingsFile:
         return found[1] if found else ""
 
     @property
+    def host(self) -> str:
+        """Under which name this host's configuration and token were made; empty where the file does not say."""
+        found = _HOST.search(self.text) if self.is_ours else None
+        return found[1].strip() if found else ""
+
+    @property
     def source(self) -> str:
         """The configuration that it names: a URL or a path; empty where it names none."""
         return next((value for name in _SOURCES if (value := self.values.get(name))), "")
@@ -105,7 +112,7 @@ class SettingsFile:
             number = errno.EACCES if _is_writable_medium(folder) else errno.EROFS
             raise SettingsError(_failure("write", self.path, OSError(number, os.strerror(number))))
 
-    def merged(self, instance: str, wanted: Mapping[str, str], token_id: str) -> str:
+    def merged(self, instance: str, wanted: Mapping[str, str], token_id: str, host: str = "") -> str:
         """The text with these settings: other settings that are there stay. Raises SettingsError for a value that no such file
         can hold."""
         for name, value in wanted.items():
@@ -118,6 +125,7 @@ class SettingsFile:
         lines = [
             f"{_MARK} Read when the instance starts; after a change: systemctl restart pyagent@{instance}",
             *([f"# InfluxDB's ID of the token: {token_id}"] if token_id else []),
+            *([f"# This host's name in descriptions at InfluxDB: {host}"] if host else []),
             *(setting(name, value).text for name, value in wanted.items()),
             *(one.text for one in kept),
         ]

@@ -69,20 +69,15 @@ async def _serve(server: "Sandbox", args: argparse.Namespace) -> int:  # type: i
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     async with server:
+        # The influx command and `pyagent provision` read INFLUX_HOST, many scripts INFLUX_URL.
+        lines = [f"INFLUX_URL={server.url}", f"INFLUX_HOST={server.url}"]
         if args.ready and not server.is_set_up:
             await server.setup(args.org, args.bucket)
-            print(f"INFLUX_URL={server.url}", f"INFLUX_TOKEN={server.token}", f"INFLUX_ORG={server.org}", sep="\n")
-            print(f"INFLUX_BUCKET={server.bucket}", flush=True)
+            lines += [f"INFLUX_TOKEN={server.token}", f"INFLUX_ORG={server.org}", f"INFLUX_BUCKET={server.bucket}"]
         elif args.ready:
-            print(
-                f"INFLUX_URL={server.url}",
-                "# set up before; its tokens were shown then and are kept as hashes",
-                sep="\n",
-                flush=True,
-            )
-        else:
-            print(f"INFLUX_URL={server.url}", flush=True)
-            if not server.is_set_up:
-                print(f"# empty as a new InfluxDB: POST {server.url}/api/v2/setup, or start with --ready", flush=True)
+            lines.append("# set up before; its tokens were shown then and are kept as hashes")
+        elif not server.is_set_up:
+            lines.append(f"# empty as a new InfluxDB: POST {server.url}/api/v2/setup, or start with --ready")
+        print("\n".join(lines), flush=True)
         await stop.wait()
     return 0

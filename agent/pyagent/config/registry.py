@@ -152,10 +152,10 @@ class Registry:
         """With the ones that the name may have been meant for, and where one of one's own goes."""
         hints, names = [], self.names(kind)
         others = [other for other in BASES if other != kind and name in self.names(other)]
-        if near := suggest(name, names):
-            hints.append(f"did you mean {near!r}?")
         if others:
             hints.append(f"there is {' and '.join(f'{other}.{name}' for other in others)}, of another kind")
+        if near := suggest(name, names):
+            hints.append(f"did you mean {near!r}?")
         elif names and not near:
             close = (
                 difflib.get_close_matches(name, names, n=_MOST_NAMES, cutoff=0) if len(names) > _MOST_NAMES else names
@@ -164,8 +164,10 @@ class Registry:
             hints.append(f"no such plugin is installed; there are {', '.join(sorted(close))}{more}")
         elif not near:
             hints.append("no such plugin is installed")
-        hints += self.drop_ins.warnings or self.drop_ins.place(name)
-        return ConfigError(f"undefined but requested {kind.removesuffix('s')}: {name}; {'; '.join(hints)}")
+        own = "; ".join(self.drop_ins.warnings or self.drop_ins.place(name))
+        # Behind a question nothing can be joined to it.
+        text = f"{'; '.join(hints)} ({own})" if own and near else "; ".join([*hints, own] if own else hints)
+        return ConfigError(f"undefined but requested {kind.removesuffix('s')}: {name}; {text}")
 
 
 def from_outside(found: Found, work: Callable[[], T], what: str) -> T:

@@ -208,6 +208,10 @@ class Management:
         answer = self._ask("make a token", "POST", "/api/v2/authorizations", body=body)
         return documents.authorization(answer.body), str(answer.body["token"])
 
+    def describe_authorization(self, id: str, description: str) -> None:
+        """Another description for a token."""
+        self._ask("name a token", "PATCH", f"/api/v2/authorizations/{id}", body={"description": description})
+
     def delete_authorization(self, id: str) -> None:
         """Harmless where there is none."""
         try:

@@ -1,13 +1,14 @@
 """From sections to plans: forms of a section, common options, what is left out, identities, queues."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 from loading import Load
 
 from pyagent.api import ConfigError, Duration
-from pyagent.config import InputPlan, OutputPlan, create_plugin
+from pyagent.config import InputPlan, OutputPlan, SourceText, create_plugin, load_plan
 
 LOG = logging.getLogger("test")
 
@@ -75,6 +76,17 @@ def test_forms_of_an_input(load: Load, text: str) -> None:
 )
 def test_what_is_no_section(load: Load, text: str, wanted: str) -> None:
     assert load.refused(text).startswith(wanted)
+
+
+def test_where_a_plugin_of_ones_own_would_be_is_no_second_sentence_behind_a_question(tmp_path: Path) -> None:
+    for text, wanted in (
+        ("[[inputs.memm]]", f"did you mean 'mem'? (a plugin of your own is a file such as {tmp_path / 'memm'}.py)"),
+        ("[[inputs.nosuch]]", f"; a plugin of your own is a file such as {tmp_path / 'nosuch'}.py"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            load_plan([SourceText("a.conf", text)], environ={}, plugin_directories=(tmp_path,))
+        assert str(refused.value).endswith(wanted)
+        assert "?;" not in str(refused.value)
 
 
 def test_outputs_are_needed_but_for_a_test(load: Load) -> None:

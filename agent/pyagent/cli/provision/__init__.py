@@ -79,11 +79,13 @@ def configure(parser: Parser) -> None:
     )
     flag("--read-bucket", "let the token read the bucket, too", action="store_true")
     flag("--replace", "overwrite a configuration's text that was edited at InfluxDB", action="store_true")
-    flag("--force", "replace settings in the file that differ; with 'delete': do not ask", action="store_true")
+    flag("--force", "replace settings in the file that differ, and a token whose file was lost; with 'delete': do not ask",
+         action="store_true")  # fmt: skip
     flag("--start", "start the instance, now and at every boot", action="store_true")
     flag("--check", "say what would be done, and change nothing", action="store_true")
     flag("--json", "print one JSON document", action="store_true")
-    flag("--host", "name of this host in descriptions (default: the system's)", default="", metavar="NAME")
+    flag("--host", "name of this host in descriptions (default: that in the instance's file, else the system's)",
+         default="", metavar="NAME")  # fmt: skip
     flag("--settings-directory", "where NAME.env is written (default /etc/pyagent; PYAGENT_SETTINGS_DIRECTORY)",
          default="", metavar="DIR")  # fmt: skip
     add_plugin_directory_flag(parser)

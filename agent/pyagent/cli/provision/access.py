@@ -34,6 +34,8 @@ _ADMINISTERS = "an operator or all-access token"
 _PAUSE = 0.5
 """Seconds between two looks for a server that is starting."""
 DEFAULT_URL = "http://localhost:8086"
+_SERVER = ("INFLUX_HOST", "INFLUX_URL")
+"""Variables with the server's address: the influx command's own name, and another that many scripts set."""
 # InfluxDB makes them of 64 bytes in base64.
 _TOKEN = re.compile(r"(?:^|[=:@])[A-Za-z0-9_-]{86}==$")
 _ID_AT_END = re.compile(r"(.*)/api/v2/telegrafs/([0-9a-fA-F]{16})", re.DOTALL)
@@ -51,9 +53,9 @@ def url_of_configuration(source: str) -> tuple[str, str]:
 
 
 def server_of(arguments: argparse.Namespace, questions: Questions, file: SettingsFile | None = None) -> str:
-    """The server's address: as given, that of the instance's configuration, INFLUX_HOST, else it is asked for."""
+    """The server's address: as given, that of the instance's configuration, the environment's, else it is asked for."""
     known = url_of_configuration(file.source)[0] if file is not None else ""
-    given = arguments.url or known or os.environ.get("INFLUX_HOST", "")
+    given = arguments.url or known or next(filter(None, map(os.environ.get, _SERVER)), "")
     if given:
         return checked_url(given)
     if not questions.terminal:
@@ -163,8 +165,9 @@ def settings_directory(arguments: argparse.Namespace) -> str:
     return str(arguments.settings_directory or os.environ.get("PYAGENT_SETTINGS_DIRECTORY", ""))
 
 
-def host_name(arguments: argparse.Namespace) -> str:
-    return checked_name(arguments.host or socket.gethostname(), "host")
+def host_name(arguments: argparse.Namespace, file: SettingsFile) -> str:
+    """As given; the one of the instance's file, which stays when the system's changes; else the system's."""
+    return checked_name(arguments.host or file.host or socket.gethostname(), "host")
 
 
 def _listed(names: list[str], most: int = 10) -> str:

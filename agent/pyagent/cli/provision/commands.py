@@ -117,6 +117,7 @@ class _Instance:
                 management, org, wanted, self._file, partial(_as_token, management.url, given.tls_ca)
             )
             provisioning.look()
+            self._replaces(provisioning)
             if given.check:
                 for step in provisioning.expected():
                     self._tell(step)
@@ -180,7 +181,7 @@ class _Instance:
         return name
 
     def _wanted(self, bucket: str, retention: int | None, chosen: Chosen, plugins: Catalog, url: str) -> Wanted:
-        given, host = self._given, host_name(self._given)
+        given, host = self._given, host_name(self._given, self._file)
         variables = dict(chosen.variables)
         if given.tls_ca:
             # The text is fetched by these, before what it says itself can count.
@@ -221,6 +222,24 @@ class _Instance:
             text=text,
             variables=variables,
         )
+
+    def _replaces(self, provisioning: Provisioning) -> None:
+        """Whoever has a token of this name, and it is not in the file here, may be another host. Raises ProvisionError."""
+        if not provisioning.others or self._given.force:
+            return
+        host, name = host_name(self._given, self._file), self._name
+        what = f"there is a token of pyagent@{name} on a host {harmless(host)!r} already, and it is not in {self._file.path}"
+        if not self._questions.terminal:
+            raise ProvisionError(
+                f"cannot make a token: {what}; if that is another host of the same name, add --host NAME for this one; if "
+                "the file was lost, add --force, and a new token takes the other's place"
+            )
+        self._questions.say(
+            f"{what[0].upper()}{what[1:]}. If the file was lost, a new token takes its place. If that is another host of "
+            "the same name, its agent would be refused from then on."
+        )
+        if not self._questions.yes("Was the file lost?", default=False):
+            raise ProvisionError("nothing was changed; for another host of the same name add --host NAME")
 
     def _start(self) -> bool:
         given, name = self._given, self._name

@@ -14,7 +14,7 @@ from pyagent.cli.provision.access import (
     url_of_configuration,
 )
 from pyagent.cli.provision.questions import Questions
-from pyagent.cli.provision.steps import description_of
+from pyagent.cli.provision.steps import NOT_KEPT, description_of
 from pyagent.cli.provision.values import ProvisionError
 from pyagent.cli.terminal import harmless
 from pyagent.influxdb import Authorization, Hosted, Management, Organization
@@ -31,7 +31,7 @@ class Found:
         self.name = name
         self.file = settings_file(name, settings_directory(arguments))
         self.management = management
-        self.description = description_of(host_name(arguments), name)
+        self.description = description_of(host_name(arguments, self.file), name)
         self.hosted = self._configuration(org)
         self.is_own = self.hosted is not None and self.hosted.description == self.description
 
@@ -65,7 +65,8 @@ class Found:
     def tokens(self, org: str) -> list[Authorization]:
         """Those of this instance."""
         every = self.management.authorizations(Organization(org, ""))
-        return [one for one in every if one.description == self.description or one.id == self.file.token_id]
+        ours = (self.description, self.description + NOT_KEPT)
+        return [one for one in every if one.description in ours or one.id == self.file.token_id]
 
 
 @contextmanager

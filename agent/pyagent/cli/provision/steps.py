@@ -15,10 +15,13 @@ from pyagent.cli.instances import SettingsFile
 from pyagent.cli.provision.access import same_server, url_of_configuration
 from pyagent.cli.provision.values import ProvisionError, retention_text
 from pyagent.cli.terminal import harmless
-from pyagent.influxdb import Bucket, Hosted, InfluxDBError, Management, Organization, Rights
+from pyagent.influxdb import Authorization, Bucket, Hosted, InfluxDBError, Management, Organization, Rights
 
-__all__ = ["Provisioning", "Step", "Wanted", "description_of", "rights_of"]
+__all__ = ["NOT_KEPT", "Provisioning", "Step", "Wanted", "description_of", "rights_of"]
 
+NOT_KEPT = " (not in use yet)"
+"""Behind the description of a token until it stands in the file: what a run left that was broken off in between. Without it the
+token is some host's."""
 METADATA = "pyagent"
 """Where the metadata of a configuration say which text was made here: one that was edited since is left alone."""
 
@@ -91,6 +94,8 @@ class Provisioning:
         self._text = ""
         self._keeps_token = False
         self.token_id = ""
+        self.others: list[Authorization] = []
+        """Tokens of this instance that are not in the file, and that a new one takes the place of."""
 
     @property
     def hosted(self) -> Hosted:
@@ -108,6 +113,8 @@ class Provisioning:
             self._text = self._wanted.text(self._org, bucket)
         self._keeps_token = self._has_working_token()
         self._check_file()
+        if not self._keeps_token and not self._file.values.get("INFLUX_TOKEN"):
+            self.others = [one for one in self._tokens_of_instance() if not one.description.endswith(NOT_KEPT)]
 
     def expected(self) -> list[Step]:
         """What `carry_out` would do."""
@@ -136,12 +143,21 @@ class Provisioning:
         rights = rights_of(bucket.id, hosted.id, read_bucket=self._wanted.read_bucket)
         if self._keeps_token:
             token, self.token_id = self._file.values["INFLUX_TOKEN"], self._file.token_id
+            if any(
+                one.id == self.token_id and one.description != self._description for one in self._tokens_of_instance()
+            ):
+                self._management.describe_authorization(self.token_id, self._description)
             tell(Step("token", "as it was", "the one in the file works"))
         else:
             token = self._make_token(rights, bucket, tell)
         self._write_file(token, tell)
         if not self._keeps_token:
+            self._management.describe_authorization(self.token_id, self._description)
             self._remove_other_tokens(tell)
+
+    @property
+    def _description(self) -> str:
+        return description_of(self._wanted.host, self._wanted.name)
 
     # Bucket -----------------------------------------------------------------------------------------------------------
 
@@ -205,7 +221,7 @@ class Provisioning:
                 raise ProvisionError(f"cannot use the configuration {found.id}: it is of another organization")
             return found
         every = management.configurations(self._org)
-        description = description_of(wanted.host, wanted.name)
+        description = self._description
         own = [one for one in every if one.description == description]
         url, id = url_of_configuration(self._file.source)
         named = [one for one in own if one.id == id and same_server(url, management.url)]
@@ -242,8 +258,9 @@ class Provisioning:
             return self.hosted
         metadata: dict[str, Any] = {"buckets": [bucket.name], METADATA: {"sha256": _digest(self._text)}}
         if self._hosted is None:
-            description = description_of(wanted.host, wanted.name)
-            self._hosted = management.create_configuration(self._org, wanted.name, description, self._text, metadata)
+            self._hosted = management.create_configuration(
+                self._org, wanted.name, self._description, self._text, metadata
+            )
             tell(Step(what, "created", management.url_of(self.hosted.id)))
             return self.hosted
         state = self._text_state()
@@ -269,8 +286,7 @@ class Provisioning:
             return not self._wanted.read_bucket or agent.bucket(self._org, self._bucket.name) is not None
 
     def _make_token(self, rights: Rights, bucket: Bucket, tell: Callable[[Step], None]) -> str:
-        description = description_of(self._wanted.host, self._wanted.name)
-        authorization, token = self._management.authorize(self._org, description, rights)
+        authorization, token = self._management.authorize(self._org, self._description + NOT_KEPT, rights)
         Secret(token)
         self.token_id = authorization.id
         may = "write and read" if self._wanted.read_bucket else "write to"
@@ -283,12 +299,18 @@ class Provisioning:
         )
         return token
 
+    def _tokens_of_instance(self) -> list[Authorization]:
+        if self._hosted is None:
+            return []
+        descriptions = (self._description, self._description + NOT_KEPT)
+        of_configuration = ("read", "telegrafs", self._hosted.id)
+        every = self._management.authorizations(self._org)
+        return [one for one in every if one.description in descriptions and of_configuration in one.rights]
+
     def _remove_other_tokens(self, tell: Callable[[Step], None]) -> None:
-        """Those of this instance that the new one takes the place of. No file has them any more."""
-        description = description_of(self._wanted.host, self._wanted.name)
-        of_configuration = ("read", "telegrafs", self.hosted.id)
-        for one in self._management.authorizations(self._org):
-            if one.id != self.token_id and one.description == description and of_configuration in one.rights:
+        """Those of this instance that the new one takes the place of."""
+        for one in self._tokens_of_instance():
+            if one.id != self.token_id:
                 self._management.delete_authorization(one.id)
                 tell(Step("token", "removed", f"an earlier one of this instance, {one.id}"))
 
@@ -329,7 +351,7 @@ class Provisioning:
             tell(Step(str(file.path), "as it was"))
             return
         try:
-            file.write(file.merged(self._wanted.name, settings, self.token_id))
+            file.write(file.merged(self._wanted.name, settings, self.token_id, self._wanted.host))
         except Exception:
             if not self._keeps_token:
                 # Nobody else knows it, and nobody will.
