@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -570,6 +571,36 @@ def test_organizations(host: Host) -> None:
     assert done.status == 0, done.err
 
 
+def test_of_many_buckets_those_that_are_like_the_name_are_named(host: Host) -> None:
+    """More than the server gives in one answer."""
+    for number in range(250):
+        asyncio.run(host.server.add_bucket(f"bücket {number}"))
+    done = host.provision("ram", "--bucket", "bucket 240", "--input", "mem")
+    assert done.status == 1
+    assert "there are bücket 240, bücket " in done.err
+    assert " and 241 more; add --create-bucket" in done.err
+    assert " and 241 more)" in host.provision("ram", "--input", "mem").err
+    assert host.provision("ram", "--bucket", "bücket 240", "--input", "mem").status == 0
+    assert text_of(host)["outputs"]["influxdb_v2"][0]["bucket"] == "bücket 240"
+
+
+def test_what_was_made_in_one_of_several_organizations_goes_without_naming_it(host: Host) -> None:
+    with Management(host.server.url, token=host.server.token) as management:
+        management._ask("make an organization", "POST", "/api/v2/orgs", body={"name": "zwölf / häuser"})
+    words = ("ram", "--bucket", "a/b ü", "--create-bucket", "--input", "mem")
+    done = host.provision(*words)
+    assert done.status == 1
+    assert "there are several organizations" in done.err
+    assert "home, zwölf / häuser; add --org NAME" in done.err
+    assert host.provision(*words, "--org", "zwölf / häuser").status == 0
+    (output,) = text_of(host)["outputs"]["influxdb_v2"]
+    assert (output["organization"], output["bucket"]) == ("zwölf / häuser", "a/b ü")
+    assert host.provision(*words, "--org", "zwölf / häuser").out.count("as it was") == 4
+    done = host.provision("delete", "ram", "--force")
+    assert done.status == 0, done.err
+    assert host.all("telegrafs") == host.all("authorizations") == []
+
+
 # Settings and their secrets -------------------------------------------------------------------------------------------
 
 ADDRESS = "host=localhost password='s3cret $x \"q\" \\\\'"
@@ -723,6 +754,8 @@ def test_names_that_cannot_be(host: Host, name: str) -> None:
         (("edit",), "write pyagent provision edit NAME"),
         (("list", "ram"), "pyagent provision show NAME"),
         (("setup", "ram"), "without a name"),
+        (("ram", "--bucket", "b", "--input", "mem", "--wait", "nan"), "write seconds"),
+        (("ram", "--bucket", "b", "--input", "mem", "--wait", "-1"), "write seconds"),
     ],
 )
 def test_what_is_missing_or_too_much(host: Host, words: tuple[str, ...], message: str) -> None:
@@ -756,6 +789,50 @@ def test_a_folder_that_is_none(host: Host) -> None:
     assert done.status == 1
     assert done.err.startswith(f"E! cannot read {host.settings / 'ram.env'}: not a directory")
     assert host.all("telegrafs") == []
+
+
+@pytest.mark.parametrize("folder", ["/proc/x", "/proc", "/sys/kernel"])
+def test_a_folder_that_the_kernel_alone_fills(host: Host, folder: str) -> None:
+    """Root may write there, by its rights: only a try tells."""
+    host.settings = Path(folder)
+    done = host.provision("ram", "--bucket", "new", "--create-bucket", "--input", "mem")
+    assert done.status == 1
+    assert done.out == ""
+    assert done.err.startswith(f"E! cannot write {folder}/ram.env: ")
+    assert done.err.count("\n") == 1
+    assert host.all("telegrafs") == host.all("authorizations") == []
+    assert len(host.all("buckets")) == 1
+
+
+def test_a_disk_without_room_is_seen_before_anything_is_made(host: Host) -> None:
+    words = ["provision", *host.flags(), "ram", "--bucket", "new", "--create-bucket", "--input", "mem"]
+    limited = f"ulimit -f 8; exec {shlex.join([sys.executable, '-m', 'pyagent', *words])}"
+    done = subprocess.run(["/bin/sh", "-c", limited], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"E! cannot write {host.settings / 'ram.env'}: file too large\n"
+    assert host.all("telegrafs") == host.all("authorizations") == []
+    assert len(host.all("buckets")) == 1
+    assert not host.settings.exists()
+
+
+def test_folders_that_are_not_there_are_made(host: Host) -> None:
+    host.settings = host.folder / "a" / "b" / "c"
+    assert host.ram().status == 0
+    assert os.listdir(host.settings) == ["ram.env"]
+
+
+def test_a_folder_with_a_name_that_steers_the_terminal(host: Host) -> None:
+    host.settings = host.folder / "a\n\x1b[2J"
+    done = host.ram("--set", "mem.interval=30s")
+    assert done.status == 0
+    assert "\x1b" not in done.out
+    assert len(done.out.splitlines()) == 6
+    host.settings.chmod(0)
+    host.settings = host.settings / "ram.env" / "x"
+    done = host.ram()
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert "\x1b" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """`pyagent provision list|show|edit|delete`, and the questions at a terminal."""
 
+import asyncio
 import json
 import os
 import pty
 import select
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -358,6 +360,78 @@ def test_it_lists_what_the_server_has(host: Host) -> None:
     assert host.server.token not in terminal.said
     assert "monitoring-system" in terminal.said
     assert {one["retention"] for one in host.all("buckets")} == {0, 30 * 86400}
+
+
+def test_what_was_mistyped_is_asked_for_again(host: Host) -> None:
+    """An address where nobody listens, one of another server, a token and a password with a slip."""
+    words = ["provision", "ram", "--settings-directory", str(host.settings)]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        terminal = Terminal(words, {})
+        terminal.answer("Address of InfluxDB", f"http://127.0.0.1:{taken.getsockname()[1]}")
+    terminal.answer("Address of InfluxDB", f"{host.server.url}/api/v2")
+    terminal.answer("Address of InfluxDB", host.server.url.removeprefix("http://"))
+    terminal.answer("Sign in", "n")
+    terminal.answer("Token: ", "a slip")
+    terminal.answer("Token: ", "aslip")
+    terminal.answer("Token: ", host.server.token)
+    terminal.answer("Bucket (", "monitoring-sistem")
+    terminal.answer("How long", "")
+    terminal.answer("Inputs [mem]", "mam")
+    terminal.answer("Inputs [mem]", "")
+    terminal.answer("mem.:", "")
+    terminal.answer("Start it", "n")
+    assert terminal.end() == 0, terminal.said
+    for said in (
+        "nothing listens on port",
+        f"write the address without a path: {host.server.url}",
+        "it has characters that no token has",
+        "401 unauthorized access",
+        "'monitoring-sistem' will be new; there is 'monitoring-system'",
+        "Memory of the host.",
+        "'mam' is none of them",
+        "It has collect_extended;",
+    ):
+        assert said in " ".join(terminal.said.split())
+    terminal = Terminal([*words, "--url", host.server.url, "--host", "other"], {})
+    terminal.answer("Sign in", "")
+    terminal.answer("User [admin]", "")
+    terminal.answer("Password of admin: ", "wrong-horse")
+    terminal.answer("User [admin]", "")
+    terminal.answer("Password of admin: ", PASSWORD)
+    terminal.press("Bucket (", "\x04")
+    assert terminal.end() == 1
+
+
+def test_of_very_many_names_some_are_shown(host: Host) -> None:
+    for number in range(30):
+        asyncio.run(host.server.add_bucket(f"b{number:02}"))
+    words = ["provision", *host.flags(), "ram"]
+    terminal = Terminal(words, {})
+    terminal.answer("and 11 more, by name", "b29")
+    terminal.answer("Inputs", "7")
+    terminal.answer("mem.:", "")
+    terminal.answer("Start it", "n")
+    assert terminal.end() == 0, terminal.said
+    assert "b29" not in terminal.said.partition("and 11 more")[0]
+    assert 'bucket = "b29"' in config(host)
+
+
+def test_whether_the_file_was_lost_or_the_host_is_another_is_asked(host: Host) -> None:
+    host.ram()
+    (before,) = host.all("authorizations")
+    words = ["provision", *host.flags(), "ram", "--bucket", "monitoring-system"]
+    (host.settings / "ram.env").unlink()
+    for answer, status in (("", 1), ("y", 0)):
+        terminal = Terminal(words, {})
+        terminal.answer("Inputs", "")
+        terminal.answer("mem.:", "")
+        terminal.answer("Was the file lost? (y/n) [n]", answer)
+        if not status:
+            terminal.answer("Start it", "n")
+        assert terminal.end() == status, terminal.said
+        (after,) = host.all("authorizations")
+        assert (after["id"] == before["id"]) == bool(status)
 
 
 def test_the_end_of_the_input_is_one_line(host: Host) -> None:

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ __all__ = ["DIRECTORY", "SettingsError", "SettingsFile", "checked_instance", "is
 
 DIRECTORY = "/etc/pyagent"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_LEAST_ROOM = 1 << 16
+"""Bytes that must be free where a file of settings is written."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _UNSOUND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _MARK = "# Made by pyagent provision."
@@ -107,10 +110,17 @@ class SettingsFile:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         if not folder.is_dir():
-            raise SettingsError(f"cannot write {self.path}: {folder} is no folder")
+            raise SettingsError(f"cannot write {harmless(str(self.path))}: {harmless(str(folder))} is no folder")
         if not os.access(folder, os.W_OK | os.X_OK):
             number = errno.EACCES if _is_writable_medium(folder) else errno.EROFS
             raise SettingsError(_failure("write", self.path, OSError(number, os.strerror(number))))
+        try:
+            # Nothing but a try tells root of a full disk, or of a folder that the kernel alone fills. It has no name: nothing
+            # of it is seen, whatever ends this.
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(_LEAST_ROOM))
+        except OSError as error:
+            raise SettingsError(_failure("write", self.path, error)) from None
 
     def merged(self, instance: str, wanted: Mapping[str, str], token_id: str, host: str = "") -> str:
         """The text with these settings: other settings that are there stay. Raises SettingsError for a value that no such file
@@ -137,7 +147,7 @@ class SettingsFile:
         new = path.with_name(f".{path.name}.new")
         try:
             if not path.parent.exists():
-                path.parent.mkdir(mode=0o750)
+                path.parent.mkdir(mode=0o750, parents=True)
                 # The agent reads its plugins below it as this group.
                 with contextlib.suppress(LookupError, PermissionError):
                     shutil.chown(path.parent, group="pyagent")
@@ -187,4 +197,4 @@ def _failure(doing: str, path: Path, error: OSError) -> str:
         advice = "; run it with sudo, or choose another folder with --settings-directory"
     elif error.errno == errno.EROFS:
         advice = "; choose another folder with --settings-directory"
-    return f"cannot {doing} {path}: {(error.strerror or str(error)).lower()}{advice}"
+    return f"cannot {doing} {harmless(str(path))}: {(error.strerror or str(error)).lower()}{advice}"

@@ -1,9 +1,9 @@
 """What commands print for people: aligned tables, spans of time, and texts that cannot harm a terminal."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["aligned", "cells", "counted", "cut", "harmless", "shows_unicode", "span"]
+__all__ = ["aligned", "cells", "counted", "cut", "harmless", "shows_unicode", "some_of", "span"]
 
 
 def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> Iterator[str]:
@@ -37,6 +37,23 @@ def harmless(text: str, spared: str = "") -> str:
     safe = "".join(c if c.isprintable() or c in spared else _escaped(c) for c in text)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return safe.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def some_of(names: Sequence[str], wanted: str = "", shown: Callable[[str], str] = harmless, most: int = 10) -> str:
+    """`a, b, c`, and of many those that are most like `wanted`, with the number of the others behind them."""
+    chosen = list(names)
+    if wanted and len(names) > most:
+        from difflib import SequenceMatcher
+
+        matcher = SequenceMatcher(b=wanted.lower(), autojunk=False)
+
+        def unlikeness(name: str) -> float:
+            matcher.set_seq1(name.lower())
+            return -matcher.ratio()
+
+        chosen.sort(key=unlikeness)
+    more = f" and {len(chosen) - most:,} more" if len(chosen) > most else ""
+    return ", ".join(map(shown, chosen[:most])) + more
 
 
 def _escaped(character: str) -> str:

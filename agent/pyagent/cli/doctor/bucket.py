@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from pyagent.api.http import HttpError, HttpResponse
 from pyagent.cli.doctor.findings import Report
 from pyagent.cli.doctor.reach import Server
-from pyagent.cli.terminal import span
+from pyagent.cli.terminal import some_of, span
 
 __all__ = ["Target", "look_at_bucket"]
 
@@ -25,6 +25,7 @@ PROBE = "pyagent_probe"
 """The measurement of `--probe`."""
 _COMMENT = b"# pyagent doctor"
 _SHORTEST_TOKEN = 20
+_PAGE, _MOST_NAMES = 100, 10_000
 _YEAR_2000 = 946_684_800
 _LEAST_AHEAD = 5.0
 """Seconds that a point may be ahead: clocks differ by some."""
@@ -101,21 +102,20 @@ async def _takes(report: Report, server: Server, target: Target) -> bool:
             "make a token for this bucket (a bucket that was deleted and made again needs a new one)",
         )
     elif answer.status == 404 and "bucket" in message:
-        names = await _names(
-            server, "/api/v2/buckets?limit=100&" + urlencode({"org": target.organization}), target, "buckets"
-        )
+        names = await _names(server, "/api/v2/buckets", {"org": target.organization}, target, "buckets")
         names = [name for name in names if not name.startswith("_")]
         report.failed(
             "bucket",
-            f"there is no bucket {target.bucket!r} in {target.organization!r} that this token may see{_listed(names)}",
+            f"there is no bucket {target.bucket!r} in {target.organization!r} that this token may see"
+            f"{_listed(names, target.bucket)}",
             _nearest(target.bucket, names, "bucket")
             or "make the bucket, or correct `bucket`; upper and lower case count",
         )
     elif answer.status == 404 and "organization" in message:
-        names = await _names(server, "/api/v2/orgs?limit=100", target, "orgs")
+        names = await _names(server, "/api/v2/orgs", {}, target, "orgs")
         report.failed(
             "organization",
-            f"there is no organization {target.organization!r}{_listed(names)}",
+            f"there is no organization {target.organization!r}{_listed(names, target.organization)}",
             _nearest(target.organization, names, "organization")
             or "correct `organization`: it is neither the user nor an e-mail address; its ID will do as well",
         )
@@ -309,8 +309,16 @@ def _seconds(text: str) -> float | None:
         return None
 
 
-async def _names(server: Server, path: str, target: Target, what: str) -> list[str]:
-    return [str(one.get("name", "")) for one in _list(await server.ask("GET", path, token=target.token), what)]
+async def _names(server: Server, path: str, query: dict[str, str], target: Target, what: str) -> list[str]:
+    """Of all that the token may see; the server gives them in pages."""
+    names: list[str] = []
+    while len(names) < _MOST_NAMES:
+        page = {**query, "limit": str(_PAGE), "offset": str(len(names))}
+        found = _list(await server.ask("GET", f"{path}?{urlencode(page)}", token=target.token), what)
+        names += [str(one.get("name", "")) for one in found]
+        if len(found) < _PAGE:
+            break
+    return names
 
 
 def _list(answer: HttpResponse, what: str) -> list[dict[str, Any]]:
@@ -329,8 +337,8 @@ def _message(answer: HttpResponse) -> str:
     return " ".join(text.split())[:200]
 
 
-def _listed(names: list[str]) -> str:
-    return f" (there are {', '.join(map(repr, names[:10]))})" if names else ""
+def _listed(names: list[str], wanted: str) -> str:
+    return f" (there are {some_of(names, wanted, repr)})" if names else ""
 
 
 def _nearest(wanted: str, names: list[str], option: str) -> str:

@@ -106,5 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"E! {redact(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        # A client that is only half made has a word about it, when it goes.
+        sys.unraisablehook = lambda _: None
         print("\nE! interrupted; the same command again goes on from here", file=sys.stderr)
         return 130

@@ -12,7 +12,7 @@ from pyagent.api import Secret
 from pyagent.cli.instances import SettingsFile
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import ProvisionError, cause_of, checked_name, read_text
-from pyagent.cli.terminal import harmless
+from pyagent.cli.terminal import harmless, some_of
 from pyagent.influxdb import InfluxDBError, Management, Organization, ServerState, checked_url, server_state
 
 __all__ = [
@@ -60,7 +60,13 @@ def server_of(arguments: argparse.Namespace, questions: Questions, file: Setting
         return checked_url(given)
     if not questions.terminal:
         raise ProvisionError(f"no server is given; add --url, such as --url {DEFAULT_URL}")
-    return questions.text("Address of InfluxDB", DEFAULT_URL, check=checked_url)
+
+    def check(text: str) -> str:
+        url = checked_url(text if "://" in text else f"http://{text}")
+        state_of(arguments, url)
+        return url
+
+    return questions.text("Address of InfluxDB", DEFAULT_URL, check=check)
 
 
 def same_server(one: str, other: str) -> bool:
@@ -78,6 +84,8 @@ def same_server(one: str, other: str) -> bool:
 
 def state_of(arguments: argparse.Namespace, url: str) -> ServerState:
     """What listens there; with --wait it may still be starting. Raises InfluxDBError."""
+    if not arguments.wait >= 0:
+        raise ProvisionError(f"cannot wait for {arguments.wait} s; write seconds, such as --wait 60")
     deadline = time.monotonic() + arguments.wait
     while True:
         try:
@@ -119,25 +127,56 @@ def admin(arguments: argparse.Namespace, questions: Questions, url: str) -> tupl
 
 
 def caller(arguments: argparse.Namespace, questions: Questions, url: str, needed: str) -> Management:
-    """The server at `url`, called with the token or as the user that is given; else it is asked for. `needed`: which token
-    it takes, as in `a token that may read the bucket`. Nothing is sent yet. Raises ProvisionError.
+    """The server at `url`, called with the token or as the user that is given; else it is asked for, until the server knows
+    what was typed. `needed`: which token it takes, as in `a token that may read the bucket`. Raises ProvisionError,
+    InfluxDBError.
     """
-    user = arguments.user
-    token = "" if user else token_of(arguments)
-    if not token and not user:
-        if not questions.terminal:
-            raise ProvisionError(
-                f"no token is given; add --token-file FILE with {needed}, set INFLUX_TOKEN "
-                "(sudo --preserve-env=INFLUX_TOKEN), or sign in with --user NAME"
-            )
-        if questions.yes(f"Sign in with user and password? (n: with {needed})", default=True):
-            user = questions.text("User", "admin", check=lambda text: checked_name(text, "user"))
+    token = "" if arguments.user else token_of(arguments)
+    if token:
+        return Management(url, token=token, tls_ca=arguments.tls_ca)
+    if arguments.user and not _asks_for_password(arguments, questions):
+        return _signed_in(arguments, questions, url, arguments.user)
+    if not questions.terminal:
+        raise ProvisionError(
+            f"no token is given; add --token-file FILE with {needed}, set INFLUX_TOKEN "
+            "(sudo --preserve-env=INFLUX_TOKEN), or sign in with --user NAME"
+        )
+    with_user = bool(arguments.user) or questions.yes(
+        f"Sign in with user and password? (n: with {needed})", default=True
+    )
+    while True:
+        if with_user:
+            user = arguments.user or questions.text("User", "admin", check=lambda text: checked_name(text, "user"))
+            management = _signed_in(arguments, questions, url, user)
         else:
-            token = _checked_token(questions.secret("Token"), "that you typed")
-    if user:
-        password = password_of(arguments, questions, f"Password of {harmless(user)}")
-        return Management(url, username=user, password=password, tls_ca=arguments.tls_ca)
-    return Management(url, token=token, tls_ca=arguments.tls_ca)
+            management = Management(url, token=_typed_token(questions), tls_ca=arguments.tls_ca)
+        try:
+            management.organizations()
+        except InfluxDBError as error:
+            management.close()
+            if error.status != 401:
+                raise
+            questions.say(f"  {error}")
+            continue
+        return management
+
+
+def _asks_for_password(arguments: argparse.Namespace, questions: Questions) -> bool:
+    known = getattr(arguments, "password_known", "") or arguments.password_file or os.environ.get("INFLUX_PASSWORD")
+    return questions.terminal and not known
+
+
+def _signed_in(arguments: argparse.Namespace, questions: Questions, url: str, user: str) -> Management:
+    password = password_of(arguments, questions, f"Password of {harmless(user)}")
+    return Management(url, username=user, password=password, tls_ca=arguments.tls_ca)
+
+
+def _typed_token(questions: Questions) -> str:
+    while True:
+        try:
+            return _checked_token(questions.secret("Token").strip(), "that you typed")
+        except ProvisionError as error:
+            questions.say(f"  {error}")
 
 
 def choose_organization(management: Management, given: str, questions: Questions) -> Organization:
@@ -147,7 +186,7 @@ def choose_organization(management: Management, given: str, questions: Questions
     every = management.organizations()
     names = [org.name for org in every]
     if given:
-        hint = _listed(names) or "the token may see none: use an operator or all-access token"
+        hint = _listed(names, given) or "the token may see none: use an operator or all-access token"
         raise ProvisionError(f"cannot find the organization {harmless(given)!r} at {management.url}: {hint}")
     if len(every) == 1:
         return every[0]
@@ -156,7 +195,7 @@ def choose_organization(management: Management, given: str, questions: Questions
             f"cannot find an organization at {management.url}: the token may see none; use an operator or all-access token"
         )
     if not questions.terminal:
-        raise ProvisionError(f"there are several organizations at {management.url}: {', '.join(names)}; add --org NAME")
+        raise ProvisionError(f"there are several organizations at {management.url}: {some_of(names)}; add --org NAME")
     chosen = questions.choice("Organization", names)
     return next(org for org in every if org.name == chosen)
 
@@ -170,11 +209,8 @@ def host_name(arguments: argparse.Namespace, file: SettingsFile) -> str:
     return checked_name(arguments.host or file.host or socket.gethostname(), "host")
 
 
-def _listed(names: list[str], most: int = 10) -> str:
-    if not names:
-        return ""
-    shown = ", ".join(harmless(name) for name in names[:most])
-    return f"there {'is' if len(names) == 1 else 'are'} {shown}{', ...' if len(names) > most else ''}"
+def _listed(names: list[str], wanted: str) -> str:
+    return f"there {'is' if len(names) == 1 else 'are'} {some_of(names, wanted)}" if names else ""
 
 
 def token_of(arguments: argparse.Namespace) -> str:

@@ -25,10 +25,19 @@ from pyagent.cli.provision.editing import edit
 from pyagent.cli.provision.first import set_up, set_up_here
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.steps import Provisioning, Step, Wanted
-from pyagent.cli.provision.text import Chosen, check_option, choose, configuration_text, is_secret_text, parse_choice
+from pyagent.cli.provision.text import (
+    Chosen,
+    check_option,
+    choose,
+    configuration_text,
+    is_secret_text,
+    parse_choice,
+    plugin_options,
+)
 from pyagent.cli.provision.values import ProvisionError, checked_bucket, retention_seconds
-from pyagent.cli.terminal import harmless
+from pyagent.cli.terminal import harmless, some_of
 from pyagent.config.catalog import Catalog
+from pyagent.config.options import suggest
 from pyagent.influxdb import Bucket, Management, Organization
 
 __all__ = ["run"]
@@ -81,6 +90,11 @@ class _Instance:
         self._given = arguments
         self._questions = questions
         self._asks = questions.terminal and not (arguments.input or arguments.configuration)
+        if self._asks:
+            questions.explain(
+                "Sets up an agent: its configuration and a place for its points at InfluxDB, its settings on this host. An "
+                "empty answer takes what stands in brackets, Ctrl-C ends it."
+            )
         if not name:
             if not questions.terminal:
                 raise ProvisionError(
@@ -109,7 +123,10 @@ class _Instance:
             org = choose_organization(management, given.org, questions)
             bucket = self._bucket(management, org)
             if chosen is None:
-                given.input = questions.choices("Inputs", [entry.name for entry in plugins.entries("inputs")], "mem")
+                entries = list(plugins.entries("inputs"))
+                questions.say("What it can gather:")
+                notes = [plugins.summary(entry) for entry in entries]
+                given.input = questions.choices("Inputs", [entry.name for entry in entries], "mem", notes)
                 self._ask_settings(plugins)
                 chosen = self._chosen(plugins)
             wanted = self._wanted(bucket, retention, chosen, plugins, management.url)
@@ -140,9 +157,9 @@ class _Instance:
         """Settings for the inputs that were chosen; a secret that is typed here becomes a reference."""
         questions = self._questions
         for name in self._given.input:
-            questions.say(
-                f"Settings of {name}: OPTION=VALUE, or OPTION=@prompt for what is not to be shown (see pyagent plugins show "
-                f"{name}). An empty line ends them."
+            questions.explain(
+                f"Settings of {name}, one a line, such as interval=30s; an empty line ends them. OPTION=@prompt asks for a "
+                f"secret. It has {', '.join(plugin_options(plugins, name))}; more in: pyagent plugins show {name}"
             )
             while True:
                 line = questions.text(f"  {name}.", check=str)
@@ -170,11 +187,14 @@ class _Instance:
             return checked_bucket(given.bucket)
         names = [bucket.name for bucket in management.buckets(org)]
         if not questions.terminal:
-            there = ", ".join(harmless(name) for name in names[:10]) or "none yet"
+            there = some_of(names) or "none yet"
             raise ProvisionError(f"no bucket is given; add --bucket NAME (there are: {there})")
         default = names[0] if len(names) == 1 else "" if names else "monitoring-system"
+        questions.say(f"Buckets of {harmless(org.name)}:" if names else f"{harmless(org.name)} has no bucket yet.")
         name = checked_bucket(questions.choice("Bucket", names, default, other="a new name makes one"))
         if name not in names:
+            near = suggest(name, names)
+            questions.say(f"  {harmless(name)!r} will be new" + (f"; there is {harmless(near)!r}" if near else ""))
             given.create_bucket = True
             if not given.retention:
                 given.retention = questions.text("How long it keeps points (30d, 1y, inf)", "inf", check=_retention)
@@ -252,13 +272,16 @@ class _Instance:
             if changed and unit.is_active(name):
                 print(f"It runs with the settings before; to take these: systemctl restart pyagent@{name}")
             else:
-                print(f"Start it, now and at every boot:\n    {unit.enable_command(name)}")
+                print(
+                    f"{'Later' if self._asks else 'Start it, now and at every boot'}:\n    {unit.enable_command(name)}"
+                )
         return False
 
     def _tell(self, step: Step) -> None:
         self._steps.append(step)
         if not self._given.json:
-            print(f"{step.state:<16} {step.what}{f' ({step.note})' if step.note else ''}", flush=True)
+            note = f" ({step.note})" if step.note else ""
+            print(harmless(f"{step.state:<16} {step.what}{note}"), flush=True)
 
     def _end(self, where: str, *, started: bool) -> int:
         if self._given.json:

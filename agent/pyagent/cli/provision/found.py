@@ -16,7 +16,7 @@ from pyagent.cli.provision.access import (
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.steps import NOT_KEPT, description_of
 from pyagent.cli.provision.values import ProvisionError
-from pyagent.cli.terminal import harmless
+from pyagent.cli.terminal import harmless, some_of
 from pyagent.influxdb import Authorization, Hosted, Management, Organization
 
 __all__ = ["Found", "server"]
@@ -55,9 +55,10 @@ class Found:
 
     def required(self) -> Hosted:
         if self.hosted is None:
-            names = ", ".join(sorted({harmless(one.name) for one in self.management.configurations()})) or "none"
+            names = sorted({one.name for one in self.management.configurations()})
             raise ProvisionError(
-                f"cannot find a configuration {self.name!r} at {self.management.url}: there are {names}; "
+                f"cannot find a configuration {self.name!r} at {self.management.url}: there are "
+                f"{some_of(names, self.name) or 'none'}; "
                 "see pyagent provision list"
             )
         return self.hosted

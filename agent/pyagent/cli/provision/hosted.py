@@ -77,8 +77,12 @@ def delete(name: str, arguments: argparse.Namespace, questions: Questions) -> in
     """Undo: the instance is stopped, its token, configuration and file go; the bucket stays. Raises PyagentError."""
     file = settings_file(name, settings_directory(arguments))
     with server(arguments, questions, file) as management:
-        org = choose_organization(management, arguments.org, questions)
+        org = choose_organization(management, arguments.org, questions) if arguments.org else None
         found = Found(name, arguments, management, org)
+        if org is None and found.hosted is not None:
+            org = Organization(found.hosted.org_id, "")
+        if org is None:
+            org = choose_organization(management, "", questions)
         hosted = found.hosted if found.is_own or not found.file.exists else None
         if found.hosted is not None and not found.is_own and hosted is found.hosted:
             raise ProvisionError(

@@ -2,15 +2,19 @@
 
 import getpass
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
+from shutil import get_terminal_size
 from typing import TypeVar
 
 from pyagent.api import PyagentError
-from pyagent.cli.terminal import harmless
+from pyagent.cli.terminal import cut, harmless, some_of
 
 __all__ = ["Missing", "Questions"]
 
 T = TypeVar("T")
+SHOWN = 20
+"""Names of a list, at the most."""
 
 
 class Missing(PyagentError):
@@ -33,21 +37,23 @@ class Questions:
                 self.say(f"  {error}")
 
     def choice(self, question: str, names: Sequence[str], default: str = "", *, other: str = "") -> str:
-        """One of the names, by number or as it is; with `other` (what it is for) a name of one's own, too."""
+        """One of the names, by number or as it is; with `other` (what it is for) a name of one's own, too. Of very many the
+        first are shown, and any may be written."""
 
         def check(answer: str) -> str:
             if answer.isdecimal() and 1 <= int(answer) <= len(names) and answer not in names:
                 return names[int(answer) - 1]
             if answer in names or (other and answer):
                 return answer
+            if near := some_of(names, answer, most=3) if len(names) > SHOWN and answer else "":
+                raise PyagentError(f"there is no such; there are {near}")
             raise PyagentError(f"write a number from 1 to {len(names)}" if names else "write a name")
 
-        for number, name in enumerate(names, 1):
-            self.say(f"  {number:>2}  {harmless(name)}")
+        self._list(names)
         return self.text(f"{question}{f' ({other})' if other else ''}", default, check=check)
 
-    def choices(self, question: str, names: Sequence[str], default: str) -> list[str]:
-        """Several of the names, by number or as they are, separated by commas or blanks."""
+    def choices(self, question: str, names: Sequence[str], default: str, notes: Sequence[str] = ()) -> list[str]:
+        """Several of the names, by number or as they are, separated by commas or blanks. `notes`: what stands behind each."""
 
         def check(answer: str) -> list[str]:
             found = []
@@ -55,14 +61,13 @@ class Questions:
                 if word.isdecimal() and 1 <= int(word) <= len(names):
                     word = names[int(word) - 1]
                 if word not in names:
-                    raise PyagentError(f"{word!r} is none of them")
+                    raise PyagentError(f"{harmless(word)!r} is none of them; write names or numbers, such as {default}")
                 found.append(word)
             if not found:
                 raise PyagentError("choose one at the least")
             return list(dict.fromkeys(found))
 
-        for number, name in enumerate(names, 1):
-            self.say(f"  {number:>2}  {harmless(name)}")
+        self._list(names, notes)
         return self.text(question, default, check=check)
 
     def yes(self, question: str, *, default: bool) -> bool:
@@ -86,6 +91,20 @@ class Questions:
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+    def explain(self, text: str) -> None:
+        """A text of several lines, as wide as the terminal."""
+        self.say(textwrap.fill(text, max(get_terminal_size().columns - 1, 40), break_on_hyphens=False))
+
+    def _list(self, names: Sequence[str], notes: Sequence[str] = ()) -> None:
+        shown = [harmless(name) for name in names[:SHOWN]]
+        width = max(map(len, shown), default=0) if notes else 0
+        columns = get_terminal_size().columns - 1
+        for number, name in enumerate(shown, 1):
+            note = notes[number - 1] if notes else ""
+            self.say(cut(f"  {number:>2}  {name:<{width}}  {harmless(note)}".rstrip(), max(columns, 40), "..."))
+        if len(names) > SHOWN:
+            self.say(f"      and {len(names) - SHOWN:,} more, by name")
 
     def _line(self, prompt: str) -> str:
         if not self.terminal:

@@ -14,7 +14,7 @@ from pyagent.api import Secret
 from pyagent.cli.instances import SettingsFile
 from pyagent.cli.provision.access import same_server, url_of_configuration
 from pyagent.cli.provision.values import ProvisionError, retention_text
-from pyagent.cli.terminal import harmless
+from pyagent.cli.terminal import harmless, some_of
 from pyagent.influxdb import Authorization, Bucket, Hosted, InfluxDBError, Management, Organization, Rights
 
 __all__ = ["NOT_KEPT", "Provisioning", "Step", "Wanted", "description_of", "rights_of"]
@@ -168,7 +168,7 @@ class Provisioning:
         if bucket is None:
             if not wanted.create_bucket and wanted.retention is None:
                 names = [one.name for one in self._management.buckets(self._org)]
-                there = f"there are {', '.join(map(harmless, names[:10]))}" if names else "there are none"
+                there = f"there are {some_of(names, wanted.bucket) or 'none'}"
                 raise ProvisionError(
                     f"cannot find the bucket '{shown}' of the organization {self._org.name!r}: {there}; "
                     "add --create-bucket to make it"

@@ -20,7 +20,16 @@ from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import plugin_sample
 from pyagent.config.toml_text import toml_value
 
-__all__ = ["Choice", "Chosen", "check_option", "choose", "configuration_text", "is_secret_text", "parse_choice"]
+__all__ = [
+    "Choice",
+    "Chosen",
+    "check_option",
+    "choose",
+    "configuration_text",
+    "is_secret_text",
+    "parse_choice",
+    "plugin_options",
+]
 
 _AGENT = """\
 [agent]
@@ -119,6 +128,12 @@ def choose(
         else:
             options[choice.option] = value
     return chosen
+
+
+def plugin_options(catalog: Catalog, name: str) -> list[str]:
+    """The names of an input's own options that `--set` takes. Raises ConfigError."""
+    own, *_ = catalog.option_types(_input(catalog, name))
+    return [option.name for option in declared_options(own) if table_type(option.annotation) is None]
 
 
 def check_option(catalog: Catalog, choice: Choice) -> None:
