@@ -49,7 +49,9 @@ failure, with one line on standard error that begins with E!
 .B buffer
 and
 .BR quarantine :
-the agent answers that something is wrong""",
+the agent answers that something is wrong;
+.BR "pyagent write" :
+a mistake in the flags""",
     "ENVIRONMENT": """\
 A variable that stands in brackets behind a flag sets it where the flag is not given.
 .TP

@@ -26,6 +26,7 @@ COMMANDS = {
     "secrets": "list, read, set or remove secrets in secret stores",
     "status": "show what a running agent gathers, writes, and what fails",
     "version": "print the version",
+    "write": "write files of CSV or line protocol to InfluxDB",
 }
 """Modules of this package and what each is for; `version` has no module, for it must not even cost an import."""
 

@@ -29,8 +29,10 @@ class Choices(tuple[str, ...]):
 class Parser(argparse.ArgumentParser):
     """Takes flags with one value or none, and words with `nargs` of None, '?' or '*'; both in any order.
 
-    Mistakes end the program with status 1 and one line on standard error.
+    Mistakes end the program with one line on standard error, and the status `mistake`.
     """
+
+    mistake = 1
 
     def __init__(self, **settings: Any) -> None:
         self.commands: Mapping[str, str] = {}
@@ -144,7 +146,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         print(f"E! {message}; see {self.prog} --help", file=sys.stderr)
-        raise SystemExit(1)
+        raise SystemExit(self.mistake)
 
     def _named(self, word: str) -> argparse.Action | None:
         """The flag that `word` is, with one dash or two."""

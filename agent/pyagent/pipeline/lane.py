@@ -150,6 +150,11 @@ class Lane:
             return False
         return self.keeper is None or self.keeper.idle
 
+    @property
+    def retry_at(self) -> float:
+        """Loop time before which nothing should be tried, after a failure or where a rate limit is reached."""
+        return self._retry_at
+
     # When to write ----------------------------------------------------------------------------------------------------
 
     def appended(self) -> None:

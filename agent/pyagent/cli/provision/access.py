@@ -4,15 +4,15 @@ import argparse
 import os
 import re
 import socket
-import sys
 import time
 from urllib.parse import urlsplit
 
 from pyagent.api import Secret
 from pyagent.cli.instances import SettingsFile
 from pyagent.cli.provision.questions import Questions
-from pyagent.cli.provision.values import ProvisionError, cause_of, checked_name, read_text
+from pyagent.cli.provision.values import ProvisionError, checked_name
 from pyagent.cli.terminal import harmless, some_of
+from pyagent.cli.tokens import checked_token, first_line, token_of
 from pyagent.influxdb import InfluxDBError, Management, Organization, ServerState, checked_url, server_state
 
 __all__ = [
@@ -20,13 +20,11 @@ __all__ = [
     "caller",
     "choose_organization",
     "host_name",
-    "looks_like_token",
     "password_of",
     "same_server",
     "server_of",
     "settings_directory",
     "state_of",
-    "token_of",
     "url_of_configuration",
 ]
 
@@ -36,14 +34,7 @@ _PAUSE = 0.5
 DEFAULT_URL = "http://localhost:8086"
 _SERVER = ("INFLUX_HOST", "INFLUX_URL")
 """Variables with the server's address: the influx command's own name, and another that many scripts set."""
-# InfluxDB makes them of 64 bytes in base64.
-_TOKEN = re.compile(r"(?:^|[=:@])[A-Za-z0-9_-]{86}==$")
 _ID_AT_END = re.compile(r"(.*)/api/v2/telegrafs/([0-9a-fA-F]{16})", re.DOTALL)
-_IN_FILE = re.compile(r"\s*(?:export\s+)?INFLUX_TOKEN\s*=\s*(['\"]?)(.*)\1\s*")
-
-
-def looks_like_token(word: str) -> bool:
-    return _TOKEN.search(word) is not None
 
 
 def url_of_configuration(source: str) -> tuple[str, str]:
@@ -101,7 +92,7 @@ def password_of(arguments: argparse.Namespace, questions: Questions, question: s
     if found := getattr(arguments, "password_known", ""):
         return str(found)
     if arguments.password_file:
-        found = _first_line(arguments.password_file, "password")
+        found = first_line(arguments.password_file, "password")
     else:
         found = os.environ.get("INFLUX_PASSWORD", "")
     if not found:
@@ -174,7 +165,7 @@ def _signed_in(arguments: argparse.Namespace, questions: Questions, url: str, us
 def _typed_token(questions: Questions) -> str:
     while True:
         try:
-            return _checked_token(questions.secret("Token").strip(), "that you typed")
+            return checked_token(questions.secret("Token").strip(), "that you typed")
         except ProvisionError as error:
             questions.say(f"  {error}")
 
@@ -211,34 +202,3 @@ def host_name(arguments: argparse.Namespace, file: SettingsFile) -> str:
 
 def _listed(names: list[str], wanted: str) -> str:
     return f"there {'is' if len(names) == 1 else 'are'} {some_of(names, wanted)}" if names else ""
-
-
-def token_of(arguments: argparse.Namespace) -> str:
-    """Of --token-file, else of INFLUX_TOKEN; empty where neither is there."""
-    if arguments.token_file:
-        text = _first_line(arguments.token_file, "token")
-        match = _IN_FILE.fullmatch(text)
-        return _checked_token(match[2] if match else text, f"in {arguments.token_file}")
-    return _checked_token(os.environ.get("INFLUX_TOKEN", "").strip(), "in INFLUX_TOKEN")
-
-
-def _checked_token(token: str, where: str) -> str:
-    Secret(token)
-    if token and (not token.isascii() or not token.isprintable() or " " in token):
-        raise ProvisionError(f"cannot use the token {where}: it has characters that no token has; copy it again")
-    return token
-
-
-def _first_line(path: str, what: str) -> str:
-    """The first line of a file that is not a comment; `-` is standard input."""
-    if looks_like_token(path):
-        raise ProvisionError(f"cannot use a {what} as the name of a file: write it into one, and name that")
-    try:
-        text = sys.stdin.read() if path == "-" else read_text(path)
-    except (OSError, ValueError) as error:
-        raise ProvisionError(f"cannot read the {what} in {path}: {cause_of(error)}") from None
-    lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]
-    line = next((line for line in lines if line and not line.startswith("#")), "")
-    if not line:
-        raise ProvisionError(f"cannot read the {what} in {path}: the file is empty")
-    return line

@@ -15,7 +15,6 @@ from pyagent.cli.provision.access import (
     admin,
     choose_organization,
     host_name,
-    looks_like_token,
     server_of,
     settings_directory,
     state_of,
@@ -36,6 +35,7 @@ from pyagent.cli.provision.text import (
 )
 from pyagent.cli.provision.values import ProvisionError, checked_bucket, retention_seconds
 from pyagent.cli.terminal import harmless, some_of
+from pyagent.cli.tokens import looks_like_token
 from pyagent.config.catalog import Catalog
 from pyagent.config.options import suggest
 from pyagent.influxdb import Bucket, Management, Organization

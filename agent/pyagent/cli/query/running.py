@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 
 from pyagent.api import PyagentError
-from pyagent.cli.provision.access import caller, choose_organization, looks_like_token, server_of
+from pyagent.cli.provision.access import caller, choose_organization, server_of
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.query.mistakes import explained
 from pyagent.cli.query.text import QueryError, dashboard_variables, query_text
 from pyagent.cli.terminal import harmless
+from pyagent.cli.tokens import looks_like_token
 from pyagent.influxdb import InfluxDBError, Management, server_state
 from pyagent.influxdb.management import remedy
 from pyagent.influxdb.queries import QueryFailed, answer_of

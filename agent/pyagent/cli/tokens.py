@@ -1,0 +1,50 @@
+"""The token that InfluxDB is called with: from a file or a variable, never from an argument."""
+
+import argparse
+import os
+import re
+import sys
+
+from pyagent.api import Secret
+from pyagent.cli.provision.values import ProvisionError, cause_of, read_text
+
+__all__ = ["checked_token", "first_line", "looks_like_token", "token_of"]
+
+# InfluxDB makes them of 64 bytes in base64.
+_TOKEN = re.compile(r"(?:^|[=:@])[A-Za-z0-9_-]{86}==$")
+_IN_FILE = re.compile(r"\s*(?:export\s+)?INFLUX_TOKEN\s*=\s*(['\"]?)(.*)\1\s*")
+
+
+def looks_like_token(word: str) -> bool:
+    return _TOKEN.search(word) is not None
+
+
+def token_of(arguments: argparse.Namespace) -> str:
+    """Of --token-file, else of INFLUX_TOKEN; empty where neither is there."""
+    if arguments.token_file:
+        text = first_line(arguments.token_file, "token")
+        match = _IN_FILE.fullmatch(text)
+        return checked_token(match[2] if match else text, f"in {arguments.token_file}")
+    return checked_token(os.environ.get("INFLUX_TOKEN", "").strip(), "in INFLUX_TOKEN")
+
+
+def checked_token(token: str, where: str) -> str:
+    Secret(token)
+    if token and (not token.isascii() or not token.isprintable() or " " in token):
+        raise ProvisionError(f"cannot use the token {where}: it has characters that no token has; copy it again")
+    return token
+
+
+def first_line(path: str, what: str) -> str:
+    """The first line of a file that is not a comment; `-` is standard input."""
+    if looks_like_token(path):
+        raise ProvisionError(f"cannot use a {what} as the name of a file: write it into one, and name that")
+    try:
+        text = sys.stdin.read() if path == "-" else read_text(path)
+    except (OSError, ValueError) as error:
+        raise ProvisionError(f"cannot read the {what} in {path}: {cause_of(error)}") from None
+    lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]
+    line = next((line for line in lines if line and not line.startswith("#")), "")
+    if not line:
+        raise ProvisionError(f"cannot read the {what} in {path}: the file is empty")
+    return line

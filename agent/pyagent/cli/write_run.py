@@ -1,0 +1,291 @@
+"""What the flags of `pyagent write` ask for, and doing it."""
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import sys
+import time
+from typing import Any, NoReturn, cast
+
+from pyagent.api import ConfigError, Duration, PyagentError, Secret, redact
+from pyagent.cli.terminal import harmless
+from pyagent.cli.tokens import looks_like_token, token_of
+from pyagent.cli.write_display import Display
+from pyagent.importer.csv_lines import CsvOptions
+from pyagent.importer.inference import Given
+from pyagent.importer.pieces import ImportFailure
+from pyagent.importer.reading import Format, ReadingOptions
+from pyagent.importer.rejects import ErrorsFile
+from pyagent.importer.resume import Progress, Record, state_directory
+from pyagent.importer.session import Outcome, Session
+from pyagent.importer.sources import Source, checked_encoding
+from pyagent.importer.times import reader_of, zone_of
+from pyagent.lineprotocol import Precision
+from pyagent.lineprotocol.results import unit_ns
+
+__all__ = ["parse_rate", "run"]
+
+_DEFAULT_HOST = "http://localhost:8086"
+_RATE = re.compile(r"([0-9]*)\s*(B|kB|MB)\s*/\s*([0-9]*)\s*(s|sec|m|min)")
+_SIZES = {"B": 1, "kB": 1024, "MB": 1024 * 1024}
+_LP = re.compile(r"[^\s,=#]\S*(?<!\\)\s+\S+=\S")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    display = Display(quiet=arguments.quiet)
+    try:
+        return _Import(arguments, display).run()
+    except PyagentError as error:
+        display.error(redact(str(error)))
+        return 1
+    finally:
+        display.close()
+
+
+class _Import:
+    """One run of the command. Raises PyagentError; mistakes in the flags end the program."""
+
+    def __init__(self, given: argparse.Namespace, display: Display) -> None:
+        self._given = given
+        self._display = display
+        self._errors: ErrorsFile | None = None
+        words: list[str] = list(given.words)
+        self._dry = words[:1] == ["dryrun"]
+        self._sources = self._inputs(words[1:] if self._dry else words)
+        self._separator = _unescaped(given.separator)
+        self._options = self._reading_options()
+
+    def run(self) -> int:
+        try:
+            return self._dry_run() if self._dry else self._write()
+        finally:
+            if self._errors is not None:
+                self._errors.close()
+
+    def _open_errors_file(self, size: int | None = None) -> ErrorsFile | None:
+        if self._given.errors_file:
+            self._errors = ErrorsFile(self._given.errors_file, size)
+        return self._errors
+
+    def _mistake(self, message: str) -> NoReturn:
+        self._given.parser.error(message)
+        raise AssertionError
+
+    # What is read -----------------------------------------------------------------------------------------------------
+
+    def _inputs(self, words: list[str]) -> list[Source]:
+        given = self._given
+        if any(map(looks_like_token, words)):
+            self._mistake("cannot take a token as an argument: write it into a file and name that with --token-file")
+        sources = [Source("file", path) if path != "-" else Source("stdin", "-") for path in given.file]
+        for url in given.url:
+            if not re.match(r"https?://[^/]", url, re.IGNORECASE):
+                self._mistake(f"cannot read from {harmless(url)!r}: it is no address of http or https")
+            sources.append(Source("url", url, given.tls_ca))
+        for word in words:
+            if word == "-":
+                sources.append(Source("stdin", word))
+            elif word.startswith("@"):
+                sources.append(Source("file", word[1:]))
+            elif _LP.search(word) and not os.path.exists(word):
+                sources.append(Source("text", word))
+            else:
+                sources.append(Source("file", word))
+        if sum(source.kind == "stdin" for source in sources) > 1:
+            self._mistake("standard input can be read once only")
+        if not sources and sys.stdin.isatty():
+            self._mistake("no file is given; name one, or - for standard input")
+        return sources or [Source("stdin", "-")]
+
+    def _reading_options(self) -> ReadingOptions:
+        given = self._given
+        for name, value, known in (
+            ("--format", given.format, ("csv", "lp")),
+            ("--compression", given.compression, ("none", "gzip")),
+            ("--precision", given.precision, ("ns", "us", "ms", "s")),
+            ("--decimal", given.decimal, (".", ",")),
+        ):
+            if value and value not in known:
+                self._mistake(f"invalid value {harmless(value)!r} for {name}: write {' or '.join(known)}")
+        if given.skipHeader < 0 or given.max_line_length < 0:
+            self._mistake("--skipHeader and --max-line-length take no negative numbers")
+        if len(self._separator) > 1:
+            self._mistake(f"invalid value {harmless(self._separator)!r} for --separator: write one character")
+        precision = cast("Precision", given.precision or "ns")
+        headers = tuple(given.header)
+        longest = given.max_line_length
+        csv = CsvOptions(
+            headers=headers,
+            skip=given.skipHeader,
+            separator=self._separator.encode(),
+            longest=0 if self._dry else longest,
+            most_held=max(longest, 16_000_000),
+            ignore_types_in_header=given.xIgnoreDataTypeInColumnName,
+            keep_duplicates=given.keep_duplicates,
+        )
+        return ReadingOptions(
+            format=cast("Format", given.format),
+            encoding=checked_encoding(given.encoding),
+            compression=given.compression,
+            csv=csv,
+            given=self._about_columns(),
+            precision=precision,
+            unit=unit_ns(precision),
+            dry=self._dry,
+        )
+
+    def _about_columns(self) -> Given:
+        given = self._given
+        types: dict[str, str] = {}
+        for text in given.type:
+            name, equals, kind = text.rpartition("=")
+            if not equals:
+                self._mistake(f"invalid value {harmless(text)!r} for --type: write NAME=TYPE")
+            types[name] = kind
+        try:
+            zone_of(given.timezone)
+        except ValueError as error:
+            raise ImportFailure(f"cannot use --timezone: {error}; write one like Europe/Berlin or +0200") from None
+        if given.time_format:
+            reader_of(given.time_format, zone_of(""))
+        tags = [*given.tag, *(name for name in given.tag_columns.split(",") if name)]
+        return Given(
+            measurement=given.measurement,
+            time=given.time_column,
+            tags=tags,
+            types=types,
+            form=given.time_format,
+            zone=given.timezone,
+            decimal=given.decimal,
+            separator=self._separator,
+            unit=unit_ns(given.precision or "ns"),
+            precise=bool(given.precision),
+        )
+
+    # Doing it ---------------------------------------------------------------------------------------------------------
+
+    def _dry_run(self) -> int:
+        parse_rate(self._given.rate_limit)
+        errors = self._open_errors_file()
+        session = Session(self._sources, self._options, self._display, errors_file=errors, debug=self._given.debug)
+        sys.stdout.flush()
+        return self._end(session.dry_run(sys.stdout.buffer.write))
+
+    def _write(self) -> int:
+        from pyagent.importer.delivery import Delivery, Target, rate_limit
+
+        given = self._given
+        rate = parse_rate(given.rate_limit)
+        bucket = given.bucket or os.environ.get("INFLUX_BUCKET", "")
+        if not bucket:
+            self._mistake("no bucket is given; add --bucket NAME")
+        host = given.host or os.environ.get("INFLUX_HOST", "") or _DEFAULT_HOST
+        org = given.org or os.environ.get("INFLUX_ORG", "")
+        patience = self._patience()
+        record = self._record(host, org, bucket)
+        before = record.load()
+        progress = self._progress(before)
+        errors = self._open_errors_file(progress.errors_size)
+        target = Target(host, Secret(token_of(given)), org, bucket, given.tls_ca, not given.no_compression)
+        options = _with_start(self._options, progress.start)
+        session = Session(self._sources, options, self._display, errors_file=errors, debug=given.debug)
+
+        async def main() -> Outcome:
+            _end_on_signals()
+            delivery = Delivery(
+                target,
+                rate=rate_limit(*rate) if rate else None,
+                patience=patience,
+                told=lambda text: self._display.warn(redact(text)),
+            )
+            return await session.run(delivery, record, progress)
+
+        started = time.monotonic()
+        try:
+            asyncio.run(main())
+        except ConfigError as error:
+            raise ImportFailure(str(error)) from None
+        except PyagentError as error:
+            session.outcome.failure = redact(str(error))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            session.outcome.failure = "interrupted"
+        if session.outcome.failure:
+            if session.outcome.written or session.outcome.rejected:
+                record.save(progress, sync=True)
+                session.outcome.failure += "; --resume goes on from here" * (not record.problem)
+        else:
+            record.remove()
+        return self._end(session.outcome, bucket, time.monotonic() - started)
+
+    def _patience(self) -> float:
+        try:
+            return Duration(self._given.retry_for).seconds
+        except ValueError as error:
+            self._mistake(f"invalid value for --retry-for: {error}")
+
+    def _record(self, host: str, org: str, bucket: str) -> Record:
+        given = self._given
+        inputs = [
+            os.path.abspath(source.target) if source.kind == "file" else source.target for source in self._sources
+        ]
+        how = {name: getattr(given, name) for name in vars(given) if name in _CHANGES_ROWS}
+        directory = state_directory(given.state_directory or os.environ.get("PYAGENT_STATE_DIRECTORY", ""), os.environ)
+        return Record(directory, {"to": [host, org, bucket], "inputs": inputs, "how": how})
+
+    def _progress(self, before: Progress | None) -> Progress:
+        if before is None:
+            if self._given.resume:
+                self._display.note("there is no interrupted import of these files; it begins at their start")
+            return Progress(time.time_ns())
+        line = max((one.line for one in before.inputs), default=0)
+        if self._given.resume:
+            self._display.note(f"it goes on behind line {line:,}, up to which all is settled")
+            return before
+        self._display.note(f"an import of these files was interrupted behind line {line:,}; --resume would go on there")
+        return Progress(time.time_ns())
+
+    def _end(self, outcome: Outcome, bucket: str = "", seconds: float = 0.0) -> int:
+        self._display.finish(outcome, bucket, seconds, bool(self._given.errors_file))
+        return 1 if outcome.failure or outcome.rejected else 0
+
+
+_CHANGES_ROWS = {
+    "format", "encoding", "compression", "precision", "header", "skipHeader", "measurement", "time_column", "tag",
+    "tag_columns", "type", "time_format", "timezone", "separator", "decimal", "keep_duplicates", "max_line_length",
+    "xIgnoreDataTypeInColumnName",
+}  # fmt: skip
+"""Flags with which the same file becomes other lines."""
+
+
+def _with_start(options: ReadingOptions, start: int) -> ReadingOptions:
+    from dataclasses import replace
+
+    return replace(options, start=start)
+
+
+def _end_on_signals() -> None:
+    """SIGTERM as Ctrl-C: what is settled is recorded."""
+    loop = asyncio.get_running_loop()
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+
+
+def parse_rate(text: str) -> tuple[int, float] | None:
+    """`5 MB / 5 min` as bytes and seconds; None for an empty text. Raises ImportFailure."""
+    if not text:
+        return None
+    match = _RATE.fullmatch(text.strip())
+    size = int(match[1] or 1) * _SIZES[match[2]] if match else 0
+    seconds = int(match[3] or 1) * (60 if match[4].startswith("m") else 1) if match else 0
+    if not size or not seconds:
+        raise ImportFailure(
+            f"cannot use --rate-limit {harmless(text)!r}: write one like '5 MB / 5 min', with B, kB or MB in s, sec, m or min"
+        )
+    return size, float(seconds)
+
+
+def _unescaped(text: str) -> str:
+    return {"\\t": "\t", "tab": "\t"}.get(text, text)

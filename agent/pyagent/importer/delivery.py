@@ -1,0 +1,193 @@
+"""Pieces of line protocol to a server: by the agent's own output and its lane, with its back-off and its search for the lines
+that are refused."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyagent.api import Batch, Duration, PyagentError, Reject, Retry, Secret, TooLarge
+from pyagent.buffer import OutputQueue
+from pyagent.config import OutputPlan
+from pyagent.importer.pieces import Piece, Rejected
+from pyagent.lineprotocol import Encoded
+from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.lane import Lane
+from pyagent.pipeline.rate import RateLimit
+from pyagent_plugins.outputs.influxdb_v2 import InfluxDB, InfluxDBOptions
+
+__all__ = ["Delivery", "Target", "Undelivered", "rate_limit"]
+
+_BATCH = 10_000
+"""Lines of a request, at the most."""
+_TIMEOUT = Duration("30s")
+_FEW = 16
+"""Lines of which each alone may be refused before it is the server that seems to be wrong, and not the lines."""
+_WORDS = {"`urls`": "--host", "`token`": "the token", "`organization`": "--org", "`bucket`": "--bucket"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to write. `url`: the server's, or unix:///PATH of a listener's socket."""
+
+    url: str
+    token: Secret
+    org: str
+    bucket: str
+    tls_ca: str = ""
+    compress: bool = True
+
+
+class Undelivered(PyagentError):
+    """The server does not take what it is sent, and waiting is of no use, or was not for long enough."""
+
+
+def rate_limit(size: int, period: float) -> RateLimit:
+    """So many bytes in so many seconds, spread over them where that leaves room for whole lines."""
+    shares = max(min(int(period), size >> 16), 1)
+    return RateLimit(max(size // shares, 1), period / shares)
+
+
+class Delivery:
+    """Sends pieces one after the other. `told` hears what goes wrong, each cause once. `patience`: seconds that a server may be
+    away."""
+
+    def __init__(
+        self, target: Target, *, rate: RateLimit | None = None, patience: float = 600.0, told: Callable[[str], None]
+    ) -> None:
+        """Raises ConfigError."""
+        options = InfluxDBOptions(
+            urls=[target.url],
+            token=target.token,
+            organization=target.org,
+            bucket=target.bucket,
+            content_encoding="gzip" if target.compress else "identity",
+            timeout=_TIMEOUT,
+            tls_ca=target.tls_ca,
+        )
+        log = logging.getLogger("pyagent.importer.delivery")
+        log.addHandler(logging.NullHandler())
+        log.propagate = False
+        plan = OutputPlan(
+            kind="outputs",
+            name="influxdb_v2",
+            plugin=InfluxDB,
+            options=options,
+            location="the command line",
+            identity="",
+            flush_interval=Duration("1s"),
+            metric_batch_size=_BATCH,
+            metric_buffer_limit=1 << 62,
+            queue_id="write",
+        )
+        self.written = 0
+        self._output = InfluxDB(options, log)
+        self._queue = OutputQueue(plan.metric_buffer_limit, _BATCH)
+        self._lane = Lane(plan, self._queue, self._write, rate=rate, refusals=self, log=log)
+        self._patience = patience
+        self._tell = told
+        self._told: set[str] = set()
+        self._failure: Exception | None = None
+        """Why the last request was not taken."""
+        self._failing_since: float | None = None
+        self._refused: deque[tuple[bytes, str]] = deque()
+
+    async def send(self, piece: Piece) -> list[Rejected]:
+        """Return when the server has all lines of a piece, with those that it refused. Raises Undelivered."""
+        if not piece.count:
+            return []
+        loop = asyncio.get_running_loop()
+        self._refused.clear()
+        before = self._lane.rejected
+        self._queue.admit(Encoded(piece.data, piece.ends, 0, 0, []))
+        while not await self._lane.write_queue():
+            failure, self._failure = self._failure, None
+            if isinstance(failure, Reject | TooLarge):
+                self._give_up_lines(failure)
+                continue
+            if failure is not None:
+                self._check_patience(failure)
+            await asyncio.sleep(max(self._lane.retry_at - loop.time(), 0.001))
+        rejected = [_located(piece, line, reason) for line, reason in _with_places(piece, self._refused)]
+        unnamed = self._lane.rejected - before - len(rejected)
+        if unnamed > 0:
+            # The server tells how many it refused, and not which.
+            rejected += [Rejected(0, 0, "the server refused a line of this part and did not name it", b"")] * unnamed
+        self.written += piece.count - len(rejected)
+        return rejected
+
+    async def close(self) -> None:
+        await self._output.close()
+
+    # What the lane asks for -------------------------------------------------------------------------------------------
+
+    def put(
+        self, output: str, partition: str | None, lines: list[bytes], reason: str, *, suspected: bool = False
+    ) -> int:
+        doubt = " (one of those that it may have meant)" if suspected and len(lines) > 1 else ""
+        self._refused.extend((line, reason + doubt) for line in lines)
+        return 0
+
+    def sync(self) -> None:
+        pass
+
+    async def _write(self, batch: Batch) -> None:
+        try:
+            await self._output.write(batch)
+        except Exception as error:
+            self._failure = error
+            raise
+        self._failure = None
+        if self._failing_since is not None:
+            self._failing_since = None
+            self._told.clear()
+            self._tell("the server takes lines again")
+
+    def _check_patience(self, failure: Exception) -> None:
+        text = one_line(failure)
+        for word, flag in _WORDS.items():
+            text = text.replace(word, flag)
+        if isinstance(failure, Retry) and failure.slow:
+            raise Undelivered(text)
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since >= self._patience:
+            raise Undelivered(f"{text}; given up after {self._patience:g} s (--retry-for)")
+        if text not in self._told:
+            self._told.add(text)
+            self._tell(f"{text}; it is tried again, for {self._patience:g} s at the most (--retry-for)")
+
+    def _give_up_lines(self, failure: Reject | TooLarge) -> None:
+        """Each line alone is refused, so that the lane does not know whether it is the lines or the server."""
+        batch = self._queue.take(_BATCH)
+        if batch is None:
+            return
+        if batch.count > _FEW:
+            self._queue.settle(batch, [batch])
+            raise Undelivered(f"{one_line(failure)}; each line alone is refused as well")
+        self._refused.extend((batch.lines(i, i + 1).payload(), one_line(failure)) for i in range(batch.count))
+        self._lane.rejected += batch.count
+        self._queue.settle(batch)
+
+
+def _with_places(piece: Piece, refused: "deque[tuple[bytes, str]]") -> list[tuple[int, str]]:
+    """Indices of the refused lines, each with the reason, in their order."""
+    if not refused:
+        return []
+    places: dict[bytes, deque[int]] = {}
+    wanted = {line for line, _ in refused}
+    start = 0
+    for index, end in enumerate(piece.ends):
+        line = piece.data[start:end]
+        if line in wanted:
+            places.setdefault(line, deque()).append(index)
+        start = end
+    return sorted((places[line].popleft(), reason) for line, reason in refused if places.get(line))
+
+
+def _located(piece: Piece, index: int, reason: str) -> Rejected:
+    line, row = piece.origin(index)
+    return Rejected(line, 0, reason, row)

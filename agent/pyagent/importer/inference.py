@@ -1,0 +1,348 @@
+"""What the columns of a CSV without annotations are: a first pass through all of it."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pyagent.importer.annotations import Column
+from pyagent.importer.columns import Settings
+from pyagent.importer.content import Content
+from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
+from pyagent.importer.pieces import ImportFailure
+from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, YEAR_FIRST, reader_of, zone_of
+from pyagent.importer.values import ALIASES, FIELD_TYPES
+
+__all__ = ["Given", "infer", "is_plain"]
+
+_TIME_NAMES = (
+    "_time", "time", "timestamp", "datetime", "date_time", "date", "ts", "created_at", "created", "time_stamp", "zeit",
+    "zeitstempel", "datum", "zeitpunkt", "datum/zeit", "day", "when", "epoch", "utc", "recorded_at", "measured_at",
+    "date of reading",
+)  # fmt: skip
+_TIME_PARTS = ("time", "date", "zeit", "datum", "stamp")
+_SEPARATORS = ",;\t|"
+_ANNOTATIONS = ("#group", "#datatype", "#default", "#constant", "#concat", "#timezone")
+_TYPED = ("measurement", "tag", "field", "ignore", "time", "dateTime", *FIELD_TYPES)
+_UNITS = (
+    (1e17, 1, "nanoseconds"),
+    (1e14, 10**3, "microseconds"),
+    (1e11, 10**6, "milliseconds"),
+    (1e8, 10**9, "seconds"),
+)
+_MOST_SEEN = 1_000_000
+"""Rows among which those of one time are looked for."""
+_NAMED = ("_start", "_stop", "result", "table", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command says. `types`: of columns, by name. `form`: of times: a layout of Go, or a name of `times`. `decimal`:
+    the decimal separator. `unit`: ns of a time that is a number; `precise`: it was said."""
+
+    measurement: str = ""
+    time: str = ""
+    tags: Sequence[str] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    form: str = ""
+    zone: str = ""
+    decimal: str = ""
+    separator: str = ""
+    unit: int = 0
+    precise: bool = False
+
+
+def is_plain(first_lines: Sequence[str], separator: str) -> bool:
+    """Whether a file that begins so has no annotations, so that it needs the first pass."""
+    for line in first_lines:
+        if line.startswith("# ") or not line.strip():
+            continue
+        if line.lower().startswith(_ANNOTATIONS):
+            return False
+        cells = next(csv.reader([line], delimiter=separator), [])
+        for cell in cells:
+            _, bar, kind = cell.partition("|")
+            if bar and kind.partition(":")[0].partition("|")[0].startswith(_TYPED):
+                return False
+        return True
+    return False
+
+
+def separator_of(first_lines: Sequence[str]) -> str:
+    """What stands between the cells: `sep=;` says it, else that which the header and the rows have equally often."""
+    if not first_lines:
+        return ","
+    first = first_lines[0]
+    if first[:4].lower() == "sep=" and len(first) > 4:
+        return first[4]
+    counts: dict[str, list[int]] = {}
+    for separator in _SEPARATORS:
+        rows = list(csv.reader(first_lines, delimiter=separator))
+        counts[separator] = [len(row) for row in rows if row]
+    usable = [s for s, widths in counts.items() if widths and widths[0] > 1]
+    if len(usable) > 1 and "|" in usable:
+        usable.remove("|")  # in a header it stands before a type
+    if not usable:
+        return ","
+    return max(usable, key=lambda s: (sum(width == counts[s][0] for width in counts[s]), counts[s][0]))
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A pass over a file of the dialect TABLE."""
+
+    header: list[str]
+    contents: list[Content]
+    rows: int = 0
+    doubles: int = 0
+
+
+def infer(lines: Iterable[str], given: Given, measurement: str) -> Plain:
+    """Go through a whole file. `lines`: with their ends, without a byte order mark. `measurement`: where neither the file nor
+    the command says one. Raises ImportFailure, with what to do."""
+    source = iter(lines)
+    head: list[str] = []
+    for line in source:
+        head.append(line)
+        if len(head) >= 20:
+            break
+    separator = given.separator or separator_of([line.rstrip("\r\n") for line in head])
+    if head and head[0][:4].lower() == "sep=":
+        head = head[1:]
+    rows = csv.reader(_all(head, source), delimiter=separator)
+    header = next((row for row in _checked(rows) if row and any(row) and not row[0].startswith("# ")), [])
+    settings = Settings(given.measurement or measurement, unit=given.unit or 1)
+    if header[:3] == ["name", "tags", "time"]:
+        return _of_v1(_checked(rows), header, given, Plain(V1, separator.encode(), replace(settings, skip_empty=True)))
+    if {"_measurement", "_field", "_value"} <= set(header):
+        return _of_query(_checked(rows), header, given, Plain(QUERY, separator.encode(), settings))
+    return _of_table(_checked(rows), header, given, separator, settings)
+
+
+def _all(head: list[str], rest: Iterator[str]) -> Iterator[str]:
+    yield from head
+    yield from rest
+
+
+def _checked(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """What csv cannot read is told by the second pass, with its place."""
+    try:
+        yield from rows
+    except csv.Error:
+        return
+
+
+def _of_v1(rows: Iterator[list[str]], header: list[str], given: Given, plain: Plain) -> Plain:
+    contents: dict[tuple[str, str], Content] = {}
+    for row in rows:
+        if row[:3] == ["name", "tags", "time"]:
+            header = row
+        elif len(row) > 3:
+            for label, cell in zip(header[3:], row[3:], strict=False):
+                contents.setdefault((row[0], label), Content()).add((cell,))
+    plain.types = {key: content.kind(words=False) for key, content in contents.items()}
+    plain.notes.append("it is the CSV of InfluxDB 1: name is the measurement, tags holds the tags")
+    return plain
+
+
+def _of_query(rows: Iterator[list[str]], header: list[str], given: Given, plain: Plain) -> Plain:
+    contents: dict[str, Content] = {}
+    name, value = header.index("_field"), header.index("_value")
+    for row in rows:
+        if {"_measurement", "_field", "_value"} <= set(row):
+            name, value = row.index("_field"), row.index("_value")
+        elif len(row) > max(name, value):
+            contents.setdefault(row[name], Content()).add((row[value],))
+    plain.types = {("", label): content.kind(words=False) for label, content in contents.items()}
+    tags = [label for label in header if not label.startswith("_") and label not in _NAMED]
+    found = ", ".join(f"{label} ({kind})" for (_, label), kind in plain.types.items())
+    plain.notes.append(
+        f"it is the result of a query without annotations: tags {_listed(tags)}; fields {found or 'none'}"
+    )
+    return plain
+
+
+def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separator: str, settings: Settings) -> Plain:
+    plain = Plain(TABLE, separator.encode(), replace(settings, missing_words=True, skip_empty=True))
+    if not header:
+        return plain
+    _check_names(header, given)
+    seen = _Seen(header, [Content() for _ in header])
+    _go_through(rows, seen, given)
+    time = _time_column(seen, given)
+    form, unit, note = _time_form(seen.header[time], seen.contents[time], given)
+    if unit:
+        plain.settings = replace(plain.settings, unit=unit)
+    decimal = _decimal(seen, separator, given, time)
+    tags, fields = [], []
+    for index, label in enumerate(header):
+        column = Column(index, label)
+        kind = given.types.get(label, "")
+        content = seen.contents[index]
+        if index == time:
+            column.part, column.kind, column.form = "time", "dateTime", form
+        elif label in given.tags:
+            column.part = "tag"
+            tags.append(label)
+        elif kind:
+            column.set_type(ALIASES.get(kind, kind))
+        elif content.values or label.strip():
+            column.kind = content.kind()
+            if column.kind == "double" and content.comma_only(decimal):
+                column.form = ",. '\u00a0\u202f\u2019"
+            elif column.kind == "double" and (content.grouped or "," in content.doubt):
+                column.form = ".,_ '\u00a0\u202f\u2019"
+        if column.part == "" and label.strip():
+            fields.append(f"{label} ({column.kind})")
+        column.zone = zone_of(given.zone)
+        plain.columns.append(column)
+    if separator != ",":
+        plain.notes.append(f"its cells are separated by {'tabs' if separator == chr(9) else repr(separator)}")
+    if any(column.form[:1] == "," and column.kind == "double" for column in plain.columns):
+        plain.notes.append("its numbers have decimal commas")
+    plain.notes.append(
+        f"measurement {plain.settings.measurement!r}; time {header[time]!r} ({note}); tags {_listed(tags)}; "
+        f"fields {_listed(fields)}"
+    )
+    if seen.doubles:
+        verb = "has" if seen.doubles == 1 else "have"
+        plain.notes.append(
+            f"{seen.doubles:,} of {seen.rows:,} rows {verb} the series and time of another, of which the last is kept; "
+            "--keep-duplicates gives each a nanosecond of its own"
+        )
+    return plain
+
+
+def _check_names(header: list[str], given: Given) -> None:
+    known = [f"{label!r}" for label in header if label]
+    for name in (*([given.time] if given.time else ()), *given.tags, *given.types):
+        if name not in header:
+            raise ImportFailure(f"there is no column {name!r}; there are {', '.join(known)}")
+    if not any(label.strip() for label in header):
+        raise ImportFailure("its first row has no names of columns; name them by --header 'time,host,value'")
+
+
+def _go_through(rows: Iterator[list[str]], seen: _Seen, given: Given) -> None:
+    width = len(seen.header)
+    watched = [i for i, label in enumerate(seen.header) if label in given.tags]
+    names = [label.strip().lower() for label in seen.header]
+    time = (
+        seen.header.index(given.time) if given.time else next((names.index(n) for n in _TIME_NAMES if n in names), -1)
+    )
+    known: set[tuple[str, ...]] = set()
+    block: list[list[str]] = []
+
+    def settle() -> None:
+        if not block:
+            return
+        for content, cells in zip(seen.contents, zip(*block, strict=True), strict=True):
+            content.add(cells)
+        if time >= 0:
+            before = len(known)
+            known.update((row[time], *[row[i] for i in watched]) for row in block)
+            seen.doubles += len(block) - (len(known) - before)
+            if len(known) > _MOST_SEEN:
+                known.clear()
+        seen.rows += len(block)
+        block.clear()
+
+    for row in rows:
+        if len(row) == width and row != seen.header:
+            block.append(row)
+            if len(block) >= 2000:
+                settle()
+    settle()
+
+
+def _time_column(seen: _Seen, given: Given) -> int:
+    if given.time:
+        return seen.header.index(given.time)
+    names = [label.strip().lower() for label in seen.header]
+    usable = [i for i, content in enumerate(seen.contents) if content.may_be_time and seen.header[i] not in given.tags]
+    known = [names.index(name) for name in _TIME_NAMES if name in names]
+    for index in known:
+        if index in usable or not seen.contents[index].values:
+            return index
+    written = [i for i in usable if seen.contents[i].dates]
+    hinted = [i for i in usable if any(part in names[i] for part in _TIME_PARTS)]
+    for candidates in ([i for i in written if i in hinted], written, hinted):
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            found = ", ".join(repr(seen.header[i]) for i in candidates)
+            raise ImportFailure(f"several columns may be the time: {found}; name one by --time-column")
+    if known:
+        return known[0]  # why it is no time is told then
+    columns = ", ".join(repr(label) for label in seen.header if label)
+    raise ImportFailure(
+        f"it has no annotations, and no column of times was found among {columns}; name one by --time-column, "
+        "and its form by --time-format"
+    )
+
+
+def _time_form(label: str, content: Content, given: Given) -> tuple[str, int, str]:
+    """The format, ns of one unit of a number (0: no matter), and how it is told."""
+    zone = f"in {given.zone}" if given.zone else "in UTC where none is given; --timezone names another"
+    if given.form:
+        reader_of(given.form, zone_of(given.zone))
+        return given.form, given.unit, f"by {given.form}, {zone}"
+    if not content.values:
+        return "", 0, "without a value"
+    orders = content.orders
+    if orders == {YEAR_FIRST}:
+        return YEAR_FIRST, 0, f"the year first, {zone}"
+    if len(orders) == 1:
+        order = orders.pop()
+        return order, 0, f"the {'day' if order == DAY_FIRST else 'month'} first, {zone}"
+    if orders == {DAY_FIRST, MONTH_FIRST}:
+        one, other = (reader_of(order, zone_of(""))(content.example.encode()) for order in (DAY_FIRST, MONTH_FIRST))
+        raise ImportFailure(
+            f"the dates of the column {label!r} can be read in two ways: {content.example!r} is {_day(one)} with the day "
+            f"first, {_day(other)} with the month first; say which: --time-format {DAY_FIRST} or --time-format {MONTH_FIRST}"
+        )
+    if content.rfc3339:
+        return "RFC3339", 0, "RFC 3339"
+    if content.whole:
+        if given.precise:
+            return "number", given.unit, "a number of the unit that --precision says"
+        for least, unit, name in _UNITS:
+            if content.least_size >= least:
+                if unit != next(u for low, u, _ in _UNITS if content.most_size >= low):
+                    break
+                return "number", unit, f"{name} since 1970; --precision says another unit"
+    if content.numeric:
+        raise ImportFailure(
+            f"the numbers of the column {label!r} ({content.example}) are no times by themselves; give their unit by "
+            f"--precision, or --time-format {EXCEL} for the day numbers of a spreadsheet"
+        )
+    raise ImportFailure(
+        f"the times of the column {label!r} are of no form that is known, such as {content.odd or content.example!r}; give it "
+        "by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
+    )
+
+
+def _day(time: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(time / 1e9, UTC).strftime("%d %B %Y").lstrip("0")
+
+
+def _decimal(seen: _Seen, separator: str, given: Given, time: int) -> str:
+    """The decimal separator of columns that fit both."""
+    if given.decimal:
+        return given.decimal
+    numbers = [c for i, c in enumerate(seen.contents) if i != time and c.numeric]
+    commas, points = (any(c.only(sign) for c in numbers) for sign in ",.")
+    doubtful = next((i for i, c in enumerate(seen.contents) if i != time and c.numeric and c.doubtful), -1)
+    if doubtful < 0 or commas != points:
+        return "," if commas and not points else "."
+    content = seen.contents[doubtful]
+    if not commas and separator == "," and "." in content.doubt:
+        return "."  # a comma would have to stand in quotes
+    raise ImportFailure(
+        f"the numbers of the column {seen.header[doubtful]!r} can be read in two ways: in {content.doubt!r} the separator may "
+        "be that of decimals or of thousands; say what the decimal one is: --decimal . or --decimal ,"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "none"

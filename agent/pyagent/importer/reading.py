@@ -1,0 +1,212 @@
+"""One input from its bytes to pieces: which format it has, and whether its columns have to be found out first."""
+
+import csv
+import tempfile
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, Literal
+
+from pyagent.importer.csv_lines import CsvConverter, CsvOptions
+from pyagent.importer.dialects import Plain
+from pyagent.importer.inference import Given, infer, is_plain, separator_of
+from pyagent.importer.lp_lines import LpConverter
+from pyagent.importer.pieces import ImportFailure, Piece, Warnings
+from pyagent.importer.sources import Source, Stream
+from pyagent.lineprotocol import Precision
+
+__all__ = ["Format", "Reading", "ReadingOptions"]
+
+Format = Literal["", "csv", "lp"]
+_HEAD_LINES = 20
+csv.field_size_limit(1 << 30)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """`format`: empty looks at the file's name. `given`: what is said of a CSV without annotations. `precision`: of times that
+    are numbers. `start`: see CsvOptions. `dry`: times are written in that precision, as `influx write dryrun` does it."""
+
+    format: Format = ""
+    encoding: str = ""
+    compression: str = ""
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    given: Given = field(default_factory=Given)
+    precision: Precision = "ns"
+    unit: int = 1
+    start: int | None = None
+    dry: bool = False
+
+
+class Reading:
+    """`size`: bytes of the input, 0 where that is not known. `notes`: what was seen, for a person; `warnings`: of rows."""
+
+    def __init__(self, source: Source, options: ReadingOptions) -> None:
+        self.source = source
+        self.notes: list[str] = []
+        self.warnings = Warnings()
+        self.size = 0
+        self.digest = ""
+        self.is_csv = False
+        self.debug: list[str] | None = None
+        """What the columns of each table are taken for, where somebody asks."""
+        self._options = options
+
+    def pieces(self) -> Generator[Piece, None, None]:
+        """Raises ImportFailure; what was read before it has been given."""
+        with self.source.opened() as (file, self.size), tempfile.TemporaryFile() as spool:
+            stream = self._stream(file)
+            blocks = stream.blocks()
+            head = next(blocks, b"")
+            self.digest = stream.digest
+            self.is_csv = self._format(head) == "csv"
+            plain = None
+            if self.is_csv and self._needs_first_pass(head):
+                if self.source.kind == "file" and file.seekable():
+                    plain = self._inferred(None)
+                else:
+                    self._spool(head, blocks, spool)
+                    plain = self._inferred(spool)
+                    self.notes += stream.notes
+                    stream = Stream(spool, self.source.name, encoding="utf-8", compression="none")
+                    blocks = stream.blocks()
+                    head = next(blocks, b"")
+                    self.size = 0
+            self.notes += stream.notes
+            if plain is not None:
+                self.notes += plain.notes
+            converter = self._converter(plain)
+            if self.debug is not None and isinstance(converter, CsvConverter):
+                converter.mapping = self.debug.append
+            yield from self._converted(converter, stream, head, blocks)
+
+    def _stream(self, file: BinaryIO) -> Stream:
+        options = self._options
+        return Stream(file, self.source.name, encoding=options.encoding, compression=options.compression)
+
+    def _converted(
+        self, converter: CsvConverter | LpConverter, stream: Stream, head: bytes, blocks: Iterator[bytes]
+    ) -> Iterator[Piece]:
+        block = head
+        broken = ""
+        while True:
+            try:
+                following = next(blocks, None)
+            except ImportFailure as error:
+                # What is whole counts; the row in which the input breaks off does not.
+                following, broken = None, str(error)
+            piece = converter.feed(block, final=following is None and not broken)
+            piece.read = stream.read
+            if piece.failure:
+                piece.failure = f"{self.source.name}: {piece.failure}"
+            elif broken:
+                piece.failure = broken
+            yield piece
+            if following is None or piece.failure:
+                return
+            block = following
+
+    def _format(self, head: bytes) -> Format:
+        options = self._options
+        if options.format:
+            return options.format
+        suffixes = self.source.suffixes
+        if suffixes[-1:] == [".gz"]:
+            suffixes = suffixes[:-1]
+        if suffixes[-1:] == [".csv"] or options.csv.headers:
+            return "csv"
+        if head[:4].lower() == b"sep=" or head.lower().startswith((b"#datatype", b"#group", b"#constant", b"#default")):
+            return "csv"
+        given = options.given
+        asked = given.measurement or given.time or given.tags or given.types or given.form or given.decimal
+        return "csv" if asked else "lp"
+
+    def _first_lines(self, head: bytes) -> list[str]:
+        options = self._options.csv
+        lines = head[: 1 << 18].decode("utf-8", "surrogateescape").splitlines()[options.skip :][:_HEAD_LINES]
+        return [*options.headers, *lines]
+
+    def _needs_first_pass(self, head: bytes) -> bool:
+        lines = self._first_lines(head)
+        rest = [line for line in lines if line[:4].lower() != "sep="]
+        return is_plain(rest, self._options.given.separator or separator_of(lines))
+
+    def _inferred(self, spool: BinaryIO | None) -> Plain:
+        options = self._options
+        measurement = options.given.measurement or self.source.stem
+        if not measurement:
+            raise ImportFailure(f"{self.source.name}: it has no annotations and no name of a file; add --measurement")
+
+        def lines() -> Iterator[str]:
+            yield from (f"{line}\n" for line in options.csv.headers)
+            if spool is not None:
+                spool.seek(0)
+                yield from _lines(_spool_blocks(spool), options.csv.skip)
+            else:
+                with self.source.opened() as (file, _):
+                    yield from _lines(self._stream(file).blocks(), options.csv.skip)
+
+        try:
+            plain = infer(lines(), options.given, measurement)
+        except ImportFailure as error:
+            raise ImportFailure(_with_name(str(error), self.source.name)) from None
+        if spool is not None:
+            spool.seek(0)
+        return plain
+
+    def _converter(self, plain: Plain | None) -> CsvConverter | LpConverter:
+        options = self._options
+        start = None if options.dry else options.start
+        if not self.is_csv:
+            return LpConverter(
+                precision="ns" if options.dry else options.precision,
+                start=start,
+                headers=options.csv.headers,
+                skip=options.csv.skip,
+                longest=options.csv.longest,
+                most_held=options.csv.most_held,
+            )
+        settings = replace(
+            options.csv,
+            start=start,
+            unit=options.unit if options.dry else 1,
+            settings=replace(options.csv.settings, unit=options.unit, measurement=options.given.measurement),
+        )
+        try:
+            return CsvConverter(settings, self.warnings, plain)
+        except ValueError as error:
+            raise ImportFailure(str(error)) from None
+
+    def _spool(self, head: bytes, blocks: Iterator[bytes], spool: BinaryIO) -> None:
+        """Keep all of it on disk, as it has to be read twice."""
+        try:
+            spool.write(head)
+            for block in blocks:
+                spool.write(block)
+        except OSError as error:
+            raise ImportFailure(
+                f"cannot keep {self.source.name} in {tempfile.gettempdir()}: {(error.strerror or str(error)).lower()}; "
+                "without annotations it has to be read twice: make room, or set TMPDIR"
+            ) from None
+
+
+def _spool_blocks(spool: BinaryIO) -> Iterator[bytes]:
+    while block := spool.read(1 << 20):
+        yield block
+
+
+def _lines(blocks: Iterator[bytes], skip: int) -> Iterator[str]:
+    """Lines with their ends."""
+    rest = b""
+    number = 0
+    for block in blocks:
+        *whole, rest = (rest + block).split(b"\n")
+        for line in whole:
+            number += 1
+            if number > skip:
+                yield line.decode("utf-8", "surrogateescape") + "\n"
+    if rest:
+        yield rest.decode("utf-8", "surrogateescape")
+
+
+def _with_name(text: str, name: str) -> str:
+    return text if text.startswith((name, "cannot ")) else f"{name}: {text}"

@@ -1,0 +1,76 @@
+"""The errors file: each row that was refused, behind a comment with the reason."""
+
+import csv
+import io
+import os
+import stat
+from typing import BinaryIO
+
+from pyagent.importer.pieces import ImportFailure, Rejected
+from pyagent.lineprotocol.text import to_bytes
+
+__all__ = ["ErrorsFile"]
+
+
+class ErrorsFile:
+    """What is there stays. `size`: of an interrupted import, how long the file was when that last made sure of its progress:
+    what is behind comes once more. Raises ImportFailure."""
+
+    def __init__(self, path: str, size: int | None = None) -> None:
+        self._path = path
+        try:
+            self._file: BinaryIO = open(path, "ab", buffering=0)  # noqa: SIM115  # open for as long as the import goes
+            self._regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+            if size is not None and self._regular and self._size() > size:
+                self._file.truncate(size)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def add(self, rejected: list[Rejected], name: str) -> None:
+        """Append rows; `name`: of their input, where there are several. Raises ImportFailure, and then none counts."""
+        if not rejected:
+            return
+        data = b"".join(_entry(one, name) for one in rejected)
+        before = self._size() if self._regular else 0
+        try:
+            written = 0
+            while written < len(data):
+                written += self._file.write(data[written:]) or 0
+        except OSError as error:
+            if self._regular:
+                self._file.truncate(before)
+            raise self._failed(error) from None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes; None where it is no file."""
+        return self._size() if self._regular else None
+
+    def sync(self) -> None:
+        """Make it outlast a loss of power. Raises ImportFailure."""
+        if not self._regular:
+            return
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
+    def _failed(self, error: OSError) -> ImportFailure:
+        reason = (error.strerror or str(error)).lower()
+        return ImportFailure(f"cannot write to the errors file {self._path}: {reason}; make room, then add --resume")
+
+
+def _entry(rejected: Rejected, name: str) -> bytes:
+    where = f"line {rejected.line}" if rejected.line else "some line"
+    if name:
+        where = f"{name}, {where}"
+    reason = " ".join(f"{where}: {rejected.message}".split())
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow([f"# error : {reason}"])
+    return to_bytes(out.getvalue()) + rejected.text + b"\n"

@@ -1,0 +1,128 @@
+"""CSV without annotations: what the columns are, found out of all rows, or refused with the remedy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pyagent.importer.csv_lines import CsvOptions
+from pyagent.importer.inference import Given, separator_of
+from pyagent.importer.pieces import ImportFailure, Rejected
+from pyagent.importer.reading import Reading, ReadingOptions
+from pyagent.importer.sources import Source
+
+
+class Read:
+    def __init__(self, folder: Path, text: str, given: Given, csv: CsvOptions) -> None:
+        path = folder / "power.csv"
+        path.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        options = ReadingOptions(given=given, csv=csv, unit=given.unit or 1)
+        self.reading = Reading(Source("file", str(path)), options)
+        self.pieces = list(self.reading.pieces())
+        self.notes = " ".join(self.reading.notes)
+
+    @property
+    def lines(self) -> list[str]:
+        return b"".join(piece.data for piece in self.pieces).decode().splitlines()
+
+    @property
+    def rejected(self) -> Sequence[Rejected]:
+        return [one for piece in self.pieces for one in piece.rejected]
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def read(text: str, csv: CsvOptions | None = None, **given: object) -> Read:
+        return Read(tmp_path, text, Given(**given), csv or CsvOptions())  # type: ignore[arg-type]
+
+    return read
+
+
+def test_columns_have_one_type_each(read) -> None:
+    text = "time,a,b,c,d\n2024-01-01T00:00:00Z,1,x,true,1\n2024-01-01T00:00:01Z,2.5,7,FALSE,n/a\n"
+    assert read(text).lines == [
+        'power a=1,b="x",c=true,d=1 1704067200000000000',
+        'power a=2.5,b="7",c=false 1704067201000000000',
+    ]
+    assert "fields a (double), b (string), c (boolean), d (double)" in read(text).notes
+
+
+@pytest.mark.parametrize(
+    ("dates", "first"),
+    [
+        (("2024-01-02", "2024-01-03"), 1704153600),
+        (("2/1/2024", "13/1/2024"), 1704153600),
+        (("1/2/2024", "1/13/2024"), 1704153600),
+        (("2.1.2024", "3.1.2024"), 1704153600),
+        (("02-01-24 00:00", "31-01-24 00:00"), 1704153600),
+        (("1/2/2024 12:00 AM", "1/13/2024 1:00 pm"), 1704153600),
+        (("2024-01-02 00:00:00.5", "2024-01-02 00:00:01"), 1704153600.5),
+        (("1704153600", "1704153601"), 1704153600),
+        (("1704153600000", "1704153600001"), 1704153600),
+        (("2024-01-02 01:00+01:00", "2024-01-02 01:00 +0100"), 1704153600),
+    ],
+)
+def test_times_are_known_by_all_values(dates: tuple[str, str], first: float, read) -> None:
+    assert read(f"date,v\n{dates[0]},1\n{dates[1]},2\n").lines[0] == f"power v=1 {int(first * 1e9)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("day,v\n01/02/2024,1\n", ["'01/02/2024' is 1 February 2024", "2 January 2024", "--time-format day-first"]),
+        ("t;v\n2024-01-01;1.234\n2024-01-02;2\n", ["two ways", "'1.234'", "--decimal"]),
+        ("a,b\n1,2\n", ["no column of times", "--time-column"]),
+        ("x date,y date,v\n2024-01-01,2024-01-01,1\n", ["several columns", "'x date', 'y date'"]),
+        ("date,v\n45291.5,1\n", ["no times by themselves", "excel"]),
+        ("time,v\nyesterday,1\n", ["of no form that is known", "'yesterday'", "--time-format"]),
+        ("time,v\n13/13/2024,1\n", ["of no form", "'13/13/2024'"]),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused_with_the_remedy(text: str, words: list[str], read) -> None:
+    with pytest.raises(ImportFailure) as failed:
+        read(text)
+    for word in words:
+        assert word in str(failed.value)
+
+
+def test_the_remedies_work(read) -> None:
+    assert read("day,v\n01/02/2024,1\n", form="month-first").lines == ["power v=1 1704153600000000000"]
+    assert read("day,v\n01/02/2024,1\n", form="02/01/2006").lines == ["power v=1 1706745600000000000"]
+    assert read("t;v\n2024-01-01;1.234\n", decimal=",").lines == ["power v=1234 1704067200000000000"]
+    assert read("t;v\n2024-01-01;1.234\n", decimal=".").lines == ["power v=1.234 1704067200000000000"]
+    assert read("date,v\n45291.5,1\n", form="excel").lines == ["power v=1 1704024000000000000"]
+    assert read("x,v\n2024-01-01,1\n", time="x", measurement="m", types={"v": "long"}).lines == [
+        "m v=1i 1704067200000000000"
+    ]
+    with pytest.raises(ImportFailure, match="there is no column 'y'; there are 'x', 'v'"):
+        read("x,v\n2024-01-01,1\n", time="y")
+
+
+def test_a_column_of_doubtful_numbers_follows_the_others(read) -> None:
+    assert read("t;a;b\n2024-01-01;1.234;12,25\n").lines == ["power a=1234,b=12.25 1704067200000000000"]
+    assert read("t;a;b\n2024-01-01;1,234;12.25\n").lines == ["power a=1234,b=12.25 1704067200000000000"]
+
+
+def test_rows_of_another_width_are_refused_and_empty_ones_left_out(read) -> None:
+    found = read("time,v\n2024-01-01,1\n2024-01-02,1,2\n2024-01-03\n,\n2024-01-04,\n")
+    assert len(found.lines) == 1
+    assert [(one.line, one.column) for one in found.rejected] == [(3, 14), (4, 1)]
+    assert sum(piece.skipped for piece in found.pieces) == 2
+
+
+def test_rows_of_one_series_and_time_are_told_or_kept(read) -> None:
+    text = "time,host,v\n2024-01-01,a,1\n2024-01-01,a,2\n2024-01-01,b,3\n"
+    assert "1 of 3 rows has the series and time of another" in read(text, tags=["host"]).notes
+    times = [line.rpartition(" ")[2] for line in read(text, CsvOptions(keep_duplicates=True), tags=["host"]).lines]
+    assert times == ["1704067200000000000", "1704067200000000001", "1704067200000000000"]
+
+
+def test_a_file_without_names_of_columns_gets_them_by_header(read) -> None:
+    assert read("2024-01-01,5\n", CsvOptions(headers=("time,v",))).lines == ["power v=5 1704067200000000000"]
+
+
+def test_separators() -> None:
+    assert separator_of(["a;b", "1,5;2"]) == ";"
+    assert separator_of(["a\tb c", "1\t2, 3"]) == "\t"
+    assert separator_of(["sep=|", "a|b"]) == "|"
+    assert separator_of(["m|measurement,v|long"]) == ","
