@@ -27,11 +27,12 @@ demo: setup ## Run agents against an embedded InfluxDB 2 and show what arrives; 
 .PHONY: test
 test: test-packages setup lint ## Run every check: lint, then all tests, with the real servers, the systemd containers, other Pythons
 	@scripts/sanitize
-# The quick ones on all cores; the others one by one, as they start servers and processes and count what these cost.
+# On all cores; those of faults and of whole systems one by one, as they count what processes cost, and boot machines.
 ifeq ($(ARGS),)
 	@status=0; \
 	$(bin)/python -m pytest tests/unit -n auto --dist worksteal || status=1; \
-	$(bin)/python -m pytest tests --ignore tests/unit || status=1; \
+	$(bin)/python -m pytest tests/conformance tests/integration -n auto --dist loadfile || status=1; \
+	$(bin)/python -m pytest tests --ignore tests/unit --ignore tests/conformance --ignore tests/integration || status=1; \
 	scripts/unit-elsewhere -q -n auto --dist worksteal || status=1; \
 	exit $$status
 else

@@ -74,6 +74,7 @@ def reason(answer: tuple[int, Any]) -> tuple[int, str]:
          [2.0]),
         (f"m time=1 {NS}\nm f=2 {NS}", 'invalid field name: input field "time" on measurement "m" is invalid dropped=1', [2.0]),
     ],
+    ids=["another type", "too long", "a field named time"],
 )  # fmt: skip
 async def test_partial_writes_keep_the_good_points(api: Api, lines: str, message: str, kept: list[float]) -> None:
     status, text = reason(await api.write(lines))
