@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from container import HERE, NSPAWN, PROJECT, PYTHONS, copy_project, wheels
+from container import NSPAWN, PROJECT, PYTHONS, copy_project, debian_root, wheels
 
 from pyagent.testing.servers import ServerError, ServerMissing
 
@@ -21,20 +21,12 @@ def own_release() -> int | None:
     return int(release) if known.get("ID") == "debian" and release in map(str, PYTHONS) else None
 
 
-def building_root(release: int) -> Path:
-    """A Debian with a compiler, which is never changed."""
-    if os.geteuid() != 0:
-        raise ServerMissing("cannot build in a Debian of its own: not root; run the tests as root")
-    made = subprocess.run([HERE / "make-building-root", str(release)], capture_output=True, text=True, timeout=1200)
-    if made.returncode:
-        raise ServerMissing(made.stderr.strip().rpartition("\n")[2])
-    return Path(made.stdout.strip())
-
-
 @contextmanager
 def building(release: int) -> Iterator[tuple[Path, Callable[..., str]]]:
     """A copy of the project, and what runs a command in it, without a network: as root, in the Debian of that release."""
-    root = building_root(release)
+    if os.geteuid() != 0:
+        raise ServerMissing("cannot build in a Debian of its own: not root; run the tests as root")
+    root = debian_root(release, building=True)
     with tempfile.TemporaryDirectory(prefix="pyagent-building-") as folder:
         project = Path(folder) / "pyagent"
         copy_project(project)

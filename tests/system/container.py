@@ -44,10 +44,7 @@ class Container(Server):
         return self.directory / "root"
 
     def prepare(self) -> None:
-        made = subprocess.run([HERE / "make-root", str(self.release)], capture_output=True, text=True, timeout=1200)
-        if made.returncode:
-            raise ServerMissing(_last(made.stderr))
-        root = made.stdout.strip()
+        root = debian_root(self.release)
         tried = subprocess.run(
             [*NSPAWN, "-D", root, "--read-only", "--resolv-conf=off", "true"],
             capture_output=True,
@@ -144,8 +141,17 @@ def booting(make: Callable[[], Container], unavailable: Callable[[str], None]) -
         container.stop()
 
 
+def debian_root(release: int, *, building: bool = False) -> Path:
+    """The root folder of a Debian, which is never changed: bare, or with a compiler. Raises ServerMissing."""
+    script = HERE / ("make-building-root" if building else "make-root")
+    made = subprocess.run([script, str(release)], capture_output=True, text=True, timeout=1200)
+    if made.returncode:
+        raise ServerMissing(_last(made.stderr))
+    return Path(made.stdout.strip())
+
+
 def copy_project(to: Path) -> None:
-    """The project without what was built in it, and without its tests."""
+    """The project without what was built in it, its tests and its hidden files."""
     skipped = (".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "bench", "tests")
     shutil.copytree(PROJECT, to, ignore=shutil.ignore_patterns(*skipped))
 
