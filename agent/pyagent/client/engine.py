@@ -25,6 +25,9 @@ from pyagent.pipeline.workers import ThreadWorker
 __all__ = ["Engine", "Left"]
 
 log = logging.getLogger("pyagent.client")
+_delivery_log = logging.getLogger("pyagent.client.delivery")
+# It speaks of lines that are sent again with another type, too; Refused tells what is left.
+_delivery_log.addFilter(lambda record: not str(record.msg).startswith("%s refused for good"))
 
 _LINE_OPTIONS = LineOptions(uint_support=True)
 _NEVER = Duration(10**9 * 86_400 * 365)
@@ -194,11 +197,14 @@ class Engine:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drain_to_disk(True), max(deadline - time.monotonic(), 0.01))
         queue = self.runner.queue
-        last = queue.added
+        last, again = queue.added, self._again_count
         pause = _PAUSE_FIRST
         while True:
             # In order: what was added later is behind it.
             left = len(queue) - (queue.added - last)
+            if left <= 0 and again != self._again_count:
+                last, again = queue.added, self._again_count  # some of it was refused, and is behind all now
+                continue
             if left <= 0 or time.monotonic() >= deadline:
                 return max(left, 0)
             await asyncio.sleep(min(pause, max(deadline - time.monotonic(), 0)))
@@ -305,7 +311,7 @@ class Engine:
         if slot is not None:
             plan = replace(plan, on_disk=True, buffer_directory=str(slot.path))
         plugin = plan.plugin(plan.options, log)
-        runner = OutputRunner(plan, plugin, log=log, keeping=keeping)
+        runner = OutputRunner(plan, plugin, log=_delivery_log, keeping=keeping)
         write = plugin.write
 
         async def watched(batch: Batch) -> None:

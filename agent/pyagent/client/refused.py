@@ -14,6 +14,8 @@ __all__ = ["Refused"]
 log = logging.getLogger("pyagent.client")
 
 _KEPT = 1000
+_MOST_REASONS = 100
+"""Different ones that are logged."""
 _LINE_OPTIONS = LineOptions(uint_support=True)
 
 
@@ -27,6 +29,7 @@ class Refused:
         self.repaired = 0
         """Refused for a field's type, and sent again with the type that the bucket has."""
         self.again: Callable[[Encoded], None] = lambda encoded: None
+        self._reasons: set[str] = set()
         self._tell = tell
         self._told = False
 
@@ -42,6 +45,14 @@ class Refused:
                 "%s sent again with the type that the bucket has", counted(len(mended), "point is", "points are")
             )
             self.again(encode(mended, _LINE_OPTIONS))
+        if rest and reason not in self._reasons and len(self._reasons) < _MOST_REASONS:
+            self._reasons.add(reason)
+            log.error(
+                "%s refused for good: %s (%.200s)",
+                counted(len(rest), "point was", "points were"),
+                reason,
+                rest[0].decode("utf-8", "replace").rstrip("\n"),
+            )
         for line in rest:
             self.add(Rejected(line.decode("utf-8", "replace").rstrip("\n"), reason, suspected))
         return 0

@@ -282,6 +282,22 @@ class Writer(Core):
         """What became of the points so far."""
         return self._counted()
 
+    def health(self) -> dict[str, Any]:
+        """For the health page of an application: `status` ("pass", or "fail" while nothing can be delivered), `waiting`,
+        `last_success` (seconds since the epoch, or None), `error` (at present) and `last_error`."""
+        found = self.statistics
+        return {
+            "status": "fail" if found.error else "pass",
+            "waiting": found.waiting,
+            "last_success": found.last_success,
+            "error": found.error,
+            "last_error": found.last_error,
+        }
+
+    def init_app(self, app: Any) -> None:
+        """As an extension of Flask: the writer is `current_app.extensions["pyagent"]`."""
+        app.extensions["pyagent"] = self
+
     @property
     def rejected(self) -> list[Rejected]:
         """The last thousand lines that were refused, with the reason."""

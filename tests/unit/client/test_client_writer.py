@@ -132,11 +132,14 @@ class TestFailures:
             writer.flush(0)
         counted = writer.statistics
         assert (counted.waiting, counted.delivered, counted.dropped) == (100, 0, 0)
+        health = writer.health()
+        assert (health["status"], health["waiting"], health["last_success"]) == ("fail", 100, None)
         receiver.rule = None
         writer.flush()
         assert len(receiver.lines) == 100
         assert "503" in writer.statistics.last_error
         assert writer.statistics.error == ""
+        assert (writer.health()["status"], writer.health()["waiting"]) == ("pass", 0)
 
     def test_close_says_how_many_are_left(self, make_writer: MakeWriter, caplog: pytest.LogCaptureFixture) -> None:
         writer = make_writer(url=DOWN)
@@ -188,7 +191,7 @@ class TestFailures:
         assert len(receiver.lines) == 9
 
     def test_a_field_of_another_type_in_the_bucket_is_written_with_that(
-        self, make_writer: MakeWriter, receiver: Receiver
+        self, make_writer: MakeWriter, receiver: Receiver, caplog: pytest.LogCaptureFixture
     ) -> None:
         conflict = (
             "failure writing points to database: partial write: field type conflict: "
@@ -213,6 +216,8 @@ class TestFailures:
         assert 'input field "n" on measurement "m" is type float, already exists as type integer' in rejected.reason
         counted = writer.statistics
         assert (counted.taken, counted.delivered, counted.rejected, counted.waiting) == (3, 2, 1, 0)
+        assert "1 point is sent again with the type that the bucket has" in caplog.text
+        assert caplog.text.count("refused for good") == 1
 
     def test_the_pause_that_the_receiver_asks_for_is_kept_for_all_that_waits(
         self, make_writer: MakeWriter, receiver: Receiver
