@@ -174,7 +174,12 @@ def test_authorizations(server: Sandbox, client: InfluxDBClient) -> None:
         client.authorizations_api().update_authorization(made)
         with pytest.raises(ApiException) as caught:
             narrow.write_api(write_options=SYNCHRONOUS).write("monitoring-system", record="m f=1")
+        assert caught.value.status == 403
+        assert "insufficient permissions for write: token is inactive" in caught.value.body
+        with pytest.raises(ApiException) as caught:
+            narrow.users_api().me()
         assert caught.value.status == 401
+        assert "token is inactive" in caught.value.body
     client.authorizations_api().delete_authorization(made)
     assert len(client.authorizations_api().find_authorizations()) == 1
 

@@ -14,6 +14,9 @@ RESOURCES: Final = (
     "annotations", "remotes", "replications",
 )  # fmt: skip
 
+INACTIVE: Final = "token is inactive"
+"""InfluxDB's words for one that was switched off; a write has them behind its own."""
+
 
 def operator_permissions() -> list[Document]:
     """What the token of the set-up call may do: everything."""
@@ -44,6 +47,8 @@ def check_password(password: str, kept: str) -> bool:
 
 def allowed(authorization: Document, action: str, kind: str, org: str | None = None, key: str | None = None) -> bool:
     """Whether the authorization's permissions cover one action on one resource."""
+    if is_inactive(authorization):
+        return False
     for permission in authorization["permissions"]:
         if permission["action"] != action:
             continue
@@ -62,6 +67,17 @@ def allowed(authorization: Document, action: str, kind: str, org: str | None = N
     return False
 
 
+def is_inactive(authorization: Document) -> bool:
+    """Whether the token was switched off."""
+    return authorization.get("status") == "inactive"
+
+
+def require_active(authorization: Document) -> None:
+    """Raises InfluxError for a token that was switched off."""
+    if is_inactive(authorization):
+        raise InfluxError("unauthorized", INACTIVE)
+
+
 def describe(action: str, kind: str, org: str | None = None, key: str | None = None) -> str:
     """A permission as it stands in messages, such as `read:orgs/ID/telegrafs/ID`."""
     path = [kind] if org is None else ["orgs", org, kind]
@@ -70,5 +86,6 @@ def describe(action: str, kind: str, org: str | None = None, key: str | None = N
 
 def require(authorization: Document, action: str, kind: str, org: str | None = None, key: str | None = None) -> None:
     """Raises InfluxError when it is not allowed."""
+    require_active(authorization)
     if not allowed(authorization, action, kind, org, key):
         raise InfluxError("unauthorized", f"{describe(action, kind, org, key)} is unauthorized")

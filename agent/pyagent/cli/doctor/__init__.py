@@ -91,7 +91,10 @@ def _examine(arguments: argparse.Namespace, report: "Report", instance: str) -> 
         settings = dataclasses.replace(settings, state_directory=Path(state))
 
     def status() -> Mapping[str, Any]:
-        document: Mapping[str, Any] = ask(arguments, "/status", instance=instance)
+        document: dict[str, Any] = ask(arguments, "/status", instance=instance)
+        if document.get("quarantine", {}).get("metrics"):
+            *_, newest = ask(arguments, "/quarantine", instance=instance)["entries"] or [{}]
+            document["refused"] = newest.get("reason", "")
         return document
 
     examination = Examination(report, settings, instance, arguments.probe, status if instance else None)

@@ -5,6 +5,7 @@ One request tells most: a write whose body is a comment. Nothing is stored, and 
 
 import csv
 import difflib
+import gzip
 import io
 import json
 import time
@@ -16,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pyagent.api.http import HttpError, HttpResponse
 from pyagent.cli.doctor.findings import Report
+from pyagent.cli.doctor.gathering import YEAR_2000, local_time
 from pyagent.cli.doctor.reach import Server
 from pyagent.cli.terminal import some_of, span
 
@@ -25,8 +27,9 @@ PROBE = "pyagent_probe"
 """The measurement of `--probe`."""
 _COMMENT = b"# pyagent doctor"
 _SHORTEST_TOKEN = 20
+_MOST_BYTES = 8 << 20
+"""Of a batch that is tried."""
 _PAGE, _MOST_NAMES = 100, 10_000
-_YEAR_2000 = 946_684_800
 _LEAST_AHEAD = 5.0
 """Seconds that a point may be ahead: clocks differ by some."""
 
@@ -42,6 +45,14 @@ class Target:
     """The tag `host` of its metrics; empty: they have none."""
     interval: float
     """Seconds between two metrics of a series."""
+    compressed: bool = True
+    """Bodies are."""
+    batch: int = 0
+    """Bytes of a full batch; 0: it is not tried whether one passes."""
+    oldest: float = 0.0
+    """Seconds since the epoch, of the oldest metric that is gathered; 0: unknown."""
+    oldest_of: str = ""
+    """The input that gathers it."""
 
 
 async def look_at_bucket(report: Report, server: Server, target: Target, *, probe: bool = False) -> None:
@@ -52,7 +63,10 @@ async def look_at_bucket(report: Report, server: Server, target: Target, *, prob
         return
     try:
         report.busy(f"asking whether bucket {target.bucket!r} takes metrics")
-        if not await _takes(report, server, target):
+        if not await _takes(report, server, target) or not await _passes(report, server, target):
+            return
+        if not server.version:
+            report.skipped("points", "only InfluxDB 2 is asked what a bucket holds")
             return
         days = await _readable(report, server, target)
         if probe and not await _probe(report, server, target, readable=days is not None):
@@ -147,6 +161,52 @@ async def _takes(report: Report, server: Server, target: Target) -> bool:
     return False
 
 
+async def _passes(report: Report, server: Server, target: Target) -> bool:
+    """Whether a full batch, compressed as the output sends it, passes all that is between here and the server."""
+    size = min(target.batch, _MOST_BYTES)
+    if not size:
+        return True
+    report.busy("trying the size of a full batch")
+
+    async def refusal(size: int, *, compressed: bool) -> str:
+        body = _comment(size)
+        headers = {"Content-Encoding": "gzip"} if compressed else {}
+        path = "/api/v2/write?" + urlencode({"org": target.organization, "bucket": target.bucket})
+        sent = gzip.compress(body, 1) if compressed else body
+        try:
+            answer = await server.ask("POST", path, token=target.token, body=sent, headers=headers)
+        except HttpError as error:
+            return str(error)
+        return "" if answer.status == 204 else f"{answer.status} {_message(answer)}"
+
+    if not (refused := await refusal(size, compressed=target.compressed)):
+        report.ok("batch", f"a full batch passes, {size / 1024:,.0f} KiB")
+        return True
+    if target.compressed and (small := await refusal(len(_COMMENT), compressed=True)):
+        report.failed(
+            "batch",
+            f"something between here and the server does not pass compressed bodies: {small}",
+            'write content_encoding = "identity", or let the proxy pass them',
+        )
+        return False
+    report.failed(
+        "batch",
+        f"a full batch of {size / 1024:,.0f} KiB is refused, a small one is not: {refused}",
+        "raise the limit of the proxy (nginx: client_max_body_size), or lower metric_batch_size",
+    )
+    return False
+
+
+def _comment(size: int) -> bytes:
+    """Lines of that many bytes that no server stores, and that compress as metrics do."""
+    lines, length, number = [_COMMENT], len(_COMMENT), 0
+    while length < size:
+        number += 1
+        lines.append(b"# pyagent doctor,host=%d usage=%d %d" % (number % 7, number * 7919 % 10007, 10**18 + number))
+        length += len(lines[-1]) + 1
+    return b"\n".join(lines)
+
+
 async def _unauthorized(report: Report, server: Server, target: Target, message: str) -> None:
     known = await server.ask("GET", "/api/v2/authorizations?limit=1", token=target.token)
     if known.status == 200:
@@ -173,6 +233,14 @@ async def _readable(report: Report, server: Server, target: Target) -> float | N
     rules = found[0].get("retentionRules") or [{}]
     kept = float(rules[0].get("everySeconds") or 0)
     report.ok("read", f"the token may read it; it keeps points {f'for {span(kept)}' if kept else 'for ever'}")
+    age = time.time() - target.oldest if target.oldest else 0.0
+    if kept and age > kept:
+        report.warning(
+            "retention",
+            f"{target.oldest_of} gathers metrics that are {span(age)} old, and the bucket keeps them for {span(kept)}: "
+            "they are dropped",
+            "keep points for longer, or leave old ones out",
+        )
     return kept
 
 
@@ -224,9 +292,9 @@ async def _newest(report: Report, server: Server, target: Target, kept: float) -
         report.note("points", f"there are no points {whose}{keeps}", "start the agent, and look again")
         return
     now = time.time()
-    past = [row["_measurement"] for when, row in times if when < _YEAR_2000]
+    past = [row["_measurement"] for when, row in times if when < YEAR_2000]
     ahead = [(when - now, row["_measurement"]) for when, row in times if when > now + _LEAST_AHEAD]
-    present = [(when, row) for when, row in times if _YEAR_2000 <= when <= now + _LEAST_AHEAD]
+    present = [(when, row) for when, row in times if YEAR_2000 <= when <= now + _LEAST_AHEAD]
     if past:
         report.warning(
             "points",
@@ -235,12 +303,10 @@ async def _newest(report: Report, server: Server, target: Target, kept: float) -
         )
     if ahead:
         most = max(seconds for seconds, _ in ahead)
-        hours = round(most / 3600)
-        local = hours and abs(most - 3600 * hours) < 120
         report.warning(
             "points",
             f"{_some(name for _, name in ahead)}: points up to {span(most)} in the future, which no page shows"
-            + (f": local time was written as UTC ({hours} h)" if local else ""),
+            f"{local_time(most)}",
             "convert times to UTC, and delete the points that are ahead",
         )
     if present:

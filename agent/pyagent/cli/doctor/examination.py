@@ -11,10 +11,10 @@ from pyagent.api import ConfigError
 from pyagent.api.http import HttpError, TlsOptions
 from pyagent.cli.doctor import host
 from pyagent.cli.doctor.bucket import Target, look_at_bucket
-from pyagent.cli.doctor.findings import Level, Report
+from pyagent.cli.doctor.findings import Level, Report, parted
 from pyagent.cli.doctor.gathering import MadeOutput, look_at_inputs, make_outputs
 from pyagent.cli.doctor.reach import Place, Server, reach
-from pyagent.config import Plan, SourceError, is_url, mask_url
+from pyagent.config import OutputPlan, Plan, SourceError, is_url, mask_url
 from pyagent.runtime.loading import Loader, Texts
 from pyagent.runtime.settings import RunSettings
 
@@ -117,6 +117,13 @@ class Examination:
             return False
         if answer.status == 200:
             return True
+        if not server.version:
+            report.failed(
+                "configuration",
+                f"what answers is not InfluxDB 2, which hosts configurations: {answer.status} {answer.reason}",
+                "copy the URL again from InfluxDB's page Load Data > Telegraf > Setup Instructions",
+            )
+            return False
         where = f"/etc/pyagent/{self.instance}.env" if self.instance else "the environment"
         if answer.status == 401 and not token:
             report.failed(
@@ -158,14 +165,15 @@ class Examination:
         try:
             plan = await loader.plan(texts, partial=True)
         except ConfigError as error:
-            report.failed("configuration", str(error), "pyagent config check shows it as well")
+            report.failed("configuration", str(error), _remedy(str(error)))
             return None
         report.about = ", ".join(plan.sources)
         report.ok("configuration", f"it loads: {_names(plan.inputs)}; {_names(plan.outputs)}")
+        _look_at_files(report, plan)
         for text in (*plan.warnings, *plan.errors):
-            report.warning("configuration", text)
+            report.warning("configuration", *parted(text))
         for broken in plan.broken:
-            report.failed("plugin", broken.reason)
+            report.failed("plugin", *parted(broken.reason))
         if not plan.inputs:
             report.failed("configuration", "it has no input", "add one, such as [[inputs.mem]]")
         if not plan.outputs:
@@ -183,10 +191,22 @@ class Examination:
         options: Any = output.plan.options
         interval = min((one.interval.seconds for one in plan.inputs), default=10.0)
         host_tag = str(plan.global_tags.get("host", ""))
-        target = Target(options.organization, options.bucket, options.token.reveal(), host_tag, interval)
+        seen, limit = output.gathered, output.plan.metric_batch_size
+        target = Target(
+            options.organization,
+            options.bucket,
+            options.token.reveal(),
+            host_tag,
+            interval,
+            compressed=options.content_encoding == "gzip",
+            batch=limit * seen.size // seen.metrics if seen.metrics else 0,
+            oldest=seen.oldest / 1e9,
+            oldest_of=seen.whose,
+        )
+        headers = {name: value.reveal() for name, value in options.http_headers.items()}
         for url in options.urls or ["http://localhost:8086"]:
             report.about = f"{output.plan.label} {mask_url(url)}"
-            server = await self._server(Place(url, options, options.http_proxy))
+            server = await self._server(Place(url, options, options.http_proxy, headers))
             report.about = f"{output.plan.label} {mask_url(url)}"
             if server is None:
                 report.skipped("write", "the server cannot be reached")
@@ -234,7 +254,34 @@ class Examination:
             host.look_at_journal(report, self._unit)
         environ = settings.environ
         configs = settings.configs or (environ.get("PYAGENT_CONFIG", ""), environ.get("TELEGRAF_CONFIG", ""))
+        host.look_for_telegraf(report)
         host.look_for_others(report, self.instance, configs)
+
+
+def _remedy(error: str) -> str:
+    if re.search(r"\boutputs\.influxdb: undefined", error):
+        return (
+            "outputs.influxdb is for InfluxDB 1: write [[outputs.influxdb_v2]] with urls, token, organization and bucket; or "
+            "remove it, where it is left of a default configuration"
+        )
+    return "pyagent config check shows it as well"
+
+
+def _look_at_files(report: Report, plan: Plan) -> None:
+    """Which of several files has what: an output that nobody remembers is often in another file than the one that is edited."""
+    files: dict[str, list[Any]] = {}
+    for one in (*plan.inputs, *plan.outputs):
+        files.setdefault(one.location.rpartition(":")[0], []).append(one)
+    if len(files) > 1:
+        for name, plans in files.items():
+            report.note("configuration", f"{name} has {_names(plans)}")
+    where = [name for name, plans in files.items() if any(isinstance(one, OutputPlan) for one in plans)]
+    if len(where) > 1:
+        report.note(
+            "configuration",
+            f"outputs are in {len(where)} files: each of them gets the metrics of all inputs",
+            "remove those that are not meant, or divide the metrics with namepass or tagpass",
+        )
 
 
 def _names(plans: Sequence[Any]) -> str:

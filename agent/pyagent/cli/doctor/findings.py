@@ -7,7 +7,7 @@ from typing import Any
 
 from pyagent.api import redact
 
-__all__ = ["Finding", "Level", "Report"]
+__all__ = ["Finding", "Level", "Report", "parted"]
 
 
 class Level(StrEnum):
@@ -28,6 +28,12 @@ class Finding:
     level: Level
     text: str
     remedy: str = ""
+
+
+def parted(message: str) -> tuple[str, str]:
+    """What is wrong and what to do, of an error in the form of `cannot do it: cause; what to do`."""
+    cause, _, remedy = message.partition("; ")
+    return cause, remedy
 
 
 class Report:

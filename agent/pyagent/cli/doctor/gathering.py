@@ -5,25 +5,42 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pyagent.api import Input, Metric, Output
 from pyagent.api.units import counted
-from pyagent.cli.doctor.findings import Report
+from pyagent.cli.doctor.findings import Report, parted
+from pyagent.cli.terminal import some_of, span
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.failures import one_line
-from pyagent.pipeline.form import Form
+from pyagent.pipeline.form import Form, Formed
 from pyagent.pipeline.gather import InputRunner
 from pyagent.pipeline.route import Route
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.runtime.staging import build_plugins, build_stages
 
-__all__ = ["MadeOutput", "look_at_inputs", "make_outputs"]
+__all__ = ["YEAR_2000", "Gathered", "MadeOutput", "local_time", "look_at_inputs", "make_outputs"]
 
 PATIENCE = 15.0
 """Seconds for one gather."""
+YEAR_2000 = 946_684_800
+MOST_AHEAD = 60.0
+"""Seconds that a metric's time may be ahead: it is rounded, and clocks differ by some."""
 _QUIET = logging.getLogger("pyagent.doctor")
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What reached an output of one gather of each input."""
+
+    metrics: int = 0
+    size: int = 0
+    """Bytes of line protocol."""
+    oldest: int = 0
+    """ns since the epoch, since the year 2000; 0: none."""
+    whose: str = ""
+    """The input of the oldest metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,7 @@ class MadeOutput:
     plan: OutputPlan
     plugin: Output[Any]
     form: Form
+    gathered: Gathered = field(default_factory=Gathered)
 
 
 class _Catcher(Route):
@@ -86,13 +104,13 @@ async def _make(report: Report, plan: PluginPlan) -> Any:
         built = await build_plugins([plan])
     except Exception as error:
         report.about = plan.label
-        report.failed("plugin", one_line(error))
+        report.failed("plugin", *parted(one_line(error)))
         return None
     finally:
         logging.getLogger("pyagent").removeHandler(heard)
     if not built:
         report.about = plan.label
-        report.failed("plugin", "; ".join(heard.errors) or "it cannot be made")
+        report.failed("plugin", *parted("; ".join(heard.errors) or "it cannot be made"))
         return None
     return built[0][1]
 
@@ -117,7 +135,7 @@ async def _gather(
         )
         return
     if runner.failures.current:
-        report.failed("gather", runner.failures.current)
+        report.failed("gather", *parted(runner.failures.current))
         return
     if dropped := sum(runner.acc.dropped.values()):
         reasons = ", ".join(runner.acc.dropped)
@@ -139,8 +157,10 @@ async def _gather(
         )
         return
     report.ok("gather", f"{_count(runner.gathered)} in {took * 1000:.0f} ms")
+    _look_at_times(report, route.metrics)
     for output in outputs:
         formed = output.form(list(route.metrics))
+        _add(output.gathered, formed, one.label)
         if not formed.count:
             report.warning(
                 "filters",
@@ -151,6 +171,38 @@ async def _gather(
             report.note(
                 "filters", f"{formed.count} of them reach {output.plan.label}, its filters keep {formed.filtered} out"
             )
+
+
+def _look_at_times(report: Report, metrics: Sequence[Metric]) -> None:
+    """Whether the times that an input gives are such as somebody looks for."""
+    ahead = max(metric.time for metric in metrics) / 1e9 - time.time()
+    past = sorted({metric.name for metric in metrics if metric.time / 1e9 < YEAR_2000})
+    if past:
+        report.warning(
+            "times",
+            f"{some_of(past, most=5)}: times of 1970: seconds or milliseconds are taken for nanoseconds",
+            "give the unit of the times, such as json_time_format = 'unix'",
+        )
+    if ahead > MOST_AHEAD:
+        report.warning(
+            "times",
+            f"times up to {span(ahead)} in the future, which no page shows{local_time(ahead)}",
+            "convert times to UTC, such as with json_timezone or csv_timezone",
+        )
+
+
+def local_time(ahead: float) -> str:
+    """Whether a point that is so many seconds ahead was written in local time, in words."""
+    hours = round(ahead / 3600)
+    return f": local time was written as UTC ({hours} h)" if hours and abs(ahead - 3600 * hours) < 120 else ""
+
+
+def _add(gathered: Gathered, formed: Formed, label: str) -> None:
+    gathered.metrics += formed.count
+    for _, lines in formed.parts:
+        gathered.size += len(lines.data)
+        if lines.oldest / 1e9 >= YEAR_2000 and (not gathered.oldest or lines.oldest < gathered.oldest):
+            gathered.oldest, gathered.whose = lines.oldest, label
 
 
 def _count(metrics: int) -> str:

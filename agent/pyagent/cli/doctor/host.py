@@ -25,10 +25,14 @@ __all__ = [
     "look_at_readers",
     "look_at_unit",
     "look_for_others",
+    "look_for_telegraf",
 ]
 
 RUNNING_SYSTEMD = Path("/run/systemd/system")
 """There where systemd is what runs the host."""
+PROC = Path("/proc")
+ROOT = ""
+"""What stands before the paths of environment files; tests set these."""
 LINES = 400
 """Of the journal, the last ones."""
 SHOWN = 5
@@ -240,7 +244,13 @@ def look_at_agent(report: Report, status: Mapping[str, Any] | None, why: str) ->
         were = counted(
             kept, "metric was refused for good, and is", "metrics were refused for good, and are", separator=","
         )
-        report.warning("agent", f"{were} kept", f"pyagent quarantine list --instance {status.get('instance', 'NAME')}")
+        why = f", the last ones for: {status['refused']}" if status.get("refused") else ""
+        name = status.get("instance", "NAME")
+        report.warning(
+            "agent",
+            f"{were} kept{why}",
+            f"mend the cause, then: pyagent quarantine retry all {name}, or: pyagent quarantine drop all {name}",
+        )
 
 
 def look_at_state(report: Report, directory: Path | None) -> None:
@@ -273,25 +283,49 @@ def look_at_journal(report: Report, unit: Unit) -> None:
         report.ok("journal", "no errors in its last lines")
 
 
-def look_for_others(report: Report, instance: str, configs: Sequence[str]) -> None:
-    """Telegraf, or another instance of ours, with the same configuration."""
+def look_for_telegraf(report: Report) -> None:
+    """Telegraf, or this agent by that name, beside the instance: now, or from the next boot on."""
     report.about = "this host"
-    telegraf = [path.parent.name for path in Path("/proc").glob("[0-9]*/comm") if _text(path).strip() == "telegraf"]
-    if telegraf:
-        report.warning(
-            "others",
-            f"Telegraf runs as well (process {', '.join(telegraf)}): what both gather is there twice",
-            "systemctl disable --now telegraf, if this agent is to do its work",
-        )
-    ours = {part for config in configs for part in config.split(",") if part}
-    for path in sorted(Path("/etc/pyagent").glob("*.env")) if ours else ():
-        if path.stem == instance:
-            continue
-        values = {one.name: one.value for file in environment_files(path.stem) for one in file.settings}
-        theirs = {values.get("TELEGRAF_CONFIG", ""), values.get("PYAGENT_CONFIG", "")} - {""}
-        if ours & theirs and _unit(f"pyagent@{path.stem}.service").running:
+    running = {"Telegraf": [], "an agent of this kind by the name of telegraf": []}  # type: dict[str, list[str]]
+    for path in PROC.glob("[0-9]*/comm"):
+        if _text(path).strip() == "telegraf":
+            # A script's process has its interpreter first.
+            program = os.path.basename(_text(path.with_name("cmdline")).partition("\0")[0])
+            kind = "an agent of this kind by the name of telegraf" if program.startswith("python") else "Telegraf"
+            running[kind].append(path.parent.name)
+    for kind, processes in running.items():
+        if processes:
             report.warning(
                 "others",
-                f"pyagent@{path.stem} runs with the same configuration: every point is there twice",
-                f"systemctl disable --now pyagent@{path.stem}, or this one",
+                f"{kind} runs as well (process {', '.join(sorted(processes, key=int))}): what both gather is there twice",
+                "systemctl disable --now telegraf, if this agent is to do its work",
+            )
+    if not any(running.values()) and _unit("telegraf.service").enabled == "enabled":
+        report.warning(
+            "others",
+            "Telegraf does not run, and starts with the host: what both gather is there twice then",
+            "systemctl disable telegraf, if this agent is to do its work",
+        )
+
+
+def look_for_others(report: Report, instance: str, configs: Sequence[str]) -> None:
+    """Another instance of ours that runs the same configuration, or starts with the host."""
+    ours = {part for config in configs for part in config.split(",") if part}
+    if not ours:
+        return
+    report.about = "this host"
+    names = {path.stem.removeprefix("telegraf-") for path in Path(f"{ROOT}/etc/telegraf").glob("telegraf-*.env")}
+    names |= {path.stem for path in Path(f"{ROOT}/etc/pyagent").glob("*.env")}
+    for name in sorted(names - {instance}):
+        values = {one.name: one.value for file in environment_files(name) for one in file.settings}
+        theirs = {
+            part for key in ("TELEGRAF_CONFIG", "PYAGENT_CONFIG") for part in values.get(key, "").split(",") if part
+        }
+        unit = _unit(f"pyagent@{name}.service")
+        if ours & theirs and (unit.running or unit.enabled == "enabled"):
+            report.warning(
+                "others",
+                f"pyagent@{name} {'runs' if unit.running else 'starts with the host'} with the same configuration: every point "
+                "is there twice",
+                f"systemctl disable --now pyagent@{name}, or this one",
             )

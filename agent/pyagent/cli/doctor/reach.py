@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -35,6 +35,8 @@ class Place:
     tls: TlsOptions
     proxy: str = ""
     """Of the configuration; empty: the environment's."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the configuration sends with each request."""
 
     @property
     def parts(self) -> SplitResult:
@@ -65,7 +67,7 @@ class Server:
         """Raises ConfigError for TLS options that cannot be used."""
         self.place = place
         self.version = ""
-        """Of InfluxDB 2; "pyagent" for the embedded server; empty: unknown."""
+        """Of InfluxDB 2; empty: it is another server, which may take InfluxDB's writes."""
         self._client = HttpClient(
             timeout=2 * PATIENCE,
             tls=place.tls,
@@ -83,9 +85,9 @@ class Server:
         headers: Mapping[str, str] | None = None,
     ) -> HttpResponse:
         """Raises HttpError where there is no answer."""
-        sent = dict(headers or {})
-        if token:
-            sent["Authorization"] = f"Token {token}"
+        sent = {**({"Authorization": f"Token {token}"} if token else {}), **(headers or {})}
+        own = {name.lower() for name in self.place.headers}
+        sent = {name: value for name, value in sent.items() if name.lower() not in own} | dict(self.place.headers)
         return await self._client.request(method, f"{self.place.base}{path}", headers=sent, body=body)
 
     async def close(self) -> None:
@@ -250,6 +252,7 @@ async def _answers(report: Report, place: Place) -> Server | None:
         good = _is_influxdb(report, place, server, answer)
         if good:
             _clock(report, answer, middle, half)
+        if good and server.version:
             good = await _is_set_up(report, server)
     except HttpError as error:
         report.failed(
@@ -274,6 +277,17 @@ def _is_influxdb(report: Report, place: Place, server: Server, answer: HttpRespo
             "upgrade it to InfluxDB 2",
         )
         return False
+    if answer.status == 503:
+        report.failed(
+            "server",
+            f"it is not ready: {answer.status} {answer.reason}",
+            "wait until it has started; where it goes on, look at its log, or whether a proxy has no server behind it",
+        )
+        return False
+    if not version and answer.status == 204:
+        # VictoriaMetrics and others take the same writes.
+        report.note("server", "what answers is not InfluxDB 2, though it may take its writes: only a write is tried")
+        return True
     if not version:
         what = answer.headers.get("Server", "")
         text = f"what answers is not InfluxDB: {answer.status} {answer.reason}" + (f" of {what}" if what else "")

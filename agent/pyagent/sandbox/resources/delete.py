@@ -11,7 +11,7 @@ from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.values import parse_time
 from pyagent.sandbox.http import Route, caller, find_org, no_content, read_json, state_of, text_of
 from pyagent.sandbox.ids import looks_like_id, parse_id
-from pyagent.sandbox.permissions import allowed
+from pyagent.sandbox.permissions import INACTIVE, allowed, is_inactive
 from pyagent.sandbox.points import MAX_TIME, MIN_TIME
 from pyagent.sandbox.resources.buckets import bucket_named
 from pyagent.sandbox.store import Series
@@ -122,8 +122,11 @@ async def delete(request: web.Request) -> web.Response:
     else:
         bucket = bucket_named(state, org["id"], name or "")
     key = bucket["id"]
-    if not allowed(caller(request), "write", "buckets", bucket["orgID"], key):
-        raise InfluxError("forbidden", "insufficient permissions to delete")
+    who = caller(request)
+    if not allowed(who, "write", "buckets", bucket["orgID"], key):
+        raise InfluxError(
+            "forbidden", "insufficient permissions to delete" + (f": {INACTIVE}" if is_inactive(who) else "")
+        )
     await state.in_writer(lambda: state.points.delete(key, start, stop, lambda series: not _matches(series, rules)))
     return no_content()
 

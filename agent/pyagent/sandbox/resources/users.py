@@ -6,7 +6,7 @@ from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, invalid, not_found
 from pyagent.sandbox.http import Route, caller, path_id, read_json, reply, state_of, text_of
 from pyagent.sandbox.ids import new_id
-from pyagent.sandbox.permissions import allowed, require
+from pyagent.sandbox.permissions import allowed, require, require_active
 
 
 def user_body(user: Document) -> Document:
@@ -14,6 +14,7 @@ def user_body(user: Document) -> Document:
 
 
 async def me(request: web.Request) -> web.Response:
+    require_active(caller(request))
     user = state_of(request).documents.get("users", caller(request)["userID"])
     if user is None:
         raise not_found("user")

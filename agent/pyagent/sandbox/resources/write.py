@@ -12,7 +12,7 @@ from pyagent.sandbox.errors import InfluxError, invalid, not_found
 from pyagent.sandbox.http import Route, caller, find_org, no_content, state_of
 from pyagent.sandbox.ids import looks_like_id
 from pyagent.sandbox.inflate import check_header, inflate
-from pyagent.sandbox.permissions import allowed, check_password
+from pyagent.sandbox.permissions import INACTIVE, allowed, check_password, is_inactive
 from pyagent.sandbox.points import PRECISIONS, ParseError, ValueUnreadable, parse
 from pyagent.sandbox.resources.buckets import bucket_named
 from pyagent.sandbox.state import State
@@ -52,7 +52,9 @@ async def _raw(request: web.Request) -> _Body:
 
 async def _store(state: State, who: Document, bucket: Document, body: _Body, precision: str) -> web.Response:
     if not allowed(who, "write", "buckets", bucket["orgID"], bucket["id"]):
-        raise InfluxError("forbidden", "insufficient permissions for write")
+        raise InfluxError(
+            "forbidden", "insufficient permissions for write" + (f": {INACTIVE}" if is_inactive(who) else "")
+        )
     await store_lines(state, bucket, body.raw, precision, is_gzip=body.is_gzip)
     return no_content()
 
