@@ -286,13 +286,13 @@ def look_at_journal(report: Report, unit: Unit) -> None:
 def look_for_telegraf(report: Report) -> None:
     """Telegraf, or this agent by that name, beside the instance: now, or from the next boot on."""
     report.about = "this host"
-    running = {"Telegraf": [], "an agent of this kind by the name of telegraf": []}  # type: dict[str, list[str]]
+    ours = "an agent of this kind by the name of telegraf"
+    running: dict[str, list[str]] = {"Telegraf": [], ours: []}
     for path in PROC.glob("[0-9]*/comm"):
         if _text(path).strip() == "telegraf":
             # A script's process has its interpreter first.
             program = os.path.basename(_text(path.with_name("cmdline")).partition("\0")[0])
-            kind = "an agent of this kind by the name of telegraf" if program.startswith("python") else "Telegraf"
-            running[kind].append(path.parent.name)
+            running[ours if program.startswith("python") else "Telegraf"].append(path.parent.name)
     for kind, processes in running.items():
         if processes:
             report.warning(
