@@ -1,5 +1,6 @@
 """What a writer does inside: from the program's threads to the engine's, and at a fork."""
 
+import contextlib
 import logging
 import threading
 import time as clock
@@ -142,10 +143,9 @@ class Core:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(engine.drain_soon)
         if self._settings.when_full == "raise":
-            clock.sleep(0)
-            reason = engine.runner.error
+            reason = engine.error
             raise BufferFull(
-                f"cannot take the point: {counted(engine.waiting, 'point')} wait already"
+                f"cannot take the point: {counted(self._counted().waiting, 'point')} wait already"
                 + (f", {reason}" if reason else "; write less, or raise max_points and max_bytes")
             )
         clock.sleep(LOOK)
@@ -214,7 +214,7 @@ class Core:
     def _judge(self, left: int, seconds: float) -> None:
         if left:
             engine = self._engines[-1]
-            why = engine.runner.error or engine.last_error
+            why = engine.error or engine.last_error
             raise NotDelivered(
                 f"cannot deliver {counted(left, 'point')} within {seconds:g} s{f': {why}' if why else ''};"
                 f" {'it waits' if left == 1 else 'they wait'} on",
@@ -251,13 +251,26 @@ class Core:
             log.warning("%s", text)
 
     def _counted(self) -> Statistics:
+        """Asked on the writers' thread, where nothing is on its way from one place to another."""
+        from pyagent.client.host import host
+
+        if self._running() and host.thread not in (None, threading.current_thread()):
+
+            async def ask() -> Statistics:
+                return self._sums()
+
+            with contextlib.suppress(RuntimeError, TimeoutError):
+                return host.submit(ask()).result(1.0)
+        return self._sums()
+
+    def _sums(self) -> Statistics:
         engines = list(self._engines)
         last = engines[-1] if engines else None
 
         def total(what: str) -> int:
             return sum(engine.total(what) for engine in engines)
 
-        times = [engine.runner.lanes[None].last_write for engine in engines]
+        times = [engine.last_write for engine in engines]
         lost = sum(engine.lost for engine in engines)
         return Statistics(
             taken=sum(engine.taken for engine in engines) + (len(self._intake) if engines else 0),
@@ -270,6 +283,6 @@ class Core:
             lost=total("damaged") + lost,
             kept=sum(engine.kept for engine in engines),
             last_success=max(times, default=0.0) or None,
-            error=last.runner.error if last is not None else "",
+            error=last.error if last is not None else "",
             last_error=last.last_error if last is not None else "",
         )

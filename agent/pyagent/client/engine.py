@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pyagent.api import Duration, Full, LineOptions, Output, Secret
 from pyagent.api.units import counted
-from pyagent.buffer import Batch, BufferSettings
+from pyagent.buffer import Batch, BufferSettings, OutputQueue
 from pyagent.client.intake import Intake
 from pyagent.client.refused import Refused
 from pyagent.client.settings import Settings
@@ -20,6 +20,7 @@ from pyagent.config.registry import Registry
 from pyagent.lineprotocol import Encoded, relay
 from pyagent.pipeline.delivery import Keeping, OutputRunner
 from pyagent.pipeline.form import Formed
+from pyagent.pipeline.lane import Lane
 from pyagent.pipeline.workers import ThreadWorker
 
 __all__ = ["Engine", "Left"]
@@ -47,6 +48,18 @@ class Left:
     """On disk."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """An output's runner and its one lane, which other threads may ask for its sums."""
+
+    runner: OutputRunner
+    lane: Lane
+
+    @property
+    def queue(self) -> OutputQueue:
+        return self.lane.queue
+
+
 class Engine:
     """Made and started in the thread of whoever writes first; its coroutines run on the loop of the writers."""
 
@@ -66,8 +79,8 @@ class Engine:
         if self._directory is not None:
             self.slot = take_slot(self._directory, settings.target)
             self._worker = ThreadWorker("pyagent client disk")
-        self.runner = self._runner(self.slot)
-        self.runners = [self.runner]
+        self._own = self._way(self.slot)
+        self._ways = [self._own]
         """With those for what dead processes have left."""
         self._keep = settings.when_full != "drop_oldest"
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,21 +100,33 @@ class Engine:
     @property
     def taken(self) -> int:
         """Points that came from the intake."""
-        return sum(runner.queue.added for runner in self.runners) - self._again_count - self._moved
+        return sum(way.queue.added for way in self._ways) - self._again_count - self._moved
 
     def total(self, what: str) -> int:
-        """Over all runners: restored, written, rejected, dropped or damaged."""
+        """Over all ways: restored, written, rejected, dropped or damaged."""
         if what in ("written", "rejected"):
-            return sum(getattr(runner, what) for runner in self.runners)
-        found: int = sum(getattr(runner.queue, what) for runner in self.runners)
+            return sum(getattr(way.lane, what) for way in self._ways)
+        found: int = sum(getattr(way.queue, what) for way in self._ways)
         return found + self._moved if what == "restored" else found
 
     @property
     def waiting(self) -> int:
         """Points that came out of the intake and are not done with."""
         gone = sum(self.total(what) for what in ("written", "rejected", "dropped", "damaged"))
-        come = sum(runner.queue.added + runner.queue.restored for runner in self.runners)
+        come = sum(way.queue.added + way.queue.restored for way in self._ways)
         return max(come - gone, 0)
+
+    @property
+    def last_write(self) -> float:
+        """Seconds since the epoch; 0: never."""
+        return max(way.lane.last_write for way in self._ways)
+
+    @property
+    def error(self) -> str:
+        """Why nothing is delivered, or kept on disk, at present."""
+        lane = self._own.lane
+        kept = lane.keeper.all_failures if lane.keeper is not None else ()
+        return next((log.current for log in (lane.failures, *kept) if log.current), "")
 
     # From the program -------------------------------------------------------------------------------------------------
 
@@ -127,7 +152,7 @@ class Engine:
         if encoded.count:
             self._take(encoded)
         if flush:
-            self.runner.flush_soon()
+            self._own.runner.flush_soon()
 
     async def _drain_to_disk(self, flush: bool) -> None:
         assert self.slot is not None
@@ -139,22 +164,22 @@ class Engine:
             if encoded.count:
                 self._take(encoded)
                 try:
-                    await self.runner.durable()
+                    await self._own.runner.durable()
                 except Full as error:
                     self.last_error = str(error)  # the journal keeps it, and the queue tries it again
                 else:
                     journal.clear()
         if flush:
-            self.runner.flush_soon()
+            self._own.runner.flush_soon()
 
     def _take(self, encoded: Encoded) -> None:
-        self.runner.take(Formed(((None, encoded),), 0), keep=self._keep)
+        self._own.runner.take(Formed(((None, encoded),), 0), keep=self._keep)
         self.make_room()
 
     def _again(self, encoded: Encoded) -> None:
         self._again_count += encoded.count
         self._take(encoded)
-        self.runner.flush_soon()
+        self._own.runner.flush_soon()
 
     def make_room(self) -> None:
         """Tell the intake how much may wait in it."""
@@ -165,7 +190,7 @@ class Engine:
             # What is too much goes from the queue; the intake is emptied all the time.
             self.intake.set_room(max(2 * settings.batch_size, 1000), max(settings.max_bytes // 4, 1 << 16))
             return
-        queue = self.runner.queue
+        queue = self._own.queue
         points, size = settings.max_points - len(queue), settings.max_bytes - queue.size
         self.full = points <= 0 or size <= 0
         self.intake.set_room(max(points, 0), max(size, 0))
@@ -180,23 +205,22 @@ class Engine:
     # The life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._tasks.append(asyncio.create_task(self.runner.run()))
+        self._tasks.append(asyncio.create_task(self._own.runner.run()))
         self.make_room()
         if self.slot is not None:
-            self._spawn(self._restore(self.slot, self.runner))
+            self._spawn(self._restore(self.slot, self._own))
             self._spawn(self._adopt())
 
     async def flush(self, deadline: float) -> int:
         """Write all that was taken until now; returns how many of it wait still at the deadline (monotonic seconds)."""
-        for runner in self.runners:
-            for lane in runner.lanes.values():
-                lane.hurry()
+        for way in self._ways:
+            way.lane.hurry()
         if self.slot is None:
             self._drain(True)
         else:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drain_to_disk(True), max(deadline - time.monotonic(), 0.01))
-        queue = self.runner.queue
+        queue = self._own.queue
         last, again = queue.added, self._again_count
         pause = _PAUSE_FIRST
         while True:
@@ -222,8 +246,8 @@ class Engine:
         if self._tasks:
             await asyncio.wait(self._tasks)
         left = Left()
-        for runner in self.runners:
-            await self._end(runner, left)
+        for way in self._ways:
+            await self._end(way, left)
         if self._worker is not None:
             self._worker.abandon()
         if self.slot is not None:
@@ -232,23 +256,23 @@ class Engine:
         self._tell(left)
         return left
 
-    async def _end(self, runner: OutputRunner, left: Left) -> None:
-        before = len(runner.queue)
-        keeper = runner.queue_keeper
+    async def _end(self, way: _Way, left: Left) -> None:
+        before = len(way.queue)
+        keeper = way.lane.keeper
         if keeper is not None:
             try:
                 await asyncio.wait_for(keeper.close(), _DISK_GRACE)
             except (TimeoutError, OSError) as error:
                 log.error("cannot keep what is left in %s: %s", keeper.directory, error or "the disk does not answer")
-        unsafe = len(runner.queue)
+        unsafe = len(way.queue)
         left.lost += unsafe
         left.kept += before - unsafe
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(_closed(runner.plugin), 1.0)
+            await asyncio.wait_for(_closed(way.runner.plugin), 1.0)
 
     def _tell(self, left: Left) -> None:
         """Say what is left, however little it is."""
-        why = self.runner.error or self.last_error or f"no answer from {self.runner.plugin.destination(None)} in time"
+        why = self.error or self.last_error or f"no answer from {self._own.runner.plugin.destination(None)} in time"
         if left.kept:
             log.warning(
                 "%s not delivered before the end, and kept in %s until the next start: %s",
@@ -268,7 +292,7 @@ class Engine:
 
     # What others have left --------------------------------------------------------------------------------------------
 
-    async def _restore(self, slot: Slot, runner: OutputRunner) -> None:
+    async def _restore(self, slot: Slot, way: _Way) -> None:
         """Take up the journals that a process before this one has left in the folder."""
         for path, data in list(slot.left()):
             if not data.endswith(b"\n"):
@@ -278,34 +302,34 @@ class Engine:
                 lost = counted(found.bad, "line of %s is", "lines of %s are") % path
                 log.error("%s lost: %s", lost, found.errors[0].reason)
             self._moved += found.encoded.count
-            runner.take(Formed(((None, found.encoded),), 0), keep=True)
-            await runner.durable()
+            way.runner.take(Formed(((None, found.encoded),), 0), keep=True)
+            await way.runner.durable()
             path.unlink(missing_ok=True)
-        runner.flush_soon()
+        way.runner.flush_soon()
 
     async def _adopt(self) -> None:
         """Deliver what dead processes have left in folders of their own, one after the other."""
         assert self._directory is not None
         for slot in orphans(self._directory, self.settings.target):
-            runner = self._runner(slot)
-            keeper = runner.queue_keeper
+            way = self._way(slot)
+            keeper = way.lane.keeper
             assert keeper is not None
-            self.runners.append(runner)
-            running = asyncio.create_task(runner.run())
+            self._ways.append(way)
+            running = asyncio.create_task(way.runner.run())
             self._tasks.append(running)
             try:
                 await keeper.ready.wait()
-                await self._restore(slot, runner)
-                while len(runner.queue):  # noqa: ASYNC110  # a queue tells nobody
+                await self._restore(slot, way)
+                while len(way.queue):  # noqa: ASYNC110  # a queue tells nobody
                     await asyncio.sleep(_ORPHAN_LOOK)
                 running.cancel()
                 await asyncio.wait([running])
                 await keeper.close()
-                await _closed(runner.plugin)
+                await _closed(way.runner.plugin)
             finally:
                 slot.release(removed=True)
 
-    def _runner(self, slot: Slot | None) -> OutputRunner:
+    def _way(self, slot: Slot | None) -> _Way:
         settings, plan = self.settings, self.plan
         keeping = Keeping(BufferSettings(max_bytes=settings.max_bytes), self._worker, self._refused)
         if slot is not None:
@@ -322,7 +346,7 @@ class Engine:
                 raise
 
         plugin.write = watched  # type: ignore[method-assign,assignment]
-        return runner
+        return _Way(runner, runner.lane(None))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)

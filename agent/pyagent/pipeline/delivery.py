@@ -113,11 +113,6 @@ class OutputRunner:
         return self.lanes[None].queue
 
     @property
-    def queue_keeper(self) -> Keeper | None:
-        """The same queue's, where it is kept on disk."""
-        return self.lanes[None].keeper
-
-    @property
     def queues(self) -> Iterator[OutputQueue]:
         return (lane.queue for lane in self.lanes.values())
 
