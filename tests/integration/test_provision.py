@@ -555,6 +555,16 @@ def test_secrets_as_arguments_are_refused_and_not_shown(host: Host, words: tuple
     assert host.all("telegrafs") == []
 
 
+@pytest.mark.parametrize("first", "0A-_")
+def test_a_token_behind_a_dash_is_not_shown_whatever_it_begins_with(host: Host, first: str) -> None:
+    """A dash and a digit are no flag."""
+    token = f"{first}{'x' * 85}=="
+    for words in ((f"-{token}",), (f"--{token}",), ("ram", "--", f"-{token}"), ("show", "--", f"-{token}")):
+        done = host.provision("--input", "mem", "--bucket", "b", *words, token=False)
+        assert done.status == 1
+        assert token not in done.out + done.err
+
+
 def test_organizations(host: Host) -> None:
     done = host.ram("--org", "admin")
     assert done.status == 1

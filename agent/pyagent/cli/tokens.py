@@ -11,7 +11,7 @@ from pyagent.cli.provision.values import ProvisionError, cause_of, read_text
 __all__ = ["checked_token", "first_line", "looks_like_token", "token_of"]
 
 # InfluxDB makes them of 64 bytes in base64.
-_TOKEN = re.compile(r"(?:^|[=:@])[A-Za-z0-9_-]{86}==$")
+_TOKEN = re.compile(r"(?:^-*|[=:@])[A-Za-z0-9_-]{86}==$")
 _IN_FILE = re.compile(r"\s*(?:export\s+)?INFLUX_TOKEN\s*=\s*(['\"]?)(.*)\1\s*")
 
 
