@@ -510,6 +510,37 @@ def test_a_wrong_token(host: Host) -> None:
     assert "wrong-but-secret" not in done.err
 
 
+def test_an_all_access_token_is_enough(host: Host, tmp_path: Path) -> None:
+    """It is of one organization, cannot make others and sees none of them."""
+    org, (user,) = host.server.org_id, host.all("users")
+    kinds = ("authorizations", "buckets", "telegrafs")
+    rights = [{"action": a, "resource": {"type": kind, "orgID": org}} for kind in kinds for a in ("read", "write")]
+    rights += [{"action": "read", "resource": {"type": "orgs", "id": org}}]
+    rights += [{"action": a, "resource": {"type": "users", "id": user["id"]}} for a in ("read", "write")]
+    with Management(host.server.url, token=host.server.token) as management:
+        body = {"orgID": org, "description": "all of home", "permissions": rights}
+        host.token_file.write_text(
+            management._ask("make a token", "POST", "/api/v2/authorizations", body=body).body["token"]
+        )
+    words = ("ram", "--bucket", "new", "--retention", "30d", "--input", "mem")
+    done = host.provision(*words)
+    assert done.status == 0, done.err
+    assert host.provision(*words).out.count("as it was") == 4
+    assert host.provision("delete", "ram", "--force").status == 0
+
+
+def test_a_token_that_was_switched_off_is_replaced_when_that_is_asked_for(host: Host) -> None:
+    host.ram()
+    (one,) = host.all("authorizations")
+    host.server.state.documents.put("authorizations", one["id"], {**one, "status": "inactive"})
+    done = host.ram()
+    assert done.status == 1
+    assert "INFLUX_TOKEN; add --force" in done.err
+    assert host.ram("--force").status == 0
+    (other,) = host.all("authorizations")
+    assert (other["status"], other["id"] == one["id"]) == ("active", False)
+
+
 def test_a_token_of_an_agent_is_not_enough(host: Host) -> None:
     host.ram()
     host.token_file.write_text(host.variables["INFLUX_TOKEN"])

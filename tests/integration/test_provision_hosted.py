@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import select
 import shlex
 import socket
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 from commands import pyagent
 from provisioning import PASSWORD, Host, background, host, new_server
+
+from pyagent.influxdb import InfluxDBError, Management
 
 __all__ = ["background", "host", "new_server", "pyagent"]  # fixtures
 
@@ -203,6 +206,34 @@ urlopen(Request({url!r}, b'{{"config": "# theirs"}}', {headers}, method="PUT")).
     assert done.status == 1
     assert "somebody else changed it meanwhile" in done.err
     assert config(host) == "# theirs"
+
+
+def test_an_interrupt_is_the_editors(host: Host, editor: Callable[[str], Path]) -> None:
+    """Ctrl-C goes to both; vi and nano mean something by it."""
+    host.ram()
+    editor('kill -INT $PPID; sed -i \'s/interval = "10s"/interval = "15s"/\' "$1"')
+    done = subprocess.run(
+        [sys.executable, "-m", "pyagent", "provision", "edit", "ram", *host.flags()], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'interval = "15s"' in config(host)
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt, InfluxDBError])
+def test_what_was_edited_is_kept_whatever_comes_then(
+    host: Host, editor: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, how: type[BaseException]
+) -> None:
+    host.ram()
+    editor("echo '# mine' >>\"$1\"")
+
+    def breaks_off(*_: object) -> None:
+        raise how("cannot change it: the connection is gone")
+
+    monkeypatch.setattr(Management, "change_configuration", breaks_off)
+    done = host.provision("edit", "ram")
+    assert done.status == (130 if how is KeyboardInterrupt else 1)
+    (kept,) = re.findall(r"kept in (\S+)", done.err)
+    assert Path(kept).read_text().endswith("# mine\n")
 
 
 def test_no_editor(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

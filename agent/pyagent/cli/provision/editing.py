@@ -4,8 +4,11 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tomli
@@ -19,7 +22,6 @@ from pyagent.cli.provision.found import Found, server
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import ProvisionError, cause_of
 from pyagent.cli.terminal import harmless
-from pyagent.influxdb import Hosted, Management
 
 __all__ = ["edit"]
 
@@ -34,41 +36,47 @@ def edit(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
         directories = plugin_directories(arguments, os.environ)
         folder = Path(tempfile.mkdtemp(prefix="pyagent-edit-"))
         copy = folder / f"{name}.conf"
+        sent = False
         copy.write_bytes(hosted.text.encode("utf-8", "surrogateescape"))
-        while True:
-            try:
+        try:
+            while True:
                 _open_editor(copy)
-            except PyagentError as error:
-                if _is_edited(copy, hosted.text):
-                    raise ProvisionError(f"{error}; what was edited is in {copy}") from None
+                text = _edited(copy)
+                where = management.url_of(hosted.id)
+                checked = Checked([], []) if text == hosted.text else check(text, where, environ, directories)
+                if not checked.mistakes:
+                    break
+                for line in checked.mistakes:
+                    questions.say(f"E! {redact(line)}")
+                if not (questions.terminal and questions.yes("Edit it again?", default=True)):
+                    raise ProvisionError(f"nothing was changed: the text has mistakes; it is kept in {copy}")
+            # Without its file nothing is known of what it has.
+            for warning in checked.warnings if found.file.exists else ():
+                questions.say(f"W! {redact(warning)}")
+            if text == hosted.text:
+                print("as it was")
+            else:
+                now = management.configuration(hosted.id)
+                if now is None or now.text != hosted.text:
+                    raise ProvisionError(
+                        f"cannot change the configuration {name!r}: somebody else changed it meanwhile; "
+                        f"your text is kept in {copy}, begin anew"
+                    )
+                management.change_configuration(hosted, text, {**hosted.metadata, "buckets": _buckets(text)})
+                sent = True
+                print(f"changed          configuration {harmless(hosted.name)}")
+                print(f"Running agents take it over within a minute; at once: systemctl reload pyagent@{name}")
+        except PyagentError as error:
+            if _is_edited(copy, hosted.text) and str(copy) not in str(error):
+                raise ProvisionError(f"{error}; your text is kept in {copy}") from None
+            raise
+        except KeyboardInterrupt:
+            if _is_edited(copy, hosted.text):
+                questions.say(f"\nYour text is kept in {copy}")
+            raise
+        finally:
+            if not _is_edited(copy, hosted.text) or sent:
                 shutil.rmtree(folder, ignore_errors=True)
-                raise
-            text = _edited(copy)
-            where = management.url_of(hosted.id)
-            checked = Checked([], []) if text == hosted.text else check(text, where, environ, directories)
-            if not checked.mistakes:
-                break
-            for line in checked.mistakes:
-                questions.say(f"E! {redact(line)}")
-            if not (questions.terminal and questions.yes("Edit it again?", default=True)):
-                raise ProvisionError(f"nothing was changed: the text has mistakes; it is kept in {copy}")
-        # Without its file nothing is known of what it has.
-        for warning in checked.warnings if found.file.exists else ():
-            questions.say(f"W! {redact(warning)}")
-        if text == hosted.text:
-            print("as it was")
-        else:
-            now = management.configuration(hosted.id)
-            if now is None or now.text != hosted.text:
-                raise ProvisionError(
-                    f"cannot change the configuration {name!r}: somebody else changed it meanwhile; "
-                    f"your text is kept in {copy}, begin anew"
-                )
-            _upload(management, hosted, text, copy)
-            print(f"changed          configuration {harmless(hosted.name)}")
-            print(f"Running agents take it over within a minute; at once: systemctl reload pyagent@{name}")
-        # Whatever fails before leaves it where it is.
-        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
@@ -79,12 +87,23 @@ def _open_editor(path: Path) -> None:
     if not command:
         raise ProvisionError("cannot edit: there is no editor; set EDITOR")
     try:
-        status = subprocess.run([*shlex.split(command), str(path)]).returncode  # noqa: S603
+        with _interrupts_left_to_it():
+            status = subprocess.run([*shlex.split(command), str(path)]).returncode  # noqa: S603
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ProvisionError(f"cannot start the editor {command!r}: {reason.lower()}; set EDITOR") from None
     if status:
         raise ProvisionError(f"nothing was changed: the editor {command!r} ended with status {status}")
+
+
+@contextmanager
+def _interrupts_left_to_it() -> Iterator[None]:
+    """Ctrl-C goes to the editor and to this process, and means something to the editor alone."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # an ignored one would be ignored by the editor as well
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_edited(path: Path, text: str) -> bool:
@@ -99,13 +118,6 @@ def _edited(path: Path) -> str:
         return path.read_bytes().decode()
     except (OSError, ValueError) as error:
         raise ProvisionError(f"cannot read what was edited in {path}: {cause_of(error)}") from None
-
-
-def _upload(management: Management, hosted: Hosted, text: str, copy: Path) -> None:
-    try:
-        management.change_configuration(hosted, text, {**hosted.metadata, "buckets": _buckets(text)})
-    except PyagentError as error:
-        raise ProvisionError(f"{error}; your text is kept in {copy}") from None
 
 
 def _buckets(text: str) -> list[str]:
