@@ -17,6 +17,9 @@ import pytest
 from commands import Done, pyagent
 from provisioning import PASSWORD, Host, background, host, new_server
 
+from pyagent.influxdb import Management
+from pyagent.influxdb.queries import rows_of
+
 __all__ = ["background", "host", "new_server", "pyagent"]  # fixtures
 
 PROGRAM = Path(sys.executable).with_name("pyagent")
@@ -282,6 +285,86 @@ def test_mistakes_of_the_command(query: Callable[..., Done], words: tuple[str, .
     done = query(*words)
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith(f"E! {problem}")
+
+
+# Exported and imported again ------------------------------------------------------------------------------------------
+
+VALUES = {
+    "long": ["0i", "1i", "-9223372036854775808i", "9223372036854775807i"],
+    "unsigned": ["0u", "18446744073709551615u"],
+    "double": ["0", "0.1", "-1.5", "1e21", "1.7976931348623157e308", "5e-324", "123456789.123456789"],
+    "boolean": ["true", "false"],
+    "text": [
+        '"a"', '" a "', '"a,b;c=d"', r'"say \"hi\""', r'"C:\\dir\\"', '"#datatype,string"', '"ü 日本 🎉"', '"1"', '"true"',
+        '"\t"', '"a\nb"', '"\n"', r'"\.."', '","', '"NaN"', '"-"',
+    ],
+}  # fmt: skip
+KEYS = ["plain", "m,host=a", r"m\ with\,signs,host=a\ b\,c\=d,größe=日本", 'm,host="q",z=#x', "cpu,table=1,name=x"]
+
+
+def points() -> str:
+    return "\n".join(
+        f"{key} {name}={value},f\\ {row}\\,{name}={value} {1767225600000000000 + 1_000_000_001 * at}"
+        for row, key in enumerate(KEYS)
+        for name, values in VALUES.items()
+        for at, value in enumerate(values)
+    )
+
+
+def contents(query: Callable[..., Done], bucket: str) -> set[tuple[tuple[str, str, str], ...]]:
+    """All points, as the server has them: name, type and text of each column."""
+    done = query("--raw", EVERYTHING.replace("monitoring-system", bucket))
+    assert done.status == 0, done.err
+    return {
+        tuple(
+            (column.name, column.kind, cell)
+            for column, cell in zip(row.head.columns, row.cells, strict=True)
+            if column.name not in ("_start", "_stop")
+        )
+        for row in rows_of([done.out.encode()])
+    }
+
+
+@pytest.mark.parametrize(
+    "yields",
+    [
+        (EVERYTHING,),
+        # Several results, one after the other: those of a field each.
+        tuple(f'{EVERYTHING} |> filter(fn: (r) => r._field =~ /{name}/) |> yield(name: "{name}")' for name in VALUES),
+        # One table for each window, and tables without rows.
+        (f"{EVERYTHING} |> window(every: 12h, createEmpty: true)",),
+    ],
+    ids=["one", "yields", "windows"],
+)
+def test_what_is_exported_is_imported_to_the_same_points(
+    host: Host, query: Callable[..., Done], pyagent: Callable[..., Done], tmp_path: Path, yields: tuple[str, ...]
+) -> None:
+    write(host, points())
+    with Management(host.server.url, token=host.server.token) as management:
+        management.create_bucket(management.organizations()[0], "copy", 0)
+    done = query("--raw", "\n".join(yields))
+    assert (done.status, done.err) == (0, "")
+    (tmp_path / "all.csv").write_text(done.out, newline="")
+    flags = ["--host", host.server.url, "--token-file", str(host.token_file), "--org", "home"]
+    state = ["--state-directory", str(tmp_path / "state")]
+    done = pyagent("write", *flags, *state, "--bucket", "copy", str(tmp_path / "all.csv"))
+    assert done.status == 0, done.err
+    before = contents(query, "monitoring-system")
+    assert len(before) == 2 * len(KEYS) * sum(map(len, VALUES.values()))
+    assert contents(query, "copy") == before
+    # In CSV a line ends with CR LF, within a text as well; it is the text's own line end again.
+    assert ' text="a\nb" ' in pyagent("write", "dryrun", *state, str(tmp_path / "all.csv")).out
+
+
+def test_an_empty_text_is_no_value_in_csv(
+    host: Host, query: Callable[..., Done], pyagent: Callable[..., Done], tmp_path: Path
+) -> None:
+    """Nothing in the row says that it had a text, an empty one; so it is told, as InfluxDB's importer does."""
+    write(host, 'm text="",n=1i 1767225600000000000')
+    (tmp_path / "all.csv").write_text(query("--raw", EVERYTHING).out, newline="")
+    done = pyagent("write", "dryrun", "--state-directory", str(tmp_path / "state"), str(tmp_path / "all.csv"))
+    assert (done.status, done.out) == (1, "m n=1i 1767225600000000000\n")
+    assert done.err == "E! line 11: no field data found\n1 row refused.\n"
 
 
 # Servers of other kinds -----------------------------------------------------------------------------------------------
