@@ -37,7 +37,15 @@ def receiver() -> Iterator[Receiver]:
 
 def started(body: str, to: str, seconds: float = 60.0, preface: str = PREFACE) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", preface + textwrap.dedent(body)],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore:This process:DeprecationWarning",
+            "-c",
+            preface + textwrap.dedent(body),
+        ],
         env={**os.environ, "TO": to, "TIME": str(seconds)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -116,6 +124,19 @@ class TestScripts:
         process.send_signal(signal.SIGTERM)
         assert ended(process)[0] == -signal.SIGTERM
         assert who(receiver) == {"main": 100}
+
+    def test_sigterm_in_the_middle_of_close(self, receiver: Receiver) -> None:
+        receiver.rule = lambda body: (503, {"message": "away"})
+        process = started("send()\nprint('closing', flush=True)\nwriter.close()", receiver.url, 5)
+        assert process.stdout is not None
+        process.stdout.readline()
+        receiver.wait_for_requests(1)
+        process.send_signal(signal.SIGTERM)
+        receiver.rule = None
+        status, _, err = ended(process)
+        assert status == -signal.SIGTERM
+        assert who(receiver) == {"main": 100}
+        assert "before the end" not in err
 
     def test_a_handler_of_the_program_stays(self, receiver: Receiver) -> None:
         body = """
@@ -212,6 +233,20 @@ class TestForks:
         done = subprocess.run([sys.executable, script], env=environ, capture_output=True, text=True, timeout=DEADLINE)
         assert (done.returncode, done.stderr) == (0, "")
         assert who(receiver) == {"parent": 10, "child": 10, "a": 5, "b": 5}
+
+    def test_a_closed_writer_is_closed_in_the_child_too(self, receiver: Receiver) -> None:
+        body = """
+        from pyagent.client import WriterClosed
+        send(1); writer.close()
+        child = os.fork()
+        try:
+            send(1)
+        except WriterClosed:
+            os.write(1, b"closed ")
+        if child:
+            os.waitpid(child, 0)
+        """
+        assert run(body, receiver.url)[:2] == (0, "closed closed ")
 
     def test_a_child_that_is_terminated_delivers(self, receiver: Receiver) -> None:
         body = """

@@ -44,8 +44,9 @@ class Core:
         self._tags = tags
         self._codes = codes
         self._unit = unit
-        self._batch = settings.batch_size
+        self._batch = min(settings.batch_size, settings.max_points)
         self._durable = settings.buffer_directory is not None
+        self._closed = False
         self._begin()
         from pyagent.client import endings
 
@@ -58,7 +59,6 @@ class Core:
         """The last one runs; those before it were ended by the end of the program."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._refused = Refused(self._settings.on_rejected)
-        self._closed = False
         self._warned: set[str] = set()
         self._intake = Intake(
             Int, schemas=self._codes, unit=UNITS[self._unit], earliest=EARLIEST, latest=LATEST, ahead=AHEAD
@@ -141,8 +141,8 @@ class Core:
             self._start()
             return
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(engine.drain_soon)
-        if self._settings.when_full == "raise":
+        self._loop.call_soon_threadsafe(engine.relieve)
+        if self._settings.when_full == "raise" or _is_own_thread():
             reason = engine.error
             raise BufferFull(
                 f"cannot take the point: {counted(self._counted().waiting, 'point')} wait already"
@@ -205,6 +205,9 @@ class Core:
         return host.submit(work)
 
     def _wait(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        if _is_own_thread():
+            work.close()
+            raise RuntimeError("cannot wait for the writer in on_rejected: it is the writer's own thread that calls it")
         future = self._submit(work)
         try:
             return future.result(seconds + _DISK_GRACE)
@@ -254,7 +257,7 @@ class Core:
         """Asked on the writers' thread, where nothing is on its way from one place to another."""
         from pyagent.client.host import host
 
-        if self._running() and host.thread not in (None, threading.current_thread()):
+        if self._running() and host.thread is not None and not _is_own_thread():
 
             async def ask() -> Statistics:
                 return self._sums()
@@ -286,3 +289,10 @@ class Core:
             error=last.error if last is not None else "",
             last_error=last.last_error if last is not None else "",
         )
+
+
+def _is_own_thread() -> bool:
+    """Whether the writers' thread runs this: in a callback, which must not wait for that thread."""
+    from pyagent.client.host import host
+
+    return host.thread is threading.current_thread()

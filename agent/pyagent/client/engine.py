@@ -79,7 +79,12 @@ class Engine:
         if self._directory is not None:
             self.slot = take_slot(self._directory, settings.target)
             self._worker = ThreadWorker("pyagent client disk")
-        self._own = self._way(self.slot)
+        try:
+            self._own = self._way(self.slot)
+        except BaseException:
+            if self.slot is not None:
+                self.slot.release(removed=False)
+            raise
         self._ways = [self._own]
         """With those for what dead processes have left."""
         self._keep = settings.when_full != "drop_oldest"
@@ -87,6 +92,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._draining = asyncio.Lock()
         self._watching = False
+        self._close: asyncio.Task[Left] | None = None
         self._moved = self._again_count = 0
         """Points taken from journals of processes before, and points sent once more with another type."""
         self.closing = self.closed = self.full = False
@@ -138,6 +144,10 @@ class Engine:
 
     def _due(self) -> None:
         self._timer = None
+        self.drain_soon(flush=True)
+
+    def relieve(self) -> None:
+        """There is no room: what can be delivered is, also if it makes no batch."""
         self.drain_soon(flush=True)
 
     def drain_soon(self, *, flush: bool = False) -> None:
@@ -235,7 +245,13 @@ class Engine:
             pause = min(2 * pause, _PAUSE_MOST)
 
     async def close(self, deadline: float) -> Left:
-        """Deliver; what is not delivered by the deadline (monotonic seconds) goes to disk, where there is one, or is lost."""
+        """Deliver; what is not delivered by the deadline (monotonic seconds) goes to disk, where there is one, or is lost.
+        Whoever asks a second time, from a signal say, gets what the first gets."""
+        if self._close is None:
+            self._close = asyncio.create_task(self._ends(deadline))
+        return await asyncio.shield(self._close)
+
+    async def _ends(self, deadline: float) -> Left:
         self.intake.set_room(0, 0)
         self.closing = True
         if self._timer is not None:
@@ -389,7 +405,7 @@ def _plan(settings: Settings) -> OutputPlan:
         location="Writer",
         identity="Writer",
         flush_interval=_NEVER,
-        metric_batch_size=settings.batch_size,
+        metric_batch_size=min(settings.batch_size, settings.max_points),
         metric_buffer_limit=settings.max_points,
         queue_id=settings.target,
     )

@@ -178,6 +178,26 @@ class TestFailures:
         counted = writer.statistics
         assert (counted.taken, counted.delivered, counted.rejected, counted.waiting) == (1000, 999, 1, 0)
 
+    def test_a_callback_may_write_and_ask_but_not_wait(self, make_writer: MakeWriter, receiver: Receiver) -> None:
+        receiver.rule = lambda body: (400, {"code": "invalid", "message": "no"}) if b"n=5 " in body else None
+        told: list[Any] = []
+
+        def callback(rejected: Rejected) -> None:
+            writer.write("log", {"text": rejected.reason})
+            told.append(writer.statistics.rejected)
+            try:
+                writer.flush()
+            except RuntimeError as error:
+                told.append(str(error))
+
+        writer = make_writer(on_rejected=callback)
+        for n in range(10):
+            writer.write("m", {"n": n})
+        writer.flush()
+        writer.flush()
+        assert len(receiver.lines) == 10
+        assert told == [1, "cannot wait for the writer in on_rejected: it is the writer's own thread that calls it"]
+
     def test_a_callback_that_raises_harms_nobody(self, make_writer: MakeWriter, receiver: Receiver) -> None:
         receiver.rule = lambda body: (400, {"code": "invalid", "message": "no"}) if b"n=5" in body else None
 
@@ -323,6 +343,14 @@ class TestBounds:
         await writer.aclose()
         assert len(receiver.lines) == 21
 
+    def test_a_bound_below_a_batch_stops_nobody(self, make_writer: MakeWriter, receiver: Receiver) -> None:
+        for options in ({"max_points": 10}, {"max_bytes": 1000}):
+            writer = make_writer(**options)
+            for n in range(100):
+                writer.write("m", {"n": n})
+            writer.close()
+        assert len(receiver.lines) == 200
+
 
 class TestLines:
     def test_lines_are_taken_as_they_are(self, make_writer: MakeWriter, receiver: Receiver) -> None:
@@ -405,6 +433,14 @@ def test_a_buffer_directory_that_cannot_be_used_is_told_by_the_call(make_writer:
     writer = make_writer(buffer_directory=tmp_path / "file")
     with pytest.raises(ConfigError, match=r"cannot keep points in .*file"):
         writer.write("m", {"n": 1})
+
+
+def test_a_mistake_in_the_settings_takes_no_folder(make_writer: MakeWriter, tmp_path: Path) -> None:
+    writer = make_writer(url="https://localhost:1", tls_ca="/nowhere/ca.pem", buffer_directory=tmp_path)
+    for _ in range(3):
+        with pytest.raises(ConfigError, match="tls_ca"):
+            writer.write("m", {"n": 1})
+    assert [path.name for path in tmp_path.glob("*/*")] == ["0"]
 
 
 def test_two_writers_of_one_target_share_the_directory(

@@ -82,6 +82,13 @@ class Receiver:
             time.sleep(0.005)
         return self.lines
 
+    def wait_for_requests(self, count: int, seconds: float = 30.0) -> None:
+        """The same for requests, refused ones among them."""
+        deadline = time.monotonic() + seconds
+        while len(self.bodies) < count:
+            assert time.monotonic() < deadline, f"{len(self.bodies)} of {count} requests came"
+            time.sleep(0.005)
+
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         if request.headers.get("Content-Encoding") == "gzip":
