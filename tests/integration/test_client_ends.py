@@ -102,6 +102,18 @@ class TestScripts:
         status, _, err = run("atexit.register(send)", receiver.url.replace("127.0.0.1", "localhost"))
         assert (status, err, who(receiver)) == (0, "", {"main": 100})
 
+    def test_a_python_that_starts_no_thread_at_its_end_delivers_all_the_same(self, receiver: Receiver) -> None:
+        body = """
+        def refuse(thread):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        def last():
+            threading.Thread.start = refuse
+            send()
+        atexit.register(last)
+        """
+        status, _, err = run(body, receiver.url.replace("127.0.0.1", "localhost"))
+        assert (status, err, who(receiver)) == (0, "", {"main": 100})
+
     @pytest.mark.parametrize(
         "body",
         [

@@ -68,9 +68,10 @@ class Core:
     def __del__(self) -> None:
         # What it has taken is delivered all the same.
         if (engine := next(iter(getattr(self, "_engines", ())[-1:]), None)) is not None and not engine.closing:
-            from pyagent.client import endings
+            with contextlib.suppress(ImportError):  # the interpreter ends
+                from pyagent.client import endings
 
-            endings.orphaned(engine)
+                endings.orphaned(engine)
 
     # Taking -----------------------------------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ def final() -> bool:
 
 def finish_all(most: float | None = None) -> None:
     """Deliver what all writers hold, else keep or tell it."""
-    host.enter("the end")  # the thread stays: something may be written once more
+    host.stay()
     futures: list[Future[Any]] = []
     now = time.monotonic()
     longest = 0.0
@@ -79,7 +79,7 @@ def finish_all(most: float | None = None) -> None:
 
 def _main_thread_ended() -> None:
     """Others may write still."""
-    host.enter("the end")
+    host.stay()
     if _is_forked_worker():
         _interpreter_ends()  # multiprocessing ends it right after this
         return

@@ -30,8 +30,16 @@ class _Loop(asyncio.SelectorEventLoop):
             return super().run_in_executor(executor, func, *args)
         future: asyncio.Future[Any] = self.create_future()
         if self._helper is None:
-            self._helper = threading.Thread(target=self._help, name="pyagent client names", daemon=True)
-            self._helper.start()
+            helper = threading.Thread(target=self._help, name="pyagent client names", daemon=True)
+            try:
+                helper.start()
+            except RuntimeError:  # the interpreter ends
+                try:
+                    future.set_result(func(*args))
+                except Exception as error:
+                    future.set_exception(error)
+                return future
+            self._helper = helper
         self._jobs.put((future, lambda: func(*args)))
         return future
 
@@ -60,10 +68,15 @@ def _answer(future: "asyncio.Future[Any]", result: Any, failure: Exception | Non
 
 
 class Host:
-    """`enter` starts the thread where it does not run, `leave` ends it where nobody needs it any more."""
+    """`enter` starts the thread where it does not run, `leave` ends it where nobody needs it any more.
+
+    At the end of the interpreter some Pythons (3.12.0 and 3.12.1) start no thread any more. Then the loop runs in the thread of
+    whoever waits for something.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._here = threading.Lock()
         self._users: set[object] = set()
         self.loop: _Loop | None = None
         self.thread: threading.Thread | None = None
@@ -73,11 +86,18 @@ class Host:
             self._users.add(user)
             if self.loop is None:
                 self.loop = _Loop()
-                self.thread = threading.Thread(
+                thread = threading.Thread(
                     target=_run, args=(self.loop, self._users), name="pyagent client", daemon=True
                 )
-                self.thread.start()
+                with contextlib.suppress(RuntimeError):
+                    thread.start()
+                    self.thread = thread
             return self.loop
+
+    def stay(self) -> None:
+        """The thread, if it runs, does not end any more: something may be written once more."""
+        with self._lock:
+            self._users.add("the end")
 
     def leave(self, user: object) -> None:
         with self._lock:
@@ -99,7 +119,15 @@ class Host:
         if self.loop is None:
             work.close()
             raise RuntimeError("the thread of the writers has ended")
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
+        if self.thread is not None:
+            return asyncio.run_coroutine_threadsafe(work, self.loop)
+        future: Future[T] = Future()
+        with self._here:
+            try:
+                future.set_result(self.loop.run_until_complete(work))
+            except Exception as error:
+                future.set_exception(error)
+        return future
 
 
 def _run(loop: _Loop, users: set[object]) -> None:
