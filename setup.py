@@ -42,7 +42,7 @@ def extensions() -> list[Extension]:
             extra_link_args=link_args,
             language="c++",
         )
-        for module in ("_core", "_intake")
+        for module in ("_core", "_intake", "_rows")
     ]
     built = list(cythonize(modules, build_dir="build/cython"))
     for extension in built:

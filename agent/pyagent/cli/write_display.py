@@ -17,6 +17,8 @@ _MOST_REFUSED = 10
 _SECONDS = 0.2
 """Between two looks of the progress."""
 _BAR = 20
+_MANY = 10_000
+"""Points, above which the sum has their rate."""
 
 
 class Display:
@@ -93,7 +95,9 @@ class Display:
             return
         parts = []
         if bucket:
-            rate = f" ({readable(int((outcome.written - outcome.resumed) / seconds))}/s)" if seconds > 0.1 else ""
+            new = outcome.written - outcome.resumed
+            # Of a small file it says how long a program takes to start.
+            rate = f" ({readable(int(new / seconds))}/s)" if new > _MANY and seconds > 0 else ""
             parts.append(f"{counted(outcome.written, 'point')} written to {bucket!r}{rate}")
             if outcome.resumed:
                 parts.append(f"{outcome.resumed:,} of them before")

@@ -169,9 +169,9 @@ class Rows:
         }
 
     @property
-    def native_value(self) -> bool:
-        """All values are of the type of their column."""
-        return not self._value_types
+    def is_plain(self) -> bool:
+        """All that is special is in the columns: nothing depends on what stands in another cell."""
+        return not self.problem and not self._value_types
 
     def line(self, cells: Sequence[bytes]) -> Line | None:
         """None for a row without any value, where such are left out. Raises Failure."""

@@ -1,7 +1,7 @@
 """What the cells of one column can be, told from all of them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from pyagent.importer.times import DAY_FIRST, MONTH_FIRST, YEAR_FIRST, split_date
 from pyagent.importer.values import MISSING
@@ -18,6 +18,19 @@ _COMMA_GROUPED = re.compile(rf"[+-]?[0-9]{{1,3}}(?:(?:\.[0-9]{{3}})+|(?:{_GROUP}
 _BOOLEANS = frozenset(("true", "false"))
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.,]+(?:[Zz]|[+-][0-9]{2}:[0-9]{2})")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+
+# The same for many cells at once, each with a line break behind it: what is found here need not be looked at one by one.
+_DAY, _MONTH = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
+_CLOCK = r"(?:[T ](?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)?(?:Z| ?[+-][0-9]{2}:?[0-9]{2})?)?"
+_MANY = {
+    "whole": re.compile(r"(?:[+-]?[0-9]{1,18}\n|\n)*+"),
+    ".": re.compile(r"(?:[+-]?[0-9]++(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]++)?\n|\n)*+"),
+    ",": re.compile(r"(?:[+-]?[0-9]++(?:,[0-9]++)?\n|\n)*+"),
+    "rfc3339": re.compile(rf"(?:{_RFC3339.pattern}\n|\n)*+"),
+    YEAR_FIRST: re.compile(rf"(?:[0-9]{{4}}([-./]){_MONTH}\1{_DAY}{_CLOCK}\n|\n)*+"),
+    DAY_FIRST: re.compile(rf"(?:{_DAY}([-./]){_MONTH}\1[0-9]{{4}}{_CLOCK}\n|\n)*+"),
+    MONTH_FIRST: re.compile(rf"(?:{_MONTH}([-/]){_DAY}\1[0-9]{{4}}{_CLOCK}\n|\n)*+"),
+}
 
 
 class Content:
@@ -37,7 +50,9 @@ class Content:
         self._words = False
         self._plain_words = False
 
-    def add(self, cells: Iterable[str]) -> None:
+    def add(self, cells: Sequence[str]) -> None:
+        if self.values and self._is_settled(cells):
+            return
         for raw in set(cells):
             cell = raw.strip()
             if not cell:
@@ -56,6 +71,23 @@ class Content:
                 self._add_date(cell)
             if self.rfc3339 and not _RFC3339.fullmatch(cell):
                 self.rfc3339 = False
+
+    def _is_settled(self, cells: Sequence[str]) -> bool:
+        """Whether these cells change nothing: they are all of the one kind that is left."""
+        if not (self.boolean or self.numeric or self.dated or self.rfc3339):
+            return True
+        kind = ""
+        if self.rfc3339:
+            kind = "rfc3339"
+        elif self.dated and len(self.orders) == 1:
+            (kind,) = self.orders
+        elif self.numeric and not self.boolean and not self.dated:
+            kind = "whole" if self.whole else "".join(self._signs) if len(self._signs) == 1 else ""
+        if not kind or not _MANY[kind].fullmatch("\n".join(cells) + "\n"):
+            return False
+        if kind == "whole" and (sizes := [*map(abs, map(int, filter(None, cells)))]):
+            self.least_size, self.most_size = min(self.least_size, *sizes), max(self.most_size, *sizes)
+        return True
 
     def _add_number(self, cell: str) -> None:
         if _PLAIN.fullmatch(cell):

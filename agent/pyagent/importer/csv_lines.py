@@ -72,11 +72,10 @@ class CsvConverter:
         size = 0
         while position < len(text) and not piece.failure:
             if self._fast is not None:
-                position, data = self._fast.run(text, position, piece, size, self.points)
+                position, data, self.points = self._fast.run(text, position, piece, size, self.points, final=final)
                 if data:
                     lines.append(data)
                     size += len(data)
-                self.points = self._fast.points
                 if position >= len(text):
                     break
             try:
@@ -232,9 +231,8 @@ class CsvConverter:
             self._rows = Rows(self._table, self._options.settings, self._warn)
         if self.mapping is not None:
             self.mapping(_mapping(self._rows))
-        if not self._options.keep_duplicates:
-            strict = self._plain is not None
-            self._fast = fast_rows(self._rows, self._separator, self._options, strict_width=strict)
+        strict = self._plain is not None
+        self._fast = fast_rows(self._rows, self._table.header, self._separator, self._options, strict_width=strict)
 
     def _ragged(self, cells: list[bytes], start: int, end: int, piece: Piece) -> bool:
         """Whether a row of another number of cells than the header is taken."""

@@ -20,7 +20,7 @@ from pyagent_plugins.outputs.influxdb_v2 import InfluxDB, InfluxDBOptions
 
 __all__ = ["Delivery", "Target", "Undelivered", "rate_limit"]
 
-_BATCH = 10_000
+_BATCH = 20_000
 """Lines of a request, at the most."""
 _TIMEOUT = Duration("30s")
 _FEW = 16

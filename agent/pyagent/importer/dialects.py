@@ -76,7 +76,7 @@ class V1Rows(Rows):
         self._keys = [(index, label, to_bytes(field_key(label))) for index, label in enumerate(labels) if index > 2]
 
     @property
-    def native_value(self) -> bool:
+    def is_plain(self) -> bool:
         return False
 
     def line(self, cells: Sequence[bytes]) -> Line | None:

@@ -2,7 +2,10 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from operator import itemgetter
 
 from pyagent.importer.annotations import Column
 from pyagent.importer.columns import Settings
@@ -29,6 +32,8 @@ _UNITS = (
     (1e11, 10**6, "milliseconds"),
     (1e8, 10**9, "seconds"),
 )
+_BLOCK = 2000
+"""Rows whose columns are looked at together."""
 _MOST_SEEN = 1_000_000
 """Rows among which those of one time are looked for."""
 _NAMED = ("_start", "_stop", "result", "table", "")
@@ -108,19 +113,14 @@ def infer(lines: Iterable[str], given: Given, measurement: str) -> Plain:
     separator = given.separator or separator_of([line.rstrip("\r\n") for line in head])
     if head and head[0][:4].lower() == "sep=":
         head = head[1:]
-    rows = csv.reader(_all(head, source), delimiter=separator)
+    rows = csv.reader(chain(head, source), delimiter=separator)
     header = next((row for row in _checked(rows) if row and any(row) and not row[0].startswith("# ")), [])
     settings = Settings(given.measurement or measurement, unit=given.unit or 1)
     if header[:3] == ["name", "tags", "time"]:
         return _of_v1(_checked(rows), header, given, Plain(V1, separator.encode(), replace(settings, skip_empty=True)))
     if {"_measurement", "_field", "_value"} <= set(header):
         return _of_query(_checked(rows), header, given, Plain(QUERY, separator.encode(), settings))
-    return _of_table(_checked(rows), header, given, separator, settings)
-
-
-def _all(head: list[str], rest: Iterator[str]) -> Iterator[str]:
-    yield from head
-    yield from rest
+    return _of_table(rows, header, given, separator, settings)
 
 
 def _checked(rows: Iterator[list[str]]) -> Iterator[list[str]]:
@@ -228,7 +228,8 @@ def _go_through(rows: Iterator[list[str]], seen: _Seen, given: Given) -> None:
     time = (
         seen.header.index(given.time) if given.time else next((names.index(n) for n in _TIME_NAMES if n in names), -1)
     )
-    known: set[tuple[str, ...]] = set()
+    key = itemgetter(time, *watched) if time >= 0 else itemgetter(0)
+    known: set[object] = set()
     block: list[list[str]] = []
 
     def settle() -> None:
@@ -238,18 +239,20 @@ def _go_through(rows: Iterator[list[str]], seen: _Seen, given: Given) -> None:
             content.add(cells)
         if time >= 0:
             before = len(known)
-            known.update((row[time], *[row[i] for i in watched]) for row in block)
+            known.update(map(key, block))
             seen.doubles += len(block) - (len(known) - before)
             if len(known) > _MOST_SEEN:
                 known.clear()
         seen.rows += len(block)
         block.clear()
 
-    for row in rows:
-        if len(row) == width and row != seen.header:
-            block.append(row)
-            if len(block) >= 2000:
-                settle()
+    header = seen.header
+    with suppress(csv.Error):  # told by the second pass, with its place
+        for row in rows:
+            if len(row) == width and row != header:
+                block.append(row)
+                if len(block) >= _BLOCK:
+                    settle()
     settle()
 
 

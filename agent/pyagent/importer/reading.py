@@ -2,8 +2,10 @@
 
 import csv
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from io import StringIO
+from itertools import chain, islice
 from typing import BinaryIO, Literal
 
 from pyagent.importer.csv_lines import CsvConverter, CsvOptions
@@ -136,17 +138,16 @@ class Reading:
         if not measurement:
             raise ImportFailure(f"{self.source.name}: it has no annotations and no name of a file; add --measurement")
 
-        def lines() -> Iterator[str]:
-            yield from (f"{line}\n" for line in options.csv.headers)
+        headers = [f"{line}\n" for line in options.csv.headers]
+        try:
             if spool is not None:
                 spool.seek(0)
-                yield from _lines(_spool_blocks(spool), options.csv.skip)
+                rest = _lines(_spool_blocks(spool), options.csv.skip)
+                plain = infer(chain(headers, rest), options.given, measurement)
             else:
                 with self.source.opened() as (file, _):
-                    yield from _lines(self._stream(file).blocks(), options.csv.skip)
-
-        try:
-            plain = infer(lines(), options.given, measurement)
+                    rest = _lines(self._stream(file).blocks(), options.csv.skip)
+                    plain = infer(chain(headers, rest), options.given, measurement)
         except ImportFailure as error:
             raise ImportFailure(_with_name(str(error), self.source.name)) from None
         if spool is not None:
@@ -196,16 +197,17 @@ def _spool_blocks(spool: BinaryIO) -> Iterator[bytes]:
 
 def _lines(blocks: Iterator[bytes], skip: int) -> Iterator[str]:
     """Lines with their ends."""
+    return islice(chain.from_iterable(_lines_of_blocks(blocks)), skip, None)
+
+
+def _lines_of_blocks(blocks: Iterator[bytes]) -> Iterator[Iterable[str]]:
     rest = b""
-    number = 0
     for block in blocks:
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
-            number += 1
-            if number > skip:
-                yield line.decode("utf-8", "surrogateescape") + "\n"
+        whole, line_break, rest = (rest + block).rpartition(b"\n")
+        if line_break:
+            yield StringIO(whole.decode("utf-8", "surrogateescape") + "\n", newline="\n")
     if rest:
-        yield rest.decode("utf-8", "surrogateescape")
+        yield [rest.decode("utf-8", "surrogateescape")]
 
 
 def _with_name(text: str, name: str) -> str:

@@ -5,11 +5,15 @@ import hashlib
 import json
 import os
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+try:
+    from isal.isal_zlib import crc32
+except ImportError:  # no wheel for this machine: slower, the same number
+    from zlib import crc32
 
 from pyagent.importer.pieces import ImportFailure
 
@@ -34,7 +38,7 @@ class InputProgress:
 
     def passed(self, text: bytes) -> None:
         self.done += len(text)
-        self.crc = zlib.crc32(text, self.crc)
+        self.crc = crc32(text, self.crc)
         self.line += text.count(b"\n")
 
 

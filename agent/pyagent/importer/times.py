@@ -9,7 +9,7 @@ from functools import lru_cache
 from pyagent.api.timestamps import Zone, load_zone, parse_timestamp
 from pyagent.lineprotocol.results import TIME_MAX, TIME_MIN
 
-__all__ = ["DAY_FIRST", "EXCEL", "MONTH_FIRST", "YEAR_FIRST", "reader_of", "split_date", "zone_of"]
+__all__ = ["DAY_FIRST", "EXCEL", "MONTH_FIRST", "YEAR_FIRST", "local_offset", "reader_of", "split_date", "zone_of"]
 
 YEAR_FIRST, DAY_FIRST, MONTH_FIRST, EXCEL = "year-first", "day-first", "month-first", "excel"
 """Formats besides Go's layouts: dates of numbers in that order with whatever stands between them, with or without a time of the
@@ -174,6 +174,14 @@ def _in_zone(text: bytes, local: int, zone: Zone) -> int:
     seconds = local - _offset(zone, local - offset)
     _refuse_gap(text, local, seconds, zone)
     return seconds
+
+
+def local_offset(zone: Zone, local: int) -> int | None:
+    """How far the clock is east of UTC when it shows `local`, seconds counted as if it were UTC; None where it never does."""
+    try:
+        return local - _in_zone(b"", local, zone)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _refuse_gap(text: bytes, local: int, seconds: int, zone: Zone) -> None:
