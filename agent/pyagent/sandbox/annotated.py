@@ -68,7 +68,7 @@ def _head(name: str, number: int, table: Table, annotations: Sequence[str], head
         if annotation == "datatype":
             yield ["#datatype", "string", "long", *table.types.values()]
         elif annotation == "group":
-            yield ["#group", "false", "false", *(_boolean(column in table.key) for column in table.types)]
+            yield ["#group", "false", "false", *(_boolean(column.rstrip("\0") in table.key) for column in table.types)]
         else:
             values = [
                 _cells([table.key[column]], kind)[0] if empty and column in table.key else ""
@@ -76,7 +76,7 @@ def _head(name: str, number: int, table: Table, annotations: Sequence[str], head
             ]
             yield ["#default", name, str(number) if empty else "", *values]
     if header:
-        yield ["", "result", "table", *table.types]
+        yield ["", "result", "table", *(column.rstrip("\0") for column in table.types)]
 
 
 def _cells(values: list[Any], kind: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What InfluxDB's API answers when it refuses: a code, a status and a text."""
 
-from typing import Final
+from typing import Any, Final
 
 STATUS: Final = {
     "invalid": 400,
@@ -22,12 +22,18 @@ HIDDEN: Final = "An internal error has occurred - check server logs"
 
 
 class InfluxError(Exception):
-    """Ends a request with InfluxDB's error body; `code` is a key of STATUS."""
+    """Ends a request with InfluxDB's error body; `code` is a key of STATUS.
 
-    def __init__(self, code: str, message: str) -> None:
+    `final`: the message is whole; what calls the script's function that failed adds nothing to it.
+    """
+
+    def __init__(self, code: str, message: str, *, final: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.final = final
+        self.partial: list[Any] = []
+        """Tables that were made before; they are answered, and the error behind them."""
 
     @property
     def status(self) -> int:

@@ -52,7 +52,7 @@ class Series:
         self.id = number
         self.measurement = measurement
         self.tags = tags
-        self.order = ((b"\0", measurement), *tags)
+        self.order = (measurement, tags)
         self.columns: dict[tuple[bytes, str], int] = {}
         self.checked: dict[tuple[int, bytes, str], int] = {}
 

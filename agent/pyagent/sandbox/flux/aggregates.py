@@ -1,23 +1,19 @@
 """Functions from a table to one value or to one of its rows."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from itertools import pairwise
 from operator import add
 from typing import Any
 
-from pyagent.sandbox.errors import invalid
-from pyagent.sandbox.flux.library import Context, Registry, builtin, duration
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.flux.library import Context, Registry, builtin
 from pyagent.sandbox.flux.source import TYPES, Grouped, Source, Windowed, check_types, decode_all
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, FLUX_NAMES, LONG, STRING, TIME, UNSIGNED, Stream, Table
-from pyagent.sandbox.flux.values import Duration
 
 AGGREGATES: Registry = {}
 
 NUMBERS = (LONG, UNSIGNED, DOUBLE)
-SECOND = Duration(0, 10**9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +29,12 @@ class Aggregate:
 
     def kind(self, column: str) -> str:
         if column not in self.takes:
-            raise invalid(f"unsupported input type for {self.name} aggregate: {FLUX_NAMES[column]}")
+            raise invalid(f"unsupported aggregate column type {self.shown(column)}")
         return self.result or column
+
+    @staticmethod
+    def shown(kind: str) -> str:
+        return FLUX_NAMES[kind]
 
     def of(self, values: list[Any], kind: str) -> Any:
         if self.name == "count":
@@ -48,6 +48,11 @@ class Aggregate:
         return value
 
 
+def type_refused(name: str, kind: str) -> str:
+    """The storage's words for a type that its function does not take."""
+    return f"unsupported input type for {name} aggregate: {FLUX_NAMES[kind]}"
+
+
 def total(values: list[Any]) -> Any:
     """The sum from left to right, without the compensation that newer versions of sum() apply."""
     return reduce(add, values)
@@ -55,35 +60,6 @@ def total(values: list[Any]) -> Any:
 
 def _mean(values: list[Any]) -> float:
     return float(total(values) / len(values))
-
-
-def _stddev(mode: str) -> Callable[[list[Any]], float]:
-    def work(values: list[Any]) -> float:
-        if mode == "sample" and len(values) < 2:
-            return math.nan
-        count, mean, squares = 0, 0.0, 0.0
-        for value in values:
-            count += 1
-            delta = value - mean
-            mean += delta / count
-            squares += delta * (value - mean)
-        return math.sqrt(squares / (count if mode == "population" else count - 1))
-
-    return work
-
-
-def quantile_of(values: list[Any], q: float) -> float:
-    """What a t-digest whose centroids hold one value each gives."""
-    ordered = sorted(float(value) for value in values)
-    count = len(ordered)
-    index = q * count
-    if count == 1 or index <= 0.5:
-        return ordered[0]
-    lower = math.ceil(index - 0.5)
-    if lower >= count:
-        return ordered[-1]
-    weight = index - (lower - 0.5)
-    return ordered[lower - 1] * (1 - weight) + ordered[lower] * weight
 
 
 SIMPLE = {
@@ -133,70 +109,111 @@ _SQL_ORDER = {
 
 def aggregate(stream: Stream, function: Aggregate, column: str) -> Stream:
     """One row per table: the key's columns, and the value."""
-    if (
-        isinstance(stream, Source)
-        and column == "_value"
-        and not stream.selection.of_rows
-        and function.name in ("count", "sum", "mean")
-    ):
-        return _from_sql(stream, function)
+    if isinstance(stream, Source) and column == "_value" and function.name in ("count", "sum", "mean"):
+        return _from_storage(stream, function)
+    if isinstance(stream, Grouped) and column == "_value" and function.name in ("count", "sum"):
+        return _stored(stream.each(lambda table: _of_group(table, function)))
+    in_window = isinstance(stream, Windowed) and function.name in ("count", "sum", "mean")
 
     def work(table: Table) -> Table:
-        values = table.need(column, function.name)
+        if column not in table.types:
+            raise invalid(f'column "{column}" does not exist')
         if column in table.key:
             raise invalid("cannot aggregate columns that are part of the group key")
         kind = function.kind(table.types[column])
-        types = {name: table.types[name] for name in table.types if name in table.key}
-        if isinstance(stream, Grouped) and function.name in ("count", "sum"):
-            types = {"_start": TIME, "_stop": TIME, column: kind} | {
-                name: STRING for name in stream.names if name in types
-            }
-        elif isinstance(stream, Windowed) and function.name in ("count", "sum", "mean"):
+        types = {name: table.key_type(name) for name in table.key}
+        if in_window:
             types = {"_start": TIME, "_stop": TIME, column: kind, **types}
         data: dict[str, list[Any]] = {name: [table.key[name]] for name in types if name != column}
-        return Table(table.key, {**types, column: kind}, {**data, column: [function.of(values, kind)]}, 1)
+        value = function.of(table.data[column], kind)
+        return Table(table.key, {**types, column: kind}, {**data, column: [value]}, 1)
 
-    return stream.each(work)
+    return _stored(stream.each(work)) if in_window else stream.each(work)
 
 
-def _from_sql(stream: Source, function: Aggregate) -> Stream:
-    tables = []
-    if function.name == "count":
-        for column, row, ((count,),) in stream.rows("count(*)"):
-            if count:
-                tables.append(stream.table(column, row, None, [count], LONG))
-        return Stream(tables)
-    for column, row, found in stream.rows("value", "ORDER BY time"):
-        kind = function.kind(TYPES[column.type])
-        values = decode_all(column.type, [value for (value,) in found])
-        tables.append(stream.table(column, row, None, [function.of(values, kind)], kind))
-    return Stream(check_types(tables))
+def _stored(stream: Stream) -> Stream:
+    stream.stored = True
+    return stream
+
+
+def _of_group(table: Table, function: Aggregate) -> Table:
+    """The storage gives a value per series, which the engine adds up."""
+    kind = function.kind(table.types["_value"])
+    values, start = [], 0
+    for size in table.chunks or [table.size]:
+        values.append(function.of(table.data["_value"][start : start + size], kind))
+        start += size
+    key = {name: value for name, value in table.key.items() if name not in ("_start", "_stop")}
+    types = {"_start": TIME, "_stop": TIME, "_value": kind, **{name: table.key_type(name) for name in key}}
+    data: dict[str, list[Any]] = {name: [table.key[name]] for name in types if name != "_value"}
+    data["_value"] = [SIMPLE["sum"].of(values, kind)]
+    return Table(table.key, types, {name: data[name] for name in types}, 1)
+
+
+def _from_storage(stream: Source, function: Aggregate) -> Stream:
+    tables: list[Table] = []
+    try:
+        if function.name == "count" and not stream.selection.of_rows:
+            for column, row, ((count,),) in stream.rows("count(*)"):
+                if count:
+                    tables.append(stream.table(column, row, None, [count], LONG))
+            return _stored(Stream(tables))
+        for table in stream.tables:
+            kind = table.types["_value"]
+            if kind not in function.takes:
+                raise invalid(type_refused(function.name, kind))
+            value = function.of(table.data["_value"], kind)
+            types = {name: kind for name, kind in table.types.items() if name != "_time"}
+            types["_value"] = function.result or kind
+            data = {name: table.data[name][:1] for name in types}
+            data["_value"] = [value]
+            tables.append(Table(table.key, types, data, 1))
+    except InfluxError as error:
+        error.partial, error.final = error.partial or tables, True
+        raise
+    return _stored(Stream(tables))
 
 
 def select(stream: Stream, name: str, column: str) -> Stream:
     """One row per table: the selected one, whole; no row of a table in which the column is null."""
     if isinstance(stream, Source) and column == "_value" and not stream.selection.of_rows:
-        tables = []
-        for of, row, ((time, value),) in stream.rows("time, value", _SQL_ORDER[name]):
-            _selectable(name, TYPES[of.type])
-            tables.append(stream.table(of, row, [time], decode_all(of.type, [value])))
-        return Stream(check_types(tables))
+        tables: list[Table] = []
+        try:
+            for of, row, ((time, value),) in stream.rows("time, value", _SQL_ORDER[name]):
+                if name in ("min", "max") and TYPES[of.type] not in NUMBERS:
+                    raise invalid(type_refused(name, TYPES[of.type]))
+                tables.append(stream.table(of, row, [time], decode_all(of.type, [value])))
+            return _stored(Stream(check_types(tables)))
+        except InfluxError as error:
+            error.partial, error.final = error.partial or tables, True
+            raise
+    choose = SELECTORS[name]
+    if isinstance(stream, Grouped) and column == "_value" and name in ("first", "last"):
+        return _stored(stream.each(lambda table: table.take(_by_time(table, name))))
 
     def work(table: Table) -> Table:
-        _selectable(name, table.types.get(column, STRING))
-        position = SELECTORS[name](table.need(column, name))
+        if column not in table.types:
+            raise invalid(f'no column "{column}" exists')
+        kind = table.types[column]
+        if name in ("min", "max") and kind not in (*NUMBERS, TIME):
+            raise invalid(
+                f"invalid use of function: *universe.{name.title()}Selector has no implementation for type {FLUX_NAMES[kind]}"
+            )
+        position = choose(table.data[column])
         return table.take([] if position is None else [position])
 
-    return stream.each(work)
+    by_storage = column == "_value" and isinstance(stream, Source | Grouped | Windowed)
+    return _stored(stream.each(work)) if by_storage else stream.each(work)
 
 
-def _selectable(name: str, kind: str) -> None:
-    if name in ("min", "max") and kind not in (*NUMBERS, TIME):
-        raise invalid(
-            f"unsupported aggregate column type {FLUX_NAMES[kind]}"
-            if kind != BOOLEAN
-            else f"unsupported column type bool for {name}"
-        )
+def _by_time(table: Table, name: str) -> list[int]:
+    """The first or last row of a group of series by time; of rows at one time that of the series that comes first."""
+    times = table.data["_time"]
+    ends, start = [], 0
+    for size in table.chunks or [table.size]:
+        ends.append(start if name == "first" else start + size - 1)
+        start += size
+    return [min(ends, key=times.__getitem__) if name == "first" else max(ends, key=times.__getitem__)]
 
 
 def _declare_aggregate(name: str) -> None:
@@ -215,94 +232,3 @@ for _name in SIMPLE:
     _declare_aggregate(_name)
 for _name in SELECTORS:
     _declare_selector(_name)
-
-
-@builtin(AGGREGATES, "stddev")
-def stddev(context: Context, tables: Stream, column: str = "_value", mode: str = "sample") -> Stream:
-    if mode not in ("sample", "population"):
-        raise invalid(f'stddev: mode must be sample or population, got "{mode}"')
-    return aggregate(tables, Aggregate("stddev", _stddev(mode), DOUBLE, NUMBERS), column)
-
-
-@builtin(AGGREGATES, "quantile")
-def quantile(
-    context: Context,
-    tables: Stream,
-    q: float,
-    column: str = "_value",
-    method: str = "estimate_tdigest",
-    compression: float = 0.0,
-) -> Stream:
-    if not 0 <= q <= 1:
-        raise invalid("quantile must be between 0 and 1")
-    if method == "exact_selector":
-
-        def work(table: Table) -> Table:
-            values = table.need(column, "quantile")
-            order = sorted(
-                (position for position, value in enumerate(values) if value is not None), key=values.__getitem__
-            )
-            return table.take([order[max(0, math.ceil(q * len(order)) - 1)]] if order else [])
-
-        return tables.each(work)
-    if method == "exact_mean":
-        return aggregate(tables, Aggregate("quantile", lambda values: _exact(values, q), DOUBLE, (DOUBLE,)), column)
-    if method != "estimate_tdigest":
-        raise invalid(f"unknown quantile method {method}")
-    return aggregate(tables, Aggregate("quantile", lambda values: quantile_of(values, q), DOUBLE, NUMBERS), column)
-
-
-def _exact(values: list[Any], q: float) -> float:
-    ordered = sorted(values)
-    position = q * (len(ordered) - 1)
-    low, high = math.floor(position), math.ceil(position)
-    if low == high:
-        return float(ordered[low])
-    return float(ordered[low] * (high - position) + ordered[high] * (position - low))
-
-
-@builtin(AGGREGATES, "median")
-def median(
-    context: Context, tables: Stream, column: str = "_value", method: str = "estimate_tdigest", compression: float = 0.0
-) -> Stream:
-    found: Stream = quantile(context, tables, q=0.5, column=column, method=method, compression=compression)
-    return found
-
-
-@builtin(AGGREGATES, "mode")
-def mode(context: Context, tables: Stream, column: str = "_value") -> Stream:
-    def most(values: list[Any]) -> Any:
-        counts: dict[Any, int] = {}
-        for value in values:
-            counts[value] = counts.get(value, 0) + 1
-        most = max(counts.values())
-        return min(value for value, count in counts.items() if count == most)
-
-    return aggregate(tables, Aggregate("mode", most, None, (*NUMBERS, STRING, BOOLEAN, TIME)), column)
-
-
-@builtin(AGGREGATES, "integral")
-def integral(
-    context: Context,
-    tables: Stream,
-    unit: Any = SECOND,
-    column: str = "_value",
-    timeColumn: str = "_time",
-    interpolate: str = "",
-) -> Stream:
-    ns = duration(unit, "integral: unit").ns
-
-    def work(table: Table) -> Table:
-        if table.types.get(column, DOUBLE) not in NUMBERS:
-            raise invalid(f"cannot perform integral over {FLUX_NAMES[table.types[column]]}")
-        pairs = [
-            pair
-            for pair in zip(table.need(timeColumn, "integral"), table.need(column, "integral"), strict=True)
-            if None not in pair
-        ]
-        area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(pairs)) / ns
-        types = {name: table.types[name] for name in table.types if name in table.key}
-        data: dict[str, list[Any]] = {name: [table.key[name]] for name in types}
-        return Table(table.key, {**types, column: DOUBLE}, {**data, column: [float(area) if pairs else None]}, 1)
-
-    return tables.each(work)

@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 from pyagent.sandbox.errors import invalid
-from pyagent.sandbox.flux.aggregates import NUMBERS, SECOND, total
+from pyagent.sandbox.flux.aggregates import NUMBERS, total
 from pyagent.sandbox.flux.library import Context, Registry, builtin, duration, natural, text_list
+from pyagent.sandbox.flux.statistics import SECOND
 from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, LONG, UNSIGNED, Stream, Table
 
 ALONG: Registry = {}
@@ -32,7 +33,7 @@ def derivative(
     ns = duration(unit, "derivative: unit").ns
 
     def of(table: Table) -> Table:
-        times = table.need(timeColumn, "derivative")
+        times = table.need(timeColumn, f'no column "{timeColumn}" exists')
         if None in times:
             raise invalid("derivative found null time in time column")
         if any(a > b for a, b in pairwise(times)):
@@ -130,7 +131,7 @@ def elapsed(
     ns = duration(unit, "elapsed: unit").ns
 
     def work(table: Table) -> Table:
-        times = table.need(timeColumn, "elapsed")
+        times = table.need(timeColumn)
         steps = [0, *((b - a) // ns for a, b in pairwise(times))]
         return table.with_columns(**{columnName: (LONG, steps[: table.size])}).slice(1)
 

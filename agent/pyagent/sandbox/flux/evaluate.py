@@ -1,21 +1,36 @@
 """Syntax trees to closures, and a script's run."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux import syntax
 from pyagent.sandbox.flux.syntax import Node, place
 from pyagent.sandbox.flux.tables import Stream
-from pyagent.sandbox.flux.values import Callee, arithmetic, compare, negate, to_text, truth, type_name
+from pyagent.sandbox.flux.values import (
+    Callee,
+    Calls,
+    Time,
+    Unfit,
+    WrongArguments,
+    WrongType,
+    arithmetic,
+    compare,
+    long_time,
+    negate,
+    to_text,
+    truth,
+    type_name,
+)
 
 
 class Scope:
-    __slots__ = ("parent", "values")
+    __slots__ = ("calls", "parent", "values")
 
-    def __init__(self, parent: "Scope | None", values: dict[str, Any]) -> None:
+    def __init__(self, parent: "Scope | None", values: dict[str, Any], calls: Calls | None = None) -> None:
         self.parent = parent
         self.values = values
+        self.calls: Calls = calls or (parent.calls if parent is not None else Calls())
 
     def find(self, name: str) -> Any:
         scope: Scope | None = self
@@ -52,7 +67,13 @@ def _literal(node: syntax.Literal) -> Code:
 
 def _text(node: syntax.Text) -> Code:
     parts = [part if isinstance(part, str) else compile_node(part) for part in node.parts]
-    return lambda scope: "".join(part if isinstance(part, str) else to_text(part(scope)) for part in parts)
+    return lambda scope: "".join(part if isinstance(part, str) else _interpolated(part(scope)) for part in parts)
+
+
+def _interpolated(value: Any) -> str:
+    if value is None or isinstance(value, dict | list):
+        raise invalid("cannot interpolate a null value" if value is None else f"cannot interpolate {type_name(value)}")
+    return long_time(value) if isinstance(value, Time) else to_text(value)
 
 
 def _identifier(node: syntax.Identifier) -> Code:
@@ -91,11 +112,9 @@ def _member(node: syntax.Member) -> Code:
         if isinstance(record, dict):
             found = record.get(name)
             if found is None and isinstance(record, Package):
-                raise invalid(
-                    f"error {place(node.at)}: package {record.name} has no member {name} that this server knows"
-                )
+                raise failed(node, f"package {record.name} has no member {name} that this server knows")
             return found
-        raise invalid(f"error {place(node.at)}: type conflict: expected record but found {type_name(record)}")
+        raise failed(node, f"expected {{A with {name}: B}} but found {type_name(record)}")
 
     return run
 
@@ -116,9 +135,9 @@ def _index(node: syntax.Index) -> Code:
         if isinstance(items, dict):
             return items.get(position)
         if not isinstance(items, list) or not isinstance(position, int):
-            raise invalid(f"error {place(node.at)}: type conflict: expected array but found {type_name(items)}")
+            raise failed(node, f"expected [A] but found {type_name(items)}")
         if not 0 <= position < len(items):
-            raise invalid(f"error {place(node.at)}: cannot access element {position} of array of length {len(items)}")
+            raise invalid(f"cannot access element {position} of array of length {len(items)}")
         return items[position]
 
     return run
@@ -126,24 +145,46 @@ def _index(node: syntax.Index) -> Code:
 
 def _call(node: syntax.Call, piped: Code | None = None) -> Code:
     callee, arguments = compile_node(node.callee), [(name, compile_node(value)) for name, value in node.arguments]
+    name = node.callee.name if isinstance(node.callee, syntax.Identifier | syntax.Member) else ""
+    where = place(node.at)
+    in_script = node.at != syntax.NOWHERE
 
     def run(scope: Scope) -> Any:
         function = callee(scope)
         if not isinstance(function, Callee):
-            raise invalid(f"error {place(node.at)}: expected function but found {type_name(function)}")
+            raise failed(node, f"expected function but found {type_name(function)}")
         given = {name: value(scope) for name, value in arguments}
         if piped is not None:
             if function.pipe is None:
-                raise invalid(f"error {place(node.at)}: function {function.name} does not take a pipe argument")
+                raise failed(node, f"function {function.name} does not take a pipe argument")
             given[function.pipe] = piped(scope)
-        try:
+        calls = scope.calls
+        if calls.running:
             return function(**given)
+        try:
+            if not in_script:
+                return function(**given)
+            calls.append(f"{where}: {name}")
+            try:
+                return function(**given)
+            finally:
+                calls.pop()
+        except WrongArguments as error:
+            raise failed(node, f"\n\nerror {where}: ".join(error.problems)) from None
+        except WrongType as error:
+            at = next((value for name, value in node.arguments if name == error.argument), node)
+            raise failed(at, error.message) from None
         except InfluxError as error:
-            if error.message.startswith(("missing ", "found unexpected ")):
-                raise invalid(f"error {place(node.at)}: {error.message}") from None
+            if not error.final and in_script:
+                error.message = f'error calling function "{name}" {where}: {error.message}'
             raise
 
     return run
+
+
+def failed(node: Node, message: str) -> InfluxError:
+    """An error of the script's text at this place."""
+    return InfluxError("invalid", f"error {place(node.at)}: {message}", final=True)
 
 
 def _pipe(node: syntax.Pipe) -> Code:
@@ -176,13 +217,23 @@ def _binary(node: syntax.Binary) -> Code:
         return lambda scope: truth(left(scope)) or truth(right(scope))
     work = compare if operator in ("==", "!=", "<", "<=", ">", ">=", "=~", "!~") else arithmetic
 
+    at_column = isinstance(node.left, syntax.Member) and not isinstance(node.right, syntax.Member)
+    arithmetical = work is arithmetic
+
     def run(scope: Scope) -> Any:
+        one, other = left(scope), right(scope)
         try:
-            return work(operator, left(scope), right(scope))
-        except InfluxError as error:
-            if error.message.startswith("type conflict"):
-                raise invalid(f"error {place(node.at)}: {error.message}") from None
-            raise
+            return work(operator, one, other)
+        except Unfit:
+            first, second = type_name(one), type_name(other)
+            if not arithmetical:
+                where = f"cannot compile @ {place(node.at)[1:]}: " if scope.calls.running else ""
+                raise invalid(f"{where}unsupported binary expression {first} {operator} {second}") from None
+            if not scope.calls.running:
+                raise failed(node.right, f"expected {first} but found {second}") from None
+            # The type that the script asks for comes first, then that of the column.
+            wanted, found = (second, first) if at_column else (first, second)
+            raise invalid(f"type conflict: {wanted} != {found}") from None
 
     return run
 
@@ -246,59 +297,15 @@ _COMPILERS: dict[type, Callable[[Any], Code]] = {
 }
 
 
-def check_names(nodes: Iterable[object], known: set[str]) -> None:
-    """Refuse names that nothing defines, before anything runs.
-
-    Raises:
-        InfluxError: with the place of the first one.
-    """
-    for node in nodes:
-        _check(node, known)
-
-
-def _check(node: object, known: set[str]) -> None:
-    match node:
-        case syntax.Identifier():
-            if node.name not in known:
-                raise invalid(f"error {place(node.at)}: undefined identifier {node.name}")
-        case syntax.Assign() | syntax.Option():
-            _check(node.value, known)
-            known.add(node.name)
-        case syntax.Import():
-            known.add(node.name)
-        case syntax.Function():
-            for _, default in node.parameters:
-                _check(default, known)
-            inner = {*known, *(name for name, _ in node.parameters)}
-            check_names(node.body if isinstance(node.body, list) else [node.body], inner)
-        case syntax.Array():
-            check_names(node.items, known)
-        case syntax.Text():
-            check_names(node.parts, known)
-        case syntax.Dict():
-            check_names((part for pair in node.pairs for part in pair), known)
-        case syntax.Record():
-            check_names((node.base, *(value for _, value in node.properties)), known)
-        case syntax.Call():
-            check_names((node.callee, *(value for _, value in node.arguments)), known)
-        case syntax.Pipe():
-            check_names((node.value, node.call), known)
-        case syntax.Binary():
-            check_names((node.left, node.right), known)
-        case syntax.Conditional():
-            check_names((node.test, node.then, node.other), known)
-        case syntax.Index():
-            check_names((node.value, node.index), known)
-        case syntax.Member() | syntax.Unary() | syntax.Return() | syntax.Expression():
-            _check(node.value, known)
-        case _:
-            pass
-
-
 def run(
-    statements: list[Node], scope: Scope, packages: Callable[[str], Package], keep: Callable[[str, Stream], None]
+    statements: list[Node],
+    scope: Scope,
+    packages: Callable[[syntax.Import], Package],
+    keep: Callable[[str, Stream], None],
+    options: Callable[[str, Any], None] = lambda name, value: None,
 ) -> None:
-    """Run a script; `packages` gives what an import names, `keep` takes what an expression that is not yielded gives.
+    """Run a script; `packages` gives what an import names, `keep` takes what an expression that is not yielded gives, and
+    `options` is told the options that are set.
 
     Raises:
         InfluxError: a name or type is wrong, or a function refuses.
@@ -306,71 +313,20 @@ def run(
     for statement in statements:
         match statement:
             case syntax.Import():
-                scope.values[statement.name] = packages(statement.path)
+                scope.values[statement.name] = packages(statement)
             case syntax.Assign():
                 scope.values[statement.name] = compile_node(statement.value)(scope)
             case syntax.Option():
                 value = compile_node(statement.value)(scope)
                 if statement.member is not None:
-                    scope.values[statement.name] = {**scope.find(statement.name), statement.member: value}
+                    owner = scope.find(statement.name)
+                    owner[statement.member] = value
                 else:
                     scope.values[statement.name] = value
+                    options(statement.name, value)
             case syntax.Expression():
                 value = compile_node(statement.value)(scope)
                 if isinstance(value, Stream) and not value.yielded:
                     keep("_result", value)
             case _:
-                raise invalid(
-                    f"compilation failed: error {place(statement.at)}: return is not allowed outside of a function"
-                )
-
-
-def conjuncts(function: Callee) -> list[tuple[set[str] | None, Callable[[dict[str, Any]], Any]]]:
-    """A predicate taken apart at its `and`s: for each part the columns it asks for (None: cannot be told), and the part."""
-    if not isinstance(function, Closure) or isinstance(function.node.body, list) or len(function.node.parameters) != 1:
-        return [(None, lambda row: function(r=row))]
-    name = function.node.parameters[0][0]
-    if name != "r":
-        raise invalid(f"found unexpected argument r (Expected one of {name})")
-    parts: list[tuple[set[str] | None, Callable[[dict[str, Any]], Any]]] = []
-    for part in _split(function.node.body):
-        asked: set[str] = set()
-        alone = _columns(part, name, asked)
-        parts.append((asked if alone else None, _bind(compile_node(part), function.scope, name)))
-    return parts
-
-
-def _bind(code: Code, scope: Scope, name: str) -> Callable[[dict[str, Any]], Any]:
-    return lambda row: code(Scope(scope, {name: row}))
-
-
-def _split(node: Node) -> list[Node]:
-    if isinstance(node, syntax.Binary) and node.operator == "and":
-        return [*_split(node.left), *_split(node.right)]
-    return [node]
-
-
-def _columns(node: object, name: str, asked: set[str]) -> bool:
-    """Collect the members of `name` that are asked for; False if `name` is used in another way."""
-    match node:
-        case syntax.Member(value=syntax.Identifier(name=found)) if found == name:
-            asked.add(node.name)
-            return True
-        case syntax.Identifier():
-            return node.name != name
-        case syntax.Literal():
-            return True
-        case syntax.Member() | syntax.Unary():
-            return _columns(node.value, name, asked)
-        case syntax.Binary():
-            return _columns(node.left, name, asked) and _columns(node.right, name, asked)
-        case syntax.Conditional():
-            return all(_columns(part, name, asked) for part in (node.test, node.then, node.other))
-        case syntax.Array():
-            return all(_columns(part, name, asked) for part in node.items)
-        case syntax.Call():
-            return all(_columns(part, name, asked) for part in (node.callee, *(value for _, value in node.arguments)))
-        case syntax.Text():
-            return all(isinstance(part, str) or _columns(part, name, asked) for part in node.parts)
-        case _:
-            return False
+                raise failed(statement, "return is not allowed outside of a function")

@@ -6,10 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.flux.plan import Plan, concrete, streams_in
 from pyagent.sandbox.flux.source import Reader
-from pyagent.sandbox.flux.tables import Stream
-from pyagent.sandbox.flux.values import Callee, Duration, Time, add_duration, type_name
+from pyagent.sandbox.flux.tables import Stream, in_key_order
+from pyagent.sandbox.flux.values import (
+    UTC_LOCATION,
+    Callee,
+    Calls,
+    Duration,
+    Location,
+    Time,
+    WrongType,
+    add_duration,
+    type_name,
+)
 from pyagent.sandbox.points import Point
 
 
@@ -25,24 +36,34 @@ class Context:
     write: Callable[[str, str, list[Point]], None]
     """Store points in a bucket given by name or id; raises InfluxError."""
     results: list[tuple[str, Stream]] = field(default_factory=list)
+    location: Location = UTC_LOCATION
+    """The option `location`: where the calendar of windows and dates is."""
+    calls: Calls = field(default_factory=Calls)
 
     def keep(self, name: str, stream: Stream) -> None:
         if any(known == name for known, _ in self.results):
-            raise invalid(f'tried to produce more than one result with the name "{name}"')
+            raise InfluxError(
+                "invalid",
+                f'error in building plan while starting program: found more than one call to yield() with the name "{name}"',
+                final=True,
+            )
+        if isinstance(stream, Plan):
+            stream.uses += 1
         self.results.append((name, stream))
 
 
 _TYPES = {str: "string", int: "int", float: "float", bool: "bool"}
 
-Registry = dict[str, Callable[[Context], Callee]]
+Registry = dict[str, Callable[[Context], Any]]
 
 
 def builtin(
-    registry: Registry, name: str, pipe: str | None = "tables"
+    registry: Registry, name: str, pipe: str | None = "tables", *, at_once: bool = False, result: str | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a function of Flux: a Python function of the context and keyword arguments, whose defaults make them optional.
 
-    A trailing underscore in an argument's name is not part of Flux's name.
+    A trailing underscore in an argument's name is not part of Flux's name. A function that gives a Stream runs when its tables
+    are asked for, unless `at_once`. `result`: the column type of what it gives.
     """
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,28 +76,93 @@ def builtin(
         typed = {
             public: parameter.annotation for public, parameter in spelled.items() if parameter.annotation in _TYPES
         }
+        streams = [public for public, parameter in spelled.items() if parameter.annotation is Stream]
+        lazy = function.__annotations__.get("return") is Stream and not at_once
+        check: Callable[..., None] | None = getattr(function, "check", None)
 
         def bind(context: Context) -> Callee:
             def run(arguments: dict[str, Any]) -> Any:
-                if takes is not None and pipe == "tables" and not isinstance(arguments.get("tables"), Stream):
-                    raise invalid(
-                        f"type conflict: {name}: expected stream but found {type_name(arguments.get('tables'))}"
-                    )
+                for public in streams:
+                    if public in arguments and not isinstance(arguments[public], Stream):
+                        raise WrongType(public, "stream[A]", arguments[public])
                 for public, kind in typed.items():
                     value = arguments.get(public)
                     if value is not None and type(value) is not kind:
-                        found, wanted = type_name(value), _TYPES[kind]
-                        raise invalid(
-                            f"type conflict: expected {wanted} but found {found} (argument {public} of {name})"
-                        )
-                return function(context, **{spelled[public].name: value for public, value in arguments.items()})
+                        raise WrongType(public, _TYPES[kind], value)
+                given = {spelled[public].name: value for public, value in arguments.items()}
+                if check is not None:
+                    check(
+                        **{
+                            name: value
+                            for name, value in given.items()
+                            if name != "fn" and not isinstance(value, Stream)
+                        }
+                    )
+                if not lazy:
+                    return function(context, **given)
+                return _planned(context, name, function, given)
 
-            return Callee(name, parameters, takes, run)
+            return Callee(name, parameters, takes, run, result)
 
         registry[name] = bind
         return function
 
     return declare
+
+
+def checked(check: Callable[..., None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Have a function's plain arguments checked when it is called, before anything is read."""
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.check = check  # type: ignore[attr-defined]  # a function takes attributes
+        return function
+
+    return mark
+
+
+_SORTED = frozenset((
+    "chandeMomentumOscillator", "columns", "count", "covariance", "difference", "distinct", "drop", "duplicate",
+    "duration", "elapsed", "exponentialMovingAverage", "first", "histogram", "histogramQuantile", "hourSelection", "increase",
+    "integral", "kaufmansAMA", "keep", "keyValues", "keys", "last", "linear", "max", "mean", "median", "min", "mode",
+    "quantile", "reduce", "relativeStrengthIndex", "rename", "sample", "set", "skew", "spread", "stddev", "sum", "tail",
+    "tripleExponentialDerivative", "union", "unique", "window",
+))  # fmt: skip
+"""Functions whose tables InfluxDB's engine gives in the order of their keys; the others keep the order that they get."""
+
+
+def _planned(context: Context, name: str, function: Callable[..., Any], given: dict[str, Any]) -> Plan:
+    inputs = [stream for value in given.values() for stream in streams_in(value)]
+    for stream in inputs:
+        if isinstance(stream, Plan):
+            stream.uses += 1
+
+    place = context.calls[-1] if context.calls else ""
+
+    def run() -> Stream:
+        calls = context.calls
+        calls.append(place)
+        calls.running += 1
+        try:
+            try:
+                arguments = {name: concrete(value) for name, value in given.items()}
+            except InfluxError as error:
+                error.partial = []  # what was made for another call is not answered
+                raise
+            made: Stream = function(context, **arguments)
+        except InfluxError as error:
+            if name in _SORTED and not error.final:
+                error.partial = []
+            raise
+        finally:
+            calls.running -= 1
+            calls.pop()
+        if made.bounds is None and inputs:
+            made.bounds_from(inputs)
+        if name in _SORTED and not made.stored:
+            return in_key_order(made)
+        return made
+
+    return Plan(run, place)
 
 
 def to_time(context: Context, value: object, what: str) -> int:
@@ -111,3 +197,16 @@ def duration(value: object, what: str) -> Duration:
     if not isinstance(value, Duration):
         raise invalid(f"{what}: expected duration but found {type_name(value)}")
     return value
+
+
+def place_of(context: Context, location: Any) -> Location:
+    """The place of an argument `location`, else that of the option.
+
+    Raises:
+        InfluxError: it is not a place.
+    """
+    if location is None:
+        return context.location
+    if not isinstance(location, dict) or not isinstance(location.get("zone", "UTC"), str):
+        raise invalid("expected {zone: string, offset: duration} as location")
+    return Location(location.get("zone", "UTC"), duration(location.get("offset", Duration(0, 0)), "location"))

@@ -58,3 +58,19 @@ def highest_current(
 @builtin(RANKING, "lowestMin")
 def lowest_min(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:
     return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "min", column), False)
+
+
+@builtin(RANKING, "lowestAverage")
+def lowest_average(
+    context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
+) -> Stream:
+    return _extreme(
+        context, tables, n, column, groupColumns, lambda stream: aggregate(stream, SIMPLE["mean"], column), False
+    )
+
+
+@builtin(RANKING, "lowestCurrent")
+def lowest_current(
+    context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
+) -> Stream:
+    return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "last", column), False)

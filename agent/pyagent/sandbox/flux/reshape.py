@@ -11,10 +11,7 @@ from pyagent.sandbox.flux.tables import (
     Row,
     Stream,
     Table,
-    from_rows,
-    joined,
     key_order,
-    regroup,
     type_of,
 )
 from pyagent.sandbox.flux.values import Callee, Duration, add_duration, to_text, truth
@@ -22,48 +19,18 @@ from pyagent.sandbox.flux.values import Callee, Duration, add_duration, to_text,
 RESHAPE: Registry = {}
 
 
-@builtin(RESHAPE, "map")
-def map_(context: Context, tables: Stream, fn: Callee, mergeKey: bool = False) -> Stream:
-    made: dict[tuple[Any, ...], list[Table]] = {}
-    for table in tables.tables:
-        rows: list[Row] = []
-        for row in table.rows():
-            new = fn(r=row)
-            if not isinstance(new, dict):
-                raise invalid("map: the function must give a record")
-            rows.append({**table.key_record(), **new} if mergeKey else new)
-        if not rows:
-            continue
-        kept = [name for name in table.key if any(name in row for row in rows)]
-        for part in regroup([_typed_like(from_rows({}, rows, "map object"), table)], lambda _, kept=kept: kept):  # type: ignore[misc]  # a lambda's default
-            made.setdefault(
-                tuple(sorted((name, part.types[name], value) for name, value in part.key.items())), []
-            ).append(part)
-    return Stream(joined(parts) for parts in made.values())
-
-
-def _typed_like(made: Table, table: Table) -> Table:
-    """Columns that hold nothing but null keep the type that they had."""
-    for name in sorted({name for name in table.types if name not in made.types and name in made.data}):
-        made.types[name] = table.types[name]
+def duplicated(table: Table, column: str, name: str) -> Table:
+    """A table with a copy of a column; a copy in place of a column of the key stays in it where the column itself is."""
+    if column not in table.types:
+        raise invalid(f'duplicate error: column "{column}" doesn\'t exist')
+    made = table.with_columns(**{name: (table.types[column], table.data[column])})
+    if name in table.key:
+        made.key = {
+            known: table.key[column] if known == name else value
+            for known, value in table.key.items()
+            if known != name or column in table.key
+        }
     return made
-
-
-@builtin(RESHAPE, "reduce")
-def reduce(context: Context, tables: Stream, fn: Callee, identity: Row) -> Stream:
-    def work(table: Table) -> Table:
-        total = identity
-        for row in table.rows():
-            total = fn(r=row, accumulator=total)
-        types = {name: table.types[name] for name in table.types if name in table.key}
-        row = {**table.key_record(), **total}
-        for name, value in total.items():
-            kind = type_of(value, f'reduce property "{name}"')
-            if kind is not None:
-                types[name] = kind
-        return Table(table.key, types, {name: [row[name]] for name in types}, 1)
-
-    return tables.each(work)
 
 
 @builtin(RESHAPE, "pivot")
@@ -159,6 +126,18 @@ def fill(
     return tables.each(work)
 
 
+@builtin(RESHAPE, "_fillTable")
+def fill_table(context: Context, tables: Stream) -> Stream:
+    """A row of the key for each table without rows."""
+
+    def work(table: Table) -> Table:
+        if table.size:
+            return table
+        return Table(table.key, table.types, {name: [table.key.get(name)] for name in table.types}, 1)
+
+    return tables.each(work)
+
+
 @builtin(RESHAPE, "timeShift")
 def time_shift(context: Context, tables: Stream, duration: Duration, columns: Any = None) -> Stream:
     names = text_list(columns if columns is not None else ["_start", "_stop", "_time"], "timeShift: columns")
@@ -208,7 +187,7 @@ def find_record(context: Context, tables: Stream, fn: Callee, idx: int) -> Row:
     return {}
 
 
-@builtin(RESHAPE, "tableFind")
+@builtin(RESHAPE, "tableFind", at_once=True)
 def table_find(context: Context, tables: Stream, fn: Callee) -> Stream:
     for table in tables.tables:
         if truth(fn(key=table.key_record())):

@@ -5,44 +5,80 @@ from typing import Any
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.aggregates import AGGREGATES
 from pyagent.sandbox.flux.along import ALONG
+from pyagent.sandbox.flux.averages import AVERAGES
 from pyagent.sandbox.flux.convert import CONVERT
-from pyagent.sandbox.flux.evaluate import Package, Scope, check_names, run
-from pyagent.sandbox.flux.library import Context
-from pyagent.sandbox.flux.packages import PACKAGES, TO
+from pyagent.sandbox.flux.evaluate import Scope, run
+from pyagent.sandbox.flux.histograms import HISTOGRAMS
+from pyagent.sandbox.flux.influx import INFLUX
+from pyagent.sandbox.flux.joins import JOINS
+from pyagent.sandbox.flux.library import Context, place_of
+from pyagent.sandbox.flux.mapping import MAPPING
+from pyagent.sandbox.flux.names import check_names
+from pyagent.sandbox.flux.packages import defined, package
 from pyagent.sandbox.flux.ranking import RANKING
 from pyagent.sandbox.flux.reshape import RESHAPE
+from pyagent.sandbox.flux.statistics import STATISTICS
 from pyagent.sandbox.flux.syntax import Node, parse
 from pyagent.sandbox.flux.tables import Table
+from pyagent.sandbox.flux.tracking import TRACKING
 from pyagent.sandbox.flux.universe import UNIVERSE
-from pyagent.sandbox.flux.values import Duration
+from pyagent.sandbox.flux.values import Callee, Duration
 from pyagent.sandbox.flux.windows import WINDOWS
 
-_ALL = (UNIVERSE, RESHAPE, AGGREGATES, ALONG, RANKING, WINDOWS, CONVERT, TO)
+_ALL = (
+    UNIVERSE, RESHAPE, MAPPING, AGGREGATES, STATISTICS, ALONG, AVERAGES, RANKING, WINDOWS, CONVERT, TRACKING, HISTOGRAMS, JOINS,
+    {name: INFLUX[name] for name in ("to", "wideTo", "buckets")},
+)  # fmt: skip
+
+Results = list[tuple[str, list[Table]]]
+
+_NO_DATA = (
+    "error in query specification while starting program: this Flux script returns no streaming data. "
+    'Consider adding a "yield" or invoking streaming functions directly, without performing an assignment'
+)
 
 
-def execute(text: str, context: Context, extern: list[Node] | None = None) -> list[tuple[str, list[Table]]]:
+def execute(text: str, context: Context, extern: list[Node] | None = None) -> Results:
     """Run a script; the tables of its results. `extern`: statements that come before it.
 
     Raises:
-        InfluxError: it cannot be understood or run.
+        InfluxError: it cannot be understood or run; `partial` has the tables of the results (name, tables) before.
     """
+    results: Results = []
     try:
-        statements = [*(extern or []), *parse(text)]
-        values: dict[str, Any] = {name: bind(context) for registry in _ALL for name, bind in registry.items()}
-        values |= {"inf": Duration(0, 2**63 - 1), "true": True, "false": False}
-        check_names(statements, set(values))
-        run(statements, Scope(None, values), lambda path: _package(path, context), context.keep)
-        return [(name, stream.tables) for name, stream in context.results]
+        _plan(text, context, extern or [])
+        for name, stream in context.results:
+            try:
+                results.append((name, stream.tables))
+            except InfluxError as error:
+                if error.partial:
+                    results.append((name, error.partial))
+                error.partial = results
+                raise
     except RecursionError:
         raise invalid("compilation failed: the script is nested too deeply") from None
     except (TypeError, AttributeError, LookupError, ArithmeticError, ValueError) as error:
         # The type checker that InfluxDB has in front of a run is not here: a value of a wrong type is met where it is used.
-        raise InfluxError("invalid", f"type conflict: {error}") from error
+        raise InfluxError("invalid", "type conflict: a value has a type that its use does not take") from error
+    return results
 
 
-def _package(path: str, context: Context) -> Package:
-    if path not in PACKAGES:
-        raise invalid(
-            f"compilation failed: error: invalid import path {path}: this server knows {', '.join(sorted(PACKAGES))}"
-        )
-    return Package(path, {name: bind(context) for name, bind in PACKAGES[path].items()})
+def _plan(text: str, context: Context, extern: list[Node]) -> None:
+    statements = [*extern, *parse(text)]
+    values: dict[str, Any] = {name: bind(context) for registry in _ALL for name, bind in registry.items()}
+    values |= {"inf": Duration(0, 2**63 - 1), "true": True, "false": False}
+    values["location"] = {"zone": "UTC", "offset": Duration(0, 0)}
+
+    def option(name: str, value: Any) -> None:
+        if name == "now" and isinstance(value, Callee):
+            context.now = int(value())
+        elif name == "location":
+            context.location = place_of(context, value)
+
+    universe = Scope(None, values, context.calls)
+    defined("universe", values, context, universe)
+    check_names(statements, set(values))
+    scope = Scope(universe, {})
+    run(statements, scope, lambda node: package(node, context, universe), context.keep, option)
+    if not context.results:
+        raise InfluxError("invalid", _NO_DATA, final=True)

@@ -1,7 +1,7 @@
 """from(bucket:) |> range() |> filter(): read when it is needed, and only what is needed.
 
-A filter is taken apart at its `and`s. What asks for measurement, field and tags alone is answered from the list of series;
-the rest is asked of each row. Aggregates over what is read are left to SQL where SQL computes the same.
+What a filter asks for measurement, field and tags alone is answered from the list of series; what it asks for the value, of
+each row. Aggregates over what is read are left to SQL where SQL computes the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.errors import InfluxError
+from pyagent.sandbox.flux.gosort import go_sorted
+from pyagent.sandbox.flux.predicates import VALUE, Part, Predicate
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, LONG, STRING, TIME, UNSIGNED, Row, Stream, Table
 from pyagent.sandbox.flux.values import truth
 from pyagent.sandbox.store import Column, PointStore, decode
 
 TYPES: Final = {"integer": LONG, "unsigned": UNSIGNED, "float": DOUBLE, "boolean": BOOLEAN, "string": STRING}
-
-Predicate = Callable[[Row], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,25 @@ class Selection:
 
 
 class Source(Stream):
+    """What InfluxDB's storage reads."""
+
     def __init__(self, reader: Reader, selection: Selection) -> None:
+        super().__init__()
         self._tables = None
         self.reader = reader
         self.selection = selection
+        self.within(None if selection.start is None else (selection.start, selection.stop))
 
     def narrow(self, **changes: Any) -> "Source":
         return Source(self.reader, replace(self.selection, **changes))
+
+    def filtered(self, parts: Iterable[Part]) -> "Source":
+        """With what the storage answers of these parts."""
+        of_series, of_rows = list(self.selection.of_series), list(self.selection.of_rows)
+        for part in parts:
+            if part.stored is not None:
+                (of_rows if part.columns is None or VALUE in part.columns else of_series).append(part.stored)
+        return self.narrow(of_series=tuple(of_series), of_rows=tuple(of_rows))
 
     def columns(self) -> list[tuple[Column, Row]]:
         """The selected columns, in InfluxDB's order of series, each with its measurement, field and tags.
@@ -57,39 +69,55 @@ class Source(Stream):
             name = chosen.bucket or chosen.bucket_id
             if not name:
                 raise _no_bucket()
-            raise invalid(
+            raise InfluxError(
+                "invalid",
                 f'error in building plan while starting program: cannot submit unbounded read to "{name}"; '
-                "try bounding 'from' with a call to 'range'"
+                "try bounding 'from' with a call to 'range'",
+                final=True,
             )
         if not chosen.bucket and not chosen.bucket_id:
             raise _no_bucket()
         bucket = self.reader.bucket(chosen.bucket, chosen.bucket_id)
         found = [(column, labels(column)) for column in self.reader.store.columns(bucket["id"])]
         if chosen.of_series:
-            found = [(column, row) for column, row in found if all(truth(asks(row)) for asks in chosen.of_series)]
-        found.sort(key=lambda pair: (*pair[0].series.order, (b"\xff", pair[0].field)))
+            found = [(column, row) for column, row in found if all(asks(row) for asks in chosen.of_series)]
+        found.sort(key=lambda pair: (*pair[0].series.order, pair[0].field))
         return found
 
     @property
-    def bounds(self) -> tuple[int, int]:
+    def limits(self) -> tuple[int, int]:
         assert self.selection.start is not None
         return self.selection.start, self.selection.stop
 
     def load(self) -> list[Table]:
-        tables = [
-            self.table(column, row, [time for time, _ in found], decode_all(column.type, [value for _, value in found]))
-            for column, row, found in self.rows("time, value", "ORDER BY time")
-        ]
-        tables = check_types(tables)
-        for asks in self.selection.of_rows:
-            tables = [kept for table in tables if (kept := filter_rows(table, asks)).size]
-        return tables
+        tables: list[Table] = []
+        for column, row, found in self.rows("time, value", "ORDER BY time"):
+            times, values = [time for time, _ in found], decode_all(column.type, [value for _, value in found])
+            if self.selection.of_rows:
+                kept = self._kept(row, values)
+                times, values = [times[at] for at in kept], [values[at] for at in kept]
+            if times:
+                tables.append(self.table(column, row, times, values))
+        return check_types(tables)
+
+    def series_tables(self) -> list[Table]:
+        """The tables that are read, unchecked: a series may have two types."""
+        return self.load()
+
+    def _kept(self, row: Row, values: list[Any]) -> list[int]:
+        asked = self.selection.of_rows
+        row, kept = dict(row), []
+        for at, value in enumerate(values):
+            row[VALUE] = value
+            if all(asks(row) for asks in asked):
+                kept.append(at)
+        return kept
 
     def table(
         self, column: Column, row: Row, times: list[int] | None, values: list[Any], kind: str | None = None
     ) -> Table:
         """A table with the columns in the order in which InfluxDB's storage gives them; `times` None: without _time."""
-        start, stop = self.bounds
+        start, stop = self.limits
         size = len(values)
         types = {"_start": TIME, "_stop": TIME, "_time": TIME, "_value": kind or TYPES[column.type]}
         data: dict[str, list[Any]] = {
@@ -111,37 +139,110 @@ class Source(Stream):
         db = self.reader.store.reader()
         query = f"SELECT {sql} FROM stored WHERE column = ? AND time >= ? AND time < ? {tail}"  # noqa: S608  (constants)
         for column, row in selected:
-            found = db.execute(query, (column.id, *self.bounds)).fetchall()
+            found = db.execute(query, (column.id, *self.limits)).fetchall()
             if found:
                 yield column, row, found
 
 
+class Unanswered(Stream):
+    """A read, and what of its filters the storage does not answer."""
+
+    def __init__(self, source: Source, parts: list[Part]) -> None:
+        super().__init__()
+        self._tables = None
+        self.source = source
+        self.parts = parts
+        self.within(source.bounds)
+
+    def filtered(self, parts: Iterable[Part]) -> "Unanswered":
+        """With what the storage answers of these parts."""
+        return Unanswered(self.source.filtered(parts), self.parts)
+
+    def load(self) -> list[Table]:
+        return self.source.each(lambda table: keep_rows(table, self.parts)).tables
+
+
+class GroupedStream(Stream):
+    """A group, and what was grouped."""
+
+    def __init__(self, tables: Iterable[Table], source: Stream) -> None:
+        super().__init__(tables)
+        self.source = source
+        self.within(source.bounds)
+
+
 class Windowed(Stream):
-    """Windows directly behind a read: an aggregate keeps the order of the storage's columns."""
+    """Windows directly behind a read, table by table: what the storage aggregates keeps its order of tables and columns."""
 
 
 class Grouped(Stream):
-    """What InfluxDB's storage gives for a group directly behind a read: start and stop stay in the key, tags are sorted."""
+    """A group directly behind a read: what InfluxDB's storage gives for it.
 
-    def __init__(self, tables: Iterable[Table], names: list[str]) -> None:
-        super().__init__(self._laid_out(table) for table in tables)
-        self.names = names
+    Its tables are in the order of the tags' values, a missing one last; a table's key has start, stop and all the tags that
+    were named, its rows those of one series after the other (`chunks`), its columns the tags that they have, sorted.
+    """
 
-    @staticmethod
-    def _laid_out(table: Table) -> Table:
-        first = [name for name in ("_start", "_stop", "_time", "_value") if name in table.types]
-        order = [*first, *sorted(name for name in table.types if name not in first)]
-        key = {name: table.key[name] for name in order if name in table.key}
-        return Table(key, {name: table.types[name] for name in order}, table.data, table.size)
+    def __init__(self, source: Source, names: list[str]) -> None:
+        super().__init__()
+        self._tables = None
+        self.source = source
+        self.names = [name for name in dict.fromkeys(names) if name not in ("_start", "_stop")]
+        self.within(source.bounds)
+
+    def load(self) -> list[Table]:
+        groups: dict[tuple[Any, ...], list[Table]] = {}
+        for table in go_sorted(self.source.series_tables(), self._sort_key):
+            groups.setdefault(tuple(table.key.get(name) for name in self.names), []).append(table)
+        made: list[Table] = []
+        for values, parts in groups.items():
+            self._group(values, parts, made)
+        return made
+
+    def _sort_key(self, table: Table) -> bytes:
+        values = (table.key.get(name) for name in self.names)
+        return b"".join((value.encode("utf-8", "surrogateescape") if value else b"\xff") + b"\0" for value in values)
+
+    def _group(self, values: tuple[Any, ...], parts: list[Table], made: list[Table]) -> None:
+        first, last = self.source.limits
+        key = {"_start": first, "_stop": last, **dict(zip(self.names, values, strict=True))}
+        tags = sorted({name for part in parts for name in part.types if name not in _ROW_COLUMNS})
+        kind = parts[0].types["_value"]
+        types = {"_start": TIME, "_stop": TIME, "_time": TIME, "_value": kind, **dict.fromkeys(tags, STRING)}
+        data: dict[str, list[Any]] = {name: [] for name in types}
+        table = Table(key, types, data, 0)
+        table.chunks = []
+        made.append(table)
+        for part in parts:
+            if part.types["_value"] != kind:
+                raise _collision(kind, part.types["_value"], made)
+            for name, into in data.items():
+                into.extend(part.data[name] if name in part.data else [None] * part.size)
+            table.size += part.size
+            table.chunks.append(part.size)
+
+
+_ROW_COLUMNS: Final = frozenset(("_start", "_stop", "_time", "_value"))
+
+
+def _collision(known: str, found: str, partial: list[Table]) -> InfluxError:
+    names = {LONG: "integer", UNSIGNED: "unsigned", DOUBLE: "float", BOOLEAN: "boolean", STRING: "string"}
+    error = InfluxError(
+        "internal error",
+        f"schema collision: cannot group {names[known]} and {names[found]} types together",
+        final=True,
+    )
+    error.partial = partial
+    return error
 
 
 def _no_bucket() -> InfluxError:
-    return invalid("failed to initialize execute state: no bucket name or id have been specified")
+    message = "failed to initialize execute state: no bucket name or id have been specified"
+    return InfluxError("invalid", message, final=True)
 
 
 def labels(column: Column) -> Row:
     """Measurement, field and tags of a column, as text."""
-    row = {"_measurement": _text(column.series.measurement), "_field": _text(column.field)}
+    row = {"_field": _text(column.field), "_measurement": _text(column.series.measurement)}
     for name, value in column.series.tags:
         row[_text(name)] = _text(value)
     return row
@@ -157,20 +258,26 @@ def decode_all(kind: str, values: Any) -> list[Any]:
     return [decode(kind, value) for value in values]
 
 
-def filter_rows(table: Table, asks: Predicate) -> Table:
-    positions = [position for position, row in enumerate(table.rows()) if truth(asks(row))]
-    return table if len(positions) == table.size else table.take(positions)
+def keep_rows(table: Table, parts: Iterable[Part], on_empty: str = "drop") -> Table | None:
+    """The rows that all the parts take; what asks for columns of the key alone is asked once."""
+    record = table.key_record()
+    for part in parts:
+        if part.columns is not None and part.columns <= table.key.keys():
+            if not truth(part.asks(record)):
+                table = table.slice(0, 0)
+        elif table.size:
+            positions = [position for position, row in enumerate(table.rows()) if truth(part.asks(row))]
+            if len(positions) < table.size:
+                table = table.pick(positions)
+    return table if table.size or on_empty == "keep" else None
 
 
 def check_types(tables: list[Table]) -> list[Table]:
     """Refuse a series that has two types in the range, as InfluxDB's reads do."""
     seen: dict[tuple[tuple[str, Any], ...], str] = {}
-    for table in tables:
+    for position, table in enumerate(tables):
         key = tuple(table.key.items())
         known = seen.setdefault(key, table.types["_value"])
         if known != table.types["_value"]:
-            raise InfluxError(
-                "internal error",
-                "schema collision: cannot group {} and {} types together".format(known, table.types["_value"]),
-            )
+            raise _collision(known, table.types["_value"], tables[:position])
     return tables

@@ -1,9 +1,11 @@
 """Flux text to a syntax tree."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from lark.exceptions import UnexpectedEOF, VisitError
@@ -14,6 +16,8 @@ from pyagent.sandbox.flux.values import parse_duration, parse_time
 
 Location = tuple[int, int, int, int]
 """Line and column of the start and of the end, from 1; the end is behind the last character."""
+NOWHERE: Location = (0, 0, 0, 0)
+"""Where the server's own functions that are written in Flux are."""
 
 
 @dataclass(slots=True)
@@ -138,6 +142,10 @@ def _location(meta: Meta) -> Location:
     return (1, 1, 1, 1) if meta.empty else (meta.line, meta.column, meta.end_line, meta.end_column)
 
 
+def _nowhere(meta: Meta) -> Location:
+    return NOWHERE
+
+
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 _SPECIAL = re.compile(r"(?P<bytes>(?:\\x[0-9a-fA-F]{2})+)|\\(?P<escape>[\s\S])|\$\{(?P<inner>[^}]*)\}?")
 
@@ -164,6 +172,10 @@ def unquote(text: str) -> list[Any]:
 class _Build(Transformer[Token, Any]):
     """Grammar rules to nodes; a rule that is not here is a list of its children."""
 
+    def __init__(self, at: Callable[[Meta], Location] = _location) -> None:
+        super().__init__()
+        self.at = at
+
     def __default__(self, data: Any, children: list[Any], meta: Meta) -> Any:
         return children
 
@@ -179,70 +191,70 @@ class _Build(Transformer[Token, Any]):
     def import_(self, meta: Meta, children: list[Any]) -> Node:
         path = str(children[-1])[1:-1]
         name = str(children[0]) if children[0] is not None else path.rsplit("/", 1)[-1]
-        return Import(name, path, at=_location(meta))
+        return Import(name, path, at=self.at(meta))
 
     def option(self, meta: Meta, children: list[Any]) -> Node:
-        return Option(str(children[0]), None, children[1], at=_location(meta))
+        return Option(str(children[0]), None, children[1], at=self.at(meta))
 
     def option_member(self, meta: Meta, children: list[Any]) -> Node:
-        return Option(str(children[0]), str(children[1]), children[2], at=_location(meta))
+        return Option(str(children[0]), str(children[1]), children[2], at=self.at(meta))
 
     def assign(self, meta: Meta, children: list[Any]) -> Node:
-        return Assign(str(children[0]), children[1], at=_location(meta))
+        return Assign(str(children[0]), children[1], at=self.at(meta))
 
     def return_(self, meta: Meta, children: list[Any]) -> Node:
-        return Return(children[0], at=_location(meta))
+        return Return(children[0], at=self.at(meta))
 
     def expression_statement(self, meta: Meta, children: list[Any]) -> Node:
-        return Expression(children[0], at=_location(meta))
+        return Expression(children[0], at=self.at(meta))
 
     def conditional(self, meta: Meta, children: list[Any]) -> Node:
-        return Conditional(*children, at=_location(meta))
+        return Conditional(*children, at=self.at(meta))
 
     def or_op(self, meta: Meta, children: list[Any]) -> Node:
-        return Binary("or", *children, at=_location(meta))
+        return Binary("or", *children, at=self.at(meta))
 
     def and_op(self, meta: Meta, children: list[Any]) -> Node:
-        return Binary("and", *children, at=_location(meta))
+        return Binary("and", *children, at=self.at(meta))
 
     def power_op(self, meta: Meta, children: list[Any]) -> Node:
-        return Binary("^", *children, at=_location(meta))
+        return Binary("^", *children, at=self.at(meta))
 
     def binary(self, meta: Meta, children: list[Any]) -> Node:
-        return Binary(str(children[1]), children[0], children[2], at=_location(meta))
+        return Binary(str(children[1]), children[0], children[2], at=self.at(meta))
 
     def not_op(self, meta: Meta, children: list[Any]) -> Node:
-        return Unary("not", children[0], at=_location(meta))
+        return Unary("not", children[0], at=self.at(meta))
 
     def exists_op(self, meta: Meta, children: list[Any]) -> Node:
-        return Unary("exists", children[0], at=_location(meta))
+        return Unary("exists", children[0], at=self.at(meta))
 
     def negative(self, meta: Meta, children: list[Any]) -> Node:
-        return Unary("-", children[1], at=_location(meta))
+        return Unary("-", children[1], at=self.at(meta))
 
     def positive(self, meta: Meta, children: list[Any]) -> Node:
-        return Unary("+", children[1], at=_location(meta))
+        return Unary("+", children[1], at=self.at(meta))
 
     def pipe(self, meta: Meta, children: list[Any]) -> Node:
-        return Pipe(*children, at=_location(meta))
+        return Pipe(*children, at=self.at(meta))
 
     def member(self, meta: Meta, children: list[Any]) -> Node:
-        return Member(children[0], str(children[1]), at=_location(meta))
+        return Member(children[0], str(children[1]), at=self.at(meta))
 
     def index(self, meta: Meta, children: list[Any]) -> Node:
         value, index = children
         if isinstance(index, Literal) and isinstance(index.value, str):
-            return Member(value, index.value, at=_location(meta))
-        return Index(value, index, at=_location(meta))
+            return Member(value, index.value, at=self.at(meta))
+        return Index(value, index, at=self.at(meta))
 
     def call(self, meta: Meta, children: list[Any]) -> Node:
-        return Call(children[0], [one for one in children[1] or [] if one is not None], at=_location(meta))
+        return Call(children[0], [one for one in children[1] or [] if one is not None], at=self.at(meta))
 
     def argument(self, meta: Meta, children: list[Any]) -> tuple[str, Node]:
         return str(children[0]), children[1]
 
     def argument_short(self, meta: Meta, children: list[Any]) -> tuple[str, Node]:
-        return str(children[0]), Identifier(str(children[0]), at=_location(meta))
+        return str(children[0]), Identifier(str(children[0]), at=self.at(meta))
 
     property = argument
     property_short = argument_short
@@ -251,58 +263,60 @@ class _Build(Transformer[Token, Any]):
         return "".join(unquote(str(children[0]))), children[1]
 
     def identifier(self, meta: Meta, children: list[Any]) -> Node:
-        return Identifier(str(children[0]), at=_location(meta))
+        return Identifier(str(children[0]), at=self.at(meta))
 
     def integer(self, meta: Meta, children: list[Any]) -> Node:
         value = int(children[0])
         if value > 2**63:
             raise invalid(
-                f'compilation failed: error {place(_location(meta))}: invalid integer literal "{value}": value out of range'
+                f'compilation failed: error {place(self.at(meta))}: invalid integer literal "{value}": value out of range'
             )
-        return Literal(value, at=_location(meta))
+        return Literal(value, at=self.at(meta))
 
     def float(self, meta: Meta, children: list[Any]) -> Node:
-        return Literal(float(children[0]), at=_location(meta))
+        return Literal(float(children[0]), at=self.at(meta))
 
     def string(self, meta: Meta, children: list[Any]) -> Node:
         parts = unquote(str(children[0]))
         if all(isinstance(part, str) for part in parts):
-            return Literal("".join(parts), at=_location(meta))
-        return Text([part if isinstance(part, str) else _Build().transform(part) for part in parts], at=_location(meta))
+            return Literal("".join(parts), at=self.at(meta))
+        return Text(
+            [part if isinstance(part, str) else _Build(self.at).transform(part) for part in parts], at=self.at(meta)
+        )
 
     def regex(self, meta: Meta, children: list[Any]) -> Node:
         text = str(children[0])[1:-1].replace("\\/", "/")
         try:
-            return Literal(compile_regex(text), at=_location(meta))
+            return Literal(compile_regex(text), at=self.at(meta))
         except re.error as error:
             raise invalid(
-                f"compilation failed: error {place(_location(meta))}: invalid regular expression: {error}"
+                f"compilation failed: error {place(self.at(meta))}: invalid regular expression: {error}"
             ) from None
 
     def duration(self, meta: Meta, children: list[Any]) -> Node:
-        return Literal(parse_duration(str(children[0])), at=_location(meta))
+        return Literal(parse_duration(str(children[0])), at=self.at(meta))
 
     def time(self, meta: Meta, children: list[Any]) -> Node:
-        return Literal(parse_time(str(children[0])), at=_location(meta))
+        return Literal(parse_time(str(children[0])), at=self.at(meta))
 
     def pipe_literal(self, meta: Meta, children: list[Any]) -> Node:
-        return Identifier("<-", at=_location(meta))
+        return Identifier("<-", at=self.at(meta))
 
     def array(self, meta: Meta, children: list[Any]) -> Node:
-        return Array([one for one in children[0] or [] if one is not None], at=_location(meta))
+        return Array([one for one in children[0] or [] if one is not None], at=self.at(meta))
 
     def empty_dict(self, meta: Meta, children: list[Any]) -> Node:
-        return Dict([], at=_location(meta))
+        return Dict([], at=self.at(meta))
 
     def dict(self, meta: Meta, children: list[Any]) -> Node:
-        return Dict([(pair[0], pair[1]) for pair in children if pair is not None], at=_location(meta))
+        return Dict([(pair[0], pair[1]) for pair in children if pair is not None], at=self.at(meta))
 
     def record(self, meta: Meta, children: list[Any]) -> Node:
-        return Record(None, [one for one in children[0] or [] if one is not None], at=_location(meta))
+        return Record(None, [one for one in children[0] or [] if one is not None], at=self.at(meta))
 
     def record_with(self, meta: Meta, children: list[Any]) -> Node:
-        base = Identifier(str(children[0]), at=_location(meta))
-        return Record(base, [one for one in children[1] if one is not None], at=_location(meta))
+        base = Identifier(str(children[0]), at=self.at(meta))
+        return Record(base, [one for one in children[1] if one is not None], at=self.at(meta))
 
     def parameter(self, meta: Meta, children: list[Any]) -> tuple[str, Node | None, bool]:
         return str(children[0]), None, False
@@ -322,14 +336,52 @@ class _Build(Transformer[Token, Any]):
     def _function(self, meta: Meta, parameters: list[Any] | None, body: Any) -> Node:
         given = [one for one in parameters or [] if one is not None]
         pipe = next((name for name, _, is_pipe in given if is_pipe), None)
-        return Function([(name, default) for name, default, _ in given], pipe, body, at=_location(meta))
+        return Function([(name, default) for name, default, _ in given], pipe, body, at=self.at(meta))
+
+
+_CLASSES: dict[str, str] = {
+    "digit": "0-9", "space": r"\s", "word": r"\w", "alpha": "A-Za-z", "alnum": "A-Za-z0-9", "upper": "A-Z", "lower": "a-z",
+    "xdigit": "0-9A-Fa-f", "punct": r"!-/:-@\[-`{-~", "blank": r"\t ", "cntrl": r"\x00-\x1f\x7f", "print": " -~",
+    "graph": "!-~", "ascii": r"\x00-\x7f",
+}  # fmt: skip
 
 
 def compile_regex(text: str) -> re.Pattern[str]:
     """A regular expression in Go's syntax; the few spellings that Python has otherwise are translated."""
-    text = text.replace("[[:digit:]]", r"\d").replace("[[:space:]]", r"\s").replace("[[:word:]]", r"\w")
-    text = text.replace("[[:alpha:]]", "[A-Za-z]").replace("[[:alnum:]]", "[A-Za-z0-9]").replace(r"\z", r"\Z")
-    return re.compile(text, re.ASCII)
+    changed = re.sub(r"\[:(\w+):\]", lambda found: _CLASSES.get(found[1], found[0]), text)
+    changed = re.sub(r"\\([zQE]|[pP](?:\w|\{\^?\w+\}))", _go_escape, changed)
+    changed = changed.replace("(?U)", "")
+    compiled = re.compile(changed, re.ASCII)
+    _SOURCES[compiled] = text
+    return compiled
+
+
+def _go_escape(found: re.Match[str]) -> str:
+    name = found[1]
+    if name == "z":
+        return r"\Z"
+    if name[0] in "pP":
+        negated = (name[0] == "P") != ("^" in name)
+        kind = name[1:].strip("{}^")
+        inner = {
+            "L": "A-Za-z\u00aa-\U0002ffff",
+            "Lu": "A-Z",
+            "Ll": "a-z",
+            "N": "0-9",
+            "Nd": "0-9",
+            "P": r"!-/:-@\[-`{-~",
+        }.get(kind)
+        if inner is not None:
+            return f"[{'^' if negated else ''}{inner}]"
+    return found[0]
+
+
+def from_python(pattern: re.Pattern[str]) -> str:
+    """The text that a regular expression was made of."""
+    return _SOURCES.get(pattern, pattern.pattern)
+
+
+_SOURCES: WeakKeyDictionary[re.Pattern[str], str] = WeakKeyDictionary()
 
 
 def place(at: Location) -> str:
@@ -354,14 +406,16 @@ def warm_up() -> None:
     _parser()
 
 
-def parse(script: str) -> list[Node]:
-    """The statements of a script.
+def parse(script: str, *, located: bool = True) -> list[Node]:
+    """The statements of a script; not `located`: they are the server's own, which no error shows.
 
     Raises:
         InfluxError: it is not Flux, or not the part of it that is understood; with line and column.
     """
     try:
-        statements: list[Node] = _Build().transform(_parser().parse(script, start="start"))
+        statements: list[Node] = _Build(_location if located else _nowhere).transform(
+            _parser().parse(script, start="start")
+        )
     except UnexpectedInput as error:
         raise invalid(f"compilation failed: error {_unexpected(script, error)}") from None
     except VisitError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.values import Time, Uint, type_name
 
 STRING, LONG, UNSIGNED, DOUBLE, BOOLEAN, TIME = (
@@ -27,13 +27,19 @@ class Table:
     Times and unsigned values are plain ints here; `rows` gives them their types.
     """
 
-    __slots__ = ("data", "key", "size", "types")
+    __slots__ = ("chunks", "data", "key", "size", "types")
 
     def __init__(self, key: Row, types: dict[str, str], data: dict[str, list[Any]], size: int | None = None) -> None:
         self.key = key
         self.types = types
         self.data = data
         self.size = len(next(iter(data.values()), ())) if size is None else size
+        self.chunks: list[int] | None = None
+        """How many rows came together, one series after the other: sums of floats are made of their sums."""
+
+    def key_type(self, name: str) -> str:
+        """The type of a column of the key; the storage groups by tags that no row has: these are not in `types`."""
+        return self.types.get(name, STRING)
 
     def rows(self) -> Iterable[Row]:
         """One record per row, for the functions of a script."""
@@ -41,8 +47,12 @@ class Table:
         columns = [_typed(self.data[name], self.types[name]) for name in names]
         return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)) if names else iter(())
 
+    def typed(self, name: str) -> list[Any]:
+        """A column's values as a script has them."""
+        return _typed(self.data[name], self.types[name])
+
     def key_record(self) -> Row:
-        return {name: _typed([value], self.types[name])[0] for name, value in self.key.items()}
+        return {name: _typed([value], self.key_type(name))[0] for name, value in self.key.items()}
 
     def take(self, positions: Sequence[int]) -> "Table":
         """The rows at these positions."""
@@ -51,24 +61,49 @@ class Table:
 
     def slice(self, start: int, stop: int | None = None) -> "Table":
         data = {name: values[start:stop] for name, values in self.data.items()}
-        return Table(self.key, self.types, data, len(range(self.size)[start:stop]))
+        kept = range(self.size)[start:stop]
+        made = Table(self.key, self.types, data, len(kept))
+        if self.chunks is not None:
+            made.chunks = _kept(self.chunks, kept)
+        return made
+
+    def pick(self, positions: list[int]) -> "Table":
+        """The rows at these positions, which are in order: what came together still does."""
+        made = self.take(positions)
+        if self.chunks is not None:
+            made.chunks = _kept(self.chunks, positions)
+        return made
 
     def with_columns(self, **columns: tuple[str, list[Any]]) -> "Table":
         """A copy in which these columns, (type, values), are replaced or, at the end, added."""
         types, data = dict(self.types), dict(self.data)
         for name, (kind, values) in columns.items():
             types[name], data[name] = kind, values
-        return Table(self.key, types, data, self.size)
+        made = Table(self.key, types, data, self.size)
+        made.chunks = self.chunks
+        return made
 
-    def need(self, column: str, what: str) -> list[Any]:
+    def need(self, column: str, refusal: str = "") -> list[Any]:
         """A column's values.
 
         Raises:
-            InfluxError: there is no such column.
+            InfluxError: there is no such column; with the refusal's text, if one is given.
         """
         if column not in self.data:
-            raise invalid(f'{what}: column "{column}" does not exist')
+            raise invalid(refusal or f'column "{column}" does not exist')
         return self.data[column]
+
+
+def _kept(chunks: list[int], positions: Sequence[int]) -> list[int]:
+    """How many of the positions are in each chunk."""
+    made, at, stop = [], 0, 0
+    for size in chunks:
+        stop += size
+        begin = at
+        while at < len(positions) and positions[at] < stop:
+            at += 1
+        made.append(at - begin)
+    return made
 
 
 def _typed(values: list[Any], kind: str) -> list[Any]:
@@ -100,9 +135,29 @@ class Stream:
     """Tables, or a promise of them."""
 
     yielded = False
+    stored = False
+    """The storage made it: its order of tables stays where the engine would sort them by their keys."""
 
     def __init__(self, tables: Iterable[Table] = ()) -> None:
         self._tables: list[Table] | None = list(tables)
+        self._bounds: tuple[int, int] | None = None
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The range (ns) that the rows are from, whatever became of _start and _stop; None: no range was given."""
+        return self._bounds
+
+    def within(self, bounds: tuple[int, int] | None) -> "Stream":
+        """Say the range that the stream is from."""
+        self._bounds = bounds
+        return self
+
+    def bounds_from(self, streams: "Iterable[Stream]") -> None:
+        """Take the range that spans those of the streams."""
+        found = [stream.bounds for stream in streams]
+        known = [bounds for bounds in found if bounds is not None]
+        if known and len(known) == len(found):
+            self._bounds = min(first for first, _ in known), max(last for _, last in known)
 
     @property
     def tables(self) -> list[Table]:
@@ -115,46 +170,94 @@ class Stream:
         return []
 
     def each(self, work: Callable[[Table], Table | None]) -> "Stream":
-        """A stream of what `work` makes of each table."""
-        return Stream(made for table in self.tables if (made := work(table)) is not None)
+        """A stream of what `work` makes of each table.
+
+        Raises:
+            InfluxError: `work` refuses a table; what it made of those before is in `partial`.
+        """
+        made: list[Table] = []
+        try:
+            for table in self.tables:
+                one = work(table)
+                if one is not None:
+                    made.append(one)
+        except InfluxError as error:
+            error.partial = made
+            raise
+        return Stream(made).within(self.bounds)
+
+
+_TYPE_ORDER: Final = {BOOLEAN: 0, LONG: 1, UNSIGNED: 2, DOUBLE: 3, STRING: 4, TIME: 5}
+
+
+class _Name(str):
+    """A name of a key: where two keys differ in a name, the one that lacks the smaller name comes first."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: str) -> bool:
+        return str.__gt__(self, other)
+
+    def __gt__(self, other: str) -> bool:
+        return str.__lt__(self, other)
 
 
 def key_order(table: Table) -> tuple[Any, ...]:
-    """Sorts tables by their keys: names first in their order, null before any value."""
+    """Sorts tables by their keys as InfluxDB does: by name, type and value of each column, null before any value."""
     return tuple(
-        (name, table.types[name], table.key[name] is not None, table.key[name] if table.key[name] is not None else 0)
-        for name in sorted(table.key)
+        (_Name(name), _TYPE_ORDER[table.key_type(name)], value is not None, 0 if value is None else value)
+        for name, value in sorted(table.key.items())
     )
 
 
-def regroup(tables: Iterable[Table], columns: Callable[[Table], Iterable[str]]) -> list[Table]:
-    """Tables anew, by the values of the columns that the function names for each table; in the order of their keys.
+def in_key_order(stream: Stream) -> Stream:
+    """A stream's tables in the order of their keys."""
+    tables = stream.tables
+    if len(tables) > 1:
+        tables.sort(key=key_order)
+    return stream
+
+
+def same_key(table: Table) -> tuple[Any, ...]:
+    """Equal for tables whose keys are equal."""
+    return tuple((name, table.key_type(name), value) for name, value in sorted(table.key.items()))
+
+
+def regroup(tables: Iterable[Table], columns: Callable[[Table], Iterable[str]], *, ordered: bool = True) -> list[Table]:
+    """Tables anew, by the values of the columns that the function names for each table; `ordered`: in the order of their keys.
 
     Raises:
         InfluxError: a column has different types in tables that come together.
     """
     groups: dict[tuple[Any, ...], list[Table]] = {}
     for table in tables:
-        wanted = set(columns(table))
-        names = [name for name in table.types if name in wanted]
-        if all(name in table.key for name in names):
-            key = {name: table.key[name] for name in names}
-            _add(groups, Table(key, table.types, table.data, table.size))
-            continue
-        positions: dict[tuple[Any, ...], list[int]] = {}
-        for position, values in enumerate(zip(*(table.data[name] for name in names), strict=True)):
-            positions.setdefault(values, []).append(position)
-        for values, some in positions.items():
-            part = table.take(some)
-            part.key = dict(zip(names, values, strict=True))
-            _add(groups, part)
-    return sorted((joined(parts) for parts in groups.values()), key=key_order)
+        for part in split(table, columns(table)):
+            groups.setdefault(same_key(part), []).append(part)
+    made = (joined(parts) for parts in groups.values())
+    return sorted(made, key=key_order) if ordered else list(made)
 
 
-def _add(groups: dict[tuple[Any, ...], list[Table]], table: Table) -> None:
-    groups.setdefault(tuple(sorted((name, table.types[name], value) for name, value in table.key.items())), []).append(
-        table
-    )
+def split(table: Table, columns: Iterable[str]) -> list[Table]:
+    """A table's rows by the values of these columns, which become the key; in the order of the keys.
+
+    The key's columns are in the order given where all of them were in the table's key, else in the table's order.
+    """
+    names = [name for name in columns if name in table.types]
+    if all(name in table.key for name in names):
+        made = Table({name: table.key[name] for name in names}, table.types, table.data, table.size)
+        made.chunks = table.chunks
+        return [made]
+    wanted = set(names)
+    names = [name for name in table.types if name in wanted]
+    positions: dict[tuple[Any, ...], list[int]] = {}
+    for position, values in enumerate(zip(*(table.data[name] for name in names), strict=True)):
+        positions.setdefault(values, []).append(position)
+    parts = []
+    for values, some in positions.items():
+        part = table.pick(some)
+        part.key = dict(zip(names, values, strict=True))
+        parts.append(part)
+    return sorted(parts, key=key_order)
 
 
 def joined(parts: list[Table]) -> Table:
@@ -171,7 +274,7 @@ def joined(parts: list[Table]) -> Table:
             known = types.setdefault(name, kind)
             if known != kind:
                 raise invalid(
-                    f'schema collision detected: column "{name}" is both of type {FLUX_NAMES[kind]} and {FLUX_NAMES[known]}'
+                    f'schema collision detected: column "{name}" is both of type {FLUX_NAMES[known]} and {FLUX_NAMES[kind]}'
                 )
     data: dict[str, list[Any]] = {name: [] for name in types}
     size = 0
@@ -179,7 +282,9 @@ def joined(parts: list[Table]) -> Table:
         for name, values in data.items():
             values.extend(part.data[name] if name in part.data else [None] * part.size)
         size += part.size
-    return Table(parts[0].key, types, data, size)
+    made = Table(parts[0].key, types, data, size)
+    made.chunks = [size for part in parts for size in (part.chunks or [part.size])]
+    return made
 
 
 def from_rows(key: Row, rows: list[Row], what: str, types: dict[str, str] | None = None) -> Table:

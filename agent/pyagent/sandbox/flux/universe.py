@@ -2,25 +2,16 @@
 
 from typing import Any
 
-from pyagent.sandbox.errors import invalid
-from pyagent.sandbox.flux.evaluate import conjuncts
-from pyagent.sandbox.flux.library import Context, Registry, builtin, natural, text_list, to_time
-from pyagent.sandbox.flux.source import Grouped, Selection, Source, filter_rows
-from pyagent.sandbox.flux.tables import (
-    LONG,
-    STRING,
-    TIME,
-    Row,
-    Stream,
-    Table,
-    from_rows,
-    regroup,
-)  # fmt: skip
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, text_list, to_time
+from pyagent.sandbox.flux.ordering import Sorted
+from pyagent.sandbox.flux.predicates import one_row, parts_of
+from pyagent.sandbox.flux.reshape import duplicated
+from pyagent.sandbox.flux.source import Grouped, GroupedStream, Selection, Source, Unanswered, keep_rows
+from pyagent.sandbox.flux.tables import STRING, TIME, Stream, Table, regroup
 from pyagent.sandbox.flux.values import Callee, Time, truth
 
 UNIVERSE: Registry = {}
-
-_ROW_COLUMNS = {"_value", "_time", "_start", "_stop"}
 
 
 @builtin(UNIVERSE, "from")
@@ -34,104 +25,105 @@ def from_(
     token: str = "",
 ) -> Stream:
     if host:
-        raise invalid("from: reading from another host is not supported by this server")
+        raise invalid("reading from another host is not supported by this server")
     return Source(context.reader, Selection(bucket, bucketID))
 
 
 @builtin(UNIVERSE, "range")
 def range_(context: Context, tables: Stream, start: Any, stop: Any = None) -> Stream:
-    first = to_time(context, start, "range: start")
-    last = context.now if stop is None else to_time(context, stop, "range: stop")
-    if last < first:
-        raise invalid("error in building plan while starting program: cannot query an empty range")
-    if isinstance(tables, Source):
-        if tables.selection.start is not None:
-            first, last = max(first, tables.selection.start), min(last, tables.selection.stop)
-        return tables.narrow(start=first, stop=max(first, last))
+    first = to_time(context, start, "start")
+    last = context.now if stop is None else to_time(context, stop, "stop")
+    if last <= first:
+        message = "error in building plan while starting program: cannot query an empty range"
+        raise InfluxError("invalid", message, final=True)
+    if isinstance(tables, Source) and tables.selection.start is None:
+        return tables.narrow(start=first, stop=last)
+    known = tables.bounds
+    bounds = (max(first, known[0]), min(last, known[1])) if known and known[0] < last and first < known[1] else None
+    return tables.each(lambda table: _cut(table, first, last)).within(bounds or (first, last))
 
-    def cut(table: Table) -> Table:
-        times = table.need("_time", "range")
-        kept = table.take(
-            [position for position, time in enumerate(times) if time is not None and first <= time < last]
-        )
-        moved = kept.with_columns(_start=(TIME, [first] * kept.size), _stop=(TIME, [last] * kept.size))
-        moved.key = {**table.key, "_start": first, "_stop": last}
-        return moved
 
-    return tables.each(cut)
+def _cut(table: Table, first: int, last: int) -> Table:
+    """The rows of a table in a range. Its columns _start and _stop are cut to the range, where they are in the key."""
+    if "_time" not in table.types:
+        raise invalid("range error: supplied time column _time doesn't exist")
+    if table.types["_time"] != TIME:
+        raise invalid("range error: provided time column _time is not of type time")
+    positions = [at for at, time in enumerate(table.data["_time"]) if time is not None and first <= time < last]
+    kept = table.take(positions)
+    low, high = first, last
+    if "_start" in table.key and "_stop" in table.key:
+        inner = table.key["_start"], table.key["_stop"]
+        if None not in inner and first < inner[1] and inner[0] < last:
+            low, high = max(first, inner[0]), min(last, inner[1])
+        key = {**table.key, "_start": low, "_stop": high}
+    else:
+        key = {name: value for name, value in (("_start", low), ("_stop", high)) if name not in table.key}
+        key |= table.key
+    front = {name: TIME for name in ("_start", "_stop") if name not in table.types}
+    data = {**kept.data, "_start": [low] * kept.size, "_stop": [high] * kept.size}
+    types = {**front, **table.types}
+    return Table(key, types, {name: data[name] for name in types}, kept.size)
+
+
+def _check_filter(onEmpty: str = "drop", **_: Any) -> None:
+    if onEmpty not in ("keep", "drop"):
+        raise invalid(f'onEmpty must be keep or drop, got "{onEmpty}"')
 
 
 @builtin(UNIVERSE, "filter")
+@checked(_check_filter)
 def filter_(context: Context, tables: Stream, fn: Callee, onEmpty: str = "drop") -> Stream:
-    if onEmpty not in ("keep", "drop"):
-        raise invalid(f'filter: onEmpty must be keep or drop, got "{onEmpty}"')
-    parts = conjuncts(fn)
-    if isinstance(tables, Source) and onEmpty == "drop":
-        chosen = tables.selection
-        of_series = [asks for columns, asks in parts if columns is not None and not columns & _ROW_COLUMNS]
-        of_rows = [asks for columns, asks in parts if columns is None or columns & _ROW_COLUMNS]
-        return tables.narrow(of_series=(*chosen.of_series, *of_series), of_rows=(*chosen.of_rows, *of_rows))
-
-    def work(table: Table) -> Table | None:
-        record = table.key_record()
-        for columns, asks in parts:
-            if columns is not None and columns <= table.key.keys():
-                if not truth(asks(record)):
-                    table = table.slice(0, 0)
-            elif table.size:
-                table = filter_rows(table, asks)
-        return table if table.size or onEmpty == "keep" else None
-
-    return tables.each(work)
+    one_row(fn, "r")
+    parts, single = parts_of(fn)
+    if isinstance(tables, Unanswered) and single and onEmpty == "drop":
+        tables = tables.filtered(parts)
+        parts = [part for part in parts if part.stored is None]
+        return Unanswered(tables.source, [*tables.parts, *parts])
+    if isinstance(tables, Source) and tables.bounds is not None and single and onEmpty == "drop":
+        source = tables.filtered(parts)
+        rest = [part for part in parts if part.stored is None]
+        return Unanswered(source, rest) if rest else source
+    return tables.each(lambda table: keep_rows(table, parts, onEmpty))
 
 
-@builtin(UNIVERSE, "yield")
+@builtin(UNIVERSE, "yield", at_once=True)
 def yield_(context: Context, tables: Stream, name: str = "_result") -> Stream:
     context.keep(name, tables)
     tables.yielded = True
     return tables
 
 
-@builtin(UNIVERSE, "buckets")
-def buckets(context: Context) -> Stream:
-    found = context.buckets()
-    rows: list[Row] = [
-        {
-            "name": bucket["name"],
-            "id": bucket["id"],
-            "organizationID": bucket["orgID"],
-            "retentionPolicy": "",
-            "retentionPeriod": bucket["retention"] * 10**9,
-        }
-        for bucket in found
-    ]
-    if not rows:
-        raise invalid("buckets: no bucket is visible to this token")
-    types = {"name": STRING, "id": STRING, "organizationID": STRING, "retentionPolicy": STRING, "retentionPeriod": LONG}
-    return Stream(regroup([from_rows({}, rows, "buckets", types)], lambda table: ["organizationID"]))
+def _check_group(columns: Any = None, mode: str = "by", **_: Any) -> None:
+    text_list(columns or [], "columns")
+    if mode not in ("by", "except"):
+        raise invalid('invalid group mode: must be "by" or "except"')
 
 
 @builtin(UNIVERSE, "group")
+@checked(_check_group)
 def group(context: Context, tables: Stream, columns: Any = None, mode: str = "by") -> Stream:
-    names = text_list(columns or [], "group: columns")
-    if mode not in ("by", "except"):
-        raise invalid(f'group: invalid option: mode must be "by" or "except", got "{mode}"')
+    names = text_list(columns or [], "columns")
+    if isinstance(tables, GroupedStream | Grouped):  # of two groups in a row only the second one counts
+        tables = tables.source
     if isinstance(tables, Source) and mode == "by" and not {"_time", "_value"} & set(names):
-        return Grouped(regroup(tables.tables, lambda table: [*names, "_start", "_stop"]), names)
+        return Grouped(tables, names)
     if mode == "by":
-        return Stream(regroup(tables.tables, lambda table: names))
-    return Stream(regroup(tables.tables, lambda table: [name for name in table.types if name not in names]))
+        made = regroup(tables.tables, lambda table: sorted(names), ordered=False)
+    else:
+        made = regroup(tables.tables, lambda table: [name for name in table.types if name not in names], ordered=False)
+    return GroupedStream(made, tables)
 
 
 def _choose(table: Table, kept: list[str]) -> Table:
     types = {name: table.types[name] for name in kept}
-    key = {name: value for name, value in table.key.items() if name in types}
+    key = {name: table.key[name] for name in kept if name in table.key}
     return Table(key, types, {name: table.data[name] for name in kept}, table.size)
 
 
 def _names(table: Table, columns: Any, fn: Callee | None, what: str) -> set[str]:
     if (columns is None) == (fn is None):
-        raise invalid(f"{what}: exactly one of columns and fn must be given")
+        raise invalid(f"{what} error: must specify exactly one of columns or fn")
     if fn is not None:
         return {name for name in table.types if truth(fn(column=name))}
     return set(text_list(columns, f"{what}: columns"))
@@ -163,7 +155,7 @@ def _merged(stream: Stream) -> Stream:
 @builtin(UNIVERSE, "rename")
 def rename(context: Context, tables: Stream, columns: Any = None, fn: Callee | None = None) -> Stream:
     if (columns is None) == (fn is None):
-        raise invalid("rename: exactly one of columns and fn must be given")
+        raise invalid("rename error: must specify exactly one of columns or fn")
 
     def work(table: Table) -> Table:
         if fn is not None:
@@ -174,24 +166,18 @@ def rename(context: Context, tables: Stream, columns: Any = None, fn: Callee | N
                     raise invalid(f'rename error: column "{name}" doesn\'t exist')
             new = {name: columns.get(name, name) for name in table.types}
         if len(set(new.values())) < len(new):
-            raise invalid("rename: two columns would get the same name")
+            raise invalid("rename error: two columns would get the same name")
         types = {new[name]: kind for name, kind in table.types.items()}
         data = {new[name]: values for name, values in table.data.items()}
-        return Table({new[name]: value for name, value in table.key.items()}, types, data, table.size)
+        key = {new[name]: table.key[name] for name in table.types if name in table.key}
+        return Table(key, types, data, table.size)
 
     return _merged(tables.each(work))
 
 
 @builtin(UNIVERSE, "duplicate")
 def duplicate(context: Context, tables: Stream, column: str, as_: str) -> Stream:
-    def work(table: Table) -> Table:
-        values = table.need(column, "duplicate")
-        made = table.with_columns(**{as_: (table.types[column], values)})
-        if as_ in table.key:
-            made.key = {**table.key, as_: table.key.get(column, values[0] if values else None)}
-        return made
-
-    return tables.each(work)
+    return _merged(tables.each(lambda table: duplicated(table, column, as_)))
 
 
 @builtin(UNIVERSE, "set")
@@ -204,42 +190,30 @@ def set_(context: Context, tables: Stream, key: str, value: str) -> Stream:
     return _merged(tables.each(work))
 
 
-def sort_key(value: Any) -> tuple[bool, Any]:
-    """Orders values with null first."""
-    return (value is not None, 0 if value is None else value)
-
-
 @builtin(UNIVERSE, "sort")
 def sort(context: Context, tables: Stream, columns: Any = None, desc: bool = False) -> Stream:
-    names = text_list(columns if columns is not None else ["_value"], "sort: columns")
+    names = text_list(columns if columns is not None else ["_value"], "columns")
+    return Sorted(tables, names, desc)
 
-    def work(table: Table) -> Table:
-        by = [table.data[name] for name in names if name in table.data]
-        order = sorted(
-            range(table.size), key=lambda position: [sort_key(values[position]) for values in by], reverse=desc
-        )
-        if desc:  # equal rows keep their order
-            order = sorted(
-                range(table.size - 1, -1, -1), key=lambda position: [sort_key(values[position]) for values in by]
-            )[::-1]
-        return table.take(order)
 
-    return tables.each(work)
+def _check_limit(n: int, offset: int = 0, **_: Any) -> None:
+    if offset < 0:
+        raise invalid(f"limit offset cannot be negative ({offset})")
 
 
 @builtin(UNIVERSE, "limit")
+@checked(_check_limit)
 def limit(context: Context, tables: Stream, n: int, offset: int = 0) -> Stream:
-    first, count = natural(offset, "limit: offset"), natural(n, "limit: n", 1)
-    return tables.each(lambda table: table.slice(first, first + count))
+    if isinstance(tables, Sorted) and offset == 0:
+        return tables.limited(n)
+    return tables.each(lambda table: table.slice(offset, offset + max(0, n)))
 
 
 @builtin(UNIVERSE, "tail")
 def tail(context: Context, tables: Stream, n: int, offset: int = 0) -> Stream:
-    count, skip = natural(n, "tail: n", 1), natural(offset, "tail: offset")
-
     def work(table: Table) -> Table:
-        stop = max(0, table.size - skip)
-        return table.slice(max(0, stop - count), stop)
+        stop = max(0, table.size - max(0, offset))
+        return table.slice(max(0, stop - max(0, n)), stop)
 
     return tables.each(work)
 
@@ -249,15 +223,11 @@ def distinct(context: Context, tables: Stream, column: str = "_value") -> Stream
     def work(table: Table) -> Table:
         # A table without the column gives one row with an empty text, as in InfluxDB.
         found = list(dict.fromkeys(table.data[column])) if column in table.data else [""]
-        types = {name: kind for name, kind in table.types.items() if name in table.key and name != "_value"}
+        types = {name: table.key_type(name) for name in table.key if name != "_value"}
         types["_value"] = table.types.get(column, STRING)
         data: dict[str, list[Any]] = {name: [table.key[name]] * len(found) for name in types if name != "_value"}
-        return Table(
-            {name: value for name, value in table.key.items() if name != "_value"},
-            types,
-            {**data, "_value": found},
-            len(found),
-        )
+        key = {name: value for name, value in table.key.items() if name != "_value"}
+        return Table(key, types, {**data, "_value": found}, len(found))
 
     return tables.each(work)
 
@@ -266,17 +236,21 @@ def distinct(context: Context, tables: Stream, column: str = "_value") -> Stream
 def unique(context: Context, tables: Stream, column: str = "_value") -> Stream:
     def work(table: Table) -> Table:
         first: dict[Any, int] = {}
-        for position, value in enumerate(table.need(column, "unique")):
+        for position, value in enumerate(table.need(column, f'no column "{column}" exists')):
             first.setdefault(value, position)
         return table.take(list(first.values()))
 
     return tables.each(work)
 
 
-@builtin(UNIVERSE, "union", pipe=None)
-def union(context: Context, tables: list[Stream]) -> Stream:
+def _check_union(tables: Any, **_: Any) -> None:
     if not isinstance(tables, list) or len(tables) < 2:
         raise invalid("union must have at least two streams as input")
+
+
+@builtin(UNIVERSE, "union", pipe=None)
+@checked(_check_union)
+def union(context: Context, tables: list[Stream]) -> Stream:
     return Stream(regroup([table for stream in tables for table in stream.tables], lambda table: table.key))
 
 

@@ -43,6 +43,33 @@ class Duration:
         return Duration(self.months * count, self.ns * count)
 
 
+class Unfit(Exception):
+    """An operator does not take operands of these types."""
+
+
+class WrongArguments(InfluxError):
+    """A call lacks arguments, or has others than the function's."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("invalid", "; ".join(problems))
+        self.problems = problems
+
+
+class WrongType(InfluxError):
+    """An argument has a type that the function does not take."""
+
+    def __init__(self, argument: str, wanted: str, value: object) -> None:
+        super().__init__("invalid", f"expected {wanted} but found {type_name(value)} (argument {argument})")
+        self.argument = argument
+
+
+class Calls(list[str]):
+    """The calls of the script's own text that are under way, as they stand in an error: `@1:2-3:4: name`."""
+
+    running = 0
+    """How many plans are being run: their functions are called for rows and tables, not by the script."""
+
+
 @dataclass(slots=True)
 class Callee:
     """A function: of the script, or built in."""
@@ -52,18 +79,39 @@ class Callee:
     """Whether each must be given."""
     pipe: str | None
     run: Callable[[dict[str, Any]], Any]
+    result: str | None = None
+    """The column type of what it gives, where that is always the same."""
 
     def __call__(self, **arguments: Any) -> Any:
-        for name in arguments:
-            if name not in self.parameters:
-                raise invalid(
-                    f"found unexpected argument {name} (Expected one of {', '.join(self.parameters) or 'none'})"
-                )
-        for name, required in self.parameters.items():
-            if required and name not in arguments:
-                what = f"missing pipe argument {name}" if name == self.pipe else f"missing required argument {name}"
-                raise invalid(what)
+        if arguments.keys() != self.parameters.keys():
+            self._check(arguments)
         return self.run(arguments)
+
+    def _check(self, arguments: dict[str, Any]) -> None:
+        known = ", ".join(f"`{name}`" for name in self.parameters)
+        problems = [
+            f"found unexpected argument {name}" + (f" (Expected one of {known})" if known else "")
+            for name in arguments
+            if name not in self.parameters
+        ]
+        problems += [
+            "missing pipe argument" if name == self.pipe else f"missing required argument {name}"
+            for name, required in self.parameters.items()
+            if required and name not in arguments
+        ]
+        if problems:
+            raise WrongArguments(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a calendar is: a zone of the time-zone database, and an offset that is added to its times."""
+
+    zone: str
+    offset: Duration
+
+
+UTC_LOCATION: Final = Location("UTC", Duration(0, 0))
 
 
 def parse_duration(text: str) -> Duration:
@@ -136,6 +184,19 @@ def format_float(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
+def go_float(value: float) -> str:
+    """A float as Go's shortest form has it: with an exponent from a million on, and below 0.0001."""
+    if not math.isfinite(value) or value == 0 or 1e-4 <= abs(value) < 1e6:
+        return format_float(value)
+    plain = format_float(abs(value))
+    whole, _, fraction = plain.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    exponent = len(whole) - 1 if whole != "0" else -(len(fraction) - len(fraction.lstrip("0")) + 1)
+    digits = digits.rstrip("0") or "0"
+    mantissa = digits[0] + (f".{digits[1:]}" if digits[1:] else "")
+    return f"{'-' if value < 0 else ''}{mantissa}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+
+
 def format_duration(value: Duration) -> str:
     if value == Duration(0, 0):
         return "0ns"
@@ -151,6 +212,13 @@ def format_duration(value: Duration) -> str:
             text += f"{ns // NANOSECONDS[unit]}{unit}"
             ns %= NANOSECONDS[unit]
     return text
+
+
+def long_time(value: int) -> str:
+    """A time with all nine digits of its fraction, as string(v:) writes it."""
+    text = rfc3339(value)[:-1]
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction:0<9}Z"
 
 
 def to_text(value: object) -> str:
@@ -172,7 +240,7 @@ def type_name(value: object) -> str:
     """The name of a value's type in messages."""
     names: list[tuple[type, str]] = [
         (bool, "bool"), (Time, "time"), (Uint, "uint"), (int, "int"), (float, "float"), (str, "string"), (Duration, "duration"),
-        (re.Pattern, "regexp"), (list, "array"), (dict, "record"), (Callee, "function"),
+        (bytes, "bytes"), (re.Pattern, "regexp"), (list, "array"), (dict, "record"), (Callee, "function"),
     ]  # fmt: skip
     if value is None:
         return "null"
@@ -191,7 +259,7 @@ def _divide(left: Any, right: Any) -> Any:
             return math.nan if left == 0 or left != left else math.copysign(math.inf, left) * math.copysign(1.0, right)
         return left / right
     if right == 0:
-        raise invalid("runtime error: cannot divide by zero")
+        raise invalid("cannot divide by zero")
     quotient = abs(left) // abs(right)
     return quotient if (left < 0) == (right < 0) else -quotient
 
@@ -200,7 +268,7 @@ def _modulo(left: Any, right: Any) -> Any:
     if isinstance(left, float):
         return math.fmod(left, right) if right else math.nan
     if right == 0:
-        raise invalid("runtime error: cannot divide by zero")
+        raise invalid("cannot divide by zero")
     return left - right * _divide(left, right)
 
 
@@ -225,7 +293,8 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
     """`left operator right`; null if one is null.
 
     Raises:
-        InfluxError: the types do not go together.
+        Unfit: the types do not go together.
+        InfluxError: a division by zero.
     """
     if left is None or right is None:
         return None
@@ -238,7 +307,7 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
     if kinds[0] is kinds[1] and kinds[0] in (int, Uint, float):
         value = _ARITHMETIC[operator](left, right)
         return value if isinstance(value, float) else _wrap(value, kinds[0])
-    raise _conflict(left, right)
+    raise Unfit
 
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -256,25 +325,19 @@ def compare(operator: str, left: Any, right: Any) -> bool | None:
     """`left operator right`; null if one is null. Numbers of different types compare by value.
 
     Raises:
-        InfluxError: the types do not go together.
+        Unfit: the types do not go together.
     """
     if left is None or right is None:
         return None
     if operator in ("=~", "!~"):
         if not (isinstance(left, str) and isinstance(right, re.Pattern)):
-            raise invalid(f"type conflict: {type_name(left)} {operator} {type_name(right)}: expected string and regexp")
+            raise Unfit
         return (right.search(left) is not None) == (operator == "=~")
     if type(left) is type(right) or (type(left) in _NUMBERS and type(right) in _NUMBERS):
-        if isinstance(left, bool | list | dict) and operator not in ("==", "!="):
-            raise invalid(f"type conflict: {type_name(left)} is not Comparable")
-        if isinstance(left, Duration):
-            return _COMPARE[operator]((left.months, left.ns), (right.months, right.ns))
+        if isinstance(left, Duration | list | dict) or (isinstance(left, bool) and operator not in ("==", "!=")):
+            raise Unfit
         return _COMPARE[operator](left, right)
-    raise _conflict(left, right)
-
-
-def _conflict(left: Any, right: Any) -> InfluxError:
-    return invalid(f"type conflict: expected {type_name(left)} but found {type_name(right)}")
+    raise Unfit
 
 
 def negate(value: Any) -> Any:

@@ -47,12 +47,18 @@ async def query(request: web.Request) -> web.StreamResponse:
     except InfluxError as error:
         raise invalid(f"failed to decode request body: {error.message}") from None
     state = state_of(request)
-    results = await run_script(state, caller(request), org, asked.script, asked.now, asked.extern)
+    failure = ""
+    try:
+        results = await run_script(state, caller(request), org, asked.script, asked.now, asked.extern)
+    except InfluxError as error:
+        if not error.partial:
+            raise
+        results, failure = error.partial, annotated.error_block(error.message)
     prefer = request.headers.get("Prefer", "")
     if prefer.startswith("return-no-content"):
         return web.Response(status=204)
     text = await state.in_reader(
-        lambda: "".join(annotated.encode(results, asked.annotations, asked.delimiter, asked.header)).encode(
+        lambda: ("".join(annotated.encode(results, asked.annotations, asked.delimiter, asked.header)) + failure).encode(
             "utf-8", "surrogateescape"
         )
     )

@@ -1,0 +1,140 @@
+"""map() and reduce(): a function of the script for each row."""
+
+from typing import Any
+
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.flux import syntax
+from pyagent.sandbox.flux.evaluate import Closure
+from pyagent.sandbox.flux.kinds import kind_of_function
+from pyagent.sandbox.flux.library import Context, Registry, builtin
+from pyagent.sandbox.flux.predicates import one_row
+from pyagent.sandbox.flux.tables import FLUX_NAMES, Row, Stream, Table, joined, same_key, split, type_of
+from pyagent.sandbox.flux.values import Callee, type_name
+
+MAPPING: Registry = {}
+
+_VECTOR_OPERATORS = frozenset(("+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or"))
+
+
+@builtin(MAPPING, "map")
+def map_(context: Context, tables: Stream, fn: Callee, mergeKey: bool = False) -> Stream:
+    one_row(fn, "r")
+    in_order = _vectorized(fn)
+    if in_order and not mergeKey:
+        # The engine's nodes that work on whole columns do not know where the script has them.
+        try:
+            return _mapped(tables, fn, mergeKey, in_order=True)
+        except InfluxError as error:
+            if not error.final:
+                error.message, error.final = f"runtime error: {error.message}", True
+            raise
+    return _mapped(tables, fn, mergeKey, in_order=False)
+
+
+def _mapped(tables: Stream, fn: Callee, merge: bool, *, in_order: bool) -> Stream:
+    made: dict[tuple[Any, ...], list[Table]] = {}
+    for table in tables.tables:
+        rows: list[Row] = []
+        try:
+            for row in table.rows():
+                new = fn(r=row)
+                if not isinstance(new, dict):
+                    raise invalid("map: the function must give a record")
+                rows.append({**table.key_record(), **new} if merge else new)
+        except InfluxError as error:
+            if not error.final and not error.message.startswith(("type conflict: ", "cannot compile")):
+                error.message = f"failed to evaluate map function: {error.message}"
+            raise
+        if not rows:
+            continue
+        mapped = _table(table, rows, fn, in_order=in_order)
+        for part in split(mapped, [name for name in mapped.types if name in table.key]):
+            made.setdefault(same_key(part), []).append(part)
+    return Stream(joined(parts) for parts in made.values())
+
+
+def _table(table: Table, rows: list[Row], fn: Callee, *, in_order: bool) -> Table:
+    """The rows as a table. A column has the type that the function's text gives it, else that of the first row's value."""
+    known = kind_of_function(fn, {"r": dict(table.types)})
+    static = known if isinstance(known, dict) else {}
+    first = rows[0]
+    types: dict[str, str] = {}
+    for name in first if in_order else sorted(first):
+        found = static.get(name)
+        kind = found if isinstance(found, str) else type_of(first[name], f'map object property "{name}"')
+        if kind is not None:
+            types[name] = kind
+    data = {name: [row.get(name) for row in rows] for name in types}
+    for name, values in data.items():
+        _check(name, types[name], values)
+    return Table({}, types, data, len(rows))
+
+
+def _check(name: str, kind: str, values: list[Any]) -> None:
+    for value in values:
+        found = type_of(value, f'map object property "{name}"')
+        if found is not None and found != kind:
+            raise invalid(f'map: type conflict in column "{name}": {FLUX_NAMES[found]} != {FLUX_NAMES[kind]}')
+
+
+def _vectorized(fn: Callee) -> bool:
+    """Whether InfluxDB computes whole columns: then these keep the order of the record, else they are sorted."""
+    if not isinstance(fn, Closure) or not isinstance(fn.node.body, syntax.Record):
+        return False
+    name, record = fn.node.parameters[0][0], fn.node.body
+    base = record.base
+    if base is not None and not (isinstance(base, syntax.Identifier) and base.name == name):
+        return False
+    return all(_column_wise(value, name, fn) for _, value in record.properties)
+
+
+def _column_wise(node: object, name: str, fn: Closure) -> bool:
+    match node:
+        case syntax.Literal():
+            return type(node.value) is not bool and type_name(node.value) in ("int", "float", "string", "time")
+        case syntax.Identifier():
+            return node.name in (name, "true", "false")
+        case syntax.Member():
+            return isinstance(node.value, syntax.Identifier) and node.value.name == name
+        case syntax.Unary():
+            return _column_wise(node.value, name, fn)
+        case syntax.Binary():
+            wise = node.operator in _VECTOR_OPERATORS
+            return wise and _column_wise(node.left, name, fn) and _column_wise(node.right, name, fn)
+        case syntax.Conditional():
+            return all(_column_wise(part, name, fn) for part in (node.test, node.then, node.other))
+        case syntax.Call(callee=syntax.Identifier(name="float"), arguments=[("v", value)]):
+            return not isinstance(fn.scope.find("float"), Closure) and _column_wise(value, name, fn)
+        case _:
+            return False
+
+
+@builtin(MAPPING, "reduce")
+def reduce(context: Context, tables: Stream, fn: Callee, identity: Row) -> Stream:
+    one_row(fn, "r", "accumulator")
+    if not isinstance(identity, dict):
+        raise invalid(f"identity must be an object, got {type_name(identity)}")
+    seen: set[tuple[Any, ...]] = set()
+
+    def work(table: Table) -> Table:
+        total = identity
+        for row in table.rows():
+            total = fn(r=row, accumulator=total)
+        types = {name: table.key_type(name) for name in table.key}
+        key = {name: value for name, value in table.key.items() if name not in total}
+        values = {**table.key, **total}
+        for name in sorted(total):
+            kind = type_of(total[name], f'reduce property "{name}"')
+            if kind is None:
+                raise invalid(f'null values are not supported for "{name}" in the reduce() function')
+            types[name] = kind
+            if name in table.key:
+                key[name] = total[name]
+        key = {name: key[name] for name in table.key if name in key}
+        made = Table(key, types, {name: [values[name]] for name in types}, 1)
+        if same_key(made) in seen:
+            raise invalid("two reducers writing result to the same table")
+        seen.add(same_key(made))
+        return made
+
+    return tables.each(work)

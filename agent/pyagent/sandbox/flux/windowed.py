@@ -1,0 +1,223 @@
+"""aggregateWindow() of the functions for which InfluxDB has a short way: the storage's, and the engine's."""
+
+from bisect import bisect_left
+from itertools import pairwise
+from typing import Any, Final
+
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.flux import syntax
+from pyagent.sandbox.flux.aggregates import NUMBERS, SELECTORS, SIMPLE, type_refused
+from pyagent.sandbox.flux.calendar import windows
+from pyagent.sandbox.flux.evaluate import Closure
+from pyagent.sandbox.flux.source import TYPES, Source, check_types, decode_all
+from pyagent.sandbox.flux.tables import LONG, TIME, Stream, Table
+from pyagent.sandbox.flux.values import UTC_LOCATION, Callee, Duration, Location
+
+TWICE: Final = "_time\0"
+"""The second column _time of a table whose key has a time; InfluxDB gives both by one name."""
+
+Limits = tuple[Duration, Duration, Duration, Location]
+
+_SQL: Final = {
+    "count": "count(*)",
+    "min": "min(value)",
+    "max": "max(value)",
+    "first": "value, min(time)",
+    "last": "value, max(time)",
+}
+"""What SQL computes exactly as InfluxDB does. Sums of floats are left to Python: newer SQLites compensate them."""
+
+
+def named_function(fn: Callee) -> str:
+    """The name of the built-in function that it is, also where a function of the script only passes its arguments on."""
+    if not isinstance(fn, Closure):
+        return fn.name
+    body = fn.node.body
+    match body:
+        case syntax.Pipe(
+            value=syntax.Identifier(name=piped),
+            call=syntax.Call(callee=syntax.Identifier(name=name), arguments=arguments),
+        ):
+            given = {key: value.name for key, value in arguments if isinstance(value, syntax.Identifier)}
+            inner = fn.scope.find(name)
+            same = (given == {"column": "column"} and len(arguments) == 1) or not arguments
+            if piped == fn.pipe and same and isinstance(inner, Callee) and not isinstance(inner, Closure):
+                return inner.name
+    return ""
+
+
+def by_storage(
+    source: Source, every: Duration, offset: Duration, place: Location, name: str, empty: bool, stamp: str
+) -> Stream:
+    """The tables in the storage's order and layout: a row per window."""
+    first, last = source.limits
+    made: list[Table] = []
+    try:
+        plain = not every.months and not offset.months and place == UTC_LOCATION and not source.selection.of_rows
+        if name in _SQL and plain:
+            _by_sql(source, every, offset, name, empty, stamp, made)
+            return Stream(check_types(made)).within(source.bounds)
+        spans = [(max(low, first), min(high, last)) for low, high in windows(first, last, every, every, offset, place)]
+        for table in source.tables:
+            check_type(name, table.types["_value"])
+            stamps, values = _aggregated(table, "_value", spans, name, empty, stamp)
+            if stamps:
+                made.append(_like_storage(table, stamps, values, _kind(name, table.types["_value"])))
+    except InfluxError as error:
+        error.partial, error.final = made, True
+        raise
+    return Stream(made).within(source.bounds)
+
+
+def check_type(name: str, kind: str) -> None:
+    """Refuse a type that the storage's function does not take."""
+    if name in ("min", "max", "mean", "sum") and kind not in NUMBERS:
+        raise invalid(type_refused(name, kind))
+
+
+def _kind(name: str, kind: str) -> str:
+    return SIMPLE[name].result or kind if name in SIMPLE else kind
+
+
+def _by_sql(
+    source: Source, every: Duration, offset: Duration, name: str, empty: bool, stamp: str, made: list[Table]
+) -> None:
+    first, last = source.limits
+    origin = first - (first - offset.ns) % every.ns
+    spans = (last - origin + every.ns - 1) // every.ns
+    for column, row, found in source.rows(f"(time - {origin}) / {every.ns} AS number, {_SQL[name]}", "GROUP BY number"):
+        check_type(name, TYPES[column.type])
+        decoded = decode_all("integer" if name == "count" else column.type, [value for _, value, *_ in found])
+        values = dict(zip((number for number, *_ in found), decoded, strict=True))
+        numbers = range(spans) if empty else sorted(values)
+        lows = [origin + number * every.ns for number in numbers]
+        stamps = [max(low, first) for low in lows] if stamp == "_start" else [min(low + every.ns, last) for low in lows]
+        kind, nothing = (LONG, 0) if name == "count" else (TYPES[column.type], None)
+        made.append(source.table(column, row, stamps, [values.get(number, nothing) for number in numbers], kind))
+
+
+def _like_storage(table: Table, stamps: list[int], values: list[Any], kind: str) -> Table:
+    size = len(stamps)
+    data: dict[str, list[Any]] = {name: [value] * size for name, value in table.key.items()}
+    data |= {"_time": stamps, "_value": values}
+    types = {**table.types, "_value": kind}
+    return Table(table.key, types, {name: data[name] for name in types}, size)
+
+
+def _aggregated(
+    table: Table, column: str, spans: list[tuple[int, int]], name: str, empty: bool, source: str
+) -> tuple[list[int], list[Any]]:
+    """Times and values of one row per window; the rows are in the order of time."""
+    times, values = table.data["_time"], table.data[column]
+    function = SIMPLE.get(name)
+    kind = table.types[column]
+    stamps: list[int] = []
+    found: list[Any] = []
+    at = 0
+    for low, high in spans:
+        begin = bisect_left(times, low, at)
+        end = bisect_left(times, high, begin)
+        if end == begin and not empty:
+            continue
+        some = values[begin:end]
+        if function is not None:
+            value = function.of(some, kind)
+        else:
+            position = SELECTORS[name](some)
+            value = None if position is None else some[position]
+        stamps.append(high if source == "_stop" else low)
+        found.append(value)
+        at = begin
+    return stamps, found
+
+
+def in_place(
+    table: Table, bounds: tuple[int, int], limits: Limits, name: str, column: str, empty: bool, source: str
+) -> Table | None:
+    """A table of time, key and value: what the engine gives for mean, sum and count of any rows.
+
+    Rows that came together from several series are aggregated series by series, and the results of these put together.
+    """
+    if "_time" not in table.types:
+        raise invalid("no time column: _time")
+    if column not in table.types:
+        raise invalid(f'column "{column}" does not exist')
+    if column in table.key:
+        raise invalid("cannot aggregate columns that are part of the group key")
+    kind = table.types[column]
+    if kind not in SIMPLE[name].takes:
+        raise invalid(f"unsupported aggregate column type {SIMPLE[name].shown(kind)}")
+    first, last = bounds
+    spans = [(max(low, first), min(high, last)) for low, high in windows(first, last, *limits)]
+    merged: dict[int, tuple[Any, int]] = {}
+    start = 0
+    for size in table.chunks or [table.size]:
+        times, values = table.data["_time"][start : start + size], table.data[column][start : start + size]
+        _merge(merged, times, values, spans, name, kind)
+        start += size
+    nothing = 0 if name == "count" else None
+    chosen = [at for at in range(len(spans)) if empty or at in merged]
+    stamps = [spans[at][1 if source == "_stop" else 0] for at in chosen]
+    found = [merged.get(at, (nothing, 0))[0] for at in chosen]
+    if not empty:
+        behind = _behind(table.data["_time"], last, limits)
+        stamps += [first] * behind
+        found += [None if name == "mean" else 0] * behind
+    if not stamps:
+        return None
+    return _laid_out(table, bounds, stamps, found, SIMPLE[name].result or kind, column)
+
+
+def _behind(times: list[Any], last: int, limits: Limits) -> int:
+    """How many windows behind the range have rows: each gives a row of nothing, as in InfluxDB, at the start of the range."""
+    late = sorted(time for time in times if time is not None and time >= last)
+    if not late:
+        return 0
+    found = windows(late[0], late[-1] + 1, *limits)
+    return sum(1 for low, high in found if low >= last and bisect_left(late, low) < bisect_left(late, high))
+
+
+def _merge(
+    merged: dict[int, tuple[Any, int]],
+    times: list[int],
+    values: list[Any],
+    spans: list[tuple[int, int]],
+    name: str,
+    kind: str,
+) -> None:
+    """Add one series' rows to what is known per window: its value, and how many rows it is of."""
+    if None in times or any(a > b for a, b in pairwise(times)):
+        order = sorted((at for at, time in enumerate(times) if time is not None), key=times.__getitem__)
+        times, values = [times[at] for at in order], [values[at] for at in order]
+    at = 0
+    for number, (low, high) in enumerate(spans):
+        begin = bisect_left(times, low, at)
+        end = bisect_left(times, high, begin)
+        at = begin
+        if begin == end:
+            continue
+        some = values[begin:end]
+        value = SIMPLE[name].of(some, kind)
+        count = len(some) - some.count(None)
+        known, rows = merged.get(number, (None, 0))
+        if value is None or known is None:
+            merged[number] = (known, rows) if value is None else (value, count)
+        elif name == "mean":
+            merged[number] = (known * rows + value * count) / (rows + count), rows + count
+        else:
+            merged[number] = known + value, rows + count
+
+
+def _laid_out(
+    table: Table, bounds: tuple[int, int], stamps: list[int], values: list[Any], kind: str, column: str
+) -> Table:
+    """Time, the key and the value. A time in the key stays behind the time: InfluxDB has both columns by one name."""
+    size = len(stamps)
+    key = {**table.key, "_start": bounds[0], "_stop": bounds[1]}
+    types, data = {"_time": TIME}, {"_time": list[Any](stamps)}
+    for name, value in key.items():
+        own = name if name != "_time" else TWICE
+        types[own] = TIME if name in ("_start", "_stop") else table.key_type(name)
+        data[own] = [value] * size if name != "_time" else stamps
+    types[column], data[column] = kind, values
+    return Table(key, types, data, size)
