@@ -1,12 +1,10 @@
-"""Builds what the tests install, in the root folder of the Debian that it is for, by that Debian's Python and compiler."""
+"""Builds what the tests install, and tries it, in the root folder of a Debian and with that Debian's Python."""
 
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from container import NSPAWN, PROJECT, PYTHONS, copy_project, debian_root, wheels
@@ -14,47 +12,48 @@ from container import NSPAWN, PROJECT, PYTHONS, copy_project, debian_root, wheel
 from pyagent.testing.servers import ServerError, ServerMissing
 
 
-def own_release() -> int | None:
+def in_debian(release: int, folder: Path, *command: str, building: bool = False) -> str:
+    """Run a command as root in a Debian that is not booted, not changed and has no network; returns what it prints.
+
+    It runs in /mnt, which is `folder`; pip finds what the requirements name. `building`: there is a compiler.
+    """
+    if os.geteuid() != 0:
+        raise ServerMissing("cannot run in a Debian of its own: not root; run the tests as root")
+    if shutil.which("systemd-nspawn") is None:
+        raise ServerMissing(
+            "cannot run in a Debian of its own: systemd-nspawn is missing; apt install systemd-container"
+        )
+    root = debian_root(release, building=building)
+    machine = f"--machine=pyagent-{os.getpid()}-{release}"
+    binds = [f"--bind={folder}:/mnt", f"--bind-ro={wheels(PYTHONS[release])}:/srv", "--chdir=/mnt"]
+    settings = ["HOME=/tmp", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv", "PYAGENT_REQUIRE_NATIVE=1"]
+    words = [*NSPAWN, "-D", str(root), machine, "--read-only", "--private-network", *binds, "env", *settings, *command]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=1200)
+    if done.returncode:
+        raise ServerError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def debian_package(release: int, folder: Path) -> Path:
+    """Build the package for one release into a folder: on this host, as `make deb` does it, where it is of that release."""
+    if _own_release() == release:
+        done = subprocess.run([PROJECT / "scripts/build-deb"], capture_output=True, text=True, timeout=1200)
+        if done.returncode:
+            raise ServerError(done.stdout + done.stderr)
+        return Path(shutil.copy(PROJECT / _built(done.stdout), folder))
+    with tempfile.TemporaryDirectory(prefix="pyagent-building-") as scratch:
+        project = Path(scratch) / "pyagent"
+        copy_project(project)
+        return Path(
+            shutil.copy(project / _built(in_debian(release, project, "scripts/build-deb", building=True)), folder)
+        )
+
+
+def _own_release() -> int | None:
     """12 or 13 where this host is that Debian."""
     known = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     release = known.get("VERSION_ID", "")
     return int(release) if known.get("ID") == "debian" and release in map(str, PYTHONS) else None
-
-
-@contextmanager
-def building(release: int) -> Iterator[tuple[Path, Callable[..., str]]]:
-    """A copy of the project, and what runs a command in it, without a network: as root, in the Debian of that release."""
-    if os.geteuid() != 0:
-        raise ServerMissing("cannot build in a Debian of its own: not root; run the tests as root")
-    root = debian_root(release, building=True)
-    with tempfile.TemporaryDirectory(prefix="pyagent-building-") as folder:
-        project = Path(folder) / "pyagent"
-        copy_project(project)
-        binds = [f"--bind={project}:/mnt", f"--bind-ro={wheels(PYTHONS[release])}:/srv"]
-        settings = ["PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv", "PYAGENT_REQUIRE_NATIVE=1", "HOME=/tmp"]
-        machine = f"--machine={Path(folder).name.replace('_', '-')}"
-
-        def run(*command: str) -> str:
-            words = [*NSPAWN, "-D", str(root), machine, "--read-only", "--private-network", *binds, "--chdir=/mnt"]
-            words += ["env", *settings, *command]
-            done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=1200)
-            if done.returncode:
-                raise ServerError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
-            return done.stdout
-
-        yield project, run
-
-
-def debian_package(release: int, folder: Path) -> Path:
-    """Build the package for one release into a folder: as `make deb` does it where that is this host's release."""
-    if own_release() == release:
-        done = subprocess.run([PROJECT / "scripts/build-deb"], capture_output=True, text=True, timeout=1200)
-        if done.returncode:
-            raise ServerError(done.stdout + done.stderr)
-        source, told = PROJECT, done.stdout
-        return Path(shutil.copy(source / _built(told), folder))
-    with building(release) as (project, run):
-        return Path(shutil.copy(project / _built(run("scripts/build-deb")), folder))
 
 
 def _built(told: str) -> str:

@@ -5,9 +5,21 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from building import in_debian
+from container import PYTHONS
+
+from pyagent.testing.servers import ServerMissing
+
+INSTALL_AND_RUN = """
+! command -v c++ cc gcc
+python3 -m venv /tmp/pyagent
+/tmp/pyagent/bin/pip install --quiet "$(echo /mnt/*.whl)[all]"
+/tmp/pyagent/bin/pyagent --config /mnt/memory.conf --once 2>&1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +50,24 @@ def test_the_wheel_has_the_native_core_where_there_is_a_compiler(built: dict[str
     subprocess.run(pip, check=True, timeout=300)
     shown = subprocess.run([tmp_path / "venv/bin/pyagent", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("pyagent ")
+
+
+@pytest.mark.system
+def test_the_wheel_runs_on_a_host_without_a_compiler(
+    built: dict[str, Path], tmp_path: Path, unavailable: Callable[[str], None]
+) -> None:
+    """A bare Debian that has the Python of the wheel, and no network."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    release = next((release for release, python in PYTHONS.items() if python == own), None)
+    if release is None:
+        pytest.skip(f"no Debian that is tested has the Python that runs here, {own}")
+    (tmp_path / "memory.conf").write_text("[[inputs.mem]]\n[[outputs.discard]]\n")
+    shutil.copy(built[".whl"], tmp_path)
+    try:
+        shown = in_debian(release, tmp_path, "sh", "-ec", INSTALL_AND_RUN)
+    except ServerMissing as error:
+        unavailable(str(error))
+        return
+    native = "native" if shutil.which("c++") else "Python"
+    assert f"line protocol by the {native} core" in shown
+    assert "first batch of 1 metric written" in shown

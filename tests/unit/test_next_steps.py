@@ -57,3 +57,13 @@ def test_a_missing_library_names_the_pip_of_this_python() -> None:
     assert how_to_install(missing) == f"; install it with: {sys.executable} -m pip install influxdb-client"
     assert how_to_install(ImportError("it is broken", name="lark")) == ""
     assert how_to_install(ModuleNotFoundError("No module named 'pyagent.x'", name="pyagent.x")) == ""
+
+
+def test_an_environment_without_pip_names_what_installs_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert libraries.how_to_install("lark") == f"python3 -m pip --python {sys.executable} install lark"
+    (tmp_path / "uv-receipt.toml").touch()
+    assert libraries.how_to_install("lark") == f"uv pip install --python {sys.executable} lark"

@@ -1,5 +1,6 @@
 """Libraries that are missing, and how to install them where this program runs."""
 
+import os
 import shlex
 import sys
 
@@ -36,8 +37,20 @@ def missing_library(library: str, package: str = "") -> str:
 def how_to_install(library: str, package: str = "") -> str:
     """The command for the Python that runs."""
     package = package or _PACKAGES.get(library, library)
-    command = shlex.join([sys.executable or "python3", "-m", "pip", "install", package])
+    python = sys.executable or "python3"
+    command = shlex.join([*_installer(python), package])
     if sys.prefix != sys.base_prefix:
         return command
     # Debian's own Python wants its libraries from Debian; that of an environment does not see them.
     return f"{command}, or apt install python3-{package.partition('[')[0].lower()}"
+
+
+def _installer(python: str) -> list[str]:
+    """What installs into its environment: neither `uv tool install` nor the container's image puts a pip in it."""
+    from importlib.util import find_spec
+
+    if os.path.exists(os.path.join(sys.prefix, "uv-receipt.toml")):
+        return ["uv", "pip", "install", "--python", python]
+    if sys.prefix != sys.base_prefix and find_spec("pip") is None:
+        return ["python3", "-m", "pip", "--python", python, "install"]
+    return [python, "-m", "pip", "install"]
