@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from influxdb_client.client.flux_csv_parser import FluxCsvParser, FluxSerializationMode
 
-from pyagent.cli.query.mistakes import _PLACE, explained
+from pyagent.cli.query.mistakes import PLACE, explained
 from pyagent.cli.terminal import harmless
-from pyagent.influxdb.queries import QueryFailed, _guarded, converter, rows_of
+from pyagent.influxdb.queries import QueryFailed, converter, guarded, rows_of
 
 
 def recorded(shared: Path, name: str) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def test_every_answer_is_whole_and_an_error_behind_rows_is_seen(shared: Path, na
         got: list[bytes] = []
         said = ""
         try:
-            got.extend(_guarded(chunks))
+            got.extend(guarded(chunks))
         except QueryFailed as error:
             said = error.whole
         assert bool(said) == ("error,reference" in one["body"])
@@ -72,7 +72,7 @@ def test_places_of_mistakes_are_in_the_text(shared: Path) -> None:
         message = json.loads(one["body"])["message"]
         said, lines = explained(message, one["q"], 10_000)
         assert said == harmless(said)
-        if place := _PLACE.search(message):
+        if place := PLACE.search(message):
             row, start, last, end = map(int, place.groups())
             line, mark = lines[:2]
             source = one["q"].split("\n")[row - 1].encode()

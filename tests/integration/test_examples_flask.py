@@ -78,6 +78,8 @@ def test_what_is_sent_is_stored_and_shown(application: ModuleType, host: Host) -
     assert client.post("/measurements", json={"room": "kitchen", "celsius": 22.5}).status_code == 202
     application.writer.flush(DEADLINE)
     assert stored(host) == {"kitchen": [20.0, 22.5], "<b>ü": [-1.5]}
+    health = client.get("/health")
+    assert (health.status_code, health.json) == (200, {"status": "pass", "waiting": 0})
     hour = client.get("/measurements").json
     assert [(one["room"], one["celsius"]) for one in hour] == [("<b>ü", -1.5), ("kitchen", 20.0), ("kitchen", 22.5)]
     page = client.get("/").text

@@ -1,5 +1,6 @@
 """`pyagent query` against the embedded server, and against servers that break off, stall, or are something else."""
 
+import gzip
 import json
 import os
 import pty
@@ -274,6 +275,7 @@ def test_a_server_that_nobody_has_set_up(
     [
         (("--raw", "--json", "x"), "--raw, --json and --plot exclude each other"),
         (("--limit", "-1", "x"), "--limit is below 0"),
+        (("--limit", "5", "--raw", "x"), "--limit is for tables"),
         (("--timeout", "0", "x"), "--timeout is no time to wait"),
         (("--timeout", "nan", "x"), "--timeout is no time to wait"),
         (("x", "y"), "unknown argument 'y'"),
@@ -471,6 +473,28 @@ def test_an_error_after_rows_fails(ask: Callable[..., Done], way: str) -> None:
     assert done.err == f"E! the query failed at {url}, what it gave is not all: line 1, column 1: no, no\n  x\n  ^\n"
     assert "1.5" in done.out
     assert ("error,reference" in done.out) is (way == "--raw")
+
+
+@pytest.mark.parametrize("cut", [0, 20, 40])
+def test_an_answer_may_be_compressed(ask: Callable[..., Done], cut: int) -> None:
+    body = gzip.compress(ROWS + b"\r\n")
+    body = body[: len(body) - cut]
+    with server(answer(body, "Content-Encoding: gzip", f"Content-Length: {len(body)}")) as url:
+        done = ask(url, "--raw")
+    if cut:
+        assert done.status == 1
+        assert "the answer is cut off: " in done.err
+    else:
+        assert (done.status, done.out, done.err) == (0, (ROWS + b"\r\n").decode(), "")
+
+
+def test_a_proxy_that_leads_elsewhere_is_named(ask: Callable[..., Done]) -> None:
+    with server(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n") as url:
+        done = ask(url)
+    assert done.err == f"E! cannot use {url}: it redirects to another address; write the one that it leads to\n"
+    with server(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n") as url:
+        done = ask(url)
+    assert done.err.startswith(f"E! cannot use {url}: it does not answer as InfluxDB 2 does (502 Bad Gateway)")
 
 
 def test_a_server_that_stalls_is_given_up(ask: Callable[..., Done]) -> None:

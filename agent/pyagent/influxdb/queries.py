@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pyagent.influxdb.connection import Connection, InfluxDBError, one_line
 
-__all__ = ["CONVERTED", "Column", "Head", "QueryFailed", "Row", "answer_of", "converter", "rows_of"]
+__all__ = ["CONVERTED", "Column", "Head", "QueryFailed", "Row", "answer_of", "converter", "guarded", "rows_of"]
 
 _ANNOTATIONS = ("group", "datatype", "default")
 """In the order that `influx query --raw` asks for."""
@@ -79,7 +79,7 @@ def answer_of(
         answer.close()
         what = "a web page, perhaps that of a login or a proxy" if "html" in kind else "something else than CSV"
         raise InfluxDBError(f"it answers with {what}; check the address")
-    return _guarded(answer.chunks)
+    return guarded(answer.chunks)
 
 
 def rows_of(chunks: Iterable[bytes]) -> Iterator[Row]:
@@ -183,7 +183,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
         yield last
 
 
-def _guarded(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def guarded(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The chunks as they are; raises in the end where they are not the whole of an answer."""
     end = _End()
     for chunk in chunks:

@@ -98,6 +98,12 @@ def page() -> str:
     return render_template_string(PAGE, charts={room: _chart(points) for room, points in sorted(rooms.items())})
 
 
+@app.get("/health")
+def health() -> tuple[Response, int]:
+    found = writer.health()
+    return jsonify(status=found["status"], waiting=found["waiting"]), 200 if found["status"] == "pass" else 503
+
+
 @app.errorhandler(HTTPException)
 def refused(error: HTTPException) -> tuple[Response, int]:
     return jsonify(error=error.description), error.code or 500

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from pyagent.cli.demo_chart import ASCII, UNICODE
-from pyagent.cli.query import _json_lines
+from pyagent.cli.query import json_lines
 from pyagent.cli.query.series import Outline, Trace
 from pyagent.cli.query.table import Style, lines_of
 from pyagent.influxdb import InfluxDBError
-from pyagent.influxdb.queries import QueryFailed, _guarded, rows_of
+from pyagent.influxdb.queries import QueryFailed, guarded, rows_of
 
 HEAD = (
     "#group,false,false,true,true,false,false,true,true\r\n"
@@ -39,17 +39,17 @@ def pieces(text: str, size: int) -> list[bytes]:
 @pytest.mark.parametrize("size", [1, 2, 7, 31, 32, 33, 64, 100_000])
 def test_an_answer_passes_as_it_is_and_its_error_is_found_in_pieces_of_any_size(size: int) -> None:
     text = body("1.5", "2", "") + body("x", kind="string", result="other") + "\r\n"
-    assert b"".join(_guarded(pieces(text, size))).decode() == text
+    assert b"".join(guarded(pieces(text, size))).decode() == text
     got: list[bytes] = []
     with pytest.raises(QueryFailed, match=r"^cannot group: a collision$"):
-        got.extend(_guarded(pieces(body("1") + ERROR, size)))
+        got.extend(guarded(pieces(body("1") + ERROR, size)))
     assert b"".join(got).decode() == body("1") + ERROR, "all that came is given before"
 
 
 @pytest.mark.parametrize("size", [1, 40, 100_000])
 def test_an_error_that_is_the_value_of_a_field_is_none(size: int) -> None:
     text = body('"a\r\n,error,reference\r\n,no,\r\n"', '"say ""x"""', kind="string")
-    assert b"".join(_guarded(pieces(text, size))).decode() == text
+    assert b"".join(guarded(pieces(text, size))).decode() == text
     cells = [row.cells[3] for row in rows_of(pieces(text, size))]
     assert cells == ["a\r\n,error,reference\r\n,no,\r\n", 'say "x"']
 
@@ -60,19 +60,19 @@ def test_an_answer_that_ends_too_early_is_told(size: int) -> None:
     ends = [text[:-2], text[: text.index("#default")], text[: text.index("\r\nb")], text[:-20], text[:-1]]
     for cut in ends:
         with pytest.raises(InfluxDBError, match="cut off"):
-            list(_guarded(pieces(cut, size)))
+            list(guarded(pieces(cut, size)))
 
 
 @pytest.mark.parametrize("text", ["", "\r\n", "\r\n\r\n", "\n"])
 def test_no_rows_are_an_answer(text: str) -> None:
-    assert list(_guarded(pieces(text, 1))) == pieces(text, 1)
+    assert list(guarded(pieces(text, 1))) == pieces(text, 1)
     assert list(rows_of(pieces(text, 1))) == []
 
 
 def test_an_error_alone_and_an_error_without_words() -> None:
     for message, told in (("a, b", "a, b"), ("", "it does not say why")):
         with pytest.raises(QueryFailed, match=f"^{told}$"):
-            list(_guarded([f',error,reference\r\n,"{message}",\r\n'.encode()]))
+            list(guarded([f',error,reference\r\n,"{message}",\r\n'.encode()]))
 
 
 def test_rows_have_the_defaults_of_their_own_table() -> None:
@@ -121,7 +121,7 @@ def test_a_cell_may_have_megabytes() -> None:
     ],
 )
 def test_json_has_the_types(kind: str, text: str, value: object) -> None:
-    [line] = _json_lines(rows_of([body(text, kind=kind).encode()]))
+    [line] = json_lines(rows_of([body(text, kind=kind).encode()]))
     assert line.count(b"\n") == 1
     assert json.loads(line) == {
         "result": "_result", "table": 0, "_start": START, "_stop": STOP, "_time": "2026-01-01T00:00:00Z",
@@ -134,12 +134,12 @@ def test_json_has_the_types(kind: str, text: str, value: object) -> None:
 
 def test_json_takes_the_columns_of_each_table() -> None:
     text = body("1", kind="long") + body("1.5", result="b", table=3)
-    found = [json.loads(line) for line in _json_lines(rows_of([text.encode()]))]
+    found = [json.loads(line) for line in json_lines(rows_of([text.encode()]))]
     assert [(one["result"], one["table"], one["_value"]) for one in found] == [("_result", 0, 1), ("b", 3, 1.5)]
 
 
 def test_bytes_that_are_not_utf_8_are_marked() -> None:
-    [line] = _json_lines(rows_of([body("@", kind="string").encode().replace(b"@", b"a\xff")]))
+    [line] = json_lines(rows_of([body("@", kind="string").encode().replace(b"@", b"a\xff")]))
     assert json.loads(line)["_value"] == "a\ufffd"
 
 
@@ -245,11 +245,11 @@ def test_many_rows_are_not_kept() -> None:
 
         tracemalloc.start()
         if ways == 0:
-            number = sum(1 for _ in _json_lines(rows_of(_guarded(chunks()))))
+            number = sum(1 for _ in json_lines(rows_of(guarded(chunks()))))
         else:
             limit = 0 if ways == 1 else 20
             style = Style(limit, 80 * (ways - 1), UNICODE, colours=False)
-            number = sum(1 for _ in lines_of(rows_of(_guarded(chunks())), style))
+            number = sum(1 for _ in lines_of(rows_of(guarded(chunks())), style))
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert number == {0: 60 * count, 1: 60 * count + 3, 2: 25}[ways]

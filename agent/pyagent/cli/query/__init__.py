@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.parser.error("--raw, --json and --plot exclude each other; give one of them")
     if arguments.limit is not None and arguments.limit < 0:
         arguments.parser.error("--limit is below 0; write a number of rows, or 0 for all")
+    if arguments.limit is not None and (arguments.raw or arguments.json or arguments.plot):
+        arguments.parser.error("--limit is for tables; write |> limit(n: ROWS) into the query")
     if not 0 < arguments.timeout < 1e6:
         arguments.parser.error("--timeout is no time to wait; write a number of seconds")
     try:
@@ -90,7 +92,7 @@ def _print(arguments: argparse.Namespace, chunks: Iterator[bytes]) -> None:
     failures: list[PyagentError] = []
     rows = _until_failure(rows_of(chunks), failures)
     if arguments.json:
-        for line in _json_lines(rows):
+        for line in json_lines(rows):
             sys.stdout.buffer.write(line)
     else:
         lines = _plot(rows) if arguments.plot else _tables(rows, arguments.limit)
@@ -111,7 +113,8 @@ def _until_failure(rows: Iterable["Row"], failures: list[PyagentError]) -> Itera
         failures.append(error)
 
 
-def _json_lines(rows: Iterable["Row"]) -> Iterator[bytes]:
+def json_lines(rows: Iterable["Row"]) -> Iterator[bytes]:
+    """Rows as objects of JSON, each with the end of its line."""
     import msgspec
 
     from pyagent.influxdb.queries import CONVERTED, converter

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from pyagent.cli.terminal import cells, harmless
 
-__all__ = ["explained"]
+__all__ = ["PLACE", "explained"]
 
-_PLACE = re.compile(r"@(\d{1,9}):(\d{1,9})-(\d{1,9}):(\d{1,9})")
+PLACE = re.compile(r"@(\d{1,9}):(\d{1,9})-(\d{1,9}):(\d{1,9})")
 _NOISE = re.compile(r"^(?:compilation failed: )?(?:loc |error |runtime error )?(?:at )?@[\d:-]+:? ?")
 _MOST = 5
 """Mistakes that are shown of one text."""
@@ -30,7 +30,7 @@ def explained(message: str, text: str, width: int) -> tuple[str, list[str]]:
 
 
 def _said(part: str) -> str:
-    place = _PLACE.search(part)
+    place = PLACE.search(part)
     if place is None:
         return harmless(part)
     line, column = place[1], place[2]
@@ -40,7 +40,7 @@ def _said(part: str) -> str:
 
 def _shown(part: str, text: str, width: int) -> Iterator[str]:
     """The line with the place below it."""
-    place = _PLACE.search(part)
+    place = PLACE.search(part)
     if place is None:
         return
     row, start, last_row, end = map(int, place.groups())

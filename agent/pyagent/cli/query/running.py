@@ -53,14 +53,15 @@ def _refusal(error: InfluxDBError, management: Management, org: str, text: str) 
     if not error.status:
         doing = "read the answer of" if "cut off" in str(error) else "query"
         return f"cannot {doing} InfluxDB at {url}: {error}"
-    if error.status in (401, 404, 405) and (other := _other_server(error, url)):
+    # InfluxDB 2 names its version in each answer.
+    if (error.status in (401, 404) or not error.version) and (other := _other_server(url)):
         return other
     said, places = explained(error.whole or str(error), text, _width())
     hint = remedy(error) if error.status == 401 else _names(management, org, error.message)
     return "\n".join([f"cannot query InfluxDB at {url}: {error.status} {said}{hint}", *places])
 
 
-def _other_server(error: InfluxDBError, url: str) -> str:
+def _other_server(url: str) -> str:
     """Whether it is no InfluxDB 2 that is set up, in words; empty where it is."""
     try:
         state = server_state(url)
