@@ -83,6 +83,8 @@ class _Import:
         for url in given.url:
             if not re.match(r"https?://[^/]", url, re.IGNORECASE):
                 self._mistake(f"cannot read from {harmless(url)!r}: it is no address of http or https")
+            if re.fullmatch(r"https?://[^/?]*/?", url, re.IGNORECASE):
+                self._mistake(f"{harmless(url)} names a server and no file; the server that is written to is --host")
             sources.append(Source("url", url, given.tls_ca))
         for word in words:
             if word == "-":

@@ -1,6 +1,7 @@
 """What the cells of one column can be, told from all of them."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from pyagent.importer.times import DAY_FIRST, MONTH_FIRST, YEAR_FIRST, split_date
@@ -19,6 +20,12 @@ _BOOLEANS = frozenset(("true", "false"))
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.,]+(?:[Zz]|[+-][0-9]{2}:[0-9]{2})")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 
+_TIME_OF_DAY = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
+_FEW = 20
+"""One of so many values may be of another kind: its row is refused, and the others are what they are."""
+_SURE = 100
+"""So many are looked at before it is certain that they are more than a few."""
+
 # The same for many cells at once, each with a line break behind it: what is found here need not be looked at one by one.
 _DAY, _MONTH = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
 _CLOCK = r"(?:[T ](?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)?(?:Z| ?[+-][0-9]{2}:?[0-9]{2})?)?"
@@ -34,26 +41,29 @@ _MANY = {
 
 
 class Content:
-    """`values`: cells that are neither empty nor a word for nothing."""
+    """`values`: cells that are neither empty nor a word for nothing, about."""
 
     def __init__(self) -> None:
         self.values = 0
-        self.example = self.odd = self.doubt = ""
-        """A value; one that is no date where others are; a number that can be read in two ways."""
-        self.boolean = self.numeric = self.dated = self.whole = self.rfc3339 = True
+        self.example = self.date = self.doubt = self.no_number = self.no_date = ""
+        """A value; a date; a number that can be read in two ways; what is no number, or no date, where others are."""
+        self.no_numbers = self.no_dates = 0
+        """How many are none."""
+        self.boolean = self.whole = self.rfc3339 = True
         """All values are of that."""
         self.orders: set[str] = {YEAR_FIRST, DAY_FIRST, MONTH_FIRST}
         self.least_size, self.most_size = float("inf"), 0.0
         self.grouped = False
+        self._may_be_number = self._may_be_date = True
         self._signs: set[str] = {".", ","}
-        """The decimal separators that all values allow."""
+        """The decimal separators that all numbers allow."""
         self._words = False
-        self._plain_words = False
 
     def add(self, cells: Sequence[str]) -> None:
         if self.values and self._is_settled(cells):
+            self.values += len(cells)
             return
-        for raw in set(cells):
+        for raw, count in Counter(cells).items():
             cell = raw.strip()
             if not cell:
                 continue
@@ -62,19 +72,22 @@ class Content:
                 continue
             if not self.values:
                 self.example = cell
-            self.values += 1
+            self.values += count
             if self.boolean and cell.lower() not in _BOOLEANS:
                 self.boolean = False
-            if self.numeric:
-                self._add_number(cell)
-            if self.dated:
-                self._add_date(cell)
+            if self._may_be_number and not self._add_number(cell):
+                self.no_numbers, self.no_number = self.no_numbers + count, cell
+            if self._may_be_date and not self._add_date(cell):
+                self.no_dates, self.no_date = self.no_dates + count, cell
             if self.rfc3339 and not _RFC3339.fullmatch(cell):
                 self.rfc3339 = False
+        least = self.values // _FEW + _SURE
+        self._may_be_number = self._may_be_number and self.no_numbers <= least
+        self._may_be_date = self._may_be_date and self.no_dates <= least
 
     def _is_settled(self, cells: Sequence[str]) -> bool:
         """Whether these cells change nothing: they are all of the one kind that is left."""
-        if not (self.boolean or self.numeric or self.dated or self.rfc3339):
+        if not (self.boolean or self._may_be_number or self._may_be_date or self.rfc3339):
             return True
         kind = ""
         if self.rfc3339:
@@ -89,23 +102,24 @@ class Content:
             self.least_size, self.most_size = min(self.least_size, *sizes), max(self.most_size, *sizes)
         return True
 
-    def _add_number(self, cell: str) -> None:
+    def _add_number(self, cell: str) -> bool:
         if _PLAIN.fullmatch(cell):
             self._add_whole(cell)
-            return
-        self.whole = False
+            return True
         signs = set()
         if _POINT.fullmatch(cell) or _POINT_GROUPED.fullmatch(cell):
             signs.add(".")
         if _COMMA.fullmatch(cell) or _COMMA_GROUPED.fullmatch(cell):
             signs.add(",")
+        if not self._signs & signs:
+            return False
+        self.whole = False
         if not _POINT.fullmatch(cell) and not _COMMA.fullmatch(cell):
             self.grouped = True
         elif len(signs) == 2:
             self.doubt = cell
         self._signs &= signs
-        if not self._signs:
-            self.numeric = False
+        return True
 
     def _add_whole(self, cell: str) -> None:
         if self.whole and _WHOLE.fullmatch(cell):
@@ -114,24 +128,36 @@ class Content:
         else:
             self.whole = False
 
-    def _add_date(self, cell: str) -> None:
+    def _add_date(self, cell: str) -> bool:
         split = split_date(cell)
         if split is None:
-            self.dated, self.odd, self.orders = False, cell, set()
-            return
+            return False
         first, second, third = split[:3]
-        if len(first) == 4:
-            self.orders &= {YEAR_FIRST}
-        else:
-            self.orders -= {YEAR_FIRST}
+        orders = {YEAR_FIRST} if len(first) == 4 else {DAY_FIRST, MONTH_FIRST}
+        if len(first) < 4:
             if int(first) > 12 or "." in cell[:3]:
-                self.orders -= {MONTH_FIRST}
+                orders.discard(MONTH_FIRST)
             if int(second) > 12:
-                self.orders -= {DAY_FIRST}
-            if len(third) == 1 or len(third) == 3:
-                self.orders.clear()
-        if not self.orders:
-            self.dated, self.odd = False, cell
+                orders.discard(DAY_FIRST)
+            if len(third) in (1, 3):
+                orders.clear()
+        if not self.orders & orders:
+            # Others say that the day is first, this one that the month is: nothing is certain then.
+            self._may_be_date = self._may_be_date and not orders
+            return False
+        self.orders &= orders
+        self.date = cell
+        return True
+
+    @property
+    def numeric(self) -> bool:
+        """All values are numbers, but for a few."""
+        return self._may_be_number and self.no_numbers * _FEW <= self.values
+
+    @property
+    def dated(self) -> bool:
+        """All values are dates of one order, but for a few."""
+        return self._may_be_date and self.no_dates * _FEW <= self.values and bool(self.date)
 
     @property
     def dates(self) -> bool:
@@ -142,6 +168,11 @@ class Content:
         return bool(self.values) and (
             self.dated or self.rfc3339 or (self.whole and self.numeric and self.least_size >= 1e8)
         )
+
+    @property
+    def clock(self) -> bool:
+        """It looks like times of the day."""
+        return _TIME_OF_DAY.fullmatch(self.example) is not None
 
     @property
     def doubtful(self) -> bool:

@@ -18,13 +18,14 @@ TABLE, QUERY, V1 = "a table", "the result of a query", "the CSV of InfluxDB 1"
 
 @dataclass(slots=True)
 class Plain:
-    """`columns`: of a TABLE, in the order of its header. `types`: of values, by the field's name (QUERY), or by measurement and
-    field's name (V1). `notes`: what was found, for a person."""
+    """`columns`: of a TABLE, in the order of its header; `extras`: in no row. `types`: of values, by the field's name
+    (QUERY), or by measurement and field's name (V1). `notes`: what was found, for a person."""
 
     dialect: str
     separator: bytes
     settings: Settings
     columns: list[Column] = field(default_factory=list)
+    extras: list[Column] = field(default_factory=list)
     types: dict[tuple[str, str], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seen_header: bool = False
@@ -39,7 +40,7 @@ class Plain:
         """Read the header; False for a row of data."""
         if self.dialect == TABLE:
             if not table.reading:
-                table.reading, table.header, table.columns = True, cells, self.columns
+                table.reading, table.header, table.columns, table.extras = True, cells, self.columns, self.extras
                 return True
             return cells == table.header
         raw = [to_bytes(cell) for cell in cells]

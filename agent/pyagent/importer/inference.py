@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import itemgetter
 
+from pyagent.api.units import counted
 from pyagent.importer.annotations import Column
 from pyagent.importer.columns import Settings
 from pyagent.importer.content import Content
 from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
 from pyagent.importer.pieces import ImportFailure
-from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, YEAR_FIRST, reader_of, zone_of
+from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, reader_of, zone_of
 from pyagent.importer.values import ALIASES, FIELD_TYPES
 
 __all__ = ["Given", "infer", "is_plain"]
@@ -99,6 +100,8 @@ class _Seen:
     contents: list[Content]
     rows: int = 0
     doubles: int = 0
+    others: int = 0
+    """Cells of a row that has not as many as the header."""
 
 
 def infer(lines: Iterable[str], given: Given, measurement: str) -> Plain:
@@ -169,6 +172,7 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
     seen = _Seen(header, [Content() for _ in header])
     _go_through(rows, seen, given)
     time = _time_column(seen, given)
+    clock = _clock_column(seen, given, time)
     form, unit, note = _time_form(seen.header[time], seen.contents[time], given)
     if unit:
         plain.settings = replace(plain.settings, unit=unit)
@@ -178,7 +182,9 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
         column = Column(index, label)
         kind = given.types.get(label, "")
         content = seen.contents[index]
-        if index == time:
+        if index == clock or (label in _NAMED and "_time" in header):
+            column.part = "ignored"
+        elif index == time:
             column.part, column.kind, column.form = "time", "dateTime", form
         elif label in given.tags:
             column.part = "tag"
@@ -191,16 +197,27 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
                 column.form = ",. '\u00a0\u202f\u2019"
             elif column.kind == "double" and (content.grouped or "," in content.doubt):
                 column.form = ".,_ '\u00a0\u202f\u2019"
-        if column.part == "" and label.strip():
+        if column.part == "" and label.strip() and label != "_measurement":
             fields.append(f"{label} ({column.kind})")
+            if column.kind == "double" and content.no_numbers:
+                plain.notes.append(
+                    f"{counted(content.no_numbers, 'cell', separator=',')} of the column {label!r} without a number, such as "
+                    f"{content.no_number!r}: refused; --type '{label}=string' takes all of them as text"
+                )
         column.zone = zone_of(given.zone)
         plain.columns.append(column)
+    named = repr(header[time])
+    if clock >= 0:
+        both = Column(-1, "date and time", "time", "dateTime", form, zone=zone_of(given.zone))
+        both.template = f"${{{header[time]}}} ${{{header[clock]}}}"
+        plain.extras.append(both)
+        named += f" with {header[clock]!r}"
     if separator != ",":
         plain.notes.append(f"its cells are separated by {'tabs' if separator == chr(9) else repr(separator)}")
     if any(column.form[:1] == "," and column.kind == "double" for column in plain.columns):
         plain.notes.append("its numbers have decimal commas")
     plain.notes.append(
-        f"measurement {plain.settings.measurement!r}; time {header[time]!r} ({note}); tags {_listed(tags)}; "
+        f"measurement {plain.settings.measurement!r}; time {named} ({note}); tags {_listed(tags)}; "
         f"fields {_listed(fields)}"
     )
     if seen.doubles:
@@ -217,6 +234,12 @@ def _check_names(header: list[str], given: Given) -> None:
     for name in (*([given.time] if given.time else ()), *given.tags, *given.types):
         if name not in header:
             raise ImportFailure(f"there is no column {name!r}; there are {', '.join(known)}")
+    twice = next((label for label in header if label.strip() and header.count(label) > 1), "")
+    if twice:
+        raise ImportFailure(
+            f"two columns are named {twice!r}; pass over the file's names by --skipHeader 1, and give others by "
+            "--header 'time,host,value'"
+        )
     if not any(label.strip() for label in header):
         raise ImportFailure("its first row has no names of columns; name them by --header 'time,host,value'")
 
@@ -249,10 +272,14 @@ def _go_through(rows: Iterator[list[str]], seen: _Seen, given: Given) -> None:
     header = seen.header
     with suppress(csv.Error):  # told by the second pass, with its place
         for row in rows:
-            if len(row) == width and row != header:
+            if len(row) == width:
+                if row == header:
+                    continue
                 block.append(row)
                 if len(block) >= _BLOCK:
                     settle()
+            else:
+                seen.others = len(row)
     settle()
 
 
@@ -276,10 +303,23 @@ def _time_column(seen: _Seen, given: Given) -> int:
     if known:
         return known[0]  # why it is no time is told then
     columns = ", ".join(repr(label) for label in seen.header if label)
+    hint = ""
+    if not seen.rows and seen.others:
+        hint = f" (the rows have {seen.others} cells: --skipHeader passes over lines before the names of the columns)"
     raise ImportFailure(
-        f"it has no annotations, and no column of times was found among {columns}; name one by --time-column, "
+        f"it has no annotations, and no column of times was found among {columns}{hint}; name one by --time-column, "
         "and its form by --time-format"
     )
+
+
+def _clock_column(seen: _Seen, given: Given, time: int) -> int:
+    """The column with the time of the day, where that of times has dates alone; -1: there is none."""
+    content = seen.contents[time]
+    if given.form or not content.dated or ":" in content.date:
+        return -1
+    usable = [i for i, other in enumerate(seen.contents) if other.clock and seen.header[i] not in given.types]
+    hinted = [i for i in usable if any(part in seen.header[i].lower() for part in ("time", "zeit", "clock", "hour"))]
+    return hinted[0] if len(hinted) == 1 else -1
 
 
 def _time_form(label: str, content: Content, given: Given) -> tuple[str, int, str]:
@@ -290,21 +330,19 @@ def _time_form(label: str, content: Content, given: Given) -> tuple[str, int, st
         return given.form, given.unit, f"by {given.form}, {zone}"
     if not content.values:
         return "", 0, "without a value"
-    orders = content.orders
-    if orders == {YEAR_FIRST}:
-        return YEAR_FIRST, 0, f"the year first, {zone}"
-    if len(orders) == 1:
-        order = orders.pop()
-        return order, 0, f"the {'day' if order == DAY_FIRST else 'month'} first, {zone}"
-    if orders == {DAY_FIRST, MONTH_FIRST}:
-        one, other = (reader_of(order, zone_of(""))(content.example.encode()) for order in (DAY_FIRST, MONTH_FIRST))
-        raise ImportFailure(
-            f"the dates of the column {label!r} can be read in two ways: {content.example!r} is {_day(one)} with the day "
-            f"first, {_day(other)} with the month first; say which: --time-format {DAY_FIRST} or --time-format {MONTH_FIRST}"
-        )
     if content.rfc3339:
         return "RFC3339", 0, "RFC 3339"
-    if content.whole:
+    orders = content.orders if content.dated else set()
+    if len(orders) == 1:
+        (order,) = orders
+        return order, 0, f"the {order.partition('-')[0]} first, {zone}"
+    if orders:
+        one, other = (reader_of(order, zone_of(""))(content.date.encode()) for order in (DAY_FIRST, MONTH_FIRST))
+        raise ImportFailure(
+            f"the dates of the column {label!r} can be read in two ways: {content.date!r} is {_day(one)} with the day "
+            f"first, {_day(other)} with the month first; say which: --time-format {DAY_FIRST} or --time-format {MONTH_FIRST}"
+        )
+    if content.whole and content.numeric:
         if given.precise:
             return "number", given.unit, "a number of the unit that --precision says"
         for least, unit, name in _UNITS:
@@ -318,8 +356,8 @@ def _time_form(label: str, content: Content, given: Given) -> tuple[str, int, st
             f"--precision, or --time-format {EXCEL} for the day numbers of a spreadsheet"
         )
     raise ImportFailure(
-        f"the times of the column {label!r} are of no form that is known, such as {content.odd or content.example!r}; give it "
-        "by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
+        f"the times of the column {label!r} are of no form that is known, such as {content.no_date or content.example!r}; "
+        "give it by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
     )
 
 

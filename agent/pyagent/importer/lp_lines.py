@@ -1,9 +1,10 @@
 """Blocks of line protocol to pieces of checked line protocol."""
 
+import re
 from array import array
 
 from pyagent.api.plugin import LineOptions
-from pyagent.importer.pieces import Piece, Rejected
+from pyagent.importer.pieces import Piece, Rejected, Warnings
 from pyagent.lineprotocol import ParseError, Precision, relay
 from pyagent.lineprotocol.results import MAX_ERROR_BYTES, TIME_MIN, unit_ns
 from pyagent.lineprotocol.text import to_bytes
@@ -11,6 +12,7 @@ from pyagent.lineprotocol.text import to_bytes
 __all__ = ["LpConverter"]
 
 _OPTIONS = LineOptions(uint_support=True)
+_STATEMENT = re.compile(rb"CREATE (?:DATABASE|RETENTION POLICY) ")
 _NEVER_CLOSED = "unbalanced quotes"
 
 
@@ -31,12 +33,14 @@ class LpConverter:
         skip: int = 0,
         longest: int = 0,
         most_held: int = 16_000_000,
+        warnings: Warnings | None = None,
     ) -> None:
         self.points = 0
         self._precision = precision
         self._start = None if start is None else start - start % unit_ns(precision)
         self._skip = skip
         self._longest = longest
+        self._warnings = warnings or Warnings()
         self._most_held = most_held
         self._rest = b"".join(to_bytes(line) + b"\n" for line in headers)
         self._line = 1 - len(headers)
@@ -94,7 +98,11 @@ class LpConverter:
                 found = relay(text, default, self._precision, _OPTIONS)
         before = piece.first_line + piece.text.count(b"\n", 0, start) - 1
         for error in found.errors:
-            piece.rejected.append(_rejected(error, before, text))
+            rejected = _rejected(error, before, text)
+            if _STATEMENT.match(rejected.text):
+                self._warnings.add("a statement of an export of InfluxDB 1 is passed over", rejected.line)
+            else:
+                piece.rejected.append(rejected)
         self._append(piece, parts, found.encoded.data, found.encoded.ends)
         return start + len(text), waits
 

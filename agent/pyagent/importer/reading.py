@@ -1,6 +1,7 @@
 """One input from its bytes to pieces: which format it has, and whether its columns have to be found out first."""
 
 import csv
+import re
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -89,7 +90,7 @@ class Reading:
         self, converter: CsvConverter | LpConverter, stream: Stream, head: bytes, blocks: Iterator[bytes]
     ) -> Iterator[Piece]:
         block = head
-        broken = ""
+        broken, looked = "", False
         while True:
             try:
                 following = next(blocks, None)
@@ -98,6 +99,9 @@ class Reading:
                 following, broken = None, str(error)
             piece = converter.feed(block, final=following is None and not broken)
             piece.read = stream.read
+            if piece.count and not looked and not self._options.given.precise:
+                self._look_at_times(piece)
+            looked = looked or piece.count > 0
             if piece.failure:
                 piece.failure = f"{self.source.name}: {piece.failure}"
             elif broken:
@@ -106,6 +110,13 @@ class Reading:
             if following is None or piece.failure:
                 return
             block = following
+
+    def _look_at_times(self, piece: Piece) -> None:
+        """Times of 1970 are hardly meant."""
+        first = piece.data[: piece.ends[0]].rstrip().rpartition(b" ")[2]
+        if re.fullmatch(rb"[0-9]{9,16}", first):
+            unit = next(name for digits, name in ((11, "s"), (14, "ms"), (17, "us")) if len(first) < digits)
+            self.warnings.add(f"the first time, {int(first)}, is one of 1970; --precision {unit} takes times as {unit}")
 
     def _format(self, head: bytes) -> Format:
         options = self._options
@@ -165,6 +176,7 @@ class Reading:
                 skip=options.csv.skip,
                 longest=options.csv.longest,
                 most_held=options.csv.most_held,
+                warnings=self.warnings,
             )
         settings = replace(
             options.csv,

@@ -44,6 +44,7 @@ def test_rates_that_are_none(text: str) -> None:
         (["dryrun", "--separator", ";;", "x"], "write one character"),
         (["dryrun", "--type", "v", "x"], "write NAME=TYPE"),
         (["dryrun", "--url", "ftp://x/y"], "it is no address of http or https"),
+        (["--bucket", "b", "--url", "http://localhost:8086"], "the server that is written to is --host"),
         (["dryrun", "-", "-"], "standard input can be read once only"),
         (["--bucket", "b", "--retry-for", "long", "x"], "invalid value for --retry-for"),
         (["dryrun", "--token", "abc"], "cannot take a token as an argument"),

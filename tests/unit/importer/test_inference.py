@@ -121,6 +121,49 @@ def test_a_file_without_names_of_columns_gets_them_by_header(read) -> None:
     assert read("2024-01-01,5\n", CsvOptions(headers=("time,v",))).lines == ["power v=5 1704067200000000000"]
 
 
+def test_a_few_cells_of_another_kind_make_no_text_of_numbers_and_no_text_of_times(read) -> None:
+    rows = "".join(f"2024-01-01 00:{number % 60:02},{number}.5\n" for number in range(200))
+    found = read(f"time,temp\n{rows}2024-01-02,broken\nTotal,5\n")
+    assert len(found.lines) == 200
+    assert [(one.line, one.column, one.name) for one in found.rejected] == [(202, 12, "temp"), (203, 1, "time")]
+    assert "1 cell of the column 'temp' without a number, such as 'broken'" in found.notes
+
+
+def test_dates_of_both_orders_are_refused(read) -> None:
+    rows = "".join(f"1/{number % 12 + 1}/2024,1\n" for number in range(200))
+    with pytest.raises(ImportFailure, match="of no form that is known, such as '1/13/2024'"):
+        read(f"time,v\n{rows}13/1/2024,1\n1/13/2024,1\n")
+
+
+def test_a_date_and_its_time_of_the_day_may_be_two_columns(read) -> None:
+    assert read("Date,Time,v\n31.12.2023,23:45,1\n01.01.2024,0:00:30,2\n", zone="+0100").lines == [
+        "power v=1 1704062700000000000",
+        "power v=2 1704063630000000000",
+    ]
+
+
+def test_columns_of_one_name_are_refused(read) -> None:
+    with pytest.raises(ImportFailure, match="two columns are named 'v'"):
+        read("time,v,v\n2024-01-01,1,2\n")
+
+
+def test_lines_before_the_names_of_the_columns_have_a_remedy(read) -> None:
+    text = "Report of the year\ntime,v\n2024-01-01,1\n"
+    with pytest.raises(ImportFailure, match="--skipHeader passes over lines"):
+        read(text)
+    assert len(read(text, CsvOptions(skip=1)).lines) == 1
+
+
+def test_a_table_of_a_query_without_annotations(read) -> None:
+    text = ",result,table,_start,_stop,_time,_measurement,host,used\n,,0,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z,2024-01-01T01:00:00Z,mem,a,5\n"
+    assert read(text, tags=["host"]).lines == ["mem,host=a used=5 1704070800000000000"]
+
+
+def test_times_of_1970_are_told(read) -> None:
+    warnings = read("m|measurement,v|long,t|dateTime\nx,1,1704067200\n").reading.warnings.texts()
+    assert warnings == ["the first time, 1704067200, is one of 1970; --precision s takes times as s"]
+
+
 def test_separators() -> None:
     assert separator_of(["a;b", "1,5;2"]) == ";"
     assert separator_of(["a\tb c", "1\t2, 3"]) == "\t"

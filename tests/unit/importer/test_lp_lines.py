@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.importer.lp_lines import LpConverter
-from pyagent.importer.pieces import Piece
+from pyagent.importer.pieces import Piece, Warnings
 
 
 def convert(data: bytes, *ends: int, **settings: object) -> list[Piece]:
@@ -54,6 +54,14 @@ def test_lines_that_are_too_long() -> None:
     (piece,) = convert(b'm s="' + b"x" * 50 + b'" 1\nm s="y" 2\n', longest=30)
     assert piece.data == b'm s="y" 2\n'
     assert "longer than 30 bytes" in piece.rejected[0].reason
+
+
+def test_an_export_of_influxdb_1_is_taken() -> None:
+    data = b"# DDL\nCREATE DATABASE noaa WITH NAME autogen\n# DML\n# CONTEXT-DATABASE:noaa\nm u=1 5\n"
+    warnings = Warnings()
+    (piece,) = convert(data, warnings=warnings)
+    assert (piece.data, piece.rejected) == (b"m u=1 5\n", [])
+    assert warnings.texts() == ["line 2: a statement of an export of InfluxDB 1 is passed over"]
 
 
 line = st.sampled_from(
