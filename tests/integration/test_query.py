@@ -277,6 +277,7 @@ def test_a_server_that_nobody_has_set_up(
         (("--limit", "-1", "x"), "--limit is below 0"),
         (("--limit", "5", "--raw", "x"), "--limit is for tables"),
         (("--timeout", "0", "x"), "--timeout is no time to wait"),
+        (("--timeout", "0.0001", "x"), "--timeout is no time to wait"),
         (("--timeout", "nan", "x"), "--timeout is no time to wait"),
         (("x", "y"), "unknown argument 'y'"),
         (("",), "cannot run an empty query"),
@@ -522,6 +523,16 @@ def test_what_comes_is_shown_at_once_and_ctrl_c_ends_it_in_silence() -> None:
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest, errors) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("way", ["--raw", "--json", "--limit=0"])
+def test_an_output_that_takes_nothing_is_one_line(way: str) -> None:
+    with server(CHUNKED + chunk(ROWS + b"\r\n") + b"0\r\n\r\n") as url:
+        environ = {**os.environ, "INFLUX_TOKEN": "t", "INFLUX_ORG": "o", "INFLUX_HOST": url}
+        for to, cause in ((">&-", "standard output is closed"), (">/dev/full", "No space left on device")):
+            command = ["sh", "-c", f'exec "$0" query {way} x {to}', PROGRAM]
+            done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environ, timeout=60)
+            assert (done.returncode, done.stderr) == (1, f"E! cannot write what is to be printed: {cause}\n")
 
 
 @pytest.mark.parametrize("way", ["--raw", "--json", "--limit=0"])

@@ -129,7 +129,9 @@ def test_a_range_may_have_two_times() -> None:
     assert found["timeRangeStart"]["value"] == f"{day}T00:00:00Z"
 
 
-@pytest.mark.parametrize("text", ["yesterday", "-1", "-1x", "2026-01-31T08:00:00", "-1h,", ",-1h", "1h,2h", "now()", "-1h,-1h"])  # fmt: skip
+@pytest.mark.parametrize("text", ["yesterday",
+        "-9999999999999999999y",
+        "0001-01-01T00:00:00+23:59", "-1", "-1x", "2026-01-31T08:00:00", "-1h,", ",-1h", "1h,2h", "now()", "-1h,-1h"])  # fmt: skip
 def test_what_is_no_range_is_told(text: str) -> None:
     with pytest.raises(QueryError, match=r"^cannot use --range"):
         variables(USING, text)

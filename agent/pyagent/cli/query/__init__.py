@@ -60,8 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.parser.error("--limit is below 0; write a number of rows, or 0 for all")
     if arguments.limit is not None and (arguments.raw or arguments.json or arguments.plot):
         arguments.parser.error("--limit is for tables; write |> limit(n: ROWS) into the query")
-    if not 0 < arguments.timeout < 1e6:
+    if not 0.01 <= arguments.timeout <= 1e6:
         arguments.parser.error("--timeout is no time to wait; write a number of seconds")
+    if sys.stdout is None:
+        print("E! cannot write what is to be printed: standard output is closed", file=sys.stderr)
+        return 1
     try:
         from pyagent.cli.query.running import answer
 

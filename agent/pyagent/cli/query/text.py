@@ -18,7 +18,7 @@ _WINDOWS = 360
 _MOST_BYTES = 1 << 24
 _USES = re.compile(r"""\bv\s*(?:\.\s*|\[\s*")(?:timeRangeStart|timeRangeStop|windowPeriod)\b""")
 _DEFINES = re.compile(r"^[ \t]*(?:option[ \t]+)?v[ \t]*=(?![=~>])", re.MULTILINE)
-_DURATION = re.compile(r"-?((?:[0-9]+(?:ns|us|µs|ms|mo|[smhdwy]))+)")
+_DURATION = re.compile(r"-?((?:[0-9]{1,15}(?:ns|us|µs|ms|mo|[smhdwy]))+)")
 _PART = re.compile(r"([0-9]+)([a-zµ]+)")
 _SECONDS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0,
@@ -101,12 +101,12 @@ def _moment(text: str, given: str) -> _Moment:
         when = datetime.fromisoformat(f"{text}T00:00:00Z" if _DAY.fullmatch(text) else text)
         if when.tzinfo is None:
             raise ValueError
-    except ValueError:
+        utc = when.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise QueryError(
             f"cannot use --range {harmless(given)!r}: write one like -1h, -7d, or START,STOP in RFC 3339 "
             "(2026-01-31T08:00:00Z,2026-01-31T09:00:00Z)"
         ) from None
-    utc = when.astimezone(UTC)
     literal = {"type": "DateTimeLiteral", "value": utc.isoformat().replace("+00:00", "Z")}
     return _Moment(literal, (utc - datetime.now(UTC)).total_seconds())
 
