@@ -1,10 +1,13 @@
 """What a point may hold: refused where the mistake is made, and written with the type that is meant."""
 
+import contextlib
 import math
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyagent.api import LineOptions
 from pyagent.client import Int, PointError, Uint
@@ -171,3 +174,43 @@ class TestIntake:
 
     def test_an_empty_one_takes_any_number(self, kind: Any) -> None:
         assert self.made(kind, points=1).append(self.encoded("a", "b")) == 2
+
+
+NAMES = st.one_of(st.text(max_size=12), st.sampled_from(["time", "_field", "a b,c=d", "ü\\", "\ud800", "x" * 2000]))
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(2**64), 2**65).map(Int),
+    st.floats(),
+    st.text(max_size=20),
+    st.binary(max_size=3),
+)
+
+
+@given(
+    name=NAMES,
+    fields=st.dictionaries(NAMES, VALUES, max_size=4),
+    tags=st.none() | st.dictionaries(NAMES, st.text(max_size=12) | st.integers(0, 9) | st.none(), max_size=4),
+    schema=st.none() | st.dictionaries(NAMES, st.sampled_from([float, int, bool, str, Uint]), max_size=4),
+)
+def test_the_quick_way_and_the_other_agree(name: Any, fields: Any, tags: Any, schema: Any) -> None:
+    with contextlib.suppress(PointError):
+        line(fields, tags, name, schema)
+
+
+@given(lines=st.lists(st.lists(st.integers(0, 10**6), min_size=1, max_size=5), max_size=6))
+def test_points_by_both_ways_keep_their_order(lines: Any) -> None:
+    intake = Intake(Int, schemas=None, unit=1, earliest=EARLIEST, latest=LATEST, ahead=2**62)
+    intake.set_room(1000, 100_000)
+    numbers: list[int] = []
+    for index, part in enumerate(lines):
+        numbers += part
+        if index % 2 or not intake.add("m", {"n": part[0]}, None, NOW):
+            intake.append(encode([metric("m", {"n": number}, None, NOW)[0] for number in part]))
+        elif part[1:]:
+            intake.append(encode([metric("m", {"n": number}, None, NOW)[0] for number in part[1:]]))
+    drained = intake.drain()
+    assert [int(text.split()[1][2:]) for text in drained.data.decode().splitlines()] == numbers
+    assert drained.count == len(numbers)
+    assert not drained.count or drained.ends[-1] == len(drained.data)

@@ -143,7 +143,6 @@ private:
 
     // A field with a comma behind it; None is no field.
     bool put_value(PyObject* key, PyObject* value, PyObject* types) {
-        if (value == Py_None) return PyUnicode_CheckExact(key);
         size_t start = out.size;
         PyObject*& plain = plain_keys[reinterpret_cast<uintptr_t>(key) / 16 % kPlainKeys];
         if (key == plain) {
@@ -155,6 +154,10 @@ private:
             if (!put_escaped(out, text, Position::field)) return false;
             bool as_it_is = PyUnicode_IS_ASCII(key) && text.size <= kLongHead && equal(text, out.span(start));
             if (as_it_is) Py_XSETREF(plain, Py_NewRef(key));
+        }
+        if (value == Py_None) {
+            out.size = start;
+            return true;
         }
         longest_ = std::max(longest_, out.size - start);
         out.put('=');
