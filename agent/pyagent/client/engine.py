@@ -11,6 +11,7 @@ from typing import Any, cast
 from pyagent.api import Duration, Full, LineOptions, Output, Secret
 from pyagent.api.units import counted
 from pyagent.buffer import Batch, BufferSettings, OutputQueue
+from pyagent.buffer.segments import SEGMENT_SIZE
 from pyagent.client.intake import Intake
 from pyagent.client.refused import Refused
 from pyagent.client.settings import Settings
@@ -75,6 +76,8 @@ class Engine:
         refused.again = self._again
         self._worker: ThreadWorker | None = None
         self._directory = settings.buffer_directory
+        self._keep = settings.when_full != "drop_oldest"
+        """What was taken stays, whatever comes."""
         self.plan = _plan(settings)
         if self._directory is not None:
             self.slot = take_slot(self._directory, settings.target)
@@ -87,11 +90,10 @@ class Engine:
             raise
         self._ways = [self._own]
         """With those for what dead processes have left."""
-        self._keep = settings.when_full != "drop_oldest"
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._draining = asyncio.Lock()
-        self._watching = False
+        self._watching = self._drain_asked = self._flush_asked = False
         self._close: asyncio.Task[Left] | None = None
         self._moved = self._again_count = 0
         """Points taken from journals of processes before, and points sent once more with another type."""
@@ -153,8 +155,11 @@ class Engine:
     def drain_soon(self, *, flush: bool = False) -> None:
         if self.slot is None:
             self._drain(flush)
-        else:
-            self._spawn(self._drain_to_disk(flush))
+            return
+        self._flush_asked |= flush
+        if not self._drain_asked:  # a disk that hangs gathers no crowd
+            self._drain_asked = True
+            self._spawn(self._drain_to_disk())
 
     def _drain(self, flush: bool) -> None:
         self.woken = False
@@ -164,10 +169,11 @@ class Engine:
         if flush:
             self._own.runner.flush_soon()
 
-    async def _drain_to_disk(self, flush: bool) -> None:
+    async def _drain_to_disk(self, flush: bool = False) -> None:
         assert self.slot is not None
         async with self._draining:
-            self.woken = False
+            self.woken = self._drain_asked = False
+            flush, self._flush_asked = flush or self._flush_asked, False
             journal = self.slot.journal
             journal.swap()
             encoded = self.intake.drain()
@@ -261,6 +267,7 @@ class Engine:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self._drain(False)  # a disk that hangs may have held up the last of it
         left = Left()
         for way in self._ways:
             await self._end(way, left)
@@ -346,8 +353,8 @@ class Engine:
                 slot.release(removed=True)
 
     def _way(self, slot: Slot | None) -> _Way:
-        settings, plan = self.settings, self.plan
-        keeping = Keeping(BufferSettings(max_bytes=settings.max_bytes), self._worker, self._refused)
+        plan = self.plan
+        keeping = Keeping(BufferSettings(max_bytes=self._most_bytes(slot)), self._worker, self._refused)
         if slot is not None:
             plan = replace(plan, on_disk=True, buffer_directory=str(slot.path))
         plugin = plan.plugin(plan.options, log)
@@ -363,6 +370,13 @@ class Engine:
 
         plugin.write = watched  # type: ignore[method-assign,assignment]
         return _Way(runner, runner.lane(None))
+
+    def _most_bytes(self, slot: Slot | None) -> int:
+        """Of the queue. On disk points go by whole files, so that fewer than a few of these are no bound; and where none may
+        go, it is the intake that is closed."""
+        if slot is None:
+            return self.settings.max_bytes
+        return 0 if self._keep else max(self.settings.max_bytes, 4 * SEGMENT_SIZE)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)

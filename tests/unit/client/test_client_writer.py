@@ -1,6 +1,7 @@
 """A writer in this process, against a receiver: batches, failures, bounds, counting, ends."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import subprocess
@@ -464,3 +465,20 @@ def test_its_import_brings_nothing_that_costs(tmp_path: Path) -> None:
         env={**os.environ, "HOME": str(tmp_path)},
     )
     assert done.stdout.strip() == ""
+
+
+def test_the_bound_in_bytes_holds_on_disk_too(
+    make_writer: MakeWriter, receiver: Receiver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.rule = lambda body: (503, {"message": "busy"})
+    writer = make_writer(buffer_directory=tmp_path, when_full="raise", max_bytes=100_000, batch_size=100)
+    taken = 0
+    with contextlib.suppress(BufferFull):
+        while True:
+            writer.write("m", {"text": os.urandom(500).hex()})
+            taken += 1
+    assert 90 < taken < 250  # it is compressed on disk
+    receiver.rule = None
+    writer.flush()
+    assert len(receiver.lines) == taken
+    assert "size limit" not in caplog.text
