@@ -4,6 +4,7 @@ argparse declares what there is; it parses nothing and says nothing, for both di
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -207,8 +208,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def _shown(word: str) -> str:
-    """The word as a message may have it: a long one may be a token, of which every 64th begins with a dash."""
-    return repr(word) if len(word) <= 40 else f"{word[:3]!r}... of {len(word)} characters"
+    """The word as a message may have it: a long one may be a token, of which every 64th begins with a dash. A file is none."""
+    return repr(word) if len(word) <= 40 or os.path.exists(word) else f"{word[:3]!r}... of {len(word)} characters"
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
