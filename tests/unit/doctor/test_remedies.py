@@ -6,6 +6,7 @@ what the remedy says.
 
 import ast
 import json
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -130,6 +131,12 @@ async def no_output(world: World) -> Case:
     world.text = MEM
     yield "configuration", "add [[outputs.influxdb_v2]]"
     world.text = MEM + output(world.server.url)
+
+
+async def a_file_that_is_not_there(world: World) -> Case:
+    world.source = str(world.folder / "other.conf")
+    yield "configuration", "correct the path"
+    world.source = str(world.folder / "a.conf")
 
 
 async def a_hosted_text_without_a_token(world: World) -> Case:
@@ -675,6 +682,52 @@ async def test_which_of_several_files_has_which_output(world: World) -> None:
     await Examination(report, RunSettings(configs=configs, environ=world.environ, plugin_directories=())).run()
     assert f"{world.folder}/b.conf has inputs.mem, outputs.influxdb_v2" in notes(report)
     assert "outputs are in 2 files: each of them gets the metrics of all inputs" in notes(report)
+
+
+async def test_of_outputs_that_are_called_alike_the_place_is_told(world: World) -> None:
+    world.text = MEM + output(world.server.url) + output(world.server.url, bucket="power")
+    (one,) = [one for one in (await world.examine()).findings if one.level is Level.FAILED]
+    assert one.check == "bucket"
+    assert one.about == f"outputs.influxdb_v2 {world.server.url} ({world.folder}/a.conf:8)"
+
+
+async def test_an_input_that_tells_of_the_running_agent_is_no_fault(world: World) -> None:
+    world.inputs = MEM + "[[inputs.internal]]\n"
+    report = await world.examine()
+    assert wrong(report) == []
+    assert any(one.check == "gather" and one.level is Level.SKIPPED for one in report.findings)
+
+
+async def test_a_firewall_that_drops_what_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a socket whose queue is full does: it does not answer at all."""
+    monkeypatch.setattr(reach, "PATIENCE", 0.2)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        place = full.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(place)
+        try:
+            world.options["url"] = f"http://127.0.0.1:{place[1]}"
+            (told,) = wrong(await world.examine())
+        finally:
+            for one in waiting:
+                one.close()
+    assert told.startswith(f"connect: port {place[1]} of 127.0.0.1: no answer -> a firewall drops it")
+
+
+async def test_a_proxy_of_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def proxy(request: web.Request) -> web.Response:
+        return web.Response(status=403, text="<html>")
+
+    monkeypatch.setenv("http_proxy", await world.listen(proxy))
+    assert wrong(await world.examine()) == []  # loopback is never proxied
+    world.options["url"] = "http://influx.example:8086"
+    report = await world.examine()
+    assert "proxy: requests go through the proxy 127.0.0.1 -> NO_PROXY names" in notes(report)
+    assert wrong(report)[0].startswith("server: what answers is not InfluxDB: 403")
 
 
 async def test_what_the_output_sends_with_each_request_is_sent(world: World) -> None:

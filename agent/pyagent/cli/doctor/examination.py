@@ -63,8 +63,11 @@ class Examination:
         if plan is not None:
             outputs = await make_outputs(report, plan)
             await look_at_inputs(report, plan, outputs)
+            labels = [output.plan.label for output in outputs]
             for output in outputs:
-                await self._output(plan, output)
+                # Of several that are called alike the place tells them apart.
+                where = f" ({output.plan.location})" if labels.count(output.plan.label) > 1 else ""
+                await self._output(plan, output, where)
         self._host(plan)
 
     # The configuration ------------------------------------------------------------------------------------------------
@@ -75,7 +78,7 @@ class Examination:
         try:
             sources = loader.sources()
         except ConfigError as error:
-            report.failed("configuration", str(error))
+            report.failed("configuration", *_told(error))
             return None
         for source in sources:
             report.about = mask_url(source)
@@ -86,7 +89,7 @@ class Examination:
         try:
             texts = await loader.read()
         except SourceError as error:
-            report.failed("configuration", str(error))
+            report.failed("configuration", *_told(error))
             return None
         report.ok("configuration", "it can be read")
         if self._unit is not None and self._unit.user:
@@ -182,10 +185,10 @@ class Examination:
 
     # Outputs ----------------------------------------------------------------------------------------------------------
 
-    async def _output(self, plan: Plan, output: MadeOutput) -> None:
+    async def _output(self, plan: Plan, output: MadeOutput, where: str) -> None:
         report = self.report
         if output.plan.name != "influxdb_v2" or output.plan.origin != "builtin":
-            report.about = output.plan.label
+            report.about = f"{output.plan.label}{where}"
             report.skipped("write", "only outputs.influxdb_v2 can be asked without storing anything")
             return
         options: Any = output.plan.options
@@ -205,9 +208,9 @@ class Examination:
         )
         headers = {name: value.reveal() for name, value in options.http_headers.items()}
         for url in options.urls or ["http://localhost:8086"]:
-            report.about = f"{output.plan.label} {mask_url(url)}"
+            report.about = f"{output.plan.label} {mask_url(url)}{where}"
             server = await self._server(Place(url, options, options.http_proxy, headers))
-            report.about = f"{output.plan.label} {mask_url(url)}"
+            report.about = f"{output.plan.label} {mask_url(url)}{where}"
             if server is None:
                 report.skipped("write", "the server cannot be reached")
                 continue
@@ -256,6 +259,12 @@ class Examination:
         configs = settings.configs or (environ.get("PYAGENT_CONFIG", ""), environ.get("TELEGRAF_CONFIG", ""))
         host.look_for_telegraf(report)
         host.look_for_others(report, self.instance, configs)
+
+
+def _told(error: ConfigError) -> tuple[str, str]:
+    """What is wrong with a source, and what to do."""
+    cause, remedy = parted(str(error))
+    return cause, remedy or "correct the path or the URL, or make what it names"
 
 
 def _remedy(error: str) -> str:

@@ -83,6 +83,9 @@ async def look_at_inputs(report: Report, plan: Plan, outputs: Sequence[MadeOutpu
     """Gather each input once, one after the other, and count what reaches each output."""
     for one in plan.inputs:
         report.about = f"{one.label} ({one.location})"
+        if one.name == "internal" and one.origin == "builtin":
+            report.skipped("gather", "it tells of the running agent, and gathers nothing outside of it")
+            continue
         if _listens(one):
             report.skipped("gather", "it listens, and is not started: the running agent has its port")
             continue
