@@ -1,6 +1,7 @@
 """The agent as a service, on a Debian that boots under systemd, installed by `make install`."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -582,6 +583,23 @@ async def test_the_doctor_finds_what_is_wrong_with_an_instance_and_its_remedies_
         assert ram.token not in found
         assert "it runs for" in found
         assert await ram.server.count("pyagent_probe") == 1
+        # A file as an editor leaves it that runs as root: the unit's account may not read it.
+        output = f'[[outputs.influxdb_v2]]\n  urls = ["{ram.server.url}"]\n  token = "$INFLUX_TOKEN"\n'
+        output += f'  organization = "{ram.server.org}"\n  bucket = "{ram.server.bucket}"\n'
+        host.write("/etc/pyagent/own.conf", f"[[inputs.mem]]\n{output}")
+        host.write("/etc/pyagent/own.env", f"PYAGENT_CONFIG=/etc/pyagent/own.conf\nINFLUX_TOKEN={ram.token}\n")
+        await host("sh", "-c", "chown root:root /etc/pyagent/own.conf; chmod 0640 /etc/pyagent/own.conf")
+        await host("systemctl", "enable", "pyagent@own")
+        document = json.loads(await host("pyagent", "doctor", "own", "--json", check=False))
+        (found,) = (one for one in document["findings"] if one["check"] == "rights")
+        assert found["text"] == "the account pyagent of the unit may not read the file /etc/pyagent/own.conf"
+        await host("sh", "-c", found["remedy"])
+        (found,) = (one for one in document["findings"] if one["check"] == "unit")
+        await host("sh", "-c", found["remedy"])
+        document = json.loads(await host("pyagent", "doctor", "own", "--json", check=False))
+        assert [one for one in document["findings"] if one["level"] in ("warning", "failed")] == []
+        await host("systemctl", "disable", "--now", "pyagent@own")
+        await host("rm", "/etc/pyagent/own.conf", "/etc/pyagent/own.env")
 
 
 async def test_provision_from_a_new_server_to_points_and_back(host: Container) -> None:
