@@ -86,6 +86,30 @@ async def test_the_csv_of_the_tutorial_arrives(server: Sandbox, write: Command) 
     ]  # fmt: skip
 
 
+async def test_what_query_exports_is_imported_to_the_same_points(server: Sandbox, write: Command) -> None:
+    await server.add_bucket("copy")
+    await server.write('m,host=a\\ b,x=1 f=1.5,i=2i,u=3u,b=true,s="say \\"hi\\", ü" 5\nn,host=c f=-1 6')
+    environ = {"PATH": os.environ["PATH"], "HOME": str(write.folder), "LC_ALL": "C.UTF-8"}
+    environ |= {"INFLUX_HOST": server.url, "INFLUX_TOKEN": server.token, "INFLUX_ORG": "home"}
+    export = await asyncio.create_subprocess_exec(
+        *program(), "query", "--raw", ALL, stdin=-3, stdout=-1, stderr=-1, cwd=write.folder, env=environ
+    )
+    out, err = await export.communicate()
+    assert export.returncode == 0, err
+    write.file("export.csv", out)
+    done = await write("--bucket", "copy", "export.csv")
+    assert done.status == 0, done.err
+    points = [
+        [
+            {name: value for name, value in row.items() if name not in ("_start", "_stop", "table", "result")}
+            for row in rows
+        ]
+        for rows in (await server.query(ALL), await server.query(ALL.replace("home", "copy")))
+    ]
+    assert points[0] == points[1]
+    assert len(points[0]) == 6
+
+
 @pytest.mark.parametrize("way", ["file", "stdin", "gzip", "text"])
 async def test_line_protocol_arrives_in_every_way(way: str, server: Sandbox, write: Command) -> None:
     line = b"mem,host=a used=1.5 5000000000\n"
@@ -163,6 +187,7 @@ async def test_what_the_server_refuses_is_kept_with_its_line(server: Sandbox, wr
         ("data.csv", "day,v\n01/02/2024,1\n", "--time-format day-first or --time-format month-first"),
         ("missing.csv", None, "cannot read missing.csv: no such file"),
     ],
+    ids=["archive", "binary", "encoding", "gzip", "quote", "no-time", "ambiguous", "missing"],
 )
 async def test_what_cannot_be_read_is_one_line(
     name: str, content: str | bytes | None, words: str, write: Command
@@ -223,7 +248,7 @@ def rows(count: int) -> str:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 async def test_an_import_that_is_broken_off_goes_on(end: signal.Signals, server: Sandbox, write: Command) -> None:
-    count = 150_000
+    count = 100_000
     name = write.file("big.csv", rows(count))
     bad = write.folder / "bad.csv"
     words = ("--bucket", "home", "--errors-file", "bad.csv", "--no-compression")

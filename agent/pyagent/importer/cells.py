@@ -13,11 +13,13 @@ class Malformed(Exception):
         self.end = end
 
 
-def read_record(text: bytes, start: int, separator: bytes, *, final: bool) -> tuple[list[bytes], int] | None:
+def read_record(
+    text: bytes, start: int, separator: bytes, *, final: bool, blanks: bool = False
+) -> tuple[list[bytes], int] | None:
     """The cells of the record at `start`, and the offset behind it; None where it may go on behind the text.
 
-    `final`: nothing comes behind the text. A line break inside of a quoted cell is LF, also where it was CR LF. Raises
-    Malformed.
+    `final`: nothing comes behind the text. `blanks`: there may be some around quotes. A line break inside of a quoted cell is
+    LF, also where it was CR LF. Raises Malformed.
     """
     end = text.find(b"\n", start)
     if end < 0:
@@ -26,21 +28,25 @@ def read_record(text: bytes, start: int, separator: bytes, *, final: bool) -> tu
         end = len(text)
     line = text[start:end]
     if b'"' in line:
-        return _quoted(text, start, separator, final)
+        return _quoted(text, start, separator, final, blanks)
     if line.endswith(b"\r"):
         line = line[:-1]
     return line.split(separator), min(end + 1, len(text))
 
 
-def _quoted(text: bytes, start: int, separator: bytes, final: bool) -> tuple[list[bytes], int] | None:
+def _quoted(text: bytes, start: int, separator: bytes, final: bool, blanks: bool) -> tuple[list[bytes], int] | None:
     cells: list[bytes] = []
     position = start
     while True:
+        if blanks and text.startswith(b'"', behind := _behind_blanks(text, position)):
+            position = behind
         if text.startswith(b'"', position):
             found = _in_quotes(text, position, final)
             if found is None:
                 return None
             cell, position = found
+            if blanks:
+                position = _behind_blanks(text, position)
         else:
             stop = _end_of_line(text, position)
             next_separator = text.find(separator, position, stop)
@@ -86,6 +92,12 @@ def _in_quotes(text: bytes, start: int, final: bool) -> tuple[bytes, int] | None
         parts.append(b'"')
         position = quote + 2
     return b"".join(parts).replace(b"\r\n", b"\n"), quote + 1
+
+
+def _behind_blanks(text: bytes, position: int) -> int:
+    while text.startswith(b" ", position):
+        position += 1
+    return position
 
 
 def _end_of_line(text: bytes, position: int) -> int:

@@ -179,6 +179,8 @@ class Rows:
             raise Failure(self.problem)
         if self.measurement is None:
             raise Failure(_NO_MEASUREMENT)
+        if self.settings.missing_words:
+            cells = [cell.strip(b" ") for cell in cells]
         name = measurement(_text(self.measurement, cells))
         if not name:
             raise Failure("no measurement is given", self.measurement.index, self.measurement.label)

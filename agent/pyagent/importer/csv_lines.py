@@ -79,7 +79,7 @@ class CsvConverter:
                 if position >= len(text):
                     break
             try:
-                found = read_record(text, position, self._separator, final=final)
+                found = read_record(text, position, self._separator, final=final, blanks=self._plain is not None)
             except Malformed as error:
                 position = self._malformed(piece, position, error)
                 continue

@@ -40,7 +40,8 @@ class Plain:
         """Read the header; False for a row of data."""
         if self.dialect == TABLE:
             if not table.reading:
-                table.reading, table.header, table.columns, table.extras = True, cells, self.columns, self.extras
+                table.reading, table.columns, table.extras = True, self.columns, self.extras
+                table.header = cells
                 return True
             return cells == table.header
         raw = [to_bytes(cell) for cell in cells]
@@ -52,8 +53,13 @@ class Plain:
     def rows(self, table: Table, warn: Callable[[str], None]) -> Rows:
         if self.dialect == V1:
             return V1Rows(table, self.settings, warn, self.types)
+        kinds = set(self.types.values())
+        if self.dialect == QUERY and len(kinds) == 1:
+            for column in table.columns:
+                if column.label == "_value":
+                    (column.kind,) = kinds
         rows = Rows(table, self.settings, warn)
-        if self.dialect == QUERY:
+        if self.dialect == QUERY and len(kinds) > 1:
             rows.set_field_types({name: kind for (_, name), kind in self.types.items()})
         return rows
 

@@ -1,9 +1,9 @@
 """What the columns of a CSV without annotations are: a first pass through all of it."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from operator import itemgetter
 
@@ -13,48 +13,20 @@ from pyagent.importer.columns import Settings
 from pyagent.importer.content import Content
 from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
 from pyagent.importer.pieces import ImportFailure
-from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, reader_of, zone_of
+from pyagent.importer.time_column import TIME_NAMES, Given, Seen, clock_column, time_column, time_form
+from pyagent.importer.times import zone_of
 from pyagent.importer.values import ALIASES, FIELD_TYPES
 
 __all__ = ["Given", "infer", "is_plain"]
 
-_TIME_NAMES = (
-    "_time", "time", "timestamp", "datetime", "date_time", "date", "ts", "created_at", "created", "time_stamp", "zeit",
-    "zeitstempel", "datum", "zeitpunkt", "datum/zeit", "day", "when", "epoch", "utc", "recorded_at", "measured_at",
-    "date of reading",
-)  # fmt: skip
-_TIME_PARTS = ("time", "date", "zeit", "datum", "stamp")
 _SEPARATORS = ",;\t|"
 _ANNOTATIONS = ("#group", "#datatype", "#default", "#constant", "#concat", "#timezone")
 _TYPED = ("measurement", "tag", "field", "ignore", "time", "dateTime", *FIELD_TYPES)
-_UNITS = (
-    (1e17, 1, "nanoseconds"),
-    (1e14, 10**3, "microseconds"),
-    (1e11, 10**6, "milliseconds"),
-    (1e8, 10**9, "seconds"),
-)
 _BLOCK = 2000
 """Rows whose columns are looked at together."""
 _MOST_SEEN = 1_000_000
 """Rows among which those of one time are looked for."""
 _NAMED = ("_start", "_stop", "result", "table", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the command says. `types`: of columns, by name. `form`: of times: a layout of Go, or a name of `times`. `decimal`:
-    the decimal separator. `unit`: ns of a time that is a number; `precise`: it was said."""
-
-    measurement: str = ""
-    time: str = ""
-    tags: Sequence[str] = ()
-    types: Mapping[str, str] = field(default_factory=dict)
-    form: str = ""
-    zone: str = ""
-    decimal: str = ""
-    separator: str = ""
-    unit: int = 0
-    precise: bool = False
 
 
 def is_plain(first_lines: Sequence[str], separator: str) -> bool:
@@ -92,18 +64,6 @@ def separator_of(first_lines: Sequence[str]) -> str:
     return max(usable, key=lambda s: (sum(width == counts[s][0] for width in counts[s]), counts[s][0]))
 
 
-@dataclass(slots=True)
-class _Seen:
-    """A pass over a file of the dialect TABLE."""
-
-    header: list[str]
-    contents: list[Content]
-    rows: int = 0
-    doubles: int = 0
-    others: int = 0
-    """Cells of a row that has not as many as the header."""
-
-
 def infer(lines: Iterable[str], given: Given, measurement: str) -> Plain:
     """Go through a whole file. `lines`: with their ends, without a byte order mark. `measurement`: where neither the file nor
     the command says one. Raises ImportFailure, with what to do."""
@@ -116,7 +76,7 @@ def infer(lines: Iterable[str], given: Given, measurement: str) -> Plain:
     separator = given.separator or separator_of([line.rstrip("\r\n") for line in head])
     if head and head[0][:4].lower() == "sep=":
         head = head[1:]
-    rows = csv.reader(chain(head, source), delimiter=separator)
+    rows = csv.reader(chain(head, source), delimiter=separator, skipinitialspace=True)
     header = next((row for row in _checked(rows) if row and any(row) and not row[0].startswith("# ")), [])
     settings = Settings(given.measurement or measurement, unit=given.unit or 1)
     if header[:3] == ["name", "tags", "time"]:
@@ -168,12 +128,13 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
     plain = Plain(TABLE, separator.encode(), replace(settings, missing_words=True, skip_empty=True))
     if not header:
         return plain
+    header = [label.strip() for label in header]
     _check_names(header, given)
-    seen = _Seen(header, [Content() for _ in header])
+    seen = Seen(header, [Content() for _ in header])
     _go_through(rows, seen, given)
-    time = _time_column(seen, given)
-    clock = _clock_column(seen, given, time)
-    form, unit, note = _time_form(seen.header[time], seen.contents[time], given)
+    time = time_column(seen, given)
+    clock = clock_column(seen, given, time)
+    form, unit, note = time_form(seen.header[time], seen.contents[time], given)
     if unit:
         plain.settings = replace(plain.settings, unit=unit)
     decimal = _decimal(seen, separator, given, time)
@@ -244,13 +205,11 @@ def _check_names(header: list[str], given: Given) -> None:
         raise ImportFailure("its first row has no names of columns; name them by --header 'time,host,value'")
 
 
-def _go_through(rows: Iterator[list[str]], seen: _Seen, given: Given) -> None:
+def _go_through(rows: Iterator[list[str]], seen: Seen, given: Given) -> None:
     width = len(seen.header)
     watched = [i for i, label in enumerate(seen.header) if label in given.tags]
     names = [label.strip().lower() for label in seen.header]
-    time = (
-        seen.header.index(given.time) if given.time else next((names.index(n) for n in _TIME_NAMES if n in names), -1)
-    )
+    time = seen.header.index(given.time) if given.time else next((names.index(n) for n in TIME_NAMES if n in names), -1)
     key = itemgetter(time, *watched) if time >= 0 else itemgetter(0)
     known: set[object] = set()
     block: list[list[str]] = []
@@ -283,91 +242,7 @@ def _go_through(rows: Iterator[list[str]], seen: _Seen, given: Given) -> None:
     settle()
 
 
-def _time_column(seen: _Seen, given: Given) -> int:
-    if given.time:
-        return seen.header.index(given.time)
-    names = [label.strip().lower() for label in seen.header]
-    usable = [i for i, content in enumerate(seen.contents) if content.may_be_time and seen.header[i] not in given.tags]
-    known = [names.index(name) for name in _TIME_NAMES if name in names]
-    for index in known:
-        if index in usable or not seen.contents[index].values:
-            return index
-    written = [i for i in usable if seen.contents[i].dates]
-    hinted = [i for i in usable if any(part in names[i] for part in _TIME_PARTS)]
-    for candidates in ([i for i in written if i in hinted], written, hinted):
-        if len(candidates) == 1:
-            return candidates[0]
-        if candidates:
-            found = ", ".join(repr(seen.header[i]) for i in candidates)
-            raise ImportFailure(f"several columns may be the time: {found}; name one by --time-column")
-    if known:
-        return known[0]  # why it is no time is told then
-    columns = ", ".join(repr(label) for label in seen.header if label)
-    hint = ""
-    if not seen.rows and seen.others:
-        hint = f" (the rows have {seen.others} cells: --skipHeader passes over lines before the names of the columns)"
-    raise ImportFailure(
-        f"it has no annotations, and no column of times was found among {columns}{hint}; name one by --time-column, "
-        "and its form by --time-format"
-    )
-
-
-def _clock_column(seen: _Seen, given: Given, time: int) -> int:
-    """The column with the time of the day, where that of times has dates alone; -1: there is none."""
-    content = seen.contents[time]
-    if given.form or not content.dated or ":" in content.date:
-        return -1
-    usable = [i for i, other in enumerate(seen.contents) if other.clock and seen.header[i] not in given.types]
-    hinted = [i for i in usable if any(part in seen.header[i].lower() for part in ("time", "zeit", "clock", "hour"))]
-    return hinted[0] if len(hinted) == 1 else -1
-
-
-def _time_form(label: str, content: Content, given: Given) -> tuple[str, int, str]:
-    """The format, ns of one unit of a number (0: no matter), and how it is told."""
-    zone = f"in {given.zone}" if given.zone else "in UTC where none is given; --timezone names another"
-    if given.form:
-        reader_of(given.form, zone_of(given.zone))
-        return given.form, given.unit, f"by {given.form}, {zone}"
-    if not content.values:
-        return "", 0, "without a value"
-    if content.rfc3339:
-        return "RFC3339", 0, "RFC 3339"
-    orders = content.orders if content.dated else set()
-    if len(orders) == 1:
-        (order,) = orders
-        return order, 0, f"the {order.partition('-')[0]} first, {zone}"
-    if orders:
-        one, other = (reader_of(order, zone_of(""))(content.date.encode()) for order in (DAY_FIRST, MONTH_FIRST))
-        raise ImportFailure(
-            f"the dates of the column {label!r} can be read in two ways: {content.date!r} is {_day(one)} with the day "
-            f"first, {_day(other)} with the month first; say which: --time-format {DAY_FIRST} or --time-format {MONTH_FIRST}"
-        )
-    if content.whole and content.numeric:
-        if given.precise:
-            return "number", given.unit, "a number of the unit that --precision says"
-        for least, unit, name in _UNITS:
-            if content.least_size >= least:
-                if unit != next(u for low, u, _ in _UNITS if content.most_size >= low):
-                    break
-                return "number", unit, f"{name} since 1970; --precision says another unit"
-    if content.numeric:
-        raise ImportFailure(
-            f"the numbers of the column {label!r} ({content.example}) are no times by themselves; give their unit by "
-            f"--precision, or --time-format {EXCEL} for the day numbers of a spreadsheet"
-        )
-    raise ImportFailure(
-        f"the times of the column {label!r} are of no form that is known, such as {content.no_date or content.example!r}; "
-        "give it by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
-    )
-
-
-def _day(time: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time / 1e9, UTC).strftime("%d %B %Y").lstrip("0")
-
-
-def _decimal(seen: _Seen, separator: str, given: Given, time: int) -> str:
+def _decimal(seen: Seen, separator: str, given: Given, time: int) -> str:
     """The decimal separator of columns that fit both."""
     if given.decimal:
         return given.decimal

@@ -164,6 +164,19 @@ def test_times_of_1970_are_told(read) -> None:
     assert warnings == ["the first time, 1704067200, is one of 1970; --precision s takes times as s"]
 
 
+def test_blanks_around_cells_and_quotes_are_no_part_of_them(read) -> None:
+    found = read('time , host, note\n2024-01-01, a , "x, y" \n2024-01-02 ,b,z\n', tags=["host"])
+    assert found.lines == [
+        'power,host=a note="x, y" 1704067200000000000',
+        'power,host=b note="z" 1704153600000000000',
+    ]
+
+
+def test_a_result_of_one_type_is_read_natively_and_by_the_reference_alike(read) -> None:
+    text = "_time,_measurement,_field,_value,host\n2024-01-01T00:00:00Z,m,f,5,a\n2024-01-01T00:00:01Z,m,g,1.5,b\n"
+    assert read(text).lines == ["m,host=a f=5 1704067200000000000", "m,host=b g=1.5 1704067201000000000"]
+
+
 def test_separators() -> None:
     assert separator_of(["a;b", "1,5;2"]) == ";"
     assert separator_of(["a\tb c", "1\t2, 3"]) == "\t"

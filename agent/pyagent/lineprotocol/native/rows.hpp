@@ -146,6 +146,9 @@ private:
                 if (cells_[i].size != 0) return false;
         }
         if (is_header()) return false;
+        if (missing_words)
+            for (const Span& cell : cells_)  // blanks around a cell are left out
+                if (cell.size != 0 && (cell.data[0] == ' ' || cell.data[cell.size - 1] == ' ')) return false;
         Span name = value_of(measurement);
         if (name.size == 0 || name.data[0] == '#' || name.data[0] == '\0' || !is_utf8(name)) return false;
         if (!put_escaped(out, name, Position::measurement)) return false;

@@ -1,0 +1,135 @@
+"""Which column of a CSV without annotations has the times, and how they are written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pyagent.importer.content import Content
+from pyagent.importer.pieces import ImportFailure
+from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, reader_of, zone_of
+
+__all__ = ["TIME_NAMES", "Given", "Seen", "clock_column", "time_column", "time_form"]
+
+TIME_NAMES = (
+    "_time", "time", "timestamp", "datetime", "date_time", "date", "ts", "created_at", "created", "time_stamp", "zeit",
+    "zeitstempel", "datum", "zeitpunkt", "datum/zeit", "day", "when", "epoch", "utc", "recorded_at", "measured_at",
+    "date of reading",
+)  # fmt: skip
+_TIME_PARTS = ("time", "date", "zeit", "datum", "stamp")
+_UNITS = (
+    (1e17, 1, "nanoseconds"),
+    (1e14, 10**3, "microseconds"),
+    (1e11, 10**6, "milliseconds"),
+    (1e8, 10**9, "seconds"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command says. `types`: of columns, by name. `form`: of times: a layout of Go, or a name of `times`. `decimal`:
+    the decimal separator. `unit`: ns of a time that is a number; `precise`: it was said."""
+
+    measurement: str = ""
+    time: str = ""
+    tags: Sequence[str] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    form: str = ""
+    zone: str = ""
+    decimal: str = ""
+    separator: str = ""
+    unit: int = 0
+    precise: bool = False
+
+
+@dataclass(slots=True)
+class Seen:
+    """A pass over a file of the dialect TABLE."""
+
+    header: list[str]
+    contents: list[Content]
+    rows: int = 0
+    doubles: int = 0
+    others: int = 0
+    """Cells of a row that has not as many as the header."""
+
+
+def time_column(seen: Seen, given: Given) -> int:
+    if given.time:
+        return seen.header.index(given.time)
+    names = [label.strip().lower() for label in seen.header]
+    usable = [i for i, content in enumerate(seen.contents) if content.may_be_time and seen.header[i] not in given.tags]
+    known = [names.index(name) for name in TIME_NAMES if name in names]
+    for index in known:
+        if index in usable or not seen.contents[index].values:
+            return index
+    written = [i for i in usable if seen.contents[i].dates]
+    hinted = [i for i in usable if any(part in names[i] for part in _TIME_PARTS)]
+    for candidates in ([i for i in written if i in hinted], written, hinted):
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            found = ", ".join(repr(seen.header[i]) for i in candidates)
+            raise ImportFailure(f"several columns may be the time: {found}; name one by --time-column")
+    if known:
+        return known[0]  # why it is no time is told then
+    columns = ", ".join(repr(label) for label in seen.header if label)
+    hint = ""
+    if not seen.rows and seen.others:
+        hint = f" (the rows have {seen.others} cells: --skipHeader passes over lines before the names of the columns)"
+    raise ImportFailure(
+        f"it has no annotations, and no column of times was found among {columns}{hint}; name one by --time-column, "
+        "and its form by --time-format"
+    )
+
+
+def clock_column(seen: Seen, given: Given, time: int) -> int:
+    """The column with the time of the day, where that of times has dates alone; -1: there is none."""
+    content = seen.contents[time]
+    if given.form or not content.dated or ":" in content.date:
+        return -1
+    usable = [i for i, other in enumerate(seen.contents) if other.clock and seen.header[i] not in given.types]
+    hinted = [i for i in usable if any(part in seen.header[i].lower() for part in ("time", "zeit", "clock", "hour"))]
+    return hinted[0] if len(hinted) == 1 else -1
+
+
+def time_form(label: str, content: Content, given: Given) -> tuple[str, int, str]:
+    """The format, ns of one unit of a number (0: no matter), and how it is told."""
+    zone = f"in {given.zone}" if given.zone else "in UTC where none is given; --timezone names another"
+    if given.form:
+        reader_of(given.form, zone_of(given.zone))
+        return given.form, given.unit, f"by {given.form}, {zone}"
+    if not content.values:
+        return "", 0, "without a value"
+    if content.rfc3339:
+        return "RFC3339", 0, "RFC 3339"
+    orders = content.orders if content.dated else set()
+    if len(orders) == 1:
+        (order,) = orders
+        return order, 0, f"the {order.partition('-')[0]} first, {zone}"
+    if orders:
+        one, other = (reader_of(order, zone_of(""))(content.date.encode()) for order in (DAY_FIRST, MONTH_FIRST))
+        raise ImportFailure(
+            f"the dates of the column {label!r} can be read in two ways: {content.date!r} is {_day(one)} with the day "
+            f"first, {_day(other)} with the month first; say which: --time-format {DAY_FIRST} or --time-format {MONTH_FIRST}"
+        )
+    if content.whole and content.numeric:
+        if given.precise:
+            return "number", given.unit, "a number of the unit that --precision says"
+        for least, unit, name in _UNITS:
+            if content.least_size >= least:
+                if unit != next(u for low, u, _ in _UNITS if content.most_size >= low):
+                    break
+                return "number", unit, f"{name} since 1970; --precision says another unit"
+    if content.numeric:
+        raise ImportFailure(
+            f"the numbers of the column {label!r} ({content.example}) are no times by themselves; give their unit by "
+            f"--precision, or --time-format {EXCEL} for the day numbers of a spreadsheet"
+        )
+    raise ImportFailure(
+        f"the times of the column {label!r} are of no form that is known, such as {content.no_date or content.example!r}; "
+        "give it by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
+    )
+
+
+def _day(time: int) -> str:
+    return datetime.fromtimestamp(time / 1e9, UTC).strftime("%d %B %Y").lstrip("0")
