@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import pyagent
+from commands import Done, pyagent
 from provisioning import PASSWORD, Host, background, host, new_server
 
 from pyagent.influxdb import InfluxDBError, Management
@@ -262,6 +262,24 @@ def test_delete_is_the_undo(host: Host) -> None:
     done = host.provision("delete", "ram", "--force")
     assert done.status == 1
     assert "there is no configuration, token or file" in done.err
+
+
+def test_delete_takes_nothing_from_another_host_of_the_same_name(
+    host: Host, monkeypatch: pytest.MonkeyPatch, pyagent: Callable[..., Done]
+) -> None:
+    host.ram()
+    monkeypatch.setattr("socket.gethostname", lambda: "web1")
+    flags = ("--url", host.server.url, "--token-file", str(host.token_file), "--settings-directory")
+    done = pyagent("provision", "delete", "ram", "--force", *flags, str(host.folder / "second"))
+    assert done.status == 1
+    assert "it may be another host's of the same name; add --host NAME to say whose it is" in done.err
+    assert len(host.all("telegrafs")) == len(host.all("authorizations")) == 1
+    # With its file it is known, and by its name.
+    assert pyagent("provision", "delete", "ram", "--force", *flags, str(host.settings)).status == 0
+    host.ram()
+    (host.settings / "ram.env").unlink()
+    assert pyagent("provision", "delete", "ram", "--force", "--host", "web1", *flags, str(host.settings)).status == 0
+    assert host.all("telegrafs") == host.all("authorizations") == []
 
 
 def test_delete_keeps_what_others_read(host: Host) -> None:

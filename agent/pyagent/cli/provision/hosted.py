@@ -97,10 +97,16 @@ def delete(name: str, arguments: argparse.Namespace, questions: Questions) -> in
             _check_others(management, hosted, tokens, arguments)
         what = [f"configuration {hosted.id}"] if hosted else []
         what += [f"token {one.id}" for one in tokens] + ([str(found.file.path)] if removes_file else [])
+        is_unsure = not found.file.exists and not arguments.host
+        where = f"there is no {found.file.path} here, so it may be another host's of the same name"
         if arguments.check:
             print(f"would be removed {', '.join(what)}")
             return 0
+        if is_unsure and (arguments.force or not questions.terminal):
+            raise ProvisionError(f"cannot delete {', '.join(what)}: {where}; add --host NAME to say whose it is")
         if not arguments.force:
+            if is_unsure:
+                questions.say(f"{where[0].upper()}{where[1:]}.")
             if not questions.terminal:
                 raise ProvisionError(f"cannot ask whether to delete {', '.join(what)}; add --force")
             if not questions.yes(f"Delete {', '.join(what)}?", default=False):
