@@ -193,6 +193,13 @@ class TestFailures:
         assert (status, out) == (0, "30\n")
         assert "cannot deliver 30 points before the end, they are lost: no answer from bucket 'b'" in err
 
+    def test_a_thread_that_waits_for_room_does_not_hold_the_end_for_ever(self) -> None:
+        preface = PREFACE.replace("flush_interval=600", "flush_interval=600, max_points=10")
+        status, _, err = run("threading.Thread(target=send).start()", "http://127.0.0.1:1", 0.3, preface)
+        assert status == 0
+        assert "BufferFull: cannot take the point: 10 points wait already" in err
+        assert "cannot deliver 10 points before the end, they are lost" in err
+
     def test_a_server_that_comes_back_in_time_gets_all(self, receiver: Receiver) -> None:
         receiver.rule = lambda body: (503, {"message": "not yet"}) if len(receiver.bodies) < 3 else None
         assert run("send()", receiver.url)[0] == 0

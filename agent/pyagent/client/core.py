@@ -142,8 +142,12 @@ class Core:
             self._start()
             return
         assert self._loop is not None
+        from pyagent.client import endings
+
         self._loop.call_soon_threadsafe(engine.relieve)
-        if self._settings.when_full == "raise" or _is_own_thread():
+        # The end of the program waits for this thread, and must not do so for ever.
+        held_up = endings.held_up(self._settings.close_timeout)
+        if self._settings.when_full == "raise" or held_up or _is_own_thread():
             reason = engine.error
             raise BufferFull(
                 f"cannot take the point: {counted(self._counted().waiting, 'point')} wait already"

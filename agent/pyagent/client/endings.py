@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyagent.client.core import Core
     from pyagent.client.engine import Engine
 
-__all__ = ["ended", "final", "finish_all", "handle_sigterm", "known", "orphaned", "started"]
+__all__ = ["ended", "final", "finish_all", "handle_sigterm", "held_up", "known", "orphaned", "started"]
 
 _SIGTERM_MOST = 8.0
 """Seconds: `docker stop` kills after ten."""
@@ -33,6 +33,8 @@ known: "weakref.WeakSet[Core]" = weakref.WeakSet()
 _engines: "set[Engine]" = set()
 """Those that run. They are held here, as their writer may be gone."""
 _final = False
+_main_over = 0.0
+"""Monotonic seconds when the main thread had ended and all was tried; 0: not yet."""
 
 
 def started(engine: "Engine") -> None:
@@ -53,6 +55,11 @@ def orphaned(engine: "Engine") -> None:
     if engine in _engines and host.loop is not None:
         with contextlib.suppress(RuntimeError):
             host.submit(engine.close(time.monotonic() + engine.settings.close_timeout)).add_done_callback(over)
+
+
+def held_up(seconds: float) -> bool:
+    """Whether the program has been over for so long, but for threads that wait."""
+    return _main_over > 0 and time.monotonic() - _main_over > seconds
 
 
 def final() -> bool:
@@ -79,6 +86,7 @@ def finish_all(most: float | None = None) -> None:
 
 def _main_thread_ended() -> None:
     """Others may write still."""
+    global _main_over
     host.stay()
     if _is_forked_worker():
         _interpreter_ends()  # multiprocessing ends it right after this
@@ -90,6 +98,7 @@ def _main_thread_ended() -> None:
             futures.append(host.submit(engine.flush(now + engine.settings.close_timeout)))
     if futures:
         wait(futures, max(engine.settings.close_timeout for engine in _engines) + 10)
+    _main_over = time.monotonic()
     for engine in list(_engines):
         engine.seen = engine.taken + len(engine.intake)
 
@@ -119,8 +128,8 @@ def _terminated(number: int, frame: object) -> None:
 
 def _in_child() -> None:
     """The parent's points are the parent's; its thread, connections and files are not touched."""
-    global _final
-    _final = False
+    global _final, _main_over
+    _final, _main_over = False, 0.0
     Files.let_go()
     _engines.clear()
     host.forget()

@@ -4,36 +4,28 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
-from pyagent.api import Duration, Full, LineOptions, Output, Secret
+from pyagent.api import Full, LineOptions
 from pyagent.api.units import counted
-from pyagent.buffer import Batch, BufferSettings, OutputQueue
+from pyagent.buffer import BufferSettings
 from pyagent.buffer.segments import SEGMENT_SIZE
 from pyagent.client.intake import Intake
 from pyagent.client.refused import Refused
 from pyagent.client.settings import Settings
 from pyagent.client.spool import Slot, orphans, take_slot
-from pyagent.config import OutputPlan
-from pyagent.config.registry import Registry
+from pyagent.client.way import Way, make_way, output_plan
 from pyagent.lineprotocol import Encoded, relay
-from pyagent.pipeline.delivery import Keeping, OutputRunner
+from pyagent.pipeline.delivery import Keeping
 from pyagent.pipeline.form import Formed
-from pyagent.pipeline.lane import Lane
 from pyagent.pipeline.workers import ThreadWorker
 
 __all__ = ["Engine", "Left"]
 
 log = logging.getLogger("pyagent.client")
-_delivery_log = logging.getLogger("pyagent.client.delivery")
-# It speaks of lines that are sent again with another type, too; Refused tells what is left.
-_delivery_log.addFilter(lambda record: not str(record.msg).startswith("%s refused for good"))
 
 _LINE_OPTIONS = LineOptions(uint_support=True)
-_NEVER = Duration(10**9 * 86_400 * 365)
-"""The interval of flushes: they are asked for when there is something to flush."""
 _DISK_GRACE = 5.0
 """Seconds for the disk to take what is left at the end."""
 _PAUSE_FIRST, _PAUSE_MOST = 0.001, 0.02
@@ -47,18 +39,6 @@ class Left:
     lost: int = 0
     kept: int = 0
     """On disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """An output's runner and its one lane, which other threads may ask for its sums."""
-
-    runner: OutputRunner
-    lane: Lane
-
-    @property
-    def queue(self) -> OutputQueue:
-        return self.lane.queue
 
 
 class Engine:
@@ -78,7 +58,7 @@ class Engine:
         self._directory = settings.buffer_directory
         self._keep = settings.when_full != "drop_oldest"
         """What was taken stays, whatever comes."""
-        self.plan = _plan(settings)
+        self.plan = output_plan(settings)
         if self._directory is not None:
             self.slot = take_slot(self._directory, settings.target)
             self._worker = ThreadWorker("pyagent client disk")
@@ -279,7 +259,7 @@ class Engine:
         self._tell(left)
         return left
 
-    async def _end(self, way: _Way, left: Left) -> None:
+    async def _end(self, way: Way, left: Left) -> None:
         before = len(way.queue)
         keeper = way.lane.keeper
         if keeper is not None:
@@ -291,7 +271,7 @@ class Engine:
         left.lost += unsafe
         left.kept += before - unsafe
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(_closed(way.runner.plugin), 1.0)
+            await asyncio.wait_for(way.close(), 1.0)
 
     def _tell(self, left: Left) -> None:
         """Say what is left, however little it is."""
@@ -315,7 +295,7 @@ class Engine:
 
     # What others have left --------------------------------------------------------------------------------------------
 
-    async def _restore(self, slot: Slot, way: _Way) -> None:
+    async def _restore(self, slot: Slot, way: Way) -> None:
         """Take up the journals that a process before this one has left in the folder."""
         for path, data in list(slot.left()):
             if not data.endswith(b"\n"):
@@ -348,28 +328,17 @@ class Engine:
                 running.cancel()
                 await asyncio.wait([running])
                 await keeper.close()
-                await _closed(way.runner.plugin)
+                await way.close()
             finally:
                 slot.release(removed=True)
 
-    def _way(self, slot: Slot | None) -> _Way:
-        plan = self.plan
-        keeping = Keeping(BufferSettings(max_bytes=self._most_bytes(slot)), self._worker, self._refused)
-        if slot is not None:
-            plan = replace(plan, on_disk=True, buffer_directory=str(slot.path))
-        plugin = plan.plugin(plan.options, log)
-        runner = OutputRunner(plan, plugin, log=_delivery_log, keeping=keeping)
-        write = plugin.write
+    def _way(self, slot: Slot | None) -> Way:
+        settings = BufferSettings(max_bytes=self._most_bytes(slot))
+        keeping = Keeping(settings, self._worker, self._refused)
+        return make_way(self.plan, keeping, None if slot is None else slot.path, self._failed)
 
-        async def watched(batch: Batch) -> None:
-            try:
-                await cast("Awaitable[None]", write(batch))
-            except Exception as error:
-                self.last_error = str(error)
-                raise
-
-        plugin.write = watched  # type: ignore[method-assign,assignment]
-        return _Way(runner, runner.lane(None))
+    def _failed(self, error: Exception) -> None:
+        self.last_error = str(error)
 
     def _most_bytes(self, slot: Slot | None) -> int:
         """Of the queue. On disk points go by whole files, so that fewer than a few of these are no bound; and where none may
@@ -389,37 +358,3 @@ class Engine:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.last_error = str(error)
             log.error("%s", error)
-
-
-async def _closed(plugin: Output[Any]) -> None:
-    closing = plugin.close()
-    if closing is not None:
-        await closing
-
-
-def _plan(settings: Settings) -> OutputPlan:
-    """The output influxdb_v2 as a configuration would have it."""
-    found = Registry().find("outputs", "influxdb_v2")
-    make = cast("Callable[..., Any]", found.plugin.options_type)
-    options = make(
-        urls=[settings.url],
-        token=Secret(settings.token),
-        organization=settings.org,
-        bucket=settings.bucket,
-        timeout=Duration(int(settings.timeout * 1e9)),
-        content_encoding="gzip" if settings.gzip else "identity",
-        influx_uint_support=True,
-        **settings.options,
-    )
-    return OutputPlan(
-        kind="outputs",
-        name="influxdb_v2",
-        plugin=cast("type[Output[Any]]", found.plugin),
-        options=options,
-        location="Writer",
-        identity="Writer",
-        flush_interval=_NEVER,
-        metric_batch_size=min(settings.batch_size, settings.max_points),
-        metric_buffer_limit=settings.max_points,
-        queue_id=settings.target,
-    )

