@@ -452,6 +452,19 @@ def test_what_was_mistyped_is_asked_for_again(host: Host) -> None:
     assert terminal.end() == 1
 
 
+def test_inputs_that_cannot_be_used_are_asked_for_again(host: Host) -> None:
+    terminal = Terminal(["provision", *host.flags(), "ram", "--bucket", "monitoring-system"], {})
+    terminal.answer("Inputs [mem]", "exec")
+    terminal.answer("exec.:", "commands=date")
+    terminal.answer("exec.:", "")
+    terminal.answer("Inputs [mem]", "")
+    terminal.answer("mem.:", "")
+    terminal.answer("Start it", "n")
+    assert terminal.end() == 0, terminal.said
+    assert "runs commands or code" in terminal.said
+    assert "exec" not in config(host)
+
+
 def test_of_very_many_names_some_are_shown(host: Host) -> None:
     for number in range(30):
         asyncio.run(host.server.add_bucket(f"b{number:02}"))

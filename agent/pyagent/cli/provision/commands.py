@@ -122,18 +122,22 @@ class _Instance:
         with management:
             org = choose_organization(management, given.org, questions)
             bucket = self._bucket(management, org)
-            if chosen is None:
-                entries = list(plugins.entries("inputs"))
-                questions.say("What it can gather:")
-                notes = [plugins.summary(entry) for entry in entries]
-                given.input = questions.choices("Inputs", [entry.name for entry in entries], "mem", notes)
-                self._ask_settings(plugins)
-                chosen = self._chosen(plugins)
-            wanted = self._wanted(bucket, retention, chosen, plugins, management.url)
-            provisioning = Provisioning(
-                management, org, wanted, self._file, partial(_as_token, management.url, given.tls_ca)
-            )
-            provisioning.look()
+            before = list(given.set)
+            while True:
+                try:
+                    settled = chosen or self._asked_for(plugins)
+                    wanted = self._wanted(bucket, retention, settled, plugins, management.url)
+                    provisioning = Provisioning(
+                        management, org, wanted, self._file, partial(_as_token, management.url, given.tls_ca)
+                    )
+                    provisioning.look()
+                    break
+                except ConfigError as error:
+                    if chosen is not None:
+                        raise
+                    # Nothing is made yet: other inputs or settings will do.
+                    questions.say(f"  {redact(str(error))}")
+                    given.set = list(before)
             self._replaces(provisioning)
             if given.check:
                 for step in provisioning.expected():
@@ -152,6 +156,15 @@ class _Instance:
             raise ProvisionError("no input is given; add --input, such as --input mem")
         choices = [parse_choice(text) for text in given.set]
         return choose(plugins, inputs, choices, environ=os.environ, known=self._file.values, questions=self._questions)
+
+    def _asked_for(self, plugins: Catalog) -> Chosen:
+        given, questions = self._given, self._questions
+        entries = list(plugins.entries("inputs"))
+        questions.say("What it can gather:")
+        notes = [plugins.summary(entry) for entry in entries]
+        given.input = questions.choices("Inputs", [entry.name for entry in entries], "mem", notes)
+        self._ask_settings(plugins)
+        return self._chosen(plugins)
 
     def _ask_settings(self, plugins: Catalog) -> None:
         """Settings for the inputs that were chosen; a secret that is typed here becomes a reference."""
