@@ -52,14 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our output has gone (`pyagent ... | head`); Python must not complain at the end.
         sys.stderr.close()
+        _drop_output()
         return 1
     except OSError as error:
         if error.errno not in _NO_ROOM or error.filename is not None:
             raise
         print(f"E! cannot write what is to be printed: {error.strerror}", file=sys.stderr)
-        # What is left of it would be tried again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return 1
+
+
+def _drop_output() -> None:
+    """What is left of the output would be tried again at the end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _dispatched(words: Sequence[str]) -> int:

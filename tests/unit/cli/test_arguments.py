@@ -73,6 +73,7 @@ def test_values(parser: Parser) -> None:
         (["--config", "--", "x"], "--config has no value; write --config CONFIG"),
         (["--number", "abc"], "invalid value 'abc' for --number: write a whole number"),
         (["--number="], "invalid value '' for --number: write a whole number"),
+        ([f"-{'t0ken' * 10}=="], "unknown flag '-t0'... of 51 characters"),
         (["extra"], "unknown argument 'extra'"),
         (["--", "--test"], "unknown argument '--test'"),
         (["-5"], "unknown argument '-5'"),

@@ -1,5 +1,6 @@
 """What is on this host: the unit and its files, the agent that runs, another that does the same, the journal."""
 
+import errno
 import os
 import pwd
 import re
@@ -71,7 +72,7 @@ def look_at_files(report: Report, instance: str) -> dict[str, str]:
             continue
         if file.problem:
             remedy = f"ls -ld {shlex.quote(file.path)}; it must be a file that root may read"
-            if os.geteuid():
+            if os.geteuid() and file.problem == os.strerror(errno.EACCES):
                 remedy = f"run it as root: sudo pyagent doctor {instance}"
             report.failed("environment", f"cannot read {file.path}: {file.problem}", remedy)
             continue
