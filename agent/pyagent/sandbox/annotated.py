@@ -57,13 +57,15 @@ def _result(
             yield _lines(_head(name, number, table, annotations, header), delimiter)
             schema = this
         after_empty = not table.size
+        if not table.types:
+            continue
         columns = [_cells(table.data[column], kind) for column, kind in table.types.items()]
         prefix = ["", "" if has_default else name, str(number)]
         yield _lines(([*prefix, *cells] for cells in zip(*columns, strict=True)), delimiter)
 
 
 def _head(name: str, number: int, table: Table, annotations: Sequence[str], header: bool) -> Iterator[list[str]]:
-    empty = not table.size
+    empty = not table.size or not table.types
     for annotation in annotations:
         if annotation == "datatype":
             yield ["#datatype", "string", "long", *table.types.values()]

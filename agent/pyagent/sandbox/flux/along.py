@@ -6,17 +6,19 @@ from typing import Any
 
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.aggregates import NUMBERS, total
-from pyagent.sandbox.flux.library import Context, Registry, builtin, duration, natural, text_list
+from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, duration, text_list
 from pyagent.sandbox.flux.statistics import SECOND
-from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, LONG, UNSIGNED, Stream, Table
+from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, LONG, TIME, UNSIGNED, Stream, Table
 
 ALONG: Registry = {}
 
 
-def _along(table: Table, names: list[str], skip: int, work: Callable[[list[Any], str], tuple[str, list[Any]]]) -> Table:
-    """The table with these columns replaced by what `work` makes of (values, type), and without its first `skip` rows."""
+def _along(
+    table: Table, names: list[str], skip: int, work: Callable[[list[Any], str, str], tuple[str, list[Any]]]
+) -> Table:
+    """The table with these columns replaced by what `work` makes of (values, type, name), and without its first `skip` rows."""
     changed = {
-        name: work(table.data[name], table.types[name])
+        name: work(table.data[name], table.types[name], name)
         for name in names
         if name in table.data and name not in table.key
     }
@@ -42,9 +44,9 @@ def derivative(
         kept = table if len(rising) == table.size else table.take(rising)
         stamps = kept.data[timeColumn]
 
-        def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+        def work(values: list[Any], kind: str, name: str) -> tuple[str, list[Any]]:
             if kind not in NUMBERS:
-                raise invalid(f"unsupported derivative column type {FLUX_NAMES[kind]}")
+                raise invalid(f"unsupported derivative column type {name}:{FLUX_NAMES[kind]}")
             made: list[float | None] = []
             at, before = 0, None
             for time, value in zip(stamps, values, strict=True):
@@ -76,9 +78,11 @@ def difference(
 ) -> Stream:
     names = text_list(columns if columns is not None else ["_value"], "difference: columns")
 
-    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+    def work(values: list[Any], kind: str, name: str) -> tuple[str, list[Any]]:
         if kind not in NUMBERS:
-            raise invalid(f"difference: column is not numeric but {FLUX_NAMES[kind]}")
+            if kind == TIME:
+                raise invalid("difference does not support time columns. Try the elapsed function")
+            raise invalid(f'difference does not support column "{name}" of type "{FLUX_NAMES[kind]}"')
         made: list[Any] = []
         before = None
         for value in values:
@@ -87,9 +91,11 @@ def difference(
             elif value is None or before is None:
                 made.append(None)
             elif value < before and nonNegative:
-                made.append(value if initialZero else None)
-            else:
+                made.append(value if initialZero and value >= 0 else None)
+            elif kind == DOUBLE:
                 made.append(value - before)
+            else:
+                made.append((value - before + 2**63) % 2**64 - 2**63)
             before = value if value is not None else before
         return (LONG if kind == UNSIGNED else kind), made
 
@@ -100,7 +106,7 @@ def difference(
 def cumulative_sum(context: Context, tables: Stream, columns: Any = None) -> Stream:
     names = text_list(columns if columns is not None else ["_value"], "cumulativeSum: columns")
 
-    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+    def work(values: list[Any], kind: str, name: str) -> tuple[str, list[Any]]:
         if kind not in NUMBERS:
             raise invalid(f"cumulative sum does not support type {FLUX_NAMES[kind]}")
         sum_so_far: Any = 0.0 if kind == DOUBLE else 0
@@ -138,11 +144,17 @@ def elapsed(
     return tables.each(work)
 
 
-@builtin(ALONG, "movingAverage")
-def moving_average(context: Context, tables: Stream, n: int) -> Stream:
-    count = natural(n, "movingAverage: n", 1)
+def _check_moving_average(n: int) -> None:
+    if n <= 0:
+        raise invalid(f"cannot take moving average with a period of {n} (must be greater than 0)")
 
-    def work(values: list[Any], kind: str) -> tuple[str, list[Any]]:
+
+@builtin(ALONG, "movingAverage")
+@checked(_check_moving_average)
+def moving_average(context: Context, tables: Stream, n: int) -> Stream:
+    count = n
+
+    def work(values: list[Any], kind: str, name: str) -> tuple[str, list[Any]]:
         if kind not in NUMBERS:
             raise invalid(f"cannot take moving average of column _value (type {FLUX_NAMES[kind]})")
         made: list[Any] = []

@@ -1,13 +1,14 @@
 """Moving averages of the exponential kind, and the indicators that traders make of them."""
 
 import math
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.aggregates import NUMBERS
 from pyagent.sandbox.flux.library import Context, Registry, builtin, text_list
-from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, Stream, Table
+from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, TIME, Stream, Table
 
 AVERAGES: Registry = {}
 
@@ -72,7 +73,13 @@ def triple_exponential_derivative(context: Context, tables: Stream, n: int) -> S
         for _ in range(3):
             values = _exponential(values, n, multiplier) if values else []
         if not values:
-            return _with_value(table, [None], [table.size - 1]) if table.size else _with_value(table, [], [])
+            if not table.size:
+                return _with_value(table, [], [])
+            made_one = _with_value(table, [None], [table.size - 1])
+            for name in made_one.types:  # too few values: InfluxDB leaves but the times
+                if made_one.types[name] != TIME:
+                    made_one.data[name] = [None]
+            return made_one
         made: list[float | None] = []
         for before, value in pairwise(values):
             made.append(None if value is None or before is None else (value / before - 1) * 100)
@@ -119,6 +126,11 @@ def chande_momentum_oscillator(context: Context, tables: Stream, n: int, columns
     return tables.each(work)
 
 
+_FAST = float(Fraction(2, 3) - Fraction(2, 31))
+_SLOW = float(Fraction(2, 31))
+"""The smoothing of 2 and of 30 values, exact until they are floats."""
+
+
 @builtin(AVERAGES, "kaufmansAMA")
 def kaufmans_ama(context: Context, tables: Stream, n: int, column: str = "_value") -> Stream:
     def work(table: Table) -> Table:
@@ -137,7 +149,7 @@ def kaufmans_ama(context: Context, tables: Stream, n: int, column: str = "_value
             if at >= n:
                 average = before if at == n else average
                 ratio = abs(momentum) / 100.0
-                weight = (ratio * (2.0 / (2.0 + 1.0) - 2.0 / (30.0 + 1.0)) + 2.0 / (30.0 + 1.0)) ** 2
+                weight = (ratio * _FAST + _SLOW) ** 2
                 average += weight * (value - average)
                 found.append(average)
             changes[at % n] = value - before

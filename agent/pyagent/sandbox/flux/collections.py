@@ -8,11 +8,11 @@ import math
 from typing import Any
 
 from pyagent.sandbox import annotated
-from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, to_time
 from pyagent.sandbox.flux.predicates import one_row
 from pyagent.sandbox.flux.tables import BOOLEAN, LONG, STRING, TIME, UNSIGNED, Row, Stream, Table, from_rows, type_of
-from pyagent.sandbox.flux.values import Callee, Duration, Time, Uint, go_float, to_text, truth, type_name
+from pyagent.sandbox.flux.values import Callee, Duration, Time, Uint, go_float, long_time, to_text, truth, type_name
 
 ARRAY: Registry = {}
 DICT: Registry = {}
@@ -38,6 +38,10 @@ def _check_rows(rows: Any) -> None:
 @builtin(ARRAY, "from", pipe="rows")
 @checked(_check_rows)
 def array_from(context: Context, rows: Any) -> Stream:
+    for row in rows:
+        for value in row.values():
+            if isinstance(value, Duration):
+                raise InfluxError("invalid", "cannot represent the type duration as column data", final=True)
     return Stream([from_rows({}, rows, "array.from")])
 
 
@@ -269,4 +273,6 @@ def display_text(value: Any) -> str:
         return "<stream>"
     if isinstance(value, float):
         return go_float(value)
+    if isinstance(value, Time):
+        return long_time(value)
     return value if isinstance(value, str) else to_text(value)

@@ -35,7 +35,7 @@ def to_int(value: Any) -> int:
     raise _refused(value, "int")
 
 
-_MONTH = 30 * 86400 * 10**9
+_MONTH = 2_629_800 * 10**9
 """InfluxDB's length of a month where a number is needed."""
 
 
@@ -91,9 +91,9 @@ def to_time(value: Any) -> Time:
     if isinstance(value, str):
         try:
             return parse_time(value)
-        except InfluxError as error:
+        except InfluxError:
             shown = quote(value)
-            raise invalid(f"cannot convert string {shown} to time due to invalid syntax: {error.message}") from None
+            raise invalid(f"cannot convert string {shown} to time due to invalid syntax: cannot parse date") from None
     if isinstance(value, int) and not isinstance(value, bool):
         return Time((int(value) + 2**63) % 2**64 - 2**63)
     raise _refused(value, "time")

@@ -7,6 +7,7 @@ from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux import syntax
 from pyagent.sandbox.flux.syntax import Node, place
 from pyagent.sandbox.flux.tables import Stream
+from pyagent.sandbox.flux.unusable import UNUSABLE
 from pyagent.sandbox.flux.values import (
     Callee,
     Calls,
@@ -30,7 +31,8 @@ class Scope:
     def __init__(self, parent: "Scope | None", values: dict[str, Any], calls: Calls | None = None) -> None:
         self.parent = parent
         self.values = values
-        self.calls: Calls = calls or (parent.calls if parent is not None else Calls())
+        inherited = parent.calls if parent is not None else Calls()
+        self.calls: Calls = inherited if calls is None else calls
 
     def find(self, name: str) -> Any:
         scope: Scope | None = self
@@ -112,11 +114,16 @@ def _member(node: syntax.Member) -> Code:
         if isinstance(record, dict):
             found = record.get(name)
             if found is None and isinstance(record, Package):
-                raise failed(node, f"package {record.name} has no member {name} that this server knows")
+                raise failed(node.value, f"record is missing label {name}{_not_here(record.name)}")
             return found
         raise failed(node, f"expected {{A with {name}: B}} but found {type_name(record)}")
 
     return run
+
+
+def _not_here(package: str) -> str:
+    """What is said beside InfluxDB's words where InfluxDB has the package and this server does not."""
+    return f"; this server does not have the package {package}" if package in UNUSABLE else ""
 
 
 class Package(dict[str, Any]):
@@ -156,11 +163,14 @@ def _call(node: syntax.Call, piped: Code | None = None) -> Code:
         given = {name: value(scope) for name, value in arguments}
         if piped is not None:
             if function.pipe is None:
-                raise failed(node, f"function {function.name} does not take a pipe argument")
+                raise failed(node, "missing pipe argument")
             given[function.pipe] = piped(scope)
         calls = scope.calls
         if calls.running:
-            return function(**given)
+            try:
+                return function(**given)
+            except WrongType as error:
+                raise invalid(f"type conflict: {error.wanted} != {error.found}") from None
         try:
             if not in_script:
                 return function(**given)
@@ -170,7 +180,9 @@ def _call(node: syntax.Call, piped: Code | None = None) -> Code:
             finally:
                 calls.pop()
         except WrongArguments as error:
-            raise failed(node, f"\n\nerror {where}: ".join(error.problems)) from None
+            given_at = dict(node.arguments)
+            words = [f"error {place(given_at.get(named, node).at)}: {problem}" for named, problem in error.problems]
+            raise InfluxError("invalid", "\n\n".join(words), final=True) from None
         except WrongType as error:
             at = next((value for name, value in node.arguments if name == error.argument), node)
             raise failed(at, error.message) from None

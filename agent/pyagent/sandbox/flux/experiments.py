@@ -46,7 +46,7 @@ def set_(context: Context, tables: Stream, o: Row) -> Stream:
 def object_keys(context: Context, o: Any) -> list[str]:
     if not isinstance(o, dict):
         raise invalid(f"expected {{A with}} but found {type_name(o)} (argument o)")
-    return sorted(o)
+    return list(o)
 
 
 @builtin(EXPERIMENTAL, "chain", pipe=None, at_once=True)

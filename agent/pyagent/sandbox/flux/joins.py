@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux import syntax
 from pyagent.sandbox.flux.evaluate import Closure
 from pyagent.sandbox.flux.kinds import kind_of_function
@@ -19,7 +19,9 @@ EXPERIMENTAL_JOIN: Registry = {}
 def _check_join(tables: Any, on: Any = None, method: str = "inner", **_: Any) -> None:
     if not isinstance(tables, dict):
         raise invalid(f"expected {{A with}} but found {type_name(tables)} (argument tables)")
-    if not text_list(on or [], "on"):
+    if on is None:
+        raise invalid('missing required keyword argument "on"')
+    if not text_list(on, "on"):
         raise invalid("at least one column in 'on' column list is required")
     if method != "inner":
         raise invalid(f"{method} is not a valid join type")
@@ -32,7 +34,8 @@ def _check_join(tables: Any, on: Any = None, method: str = "inner", **_: Any) ->
 @checked(_check_join)
 def join(context: Context, tables: dict[str, Stream], on: Any = None, method: str = "inner") -> Stream:
     if len(tables) != 2:
-        raise invalid("joins currently must only have two parents")
+        message = "failed to initialize execute state: joins currently must only have two parents"
+        raise InfluxError("not implemented", message, final=True)
     (left_name, left), (right_name, right) = sorted(tables.items())
     columns = text_list(on, "on")
     lefts, rights = _with(left, columns), _with(right, columns)

@@ -91,13 +91,7 @@ def builtin(
                         raise WrongType(public, _TYPES[kind], value)
                 given = {spelled[public].name: value for public, value in arguments.items()}
                 if check is not None:
-                    check(
-                        **{
-                            name: value
-                            for name, value in given.items()
-                            if name != "fn" and not isinstance(value, Stream)
-                        }
-                    )
+                    check(**{name: value for name, value in given.items() if name != "fn" and name not in streams})
                 if not lazy:
                     return function(context, **given)
                 return _planned(context, name, function, given)
@@ -152,6 +146,8 @@ def _planned(context: Context, name: str, function: Callable[..., Any], given: d
         except InfluxError as error:
             if name in _SORTED and not error.final:
                 error.partial = []
+                if any(concrete(stream).flushed for stream in inputs) and not error.message.startswith("schema coll"):
+                    error.final = True  # it comes up at the end of group() and map(), which does not say where
             raise
         finally:
             calls.running -= 1

@@ -8,7 +8,7 @@ from pyagent.sandbox.flux.evaluate import Closure
 from pyagent.sandbox.flux.kinds import kind_of_function
 from pyagent.sandbox.flux.library import Context, Registry, builtin
 from pyagent.sandbox.flux.predicates import one_row
-from pyagent.sandbox.flux.tables import FLUX_NAMES, Row, Stream, Table, joined, same_key, split, type_of
+from pyagent.sandbox.flux.tables import FLUX_NAMES, Row, Stream, Table, in_key_order, joined, same_key, type_of
 from pyagent.sandbox.flux.values import Callee, type_name
 
 MAPPING: Registry = {}
@@ -48,9 +48,38 @@ def _mapped(tables: Stream, fn: Callee, merge: bool, *, in_order: bool) -> Strea
         if not rows:
             continue
         mapped = _table(table, rows, fn, in_order=in_order)
-        for part in split(mapped, [name for name in mapped.types if name in table.key]):
+        for part in _regrouped(mapped, [name for name in mapped.types if name in table.key]):
             made.setdefault(same_key(part), []).append(part)
-    return Stream(joined(parts) for parts in made.values())
+    stream = in_key_order(Stream(joined(parts) for parts in made.values()))
+    stream.flushed = True
+    return stream
+
+
+def _regrouped(table: Table, names: list[str]) -> list[Table]:
+    """The rows by these columns, which are the new key, in the order of those that differ.
+
+    A group's key is that of the row which was where the group now begins: so it is in InfluxDB, where the key of a group
+    that map() made may be that of another one.
+    """
+    differing = [name for name in names if any(value != table.data[name][0] for value in table.data[name])]
+    if not differing:
+        table.key = {name: table.data[name][0] for name in names}
+        return [table]
+
+    def values(at: int) -> list[tuple[bool, Any]]:
+        return [
+            (value is not None, 0 if value is None else value) for value in (table.data[name][at] for name in differing)
+        ]
+
+    order = sorted(range(table.size), key=values)
+    parts, first = [], 0
+    for at in range(1, table.size + 1):
+        if at == table.size or values(order[at]) != values(order[first]):
+            part = table.take(order[first:at])
+            part.key = {name: table.data[name][first] for name in names}
+            parts.append(part)
+            first = at
+    return parts
 
 
 def _table(table: Table, rows: list[Row], fn: Callee, *, in_order: bool) -> Table:
@@ -64,10 +93,36 @@ def _table(table: Table, rows: list[Row], fn: Callee, *, in_order: bool) -> Tabl
         kind = found if isinstance(found, str) else type_of(first[name], f'map object property "{name}"')
         if kind is not None:
             types[name] = kind
+    if in_order and not _asks(fn):
+        rows = []  # whole columns of nothing but literals have no length
     data = {name: [row.get(name) for row in rows] for name in types}
     for name, values in data.items():
         _check(name, types[name], values)
     return Table({}, types, data, len(rows))
+
+
+def _asks(fn: Callee) -> bool:
+    """Whether a record asks for any column."""
+
+    def asks(node: object) -> bool:
+        match node:
+            case syntax.Member():
+                return True
+            case syntax.Unary():
+                return asks(node.value)
+            case syntax.Binary():
+                return asks(node.left) or asks(node.right)
+            case syntax.Conditional():
+                return any(asks(part) for part in (node.test, node.then, node.other))
+            case syntax.Call():
+                return any(asks(value) for _, value in node.arguments)
+            case _:
+                return False
+
+    record = fn.node.body if isinstance(fn, Closure) else None
+    if not isinstance(record, syntax.Record):
+        return True
+    return record.base is not None or any(asks(value) for _, value in record.properties)
 
 
 def _check(name: str, kind: str, values: list[Any]) -> None:

@@ -57,6 +57,38 @@ def _log(work: Callable[[float], float]) -> Callable[[float], float]:
     return lambda x: -math.inf if x == 0 else _safe(work)(x)
 
 
+def _acos(x: float) -> float:
+    return math.pi / 2 - math.asin(x) if -1 <= x <= 1 else math.nan
+
+
+def _cbrt(x: float) -> float:
+    root = math.cbrt(x)
+    return root - (root * root * root - x) / (3 * root * root) if root and math.isfinite(root) else root
+
+
+def _tan(x: float) -> float:
+    """Cephes' tangent, as Go has it; large arguments by the library."""
+    if not math.isfinite(x):
+        return math.nan
+    if abs(x) >= 2**29:
+        return math.tan(x)
+    number = int(abs(x) * (4 / math.pi))
+    number += number % 2
+    whole = float(number)
+    z = (
+        (abs(x) - whole * 7.85398125648498535156e-1) - whole * 3.77489470793079817668e-8
+    ) - whole * 2.69515142907905952645e-15
+    zz = z * z
+    y = z
+    if zz > 1e-14:
+        above = (-1.30936939181383777646e4 * zz + 1.15351664838587416140e6) * zz - 1.79565251976484877988e7
+        below = ((zz + 1.36812963470692954678e4) * zz - 1.32089234440210967447e6) * zz + 2.50083801823357915839e7
+        y = z + z * (zz * above / (below * zz - 5.38695755929454629881e7))
+    if number % 4 == 2:
+        y = -1 / y
+    return -y if x < 0 else y
+
+
 def _gamma(x: float) -> float:
     if x == 0:
         return math.copysign(math.inf, x)
@@ -176,19 +208,23 @@ def _bessel_j(order: int, x: float) -> float:
 
 
 def _bessel_y(order: int, x: float) -> float:
-    steps = 4000 + 8 * (int(min(x, 100_000)) + order)
-    total = 0.0
-    for at in range(steps):
-        angle = math.pi * (at + 0.5) / steps
-        total += math.sin(x * math.sin(angle) - order * angle)
-    second = 0.0
-    for at in range(40_000):
-        t = (at + 0.5) * 0.001
+    panels = 4000 + 8 * (int(min(x, 100_000)) + order)
+    first = _simpson(lambda angle: math.sin(x * math.sin(angle) - order * angle), math.pi, panels)
+
+    def falling(t: float) -> float:
         exponent = order * t - x * math.sinh(t)
-        if exponent < -45 and t > 1:
-            break
-        second += (math.exp(exponent) + (-1.0) ** order * math.exp(-order * t - x * math.sinh(t))) * 0.001
-    return total / steps - second / math.pi
+        if exponent < -700:
+            return 0.0
+        return math.exp(exponent) + (-1.0) ** order * math.exp(-order * t - x * math.sinh(t))
+
+    return (first - _simpson(falling, 14.0, 20_000)) / math.pi
+
+
+def _simpson(work: Callable[[float], float], stop: float, panels: int) -> float:
+    panels += panels % 2
+    width = stop / panels
+    inner = math.fsum((4 if at % 2 else 2) * work(at * width) for at in range(1, panels))
+    return (work(0.0) + inner + work(stop)) * width / 3
 
 
 def _hankel(kind: str, order: int, x: float) -> float:
@@ -213,18 +249,19 @@ def _inf(sign: int) -> float:
 
 
 _X, _XY, _F = {"x": DOUBLE}, {"x": DOUBLE, "y": DOUBLE}, {"f": DOUBLE}
-for _name, _work in {
-    "abs": abs, "acos": _safe(math.acos), "acosh": _safe(math.acosh), "asin": _safe(math.asin), "asinh": math.asinh,
+_OF_ONE: dict[str, Callable[..., Any]] = {
+    "abs": abs, "acos": _acos, "acosh": _safe(math.acosh), "asin": _safe(math.asin), "asinh": math.asinh,
     "atan": math.atan, "atanh": lambda x: math.copysign(math.inf, x) if abs(x) == 1 else _safe(math.atanh)(x),
-    "cbrt": lambda x: math.cbrt(x), "ceil": _whole(math.ceil), "cos": _safe(math.cos), "cosh": _safe(math.cosh),
+    "cbrt": _cbrt, "ceil": _whole(math.ceil), "cos": _safe(math.cos), "cosh": _safe(math.cosh),
     "erf": math.erf, "erfc": math.erfc, "erfinv": _erfinv, "erfcinv": lambda x: _erfinv(1 - x), "exp": _safe(math.exp),
     "exp2": _safe(lambda x: 2.0**x), "expm1": _safe(math.expm1), "floor": _whole(math.floor), "gamma": _gamma,
     "j0": lambda x: _bessel("j", 0, x), "j1": lambda x: _bessel("j", 1, x), "log": _log(math.log), "log10": _log(math.log10),
     "log1p": lambda x: -math.inf if x == -1 else _safe(math.log1p)(x), "log2": _log(math.log2), "logb": _logb,
     "round": _whole(_half_away), "roundtoeven": _whole(round), "sin": _safe(math.sin),
-    "sinh": lambda x: _safe(math.sinh, math.copysign(math.inf, x))(x), "sqrt": _safe(math.sqrt), "tan": _safe(math.tan),
+    "sinh": lambda x: _safe(math.sinh, math.copysign(math.inf, x))(x), "sqrt": _safe(math.sqrt), "tan": _tan,
     "tanh": math.tanh, "trunc": _whole(math.trunc), "y0": lambda x: _bessel("y", 0, x), "y1": lambda x: _bessel("y", 1, x),
-}.items():  # fmt: skip
+}  # fmt: skip
+for _name, _work in _OF_ONE.items():
     _function(MATH, _name, _work, _X)
 for _name, _of_two in {
     "copysign": math.copysign, "dim": _dim, "mMax": _larger, "mMin": _smaller, "mod": _mod, "nextafter": math.nextafter,
@@ -252,8 +289,9 @@ _function(MATH, "sincos", lambda x: {"sin": math.sin(x), "cos": math.cos(x)}, _X
 
 _PHI = (1 + math.sqrt(5)) / 2
 CONSTANTS: dict[str, Any] = {
-    "pi": math.pi, "e": math.e, "phi": _PHI, "sqrt2": math.sqrt(2), "sqrte": math.sqrt(math.e), "sqrtpi": math.sqrt(math.pi),
-    "sqrtphi": math.sqrt(_PHI), "ln2": math.log(2), "log2e": 1 / math.log(2), "ln10": math.log(10), "log10e": 1 / math.log(10),
+    "pi": math.pi, "e": math.e, "phi": _PHI, "sqrt2": math.sqrt(2), "sqrte": math.sqrt(math.e), "sqrtpi": 1.772453850905516,
+    "sqrtphi": math.sqrt(_PHI), "ln2": math.log(2), "log2e": 1 / math.log(2), "ln10": math.log(10),
+    "log10e": 0.4342944819032518,
     "maxfloat": 1.7976931348623157e308, "smallestNonzeroFloat": 5e-324, "maxint": 2**63 - 1, "minint": -(2**63),
     "maxuint": Uint(2**64 - 1),
 }  # fmt: skip

@@ -165,6 +165,8 @@ class Unanswered(Stream):
 class GroupedStream(Stream):
     """A group, and what was grouped."""
 
+    flushed = True
+
     def __init__(self, tables: Iterable[Table], source: Stream) -> None:
         super().__init__(tables)
         self.source = source

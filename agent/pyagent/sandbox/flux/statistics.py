@@ -42,7 +42,13 @@ def _skew(values: list[Any]) -> float:
         m1 += delta_n
     if count < 2 or m2 == 0:
         return math.nan
-    return math.sqrt(count) * m3 / math.pow(m2, 1.5)
+    return math.sqrt(count) * m3 / _power_of_three_halves(m2)
+
+
+def _power_of_three_halves(x: float) -> float:
+    """x^1.5 as Go computes it: the root by logarithm, times x."""
+    mantissa, exponent = math.frexp(x)
+    return math.ldexp(math.exp(0.5 * math.log(x)) * mantissa, exponent)
 
 
 @builtin(STATISTICS, "skew")
@@ -237,8 +243,7 @@ def covariance(
             m2y += delta_y * (y - mean_y)
         value = co / (count - 1) if count > 1 else math.nan
         if pearsonr and count > 1:
-            spread = math.sqrt(m2x / (count - 1)) * math.sqrt(m2y / (count - 1))
-            value = value / spread if spread else math.nan
+            value = co / math.sqrt(m2x * m2y) if m2x * m2y else math.nan
         types = {name: table.key_type(name) for name in table.key}
         data: dict[str, list[Any]] = {name: [known] for name, known in table.key.items()}
         return Table(table.key, {**types, valueDst: DOUBLE}, {**data, valueDst: [value]}, 1)

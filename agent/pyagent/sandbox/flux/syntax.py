@@ -417,7 +417,8 @@ def parse(script: str, *, located: bool = True) -> list[Node]:
             _parser().parse(script, start="start")
         )
     except UnexpectedInput as error:
-        raise invalid(f"compilation failed: error {_unexpected(script, error)}") from None
+        words = _unexpected(script, error)
+        raise invalid(f"{'' if words.endswith('<INVALID_OP>') else 'compilation failed: '}error {words}") from None
     except VisitError as error:
         if isinstance(error.orig_exc, InfluxError):
             raise error.orig_exc from None
@@ -436,5 +437,13 @@ def _unexpected(script: str, error: UnexpectedInput) -> str:
         wanted = f"expected {closers[-1]}, got EOF" if closers else "unexpected end of the script"
         return f"@1:1-{len(lines)}:{len(lines[-1]) + 1}: {wanted}"
     line, column = error.line, error.column
+    before = re.search(r"[\d.]+$", lines[line - 1][: column - 1])
+    word = re.match(r"[^\W\d]\w*", lines[line - 1][column - 1 :])
+    if before and word:  # a number and a name in one: two operands, and nothing between them
+        end = f"-{line}:{column + word.end()}"
+        return (
+            f"@{line}:{column}{end}: undefined identifier {word[0]}\n\n"
+            f"error @{line}:{before.start() + 1}{end}: invalid binary operator <INVALID_OP>"
+        )
     text = str(token) if token is not None else lines[line - 1][column - 1 : column]
     return f"@{line}:{column}-{line}:{column + len(text)}: invalid expression: unexpected {text[:40]}"

@@ -128,13 +128,16 @@ def type_of(value: Any, what: str) -> str | None:
     for kind, name in kinds:
         if isinstance(value, kind):
             return name
-    raise invalid(f"{what} is {type_name(value)} type which is not supported in a flux table")
+    shown = "object" if isinstance(value, dict) else type_name(value)
+    raise invalid(f"{what} is {shown} type which is not supported in a flux table")
 
 
 class Stream:
     """Tables, or a promise of them."""
 
     yielded = False
+    flushed = False
+    """Its tables are given when all of them are there: the errors of what reads them come without their place."""
     stored = False
     """The storage made it: its order of tables stays where the engine would sort them by their keys."""
 
@@ -274,7 +277,7 @@ def joined(parts: list[Table]) -> Table:
             known = types.setdefault(name, kind)
             if known != kind:
                 raise invalid(
-                    f'schema collision detected: column "{name}" is both of type {FLUX_NAMES[known]} and {FLUX_NAMES[kind]}'
+                    f'schema collision detected: column "{name}" is both of type {FLUX_NAMES[kind]} and {FLUX_NAMES[known]}'
                 )
     data: dict[str, list[Any]] = {name: [] for name in types}
     size = 0

@@ -190,7 +190,7 @@ def linear(context: Context, tables: Stream, every: Any) -> Stream:
                 before, known = times[at - 1], values[at - 1]
                 tick = before - before % step + step
                 while tick < time:
-                    made.append((tick, known + (value - known) * (tick - before) / (time - before)))
+                    made.append((tick, known + (value - known) / (time - before) * (tick - before)))
                     tick += step
             made.append((time, value))
         types = dict(table.types)

@@ -109,9 +109,9 @@ def group(context: Context, tables: Stream, columns: Any = None, mode: str = "by
     if isinstance(tables, Source) and mode == "by" and not {"_time", "_value"} & set(names):
         return Grouped(tables, names)
     if mode == "by":
-        made = regroup(tables.tables, lambda table: sorted(names), ordered=False)
+        made = regroup(tables.tables, lambda table: sorted(names))
     else:
-        made = regroup(tables.tables, lambda table: [name for name in table.types if name not in names], ordered=False)
+        made = regroup(tables.tables, lambda table: [name for name in table.types if name not in names])
     return GroupedStream(made, tables)
 
 
@@ -149,7 +149,7 @@ def drop(context: Context, tables: Stream, columns: Any = None, fn: Callee | Non
 
 def _merged(stream: Stream) -> Stream:
     """Tables whose keys have become equal come together."""
-    return Stream(regroup([table for table in stream.tables if table.types], lambda table: table.key))
+    return Stream(regroup(stream.tables, lambda table: table.key))
 
 
 @builtin(UNIVERSE, "rename")

@@ -50,8 +50,9 @@ class Unfit(Exception):
 class WrongArguments(InfluxError):
     """A call lacks arguments, or has others than the function's."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("invalid", "; ".join(problems))
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        """`problems`: the argument that is one too many, or nothing, and the words."""
+        super().__init__("invalid", "; ".join(words for _, words in problems))
         self.problems = problems
 
 
@@ -60,7 +61,7 @@ class WrongType(InfluxError):
 
     def __init__(self, argument: str, wanted: str, value: object) -> None:
         super().__init__("invalid", f"expected {wanted} but found {type_name(value)} (argument {argument})")
-        self.argument = argument
+        self.argument, self.wanted, self.found = argument, wanted, type_name(value)
 
 
 class Calls(list[str]):
@@ -88,14 +89,12 @@ class Callee:
         return self.run(arguments)
 
     def _check(self, arguments: dict[str, Any]) -> None:
-        known = ", ".join(f"`{name}`" for name in self.parameters)
-        problems = [
-            f"found unexpected argument {name}" + (f" (Expected one of {known})" if known else "")
-            for name in arguments
-            if name not in self.parameters
-        ]
+        others = [f"`{name}`" for name in self.parameters if name not in arguments and name != self.pipe]
+        expected = f" (Expected {'one of ' if len(others) > 1 else ''}{', '.join(others)})" if others else ""
+        unexpected = [name for name in arguments if name not in self.parameters]
+        problems = [(name, f"found unexpected argument {name}{expected}") for name in unexpected]
         problems += [
-            "missing pipe argument" if name == self.pipe else f"missing required argument {name}"
+            ("", "missing pipe argument" if name == self.pipe else f"missing required argument {name}")
             for name, required in self.parameters.items()
             if required and name not in arguments
         ]
@@ -356,4 +355,4 @@ def truth(value: Any) -> bool:
     """
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise InfluxError("invalid", f"type conflict: expected bool but found {type_name(value)}")
+    raise InfluxError("invalid", f"type conflict: bool != {type_name(value)}")

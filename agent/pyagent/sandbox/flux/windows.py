@@ -4,7 +4,7 @@ from bisect import bisect_left
 from itertools import pairwise
 from typing import Any
 
-from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.aggregates import SELECTORS, SIMPLE, aggregate
 from pyagent.sandbox.flux.calendar import INF, MAX_WINDOWS, ZERO, check_every, count_windows, too_many, windows
 from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, duration, place_of
@@ -27,7 +27,8 @@ def needed(stream: Stream) -> tuple[int, int]:
         InfluxError: there is none.
     """
     if stream.bounds is None:
-        raise invalid("nil bounds passed to window; use range to set the window range")
+        words = "nil bounds passed to window; use range to set the window range"
+        raise InfluxError("invalid", f"failed to initialize execute state: {words}", final=True)
     return stream.bounds
 
 
