@@ -179,7 +179,7 @@ class CsvConverter:
                     self._rows = self._fast = None
                     return b""
             elif self._table.reading and texts == self._table.header:
-                self._warn("the header comes once more")
+                self._reject(piece, start, end, Failure("the header comes once more; it is no row of data"))
                 return b""
             elif not self._is_data(texts):
                 try:

@@ -125,13 +125,19 @@ class Reading:
         suffixes = self.source.suffixes
         if suffixes[-1:] == [".gz"]:
             suffixes = suffixes[:-1]
-        if suffixes[-1:] == [".csv"] or options.csv.headers:
+        if suffixes[-1:] in ([".csv"], [".tsv"]) or options.csv.headers:
             return "csv"
         if head[:4].lower() == b"sep=" or head.lower().startswith((b"#datatype", b"#group", b"#constant", b"#default")):
             return "csv"
         given = options.given
         asked = given.measurement or given.time or given.tags or given.types or given.form or given.decimal
-        return "csv" if asked else "lp"
+        if asked:
+            return "csv"
+        # Every line of line protocol has a sign of equality.
+        first = b"\n".join(
+            [line for line in head.split(b"\n", 20)[:20] if line.strip() and not line.startswith(b"#")][:2]
+        )
+        return "csv" if suffixes[-1:] != [".lp"] and b"=" not in first and re.search(rb"[,;\t]", first) else "lp"
 
     def _first_lines(self, head: bytes) -> list[str]:
         options = self._options.csv

@@ -1,9 +1,12 @@
 """Which column of a CSV without annotations has the times, and how they are written."""
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pyagent.api.timestamps import parse_timestamp
 from pyagent.importer.content import Content
 from pyagent.importer.pieces import ImportFailure
 from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, reader_of, zone_of
@@ -16,6 +19,14 @@ TIME_NAMES = (
     "date of reading",
 )  # fmt: skip
 _TIME_PARTS = ("time", "date", "zeit", "datum", "stamp")
+_COMPACT = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9](?:[0-2][0-9][0-5][0-9][0-5][0-9])?")
+_LAYOUTS = (
+    "20060102", "20060102150405", "20060102 150405", "20060102T150405", "20060102T150405Z07:00", "02-Jan-2006",
+    "02-Jan-2006 15:04:05", "02-Jan-2006 15:04", "2 Jan 2006", "2 Jan 2006 15:04:05", "2 Jan 2006 15:04", "Jan 2, 2006",
+    "Jan 2, 2006 15:04:05", "Jan 2, 2006 15:04", "Jan 2, 2006 3:04:05 PM", "Jan 2, 2006 3:04 PM", "2 January 2006",
+    "2 January 2006 15:04", "January 2, 2006", "Mon, 02 Jan 2006 15:04:05 MST", "Mon, 02 Jan 2006 15:04:05 -0700",
+    "Mon Jan _2 15:04:05 2006",
+)  # fmt: skip
 _UNITS = (
     (1e17, 1, "nanoseconds"),
     (1e14, 10**3, "microseconds"),
@@ -112,6 +123,9 @@ def time_form(label: str, content: Content, given: Given) -> tuple[str, int, str
             f"the dates of the column {label!r} can be read in two ways: {content.date!r} is {_day(one)} with the day "
             f"first, {_day(other)} with the month first; say which: --time-format {DAY_FIRST} or --time-format {MONTH_FIRST}"
         )
+    if layout := _layout_of(content):
+        reader_of(layout, zone_of(given.zone))
+        return layout, 0, f"by {layout}, {zone}"
     if content.whole and content.numeric:
         if given.precise:
             return "number", given.unit, "a number of the unit that --precision says"
@@ -129,6 +143,21 @@ def time_form(label: str, content: Content, given: Given) -> tuple[str, int, str
         f"the times of the column {label!r} are of no form that is known, such as {content.no_date or content.example!r}; "
         "give it by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
     )
+
+
+def _layout_of(content: Content) -> str:
+    """The layout of times with names of months, or without anything between their numbers; empty where it is none of them."""
+    examples = [content.example]
+    if content.whole and content.numeric:
+        if not all(_COMPACT.fullmatch(str(int(size))) for size in (content.least_size, content.most_size)):
+            return ""
+        examples = [str(int(content.least_size)), str(int(content.most_size))]
+    for layout in _LAYOUTS:
+        with suppress(ValueError):
+            for example in examples:
+                parse_timestamp(layout, example)
+            return layout
+    return ""
 
 
 def _day(time: int) -> str:

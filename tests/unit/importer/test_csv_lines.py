@@ -107,6 +107,11 @@ def test_a_row_of_more_or_fewer_cells_is_taken_as_influxdb_does_it_and_told() ->
     assert warnings.texts() == ["line 2: the row has 5 cells, the header 4: those behind are left out"]
 
 
+def test_a_header_that_comes_again_is_refused() -> None:
+    text = "m|measurement,v|long,t|dateTime\nx,1,5\nm|measurement,v|long,t|dateTime\nx,2,6\n"
+    assert [(one[0], one[3]) for one in refused(text)] == [(3, "the header comes once more; it is no row of data")]
+
+
 def test_the_measurement_may_be_given() -> None:
     assert refused("v|long,t|dateTime\n1,5\n")[0][3].startswith("no measurement column found")
     assert lines("v|long,t|dateTime\n1,5\n", settings=Settings("mem")) == ["mem v=1i 5"]

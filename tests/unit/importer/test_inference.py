@@ -60,10 +60,14 @@ def test_columns_have_one_type_each(read) -> None:
         (("1704153600", "1704153601"), 1704153600),
         (("1704153600000", "1704153600001"), 1704153600),
         (("2024-01-02 01:00+01:00", "2024-01-02 01:00 +0100"), 1704153600),
+        (("20240102", "20240131"), 1704153600),
+        (("20240102000000", "20240131235959"), 1704153600),
+        (("02-Jan-2024 00:00", "31-Jan-2024 10:00"), 1704153600),
+        (("Jan 2, 2024 12:00 AM", "Jan 31, 2024 1:00 PM"), 1704153600),
     ],
 )
 def test_times_are_known_by_all_values(dates: tuple[str, str], first: float, read) -> None:
-    assert read(f"date,v\n{dates[0]},1\n{dates[1]},2\n").lines[0] == f"power v=1 {int(first * 1e9)}"
+    assert read(f"date;v\n{dates[0]};1\n{dates[1]};2\n").lines[0] == f"power v=1 {int(first * 1e9)}"
 
 
 @pytest.mark.parametrize(
@@ -175,6 +179,21 @@ def test_blanks_around_cells_and_quotes_are_no_part_of_them(read) -> None:
 def test_a_result_of_one_type_is_read_natively_and_by_the_reference_alike(read) -> None:
     text = "_time,_measurement,_field,_value,host\n2024-01-01T00:00:00Z,m,f,5,a\n2024-01-01T00:00:01Z,m,g,1.5,b\n"
     assert read(text).lines == ["m,host=a f=5 1704067200000000000", "m,host=b g=1.5 1704067201000000000"]
+
+
+def test_csv_is_known_by_its_content(tmp_path: Path) -> None:
+    for name, text, is_csv in (
+        ("a.txt", "m|measurement,v|long,t|dateTime\nx,1,5\n", True),
+        ("b.txt", "# comment\nmem,host=a v=1\n", False),
+        ("c.lp", "mem,host\n", False),
+        ("c.txt", "mem,host\nmem,host=a v=1 5\n", False),
+        ("d", "", False),
+        ("e.tsv", "time\tv\n2024-01-01\t1\n", True),
+    ):
+        (tmp_path / name).write_text(text)
+        reading = Reading(Source("file", str(tmp_path / name)), ReadingOptions())
+        list(reading.pieces())
+        assert reading.is_csv == is_csv, name
 
 
 def test_separators() -> None:
