@@ -17,11 +17,11 @@ cdef extern from "rows.hpp" namespace "lineprotocol":
         char* data
         size_t size
 
-    cpdef enum class Kind(int):
-        odd, string, real, integer, unsigned_integer, boolean
+    cdef enum class Kind(int):
+        pass
 
-    cpdef enum class Clock(int):
-        none, number, number_or_rfc3339, rfc3339, year_first, day_first, month_first
+    cdef enum class Clock(int):
+        pass
 
     cdef enum class End(int):
         block, odd, hour
@@ -120,7 +120,8 @@ cdef class Rows:
             rows.has_time = True
             cell, form, unit, is_utc = plan["time"]
             rows.time_cell = _cell(cell)
-            rows.time.form, rows.time.unit, rows.time.zone.is_utc = form, unit, is_utc
+            rows.time.form = <Clock><int>form
+            rows.time.unit, rows.time.zone.is_utc = unit, is_utc
         if plan["start"] is not None:
             rows.has_start, rows.start = True, plan["start"]
         rows.unit = plan["unit"]
@@ -162,6 +163,6 @@ cdef CellSpec _cell(spec) except *:
 cdef FieldSpec _field(spec) except *:
     cdef FieldSpec field
     key, cell, kind, decimal, removed = spec
-    field.key, field.cell, field.kind = key, _cell(cell), kind
+    field.key, field.cell, field.kind = key, _cell(cell), <Kind><int>kind
     field.decimal, field.removed = <char>ord(decimal), removed
     return field

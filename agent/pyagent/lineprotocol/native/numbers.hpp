@@ -29,15 +29,15 @@ inline void put_signed(Buffer& out, int64_t number) {
 // Numbers that `shortest` takes.
 inline bool is_usual(double number) { return number >= 1e-5 && number < 1e15; }
 
-// The fewest digits that read back as the same number, never with an exponent. The number is finite.
-inline void put_double(Buffer& out, double number) {
-    if (std::signbit(number)) {
-        out.put('-');
-        number = -number;
-    }
+// Whole numbers below 1e15, and usual ones, by the fewest digits that read back as the same. False, and nothing written, for
+// any other. The number is not negative.
+inline bool put_usual(Buffer& out, double number) {
     if (number < 1e15) {
         uint64_t whole = static_cast<uint64_t>(number);
-        if (static_cast<double>(whole) == number) return put_unsigned(out, whole);
+        if (static_cast<double>(whole) == number) {
+            put_unsigned(out, whole);
+            return true;
+        }
         if (number >= 1e-5) {
             // Many numbers have few decimals. Up to 15 digits read back as themselves.
             double scaled = number * 1e4;
@@ -57,9 +57,19 @@ inline void put_double(Buffer& out, double number) {
             *to = '.';
             put_digits(to + 1, fraction, places);
             out.size += static_cast<size_t>(places + 1);
-            return;
+            return true;
         }
     }
+    return false;
+}
+
+// The fewest digits that read back as the same number, never with an exponent. The number is finite.
+inline void put_double(Buffer& out, double number) {
+    if (std::signbit(number)) {
+        out.put('-');
+        number = -number;
+    }
+    if (put_usual(out, number)) return;
     char* to = out.room(360);
     // In fixed notation to_chars gives all digits of large numbers, which are more than needed: pad with zeros instead.
     char text[40];

@@ -258,28 +258,22 @@ private:
         const char* end = text.end();
         bool negative = p != end && *p == '-';
         if (p != end && (negative || *p == '+')) ++p;
-        const char* begin = p;
         Digits digits;
         p = read_digits(p, end, digits);
-        size_t count = digits.count;
+        int places = 0;
         if (p != end && *p == '.') {
-            Digits fraction;
-            p = read_digits(p + 1, end, fraction);
-            count += fraction.count;
+            const char* fraction = ++p;
+            p = read_digits(p, end, digits);
+            places = static_cast<int>(p - fraction);
         }
-        if (count == 0) return false;
-        if (p != end && (*p == 'e' || *p == 'E')) {
-            ++p;
-            if (p != end && (*p == '+' || *p == '-')) ++p;
-            Digits exponent;
-            p = read_digits(p, end, exponent);
-            if (exponent.count == 0) return false;
-        }
-        if (p != end) return false;
-        double number = read_double({begin, static_cast<size_t>(end - begin)});
-        if (!std::isfinite(number)) return false;
-        put_double(out, negative ? -number : number);
-        return true;
+        // What has an exponent or very many digits is for the reference.
+        if (p != end || digits.count == 0 || !digits.fits || digits.count > 19 || places >= kPowers) return false;
+        double number = digits.value == 0 ? 0.0 : divided(digits.value, places);
+        size_t mark = out.size;
+        if (negative) out.put('-');
+        if (put_usual(out, number)) return true;
+        out.size = mark;
+        return false;
     }
 
     // Up to 15 digits are the shortest that read back as the same double, if nothing in them could be left out.
