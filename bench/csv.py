@@ -20,6 +20,10 @@ if __name__ == "csv":
     specification.loader.exec_module(sys.modules["csv"])
 else:
     sys.path.append(sys.path.pop(0))
+    from _relaying import receiver
+    from _report import Row, print_report, versions
+    from pyagent.cli.demo_processes import program
+    from pyagent.testing.servers import free_port
 
 import argparse
 import os
@@ -28,11 +32,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-from _relaying import receiver
-from _report import Row, print_report, versions
-from pyagent.cli.demo_processes import program
-from pyagent.testing.servers import free_port
 
 ROWS, LONG, RUNS = 1_000_000, 10_000_000, 3
 ANNOTATIONS = "#datatype measurement,tag,tag,double,double,long,string,dateTime:RFC3339\n"

@@ -490,3 +490,8 @@ def test_the_page_has_every_argument_and_every_name(root: Path) -> None:
     arguments = set(inspect.signature(Writer).parameters) - {"token", "org", "bucket"}  # by their variables
     calls = {name for name in vars(Writer) if not name.startswith("_")} - {"rejected"}
     assert sorted(name for name in arguments | calls if name not in page) == []
+
+
+def test_its_benchmark_starts_beside_one_that_has_the_name_of_a_library(root: Path) -> None:
+    done = subprocess.run([sys.executable, root / "bench" / "client.py", "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
