@@ -18,6 +18,7 @@ from pyagent.cli.doctor import host
 from pyagent.cli.doctor.examination import Examination
 from pyagent.cli.doctor.findings import Level, Report
 from pyagent.cli.doctor.screen import Screen
+from pyagent.runtime.environment_files import EnvironmentFile
 from pyagent.runtime.settings import RunSettings
 from pyagent.sandbox import Sandbox
 
@@ -313,10 +314,14 @@ def test_files_of_an_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     report = Report()
     assert host.look_at_files(report, "ram") == {}
     assert f"Is a directory -> ls -ld {file}; it must be a file" in wrong(report)[0]
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    report = Report()
-    host.look_at_files(report, "ram")
-    assert wrong(report)[0].endswith("sudo pyagent doctor ram")
+    with monkeypatch.context() as ordinary:
+        # A file that only root may read, which root cannot be refused.
+        ordinary.setattr(os, "geteuid", lambda: 1000)
+        refused = EnvironmentFile(str(file), [], [], "Permission denied")
+        ordinary.setattr(host, "environment_files", lambda _: [refused])
+        report = Report()
+        host.look_at_files(report, "ram")
+        assert wrong(report)[0].endswith("sudo pyagent doctor ram")
     file.rmdir()
     file.touch()
     report = Report()
