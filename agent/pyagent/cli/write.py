@@ -49,7 +49,7 @@ def configure(parser: Parser) -> None:
     parser.group("What is read")
     several("-f", "--file", text="file to write; may be repeated", metavar="FILE")
     several("-u", "--url", text="address to read from by HTTP; may be repeated", metavar="URL")
-    flag("--format", text="csv or lp (default: by the name; lp)", metavar="FORMAT")
+    flag("--format", text="csv or lp (default: by name and content)", metavar="FORMAT")
     flag("--encoding", text="of the text (default UTF-8, or what a byte order mark says)", metavar="NAME")
     flag("--compression", text="none or gzip (default: by the content)", metavar="NAME")
     flag("-p", "--precision", text="unit of times that are numbers: ns, us, ms, s (default ns)", metavar="UNIT")

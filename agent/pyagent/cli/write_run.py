@@ -118,6 +118,10 @@ class _Import:
         precision = cast("Precision", given.precision or "ns")
         headers = tuple(given.header)
         longest = given.max_line_length
+        try:
+            zone = zone_of(given.timezone)
+        except ValueError as error:
+            raise ImportFailure(f"cannot use --timezone: {error}; write one like Europe/Berlin or +0200") from None
         csv = CsvOptions(
             headers=headers,
             skip=given.skipHeader,
@@ -126,6 +130,7 @@ class _Import:
             most_held=max(longest, 16_000_000),
             ignore_types_in_header=given.xIgnoreDataTypeInColumnName,
             keep_duplicates=given.keep_duplicates,
+            zone=zone,
         )
         return ReadingOptions(
             format=cast("Format", given.format),
@@ -146,10 +151,6 @@ class _Import:
             if not equals:
                 self._mistake(f"invalid value {harmless(text)!r} for --type: write NAME=TYPE")
             types[name] = kind
-        try:
-            zone_of(given.timezone)
-        except ValueError as error:
-            raise ImportFailure(f"cannot use --timezone: {error}; write one like Europe/Berlin or +0200") from None
         if given.time_format:
             reader_of(given.time_format, zone_of(""))
         tags = [*given.tag, *(name for name in given.tag_columns.split(",") if name)]

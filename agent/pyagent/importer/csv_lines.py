@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 
+from pyagent.api.timestamps import Zone
 from pyagent.importer.annotations import Table
 from pyagent.importer.cells import Malformed, read_record
 from pyagent.importer.columns import Line, Rows, Settings
@@ -34,6 +36,8 @@ class CsvOptions:
     """Bytes of a row that are waited for."""
     ignore_types_in_header: bool = False
     keep_duplicates: bool = False
+    zone: Zone = UTC
+    """Of times that name none, where the file does not say."""
     settings: Settings = field(default_factory=Settings)
 
 
@@ -145,7 +149,8 @@ class CsvConverter:
                 self._annotated(cells)
 
     def _new_table(self) -> Table:
-        return Table(self._warn, ignore_types_in_header=self._options.ignore_types_in_header)
+        options = self._options
+        return Table(self._warn, zone=options.zone, ignore_types_in_header=options.ignore_types_in_header)
 
     def _warn(self, text: str) -> None:
         self._warnings.add(text, self._now)

@@ -88,3 +88,9 @@ def test_debug_tells_what_the_columns_are(pyagent: Run, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("m|measurement,h|tag,v|long,w,t|dateTime\nx,a,1,2,5\n")
     done = pyagent("write", "dryrun", "--debug", str(tmp_path / "a.csv"))
     assert "measurement: m; tags: h; fields: v (long), w (as it stands); time: t" in done.err
+
+
+def test_a_time_zone_is_that_of_annotated_files_too(pyagent: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("m|measurement,v|long,t|dateTime:2006-01-02\nx,1,1970-01-02\n")
+    assert pyagent("write", "dryrun", "--timezone", "+0200", str(tmp_path / "a.csv")).out == "x v=1i 79200000000000\n"
+    assert "cannot use --timezone" in pyagent("write", "dryrun", "--timezone", "Nowhere", str(tmp_path / "a.csv")).err
