@@ -207,13 +207,13 @@ def select(stream: Stream, name: str, column: str) -> Stream:
 
 
 def _by_time(table: Table, name: str) -> list[int]:
-    """The first or last row of a group of series by time; of rows at one time that of the series that comes first."""
+    """The first or last row of a group of series by time; of rows at one time the first one or the last one."""
     times = table.data["_time"]
     ends, start = [], 0
     for size in table.chunks or [table.size]:
         ends.append(start if name == "first" else start + size - 1)
         start += size
-    return [min(ends, key=times.__getitem__) if name == "first" else max(ends, key=times.__getitem__)]
+    return [min(ends, key=times.__getitem__) if name == "first" else max(reversed(ends), key=times.__getitem__)]
 
 
 def _declare_aggregate(name: str) -> None:

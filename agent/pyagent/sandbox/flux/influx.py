@@ -127,9 +127,8 @@ def cardinality(
         rows = [row for _, row, _ in source.rows("1", "LIMIT 1")]
     else:
         rows = [dict(table.key) for table in source.tables]
-    series = {
-        tuple(sorted((name, value) for name, value in row.items() if name not in ("_start", "_stop"))) for row in rows
-    }
+    left_out = ("_start", "_stop", "_field")
+    series = {tuple(sorted(pair for pair in row.items() if pair[0] not in left_out)) for row in rows}
     types = {"_start": TIME, "_stop": TIME, "_value": LONG}
     data: dict[str, list[Any]] = {"_start": [first], "_stop": [last], "_value": [len(series)]}
     return Stream([Table({"_start": first, "_stop": last}, types, data, 1)])

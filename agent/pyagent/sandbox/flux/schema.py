@@ -92,7 +92,7 @@ def measurement_tag_keys(
 def _keys(rows: list[Row]) -> Stream:
     names = sorted({name for row in rows for name in row})
     first = ["_start", "_stop", "_field", "_measurement"]
-    return _one_column([*first, *(name for name in names if name not in first)] if rows else [])
+    return _one_column([*first, *(name for name in names if name not in first)])
 
 
 @builtin(SCHEMA, "fieldKeys", pipe=None)
