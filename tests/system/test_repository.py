@@ -93,6 +93,16 @@ def test_help_lists_every_target(root: Path) -> None:
     assert sorted(listed) == sorted(set(targets) - {"test-packages", "always"})
 
 
+def test_the_versions_of_python_are_the_same_everywhere(root: Path) -> None:
+    """What the package says, what the documentation says is tried, and what the tests run with."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    said = re.findall(r"Python :: (3\.\d+)$", "\n".join(project["classifiers"]), re.MULTILINE)
+    assert said == ["3.11", "3.12", "3.13", "3.14"]
+    assert project["requires-python"] == f">={said[0]}"
+    assert re.findall(r"^\| (3\.\d+) \|", (root / "docs/installation.md").read_text(), re.MULTILINE) == said
+    assert re.findall(r"python(3\.\d+)", (root / "scripts/unit-elsewhere").read_text())[: len(said)] == said
+
+
 def test_modules_stay_small(root: Path) -> None:
     long = {
         str(path.relative_to(root)): count
