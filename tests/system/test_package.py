@@ -4,6 +4,7 @@ One for each release that is tested, built by that release's Python. What is typ
 """
 
 import asyncio
+import json
 import re
 import shlex
 import shutil
@@ -113,6 +114,8 @@ async def test_three_commands_and_an_upgrade_and_nothing_is_left_at_the_end(
         await host(*shlex.split(start))
         count = await _until(host, server, 0)
 
+        shown = json.loads(await host("sh", "-c", "pyagent demo --for 3 --json 2>/dev/null"))
+        assert shown["points"]["mem"] > 0, "what few commands import is there, too"
         doctor = await host("pyagent", "doctor", "ram")
         assert "All is well." in doctor
         before = await host("systemctl", "show", "pyagent@ram", "--value", "--property=MainPID")
