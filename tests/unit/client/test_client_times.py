@@ -48,7 +48,7 @@ def test_times_of_pandas_and_numpy() -> None:
     assert time_ns(pandas.Timestamp("2026-07-01T12:00:00.000000001")) == time_ns("2026-07-01T12:00:00.000000001+02:00")
     assert time_ns(numpy.datetime64(NS, "ns")) == NS
     assert time_ns(numpy.int64(NS)) == NS
-    for missing in (pandas.NaT, numpy.datetime64("NaT")):
+    for missing in (pandas.NaT, numpy.datetime64("NaT", "ns")):
         with pytest.raises(ValueError, match="NaT is no time"):
             time_ns(missing)
 

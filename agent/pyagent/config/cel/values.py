@@ -85,4 +85,6 @@ def shown(value: Any) -> str:
 def explain_failure(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"there is no key {shown(error.args[0])}"
+    if isinstance(error, TypeError) and "unhashable" in str(error):  # Python's words differ between its versions
+        return "a list or a map cannot be a key of a map"
     return str(error) or type(error).__name__
