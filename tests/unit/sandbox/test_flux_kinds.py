@@ -210,6 +210,13 @@ def test_days_of_a_place_start_by_its_clocks(query: Query) -> None:
     assert [line.split(",")[3] for line in found[1:]] == ["2021-03-28T22:00:00Z", "2021-03-29T22:00:00Z"]
 
 
+def test_rows_of_an_array_keep_the_order_of_its_columns_and_null_comes_first_both_ways(query: Query) -> None:
+    script = 'import "sampledata"\nsampledata.int(includeNull: true) |> filter(fn: (r) => r.tag == "t2") |> keep(columns: ["_value"])'
+    assert values(query(f"{script} |> sort()")) == ["", "", "-3", "1", "4", "19"]
+    assert values(query(f"{script} |> sort(desc: true)")) == ["", "", "19", "4", "1", "-3"]
+    assert query('import "array"\narray.from(rows: [{z: 1, b: 2, a: "x"}])')[0] == ",result,table,z,b,a"
+
+
 def test_floats_as_go_prints_them() -> None:
     assert [go_float(value) for value in (0.5, 123456.0, 1234567.0, 1e300, -1e-300, 0.00001, 0.0)] == [
         "0.5", "123456", "1.234567e+06", "1e+300", "-1e-300", "1e-05", "0",

@@ -42,7 +42,9 @@ def array_from(context: Context, rows: Any) -> Stream:
         for value in row.values():
             if isinstance(value, Duration):
                 raise InfluxError("invalid", "cannot represent the type duration as column data", final=True)
-    return Stream([from_rows({}, rows, "array.from")])
+    made = from_rows({}, rows, "array.from")
+    order = [name for name in dict.fromkeys(name for row in rows for name in row) if name in made.types]
+    return Stream([Table({}, {name: made.types[name] for name in order}, made.data, made.size)])
 
 
 @builtin(ARRAY, "map", pipe="arr")
@@ -222,13 +224,11 @@ def generate_from(context: Context, start: Any, stop: Any, count: int, fn: Calle
         raise invalid("count must be between 1 and 1000000")
     step = (last - first) // count
     data = {
-        "_start": [first] * count,
-        "_stop": [last] * count,
         "_time": [first + at * step for at in range(count)],
         "_value": [fn(n=at) for at in range(count)],
     }
-    kinds = {"_start": TIME, "_stop": TIME, "_time": TIME, "_value": type_of(data["_value"][0], "generate") or LONG}
-    return Stream([Table({"_start": first, "_stop": last}, kinds, data, count)])
+    kinds = {"_time": TIME, "_value": type_of(data["_value"][0], "generate") or LONG}
+    return Stream([Table({}, kinds, data, count)])
 
 
 def _pass(name: str) -> None:

@@ -37,16 +37,19 @@ class _Chunk:
         return self.keys[self.positions[self.at]]
 
 
-def _keys(table: Table, columns: list[str]) -> list[Any]:
-    """What rows are compared by: null comes before any value."""
+def _keys(table: Table, columns: list[str], desc: bool) -> list[Any]:
+    """What rows are compared by: null comes before any value, in both directions."""
     by = [table.data[name] for name in columns if name in table.types and name not in table.key]
     if len(by) == 1 and None not in by[0]:
         return by[0]
-    return [tuple((value is not None, 0 if value is None else value) for value in row) for row in zip(*by, strict=True)]
+    return [
+        tuple(((value is None) == desc, 0 if value is None else value) for value in row)
+        for row in zip(*by, strict=True)
+    ]
 
 
 def _sorted(table: Table, columns: list[str], desc: bool) -> Table:
-    keys = _keys(table, columns)
+    keys = _keys(table, columns, desc)
     if not keys:
         return table
     return table.take(_merged(_chunks(table, keys, desc), desc, -1))
@@ -64,7 +67,7 @@ def _chunks(table: Table, keys: list[Any], desc: bool) -> list[_Chunk]:
 def _limited(table: Table, columns: list[str], desc: bool, n: int) -> Table | None:
     if not table.size:
         return None
-    keys = _keys(table, columns)
+    keys = _keys(table, columns, desc)
     if not keys:
         return table.slice(0, n if n > 0 else None)
     kept: list[int] = []
