@@ -286,6 +286,30 @@ async def test_rows_without_a_time_get_one_each_that_stays_at_a_resume(server: S
     assert await server.count("mem") == 10
 
 
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["now.csv", "now.lp"])
+async def test_rows_that_were_stored_and_never_acknowledged_are_the_same_points_at_a_resume(
+    name: str, end: signal.Signals, server: Sandbox, write: Command
+) -> None:
+    rows = "mem,a,1\n" * 10 if name == "now.csv" else "mem,host=a used=1i\n" * 10
+    header = "#datatype measurement,tag,long\nm,host,used\n" if name == "now.csv" else ""
+    await server.fault(kind="stall", after=True, times=1)
+    process = await write.start("--bucket", "home", write.file(name, header + rows))
+    async with asyncio.timeout(DEADLINE):
+        while not await server.count("mem"):
+            assert process.returncode is None
+            await asyncio.sleep(0.01)
+        process.send_signal(end)
+        await process.communicate()
+    await server.clear_faults()
+    done = await write("--resume", name)
+    assert done.status == 0, done.err
+    assert "nothing acknowledged" in done.err
+    assert await server.count("mem") == 10
+    done = await write("--resume", name)
+    assert "there is no interrupted import" in done.err
+
+
 async def test_a_file_that_has_changed_is_not_resumed(server: Sandbox, write: Command) -> None:
     name = write.file("big.csv", rows(60_000))
     process = await write.start("--bucket", "home", "--rate-limit", "500 kB/s", "--no-compression", name)

@@ -215,7 +215,7 @@ class _Import:
         except (KeyboardInterrupt, asyncio.CancelledError):
             session.outcome.failure = "interrupted"
         if session.outcome.failure:
-            if session.outcome.written or session.outcome.rejected:
+            if session.begun:
                 record.save(progress, sync=True)
                 session.outcome.failure += "; --resume goes on from here" * (not record.problem)
         else:
@@ -244,9 +244,15 @@ class _Import:
             return Progress(time.time_ns())
         line = max((one.line for one in before.inputs), default=0)
         if self._given.resume:
-            self._display.note(f"it goes on behind line {line:,}, up to which all is settled")
+            self._display.note(
+                f"it goes on behind line {line:,}, up to which all is settled"
+                if line
+                else "the interrupted import had nothing acknowledged; it begins at the start, with the same times for rows "
+                "without one"
+            )
             return before
-        self._display.note(f"an import of these files was interrupted behind line {line:,}; --resume would go on there")
+        where = f"behind line {line:,}" if line else "before anything was acknowledged"
+        self._display.note(f"an import of these files was interrupted {where}; --resume would go on there")
         return Progress(time.time_ns())
 
     def _end(self, outcome: Outcome, bucket: str = "", seconds: float = 0.0) -> int:

@@ -102,6 +102,8 @@ class Record:
                     os.fsync(file.fileno())
                     self._synced = now
             temporary.replace(self._path)
+            if sync:
+                _sync_directory(self._path.parent)
         except OSError as error:
             self.problem = f"{error.filename or self._path}: {(error.strerror or str(error)).lower()}"
             with contextlib.suppress(OSError):
@@ -111,6 +113,15 @@ class Record:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
+
+
+def _sync_directory(path: Path) -> None:
+    """A new name outlasts a loss of power only when its directory is on disk as well."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def check_same(before: InputProgress, name: str, size: int, digest: str) -> None:

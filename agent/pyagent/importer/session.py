@@ -60,6 +60,8 @@ class Session:
         debug: bool = False,
     ) -> None:
         self.outcome = Outcome()
+        self.begun = False
+        """Something may have been sent, and a record of the import is on disk."""
         self._sources = sources
         self._options = options
         self._watcher = watcher
@@ -120,6 +122,10 @@ class Session:
                         self._tell(reading)
                         check_same(at, source.name, reading.size, reading.digest)
                         at.size, at.digest = reading.size, reading.digest
+                        # Before the first byte is sent: what the server stores and never acknowledges must be sent again
+                        # as the same points, with the same times for rows without one.
+                        self._save(record, progress, sync=True)
+                        self.begun = True
                         self._watcher.begin(source.name, reading.size)
                     if not piece.failure:
                         following = loop.run_in_executor(pool, _next, pieces)
@@ -148,11 +154,11 @@ class Session:
                 pieces.close()
                 self._tell_warnings(reading)
 
-    def _save(self, record: Record, progress: Progress) -> None:
+    def _save(self, record: Record, progress: Progress, *, sync: bool = False) -> None:
         if self._errors is not None:
             progress.errors_size = self._errors.size
         problem = record.problem
-        record.save(progress)
+        record.save(progress, sync=sync)
         if record.problem and not problem:
             self._watcher.warn(f"cannot record how far it has come, so that --resume will not do: {record.problem}")
 
