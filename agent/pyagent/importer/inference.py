@@ -1,7 +1,7 @@
 """What the columns of a CSV without annotations are: a first pass through all of it."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -13,7 +13,7 @@ from pyagent.importer.columns import Settings
 from pyagent.importer.content import Content
 from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
 from pyagent.importer.pieces import ImportFailure
-from pyagent.importer.time_column import TIME_NAMES, Given, Seen, clock_column, time_column, time_form
+from pyagent.importer.time_column import Given, Seen, clock_column, time_column, time_form
 from pyagent.importer.times import zone_of
 from pyagent.importer.values import ALIASES, FIELD_TYPES
 
@@ -137,13 +137,16 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
     form, unit, note = time_form(seen.header[time], seen.contents[time], given)
     if unit:
         plain.settings = replace(plain.settings, unit=unit)
+    if clock is not None and clock.form:
+        form = clock.form
+        note = f"by {form}"
     decimal = _decimal(seen, separator, given, time)
     tags, fields = [], []
     for index, label in enumerate(header):
         column = Column(index, label)
         kind = given.types.get(label, "")
         content = seen.contents[index]
-        if index == clock or (label in _NAMED and "_time" in header):
+        if (clock is not None and index in (time, clock.index)) or (label in _NAMED and "_time" in header):
             column.part = "ignored"
         elif index == time:
             column.part, column.kind, column.form = "time", "dateTime", form
@@ -168,11 +171,11 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
         column.zone = zone_of(given.zone)
         plain.columns.append(column)
     named = repr(header[time])
-    if clock >= 0:
+    if clock is not None:
         both = Column(-1, "date and time", "time", "dateTime", form, zone=zone_of(given.zone))
-        both.template = f"${{{header[time]}}} ${{{header[clock]}}}"
+        both.template = f"${{{header[time]}}}{clock.between}${{{header[clock.index]}}}"
         plain.extras.append(both)
-        named += f" with {header[clock]!r}"
+        named += f" with {header[clock.index]!r}"
     if separator != ",":
         plain.notes.append(f"its cells are separated by {'tabs' if separator == chr(9) else repr(separator)}")
     if any(column.form[:1] == "," and column.kind == "double" for column in plain.columns):
@@ -207,19 +210,20 @@ def _check_names(header: list[str], given: Given) -> None:
 
 def _go_through(rows: Iterator[list[str]], seen: Seen, given: Given) -> None:
     width = len(seen.header)
-    watched = [i for i, label in enumerate(seen.header) if label in given.tags]
-    names = [label.strip().lower() for label in seen.header]
-    time = seen.header.index(given.time) if given.time else next((names.index(n) for n in TIME_NAMES if n in names), -1)
-    key = itemgetter(time, *watched) if time >= 0 else itemgetter(0)
+    watched = [i for i, label in enumerate(seen.header) if label in given.tags or label == "_measurement"]
+    key: Callable[[list[str]], object] | None = None
     known: set[object] = set()
     block: list[list[str]] = []
 
     def settle() -> None:
+        nonlocal key
         if not block:
             return
         for content, cells in zip(seen.contents, zip(*block, strict=True), strict=True):
             content.add(cells)
-        if time >= 0:
+        if key is None:
+            key = _series_and_time(seen, given, watched)
+        if key is not None:
             before = len(known)
             known.update(map(key, block))
             seen.doubles += len(block) - (len(known) - before)
@@ -240,6 +244,16 @@ def _go_through(rows: Iterator[list[str]], seen: Seen, given: Given) -> None:
             else:
                 seen.others = len(row)
     settle()
+
+
+def _series_and_time(seen: Seen, given: Given, watched: list[int]) -> Callable[[list[str]], object] | None:
+    """What tells the points of rows apart, as the first rows look; None where their time is not known yet."""
+    try:
+        time = time_column(seen, given)
+    except ImportFailure:
+        return None
+    clock = clock_column(seen, given, time)
+    return itemgetter(time, *([clock.index] if clock is not None else []), *watched)
 
 
 def _decimal(seen: Seen, separator: str, given: Given, time: int) -> str:

@@ -9,15 +9,21 @@ from datetime import UTC, datetime
 from pyagent.api.timestamps import parse_timestamp
 from pyagent.importer.content import Content
 from pyagent.importer.pieces import ImportFailure
-from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, reader_of, zone_of
+from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, YEAR_FIRST, reader_of, split_date, zone_of
 
-__all__ = ["TIME_NAMES", "Given", "Seen", "clock_column", "time_column", "time_form"]
+__all__ = ["TIME_NAMES", "Clock", "Given", "Seen", "clock_column", "time_column", "time_form"]
 
 TIME_NAMES = (
     "_time", "time", "timestamp", "datetime", "date_time", "date", "ts", "created_at", "created", "time_stamp", "zeit",
     "zeitstempel", "datum", "zeitpunkt", "datum/zeit", "day", "when", "epoch", "utc", "recorded_at", "measured_at",
     "date of reading",
 )  # fmt: skip
+_CLOCK_PARTS = ("time", "zeit", "uhr", "clock", "hour", "heure", "hora", "ora", "tijd")
+_CLOCK_LAYOUTS = ("15:04:05", "15:04", "3:04:05 PM", "3:04 PM", "3:04:05PM", "3:04PM", "3:04:05 pm", "3:04 pm")
+_BETWEEN = (" ", ", ", "T", "")
+_HOUR = re.compile(r"15|(?<![0-9])0?3(?![0-9])")
+"""The hour in a layout."""
+_ORDERS = (YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
 _TIME_PARTS = ("time", "date", "zeit", "datum", "stamp")
 _COMPACT = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9](?:[0-2][0-9][0-5][0-9][0-5][0-9])?")
 _LAYOUTS = (
@@ -68,7 +74,11 @@ def time_column(seen: Seen, given: Given) -> int:
     if given.time:
         return seen.header.index(given.time)
     names = [label.strip().lower() for label in seen.header]
-    usable = [i for i, content in enumerate(seen.contents) if content.may_be_time and seen.header[i] not in given.tags]
+    usable = [
+        i
+        for i, content in enumerate(seen.contents)
+        if (content.may_be_time or _is_asked_for(content, given)) and seen.header[i] not in given.tags
+    ]
     known = [names.index(name) for name in TIME_NAMES if name in names]
     for index in known:
         if index in usable or not seen.contents[index].values:
@@ -82,7 +92,8 @@ def time_column(seen: Seen, given: Given) -> int:
             found = ", ".join(repr(seen.header[i]) for i in candidates)
             raise ImportFailure(f"several columns may be the time: {found}; name one by --time-column")
     if known:
-        return known[0]  # why it is no time is told then
+        # Why it is no time is told then.
+        return next((index for index in known if not seen.contents[index].clock), known[0])
     columns = ", ".join(repr(label) for label in seen.header if label)
     hint = ""
     if not seen.rows and seen.others:
@@ -93,14 +104,52 @@ def time_column(seen: Seen, given: Given) -> int:
     )
 
 
-def clock_column(seen: Seen, given: Given, time: int) -> int:
-    """The column with the time of the day, where that of times has dates alone; -1: there is none."""
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The column with the time of the day of dates. `between`: what stands between the two for `form`, which reads both; empty
+    where the format of the dates alone reads them."""
+
+    index: int
+    between: str = " "
+    form: str = ""
+
+
+def clock_column(seen: Seen, given: Given, time: int) -> Clock | None:
+    """The column with the time of the day, where that of times has dates alone; None: there is none."""
     content = seen.contents[time]
-    if given.form or not content.dated or ":" in content.date:
-        return -1
-    usable = [i for i, other in enumerate(seen.contents) if other.clock and seen.header[i] not in given.types]
-    hinted = [i for i in usable if any(part in seen.header[i].lower() for part in ("time", "zeit", "clock", "hour"))]
-    return hinted[0] if len(hinted) == 1 else -1
+    usable = [
+        i for i, other in enumerate(seen.contents) if other.clock and seen.header[i] not in (*given.types, *given.tags)
+    ]
+    hinted = [i for i in usable if any(part in seen.header[i].lower() for part in _CLOCK_PARTS)]
+    if len(hinted) != 1 or hinted[0] == time or ":" in content.date or ":" in content.example:
+        return None
+    (index,) = hinted
+    if given.form in ("", *_ORDERS) and split_date(content.example) is not None:
+        return Clock(index)
+    layout = given.form or ("" if content.dated else _layout_of(content))
+    if not layout or layout in (*_ORDERS, "number", EXCEL, "RFC3339", "RFC3339Nano"):
+        return None
+    return _joined_by(layout, content.example, seen.contents[index].example, index)
+
+
+def _joined_by(layout: str, date: str, clock: str, index: int) -> Clock | None:
+    """How a layout, of the date alone or of both, reads a date with its time of the day."""
+    if not _HOUR.search(layout):
+        for of_clock in _CLOCK_LAYOUTS:
+            if _reads(f"{layout} {of_clock}", f"{date} {clock}"):
+                return Clock(index, " ", f"{layout} {of_clock}")
+        return None
+    if _reads(layout, date):
+        return None
+    return next((Clock(index, sign, layout) for sign in _BETWEEN if _reads(layout, f"{date}{sign}{clock}")), None)
+
+
+def _reads(form: str, text: str) -> bool:
+    try:
+        reader_of(form, UTC)(text.encode("utf-8", "surrogateescape"))
+    except ValueError:
+        return False
+    return True
 
 
 def time_form(label: str, content: Content, given: Given) -> tuple[str, int, str]:
@@ -142,6 +191,15 @@ def time_form(label: str, content: Content, given: Given) -> tuple[str, int, str
     raise ImportFailure(
         f"the times of the column {label!r} are of no form that is known, such as {content.no_date or content.example!r}; "
         "give it by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
+    )
+
+
+def _is_asked_for(content: Content, given: Given) -> bool:
+    """Whether its values are times of a layout that is given."""
+    return (
+        given.form not in ("", "number", EXCEL, *_ORDERS)
+        and bool(content.values)
+        and _reads(given.form, content.example)
     )
 
 

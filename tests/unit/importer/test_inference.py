@@ -146,6 +146,38 @@ def test_a_date_and_its_time_of_the_day_may_be_two_columns(read) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("rows", "form", "times"),
+    [
+        (("01/02/2024,11:59 PM", "03/02/2024,12:10 AM"), "day-first", (1706831940, 1706919000)),
+        (("01/02/2024,11:59 PM", "03/02/2024,12:10 AM"), "month-first", (1704239940, 1709338200)),
+        (("2024/02/01,23:59", "2024/02/03,0:10:00"), "year-first", (1706831940, 1706919000)),
+        (("01/02/2024,23:59", "03/02/2024,0:10"), "02/01/2006", (1706831940, 1706919000)),
+        (("01/02/2024,23:59:00", "03/02/2024,00:10:00"), "02/01/2006 15:04:05", (1706831940, 1706919000)),
+        (("01/02/2024,11:59 PM", "03/02/2024,12:10 AM"), "02/01/2006 3:04 PM", (1706831940, 1706919000)),
+        (("01Feb2024,23:59", "03Feb2024,00:10"), "02Jan2006T15:04", (1706831940, 1706919000)),
+        (("01Feb2024,23:59", "03Feb2024,00:10"), "02Jan2006", (1706831940, 1706919000)),
+        (("20240201,23:59", "20240203,00:10"), "", (1706831940, 1706919000)),
+        (("01-Feb-2024,23:59", "03-Feb-2024,00:10"), "", (1706831940, 1706919000)),
+    ],
+)
+def test_a_format_that_is_given_leaves_date_and_time_of_the_day_together(
+    rows: tuple[str, str], form: str, times: tuple[int, int], read
+) -> None:
+    found = read(f"Date,Time,v\n{rows[0]},1\n{rows[1]},2\n", form=form)
+    assert found.lines == [f"power v={number + 1} {time}000000000" for number, time in enumerate(times)]
+    assert "with 'Time'" in found.notes
+    assert found.reading.warnings.texts() == []
+
+
+@pytest.mark.parametrize("form", ["", "day-first", "02.01.2006"])
+def test_rows_of_one_time_are_told_whatever_says_the_time(form: str, read) -> None:
+    text = "Time,V,Date\n10:00,1,13.02.2024\n10:00,1,14.02.2024\n10:00,2,14.02.2024\n"
+    assert "1 of 3 rows has the series and time of another" in read(text, form=form).notes
+    text = "V,Day of it\n1,13.02.2024\n1,14.02.2024\n2,14.02.2024\n"
+    assert "1 of 3 rows has the series and time of another" in read(text, form=form).notes
+
+
 def test_columns_of_one_name_are_refused(read) -> None:
     with pytest.raises(ImportFailure, match="two columns are named 'v'"):
         read("time,v,v\n2024-01-01,1,2\n")
