@@ -13,7 +13,7 @@ from pyagent.importer.columns import Settings
 from pyagent.importer.content import Content
 from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
 from pyagent.importer.pieces import ImportFailure
-from pyagent.importer.time_column import Given, Seen, clock_column, time_column, time_form
+from pyagent.importer.time_column import TIME_NAMES, Given, Seen, clock_column, looks_like_time, time_column, time_form
 from pyagent.importer.times import zone_of
 from pyagent.importer.values import ALIASES, FIELD_TYPES
 
@@ -64,9 +64,9 @@ def separator_of(first_lines: Sequence[str]) -> str:
     return max(usable, key=lambda s: (sum(width == counts[s][0] for width in counts[s]), counts[s][0]))
 
 
-def infer(lines: Iterable[str], given: Given, measurement: str) -> Plain:
+def infer(lines: Iterable[str], given: Given, measurement: str, *, named: bool = False) -> Plain:
     """Go through a whole file. `lines`: with their ends, without a byte order mark. `measurement`: where neither the file nor
-    the command says one. Raises ImportFailure, with what to do."""
+    the command says one. `named`: the first row is the command's (--header). Raises ImportFailure, with what to do."""
     source = iter(lines)
     head: list[str] = []
     for line in source:
@@ -83,6 +83,8 @@ def infer(lines: Iterable[str], given: Given, measurement: str) -> Plain:
         return _of_v1(_checked(rows), header, given, Plain(V1, separator.encode(), replace(settings, skip_empty=True)))
     if {"_measurement", "_field", "_value"} <= set(header):
         return _of_query(_checked(rows), header, given, Plain(QUERY, separator.encode(), settings))
+    if not named:
+        _check_is_header([label.strip() for label in header])
     return _of_table(rows, header, given, separator, settings)
 
 
@@ -191,6 +193,31 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
             "--keep-duplicates gives each a nanosecond of its own"
         )
     return plain
+
+
+def _check_is_header(names: list[str]) -> None:
+    """A row of data is not taken for names, which would lose it."""
+    lowered = [name.lower() for name in names]
+    if any(name in TIME_NAMES for name in lowered):
+        return
+    times = [index for index, name in enumerate(names) if looks_like_time(name)]
+    numbers = sum(_looks_like_number(name) for name in names)
+    if not times and numbers * 2 <= sum(map(bool, names)):
+        return
+    time = times[0] if times else 0
+    values = ["value", *(f"value{number}" for number in range(2, len(names)))]
+    values.insert(time, "time")
+    example = repr(names[time]) if names else ""
+    raise ImportFailure(
+        f"its first row has no names of columns, but values ({example}); name the columns by "
+        f"--header {','.join(values[: len(names)])!r}"
+    )
+
+
+def _looks_like_number(text: str) -> bool:
+    content = Content()
+    content.add((text,))
+    return bool(content.values) and content.numeric
 
 
 def _check_names(header: list[str], given: Given) -> None:

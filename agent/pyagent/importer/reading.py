@@ -156,15 +156,16 @@ class Reading:
             raise ImportFailure(f"{self.source.name}: it has no annotations and no name of a file; add --measurement")
 
         headers = [f"{line}\n" for line in options.csv.headers]
+        named = any(not line.startswith("#") and line[:4].lower() != "sep=" for line in options.csv.headers)
         try:
             if spool is not None:
                 spool.seek(0)
                 rest = _lines(_spool_blocks(spool), options.csv.skip)
-                plain = infer(chain(headers, rest), options.given, measurement)
+                plain = infer(chain(headers, rest), options.given, measurement, named=named)
             else:
                 with self.source.opened() as (file, _):
                     rest = _lines(self._stream(file).blocks(), options.csv.skip)
-                    plain = infer(chain(headers, rest), options.given, measurement)
+                    plain = infer(chain(headers, rest), options.given, measurement, named=named)
         except ImportFailure as error:
             raise ImportFailure(_with_name(str(error), self.source.name)) from None
         if spool is not None:

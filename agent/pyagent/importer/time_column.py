@@ -11,7 +11,7 @@ from pyagent.importer.content import Content
 from pyagent.importer.pieces import ImportFailure
 from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, YEAR_FIRST, reader_of, split_date, zone_of
 
-__all__ = ["TIME_NAMES", "Clock", "Given", "Seen", "clock_column", "time_column", "time_form"]
+__all__ = ["TIME_NAMES", "Clock", "Given", "Seen", "clock_column", "looks_like_time", "time_column", "time_form"]
 
 TIME_NAMES = (
     "_time", "time", "timestamp", "datetime", "date_time", "date", "ts", "created_at", "created", "time_stamp", "zeit",
@@ -192,6 +192,13 @@ def time_form(label: str, content: Content, given: Given) -> tuple[str, int, str
         f"the times of the column {label!r} are of no form that is known, such as {content.no_date or content.example!r}; "
         "give it by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
     )
+
+
+def looks_like_time(text: str) -> bool:
+    """Whether a text by itself can be nothing else than a date, with or without a time of the day, or a time since 1970."""
+    content = Content()
+    content.add((text,))
+    return content.may_be_time or bool(content.values and _layout_of(content))
 
 
 def _is_asked_for(content: Content, given: Given) -> bool:

@@ -125,6 +125,32 @@ def test_a_file_without_names_of_columns_gets_them_by_header(read) -> None:
     assert read("2024-01-01,5\n", CsvOptions(headers=("time,v",))).lines == ["power v=5 1704067200000000000"]
 
 
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("2024-01-01T00:00:00Z,1\n2024-01-01T00:00:01Z,2\n", "time,value"),
+        ("a,2024-01-01 10:00,1\nb,2024-01-01 10:00,2\n", "value,time,value2"),
+        ("31.12.2023;1,5\n01.01.2024;2\n", "time,value"),
+        ("02-Jan-2024,x\n03-Jan-2024,y\n", "time,value"),
+        ("a,b,1704067200\na,c,1704067201\n", "value,value2,time"),
+        ("1,2.5,x\n2,3.5,y\n", "time,value,value2"),
+    ],
+)
+def test_a_first_row_of_values_is_not_taken_for_names(text: str, header: str, read) -> None:
+    with pytest.raises(ImportFailure, match=f"has no names of columns.*--header '{header}'"):
+        read(text)
+    with pytest.raises(ImportFailure, match="has no names of columns"):
+        read(text, time="time")
+
+
+@pytest.mark.parametrize(
+    "header", ["time,1,2,3", "date,00:00,01:00,02:00", "when,2023-01-01,2024-01-01", "t,v1,2,when it was"]
+)
+def test_names_may_be_numbers_where_the_time_has_one(header: str, read) -> None:
+    cells = ["2024-01-01", "5", "6", "7"][: header.count(",") + 1]
+    assert len(read(f"{header}\n{','.join(cells)}\n").lines) == 1
+
+
 def test_a_few_cells_of_another_kind_make_no_text_of_numbers_and_no_text_of_times(read) -> None:
     rows = "".join(f"2024-01-01 00:{number % 60:02},{number}.5\n" for number in range(200))
     found = read(f"time,temp\n{rows}2024-01-02,broken\nTotal,5\n")
