@@ -206,12 +206,66 @@ async def test_an_errors_file_that_is_full_ends_the_import(write: Command) -> No
     assert "cannot write to the errors file /dev/full: no space left on device" in done.err
 
 
+@pytest.mark.parametrize("way", ["name", "link", "hard link", "standard input", "dry", "token"])
+async def test_the_errors_file_is_none_of_those_that_are_read(way: str, server: Sandbox, write: Command) -> None:
+    text = HEADER + "mem,a,1,5\nmem,a,x,5\n"
+    name = write.file("rows.csv", text)
+    other = write.folder / "other"
+    if way == "link":
+        other.symlink_to(name)
+    elif way == "hard link":
+        other.hardlink_to(write.folder / name)
+    errors = "other" if other.exists() else name
+    words = ["--bucket", "home", "--errors-file", errors]
+    if way == "token":
+        words += ["--token-file", name, write.file("others.csv", text)]
+    elif way != "standard input":
+        words += [name]
+    with (write.folder / name).open() as file:
+        process = await write.start(*(["dryrun"] if way == "dry" else []), *words, stdin=file.fileno())
+        async with asyncio.timeout(DEADLINE):
+            _, err = await process.communicate()
+    assert process.returncode == 2
+    assert b"it is the same file as" in err
+    assert (write.folder / name).read_text() == text
+    assert await server.count("mem") == 0
+
+
+async def test_the_record_of_an_import_is_no_errors_file(server: Sandbox, write: Command) -> None:
+    await server.fault(kind="status", status=503, times=1000)
+    name = write.file("rows.csv", HEADER + "mem,a,1,5\nmem,a,x,5\n")
+    assert (await write("--retry-for", "0", name)).status == 1
+    (record,) = (write.folder / ".local/state/pyagent/write").glob("*.json")
+    before = record.read_text()
+    done = await write("--errors-file", str(record), name)
+    assert done.status == 2
+    assert "how far this import has come" in done.err
+    assert record.read_text() == before
+
+
+async def test_a_file_that_is_missing_is_found_before_anything_is_written(server: Sandbox, write: Command) -> None:
+    name = write.file("rows.csv", HEADER + "mem,a,1,5\n")
+    for missing in ("gone.csv", "."):
+        done = await write(name, missing)
+        assert done.status == 1
+        assert f"cannot read {missing}: " in done.err
+    assert await server.count("mem") == 0
+
+
+async def test_an_errors_file_in_no_folder_has_its_remedy(write: Command) -> None:
+    done = await write("--errors-file", "gone/bad.csv", write.file("rows.csv", HEADER + "mem,a,1,5\n"))
+    assert done.status == 1
+    assert "cannot write to the errors file gone/bad.csv: no such file or directory; make its folder" in done.err
+    assert "room" not in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "status", "text"),
     [
         (["--bucket", "nowhere"], 1, "correct --bucket"),
         (["--rate-limit", "fast"], 1, "cannot use --rate-limit 'fast'"),
         (["--encoding", "klingon"], 1, "cannot use the encoding 'klingon'"),
+        (["--token-file", "-", "-"], 2, "both the token and the data are to come from it"),
         (["--token", "secret"], 2, "cannot take a token as an argument"),
         (["--formt", "csv"], 2, "did you mean --format?"),
     ],

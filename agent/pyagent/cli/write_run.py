@@ -5,6 +5,7 @@ import asyncio
 import os
 import re
 import signal
+import stat
 import sys
 import time
 from typing import Any, NoReturn, cast
@@ -58,6 +59,7 @@ class _Import:
         self._options = self._reading_options()
 
     def run(self) -> int:
+        self._check_files()
         try:
             return self._dry_run() if self._dry else self._write()
         finally:
@@ -72,6 +74,43 @@ class _Import:
     def _mistake(self, message: str) -> NoReturn:
         self._given.parser.error(message)
         raise AssertionError
+
+    def _check_files(self) -> None:
+        """Before anything is written: are all inputs there, and is the errors file none of them?"""
+        given = self._given
+        asked = [source.target for source in self._sources if source.kind == "stdin"]
+        if asked and given.token_file in asked:
+            self._mistake(
+                "standard input can be read once only, and both the token and the data are to come from it; write the token "
+                "into a file for --token-file, or into INFLUX_TOKEN"
+            )
+        for source in self._sources:
+            source.check()
+        if not given.errors_file:
+            return
+        names = [source.target for source in self._sources if source.kind == "file"]
+        others: list[tuple[str, str | int]] = [(name, name) for name in names]
+        if "-" in [*asked, given.token_file]:
+            others.append(("what is read from standard input", 0))
+        others += [(name, name) for name in (given.token_file, given.tls_ca) if name not in ("", "-")]
+        for name, file in others:
+            if _is_same_file(given.errors_file, file):
+                self._mistake(
+                    f"cannot write the refused rows to {harmless(given.errors_file)}: it is the same file as "
+                    f"{harmless(name)}, which is read; name another --errors-file"
+                )
+
+    def _check_record(self, record: Record) -> None:
+        path = record.path
+        if path is None:
+            return
+        read = [source.target for source in self._sources if source.kind == "file"]
+        for name in (*read, *([self._given.errors_file] if self._given.errors_file else ())):
+            if os.path.realpath(name) == os.path.realpath(path) or _is_same_file(name, str(path)):
+                self._mistake(
+                    f"cannot use {harmless(name)}: it is where it is kept how far this import has come; name another file, or "
+                    "another --state-directory"
+                )
 
     # What is read -----------------------------------------------------------------------------------------------------
 
@@ -188,6 +227,7 @@ class _Import:
         org = given.org or os.environ.get("INFLUX_ORG", "")
         patience = self._patience()
         record = self._record(host, org, bucket)
+        self._check_record(record)
         before = record.load()
         progress = self._progress(before)
         errors = self._open_errors_file(progress.errors_size)
@@ -272,6 +312,15 @@ def _with_start(options: ReadingOptions, start: int) -> ReadingOptions:
     from dataclasses import replace
 
     return replace(options, start=start)
+
+
+def _is_same_file(one: str, other: str | int) -> bool:
+    """Whether both are one regular file, by whatever names."""
+    try:
+        first, second = os.stat(one), os.stat(other)
+    except OSError:
+        return False
+    return stat.S_ISREG(first.st_mode) and os.path.samestat(first, second)
 
 
 def _end_on_signals() -> None:

@@ -1,6 +1,7 @@
 """The errors file: each row that was refused, behind a comment with the reason."""
 
 import csv
+import errno
 import io
 import os
 import stat
@@ -10,6 +11,13 @@ from pyagent.importer.pieces import ImportFailure, Rejected
 from pyagent.lineprotocol.text import to_bytes
 
 __all__ = ["ErrorsFile"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REMEDIES = {
+    errno.ENOENT: "make its folder, or name another file",
+    errno.EACCES: "name a file that you may write",
+    errno.EROFS: "name a file on a disk that can be written",
+}
 
 
 class ErrorsFile:
@@ -63,7 +71,12 @@ class ErrorsFile:
 
     def _failed(self, error: OSError) -> ImportFailure:
         reason = (error.strerror or str(error)).lower()
-        return ImportFailure(f"cannot write to the errors file {self._path}: {reason}; make room, then add --resume")
+        remedy = (
+            "make room, then add --resume"
+            if error.errno in _FULL
+            else _REMEDIES.get(error.errno or 0, "name another file")
+        )
+        return ImportFailure(f"cannot write to the errors file {self._path}: {reason}; {remedy}")
 
 
 def _entry(rejected: Rejected, name: str) -> bytes:

@@ -64,21 +64,21 @@ def state_directory(given: str, environ: Mapping[str, str]) -> Path | None:
 
 
 class Record:
-    """The record of one import, which is known by where it writes, what it reads, and how that is read. `problem`: why it
-    cannot be kept, empty where it can."""
+    """The record of one import, which is known by where it writes, what it reads, and how that is read. `path`: of its file;
+    None where there is no place for it. `problem`: why it cannot be kept, empty where it can."""
 
     def __init__(self, directory: Path | None, identity: Mapping[str, Any]) -> None:
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-        self._path = directory / f"{key}.json" if directory is not None else None
+        self.path = directory / f"{key}.json" if directory is not None else None
         self._synced = 0.0
         self.problem = "" if directory is not None else "there is no HOME"
 
     def load(self) -> Progress | None:
         """What an earlier import that was broken off has left; None where there is none."""
-        if self._path is None:
+        if self.path is None:
             return None
         try:
-            found = json.loads(self._path.read_text("utf-8"))
+            found = json.loads(self.path.read_text("utf-8"))
             if found.pop("version") != _VERSION:
                 return None
             found["inputs"] = [InputProgress(**one) for one in found["inputs"]]
@@ -88,31 +88,31 @@ class Record:
 
     def save(self, progress: Progress, *, sync: bool = False) -> None:
         """Outlasts kill -9; a loss of power up to a second of it, or nothing with `sync`."""
-        if self._path is None or self.problem:
+        if self.path is None or self.problem:
             return
         now = time.monotonic()
         sync = sync or now - self._synced >= _SYNC_SECONDS
-        temporary = self._path.with_suffix(f".{os.getpid()}.new")
+        temporary = self.path.with_suffix(f".{os.getpid()}.new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with open(temporary, "w", encoding="utf-8") as file:
                 json.dump({"version": _VERSION, **asdict(progress)}, file)
                 if sync:
                     file.flush()
                     os.fsync(file.fileno())
                     self._synced = now
-            temporary.replace(self._path)
+            temporary.replace(self.path)
             if sync:
-                _sync_directory(self._path.parent)
+                _sync_directory(self.path.parent)
         except OSError as error:
-            self.problem = f"{error.filename or self._path}: {(error.strerror or str(error)).lower()}"
+            self.problem = f"{error.filename or self.path}: {(error.strerror or str(error)).lower()}"
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
     def remove(self) -> None:
-        if self._path is not None:
+        if self.path is not None:
             with contextlib.suppress(OSError):
-                self._path.unlink()
+                self.path.unlink()
 
 
 def _sync_directory(path: Path) -> None:

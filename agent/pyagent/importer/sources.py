@@ -1,6 +1,7 @@
 """Where the bytes come from: files, standard input, URLs, text; whatever their compression and encoding, blocks of UTF-8."""
 
 import codecs
+import errno
 import hashlib
 import os
 import sys
@@ -79,6 +80,22 @@ class Source:
     def suffixes(self) -> list[str]:
         path = self.target if self.kind == "file" else urlsplit(self.target).path if self.kind == "url" else ""
         return [suffix.lower() for suffix in PurePath(path).suffixes]
+
+    def check(self) -> None:
+        """Raises ImportFailure for a file that is not there, or may not be read."""
+        if self.kind != "file":
+            return
+        try:
+            os.stat(self.target)
+            problem = 0 if os.access(self.target, os.R_OK) else errno.EACCES
+            problem = errno.EISDIR if os.path.isdir(self.target) else problem
+        except OSError as error:
+            problem = error.errno or errno.EIO
+        except ValueError:  # a NUL in the name
+            problem = errno.ENOENT
+        if problem:
+            reason = os.strerror(problem)
+            raise ImportFailure(f"cannot read {self.name}: {reason[:1].lower()}{reason[1:]}")
 
     @contextmanager
     def opened(self) -> Iterator[tuple[BinaryIO, int]]:
