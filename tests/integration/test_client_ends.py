@@ -137,6 +137,17 @@ class TestScripts:
         assert ended(process)[0] == -signal.SIGTERM
         assert who(receiver) == {"main": 100}
 
+    def test_sigterm_ends_it_whatever_goes_wrong(self, receiver: Receiver) -> None:
+        body = """
+        from pyagent.client import endings
+        def fail(most):
+            raise RuntimeError("broken")
+        endings.finish_all = fail
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
+        """
+        assert run(body, receiver.url)[0] == -signal.SIGTERM
+
     def test_sigterm_in_the_middle_of_close(self, receiver: Receiver) -> None:
         receiver.rule = lambda body: (503, {"message": "away"})
         process = started("send()\nprint('closing', flush=True)\nwriter.close()", receiver.url, 5)
@@ -218,6 +229,45 @@ class TestForks:
         status, _, err = run(body, receiver.url)
         assert (status, err) == (0, "")
         assert who(receiver) == {"parent": 20, "child": 10}
+
+    @pytest.mark.parametrize(
+        ("module", "call"),
+        [
+            ("engine", "send(1, who)"),
+            ("lines", "writer.write_lines(f'm,who={who} n=0 {time.time_ns()}')"),
+            ("endings", "Writer(os.environ['TO'], 't', 'o', 'b').write('m', {'n': 0}, {'who': who})"),
+            ("host", "Writer(os.environ['TO'], 't', 'o', 'b').write('m', {'n': 0}, {'who': who})"),
+        ],
+    )
+    def test_while_another_thread_is_about_to_import_what_writes(
+        self, module: str, call: str, receiver: Receiver
+    ) -> None:
+        preface = PREFACE.replace("\nwriter =", "\ndef make(): return") if module in ("endings", "host") else PREFACE
+        body = f"""
+        import faulthandler
+        reached = threading.Event()
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if name == "pyagent.client.{module}" and not reached.is_set():
+                    reached.set()
+                    time.sleep(0.3)  # the fork comes now, or waits for this
+        def work(who):
+            {call}
+        sys.meta_path.insert(0, Slow())
+        thread = threading.Thread(target=work, args=("parent",))
+        thread.start()
+        reached.wait()
+        child = os.fork()
+        if not child:
+            faulthandler.dump_traceback_later(30, exit=True)
+            work("child")
+            sys.exit(0)
+        thread.join()
+        print(os.waitpid(child, 0)[1])
+        """
+        status, out, err = run(body, receiver.url, preface=preface)
+        assert (status, out, err) == (0, "0\n", "")
+        assert who(receiver) == {"parent": 1, "child": 1}
 
     def test_with_an_open_connection_both_go_on(self, receiver: Receiver) -> None:
         body = """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyagent.api.errors import ConfigError
 from pyagent.api.plugin import LineOptions
 from pyagent.api.units import counted
+from pyagent.client.forks import importing
 from pyagent.client.intake import Intake
 from pyagent.client.outcome import BufferFull, NotDelivered, Rejected, Statistics, WriterClosed
 from pyagent.client.points import AHEAD, Int, PointError, metric
@@ -48,7 +49,8 @@ class Core:
         self._durable = settings.buffer_directory is not None
         self._closed = False
         self._begin()
-        from pyagent.client import endings
+        with importing:
+            from pyagent.client import endings
 
         endings.known.add(self)
 
@@ -159,11 +161,13 @@ class Core:
         return bool(self._engines) and not self._engines[-1].closing and self._engines[-1].full
 
     def _start(self) -> None:
-        from pyagent.client import endings
-        from pyagent.client.engine import Engine
-        from pyagent.client.host import host
+        with importing, self._lock:
+            import encodings.idna  # noqa: F401  # a name of a host is looked up with it, in another thread
 
-        with self._lock:
+            from pyagent.client import endings
+            from pyagent.client.engine import Engine
+            from pyagent.client.host import host
+
             if self._engines and not self._engines[-1].closing:
                 return
             try:

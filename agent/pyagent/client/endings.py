@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from pyagent.client.core import Core
     from pyagent.client.engine import Engine
 
-__all__ = ["ended", "final", "finish_all", "handle_sigterm", "held_up", "known", "orphaned", "started"]
+__all__ = ["ended", "final", "finish_all", "forked", "handle_sigterm", "held_up", "known", "orphaned", "started"]
 
 _SIGTERM_MOST = 8.0
-"""Seconds: `docker stop` kills after ten."""
+"""Seconds to deliver."""
+_TERMINATION_MOST = 9.5
+"""Seconds until SIGTERM ends the process, whatever hangs: `docker stop` kills after ten."""
 
 known: "weakref.WeakSet[Core]" = weakref.WeakSet()
 """All writers: in a forked child each begins anew."""
@@ -81,7 +83,7 @@ def finish_all(most: float | None = None) -> None:
         with contextlib.suppress(RuntimeError):
             futures.append(host.submit(engine.close(now + seconds)))
         ended(engine)
-    wait(futures, longest + 10)
+    wait(futures, _TERMINATION_MOST if most else longest + 10)
 
 
 def _main_thread_ended() -> None:
@@ -122,12 +124,14 @@ def handle_sigterm() -> None:
 
 def _terminated(number: int, frame: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
-    finish_all(_SIGTERM_MOST)
-    os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        finish_all(_SIGTERM_MOST)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _in_child() -> None:
-    """The parent's points are the parent's; its thread, connections and files are not touched."""
+def forked() -> None:
+    """In the child: the parent's points are the parent's; its thread, connections and files are not touched."""
     global _final, _main_over
     _final, _main_over = False, 0.0
     Files.let_go()
@@ -139,5 +143,3 @@ def _in_child() -> None:
 
 threading._register_atexit(_main_thread_ended)  # type: ignore[attr-defined]
 atexit.register(_interpreter_ends)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)

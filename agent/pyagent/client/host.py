@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 _JOIN = 5.0
 """Seconds to wait for the thread's end."""
+_PAUSE = 1.0
+"""Seconds that a fork waits for the thread, which may be in a callback of the program."""
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -75,9 +77,10 @@ class Host:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal comes in the middle of anything
         self._here = threading.Lock()
         self._users: set[object] = set()
+        self._go_on = threading.Event()
         self.loop: _Loop | None = None
         self.thread: threading.Thread | None = None
 
@@ -109,6 +112,26 @@ class Host:
         loop.call_soon_threadsafe(loop.stop)
         if thread is not threading.current_thread():
             thread.join(_JOIN)
+
+    def pause(self) -> None:
+        """Before a fork: the thread stops between two callbacks, where it holds no lock and imports nothing."""
+        loop, thread = self.loop, self.thread
+        if loop is None or thread is None or thread is threading.current_thread():
+            return
+        paused, go_on = threading.Event(), threading.Event()
+        self._go_on = go_on
+
+        def stop() -> None:
+            paused.set()
+            go_on.wait()
+
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(stop)
+            paused.wait(_PAUSE)
+
+    def resume(self) -> None:
+        """After the fork, in the parent."""
+        self._go_on.set()
 
     def forget(self) -> None:
         """In a forked child: the thread is the parent's."""

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pyagent.client.core import LOOK, Core
+from pyagent.client.forks import importing
 from pyagent.client.outcome import Rejected, Statistics
 from pyagent.client.points import AHEAD, PointError, Schema, field_codes, metric
 from pyagent.client.settings import Settings, WhenFull, check_address, check_bounds, from_environment
@@ -162,7 +163,8 @@ class Writer(Core):
         whose time is of another unit, is passed over: it is logged, counted in `statistics.refused`, and given to
         `on_rejected`; the other lines are taken. Raises BufferFull (nothing was taken), WriterClosed, ConfigError.
         """
-        from pyagent.client.lines import check_lines
+        with importing:
+            from pyagent.client.lines import check_lines
 
         unit = precision or self._unit
         if unit not in UNITS:
@@ -195,7 +197,8 @@ class Writer(Core):
         their field out. A row without a time or without a value is passed over, and told as in write_lines(); it is counted
         from 0. Raises PointError, and takes nothing, where a column has more than one type, or one that no field can have.
         """
-        from pyagent.client.frames import frame_codes, rows_of
+        with importing:
+            from pyagent.client.frames import frame_codes, rows_of
 
         table = rows_of(
             frame,
