@@ -94,10 +94,11 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_last_words() -> None:
         def answers(self) -> bool:
             return False
 
-    server = Broken()
-    with pytest.raises(ServerError, match=r"cannot start Broken: it ended at once.*\s+no licence found"):
-        server.start()
-    assert not server.directory.exists()
+    for _ in range(10):  # whoever watches it may have hardly begun
+        server = Broken()
+        with pytest.raises(ServerError, match=r"cannot start Broken: it ended at once.*\s+no licence found"):
+            server.start()
+        assert not server.directory.exists()
 
 
 def test_a_server_that_is_not_installed_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,13 @@ _STOP_TIMEOUT = 15.0
 
 # The guard ends when the server ends, with its status; and it ends the server, and removes the folder that it is in, when
 # its own standard input closes: at stop(), and when the process holding the other end dies. `$1` is the signal, the rest
-# is the command.
+# is the command. The trap comes last: a watcher that inherits it may lose a TERM that meets it before it has begun.
 _GUARD = """
 exec 3<&0
 signal=$1; shift
 "$@" </dev/null 3<&- & server=$!
-trap 'kill -s "$signal" $server' TERM
 (read -r _ <&3; kill -s "$signal" $server) 2>/dev/null & watcher=$!
+trap 'kill -s "$signal" $server' TERM
 exec 3<&-
 wait $server; status=$?
 while kill -0 $server 2>/dev/null; do wait $server; status=$?; done
