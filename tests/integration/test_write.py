@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import shlex
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -154,6 +155,46 @@ async def test_bad_rows_cost_no_others_and_are_kept(server: Sandbox, write: Comm
         "mem,d,4",
         'mem,"e"x,5,5',
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "bad", "good"),
+    [
+        (
+            "rows.csv",
+            "time;host name;v;t\n13.02.2024;a;1,5;x\n14.02.2024;a;1;2;3\n01.02.2024;b;2,5\n",
+            "1;2;3\n",
+            "1,5;7\n",
+        ),
+        (
+            "typed.csv",
+            "#datatype measurement,tag,double,dateTime\nm,host,v,t\nm,a,1,1\nm,a,x,2\n",
+            "m,a,x,2",
+            "m,a,2,2",
+        ),
+        ("rows.lp", "m,host=a v=1 1\nm,host=a v= 2\n", "v= 2", "v=2 2"),
+    ],
+)
+async def test_the_errors_file_is_written_again_by_the_command_that_is_printed(
+    name: str, text: str, bad: str, good: str, server: Sandbox, write: Command
+) -> None:
+    words = ["--tag", "host name"] if name == "rows.csv" else []
+    done = await write(*words, "--errors-file", "its bad rows.txt", write.file(name, text))
+    assert done.status == 1
+    kept = (write.folder / "its bad rows.txt").read_text()
+    assert "# error : line" in kept
+    if name == "rows.csv":
+        kept = kept.replace("01.02.2024;b;2,5\n", "01.02.2024;b;2,5;y\n")
+    write.file("its bad rows.txt", kept.replace(bad, good))
+    before = await server.query(ALL)
+    command = shlex.split(done.err.rpartition("then write it: ")[2])
+    assert command[:4] == ["pyagent", "write", "--bucket", "home"]
+    done = await write(*command[4:])
+    assert done.status == 0, done.err
+    rows = await server.query(ALL)
+    assert len(rows) > len(before)
+    assert {row["_measurement"] for row in rows} == {row["_measurement"] for row in before}
+    assert all(type(row["_value"]) is (str if row["_field"] == "t" else float) for row in rows)
 
 
 async def test_what_the_server_refuses_is_kept_with_its_line(server: Sandbox, write: Command) -> None:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import re
+import shlex
 import signal
 import stat
 import sys
@@ -213,7 +214,7 @@ class _Import:
         errors = self._open_errors_file()
         session = Session(self._sources, self._options, self._display, errors_file=errors, debug=self._given.debug)
         sys.stdout.flush()
-        return self._end(session.dry_run(sys.stdout.buffer.write))
+        return self._end(session.dry_run(sys.stdout.buffer.write), session)
 
     def _write(self) -> int:
         from pyagent.importer.delivery import Delivery, Target, rate_limit
@@ -260,7 +261,7 @@ class _Import:
                 session.outcome.failure += "; --resume goes on from here" * (not record.problem)
         else:
             record.remove()
-        return self._end(session.outcome, bucket, time.monotonic() - started)
+        return self._end(session.outcome, session, bucket, time.monotonic() - started)
 
     def _patience(self) -> float:
         try:
@@ -295,10 +296,31 @@ class _Import:
         self._display.note(f"an import of these files was interrupted {where}; --resume would go on there")
         return Progress(time.time_ns())
 
-    def _end(self, outcome: Outcome, bucket: str = "", seconds: float = 0.0) -> int:
+    def _end(self, outcome: Outcome, session: Session, bucket: str = "", seconds: float = 0.0) -> int:
         self._display.finish(outcome, bucket, seconds, bool(self._given.errors_file))
+        regular = os.path.isfile(self._given.errors_file) if self._given.errors_file else False
+        if outcome.rejected and regular and session.repeating is not None and not outcome.failure:
+            self._display.note(f"mend {self._given.errors_file}, then write it: {self._again(session.repeating)}")
         return 1 if outcome.failure or outcome.rejected else 0
 
+    def _again(self, flags: list[str]) -> str:
+        """The command that writes the errors file as this one would have."""
+        given = self._given
+        words = ["pyagent", "write", *(["dryrun"] if self._dry else [])]
+        for flag, name in _REPEATED.items():
+            value = getattr(given, name)
+            for one in value if isinstance(value, list) else [value]:
+                words += [flag] if one is True else [flag, one] if one else []
+        return shlex.join([*words, *flags, *([] if "--header" in flags else ["--format", "lp"]), given.errors_file])
+
+
+_REPEATED = {
+    "--host": "host", "--org": "org", "--bucket": "bucket", "--token-file": "token_file", "--tls-ca": "tls_ca",
+    "--precision": "precision", "--time-column": "time_column", "--tag": "tag", "--tag-columns": "tag_columns",
+    "--type": "type", "--time-format": "time_format", "--timezone": "timezone", "--decimal": "decimal",
+    "--keep-duplicates": "keep_duplicates", "--xIgnoreDataTypeInColumnName": "xIgnoreDataTypeInColumnName",
+}  # fmt: skip
+"""Flags that hold for the refused rows as well, and the names of their values."""
 
 _CHANGES_ROWS = {
     "format", "encoding", "compression", "precision", "header", "skipHeader", "measurement", "time_column", "tag",

@@ -11,6 +11,7 @@ from pyagent.importer.columns import Line, Rows, Settings
 from pyagent.importer.dialects import Plain
 from pyagent.importer.fast import FastRows, fast_rows
 from pyagent.importer.pieces import Failure, Piece, Rejected, Warnings, place
+from pyagent.importer.rejects import is_comment
 from pyagent.lineprotocol.text import from_bytes
 
 __all__ = ["CsvConverter", "CsvOptions"]
@@ -49,6 +50,10 @@ class CsvConverter:
         """Lines that were made so far."""
         self.mapping: Callable[[str], None] | None = None
         """Hears what the columns of each table are."""
+        self.head: list[str] = []
+        """The lines before the first row: annotations, and the names of the columns."""
+        self.several_tables = False
+        self._in_rows = False
         self._options = options
         self._plain = plain
         self._warnings = warnings
@@ -108,6 +113,10 @@ class CsvConverter:
             )
         return piece
 
+    @property
+    def separator(self) -> bytes:
+        return self._separator
+
     # Before the rows --------------------------------------------------------------------------------------------------
 
     def _pass_over(self, text: bytes, final: bool) -> int:
@@ -166,7 +175,7 @@ class CsvConverter:
 
     def _taken(self, cells: list[bytes], start: int, end: int, piece: Piece) -> bytes:
         """The line of a row; empty where it gives none."""
-        if cells == [b""]:
+        if cells == [b""] or (cells[0].startswith(b"# ") and self._is_comment(cells)):
             return b""
         if self._options.longest and end - start > self._options.longest:
             self._reject(
@@ -181,6 +190,7 @@ class CsvConverter:
             texts = [from_bytes(cell) for cell in cells]
             if self._plain is not None:
                 if self._plain.take(texts, self._table):
+                    self._add_to_head(piece.text[start:end])
                     self._rows = self._fast = None
                     return b""
             elif self._table.reading and texts == self._table.header:
@@ -189,6 +199,7 @@ class CsvConverter:
             elif not self._is_data(texts):
                 try:
                     if self._annotated(texts):
+                        self._add_to_head(piece.text[start:end])
                         return b""
                 except ValueError as error:
                     piece.failure = f"line {self._now}: {error}"
@@ -212,11 +223,20 @@ class CsvConverter:
         piece.starts.append(start)
         return b"%b %b%b\n" % (line.head, line.fields, self._written_time(line))
 
+    def _add_to_head(self, row: bytes) -> None:
+        self.several_tables = self.several_tables or self._in_rows
+        if not row.startswith((b"# ", b'"# ')) and not self._in_rows:
+            self.head.append(from_bytes(row.rstrip(b"\r\n")))
+
     def _is_header(self, cells: Sequence[bytes]) -> bool:
         header = self._table.header
         return (
             len(cells) == len(header) and from_bytes(cells[-1]) == header[-1] and [*map(from_bytes, cells)] == header
         ) or (self._plain is not None and self._plain.is_header(cells))
+
+    def _is_comment(self, cells: Sequence[bytes]) -> bool:
+        """In a file without annotations a first cell may begin with # and be data: there must be all the others then."""
+        return is_comment(cells[0]) or (self._plain is not None and len(cells) == 1 and len(self._table.columns) != 1)
 
     def _is_data(self, cells: Sequence[str]) -> bool:
         """A row of a value that begins with #, and not a comment."""
@@ -230,7 +250,7 @@ class CsvConverter:
         )
 
     def _begin_rows(self) -> None:
-        self._now = 0
+        self._now, self._in_rows = 0, True
         self._rows = self._plain.rows(self._table, self._warn) if self._plain is not None else None
         if self._rows is None:
             self._rows = Rows(self._table, self._options.settings, self._warn)

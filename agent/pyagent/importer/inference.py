@@ -32,7 +32,7 @@ _NAMED = ("_start", "_stop", "result", "table", "")
 def is_plain(first_lines: Sequence[str], separator: str) -> bool:
     """Whether a file that begins so has no annotations, so that it needs the first pass."""
     for line in first_lines:
-        if line.startswith("# ") or not line.strip():
+        if line.startswith(("# ", '"# ')) or not line.strip():
             continue
         if line.lower().startswith(_ANNOTATIONS):
             return False
@@ -263,7 +263,7 @@ def _go_through(rows: Iterator[list[str]], seen: Seen, given: Given) -> None:
     with suppress(csv.Error):  # told by the second pass, with its place
         for row in rows:
             if len(row) == width:
-                if row == header:
+                if row == header or row[0].startswith("# error : "):
                     continue
                 block.append(row)
                 if len(block) >= _BLOCK:

@@ -5,6 +5,7 @@ from array import array
 
 from pyagent.api.plugin import LineOptions
 from pyagent.importer.pieces import Piece, Rejected, Warnings
+from pyagent.importer.rejects import is_comment
 from pyagent.lineprotocol import ParseError, Precision, relay
 from pyagent.lineprotocol.results import MAX_ERROR_BYTES, TIME_MIN, unit_ns
 from pyagent.lineprotocol.text import to_bytes
@@ -99,6 +100,8 @@ class LpConverter:
         before = piece.first_line + piece.text.count(b"\n", 0, start) - 1
         for error in found.errors:
             rejected = _rejected(error, before, text)
+            if is_comment(rejected.text):
+                continue
             if _STATEMENT.match(rejected.text):
                 self._warnings.add("a statement of an export of InfluxDB 1 is passed over", rejected.line)
             else:

@@ -9,12 +9,14 @@ from io import StringIO
 from itertools import chain, islice
 from typing import BinaryIO, Literal
 
+from pyagent.importer.content import TEXT
 from pyagent.importer.csv_lines import CsvConverter, CsvOptions
-from pyagent.importer.dialects import Plain
+from pyagent.importer.dialects import TABLE, Plain
 from pyagent.importer.inference import Given, infer, is_plain, separator_of
 from pyagent.importer.lp_lines import LpConverter
 from pyagent.importer.pieces import ImportFailure, Piece, Warnings
 from pyagent.importer.sources import Source, Stream
+from pyagent.importer.times import DAY_FIRST, MONTH_FIRST
 from pyagent.lineprotocol import Precision
 
 __all__ = ["Format", "Reading", "ReadingOptions"]
@@ -53,6 +55,34 @@ class Reading:
         self.debug: list[str] | None = None
         """What the columns of each table are taken for, where somebody asks."""
         self._options = options
+        self._csv: CsvConverter | None = None
+        self._plain: Plain | None = None
+
+    def repeating(self) -> list[str] | None:
+        """Flags with which a few rows of this input are read as all of them were; None where they are of several tables."""
+        if self._csv is None:
+            return []
+        if self._csv.several_tables:
+            return None
+        plain, given = self._plain, self._options.given
+        flags = [word for line in (*self._options.csv.headers, *self._csv.head) for word in ("--header", line)]
+        if self._csv.separator != b",":
+            flags += ["--separator", self._csv.separator.decode("utf-8", "surrogateescape")]
+        if plain is None:
+            return flags + (["--measurement", given.measurement] if given.measurement else [])
+        if plain.dialect != TABLE:
+            return flags
+        flags += ["--measurement", plain.settings.measurement]
+        times = [column for column in (*plain.columns, *plain.extras) if column.part == "time"]
+        if not given.form and times and times[-1].form in (DAY_FIRST, MONTH_FIRST):
+            flags += ["--time-format", times[-1].form]
+        if not given.decimal and any(column.kind == "double" and column.form[:1] == "," for column in plain.columns):
+            flags += ["--decimal", ","]
+        # Of a few rows a column may look like numbers, and be text in all.
+        for column in plain.columns:
+            if column.kind == TEXT and not column.part and column.label and column.label not in given.types:
+                flags += ["--type", f"{column.label}={TEXT}"]
+        return flags
 
     def pieces(self) -> Generator[Piece, None, None]:
         """Raises ImportFailure; what was read before it has been given."""
@@ -78,6 +108,7 @@ class Reading:
             if plain is not None:
                 self.notes += plain.notes
             converter = self._converter(plain)
+            self._csv, self._plain = converter if isinstance(converter, CsvConverter) else None, plain
             if self.debug is not None and isinstance(converter, CsvConverter):
                 converter.mapping = self.debug.append
             yield from self._converted(converter, stream, head, blocks)
@@ -135,7 +166,7 @@ class Reading:
             return "csv"
         # Every line of line protocol has a sign of equality.
         first = b"\n".join(
-            [line for line in head.split(b"\n", 20)[:20] if line.strip() and not line.startswith(b"#")][:2]
+            [line for line in head.split(b"\n", 20)[:20] if line.strip() and not line.startswith((b"#", b'"# '))][:2]
         )
         return "csv" if suffixes[-1:] != [".lp"] and b"=" not in first and re.search(rb"[,;\t]", first) else "lp"
 

@@ -1,23 +1,29 @@
 """The errors file: each row that was refused, behind a comment with the reason."""
 
-import csv
 import errno
-import io
 import os
+import re
 import stat
 from typing import BinaryIO
 
 from pyagent.importer.pieces import ImportFailure, Rejected
 from pyagent.lineprotocol.text import to_bytes
 
-__all__ = ["ErrorsFile"]
+__all__ = ["ErrorsFile", "is_comment"]
 
+_COMMENT = (b"# error : ", b'"# error : ')
+_SPECIAL = re.compile(r'[",;\t|]')
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REMEDIES = {
     errno.ENOENT: "make its folder, or name another file",
     errno.EACCES: "name a file that you may write",
     errno.EROFS: "name a file on a disk that can be written",
 }
+
+
+def is_comment(row: bytes) -> bool:
+    """Whether a row is the reason that stands before another in an errors file, quoted or not."""
+    return row.startswith(_COMMENT)
 
 
 class ErrorsFile:
@@ -34,11 +40,11 @@ class ErrorsFile:
         except OSError as error:
             raise self._failed(error) from None
 
-    def add(self, rejected: list[Rejected], name: str) -> None:
+    def add(self, rejected: list[Rejected], name: str, *, is_csv: bool = True) -> None:
         """Append rows; `name`: of their input, where there are several. Raises ImportFailure, and then none counts."""
         if not rejected:
             return
-        data = b"".join(_entry(one, name) for one in rejected)
+        data = b"".join(_entry(one, name, is_csv=is_csv) for one in rejected)
         before = self._size() if self._regular else 0
         try:
             written = 0
@@ -79,11 +85,12 @@ class ErrorsFile:
         return ImportFailure(f"cannot write to the errors file {self._path}: {reason}; {remedy}")
 
 
-def _entry(rejected: Rejected, name: str) -> bytes:
+def _entry(rejected: Rejected, name: str, *, is_csv: bool) -> bytes:
     where = f"line {rejected.line}" if rejected.line else "some line"
     if name:
         where = f"{name}, {where}"
     reason = " ".join(f"{where}: {rejected.message}".split())
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow([f"# error : {reason}"])
-    return to_bytes(out.getvalue()) + rejected.text + b"\n"
+    comment = f"# error : {reason}"
+    if is_csv and _SPECIAL.search(comment):  # one cell, whatever separates them
+        comment = '"' + comment.replace('"', '""') + '"'
+    return to_bytes(comment) + b"\n" + rejected.text + b"\n"

@@ -62,6 +62,9 @@ class Session:
         self.outcome = Outcome()
         self.begun = False
         """Something may have been sent, and a record of the import is on disk."""
+        self._refused = False
+        self.repeating: list[str] | None = None
+        """Flags with which the rows that were refused can be written again; None where one command cannot do it."""
         self._sources = sources
         self._options = options
         self._watcher = watcher
@@ -76,7 +79,7 @@ class Session:
                 for piece in reading.pieces():
                     self._tell(reading)
                     write(piece.data)
-                    self._settled(piece, [], self._name(source))
+                    self._settled(piece, [], reading)
                     self.outcome.written += piece.count
                     if piece.failure:
                         raise ImportFailure(piece.failure)
@@ -139,7 +142,7 @@ class Session:
                     else:
                         rejected = await delivery.send(piece)
                         self.outcome.written += piece.count - len(rejected)
-                        self._settled(piece, rejected, self._name(source))
+                        self._settled(piece, rejected, reading)
                         at.done, at.crc, at.line = passed.done, passed.crc, passed.line
                         progress.written, progress.rejected = self.outcome.written, self.outcome.rejected
                         self._save(record, progress)
@@ -171,13 +174,18 @@ class Session:
     def _name(self, source: Source) -> str:
         return source.name if len(self._sources) > 1 else ""
 
-    def _settled(self, piece: Piece, refused: list[Rejected], name: str) -> None:
+    def _settled(self, piece: Piece, refused: list[Rejected], reading: Reading) -> None:
+        name = self._name(reading.source)
         rejected = sorted([*piece.rejected, *refused], key=lambda one: one.line) if refused else piece.rejected
         if self._errors is not None:
-            self._errors.add(rejected, name)
+            self._errors.add(rejected, name, is_csv=reading.is_csv)
         for one in rejected:
             self._watcher.refused(one, name)
         self.outcome.rejected += len(rejected)
+        if rejected:
+            flags = reading.repeating()
+            self.repeating = flags if not self._refused or self.repeating == flags else None
+            self._refused = True
         self.outcome.skipped += piece.skipped
 
     def _tell(self, reading: Reading) -> None:

@@ -204,6 +204,17 @@ def test_rows_of_one_time_are_told_whatever_says_the_time(form: str, read) -> No
     assert "1 of 3 rows has the series and time of another" in read(text, form=form).notes
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_the_comments_of_an_errors_file_are_none_of_its_rows(separator: str, read) -> None:
+    reasons = ("line 3: x", 'line 3: x, y; "z"')
+    comments = [f"# error : {reason}" for reason in reasons]
+    comments += ['"' + comment.replace('"', '""') + '"' for comment in comments]
+    rows = "".join(f"{comment}\n2024-01-0{day}{separator}{day}\n" for day, comment in enumerate(comments, 1))
+    found = read(rows, CsvOptions(headers=(f"time{separator}v",)))
+    assert [line.partition(" ")[2].partition(" ")[0] for line in found.lines] == ["v=1", "v=2", "v=3", "v=4"]
+    assert not found.rejected
+
+
 def test_columns_of_one_name_are_refused(read) -> None:
     with pytest.raises(ImportFailure, match="two columns are named 'v'"):
         read("time,v,v\n2024-01-01,1,2\n")

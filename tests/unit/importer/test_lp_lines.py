@@ -37,6 +37,11 @@ def test_more_bad_lines_than_are_told_at_once() -> None:
     assert [one.text for one in piece.rejected] == [b"bad%d" % number for number in range(2500)]
 
 
+def test_the_comments_of_an_errors_file_are_none_of_its_lines() -> None:
+    piece = LpConverter().feed(b'# error : line 3: x\nm v=1 1\n"# error : line 4: x, y"\nm v=2 2\n', final=True)
+    assert (piece.count, piece.rejected) == (2, [])
+
+
 def test_a_time_that_is_missing_is_set_once() -> None:
     data = b"m u=1\nm u=2 7\nm u=3\n"
     (piece,) = convert(data, start=1_700_000_000_000_000_000)
