@@ -311,7 +311,8 @@ class CsvConverter:
             piece.failure = f"line {line}, column {column}: {error.reason}"
             return start
         row = piece.text[start : error.end].rstrip(b"\r\n")
-        piece.rejected.append(Rejected(line, column, error.reason, row))
+        if not is_comment(row):
+            piece.rejected.append(Rejected(line, column, error.reason, row))
         return error.end
 
 
