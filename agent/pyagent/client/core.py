@@ -53,6 +53,14 @@ class Core:
             from pyagent.client import endings
 
         endings.known.add(self)
+        if (directory := settings.buffer_directory) is not None:
+            with importing:
+                from pyagent.client.spool import check_directory
+            try:
+                check_directory(directory)
+            except OSError as error:
+                raise self._unusable(error) from None
+            self._take_up()
 
     def _begin(self) -> None:
         """Anew: when it is made, and in a forked child."""
@@ -173,15 +181,33 @@ class Core:
             try:
                 engine = Engine(self._settings, self._intake, self._refused)
             except OSError as error:
-                raise ConfigError(
-                    f"cannot keep points in {error.filename or self._settings.buffer_directory}:"
-                    f" {error.strerror or error}; give another buffer_directory"
-                ) from None
+                raise self._unusable(error) from None
             self._loop = host.enter(engine)
             endings.started(engine)
             self._engines.append(engine)
             started = host.submit(engine.start())
         started.result(self._settings.close_timeout)
+
+    def _take_up(self) -> None:
+        """Start, though nothing is written, where a process before has left points."""
+        directory = self._settings.buffer_directory
+        if directory is None or self._engines or self._closed or _is_own_thread():
+            return
+        from pyagent.client.spool import anything_left
+
+        try:
+            left = anything_left(directory, self._settings.target)
+        except OSError as error:
+            raise self._unusable(error) from None
+        if left:
+            self._start()
+            self._wait(self._engines[-1].found(), self._settings.close_timeout)
+
+    def _unusable(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"cannot keep points in {error.filename or self._settings.buffer_directory}:"
+            f" {error.strerror or error}; give another buffer_directory"
+        )
 
     # Waiting ----------------------------------------------------------------------------------------------------------
 
@@ -231,6 +257,10 @@ class Core:
                 f"cannot deliver {counted(left, 'point')} within {seconds:g} s{f': {why}' if why else ''};"
                 f" {'it waits' if left == 1 else 'they wait'} on",
                 left,
+            )
+        if self._engines and self._engines[-1].taking_up:
+            raise NotDelivered(
+                f"cannot read what waits in {self._settings.buffer_directory} within {seconds:g} s; it waits on", 0
             )
 
     # Telling ----------------------------------------------------------------------------------------------------------

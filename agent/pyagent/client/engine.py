@@ -29,7 +29,8 @@ _LINE_OPTIONS = LineOptions(uint_support=True)
 _DISK_GRACE = 5.0
 """Seconds for the disk to take what is left at the end."""
 _PAUSE_FIRST, _PAUSE_MOST = 0.001, 0.02
-_ORPHAN_LOOK = 0.1
+_ORPHAN_LOOK = 0.02
+_LOOK_MOST = 1.0
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class Engine:
         self._ways = [self._own]
         """With those for what dead processes have left."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._taking_up: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._draining = asyncio.Lock()
         self._watching = self._drain_asked = self._flush_asked = False
@@ -103,6 +105,11 @@ class Engine:
         gone = sum(self.total(what) for what in ("written", "rejected", "dropped", "damaged"))
         come = sum(way.queue.added + way.queue.restored for way in self._ways)
         return max(come - gone, 0)
+
+    @property
+    def taking_up(self) -> bool:
+        """What processes before have left is not all found, or adopted folders of theirs are not empty yet."""
+        return not all(task.done() for task in self._taking_up)
 
     @property
     def last_write(self) -> float:
@@ -204,11 +211,16 @@ class Engine:
         self._tasks.append(asyncio.create_task(self._own.runner.run()))
         self.make_room()
         if self.slot is not None:
-            self._spawn(self._restore(self.slot, self._own))
-            self._spawn(self._adopt())
+            self._taking_up = [self._spawn(self._restore(self.slot, self._own)), self._spawn(self._adopt())]
+
+    async def found(self) -> None:
+        """Return when it is known what a process before this one has left in the folder, or after a second."""
+        if self._taking_up:
+            await asyncio.wait(self._taking_up[:1], timeout=_LOOK_MOST)
 
     async def flush(self, deadline: float) -> int:
-        """Write all that was taken until now; returns how many of it wait still at the deadline (monotonic seconds)."""
+        """Write all that was taken until now, and what processes before have left; returns how many of it wait still at the
+        deadline (monotonic seconds)."""
         for way in self._ways:
             way.lane.hurry()
         if self.slot is None:
@@ -217,16 +229,19 @@ class Engine:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drain_to_disk(True), max(deadline - time.monotonic(), 0.01))
         queue = self._own.queue
-        last, again = queue.added, self._again_count
+        last, again, moved = queue.added, self._again_count, self._moved
         pause = _PAUSE_FIRST
         while True:
+            if moved != self._moved:
+                last, moved = queue.added, self._moved  # it came from a journal, and is behind all now
             # In order: what was added later is behind it.
-            left = len(queue) - (queue.added - last)
-            if left <= 0 and again != self._again_count:
+            left = max(len(queue) - (queue.added - last), 0)
+            if left == 0 and again != self._again_count:
                 last, again = queue.added, self._again_count  # some of it was refused, and is behind all now
                 continue
-            if left <= 0 or time.monotonic() >= deadline:
-                return max(left, 0)
+            left += sum(len(way.queue) for way in self._ways if way is not self._own)
+            if (left == 0 and not self.taking_up) or time.monotonic() >= deadline:
+                return left
             await asyncio.sleep(min(pause, max(deadline - time.monotonic(), 0)))
             pause = min(2 * pause, _PAUSE_MOST)
 
@@ -296,7 +311,9 @@ class Engine:
     # What others have left --------------------------------------------------------------------------------------------
 
     async def _restore(self, slot: Slot, way: Way) -> None:
-        """Take up the journals that a process before this one has left in the folder."""
+        """Take up what a process before this one has left in the folder: the queue's log, and journals."""
+        assert way.lane.keeper is not None
+        await way.lane.keeper.ready.wait()
         for path, data in list(slot.left()):
             if not data.endswith(b"\n"):
                 data = data[: data.rfind(b"\n") + 1]  # the kill came in the middle of a line
@@ -321,7 +338,6 @@ class Engine:
             running = asyncio.create_task(way.runner.run())
             self._tasks.append(running)
             try:
-                await keeper.ready.wait()
                 await self._restore(slot, way)
                 while len(way.queue):  # noqa: ASYNC110  # a queue tells nobody
                     await asyncio.sleep(_ORPHAN_LOOK)
@@ -347,10 +363,11 @@ class Engine:
             return self.settings.max_bytes
         return 0 if self._keep else max(self.settings.max_bytes, 4 * SEGMENT_SIZE)
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Any) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.append(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         with contextlib.suppress(ValueError):

@@ -8,6 +8,7 @@ A process takes the first folder that nobody holds, with what a dead process has
 """
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pyagent.api.files import make_private_directory
 from pyagent.buffer import QueueName
 from pyagent.buffer.files import Files
 
-__all__ = ["Journal", "Slot", "orphans", "take_slot"]
+__all__ = ["Journal", "Slot", "anything_left", "check_directory", "orphans", "take_slot"]
 
 _MOST = 10_000
 """Processes that write to one target."""
@@ -105,14 +106,39 @@ def take_slot(directory: Path, target: str) -> Slot:
 
 def orphans(directory: Path, target: str) -> Iterator[Slot]:
     """Folders of dead processes that hold anything, one after the other; each is locked."""
-    base = directory / QueueName(target).folder
-    for path in sorted(base.iterdir()):
-        held = [
-            *path.glob("*/*.seg"),
-            *path.glob("*.left"),
-            *(one for one in path.glob("*.lines") if one.stat().st_size),
-        ]
-        if not held:
-            continue
+    for path in _held(directory, target):
         with contextlib.suppress(BlockingIOError):
             yield Slot(path, Files().lock(path / "lock"))
+
+
+def anything_left(directory: Path, target: str) -> bool:
+    """Whether a dead process has left points. Raises OSError."""
+    files = Files()
+    for path in _held(directory, target):
+        with contextlib.suppress(BlockingIOError):
+            files.close(files.lock(path / "lock"))
+            return True
+    return False
+
+
+def check_directory(directory: Path) -> None:
+    """Make it. Raises OSError where it cannot be used."""
+    make_private_directory(directory)
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
+        number = errno.EROFS if read_only else errno.EACCES
+        raise OSError(number, os.strerror(number), str(directory))
+
+
+def _held(directory: Path, target: str) -> Iterator[Path]:
+    """Folders of processes that hold anything."""
+    base = directory / QueueName(target).folder
+    for path in sorted(base.iterdir()) if base.is_dir() else ():
+        if any(path.glob("*/*.seg")) or any(path.glob("*.left")) or any(_size(one) for one in path.glob("*.lines")):
+            yield path
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):  # its owner has just ended
+        return path.stat().st_size
+    return 0

@@ -67,7 +67,8 @@ class Writer(Core):
         certificate. `proxy`: else HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment.
         `sigterm`: deliver before SIGTERM ends the process, where nobody else handles that signal.
 
-        Raises ConfigError, ValueError, TypeError.
+        What processes before have left in the buffer directory is delivered from now on.
+        Raises ConfigError (also where the buffer directory cannot be used), ValueError, TypeError.
         """
         address = from_environment("url", url, "http://localhost:8086")
         secret = from_environment("token", token)
@@ -227,9 +228,11 @@ class Writer(Core):
     # Ends -------------------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float | None = None) -> None:
-        """Return when all that was taken so far is delivered (or refused for good). `timeout`: seconds; None is
-        `close_timeout`. Raises NotDelivered where that does not come in time: nothing is lost by it."""
+        """Return when all that was taken so far, and all that processes before have left in the buffer directory, is delivered
+        (or refused for good). `timeout`: seconds; None is `close_timeout`. Raises NotDelivered where that does not come in
+        time: nothing is lost by it."""
         seconds = self._seconds(timeout)
+        self._take_up()
         for engine in self._running():
             self._judge(self._wait(engine.flush(clock.monotonic() + seconds), seconds), seconds)
 
@@ -238,6 +241,7 @@ class Writer(Core):
         import asyncio
 
         seconds = self._seconds(timeout)
+        self._take_up()
         for engine in self._running():
             future = self._submit(engine.flush(clock.monotonic() + seconds))
             self._judge(await asyncio.wrap_future(future), seconds)
@@ -283,6 +287,7 @@ class Writer(Core):
     @property
     def statistics(self) -> Statistics:
         """What became of the points so far."""
+        self._take_up()
         return self._counted()
 
     def health(self) -> dict[str, Any]:
