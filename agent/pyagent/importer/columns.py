@@ -13,6 +13,7 @@ from pyagent.lineprotocol.text import field_key, from_bytes, measurement, tag_te
 __all__ = ["Cell", "Line", "Rows", "Settings"]
 
 _REFERENCE = re.compile(rb"\$\{([^}]*)\}")
+_MAX_KEY = 65_535
 _NO_MEASUREMENT = "no measurement column found; name one, give a #constant or --measurement"
 
 
@@ -196,6 +197,8 @@ class Rows:
                 if self.settings.missing_words and not raw.strip():
                     continue
                 head.append(b"%b=%b" % (key, to_bytes(value)))
+        if (size := sum(map(len, head)) + len(head) - 1) > _MAX_KEY:
+            raise Failure(f"measurement and tags have {size:,} bytes, and InfluxDB takes {_MAX_KEY:,} at the most")
         fields = self._fields_of(cells)
         if not fields:
             if self.settings.skip_empty:

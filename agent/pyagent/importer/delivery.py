@@ -3,7 +3,6 @@ that are refused."""
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ __all__ = ["Delivery", "Target", "Undelivered", "rate_limit"]
 _BATCH = 20_000
 """Lines of a request, at the most."""
 _TIMEOUT = Duration("30s")
+_LEAST_TIMEOUT = 5.0
+"""Seconds of a request that is not to be tried again (--retry-for 0)."""
 _FEW = 16
 """Lines of which each alone may be refused before it is the server that seems to be wrong, and not the lines."""
 _WORDS = {"`urls`": "--host", "`token`": "the token", "`organization`": "--org", "`bucket`": "--bucket"}
@@ -107,9 +108,11 @@ class Delivery:
             if isinstance(failure, Reject | TooLarge):
                 self._give_up_lines(failure)
                 continue
+            wake = self._lane.retry_at
             if failure is not None:
-                self._check_patience(failure)
-            await asyncio.sleep(max(self._lane.retry_at - loop.time(), 0.001))
+                # The last attempt is made when the patience ends, however long the server asks to be left alone.
+                wake = min(wake, self._check_patience(failure))
+            await asyncio.sleep(max(wake - loop.time(), 0.001))
         rejected = [_located(piece, line, reason) for line, reason in _with_places(piece, self._refused)]
         unnamed = self._lane.rejected - before - len(rejected)
         if unnamed > 0:
@@ -134,24 +137,39 @@ class Delivery:
         pass
 
     async def _write(self, batch: Batch) -> None:
+        started = asyncio.get_running_loop().time()
+        limit = self._longest_request(started)
         try:
-            await self._output.write(batch)
+            async with asyncio.timeout(limit) as bound:
+                await self._output.write(batch)
         except Exception as error:
+            if self._failing_since is None and not isinstance(error, Reject | TooLarge):
+                self._failing_since = started
+            if isinstance(error, TimeoutError) and bound.expired():
+                error = Retry(f"the server gives no answer within {limit:.3g} s")
             self._failure = error
-            raise
+            raise error from None
         self._failure = None
         if self._failing_since is not None:
             self._failing_since = None
             self._told.clear()
             self._tell("the server takes lines again")
 
-    def _check_patience(self, failure: Exception) -> None:
+    def _longest_request(self, now: float) -> float:
+        """Seconds: as long as the server may be away, less what it has been."""
+        if not self._patience:
+            return _LEAST_TIMEOUT
+        since = now if self._failing_since is None else self._failing_since
+        return min(max(since + self._patience - now, 1.0), _TIMEOUT.seconds)
+
+    def _check_patience(self, failure: Exception) -> float:
+        """Until when it may be tried again, by the loop's clock. Raises Undelivered."""
         text = one_line(failure)
         for word, flag in _WORDS.items():
             text = text.replace(word, flag)
         if isinstance(failure, Retry) and failure.slow:
             raise Undelivered(text)
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if self._failing_since is None:
             self._failing_since = now
         if now - self._failing_since >= self._patience:
@@ -159,6 +177,7 @@ class Delivery:
         if text not in self._told:
             self._told.add(text)
             self._tell(f"{text}; it is tried again, for {self._patience:g} s at the most (--retry-for)")
+        return self._failing_since + self._patience
 
     def _give_up_lines(self, failure: Reject | TooLarge) -> None:
         """Each line alone is refused, so that the lane does not know whether it is the lines or the server."""

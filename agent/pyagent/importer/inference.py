@@ -54,7 +54,7 @@ def separator_of(first_lines: Sequence[str]) -> str:
         return first[4]
     counts: dict[str, list[int]] = {}
     for separator in _SEPARATORS:
-        rows = list(csv.reader(first_lines, delimiter=separator))
+        rows = list(_checked(csv.reader(first_lines, delimiter=separator)))
         counts[separator] = [len(row) for row in rows if row]
     usable = [s for s, widths in counts.items() if widths and widths[0] > 1]
     if len(usable) > 1 and "|" in usable:

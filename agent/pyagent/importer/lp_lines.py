@@ -2,10 +2,12 @@
 
 import re
 from array import array
+from operator import sub
 
 from pyagent.api.plugin import LineOptions
-from pyagent.importer.pieces import Piece, Rejected, Warnings
+from pyagent.importer.pieces import Piece, Rejected, Warnings, place
 from pyagent.importer.rejects import is_comment
+from pyagent.importer.values import MAX_STRING, too_long
 from pyagent.lineprotocol import ParseError, Precision, relay
 from pyagent.lineprotocol.results import MAX_ERROR_BYTES, TIME_MIN, unit_ns
 from pyagent.lineprotocol.text import to_bytes
@@ -14,6 +16,8 @@ __all__ = ["LpConverter"]
 
 _OPTIONS = LineOptions(uint_support=True)
 _STATEMENT = re.compile(rb"CREATE (?:DATABASE|RETENTION POLICY) ")
+_STRING = re.compile(rb'(?<==)"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+_ESCAPED = re.compile(rb'\\["\\]')
 _NEVER_CLOSED = "unbalanced quotes"
 
 
@@ -111,52 +115,54 @@ class LpConverter:
 
     def _append(self, piece: Piece, parts: list[bytes], data: bytes, ends: "array[int]") -> None:
         size = sum(map(len, parts))
-        data = self._with_times(data)
-        if len(data) != (ends[-1] if ends else 0) or self._longest:
-            data, ends = self._measured(piece, data)
+        untimed = b" %d\n" % (TIME_MIN if self._start is None else self._start)
+        bound = min(self._longest or MAX_STRING, MAX_STRING)
+        if untimed in data or (len(data) > bound and max(map(sub, ends, [0, *ends])) > bound):
+            data, ends = self._looked_at(piece, data, ends, untimed)
         parts.append(data)
         piece.ends.extend(ends if not size else array("Q", [size + one for one in ends]))
         self.points += len(ends)
 
-    def _with_times(self, data: bytes) -> bytes:
-        """What stands for "no time" is taken out, or becomes a time for each line."""
-        needle = b" %d\n" % (TIME_MIN if self._start is None else self._start)
-        pieces = data.split(needle)
-        if len(pieces) == 1:
-            return data
-        if self._start is None:
-            return b"\n".join(pieces)
-        made = [pieces[0]]
-        for number, part in enumerate(pieces[1:]):
-            made += (b" %d\n" % (self._start + self.points + number), part)
-        return b"".join(made)
-
-    def _measured(self, piece: Piece, data: bytes) -> tuple[bytes, "array[int]"]:
-        """The lines, without those that are too long, and their ends."""
-        kept, ends, size = [], array("Q"), 0
-        for line in _points(data):
-            if self._longest and len(line) > self._longest:
-                reason = f"the line is longer than {self._longest:,} bytes (--max-line-length)"
-                piece.rejected.append(Rejected(0, 0, reason, line.rstrip(b"\n")))
+    def _looked_at(self, piece: Piece, data: bytes, ends: "array[int]", untimed: bytes) -> tuple[bytes, "array[int]"]:
+        """The lines without those that are too long, and their ends. What stands for "no time" is taken out, or becomes a time
+        for each line."""
+        kept: list[bytes] = []
+        kept_ends, size, start, without = array("Q"), 0, 0, 0
+        for end in ends:
+            line, start = data[start:end], end
+            if (refused := self._too_long(piece, line)) is not None:
+                piece.rejected.append(refused)
                 continue
+            if line.endswith(untimed):
+                time = b"" if self._start is None else b" %d" % (self._start + self.points + without)
+                line = b"%b%b\n" % (line.removesuffix(untimed), time)
+                without += 1
             kept.append(line)
             size += len(line)
-            ends.append(size)
-        return b"".join(kept), ends
+            kept_ends.append(size)
+        return b"".join(kept), kept_ends
+
+    def _too_long(self, piece: Piece, line: bytes) -> Rejected | None:
+        if self._longest and len(line) > self._longest:
+            reason = f"the line is longer than {self._longest:,} bytes (--max-line-length)"
+            return Rejected(0, 0, reason, line.rstrip(b"\n"))
+        if len(line) > MAX_STRING and (string := next(filter(_is_too_long, _STRING.finditer(line)), None)):
+            return _with_place(piece, line, string.start(), too_long(_size(string)))
+        return None
 
 
-def _points(data: bytes) -> list[bytes]:
-    """Lines with their ends; a string may have line breaks."""
-    found: list[bytes] = []
-    waiting = b""
-    for line in (
-        data.splitlines(keepends=True) if b"\r" not in data else [part + b"\n" for part in data.split(b"\n")[:-1]]
-    ):
-        waiting += line
-        if waiting.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"') % 2 == 0:
-            found.append(waiting)
-            waiting = b""
-    return [*found, waiting] if waiting else found
+def _size(string: "re.Match[bytes]") -> int:
+    return len(string[1]) - len(_ESCAPED.findall(string[1]))
+
+
+def _is_too_long(string: "re.Match[bytes]") -> bool:
+    return len(string[1]) > MAX_STRING and _size(string) > MAX_STRING
+
+
+def _with_place(piece: Piece, line: bytes, at: int, reason: str) -> Rejected:
+    start = piece.text.find(line.rstrip(b"\n").rpartition(b" ")[0])
+    number, column = place(piece.text, start + at, piece.first_line) if start >= 0 else (0, 0)
+    return Rejected(number, column, reason, line.rstrip(b"\n"))
 
 
 def _rejected(error: ParseError, before: int, text: bytes) -> Rejected:

@@ -15,7 +15,7 @@ from pyagent.importer.dialects import TABLE, Plain
 from pyagent.importer.inference import Given, infer, is_plain, separator_of
 from pyagent.importer.lp_lines import LpConverter
 from pyagent.importer.pieces import ImportFailure, Piece, Warnings
-from pyagent.importer.sources import Source, Stream
+from pyagent.importer.sources import BLOCK, Source, Stream
 from pyagent.importer.times import DAY_FIRST, MONTH_FIRST
 from pyagent.lineprotocol import Precision
 
@@ -23,7 +23,6 @@ __all__ = ["Format", "Reading", "ReadingOptions"]
 
 Format = Literal["", "csv", "lp"]
 _HEAD_LINES = 20
-csv.field_size_limit(1 << 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +187,16 @@ class Reading:
 
         headers = [f"{line}\n" for line in options.csv.headers]
         named = any(not line.startswith("#") and line[:4].lower() != "sep=" for line in options.csv.headers)
+        longest = options.csv.most_held
+        csv.field_size_limit(longest + 2 * BLOCK)
         try:
             if spool is not None:
                 spool.seek(0)
-                rest = _lines(_spool_blocks(spool), options.csv.skip)
+                rest = _lines(_spool_blocks(spool), options.csv.skip, longest)
                 plain = infer(chain(headers, rest), options.given, measurement, named=named)
             else:
                 with self.source.opened() as (file, _):
-                    rest = _lines(self._stream(file).blocks(), options.csv.skip)
+                    rest = _lines(self._stream(file).blocks(), options.csv.skip, longest)
                     plain = infer(chain(headers, rest), options.given, measurement, named=named)
         except ImportFailure as error:
             raise ImportFailure(_with_name(str(error), self.source.name)) from None
@@ -245,14 +246,16 @@ def _spool_blocks(spool: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
-def _lines(blocks: Iterator[bytes], skip: int) -> Iterator[str]:
-    """Lines with their ends."""
-    return islice(chain.from_iterable(_lines_of_blocks(blocks)), skip, None)
+def _lines(blocks: Iterator[bytes], skip: int, longest: int) -> Iterator[str]:
+    """Lines with their ends. Ends at one of more than `longest` bytes, which the second pass tells."""
+    return islice(chain.from_iterable(_lines_of_blocks(blocks, longest)), skip, None)
 
 
-def _lines_of_blocks(blocks: Iterator[bytes]) -> Iterator[Iterable[str]]:
+def _lines_of_blocks(blocks: Iterator[bytes], longest: int) -> Iterator[Iterable[str]]:
     rest = b""
     for block in blocks:
+        if len(rest) > longest:
+            return
         whole, line_break, rest = (rest + block).rpartition(b"\n")
         if line_break:
             yield StringIO(whole.decode("utf-8", "surrogateescape") + "\n", newline="\n")

@@ -8,7 +8,7 @@ from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
 from pyagent.api.units import format_number
 from pyagent.lineprotocol.text import from_bytes, string_value, to_bytes
 
-__all__ = ["ALIASES", "FIELD_TYPES", "MISSING", "Convert", "NoValue", "converter_of"]
+__all__ = ["ALIASES", "FIELD_TYPES", "MAX_STRING", "MISSING", "Convert", "NoValue", "converter_of", "too_long"]
 
 Convert = Callable[[bytes], bytes]
 """A cell that is not empty to a value as it stands in a line. Raises ValueError, NoValue."""
@@ -23,6 +23,8 @@ _DEFAULT_FORMAT = ". \n\t\r_"
 """The decimal separator, then what is left out."""
 MISSING = frozenset(("null", "nan", "n/a", "na", "none", "nil", "mm", "-", "--", "#n/a", "."))
 """Words for no value, in small letters."""
+MAX_STRING = 1_048_576
+"""Bytes of a string field that InfluxDB takes."""
 _MISSING = frozenset(word.encode() for word in MISSING)
 _FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SIGNED, _UNSIGNED = re.compile(rb"[+-]?[0-9]+"), re.compile(rb"[0-9]+")
@@ -83,7 +85,14 @@ def _unless_missing(convert: Convert) -> Convert:
     return converted
 
 
+def too_long(size: int) -> str:
+    """Why a string of so many bytes is refused."""
+    return f"the text has {size:,} bytes, and InfluxDB takes {MAX_STRING:,} at the most"
+
+
 def _string(cell: bytes) -> bytes:
+    if len(cell) > MAX_STRING:
+        raise ValueError(too_long(len(cell)))
     try:
         return string_value(cell.decode()).encode()
     except UnicodeDecodeError as error:
@@ -96,7 +105,7 @@ def _not_utf8(cell: bytes, error: UnicodeDecodeError) -> str:
 
 def _verbatim(cell: bytes) -> bytes:
     """A value of line protocol as it stands, any other text as a string."""
-    return cell if _LITERAL.fullmatch(cell) else _string(cell)
+    return cell if len(cell) <= MAX_STRING and _LITERAL.fullmatch(cell) else _string(cell)
 
 
 def _boolean(cell: bytes) -> bytes:

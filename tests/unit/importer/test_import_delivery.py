@@ -139,6 +139,34 @@ def test_a_server_that_is_away_is_waited_for_and_told_once() -> None:
     run(main)
 
 
+@pytest.mark.parametrize(("patience", "most"), [(0.0, 5.0), (2.0, 3.1), (45.0, 46.1)])
+def test_a_server_that_never_answers_is_given_up_in_time(patience: float, most: float) -> None:
+    async def never(batch: Batch) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        made, _ = delivery(lambda lines: None, patience=patience)
+        made._output.write = never  # type: ignore[method-assign]
+        with pytest.raises(Undelivered, match=r"no answer within .*given up after"):
+            await made.send(piece(*LINES))
+        assert patience <= asyncio.get_running_loop().time() <= most
+
+    run(main)
+
+
+def test_a_server_that_asks_for_more_time_than_there_is_is_given_up_in_time() -> None:
+    def write(lines: list[bytes]) -> None:
+        raise Retry("busy", 300.0)
+
+    async def main() -> None:
+        made, _ = delivery(write, patience=2.0)
+        with pytest.raises(Undelivered, match="given up after 2 s"):
+            await made.send(piece(*LINES))
+        assert asyncio.get_running_loop().time() < 4
+
+    run(main)
+
+
 def test_what_only_a_person_can_mend_ends_the_import() -> None:
     def write(lines: list[bytes]) -> None:
         raise Retry("401 unauthorized; correct `token`", slow=True)

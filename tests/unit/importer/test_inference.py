@@ -1,5 +1,6 @@
 """CSV without annotations: what the columns are, found out of all rows, or refused with the remedy."""
 
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def test_a_file_without_names_of_columns_gets_them_by_header(read) -> None:
     ],
 )
 def test_a_first_row_of_values_is_not_taken_for_names(text: str, header: str, read) -> None:
-    with pytest.raises(ImportFailure, match=f"has no names of columns.*--header '{header}'"):
+    with pytest.raises(ImportFailure, match=rf"has no names of columns.*--header '{header}'"):
         read(text)
     with pytest.raises(ImportFailure, match="has no names of columns"):
         read(text, time="time")
@@ -213,6 +214,28 @@ def test_the_comments_of_an_errors_file_are_none_of_its_rows(separator: str, rea
     found = read(rows, CsvOptions(headers=(f"time{separator}v",)))
     assert [line.partition(" ")[2].partition(" ")[0] for line in found.lines] == ["v=1", "v=2", "v=3", "v=4"]
     assert not found.rejected
+
+
+def test_a_text_that_influxdb_does_not_take_is_refused_with_its_place(read) -> None:
+    most = 1_048_576
+    for sign in "ä", ",":
+        text = f'time,v,t\n2024-01-01,1,"{"a" * most}"\n2024-01-02,1,"{sign}{"a" * most}"\n2024-01-03,1,x\n'
+        found = read(text)
+        assert len(found.lines) == 2
+        assert [(one.line, one.column, one.name) for one in found.rejected] == [(3, 14, "t")]
+        assert "InfluxDB takes 1,048,576 at the most" in found.rejected[0].reason
+    found = read(f"time,v,t\n2024-01-01,1,x\n2024-01-02,1,{'a' * 65_600}\n", tags=["t"])
+    assert [one.line for one in found.rejected] == [3]
+    assert len(found.lines) == 1
+
+
+def test_a_cell_that_never_ends_is_one_failure_and_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(b"time,v,t\n2024-01-01,1," + b"a" * 4_000_000))
+    reading = Reading(Source("file", str(path)), ReadingOptions(csv=CsvOptions(longest=50_000, most_held=50_000)))
+    *_, last = reading.pieces()
+    assert "line 2: the row is longer than 50,000 bytes" in last.failure
+    assert sum(len(piece.text) for piece in reading.pieces()) < 2_000_000
 
 
 def test_columns_of_one_name_are_refused(read) -> None:

@@ -42,6 +42,20 @@ def test_the_comments_of_an_errors_file_are_none_of_its_lines() -> None:
     assert (piece.count, piece.rejected) == (2, [])
 
 
+def test_a_text_that_influxdb_does_not_take_is_refused_with_its_place() -> None:
+    most = 1_048_576
+    lines = [
+        b'm s="%b",v=1 1' % (b"a" * most),
+        b'm,h="x s="%b" 2' % (b'\\"' * most),
+        b'm v=1,s="a%b" 3' % (b"a" * most),
+        b"m v=4 4",
+    ]
+    piece = LpConverter(longest=16_000_000).feed(b"\n".join(lines), final=True)
+    assert piece.count == 3
+    assert [(one.line, one.column) for one in piece.rejected] == [(3, 9)]
+    assert "1,048,577 bytes" in piece.rejected[0].reason
+
+
 def test_a_time_that_is_missing_is_set_once() -> None:
     data = b"m u=1\nm u=2 7\nm u=3\n"
     (piece,) = convert(data, start=1_700_000_000_000_000_000)

@@ -139,7 +139,7 @@ private:
 
     bool write(size_t row_size) {
         if (cells_[0].size != 0 && cells_[0].data[0] == '#') return false;
-        if (longest != 0 && row_size > longest) return false;
+        if ((longest != 0 && row_size > longest) || row_size > 65535) return false;  // it may hold more than InfluxDB takes
         if (cells_.size() != width) {
             if (strict_width) return false;
             for (size_t i = width; i < cells_.size(); ++i)
