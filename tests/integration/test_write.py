@@ -187,7 +187,7 @@ async def test_the_errors_file_is_written_again_by_the_command_that_is_printed(
         kept = kept.replace("01.02.2024;b;2,5\n", "01.02.2024;b;2,5;y\n")
     write.file("its bad rows.txt", kept.replace(bad, good))
     before = await server.query(ALL)
-    command = shlex.split(done.err.rpartition("then write it: ")[2])
+    command = shlex.split(done.err.rpartition("then write it: ")[2].partition("\n")[0])
     assert command[:4] == ["pyagent", "write", "--bucket", "home"]
     done = await write(*command[4:])
     assert done.status == 0, done.err

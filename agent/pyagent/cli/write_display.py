@@ -82,7 +82,7 @@ class Display:
         sys.stderr.flush()
         self._shown = True
 
-    def finish(self, outcome: Outcome, bucket: str, seconds: float, has_file: bool) -> None:
+    def finish(self, outcome: Outcome, bucket: str, seconds: float, has_file: bool, again: str = "") -> None:
         self.close()
         if self._refused > _MOST_REFUSED:
             more = "" if has_file else "; --errors-file FILE keeps them"
@@ -91,6 +91,8 @@ class Display:
             self.error(outcome.failure)
         for text in outcome.warnings:
             self.warn(text)
+        if again:
+            self.note(again)
         if self._quiet and not outcome.failure and not outcome.rejected:
             return
         parts = []

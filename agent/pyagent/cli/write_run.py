@@ -297,10 +297,11 @@ class _Import:
         return Progress(time.time_ns())
 
     def _end(self, outcome: Outcome, session: Session, bucket: str = "", seconds: float = 0.0) -> int:
-        self._display.finish(outcome, bucket, seconds, bool(self._given.errors_file))
+        again = ""
         regular = os.path.isfile(self._given.errors_file) if self._given.errors_file else False
         if outcome.rejected and regular and session.repeating is not None and not outcome.failure:
-            self._display.note(f"mend {self._given.errors_file}, then write it: {self._again(session.repeating)}")
+            again = f"mend {self._given.errors_file}, then write it: {self._again(session.repeating)}"
+        self._display.finish(outcome, bucket, seconds, bool(self._given.errors_file), again)
         return 1 if outcome.failure or outcome.rejected else 0
 
     def _again(self, flags: list[str]) -> str:
