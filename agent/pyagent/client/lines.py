@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from pyagent.api.metric import Metric
 from pyagent.api.plugin import LineOptions
+from pyagent.client.points import MOST_TEXT, too_long
 from pyagent.client.times import EARLIEST, LATEST, time_ns
 from pyagent.lineprotocol import Encoded, Precision, encode, parse, relay
 
@@ -30,7 +32,7 @@ def check_lines(lines: bytes | str, unit: str, tags: Mapping[str, str]) -> Check
     encoded = relayed.encoded
     refused = [(error.text, str(error)) for error in relayed.errors]
     refused += [(metric.name, reason) for metric, reason in encoded.rejected]
-    if encoded.count and not EARLIEST <= encoded.oldest <= encoded.newest <= LATEST:
+    if encoded.count and (not EARLIEST <= encoded.oldest <= encoded.newest <= LATEST or _has_long_line(encoded)):
         good = []
         for metric in parse(lines, now, precision).metrics:
             metric.tags = {**tags, **metric.tags}
@@ -40,9 +42,26 @@ def check_lines(lines: bytes | str, unit: str, tags: Mapping[str, str]) -> Check
                 text = encode([metric], _LINE_OPTIONS).data.decode("utf-8", "replace").rstrip("\n")
                 refused.append((text, _no_time(metric.time, unit)))
             else:
-                good.append(metric)
+                if reason := _too_long(metric):
+                    refused.append((metric.name, reason))
+                else:
+                    good.append(metric)
         encoded = encode(good, _LINE_OPTIONS)
     return Checked(encoded, refused, relayed.bad - len(relayed.errors))
+
+
+def _has_long_line(encoded: Encoded) -> bool:
+    """Whether a field may be too long."""
+    if len(encoded.data) <= MOST_TEXT:
+        return False
+    return any(end - start > MOST_TEXT for start, end in zip((0, *encoded.ends), encoded.ends, strict=False))
+
+
+def _too_long(metric: Metric) -> str:
+    for field, value in metric.fields.items():
+        if isinstance(value, str) and len(value) > MOST_TEXT // 4 and (size := len(value.encode())) > MOST_TEXT:
+            return too_long(field, size)
+    return ""
 
 
 def _no_time(ns: int, unit: str) -> str:

@@ -3,6 +3,7 @@
 Numbers are floats unless it is said otherwise, so that a first 0 does not make an integer of a field that is 0.4 next.
 """
 
+import contextlib
 import math
 import numbers
 import re
@@ -14,7 +15,18 @@ from enum import Enum
 from pyagent.api.metric import FieldValue, Metric, Uint
 from pyagent.client.times import time_ns
 
-__all__ = ["AHEAD", "FieldType", "Int", "PointError", "Schema", "field_codes", "metric", "typed"]
+__all__ = [
+    "AHEAD",
+    "MOST_TEXT",
+    "FieldType",
+    "Int",
+    "PointError",
+    "Schema",
+    "field_codes",
+    "metric",
+    "too_long",
+    "typed",
+]
 
 FieldType = type[float] | type[int] | type[bool] | type[str]
 """float, int, Uint, bool or str."""
@@ -31,6 +43,9 @@ _RESERVED = ("time", "_field", "_measurement")
 _LOST = re.compile(r"[\t\n\f\r\0]")
 _MOST = 65_535
 """Bytes of measurement and tags."""
+MOST_TEXT = 1_048_576
+"""Bytes of a field that is text."""
+_ROUND = "give a float, which rounds it, or a str"
 
 
 class Int(int):
@@ -140,10 +155,10 @@ def typed(field: str, value: object, code: int) -> FieldValue | None:
         if type(plain) is int:
             if abs(plain) > EXACT:
                 raise PointError(
-                    f"the field {field!r} is {plain:.4e}"
-                    if abs(plain) > _UINT64_MAX
+                    f"the field {field!r} is {_shown(plain)}, which no type of field holds without loss; {_ROUND}"
+                    if not _INT64_MIN <= plain <= _UINT64_MAX
                     else f"the field {field!r} is {plain}, which a float does not hold without loss;"
-                    f" give Int({plain}), or declare it in the schema"
+                    f" give {'Int' if plain <= _INT64_MAX else 'Uint'}({plain}), or declare it in the schema"
                 )
             return float(plain)
         return int(plain) if isinstance(plain, Int) else plain
@@ -154,7 +169,7 @@ def _declared(field: str, value: FieldValue, code: int) -> FieldValue:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if code == _CODES[float] and number:
         if isinstance(value, int) and abs(value) > EXACT:
-            raise PointError(f"the field {field!r} is declared float, which does not hold {value} without loss")
+            raise PointError(f"the field {field!r} is declared float, which does not hold {_shown(value)} without loss")
         return float(value)
     if code in (_CODES[int], _CODES[Uint]) and number:
         if isinstance(value, float) and not value.is_integer():
@@ -162,7 +177,7 @@ def _declared(field: str, value: FieldValue, code: int) -> FieldValue:
         whole = int(value)
         low, high = (0, _UINT64_MAX) if code == _CODES[Uint] else (_INT64_MIN, _INT64_MAX)
         if not low <= whole <= high:
-            raise PointError(f"the field {field!r} is {whole}, which its declared type does not hold")
+            raise PointError(f"the field {field!r} is {_shown(whole)}, which its declared type does not hold")
         return Uint(whole) if code == _CODES[Uint] else whole
     if code == _CODES[bool] and isinstance(value, bool):
         return value
@@ -186,16 +201,21 @@ def _plain(field: str, value: object) -> FieldValue | None:
         if isinstance(value, Int | Uint):
             low, high = (0, _UINT64_MAX) if isinstance(value, Uint) else (_INT64_MIN, _INT64_MAX)
             if not low <= value <= high:
-                raise PointError(f"the field {field!r} is {int(value)}, which 64 bits do not hold")
+                raise PointError(
+                    f"the field {field!r} is {_shown(value)}, which no {type(value).__name__} holds; {_ROUND}"
+                )
             return value
         return int(value)
     if isinstance(value, float):
         number = float(value)
         return number if math.isfinite(number) else None
     if isinstance(value, str):
-        return _utf8(str(value), f"the field {field!r}")
+        text = _utf8(str(value), f"the field {field!r}")
+        if len(text) > MOST_TEXT // 4 and (size := len(text.encode())) > MOST_TEXT:
+            raise PointError(too_long(field, size))
+        return text
     if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else None
+        return _float(field, value) if value.is_finite() else None
     kind = type(value)
     if kind.__name__ in ("NAType", "NaTType"):
         return None
@@ -205,12 +225,32 @@ def _plain(field: str, value: object) -> FieldValue | None:
         if isinstance(value, numbers.Integral):
             return int(value)
         if isinstance(value, numbers.Real):
-            return _plain(field, float(value))
+            return _plain(field, _float(field, value))
         if kind.__module__.partition(".")[0] == "numpy" and kind.__name__.startswith("bool"):
             return bool(value)
     raise PointError(
         f"the field {field!r} is a {kind.__name__}, which no field can hold; give a number, a bool or a str"
     )
+
+
+def _float(field: str, value: Decimal | numbers.Real) -> float:
+    """Raises PointError where it is beyond what a float holds."""
+    with contextlib.suppress(OverflowError):
+        number = float(value)
+        if math.isfinite(number) or math.isnan(number) or value == number:
+            return number
+    raise PointError(f"the field {field!r} is beyond what a float holds, 1.8e308")
+
+
+def _shown(whole: int) -> str:
+    """Python refuses to print long ones."""
+    if abs(whole) < 10**40:
+        return str(int(whole))
+    return f"about {'-' if whole < 0 else ''}1e{int(whole.bit_length() * 0.30103)}"
+
+
+def too_long(field: str, size: int) -> str:
+    return f"the field {field!r} has {size} bytes of text; InfluxDB takes {MOST_TEXT}: cut it, or write it in parts"
 
 
 def _tag(key: str, value: object) -> str:
@@ -224,7 +264,10 @@ def _tag(key: str, value: object) -> str:
     if isinstance(value, str):
         return _text(str(value), f"the tag {key!r}")
     if isinstance(value, int):
-        return str(int(value))
+        try:
+            return str(int(value))
+        except ValueError:  # Python refuses to print it
+            raise PointError(f"the tag {key!r} is {_shown(value)}; a tag is text") from None
     if isinstance(value, float):
         if not math.isfinite(value):
             return ""

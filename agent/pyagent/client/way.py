@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pyagent.api import Duration, Output, Secret
+from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.buffer import Batch, OutputQueue
 from pyagent.client.settings import Settings
 from pyagent.config import OutputPlan
@@ -20,6 +21,15 @@ _delivery_log = logging.getLogger("pyagent.client.delivery")
 # It speaks of lines that are sent again with another type, too; Refused tells what is left.
 _delivery_log.addFilter(lambda record: not str(record.msg).startswith("%s refused for good"))
 
+_WORDS = {
+    "`urls`": "`url`",
+    "`organization`": "`org`",
+    "`metric_batch_size`": "`batch_size`",
+    " or `http_headers`": "",
+    "insecure_skip_verify": "verify",
+    "http_proxy": "proxy",
+}
+"""Options of the output, and the writer's arguments."""
 _NEVER = Duration(10**9 * 86_400 * 365)
 """The interval of flushes: they are asked for when there is something to flush."""
 
@@ -47,7 +57,10 @@ def make_way(plan: OutputPlan, keeping: Keeping, directory: Path | None, failed:
     ConfigError."""
     if directory is not None:
         plan = replace(plan, on_disk=True, buffer_directory=str(directory))
-    plugin = plan.plugin(plan.options, _delivery_log)
+    try:
+        plugin = plan.plugin(plan.options, _delivery_log)
+    except ConfigError as error:
+        raise ConfigError(_in_our_words(str(error))) from None
     runner = OutputRunner(plan, plugin, log=_delivery_log, keeping=keeping)
     write = plugin.write
 
@@ -55,11 +68,19 @@ def make_way(plan: OutputPlan, keeping: Keeping, directory: Path | None, failed:
         try:
             await cast("Awaitable[None]", write(batch))
         except Exception as error:
+            if isinstance(error, PyagentError):
+                error.args = (_in_our_words(str(error)),)
             failed(error)
             raise
 
     plugin.write = watched  # type: ignore[method-assign,assignment]
     return Way(runner, runner.lane(None))
+
+
+def _in_our_words(text: str) -> str:
+    for word, ours in _WORDS.items():
+        text = text.replace(word, ours)
+    return text
 
 
 def output_plan(settings: Settings) -> OutputPlan:

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -74,6 +75,54 @@ class TestNumbers:
         with pytest.raises(PointError, match=r"9007199254740993.*give Int\(9007199254740993\)"):
             line({"f": 2**53 + 1})
         assert line({"f": Int(2**53 + 1)}) == "m f=9007199254740993i"
+
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [
+            (2**70, "1180591620717411303424"),
+            (-(2**70), "-1180591620717411303424"),
+            (10**400, "about 1e400"),
+            (-(10**6000), "about -1e6000"),
+            (Int(2**63), "9223372036854775808"),
+            (Int(10**5000), "about 1e5000"),
+            (Uint(2**64), "18446744073709551616"),
+        ],
+        ids=["large", "small", "longer", "negative", "Int", "a long Int", "Uint"],
+    )
+    def test_a_number_that_nothing_holds_is_told_with_the_reason(self, value: int, shown: str) -> None:
+        with pytest.raises(PointError, match=rf"'f' is {shown}, which no .* holds.*; give a float, which rounds it"):
+            line({"f": value})
+
+    @pytest.mark.parametrize("schema", [{"f": int}, {"f": float}, {"f": Uint}])
+    def test_so_is_one_that_is_declared(self, schema: Any) -> None:
+        with pytest.raises(PointError, match=r"about 1e5000"):
+            line({"f": 10**5000}, schema=schema)
+
+    def test_an_unsigned_number_is_advised_as_one(self) -> None:
+        with pytest.raises(PointError, match=rf"give Uint\({2**63}\)"):
+            line({"f": 2**63})
+
+    @pytest.mark.parametrize(
+        "value", [Decimal("1e400"), Decimal("-1e400"), Fraction(10**400)], ids=["large", "small", "fraction"]
+    )
+    def test_what_is_beyond_a_float_is_refused_and_not_left_out(self, value: Any) -> None:
+        with pytest.raises(PointError, match=r"beyond what a float holds"):
+            line({"f": value, "g": 1})
+
+    def test_a_tag_that_cannot_be_printed(self) -> None:
+        with pytest.raises(PointError, match="the tag 't' is about 1e5000"):
+            line({"f": 1}, {"t": 10**5000})
+
+    @pytest.mark.parametrize("text", ["x" * (2**20 + 1), "\u00e9" * (2**19 + 1), "\U0001f600" * (2**18 + 1)], ids=len)
+    def test_a_text_that_influxdb_does_not_take(self, text: str) -> None:
+        size = len(text.encode())
+        with pytest.raises(PointError, match=f"'f' has {size} bytes of text; InfluxDB takes 1048576"):
+            line({"f": text})
+        with pytest.raises(PointError, match="bytes of text"):
+            line({"f": text}, schema={"f": str})
+
+    def test_the_longest_text(self) -> None:
+        assert line({"f": '"' * 2**20}) == 'm f="' + '\\"' * 2**20 + '"'
 
     @pytest.mark.parametrize("value", [Int(2**63), Int(-(2**63) - 1), Uint(2**64), 2**64, Uint(-1)])
     def test_more_than_64_bits_are_refused(self, value: int) -> None:

@@ -265,6 +265,32 @@ class TestFailures:
         with pytest.raises(ConfigError, match=r"tls_ca '/nowhere/ca\.pem'"):
             make_writer(url="https://localhost:1", tls_ca="/nowhere/ca.pem").write("m", {"n": 1})
 
+    @pytest.mark.parametrize(
+        ("status", "message", "advice"),
+        [
+            (302, "", "into `url`"),
+            (404, "what", "correct `url`"),
+            (404, "organization name not found", "correct `org` ('o')"),
+            (404, "bucket not found", "correct `bucket`"),
+            (408, "late", "lower `batch_size`"),
+            (400, "Please provide either orgID or org", "correct `org` or `url`"),
+            (400, "", "correct `url`"),
+        ],
+    )
+    def test_advice_is_in_the_words_of_the_arguments(
+        self, status: int, message: str, advice: str, make_writer: MakeWriter, receiver: Receiver
+    ) -> None:
+        receiver.rule = lambda body: (status, {"code": "x", "message": message} if message else {})
+        writer = make_writer()
+        writer.write("m", {"n": 1})
+        with pytest.raises(NotDelivered):
+            writer.flush(0)
+        while not writer.statistics.error:
+            pass
+        for text in (writer.statistics.error, writer.statistics.last_error):
+            assert advice in text
+            assert not any(word in text for word in ("`urls`", "`organization`", "metric_batch_size", "http_headers"))
+
     @pytest.mark.parametrize("option", ["batch_size", "max_points", "max_bytes", "flush_interval", "close_timeout"])
     def test_a_bound_of_nothing_is_refused(self, option: str, make_writer: MakeWriter) -> None:
         with pytest.raises(ValueError, match=option):
@@ -376,6 +402,17 @@ class TestLines:
         assert "1970-01-01T00:00:01Z as nanoseconds" in told[1].reason
         assert writer.statistics.refused == 2
         assert "2 lines or rows are not taken" in caplog.text
+
+    def test_a_text_that_influxdb_does_not_take_costs_its_line_alone(
+        self, make_writer: MakeWriter, receiver: Receiver
+    ) -> None:
+        writer = make_writer()
+        longest = "x" * 2**20
+        assert writer.write_lines(f'm n=1\nm t="{longest}y"\nm t="{longest}"\n') == 2
+        (refused,) = writer.rejected
+        assert "'t' has 1048577 bytes of text; InfluxDB takes 1048576" in refused.reason
+        writer.flush()
+        assert len(receiver.lines) == 2
 
 
 def test_what_is_far_ahead_is_warned_of_once(make_writer: MakeWriter, caplog: pytest.LogCaptureFixture) -> None:

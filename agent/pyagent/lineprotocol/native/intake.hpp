@@ -11,6 +11,7 @@ namespace lineprotocol {
 // The types that a schema may ask for.
 constexpr long kAsGiven = 0, kFloat = 1, kInteger = 2, kUnsigned = 3, kBoolean = 4, kString = 5;
 constexpr int64_t kExact = int64_t{1} << 53;  // integers up to here are doubles without loss
+constexpr size_t kMostText = 1 << 20;         // bytes of a string that InfluxDB takes
 
 class Intake : public Encoder {
 public:
@@ -199,7 +200,9 @@ private:
         if (type == &PyUnicode_Type && (open || wanted == kString)) {
             if (!is_utf8(value)) return false;
             scratch_.size = 0;
-            put_string(out, text_bytes(value, scratch_));
+            Span text = text_bytes(value, scratch_);
+            if (text.size > kMostText) return false;
+            put_string(out, text);
             return true;
         }
         if (type == &PyBool_Type && (open || wanted == kBoolean)) {
