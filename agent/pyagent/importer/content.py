@@ -13,10 +13,18 @@ TEXT = "string"
 _PLAIN = re.compile(r"[+-]?[0-9]+(?:[eE][+-]?[0-9]+)?")
 _POINT = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
+_ZEROS = re.compile(r"[+-]?0[0-9]+")
+_ANY_ZEROS = re.compile(r"^[+-]?0[0-9]+$", re.MULTILINE)
 _GROUP = "[ '\u2019\u00a0\u202f]"
 _POINT_GROUPED = re.compile(rf"[+-]?[0-9]{{1,3}}(?:(?:,[0-9]{{3}})+|(?:{_GROUP}[0-9]{{3}})+)(?:\.[0-9]*)?")
 _COMMA_GROUPED = re.compile(rf"[+-]?[0-9]{{1,3}}(?:(?:\.[0-9]{{3}})+|(?:{_GROUP}[0-9]{{3}})+)(?:,[0-9]*)?")
 _BOOLEANS = frozenset(("true", "false"))
+_TRUTH = (
+    "yes:no", "on:off", "wahr:falsch", "ja:nein", "vrai:faux", "oui:non", "vero:falso", "verdadero:falso", "s\u00ed:no",
+    "si:no", "sim:n\u00e3o", "verdadeiro:falso", "waar:onwaar", "ja:nee", "tak:nie", "y:n", "t:f", "j:n",
+)  # fmt: skip
+_MONEY = "[$\u20ac\u00a3\u00a5\u20b9%\u2030]|kr|z\u0142|[A-Z]{3}"
+_DRESSED = re.compile(rf"\(?[+-]?\s?({_MONEY})?\s?[+-]?[0-9][0-9.,' \u00a0\u202f\u2019]*({_MONEY})?\)?")
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.,]+(?:[Zz]|[+-][0-9]{2}:[0-9]{2})")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 
@@ -47,6 +55,8 @@ class Content:
         self.values = 0
         self.example = self.date = self.doubt = self.no_number = self.no_date = ""
         """A value; a date; a number that can be read in two ways; what is no number, or no date, where others are."""
+        self.zeros = ""
+        """A whole number with zeros before it, such as a postcode: it would be another as a number."""
         self.no_numbers = self.no_dates = 0
         """How many are none."""
         self.boolean = self.whole = self.rfc3339 = True
@@ -75,6 +85,8 @@ class Content:
             self.values += count
             if self.boolean and cell.lower() not in _BOOLEANS:
                 self.boolean = False
+            if not self.zeros and _ZEROS.fullmatch(cell):
+                self.zeros = cell
             if self._may_be_number and not self._add_number(cell):
                 self.no_numbers, self.no_number = self.no_numbers + count, cell
             if self._may_be_date and not self._add_date(cell):
@@ -96,7 +108,10 @@ class Content:
             (kind,) = self.orders
         elif self.numeric and not self.boolean and not self.dated:
             kind = "whole" if self.whole else "".join(self._signs) if len(self._signs) == 1 else ""
-        if not kind or not _MANY[kind].fullmatch("\n".join(cells) + "\n"):
+        joined = "\n".join(cells) + "\n"
+        if not kind or not _MANY[kind].fullmatch(joined):
+            return False
+        if self.numeric and not self.zeros and _ANY_ZEROS.search(joined):
             return False
         if kind == "whole" and (sizes := [*map(abs, map(int, filter(None, cells)))]):
             self.least_size, self.most_size = min(self.least_size, *sizes), max(self.most_size, *sizes)
@@ -155,6 +170,19 @@ class Content:
         return self._may_be_number and self.no_numbers * _FEW <= self.values
 
     @property
+    def dress(self) -> str:
+        """What stands around the numbers of a text: a currency, a unit, or a percent sign; empty where they are no numbers."""
+        match = _DRESSED.fullmatch(self.example)
+        return (match[1] or match[2]).strip() if match and (match[1] or match[2]) else ""
+
+    @property
+    def words_of_truth(self) -> str:
+        """`WAHR:FALSCH`, where the first value is one of such a pair; empty where it is no word for true or false."""
+        word = self.example
+        pair = next((pair for pair in _TRUTH if word.lower() in pair.split(":")), "")
+        return pair.upper() if word.isupper() else pair.title() if word.istitle() else pair
+
+    @property
     def dated(self) -> bool:
         """All values are dates of one order, but for a few."""
         return self._may_be_date and self.no_dates * _FEW <= self.values and bool(self.date)
@@ -192,4 +220,4 @@ class Content:
             return TEXT
         if self.boolean:
             return "boolean"
-        return "double" if self.numeric else TEXT
+        return "double" if self.numeric and not self.zeros else TEXT

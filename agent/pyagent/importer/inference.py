@@ -10,7 +10,7 @@ from operator import itemgetter
 from pyagent.api.units import counted
 from pyagent.importer.annotations import Column
 from pyagent.importer.columns import Settings
-from pyagent.importer.content import Content
+from pyagent.importer.content import TEXT, Content
 from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
 from pyagent.importer.pieces import ImportFailure
 from pyagent.importer.time_column import TIME_NAMES, Given, Seen, clock_column, looks_like_time, time_column, time_form
@@ -164,6 +164,7 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
             elif column.kind == "double" and (content.grouped or "," in content.doubt):
                 column.form = ".,_ '\u00a0\u202f\u2019"
         if column.part == "" and label.strip() and label != "_measurement":
+            plain.notes += _about_text(label, column, content, given)
             fields.append(f"{label} ({column.kind})")
             if column.kind == "double" and content.no_numbers:
                 plain.notes.append(
@@ -193,6 +194,28 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
             "--keep-duplicates gives each a nanosecond of its own"
         )
     return plain
+
+
+def _about_text(label: str, column: Column, content: Content, given: Given) -> list[str]:
+    """Why a column that a person may take for numbers, or for true and false, is text."""
+    if label in given.types or column.kind != TEXT:
+        return []
+    if content.zeros and content.numeric:
+        return [
+            f"the column {label!r} is text, as numbers lose the zeros before them, such as {content.zeros!r}; "
+            f"--type '{label}=double' makes it numbers"
+        ]
+    if dress := content.dress:
+        return [
+            f"the column {label!r} is text because of {dress!r} in {content.example!r}; without it the values would be "
+            "numbers: take it out of the file"
+        ]
+    if pair := content.words_of_truth:
+        return [
+            f"the column {label!r} is text, as {content.example!r} is neither true nor false by itself; "
+            f"--type '{label}=boolean:{pair}' says which words are"
+        ]
+    return []
 
 
 def _check_is_header(names: list[str]) -> None:

@@ -238,6 +238,44 @@ def test_a_cell_that_never_ends_is_one_failure_and_bounded(tmp_path: Path) -> No
     assert sum(len(piece.text) for piece in reading.pieces()) < 2_000_000
 
 
+def test_numbers_with_zeros_before_them_are_text_and_told(read) -> None:
+    rows = "".join(f"2024-01-01 00:00:{number % 60:02},{number}\n" for number in range(4100))
+    found = read("time,zip,v\n2024-01-01,1234,0\n2024-01-02,01234,0.5\n")
+    assert [line.split(" ")[1] for line in found.lines] == ['zip="1234",v=0', 'zip="01234",v=0.5']
+    assert "the column 'zip' is text, as numbers lose the zeros before them, such as '01234'" in found.notes
+    assert read(f"time,zip\n{rows}2024-01-02,01234\n").lines[5].startswith('power zip="5" ')
+    assert read("time,zip\n2024-01-02,01234\n", types={"zip": "double"}).lines[0].startswith("power zip=1234 ")
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("50%", "because of '%' in '50%'"),
+        ("$3.50", "because of '$'"),
+        ("($1,000.00)", "because of '$'"),
+        ('"1,5 \u20ac"', "because of '\u20ac'"),
+        ("12 EUR", "because of 'EUR'"),
+        ("WAHR", "--type 'v=boolean:WAHR:FALSCH' says which words are"),
+        ("Nein", "--type 'v=boolean:Ja:Nein' says which words are"),
+        ("no", "--type 'v=boolean:yes:no' says which words are"),
+        ("10A", ""),
+        ("x", ""),
+    ],
+)
+def test_text_that_may_be_meant_for_something_else_is_told(cell: str, words: str, read) -> None:
+    found = read(
+        f"time,v\n2024-01-01,{cell}\n" if "," not in cell or cell[0] == '"' else f'time,v\n2024-01-01,"{cell}"\n'
+    )
+    assert "fields v (string)" in found.notes
+    assert words in found.notes
+    assert ("the column 'v' is text" in found.notes) == bool(words)
+
+
+def test_the_words_of_a_boolean_can_be_given(read) -> None:
+    found = read("time,v\n2024-01-01,WAHR\n2024-01-02,FALSCH\n", types={"v": "boolean:WAHR:FALSCH"})
+    assert [line.split(" ")[1] for line in found.lines] == ["v=true", "v=false"]
+
+
 def test_columns_of_one_name_are_refused(read) -> None:
     with pytest.raises(ImportFailure, match="two columns are named 'v'"):
         read("time,v,v\n2024-01-01,1,2\n")
