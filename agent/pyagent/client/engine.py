@@ -31,6 +31,8 @@ _DISK_GRACE = 5.0
 _PAUSE_FIRST, _PAUSE_MOST = 0.001, 0.02
 _ORPHAN_LOOK = 0.02
 _LOOK_MOST = 1.0
+_SLACK = 1.0
+"""Seconds that an answer may take beyond the flush interval before that is worth a word."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,10 @@ class Engine:
         """With those for what dead processes have left."""
         self._tasks: list[asyncio.Task[None]] = []
         self._taking_up: list[asyncio.Task[None]] = []
+        self._waits_since: float | None = None
+        """Monotonic seconds when the first of what waits came."""
+        self._written_at = 0.0
+        """Monotonic seconds when something was last written."""
         self._timer: asyncio.TimerHandle | None = None
         self._draining = asyncio.Lock()
         self._watching = self._drain_asked = self._flush_asked = False
@@ -123,13 +129,37 @@ class Engine:
         kept = lane.keeper.all_failures if lane.keeper is not None else ()
         return next((log.current for log in (lane.failures, *kept) if log.current), "")
 
+    @property
+    def stalled(self) -> str:
+        """What waits for longer than it should, though no attempt has failed yet; empty: nothing does."""
+        if not self.waiting or self._waits_since is None:
+            return ""
+        settings = self.settings
+        busy = next((way.lane.busy_since for way in self._ways if way.lane.busy_since is not None), None)
+        for since, most in (
+            (busy, min(settings.flush_interval, settings.timeout)),
+            (max(self._waits_since, self._written_at), settings.flush_interval),
+        ):
+            if since is not None and (seconds := time.monotonic() - since) > most + _SLACK:
+                where = self._own.runner.plugin.destination(None)
+                return (
+                    f"no answer from {where} for {seconds:.0f} s; {counted(self.waiting, 'point waits', 'points wait')}"
+                )
+        return ""
+
     # From the program -------------------------------------------------------------------------------------------------
 
     def arm(self) -> None:
         """The first point waits: all is written after the flush interval."""
+        self._comes()
         if self._timer is None and not self.closing:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.settings.flush_interval, self._due)
+
+    def _comes(self) -> None:
+        """Something comes in."""
+        if self._waits_since is None or not self.waiting:
+            self._waits_since = time.monotonic()
 
     def _due(self) -> None:
         self._timer = None
@@ -176,6 +206,7 @@ class Engine:
             self._own.runner.flush_soon()
 
     def _take(self, encoded: Encoded) -> None:
+        self._comes()
         self._own.runner.take(Formed(((None, encoded),), 0), keep=self._keep)
         self.make_room()
 
@@ -314,6 +345,7 @@ class Engine:
         """Take up what a process before this one has left in the folder: the queue's log, and journals."""
         assert way.lane.keeper is not None
         await way.lane.keeper.ready.wait()
+        self._comes()
         for path, data in list(slot.left()):
             if not data.endswith(b"\n"):
                 data = data[: data.rfind(b"\n") + 1]  # the kill came in the middle of a line
@@ -322,6 +354,7 @@ class Engine:
                 lost = counted(found.bad, "line of %s is", "lines of %s are") % path
                 log.error("%s lost: %s", lost, found.errors[0].reason)
             self._moved += found.encoded.count
+            self._comes()
             way.runner.take(Formed(((None, found.encoded),), 0), keep=True)
             await way.runner.durable()
             path.unlink(missing_ok=True)
@@ -351,10 +384,13 @@ class Engine:
     def _way(self, slot: Slot | None) -> Way:
         settings = BufferSettings(max_bytes=self._most_bytes(slot))
         keeping = Keeping(settings, self._worker, self._refused)
-        return make_way(self.plan, keeping, None if slot is None else slot.path, self._failed)
+        return make_way(self.plan, keeping, None if slot is None else slot.path, self._tried)
 
-    def _failed(self, error: Exception) -> None:
-        self.last_error = str(error)
+    def _tried(self, error: Exception | None) -> None:
+        if error is None:
+            self._written_at = time.monotonic()
+        else:
+            self.last_error = str(error)
 
     def _most_bytes(self, slot: Slot | None) -> int:
         """Of the queue. On disk points go by whole files, so that fewer than a few of these are no bound; and where none may

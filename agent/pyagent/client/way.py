@@ -52,9 +52,11 @@ class Way:
             await closing
 
 
-def make_way(plan: OutputPlan, keeping: Keeping, directory: Path | None, failed: Callable[[Exception], None]) -> Way:
-    """`directory`: where the queue is kept on disk; None: it is not. `failed` hears of each attempt that fails. Raises
-    ConfigError."""
+def make_way(
+    plan: OutputPlan, keeping: Keeping, directory: Path | None, tried: Callable[[Exception | None], None]
+) -> Way:
+    """`directory`: where the queue is kept on disk; None: it is not. `tried` hears of each attempt: why it failed, or
+    None. Raises ConfigError."""
     if directory is not None:
         plan = replace(plan, on_disk=True, buffer_directory=str(directory))
     try:
@@ -70,8 +72,9 @@ def make_way(plan: OutputPlan, keeping: Keeping, directory: Path | None, failed:
         except Exception as error:
             if isinstance(error, PyagentError):
                 error.args = (_in_our_words(str(error)),)
-            failed(error)
+            tried(error)
             raise
+        tried(None)
 
     plugin.write = watched  # type: ignore[method-assign,assignment]
     return Way(runner, runner.lane(None))

@@ -291,14 +291,16 @@ class Writer(Core):
         return self._counted()
 
     def health(self) -> dict[str, Any]:
-        """For the health page of an application: `status` ("pass", or "fail" while nothing can be delivered), `waiting`,
-        `last_success` (seconds since the epoch, or None), `error` (at present) and `last_error`."""
+        """For the health page of an application: `status` ("pass"; "fail" while nothing can be delivered; "warn" while points
+        wait for an answer longer than the flush interval or the timeout), `waiting`, `last_success` (seconds since the epoch,
+        or None), `error` (at present) and `last_error`."""
         found = self.statistics
+        stalled = next((engine.stalled for engine in self._running()), "")
         return {
-            "status": "fail" if found.error else "pass",
+            "status": "fail" if found.error else "warn" if stalled else "pass",
             "waiting": found.waiting,
             "last_success": found.last_success,
-            "error": found.error,
+            "error": found.error or stalled,
             "last_error": found.last_error,
         }
 

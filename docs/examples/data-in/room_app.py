@@ -101,7 +101,7 @@ def page() -> str:
 @app.get("/health")
 def health() -> tuple[Response, int]:
     found = writer.health()
-    return jsonify(status=found["status"], waiting=found["waiting"]), 200 if found["status"] == "pass" else 503
+    return jsonify(status=found["status"], waiting=found["waiting"]), 503 if found["status"] == "fail" else 200
 
 
 @app.errorhandler(HTTPException)

@@ -297,6 +297,31 @@ class TestFailures:
             make_writer(**{option: 0})
 
 
+class TestHealth:
+    @pytest.mark.parametrize("options", [{"flush_interval": 0.01, "timeout": 600}, {"timeout": 0.5, "batch_size": 1}])
+    def test_it_warns_while_no_answer_comes(
+        self, options: dict[str, Any], make_writer: MakeWriter, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pyagent.client.engine._SLACK", -0.4)
+        receiver.hang.set()
+        writer = make_writer(**options)
+        writer.write("m", {"n": 1})
+        while (health := writer.health())["status"] == "pass":
+            pass
+        assert health["status"] == "warn"
+        assert health["error"].startswith(f"no answer from bucket 'b' at {receiver.url} for ")
+        assert health["error"].endswith("; 1 point waits")
+        assert (health["waiting"], health["last_success"]) == (1, None)
+
+    def test_what_waits_for_its_flush_interval_is_well(self, make_writer: MakeWriter, receiver: Receiver) -> None:
+        writer = make_writer()
+        writer.write("m", {"n": 1})
+        assert (writer.health()["status"], writer.health()["waiting"]) == ("pass", 1)
+        writer.flush()
+        writer.write("m", {"n": 1})
+        assert writer.health()["status"] == "pass"
+
+
 class TestBounds:
     def test_raise(self, make_writer: MakeWriter) -> None:
         writer = make_writer(url=DOWN, max_points=100, when_full="raise")
