@@ -20,10 +20,13 @@ _Error = cast("type[Exception]", _inflate.error)
 
 
 class Inflater:
-    """One gzip stream of any number of members, at most `limit` bytes inflated. Raises ValueError where it is damaged."""
+    """One gzip stream of any number of members, at most `limit` bytes inflated. `padded`: zeros may follow a member, as in files
+    that were filled up. Raises ValueError where it is damaged."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, padded: bool = False) -> None:
         self._room = limit
+        self._padded = padded
+        self._began = False
         self._member: Any = None
         """The inflater of the member that is under way."""
 
@@ -33,6 +36,9 @@ class Inflater:
             rest = block[start : start + _IN]
             while rest:
                 if self._member is None:
+                    if self._padded and self._began and not (rest := rest.lstrip(b"\0")):
+                        break
+                    self._began = True
                     self._member = _inflate.decompressobj(_GZIP_WBITS)
                 try:
                     piece: bytes = self._member.decompress(rest, min(_OUT, self._room + 1))

@@ -79,8 +79,9 @@ class CsvConverter:
         lines: list[bytes] = []
         position = self._pass_over(text, final)
         size = 0
+        sound = b"\0" not in text
         while position < len(text) and not piece.failure:
-            if self._fast is not None:
+            if self._fast is not None and sound:
                 position, data, self.points = self._fast.run(text, position, piece, size, self.points, final=final)
                 if data:
                     lines.append(data)
@@ -211,6 +212,9 @@ class CsvConverter:
             self._begin_rows()
         assert self._rows is not None
         if len(cells) != self._rows.width and not self._ragged(cells, start, end, piece):
+            return b""
+        if (cell := next((i for i, one in enumerate(cells) if b"\0" in one), -1)) >= 0:
+            self._reject(piece, start, end, Failure("there is a NUL in it, which no text has", cell))
             return b""
         try:
             line = self._rows.line(cells)

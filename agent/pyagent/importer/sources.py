@@ -200,7 +200,8 @@ class Stream:
             yield head
             yield from raw
             return
-        inflater = Inflater(_ANY)
+        inflater = Inflater(_ANY, padded=True)
+        taken = 0
         parts: list[bytes] = []
         size = 0
         broken = ""
@@ -209,6 +210,7 @@ class Stream:
                 for piece in inflater.feed(block):
                     parts.append(piece)
                     size += len(piece)
+                    taken += len(piece)
                     if size >= BLOCK:
                         yield b"".join(parts)
                         parts, size = [], 0
@@ -218,7 +220,8 @@ class Stream:
         yield b"".join(parts)
         if broken:
             reason = "it is cut short" if "cut short" in broken else f"it is damaged ({broken})"
-            raise ImportFailure(f"{self.name}: cannot unpack the gzip file: {reason}; what could be unpacked was taken")
+            rest = "; what could be unpacked was taken" if taken else ""
+            raise ImportFailure(f"{self.name}: cannot unpack the gzip file: {reason}{rest}")
 
     def _decoded(self, head: bytes, blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         decoder = codecs.getincrementaldecoder(encoding)()
@@ -244,7 +247,10 @@ class Stream:
         for start, what in _FORMS:
             if head.startswith(start):
                 raise ImportFailure(f"{self.name}: it is no text, but {what}")
-        if (at := head.find(b"\0", 0, _HEAD)) >= 0:
+        # One here and there costs its row alone; many are a file of another kind.
+        first = head[:_HEAD]
+        lines, many = first.count(b"\n"), first.count(b"\0")
+        if (at := first.find(b"\0")) >= 0 and (at < first.find(b"\n") or many > max(lines // 10, 1) or not lines):
             line, column = head.count(b"\n", 0, at) + 1, at - head.rfind(b"\n", 0, at)
             hint = "; it may be UTF-16: --encoding UTF-16LE" if head[1:2] == b"\0" or head[:1] == b"\0" else ""
             raise ImportFailure(f"{self.name}: line {line}, column {column}: it is no text, there is a NUL{hint}")

@@ -49,6 +49,19 @@ def test_what_is_no_text_is_refused(data: bytes, encoding: str, words: str) -> N
         text_of(data, encoding)
 
 
+def test_a_gzip_file_may_be_filled_up_with_zeros() -> None:
+    packed = gzip.compress(b"a,", mtime=0) + bytes(100_000) + gzip.compress(b"b\n", mtime=0)
+    assert text_of(packed + bytes(3)) == "a,b\n"
+    assert text_of(packed + bytes(3_000_000)) == "a,b\n"
+
+
+def test_only_what_was_unpacked_is_said_to_be_taken() -> None:
+    for data, words in ((b"\x1f\x8bxxxxxxxxxxxx", ""), (gzip.compress(b"x" * 10_000)[:-9], "was taken")):
+        with pytest.raises(ImportFailure) as caught:
+            text_of(data)
+        assert ("was taken" in str(caught.value)) == bool(words)
+
+
 def test_compression_may_be_given() -> None:
     with pytest.raises(ImportFailure, match="cannot unpack"):
         text_of(b"plain", compression="gzip")

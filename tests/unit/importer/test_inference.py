@@ -276,6 +276,13 @@ def test_the_words_of_a_boolean_can_be_given(read) -> None:
     assert [line.split(" ")[1] for line in found.lines] == ["v=true", "v=false"]
 
 
+def test_a_nul_costs_its_row_alone(read) -> None:
+    for cell in ("a\0b", '"a\0b"'):
+        found = read(f"time,v,t\n2024-01-01,1,{cell}\n2024-01-02,2,b\n")
+        assert [line.split(" ")[1] for line in found.lines] == ['v=2,t="b"']
+        assert [(one.line, one.column) for one in found.rejected] == [(2, 14)]
+
+
 def test_columns_of_one_name_are_refused(read) -> None:
     with pytest.raises(ImportFailure, match="two columns are named 'v'"):
         read("time,v,v\n2024-01-01,1,2\n")
