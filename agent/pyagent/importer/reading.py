@@ -150,11 +150,16 @@ class Reading:
 
     def _format(self, head: bytes) -> Format:
         options = self._options
-        if options.format:
-            return options.format
         suffixes = self.source.suffixes
         if suffixes[-1:] == [".gz"]:
             suffixes = suffixes[:-1]
+        if options.given.measurement and (options.format == "lp" or (not options.format and suffixes[-1:] == [".lp"])):
+            raise ImportFailure(
+                f"cannot give {self.source.name} a measurement: line protocol has one in each line; leave --measurement out, "
+                "or add --format csv if it is CSV"
+            )
+        if options.format:
+            return options.format
         if suffixes[-1:] in ([".csv"], [".tsv"]) or options.csv.headers:
             return "csv"
         if head[:4].lower() == b"sep=" or head.lower().startswith((b"#datatype", b"#group", b"#constant", b"#default")):

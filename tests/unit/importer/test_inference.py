@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -331,6 +332,14 @@ def test_csv_is_known_by_its_content(tmp_path: Path) -> None:
         reading = Reading(Source("file", str(tmp_path / name)), ReadingOptions())
         list(reading.pieces())
         assert reading.is_csv == is_csv, name
+
+
+@pytest.mark.parametrize(("name", "form"), [("a.lp", ""), ("a.lp.gz", ""), ("a.txt", "lp")])
+def test_line_protocol_gets_no_measurement(name: str, form: Literal["", "lp"], tmp_path: Path) -> None:
+    (tmp_path / name).write_text("m v=1 1\n")
+    reading = Reading(Source("file", str(tmp_path / name)), ReadingOptions(form, given=Given(measurement="x")))
+    with pytest.raises(ImportFailure, match="line protocol has one in each line; leave --measurement out"):
+        list(reading.pieces())
 
 
 def test_separators() -> None:
