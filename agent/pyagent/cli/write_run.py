@@ -60,7 +60,6 @@ class _Import:
         self._options = self._reading_options()
 
     def run(self) -> int:
-        self._check_files()
         try:
             return self._dry_run() if self._dry else self._write()
         finally:
@@ -211,6 +210,7 @@ class _Import:
 
     def _dry_run(self) -> int:
         parse_rate(self._given.rate_limit)
+        self._check_files()
         errors = self._open_errors_file()
         session = Session(self._sources, self._options, self._display, errors_file=errors, debug=self._given.debug)
         sys.stdout.flush()
@@ -227,6 +227,7 @@ class _Import:
         host = given.host or os.environ.get("INFLUX_HOST", "") or _DEFAULT_HOST
         org = given.org or os.environ.get("INFLUX_ORG", "")
         patience = self._patience()
+        self._check_files()
         record = self._record(host, org, bucket)
         self._check_record(record)
         before = record.load()

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 from pyagent.reading import read_file
@@ -245,14 +244,18 @@ def main(instance: str) -> int:
     }
     try:
         os.makedirs(f"{root}/run/pyagent", exist_ok=True)
-        os.umask(0o077)
         for path, lines in texts.items():
-            Path(f"{path}.new").write_text("".join(f"{line}\n" for line in lines))
+            with open(f"{path}.new", "w", opener=_for_root_alone) as file:
+                file.writelines(f"{line}\n" for line in lines)
             os.replace(f"{path}.new", path)
     except OSError as error:
         _tell(f"cannot write {error.filename}: {error.strerror}")
         return 1
     return 0
+
+
+def _for_root_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _tell(text: str) -> None:

@@ -107,6 +107,7 @@ def test_what_is_not_understood_is_left_out_and_told_by_file_and_number(
     assert main("ram") == 0
     written = (tmp_path / "run/pyagent/ram.env").read_text()
     assert written == "A='one\ntwo'\nB=2\n"
+    assert (tmp_path / "run/pyagent/ram.env").stat().st_mode & 0o777 == 0o600
     assert capfd.readouterr().err == f"{file}:4: not understood and left out; write NAME=VALUE\n"
     assert (tmp_path / "run/pyagent/ram.env-files").read_text() == (
         f'PYAGENT_ENVIRONMENT_FILES="{tmp_path}/etc/telegraf/telegraf-ram.env (not there) '
