@@ -245,8 +245,8 @@ def main(instance: str) -> int:
     try:
         os.makedirs(f"{root}/run/pyagent", exist_ok=True)
         for path, lines in texts.items():
-            with open(f"{path}.new", "w", opener=_for_root_alone) as file:
-                file.writelines(f"{line}\n" for line in lines)
+            with open(f"{path}.new", "w", opener=_for_root_alone) as written:
+                written.writelines(f"{line}\n" for line in lines)
             os.replace(f"{path}.new", path)
     except OSError as error:
         _tell(f"cannot write {error.filename}: {error.strerror}")
