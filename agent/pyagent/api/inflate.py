@@ -20,8 +20,8 @@ _Error = cast("type[Exception]", _inflate.error)
 
 
 class Inflater:
-    """One gzip stream of any number of members, at most `limit` bytes inflated. `padded`: zeros may follow a member, as in files
-    that were filled up. Raises ValueError where it is damaged."""
+    """One gzip stream of any number of members, at most `limit` bytes inflated. `padded`: zeros may follow a member,
+    as in files that were filled up. Raises ValueError where it is damaged."""
 
     def __init__(self, limit: int, *, padded: bool = False) -> None:
         self._room = limit
