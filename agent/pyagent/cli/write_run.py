@@ -76,7 +76,7 @@ class _Import:
         raise AssertionError
 
     def _check_files(self) -> None:
-        """Before anything is written: are all inputs there, and is the errors file none of them?"""
+        """What is read is read once only, and is not the errors file."""
         given = self._given
         asked = [source.target for source in self._sources if source.kind == "stdin"]
         if asked and given.token_file in asked:
@@ -84,8 +84,6 @@ class _Import:
                 "standard input can be read once only, and both the token and the data are to come from it; write the token "
                 "into a file for --token-file, or into INFLUX_TOKEN"
             )
-        for source in self._sources:
-            source.check()
         if not given.errors_file:
             return
         names = [source.target for source in self._sources if source.kind == "file"]
@@ -99,6 +97,11 @@ class _Import:
                     f"cannot write the refused rows to {harmless(given.errors_file)}: it is the same file as "
                     f"{harmless(name)}, which is read; name another --errors-file"
                 )
+
+    def _check_inputs(self) -> None:
+        """All are there, before anything is written. Raises ImportFailure."""
+        for source in self._sources:
+            source.check()
 
     def _check_record(self, record: Record) -> None:
         path = record.path
@@ -210,6 +213,7 @@ class _Import:
 
     def _dry_run(self) -> int:
         parse_rate(self._given.rate_limit)
+        self._check_inputs()
         self._check_files()
         errors = self._open_errors_file()
         session = Session(self._sources, self._options, self._display, errors_file=errors, debug=self._given.debug)
@@ -227,6 +231,7 @@ class _Import:
         host = given.host or os.environ.get("INFLUX_HOST", "") or _DEFAULT_HOST
         org = given.org or os.environ.get("INFLUX_ORG", "")
         patience = self._patience()
+        self._check_inputs()
         self._check_files()
         record = self._record(host, org, bucket)
         self._check_record(record)

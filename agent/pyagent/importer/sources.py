@@ -4,6 +4,7 @@ import codecs
 import errno
 import hashlib
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -48,6 +49,8 @@ _FORMS = (
     (b"%PDF", "a PDF"),
     (b"\x89PNG", "an image"),
 )
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
+"""What no text has, besides NUL."""
 _URL_SECONDS = 60.0
 
 
@@ -250,7 +253,9 @@ class Stream:
         # One here and there costs its row alone; many are a file of another kind.
         first = head[:_HEAD]
         lines, many = first.count(b"\n"), first.count(b"\0")
-        if (at := first.find(b"\0")) >= 0 and (at < first.find(b"\n") or many > max(lines // 10, 1) or not lines):
+        if (at := first.find(b"\0")) >= 0 and (
+            at < first.find(b"\n") or many > max(lines // 10, 1) or _CONTROL.search(first)
+        ):
             line, column = head.count(b"\n", 0, at) + 1, at - head.rfind(b"\n", 0, at)
             hint = "; it may be UTF-16: --encoding UTF-16LE" if head[1:2] == b"\0" or head[:1] == b"\0" else ""
             raise ImportFailure(f"{self.name}: line {line}, column {column}: it is no text, there is a NUL{hint}")
