@@ -49,8 +49,7 @@ class Display:
         self._refused += 1
         if self._refused > _MOST_REFUSED:
             return
-        where = f"{name or self._name}, " if name or self._name else ""
-        where += f"line {rejected.line}" if rejected.line else "some line"
+        where = f"{name}, line {rejected.line}" if rejected.line else f"{name}, some line"
         if rejected.column:
             where += f", column {rejected.column}"
         self._print(f"E! {harmless(where)}: {harmless(cut(rejected.message, 500))}")

@@ -180,7 +180,7 @@ class Session:
         if self._errors is not None:
             self._errors.add(rejected, name, is_csv=reading.is_csv)
         for one in rejected:
-            self._watcher.refused(one, name)
+            self._watcher.refused(one, reading.source.name)
         self.outcome.rejected += len(rejected)
         if rejected:
             flags = reading.repeating()

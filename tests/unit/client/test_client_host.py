@@ -39,3 +39,4 @@ def test_without_a_thread_nothing_is_paused() -> None:
     host = Host()
     host.pause()
     host.resume()
+    assert host.loop is None

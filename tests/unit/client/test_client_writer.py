@@ -44,13 +44,13 @@ class TestDelivery:
         writer.write("m", {"n": 1})
         receiver.wait_for(1)
         writer.write("m", {"n": 2})
-        receiver.wait_for(2)
+        assert [line.split()[1] for line in receiver.wait_for(2)] == ["n=1", "n=2"]
 
     def test_a_full_batch_is_sent_at_once(self, make_writer: MakeWriter, receiver: Receiver) -> None:
-        writer = make_writer(batch_size=10)
+        writer = make_writer(batch_size=10, flush_interval=3600)
         for n in range(25):
             writer.write("m", {"n": n})
-        receiver.wait_for(20)
+        assert len(receiver.wait_for(20)) == 20, "what is no batch waits for its interval"
 
     def test_each_time_is_set_where_the_point_is_given(self, make_writer: MakeWriter, receiver: Receiver) -> None:
         writer = make_writer()

@@ -34,43 +34,21 @@ def _extreme(
     return _ranked(context, group(context, reduced, columns=[]), n, [column], desc)
 
 
-@builtin(RANKING, "highestMax")
-def highest_max(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:
-    return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "max", column), True)
+def _of_each_group(name: str, value: Callable[[Stream, str], Stream], highest: bool) -> None:
+    """Of each group one row, by `value`; of these the `n` highest or lowest."""
+
+    @builtin(RANKING, name)
+    def extreme(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:
+        return _extreme(context, tables, n, column, groupColumns, lambda stream: value(stream, column), highest)
 
 
-@builtin(RANKING, "highestAverage")
-def highest_average(
-    context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
-) -> Stream:
-    return _extreme(
-        context, tables, n, column, groupColumns, lambda stream: aggregate(stream, SIMPLE["mean"], column), True
-    )
+def _mean(stream: Stream, column: str) -> Stream:
+    return aggregate(stream, SIMPLE["mean"], column)
 
 
-@builtin(RANKING, "highestCurrent")
-def highest_current(
-    context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
-) -> Stream:
-    return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "last", column), True)
-
-
-@builtin(RANKING, "lowestMin")
-def lowest_min(context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None) -> Stream:
-    return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "min", column), False)
-
-
-@builtin(RANKING, "lowestAverage")
-def lowest_average(
-    context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
-) -> Stream:
-    return _extreme(
-        context, tables, n, column, groupColumns, lambda stream: aggregate(stream, SIMPLE["mean"], column), False
-    )
-
-
-@builtin(RANKING, "lowestCurrent")
-def lowest_current(
-    context: Context, tables: Stream, n: int, column: str = "_value", groupColumns: Any = None
-) -> Stream:
-    return _extreme(context, tables, n, column, groupColumns, lambda stream: select(stream, "last", column), False)
+_of_each_group("highestMax", lambda stream, column: select(stream, "max", column), True)
+_of_each_group("highestAverage", _mean, True)
+_of_each_group("highestCurrent", lambda stream, column: select(stream, "last", column), True)
+_of_each_group("lowestMin", lambda stream, column: select(stream, "min", column), False)
+_of_each_group("lowestAverage", _mean, False)
+_of_each_group("lowestCurrent", lambda stream, column: select(stream, "last", column), False)

@@ -32,15 +32,19 @@ def _strings(
     names = ("v", *more)
 
     def run(context: Context, given: dict[str, Any]) -> Any:
-        for argument in names:
-            if argument in numbers:
-                if type(given[argument]) is not int:
-                    raise WrongType(argument, "int", given[argument])
-            else:
-                _text(given[argument], argument)
-        return work(*(given[argument] for argument in names))
+        return work(*_texts_and_ints(given, names, numbers))
 
     declare(STRINGS, name, names, run, result)
+
+
+def _texts_and_ints(given: dict[str, Any], names: tuple[str, ...], numbers: tuple[str, ...]) -> list[Any]:
+    """The arguments of these names in their order: ints those in `numbers`, texts the others. Raises WrongType."""
+    for name in names:
+        if name not in numbers:
+            _text(given[name], name)
+        elif type(given[name]) is not int:
+            raise WrongType(name, "int", given[name])
+    return [given[name] for name in names]
 
 
 def declare(
@@ -155,13 +159,7 @@ def _regexp(name: str, work: Callable[..., Any], *more: str, result: str | None,
     def run(context: Context, given: dict[str, Any]) -> Any:
         if not isinstance(given["r"], re.Pattern):
             raise WrongType("r", "regexp", given["r"])
-        for argument in more:
-            if argument in numbers:
-                if type(given[argument]) is not int:
-                    raise WrongType(argument, "int", given[argument])
-            else:
-                _text(given[argument], argument)
-        return work(*(given[argument] for argument in names))
+        return work(given["r"], *_texts_and_ints(given, more, numbers))
 
     declare(REGEXP, name, names, run, result)
 
