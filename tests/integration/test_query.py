@@ -364,10 +364,10 @@ def test_an_empty_text_is_no_value_in_csv(
 ) -> None:
     """Nothing in the row says that it had a text, an empty one; so it is told, as InfluxDB's importer does."""
     write(host, 'm text="",n=1i 1767225600000000000')
-    (tmp_path / "all.csv").write_text(query("--raw", EVERYTHING).out, newline="")
-    done = pyagent("write", "dryrun", "--state-directory", str(tmp_path / "state"), str(tmp_path / "all.csv"))
+    (file := tmp_path / "all.csv").write_text(query("--raw", EVERYTHING).out, newline="")
+    done = pyagent("write", "dryrun", "--state-directory", str(tmp_path / "state"), str(file))
     assert (done.status, done.out) == (1, "m n=1i 1767225600000000000\n")
-    assert done.err == "E! line 11: no field data found\n1 row refused.\n"
+    assert done.err == f"E! {file}, line 11: no field data found\n1 row refused.\n"
 
 
 # Servers of other kinds -----------------------------------------------------------------------------------------------
