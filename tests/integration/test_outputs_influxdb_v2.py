@@ -180,6 +180,17 @@ class TestVictoriaMetrics:
         assert series["metric"]["host"] == "a b"
         assert series["values"] == [0.5, 1.5, 2.5, 3.5, 4.5]
 
+    async def test_a_text_of_two_lines_is_refused_and_never_kept(self, victoria_metrics: VictoriaMetrics) -> None:
+        """It splits at the newline. Some versions then refuse the body, some drop that metric without a word."""
+        output = make_output(InfluxDB, {"urls": [victoria_metrics.url], "bucket": "b"})
+        refused = None
+        try:
+            await write(output, encoded(output, Metric("two_lines", {}, {"note": "a\nb"}, time.time_ns())))
+        except Reject as caught:
+            refused = caught
+        await output.close()
+        assert refused is None or (refused.lines, refused.rest_stored) == (None, False)
+
     async def test_a_wrong_path_keeps_the_batch(self, victoria_metrics: VictoriaMetrics) -> None:
         output = make_output(InfluxDB, {"urls": [victoria_metrics.url + "/nowhere"], "bucket": "b"})
         with pytest.raises(Retry, match=r"400 .*; correct the path in `urls`") as caught:

@@ -177,9 +177,15 @@ class TestRejected:
             Answer(400, '{"error":"engine: cache full"}', {"Content-Type": "application/json"}),
             Answer.error(400, "invalid", "unable to parse 'a line that is not ours v=': missing field value"),
             Answer.error(400, "invalid", "unable to parse '"),
+            Answer(
+                400,
+                'remoteAddr: "10.0.0.1:5002"; requestURI: /api/v2/write; cannot parse influx line protocol data: incorrect '
+                'influx line "m f=\\"a\\nb\\" 1": cannot parse field value for "f": missing closing quote',
+                {"Content-Type": "text/plain; charset=utf-8"},
+            ),
         ],
     )
-    async def test_a_400_of_influxdb_that_names_no_line_is_bisected(self, answer: Answer) -> None:
+    async def test_a_400_about_lines_that_names_none_of_ours_is_bisected(self, answer: Answer) -> None:
         error, _ = await outcome(answer)
         assert isinstance(error, Reject)
         assert (error.lines, error.rest_stored) == (None, False)
@@ -190,6 +196,7 @@ class TestRejected:
         [
             ("", {}),
             ("cannot unmarshal", {"Content-Type": "text/plain"}),
+            ('remoteAddr: "10.0.0.1:5002"; requestURI: /api/v2/write; out of memory', {"Content-Type": "text/plain"}),
             ("[" * 100_000, {"Content-Type": "application/json"}),
             ("[1]", {"Content-Type": "application/json"}),
             ('{"message":"Bad Request"}', {"Content-Type": "application/json"}),

@@ -33,7 +33,7 @@ from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress, split_url
 from pyagent_plugins.outputs.influxdb_v2.answers import (
     PARTIAL_WRITE,
     cause,
-    is_influxdb,
+    is_about_lines,
     named_lines,
     one_line,
     problem,
@@ -273,12 +273,12 @@ class InfluxDB(Output[InfluxDBOptions]):
                 advice = "; correct `organization` or `urls`"
             elif _NO_SUCH_PATH.search(message[-4096:]):
                 advice = "; correct the path in `urls`"
-            elif is_influxdb(answer):
+            elif is_about_lines(answer):
                 return answer
             else:
                 advice = _NOT_ITS_ANSWER
         elif status == 422:
-            if is_influxdb(answer):
+            if is_about_lines(answer):
                 return answer
             advice = _NOT_ITS_ANSWER
         else:

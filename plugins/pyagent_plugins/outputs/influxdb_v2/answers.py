@@ -15,7 +15,7 @@ from pyagent.api.http import HttpResponse
 __all__ = [
     "PARTIAL_WRITE",
     "cause",
-    "is_influxdb",
+    "is_about_lines",
     "named_lines",
     "one_line",
     "problem",
@@ -43,10 +43,13 @@ def problem(answer: HttpResponse) -> tuple[str, str]:
     return str(document.get("code") or ""), str(document.get("message") or document.get("error") or "")
 
 
-def is_influxdb(answer: HttpResponse) -> bool:
-    """Whether InfluxDB has written it, and not a proxy or another program: its headers, or a JSON object as it writes them."""
+def is_about_lines(answer: HttpResponse) -> bool:
+    """Whether a refusal may be about the lines: InfluxDB has written it (its headers, or a JSON object as it writes them), or
+    VictoriaMetrics has (a text that names the line), and not a proxy or another program."""
     if any(name.lower().startswith(("x-influx", "x-platform-error-code")) for name in answer.headers):
         return True
+    if answer.text.startswith('remoteAddr: "'):  # how each answer of VictoriaMetrics begins
+        return "influx line" in answer.text[:_LONGEST_MESSAGE]
     document = _document(answer) or {}
     return isinstance(document.get("error"), str) or all(
         isinstance(document.get(key), str) for key in ("code", "message")
