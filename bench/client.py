@@ -2,7 +2,8 @@
 
 `pyagent.client` beside influxdb-client's batching writer, each in a process of its own, to a receiver that only counts. A point
 is a dict of 3 fields and one of 2 tags, made anew each time, of one of 1,000 series, with a time of its own; the first point,
-which imports what delivers, is not counted. Then the receiver is away, points come all the time, the receiver comes back, and
+which imports what delivers, is not counted. The time of the processor is beside the time of the clock, as the latter is also
+that of whatever else runs. Runs alternate. Then the receiver is away, points come all the time, the receiver comes back, and
 the program ends at once, by the end of its script; its points are counted.
 """
 
@@ -24,7 +25,13 @@ from _common import optional
 from _report import Row, print_report, versions
 from pyagent.testing.servers import free_port
 
-POINTS, RUNS, AWAY = 500_000, 3, 60.0
+POINTS, RUNS, AWAY = 500_000, 5, 60.0
+FIGURES = {
+    "write": "a write()",
+    "cpu": "a write(), processor time",
+    "all": "a write() and its delivery",
+    "all_cpu": "a write() and its delivery, processor time",
+}
 RATE = 1000
 """Points a second while the receiver is away."""
 
@@ -54,15 +61,22 @@ def main() -> int:
     for _ in range(given.runs):
         for name in subjects:
             runs[name].append(_fast(name, given.points if name != "influxdb-client" else max(given.points // 10, 1)))
-    slow = median(run["write"] for run in runs["influxdb-client"]) if peer else None
+    slow = {figure: median(run[figure] for run in runs["influxdb-client"]) for figure in FIGURES} if peer else {}
     rows = []
     for name, found in runs.items():
-        ours = name == "pyagent.client"
-        limit = slow / 10 if slow and ours else None
-        beside = f"influxdb-client: {slow:.2f} µs" if slow and name != "influxdb-client" else ""
+        for figure, what in FIGURES.items():
+            theirs = slow.get(figure) if name != "influxdb-client" else None
+            values = [run[figure] for run in found]
+            rows.append(
+                Row.of(
+                    f"{name}: {what}",
+                    "µs",
+                    values,
+                    limit=theirs / 10 if theirs and name == "pyagent.client" else None,
+                    beside=f"influxdb-client: {theirs:.2f} µs, {theirs / median(values):.1f} times" if theirs else "",
+                )
+            )
         rows += [
-            Row.of(f"{name}: a write()", "µs", [run["write"] for run in found], limit=limit, beside=beside),
-            Row.of(f"{name}: a write() and its delivery", "µs", [run["all"] for run in found]),
             Row.of(f"{name}: peak memory gained", "MiB", [run["memory"] for run in found]),
             Row.of(f"{name}: lost of {found[0]['points']:,.0f}", "points", [run["lost"] for run in found], limit=0),
         ]
@@ -76,7 +90,7 @@ def main() -> int:
 
 
 def _fast(name: str, points: int) -> dict[str, float]:
-    with _sink(free_port()) as url, tempfile.TemporaryDirectory() as directory:
+    with _sink(free_port(), "--lines") as url, tempfile.TemporaryDirectory() as directory:
         done = _program(name, url, directory, "--points", str(points)).communicate()[0]
         found: dict[str, float] = json.loads(done)
         found["lost"] = points - _counted(url, "lines")
@@ -106,9 +120,9 @@ def _program(name: str, url: str, directory: str, *words: str) -> "subprocess.Po
 
 
 @contextmanager
-def _sink(port: int) -> Iterator[str]:
+def _sink(port: int, *words: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("_sink.py")), str(port)])
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("_sink.py")), str(port), *words])
     try:
         while _counts(url) is None:
             time.sleep(0.02)
@@ -168,24 +182,27 @@ def _write(given: argparse.Namespace, write: Any, finish: Any) -> None:
     hosts = [f"server{n:07d}" for n in range(count if given.slowly else 1000)]  # a line that comes twice counts once
     series = len(hosts)
     begin, first = time.time_ns(), time.perf_counter()
+    thread, process = time.thread_time(), time.process_time()
     for n in range(count):
         write(
             {"temperature": n / 7, "humidity": n % 100, "ok": True}, {"host": hosts[n % series], "room": "r"}, begin + n
         )
         if given.slowly and n % 50 == 49:
             time.sleep(max(first + n / RATE - time.perf_counter(), 0))
-    written = time.perf_counter()
+    written, cpu = time.perf_counter(), time.thread_time() - thread
     if given.slowly:
         print("written", flush=True)
         sys.stdin.read()
         return
     finish()
-    done = time.perf_counter()
+    done, all_cpu = time.perf_counter(), time.process_time() - process
     print(
         json.dumps(
             {
                 "write": 1e6 * (written - first) / count,
+                "cpu": 1e6 * cpu / count,
                 "all": 1e6 * (done - first) / count,
+                "all_cpu": 1e6 * all_cpu / count,
                 "memory": (_peak() - before) / 1024,
             }
         )

@@ -71,7 +71,15 @@ class Core:
         self._refused = Refused(self._settings.on_rejected)
         self._warned: set[str] = set()
         self._intake = Intake(
-            Int, schemas=self._codes, unit=UNITS[self._unit], earliest=EARLIEST, latest=LATEST, ahead=AHEAD
+            Int,
+            schemas=self._codes,
+            tags=self._tags or None,
+            batch=self._batch,
+            journal=self._durable,
+            unit=UNITS[self._unit],
+            earliest=EARLIEST,
+            latest=LATEST,
+            ahead=AHEAD,
         )
         self._add = self._add_safely if self._durable else self._intake.add
 

@@ -7,14 +7,14 @@ one step, also for a signal that comes in the middle of the program.
 import os
 from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pyagent.lineprotocol.results import Encoded
 
-__all__ = ["Intake", "native"]
+__all__ = ["Intake", "native", "native_write"]
 
 
 class Reference:
@@ -25,13 +25,17 @@ class Reference:
         integer: type[int],
         *,
         schemas: Mapping[str | None, Mapping[str, int]] | None = None,
+        tags: Mapping[str, str] | None = None,
+        batch: int = 0,
+        journal: bool = False,
         unit: int,
         earliest: int,
         latest: int,
         ahead: int,
     ) -> None:
         """`integer`: the type of values that are integers; a bare time counts `unit` nanoseconds, and lies between `earliest`
-        and `latest`; a point more than `ahead` nanoseconds in the future is out of the ordinary."""
+        and `latest`; a point more than `ahead` nanoseconds in the future is out of the ordinary. For the native
+        `write`: the `tags` of all points, the `batch` of points that wakes the engine, and whether a `journal` is kept."""
         self._parts: deque[Encoded] = deque()
         self._count = self.size = self._points = self._bytes = 0
 
@@ -89,9 +93,12 @@ class Reference:
 
 
 native = False
+native_write: Callable[..., None] | None = None
+"""Writer.write in one native call."""
 if not TYPE_CHECKING and os.environ.get("PYAGENT_NATIVE") != "0":
     with suppress(ImportError):
         from pyagent.lineprotocol.native._intake import Intake
+        from pyagent.lineprotocol.native._intake import write as native_write
 
         native = True
 if TYPE_CHECKING or not native:

@@ -8,6 +8,9 @@ class Intake:
         integer: type[int],
         *,
         schemas: Mapping[str | None, Mapping[str, int]] | None = None,
+        tags: Mapping[str, str] | None = None,
+        batch: int = 0,
+        journal: bool = False,
         unit: int,
         earliest: int,
         latest: int,
@@ -22,3 +25,5 @@ class Intake:
     def add_line(self, name: object, fields: object, tags: object = None, time: object = None) -> tuple[int, bytes]: ...
     def append(self, encoded: Encoded) -> int: ...
     def drain(self) -> Encoded: ...
+
+def write(self: object, measurement: str, fields: object, tags: object = None, time: object = None) -> None: ...

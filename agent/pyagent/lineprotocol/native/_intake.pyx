@@ -62,15 +62,30 @@ cdef class Intake:
 
     cdef Taker* taker
     cdef dict schemas
+    cdef dict tags
     cdef object integer
+    cdef Py_ssize_t batch
+    cdef bint journal
 
-    def __cinit__(self, integer, *, schemas=None, int64_t unit, int64_t earliest, int64_t latest, int64_t ahead):
+    def __cinit__(
+        self,
+        integer,
+        *,
+        schemas=None,
+        tags=None,
+        Py_ssize_t batch=0,
+        bint journal=False,
+        int64_t unit,
+        int64_t earliest,
+        int64_t latest,
+        int64_t ahead,
+    ):
         cdef Options options
         options.uint_support = True
         options.sort_fields = options.omit_timestamp = False
         options.max_line_bytes = 0
         self.integer = integer
-        self.schemas = schemas
+        self.schemas, self.tags, self.batch, self.journal = schemas, tags, batch, journal
         self.taker = new Taker(options, integer)
         self.taker.unit, self.taker.earliest, self.taker.latest, self.taker.ahead = unit, earliest, latest, ahead
 
@@ -123,3 +138,18 @@ cdef class Intake:
         cdef int64_t oldest = taker.oldest, newest = taker.newest
         taker.clear()
         return Encoded(data, array("Q", ends), oldest, newest, [])
+
+
+def write(self, measurement, fields, tags=None, time=None):
+    """What the usual call of Writer.write takes, in one step; all else is left to the writer."""
+    cdef Intake intake = self._intake
+    cdef PyObject* schemas = <PyObject*>intake.schemas if intake.schemas is not None else NULL
+    cdef Py_ssize_t count
+    if intake.tags is not None:
+        tags = {**intake.tags, **(tags or {})}
+    if intake.journal:
+        count = self._add(measurement, fields, tags, time)
+    else:
+        count = intake.taker.put(measurement, fields, tags, time, schemas)
+    if not 1 < count < intake.batch:
+        self._rest(count, measurement, fields, tags, time)
