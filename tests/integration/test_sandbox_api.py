@@ -32,7 +32,7 @@ class Api:
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
         status, _, text = await self.full(method, path, body, headers)
-        return status, json.loads(text) if text.startswith(("{", "[")) else text
+        return status, json.JSONDecoder().raw_decode(text)[0] if text.startswith(("{", "[")) else text
 
     async def full(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
@@ -318,7 +318,6 @@ async def test_organisations(api: Api) -> None:
         ("POST", "/api/v2/buckets", [], 400, None),
         ("POST", "/api/v2/authorizations", {}, 400, "authorization must include permissions"),
         ("GET", "/api/v2/telegrafs/0123456789abcdef/nothing", None, 404, "path not found"),
-        ("DELETE", "/api/v2/setup", None, 405, "allow: "),
         ("GET", "/api/v2/telegraf/plugins?type=nope", None, 500, "An internal error has occurred - check server logs"),
     ],
 )  # fmt: skip
@@ -330,6 +329,47 @@ async def test_refusals_have_influxdbs_form(
     assert (got, list(answer)) == (status, ["code", "message"])
     assert headers["X-Platform-Error-Code"] == answer["code"]
     assert message in (None, answer["message"])
+
+
+_METHODS = {"code": "method not allowed", "message": "allow: OPTIONS, POST"}
+_NO_PATH = {"code": "not found", "message": "path not found"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind", "body"),
+    [
+        ("DELETE", "/api/v2/setup", 405, None, ""),
+        ("HEAD", "/api/v2/buckets", 405, None, ""),
+        ("PUT", "/api/v2/orgs/0123456789abcdef/", 405, None, ""),
+        ("OPTIONS", "/api/v2/nope", 405, None, ""),
+        ("GET", "/api/v2/buckets/0123456789abcdef/log", 404, "text/plain", "404 page not found\n"),
+        ("GET", "/api/v2/buckets/0123456789abcdef/labels/1/2", 404, "application/json", _NO_PATH),
+        ("PUT", "/api/v2/buckets/0123456789abcdef/labels", 405, "application/json", {**_METHODS, "message": "allow: "}),
+        ("GET", "/api/v2/query", 405, "application/json", _METHODS),
+        ("GET", "/api/v2/query/nope", 404, "application/json", _NO_PATH),
+        ("GET", "/write", 405, "application/json", _METHODS),
+        ("OPTIONS", "/write", 200, None, ""),
+        ("POST", "/ping", 405, "text/plain", "Method Not Allowed\n"),
+        ("OPTIONS", "/ping", 200, None, ""),
+        ("GET", "/api/v2/nope", 404, "application/json", _NO_PATH),
+        ("POST", "/", 404, "text/plain", "no assets included in binary\n"),
+        ("DELETE", "/ready", 200, "application/json", None),
+        ("PUT", "/api/v2/flags", 200, "application/json", None),
+    ],
+)  # fmt: skip
+async def test_paths_and_methods_without_a_handler(
+    api: Api, method: str, path: str, status: int, kind: str | None, body: Any
+) -> None:
+    got, headers, text = await api.full(method, path)
+    assert (got, headers.get("Content-Type", "").partition(";")[0] or None) == (status, kind)
+    assert body in (None, json.loads(text) if text.startswith("{") else text)
+    assert headers.get("X-Platform-Error-Code") == (body["code"] if isinstance(body, dict) else None)
+    assert "Server" not in headers
+
+
+async def test_slashes_at_the_end_of_a_path(api: Api) -> None:
+    assert (await api("GET", "/api/v2/buckets/"))[0] == 200
+    assert (await api("GET", f"/api/v2/orgs/{api.server.org_id}/"))[0] == 200
 
 
 async def test_plugins_body_of_the_page(api: Api) -> None:
@@ -367,7 +407,7 @@ async def test_odd_bodies_are_refused_everywhere_and_nothing_breaks(api: Api, ca
     """What InfluxDB's own handlers answer with 500 is a refusal in its words; a fault of ours would be logged."""
     chance = random.Random(1)
     paths = [
-        (route.method, re.sub(r"\{\w+\}", api.server.bucket_id, route.path))
+        (route.method.replace("*", "POST"), re.sub(r"\{\w+\}", api.server.bucket_id, route.path))
         for route in routes()
         if route.method != "GET"
     ]

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.gojson import GoJSONError, Shape, decode
 from pyagent.sandbox.ids import looks_like_id, parse_id
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _INDENTED: Final = (
     "/api/v2/users",
     "/api/v2/me",
     "/api/v2/labels",
+    "/api/v2/config",
 )
 
 
@@ -124,6 +126,20 @@ async def read_json(
     return value
 
 
+async def read_struct(
+    request: web.Request, shape: Shape, *, code: str = "invalid", prefix: str = "failed to unmarshal json: "
+) -> Document:
+    """The body as one of Go's structs: the members that are there, known and not null.
+
+    Raises:
+        InfluxError: it is none; `code` and `prefix` are those that the path's handler in InfluxDB has for it.
+    """
+    try:
+        return decode(await request.read(), shape) or {}
+    except GoJSONError as error:
+        raise InfluxError(error.code or code, prefix + error.message) from None
+
+
 def _go_words(raw: bytes, error: ValueError) -> str:
     """What Go's decoder says of a text that is not JSON."""
     text = raw.decode("utf-8", "replace")
@@ -137,6 +153,11 @@ def _go_words(raw: bytes, error: ValueError) -> str:
 
 def path_id(request: web.Request, name: str = "id") -> str:
     return parse_id(request.match_info[name])
+
+
+def id_or_none(text: str | None) -> str | None:
+    """An id, or None where the text is none."""
+    return text.lower() if text and looks_like_id(text) else None
 
 
 def text_of(document: Document, name: str) -> str:
@@ -162,29 +183,33 @@ def _kind(value: object) -> str:
 
 
 def find_org(request: web.Request) -> Document:
-    """The organisation that the request's `org` or `orgID` names.
+    """The organisation that the request's `orgID`, or its `org` by id or name, names.
 
     Raises:
         InfluxError: none is named, or there is no such.
     """
     documents, query = state_of(request).documents, request.query
+    name = query.get("org", "")
+    key = id_or_none(name)
     if given := query.get("orgID"):
-        org = documents.get("orgs", parse_id(given))
+        key = parse_id(given)
+    if key is not None:
+        org = documents.get("orgs", key)
         if org is None:
             raise InfluxError("not found", "organization not found")
         return org
-    name = query.get("org")
     if not name:
         raise invalid("Please provide either orgID or org")
-    if looks_like_id(name) and (org := documents.get("orgs", name.lower())):
-        return org
     return org_by_name(request, name)
 
 
 def org_by_name(request: web.Request, name: str) -> Document:
-    org = state_of(request).documents.find("orgs", name=name)
-    if org is None:
-        if looks_like_id(name):
-            raise InfluxError("not found", "organization not found")
-        raise InfluxError("not found", f'organization name "{name}" not found')
-    return org
+    """The organisation of a name; spaces around it do not count.
+
+    Raises:
+        InfluxError: there is no such.
+    """
+    for org in state_of(request).documents.all("orgs"):
+        if org["name"].strip() == name.strip():
+            return org
+    raise InfluxError("not found", f'organization name "{name}" not found')

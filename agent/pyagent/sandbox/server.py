@@ -11,7 +11,8 @@ from aiohttp import web
 from pyagent.sandbox import faults
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import HIDDEN, InfluxError
-from pyagent.sandbox.http import CALLER, STATE, Handler, Route, is_indented, no_content, refuse
+from pyagent.sandbox.http import CALLER, STATE, Handler, Route, is_indented, refuse
+from pyagent.sandbox.paths import LEGACY, is_api, is_plain, unhandled
 from pyagent.sandbox.resources import (
     authorizations,
     buckets,
@@ -25,6 +26,7 @@ from pyagent.sandbox.resources import (
     system,
     telegrafs,
     users,
+    v1,
     write,
 )  # fmt: skip
 from pyagent.sandbox.state import VERSION, State
@@ -34,12 +36,12 @@ LOOPBACK: Final = re.compile(r"(?:localhost|[\w-]+\.localhost|127(?:\.\d{1,3}){3
 MAX_REQUEST: Final = 64 * 2**20
 """Bytes of a request body as sent. InfluxDB has no such limit; a server that lives beside a desktop needs one."""
 
-_COMPACT: Final = ("/api/v2/telegraf", "/api/v2/write", "/api/v2/query", "/api/v2/delete", "/write")
-_VARY: Final = ("/ping", "/api/v2/query", "/write")
+_VARY: Final = ("/ping", "/api/v2/query", "/query", "/write")
 _OPEN: Final = {
-    ("GET", "/ping"), ("HEAD", "/ping"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/api/v2"),
-    ("GET", "/api/v2/setup"), ("POST", "/api/v2/setup"), ("POST", "/api/v2/signin"), ("POST", "/api/v2/signout"),
+    ("GET", "/api/v2"), ("GET", "/api/v2/setup"), ("POST", "/api/v2/setup"), ("POST", "/api/v2/signin"),
+    ("POST", "/api/v2/signout"), ("GET", "/api/v2/swagger.json"),
 }  # fmt: skip
+"""Calls of the API that need no token."""
 
 
 def routes() -> Iterable[Route]:
@@ -55,6 +57,7 @@ def routes() -> Iterable[Route]:
         labels,
         members,
         write,
+        v1,
         query,
         delete,
     ):
@@ -67,6 +70,8 @@ def make_app(state: State, *, with_faults: bool = False) -> web.Application:
     app[faults.FAULTS] = faults.Faults(enabled=with_faults)
     for route in (*routes(), *(faults.ROUTES if with_faults else ())):
         app.router.add_route(route.method, route.path, route.handler)
+        if is_plain(route.path):
+            app.router.add_route(route.method, f"{route.path}/", route.handler)
     app.on_response_prepare.append(_headers)
     return app
 
@@ -74,17 +79,18 @@ def make_app(state: State, *, with_faults: bool = False) -> web.Application:
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Influxdb-Build"] = "OSS"
     response.headers["X-Influxdb-Version"] = VERSION
-    response.headers["Server"] = "pyagent-sandbox"
+    response.headers.pop("Server", None)  # InfluxDB has none; aiohttp would add its own
     if request.path in _VARY:
         response.headers["Vary"] = "Accept-Encoding"
     origin = request.headers.get("Origin")
     if origin and _is_local_origin(origin):
         # Pages of this machine may call with a token. A session's cookie is lent to none of them.
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Methods"] = "POST, GET, OPTIONS, PUT, DELETE, PATCH"
-        response.headers["Access-Control-Allow-Headers"] = (
-            "Accept, Content-Type, Content-Length, Accept-Encoding, Authorization, User-Agent"
-        )
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = "POST, GET, OPTIONS, PUT, DELETE, PATCH"
+            response.headers["Access-Control-Allow-Headers"] = (
+                "Accept, Content-Type, Content-Length, Accept-Encoding, Authorization, User-Agent"
+            )
         response.headers.add("Vary", "Origin")
 
 
@@ -101,19 +107,20 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if origin and not _is_local_origin(origin):
             raise InfluxError("forbidden", "pages of another origin may not call this server")
-        if request.method == "OPTIONS":
-            return no_content()
-        if (request.method, request.path) not in _OPEN and request.path != "/write":
-            indented = False
-            CALLER.set(_authenticate(request))
-            indented = is_indented(request.path)
+        if is_api(request.path):
+            if request.method == "OPTIONS":
+                return web.Response(status=204 if origin else 405)
+            if (request.method, request.path) not in _OPEN:
+                indented = False
+                CALLER.set(_authenticate(request))
+                indented = is_indented(request.path)
+        elif request.path in LEGACY and request.path != "/ping":
+            CALLER.set(v1.authenticate(request))
+        if request.match_info.http_exception is not None:
+            return unhandled(request, request.match_info.http_exception)
         return await request.app[faults.FAULTS].around(request, handler)
     except InfluxError as error:
         return refuse(error, indented)
-    except web.HTTPMethodNotAllowed as error:
-        return _not_allowed(request, error.allowed_methods, indented)
-    except web.HTTPNotFound:
-        return refuse(InfluxError("not found", "path not found"), not request.path.startswith(_COMPACT))
     except web.HTTPRequestEntityTooLarge:
         return refuse(InfluxError("request too large", "unable to read data: points batch is too large"), indented)
     except (asyncio.CancelledError, ConnectionError, web.HTTPException):
@@ -132,12 +139,3 @@ def _authenticate(request: web.Request) -> Document:
     elif (found := session.session_of(request)) is not None:
         return found
     raise InfluxError("unauthorized", "unauthorized access")
-
-
-def _not_allowed(request: web.Request, methods: Iterable[str], indented: bool) -> web.StreamResponse:
-    if indented:
-        return refuse(InfluxError("method not allowed", "allow: "), indented)
-    allow = ", ".join(sorted({*methods, "OPTIONS"}))
-    response = refuse(InfluxError("method not allowed", f"allow: {allow}"), indented)
-    response.headers["Allow"] = allow
-    return response

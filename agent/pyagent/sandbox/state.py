@@ -19,8 +19,8 @@ from pyagent.sandbox.store import PointStore
 
 T = TypeVar("T")
 
-VERSION = "v2.9.1"
-"""The version of InfluxDB that this server answers like."""
+VERSION, COMMIT = "v2.9.1", "85b84f4413"
+"""The version of InfluxDB that this server answers like, and its commit."""
 
 
 class State:

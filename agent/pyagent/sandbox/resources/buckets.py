@@ -6,14 +6,33 @@ from aiohttp import web
 
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, invalid, not_found
-from pyagent.sandbox.http import Route, caller, no_content, org_by_name, path_id, read_json, reply, state_of, text_of
+from pyagent.sandbox.gojson import ID, INT64, STRING, list_of, struct
+from pyagent.sandbox.http import Route, caller, no_content, org_by_name, path_id, read_struct, reply, state_of
 from pyagent.sandbox.ids import new_id, parse_id
-from pyagent.sandbox.paging import page, paging_links
+from pyagent.sandbox.paging import Page, page_of, paging_links
 from pyagent.sandbox.permissions import allowed, require
 from pyagent.sandbox.resources.labels import labels_of
 from pyagent.sandbox.state import State
 
 HOUR, DAY = 3600, 86400
+_LONGEST = (2**63 - 1) // 10**9
+"""Seconds that fit into 64 bits of nanoseconds."""
+
+_RULE = {"type": STRING, "everySeconds": INT64, "shardGroupDurationSeconds": INT64}
+_NEW = struct(
+    "tenant.postBucketRequest",
+    orgID=ID,
+    name=STRING,
+    description=STRING,
+    rp=STRING,
+    retentionRules=list_of(struct("tenant.retentionRule", **_RULE)),
+)
+_CHANGE = struct(
+    "tenant.bucketUpdate",
+    name=STRING,
+    description=STRING,
+    retentionRules=list_of(struct("tenant.retentionRuleUpdate", **_RULE)),
+)
 
 
 def may_read(authorization: Document, bucket: Document) -> bool:
@@ -22,7 +41,8 @@ def may_read(authorization: Document, bucket: Document) -> bool:
     return allowed(authorization, "read", "buckets", bucket["orgID"], bucket["id"])
 
 
-def bucket_body(state: State, bucket: Document) -> Document:
+def bucket_body(state: State, bucket: Document, *, is_labelled: bool = True) -> Document:
+    """A bucket as the API shows it; the answer to a change leaves the labels out."""
     key, org = bucket["id"], bucket["orgID"]
     body: dict[str, Any] = {"id": key, "orgID": org, "type": bucket["type"]}
     if bucket["description"]:
@@ -30,9 +50,9 @@ def bucket_body(state: State, bucket: Document) -> Document:
     body["name"] = bucket["name"]
     if bucket.get("rp"):
         body["rp"] = bucket["rp"]
-    body["retentionRules"] = [
-        {"type": "expire", "everySeconds": bucket["retention"], "shardGroupDurationSeconds": bucket["shard"]}
-    ]
+    shard = bucket.get("shownShard", bucket["shard"])
+    rule = {"type": "expire", "everySeconds": bucket["retention"], "shardGroupDurationSeconds": shard}
+    body["retentionRules"] = [rule] if bucket["retention"] or shard else []
     body |= {"createdAt": bucket["createdAt"], "updatedAt": bucket["updatedAt"]}
     body["links"] = {
         "labels": f"/api/v2/buckets/{key}/labels",
@@ -42,7 +62,7 @@ def bucket_body(state: State, bucket: Document) -> Document:
         "self": f"/api/v2/buckets/{key}",
         "write": f"/api/v2/write?org={org}&bucket={key}",
     }
-    body["labels"] = labels_of(state, key)
+    body["labels"] = labels_of(state, key) if is_labelled else []
     return body
 
 
@@ -54,10 +74,14 @@ def shard_duration(retention: int) -> int:
 
 
 def check_durations(retention: int, shard: int) -> None:
-    if 0 < retention < HOUR:
-        raise InfluxError("internal error", "retention policy duration must be at least 1h0m0s")
+    check_retention(retention)
     if 0 < retention < shard:
         raise InfluxError("internal error", "retention policy duration must be greater than the shard duration")
+
+
+def check_retention(retention: int) -> None:
+    if 0 < retention < HOUR or retention > _LONGEST:
+        raise InfluxError("internal error", "retention policy duration must be at least 1h0m0s")
 
 
 def add_bucket(
@@ -76,7 +100,7 @@ def add_bucket(
         InfluxError: the name is not allowed or taken, or the durations do not fit.
     """
     check_name(name, kind)
-    if any(bucket["orgID"] == org["id"] and bucket["name"] == name for bucket in state.documents.all("buckets")):
+    if _is_taken(state, org["id"], name):
         raise InfluxError("conflict", f"bucket with name {name} already exists")
     shard = max(shard, HOUR) if shard else shard_duration(retention)
     check_durations(retention, shard)
@@ -88,9 +112,12 @@ def add_bucket(
     return state.documents.put("buckets", key, bucket)
 
 
+def _is_taken(state: State, org: str, name: str) -> bool:
+    return state.documents.find("buckets", orgID=org, name=name) is not None
+
+
 def check_name(name: str, kind: str = "user") -> None:
-    if not name:
-        raise invalid("name is empty")
+    """Raises InfluxError for a name that a bucket may not have; it may have none."""
     if name.startswith("_") and kind != "system":
         raise invalid(f"bucket name {name} is invalid. Buckets may not start with underscore")
     if '"' in name:
@@ -108,30 +135,51 @@ async def drop_bucket(state: State, bucket: Document) -> None:
 
 async def find(request: web.Request) -> web.Response:
     state, who, query = state_of(request), caller(request), request.query
-    filters: dict[str, str] = {}
-    org_id = name = ""
+    page, filters = page_of(request), {}
+    org = name = ""
     if given := query.get("orgID"):
-        org_id = filters["orgID"] = parse_id(given)
-    if given := query.get("org"):
-        filters["org"] = given
-        org_id = org_id or org_by_name(request, given)["id"]
+        org = filters["orgID"] = parse_id(given)
     if given := query.get("name"):
         name = filters["bucket"] = given
     if given := query.get("id"):
-        key = filters["id"] = parse_id(given)
+        filters["id"] = parse_id(given)
+    if given := query.get("org"):
+        filters["org"] = given
+    if key := filters.get("id"):
         bucket = state.documents.get("buckets", key)
         if bucket is None:
             raise not_found("bucket")
         found = [bucket]
-    elif name and org_id:
-        found = [bucket_named(state, org_id, name)]
     else:
-        every = [bucket for bucket in state.documents.all("buckets") if bucket["orgID"] == org_id or not org_id]
-        if org_id:
-            every.sort(key=lambda bucket: str(bucket["name"]).encode())
-        found = page(request, [bucket for bucket in every if bucket["name"] == name or not name])
+        org = org or (org_by_name(request, filters["org"])["id"] if "org" in filters else "")
+        if name and org:
+            found = [bucket_named(state, org, name)]
+        else:
+            found = _of_org(state, org, page) if org else _of_all(state, name, page)
     bodies = [bucket_body(state, bucket) for bucket in found if may_read(who, bucket)]
-    return reply(request, {"links": paging_links(request, "/api/v2/buckets", filters, len(bodies)), "buckets": bodies})
+    return reply(request, {"links": paging_links(page, "/api/v2/buckets", filters, len(bodies)), "buckets": bodies})
+
+
+def _of_all(state: State, name: str, page: Page) -> list[Document]:
+    """By id; what the offset passes over counts before the name does."""
+    every = list(state.documents.all("buckets"))
+    if page.descending:
+        every.reverse()
+    if page.after:
+        last = f"{int(page.after, 16) + 1:016x}"
+        every = [one for one in every if (one["id"] <= last if page.descending else one["id"] >= last)]
+    return [one for one in every[max(0, page.offset) :] if name in ("", one["name"])][: page.limit]
+
+
+def _of_org(state: State, org: str, page: Page) -> list[Document]:
+    """By name; `after` is where its bucket is passed."""
+    every = [one for one in state.documents.all("buckets") if one["orgID"] == org]
+    every.sort(key=lambda one: str(one["name"]).encode(), reverse=page.descending)
+    found = every[max(0, page.offset) :]
+    if page.after:
+        place = next((place for place, one in enumerate(found) if one["id"] == page.after), len(found))
+        found = found[place + 1 :]
+    return found[: page.limit]
 
 
 def bucket_named(state: State, org_id: str, name: str) -> Document:
@@ -146,8 +194,8 @@ def bucket_named(state: State, org_id: str, name: str) -> Document:
     return bucket
 
 
-def _bucket(request: web.Request, action: str) -> Document:
-    bucket = state_of(request).documents.get("buckets", path_id(request))
+def _bucket(request: web.Request, key: str, action: str) -> Document:
+    bucket = state_of(request).documents.get("buckets", key)
     if bucket is None:
         raise not_found("bucket")
     who = caller(request)
@@ -159,77 +207,76 @@ def _bucket(request: web.Request, action: str) -> Document:
 
 
 async def get(request: web.Request) -> web.Response:
-    return reply(request, bucket_body(state_of(request), _bucket(request, "read")))
+    return reply(request, bucket_body(state_of(request), _bucket(request, path_id(request), "read")))
 
 
-def _rule(body: Document) -> Document:
+def _rule(body: Document) -> dict[str, int]:
     rules = body.get("retentionRules") or []
-    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise invalid("failed to decode request body: json: cannot unmarshal into field retentionRules")
     if len(rules) > 1:
         raise InfluxError("unprocessable entity", "buckets cannot have more than one retention rule at this time")
     rule = rules[0] if rules else {}
     for name, what in (("everySeconds", "expiration"), ("shardGroupDurationSeconds", "shard-group duration")):
-        value = rule.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise invalid(f"failed to decode request body: json: cannot unmarshal into field {name} of type int64")
-        if value is not None and value < 0:
+        if rule.get(name, 0) < 0:
             raise InfluxError("unprocessable entity", f"{what} seconds cannot be negative")
     return dict(rule)
 
 
 async def create(request: web.Request) -> web.Response:
-    body = await read_json(request)
-    state, given = state_of(request), text_of(body, "orgID")
-    if not given:
+    body = await read_struct(request, _NEW)
+    if not (org_id := body.get("orgID")):
         raise invalid("organization id must be provided")
-    org_id, rule = parse_id(given), _rule(body)
+    state, rule, name = state_of(request), _rule(body), body.get("name", "")
     require(caller(request), "write", "buckets", org_id)
-    check_name(text_of(body, "name"))
+    check_name(name)
     org = state.documents.get("orgs", org_id)
     if org is None:
         raise not_found("organization")
-    bucket = add_bucket(
-        state,
-        org,
-        text_of(body, "name"),
-        rule.get("everySeconds") or 0,
-        rule.get("shardGroupDurationSeconds") or 0,
-        text_of(body, "description"),
-        rp=text_of(body, "rp"),
-    )
-    user = caller(request)["userID"]
-    state.documents.put("members", f"{bucket['id']}/{user}", {"resource": bucket["id"], "user": user, "role": "owner"})
+    every, shard = rule.get("everySeconds", 0), rule.get("shardGroupDurationSeconds", 0)
+    bucket = add_bucket(state, org, name, every, shard, body.get("description", ""), rp=body.get("rp", ""))
     return reply(request, bucket_body(state, bucket), 201)
 
 
 async def update(request: web.Request) -> web.Response:
-    body = await read_json(request)
+    key = path_id(request)
+    body = await read_struct(request, _CHANGE)
     rule = _rule(body)
-    state, bucket = state_of(request), _bucket(request, "write")
-    changed = dict(bucket, updatedAt=state.now_text())
-    if body.get("name") is not None and (name := text_of(body, "name")) != bucket["name"]:
+    if "name" in body:
+        _bucket(request, key, "read")
+    state, bucket = state_of(request), _bucket(request, key, "write")
+    changed = dict(bucket, updatedAt=state.now_text(), **_durations(bucket, rule))
+    name = str(body.get("name", bucket["name"]))
+    if name != bucket["name"]:
         if bucket["type"] == "system":
             raise invalid("system buckets cannot be renamed")
         check_name(name)
-        if state.documents.find("buckets", orgID=bucket["orgID"], name=name):
+        if _is_taken(state, bucket["orgID"], name):
             raise InfluxError("conflict", "bucket name is not unique")
         changed["name"] = name
-    if body.get("description") is not None:
-        changed["description"] = text_of(body, "description")
-    retention, shard = rule.get("everySeconds"), rule.get("shardGroupDurationSeconds")
-    if retention is not None:
-        changed["retention"] = retention
-        changed["shard"] = shard_duration(retention)
-    if shard:
-        changed["shard"] = max(shard, HOUR)
-    check_durations(changed["retention"], changed["shard"])
+    changed["description"] = body.get("description", bucket["description"])
     state.documents.put("buckets", bucket["id"], changed)
-    return reply(request, bucket_body(state, changed))
+    return reply(request, bucket_body(state, changed, is_labelled=False))
+
+
+def _durations(bucket: Document, rule: dict[str, int]) -> dict[str, int]:
+    """What a rule changes; a shard's duration is shown as it was asked for.
+
+    Raises:
+        InfluxError: the durations do not fit.
+    """
+    retention, shard = rule.get("everySeconds"), rule.get("shardGroupDurationSeconds")
+    check_retention(retention or 0)
+    lasting = bucket["retention"] if retention is None else retention
+    if (retention, shard) != (None, None) and 0 < lasting < (bucket["shard"] if shard is None else shard):
+        words = "shard-group duration must also be updated to be smaller than new retention duration"
+        raise InfluxError("unprocessable entity", words)
+    changed = {"retention": lasting}
+    if shard is not None:
+        changed |= {"shard": max(shard, HOUR) if shard else shard_duration(lasting), "shownShard": shard}
+    return changed
 
 
 async def remove(request: web.Request) -> web.Response:
-    bucket = _bucket(request, "write")
+    bucket = _bucket(request, path_id(request), "write")
     if bucket["type"] == "system":
         raise invalid("system buckets cannot be deleted")
     await drop_bucket(state_of(request), bucket)

@@ -6,14 +6,26 @@ from aiohttp import web
 
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, invalid
-from pyagent.sandbox.http import Route, read_json, reply, state_of, text_of
+from pyagent.sandbox.gojson import DURATION, INT64, STRING, struct
+from pyagent.sandbox.http import Route, read_struct, reply, state_of
 from pyagent.sandbox.ids import new_id
 from pyagent.sandbox.permissions import hash_password, operator_permissions
 from pyagent.sandbox.resources.authorizations import add_authorization
-from pyagent.sandbox.resources.buckets import add_bucket, bucket_body
-from pyagent.sandbox.resources.orgs import add_org, org_body
+from pyagent.sandbox.resources.buckets import add_bucket, bucket_body, check_name, check_retention
+from pyagent.sandbox.resources.orgs import add_org, check_org_name, org_body
 from pyagent.sandbox.resources.users import user_body
 from pyagent.sandbox.state import State
+
+_REQUEST = struct(
+    "influxdb.OnboardingRequest",
+    username=STRING,
+    password=STRING,
+    org=STRING,
+    bucket=STRING,
+    retentionPeriodSeconds=INT64,
+    retentionPeriodHrs=DURATION,
+    token=STRING,
+)
 
 
 def is_allowed(state: State) -> bool:
@@ -42,14 +54,17 @@ async def onboard(
     hashed = await asyncio.to_thread(hash_password, password) if password else ""
     if not is_allowed(state):
         raise InfluxError("conflict", "onboarding has already been completed")
+    check_org_name(state, org)
+    check_name(bucket)
+    check_retention(retention)
     documents = state.documents
     with documents.together():
         new_org = add_org(state, org)
         new_bucket = add_bucket(state, new_org, bucket, retention)
         key = new_id()
         user = documents.put("users", key, {"id": key, "name": username, "status": "active", "password": hashed})
-        for resource in (new_org["id"], new_bucket["id"]):
-            documents.put("members", f"{resource}/{key}", {"resource": resource, "user": key, "role": "owner"})
+        owner = {"resource": new_org["id"], "user": key, "role": "owner"}
+        documents.put("members", f"{new_org['id']}/{key}", owner)
         kept, token = add_authorization(state, new_org["id"], key, operator_permissions(), f"{username}'s Token", token)
     authorization = {
         "id": kept["id"],
@@ -70,27 +85,16 @@ async def onboard(
 
 
 def _retention(body: Document) -> int:
-    seconds = body.get("retentionPeriodSeconds") or 0
-    nanoseconds = body.get("retentionPeriodHrs") or 0  # despite its name
-    for value in (seconds, nanoseconds):
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise invalid(
-                "failed to decode request body: json: cannot unmarshal into field retentionPeriodSeconds of type int64"
-            )
-    return int(seconds or nanoseconds // 10**9)
+    """In seconds; the old member has nanoseconds, whatever its name says."""
+    seconds, nanoseconds = body.get("retentionPeriodSeconds", 0), body.get("retentionPeriodHrs", 0)
+    return int(seconds) if seconds > 0 else -(-int(nanoseconds) // 10**9)
 
 
 async def create(request: web.Request) -> web.Response:
-    body = await read_json(request, code="internal error", prefix="")
-    answer = await onboard(
-        state_of(request),
-        text_of(body, "username"),
-        text_of(body, "password"),
-        text_of(body, "org"),
-        text_of(body, "bucket"),
-        _retention(body),
-        text_of(body, "token"),
-    )
+    body = await read_struct(request, _REQUEST, code="internal error", prefix="")
+    user, password, org, bucket = (body.get(name, "") for name in ("username", "password", "org", "bucket"))
+    retention, token = _retention(body), body.get("token", "")
+    answer = await onboard(state_of(request), user, password, org, bucket, retention, token)
     return reply(request, answer, 201)
 
 

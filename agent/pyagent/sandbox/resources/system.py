@@ -2,10 +2,34 @@
 
 from aiohttp import web
 
-from pyagent.sandbox.http import Route, no_content, reply, state_of
-from pyagent.sandbox.state import VERSION
+from pyagent.sandbox.errors import InfluxError
+from pyagent.sandbox.http import Route, caller, no_content, reply, state_of, to_json
+from pyagent.sandbox.permissions import RESOURCES, allowed
+from pyagent.sandbox.resources.session import LENGTH
+from pyagent.sandbox.state import COMMIT, VERSION
 
 _CHECKS = ("bolt", "influxql", "query", "shards", "sqlite")
+_SCHEDULER = {"name": "task-scheduler", "status": "pass", "message": "scheduler idle: no scheduled runs"}
+_FLAGS = {
+    "appMetrics": False,
+    "cursorAtEOF": False,
+    "newAutoRefresh": True,
+    "refreshSingleCell": True,
+    "timeFilterFlags": False,
+}
+_CONFIG = {
+    "flux-log-enabled": False,
+    "hardening-enabled": False,
+    "metrics-disabled": False,
+    "no-tasks": True,
+    "pprof-disabled": True,
+    "query-concurrency": 2,
+    "reporting-disabled": True,
+    "session-length": LENGTH // 60,
+    "strong-passwords": False,
+    "ui-disabled": True,
+    "use-hashed-tokens": True,
+}
 
 _LINKS = {
     "authorizations": "/api/v2/authorizations",
@@ -55,9 +79,9 @@ async def health(request: web.Request) -> web.Response:
             "name": "influxdb",
             "status": "pass",
             "message": "healthy",
-            "checks": [{"name": name, "status": "pass"} for name in _CHECKS],
+            "checks": [{"name": name, "status": "pass"} for name in _CHECKS] + [_SCHEDULER],
             "version": VERSION,
-            "commit": "pyagent-sandbox",
+            "commit": COMMIT,
         },
     )
 
@@ -100,11 +124,33 @@ async def links(request: web.Request) -> web.Response:
     return reply(request, _LINKS)
 
 
+async def flags(request: web.Request) -> web.Response:
+    return reply(request, _FLAGS)
+
+
+async def kinds(request: web.Request) -> web.Response:
+    """The types of resources that a permission may name."""
+    response = web.Response(text=to_json([*RESOURCES, "instance"]) + "\n")
+    response.headers["Content-Type"] = "application/json"
+    return response
+
+
+async def config(request: web.Request) -> web.Response:
+    """Those of InfluxDB's flags that have a meaning here, to who may do everything."""
+    who = caller(request)
+    if not all(allowed(who, action, kind) for kind in RESOURCES for action in ("read", "write")):
+        raise InfluxError("unauthorized", "access to /api/v2/config requires operator permissions")
+    return reply(request, {"config": {**_CONFIG, "http-bind-address": request.host}})
+
+
 ROUTES = [
     Route("GET", "/ping", ping),
     Route("HEAD", "/ping", ping),
-    Route("GET", "/health", health),
-    Route("GET", "/ready", ready),
-    Route("GET", "/metrics", metrics),
-    Route("GET", "/api/v2", links),
+    Route("*", "/health", health),
+    Route("*", "/ready", ready),
+    Route("*", "/metrics", metrics),
+    Route("*", "/api/v2", links),
+    Route("*", "/api/v2/flags", flags),
+    Route("*", "/api/v2/resources", kinds),
+    Route("GET", "/api/v2/config", config),
 ]

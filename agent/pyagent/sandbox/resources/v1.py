@@ -1,0 +1,72 @@
+"""`/write` and `/query` of InfluxDB 1, with its credentials and database names."""
+
+import base64
+import binascii
+
+from aiohttp import web
+
+from pyagent.sandbox.documents import Document
+from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.http import Route, caller, state_of
+from pyagent.sandbox.permissions import allowed, is_inactive
+from pyagent.sandbox.resources.buckets import may_read
+from pyagent.sandbox.resources.write import raw_body, store
+
+
+def authenticate(request: web.Request) -> Document:
+    """The authorization of `u` and `p`, of Basic, or of the word Token; the password is the token.
+
+    Raises:
+        InfluxError: there are no credentials, or they are no active token.
+    """
+    secret = _secret(request)
+    if secret is None:
+        raise InfluxError("unauthorized", "unauthorized access")
+    found = state_of(request).authorization(secret)
+    if found is None or is_inactive(found):
+        raise InfluxError("unauthorized", "Unauthorized")
+    return found
+
+
+def _secret(request: web.Request) -> str | None:
+    if request.query.get("u") and (secret := request.query.get("p")):
+        return secret
+    scheme, *given = request.headers.get("Authorization", "").split(" ")
+    if scheme == "Token" and len(given) == 1:
+        user, colon, secret = given[0].partition(":")
+        return secret if colon else user
+    if scheme.lower() == "basic" and given:
+        try:
+            named = base64.b64decode(" ".join(given), validate=True).decode("utf-8", "surrogateescape")
+        except binascii.Error:
+            return None
+        _, colon, secret = named.partition(":")
+        return secret if colon else None
+    return None
+
+
+async def write(request: web.Request) -> web.Response:
+    who, query = caller(request), request.query
+    if not (database := query.get("db")):
+        raise invalid("missing db")
+    body = await raw_body(request)
+    bucket = _mapped(request, who, database, query.get("rp") or "")
+    if bucket is None:
+        raise InfluxError("not found", "no dbrp mapping found")
+    return await store(state_of(request), who, bucket, body, query.get("precision") or "ns")
+
+
+def _mapped(request: web.Request, who: Document, database: str, policy: str) -> Document | None:
+    """The bucket of a database and retention policy: `db/rp`, or `db`, which is `autogen` and the only default."""
+    for bucket in state_of(request).documents.all("buckets"):
+        if bucket["orgID"] != who["orgID"]:
+            continue
+        name, slash, of = bucket["name"].partition("/")
+        if name != database or (of if slash else "autogen") != (policy or "autogen") or (slash and not policy):
+            continue
+        if may_read(who, bucket) or allowed(who, "write", "buckets", bucket["orgID"], bucket["id"]):
+            return bucket
+    return None
+
+
+ROUTES = [Route("POST", "/write", write)]
