@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import io
 import json
 import random
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sandbox_api import Api, reason
 
 from pyagent.sandbox import Sandbox
 from pyagent.sandbox.server import routes
@@ -20,49 +20,11 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 NS = int(NOW.timestamp()) * 10**9
 
 
-class Api:
-    """Requests with one token: (status, decoded JSON or text)."""
-
-    def __init__(self, session: aiohttp.ClientSession, server: Sandbox) -> None:
-        self.session = session
-        self.server = server
-        self.token = server.token
-
-    async def __call__(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any]:
-        status, _, text = await self.full(method, path, body, headers)
-        return status, json.JSONDecoder().raw_decode(text)[0] if text.startswith(("{", "[")) else text
-
-    async def full(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any, str]:
-        raw = json.dumps(body) if isinstance(body, dict | list) else body or b""
-        data = io.BytesIO(raw.encode() if isinstance(raw, str) else raw) if raw else None
-        given = {"Authorization": f"Token {self.token}", **(headers or {})}
-        async with self.session.request(method, self.server.url + path, data=data, headers=given) as response:
-            return response.status, response.headers, await response.text()
-
-    async def write(self, lines: str | bytes, query: str = "", **headers: str) -> tuple[int, Any]:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self("POST", f"/api/v2/write?org=home&bucket=monitoring-system{query}", lines, named)
-
-    async def values(self, rest: str = "", bucket: str = "monitoring-system", start: str = "0") -> list[Any]:
-        rows = await self.server.query(
-            f'from(bucket: "{bucket}") |> range(start: {start}, stop: 2100-01-01T00:00:00Z) {rest}'
-        )
-        return [row["_value"] for row in rows]
-
-
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     async with Sandbox() as server, aiohttp.ClientSession() as session:
         await server.setup()
         yield Api(session, server)
-
-
-def reason(answer: tuple[int, Any]) -> tuple[int, str]:
-    return answer[0], answer[1]["message"]
 
 
 @pytest.mark.parametrize(
@@ -232,11 +194,11 @@ async def test_a_token_may_do_what_it_says_and_no_more(api: Api) -> None:
         ("POST", "/api/v2/telegrafs", {"orgID": server.org_id, "config": ""}),
         ("POST", "/api/v2/labels", {"orgID": server.org_id, "name": "x"}),
         ("POST", "/api/v2/users", {"name": "x"}),
-        ("GET", f"/api/v2/buckets/{server.bucket_id}/members", None),
         ("POST", "/api/v2/authorizations", {"orgID": server.org_id, "permissions": [{"action": "read", "resource": {"type": "buckets"}}]}),
     ):  # fmt: skip
         status, answer = await api(method, path, body)
         assert (status, answer["code"]) == (401, "unauthorized"), (method, path)
+    assert reason(await api("GET", f"/api/v2/buckets/{server.bucket_id}/members")) == (404, "404 page not found")
 
 
 async def test_no_token_gives_more_than_its_maker_has(api: Api) -> None:

@@ -14,13 +14,35 @@ RESOURCES: Final = (
     "annotations", "remotes", "replications",
 )  # fmt: skip
 
+_ACTIONS: Final = ("read", "write")
 INACTIVE: Final = "token is inactive"
 """InfluxDB's words for one that was switched off; a write has them behind its own."""
 
 
 def operator_permissions() -> list[Document]:
     """What the token of the set-up call may do: everything."""
-    return [{"action": action, "resource": {"type": kind}} for kind in RESOURCES for action in ("read", "write")]
+    return [{"action": action, "resource": {"type": kind}} for kind in RESOURCES for action in _ACTIONS]
+
+
+def member_permissions(kind: str, key: str, role: str) -> list[Document]:
+    """What an owner or a member may do: of the whole server (`instance`), of an organisation or of a bucket."""
+    if kind == "instance":
+        return [{"action": action, "resource": {"type": kind}} for action in _ACTIONS]
+    if kind == "orgs":
+        actions = _ACTIONS if role == "owner" else ("read",)
+        return [
+            {"action": action, "resource": {"type": of, "id" if of == "orgs" else "orgID": key}}
+            for of in RESOURCES
+            for action in actions
+        ]
+    if kind == "buckets" and role == "member":
+        return [{"action": "read", "resource": {"type": kind, "id": key}}]
+    return []
+
+
+def user_permissions(user: str) -> list[Document]:
+    """What every user may do: read and change himself."""
+    return [{"action": action, "resource": {"type": "users", "id": user}} for action in _ACTIONS]
 
 
 def new_token() -> str:

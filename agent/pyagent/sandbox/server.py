@@ -27,6 +27,7 @@ from pyagent.sandbox.resources import (
     telegrafs,
     users,
     v1,
+    variables,
     write,
 )  # fmt: skip
 from pyagent.sandbox.state import VERSION, State
@@ -56,6 +57,7 @@ def routes() -> Iterable[Route]:
         telegrafs,
         labels,
         members,
+        variables,
         write,
         v1,
         query,
@@ -112,10 +114,10 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
                 return web.Response(status=204 if origin else 405)
             if (request.method, request.path) not in _OPEN:
                 indented = False
-                CALLER.set(_authenticate(request))
+                CALLER.set(_of_active_user(request, _authenticate(request)))
                 indented = is_indented(request.path)
         elif request.path in LEGACY and request.path != "/ping":
-            CALLER.set(v1.authenticate(request))
+            CALLER.set(_of_active_user(request, v1.authenticate(request)))
         if request.match_info.http_exception is not None:
             return unhandled(request, request.match_info.http_exception)
         return await request.app[faults.FAULTS].around(request, handler)
@@ -134,8 +136,15 @@ def _authenticate(request: web.Request) -> Document:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() in ("token", "bearer"):
         found = request.app[STATE].authorization(token.strip())
-        if found is not None:
-            return found
-    elif (found := session.session_of(request)) is not None:
-        return found
-    raise InfluxError("unauthorized", "unauthorized access")
+    else:
+        found = session.session_of(request)
+    if found is None:
+        raise InfluxError("unauthorized", "unauthorized access")
+    return found
+
+
+def _of_active_user(request: web.Request, found: Document) -> Document:
+    user = request.app[STATE].documents.get("users", found["userID"])
+    if user is None or user["status"] == "inactive":
+        raise InfluxError("forbidden", "User is inactive")
+    return found

@@ -101,13 +101,11 @@ def buckets(context: Context, org: str = "", orgID: str = "", host: str = "", to
             "name": bucket["name"],
             "id": bucket["id"],
             "organizationID": bucket["orgID"],
-            "retentionPolicy": "",
+            "retentionPolicy": bucket.get("rp") or "",
             "retentionPeriod": bucket["retention"] * 10**9,
         }
         for bucket in found
     ]
-    if not rows:
-        raise invalid("buckets: no bucket is visible to this token")
     types = {"name": STRING, "id": STRING, "organizationID": STRING, "retentionPolicy": STRING, "retentionPeriod": LONG}
     return Stream(regroup([from_rows({}, rows, "buckets", types)], lambda table: ["organizationID"]))
 

@@ -32,7 +32,7 @@ class Context:
     now: int
     """ns since the epoch: the same throughout the run."""
     buckets: Callable[[], list[Document]]
-    """The buckets of the organisation that the query's token may read."""
+    """The buckets of the organisation that the query's token may read; raises InfluxError where there is none."""
     write: Callable[[str, str, list[Point]], None]
     """Store points in a bucket given by name or id; raises InfluxError."""
     results: list[tuple[str, Stream]] = field(default_factory=list)

@@ -4,12 +4,25 @@ from aiohttp import web
 
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, invalid, not_found
-from pyagent.sandbox.http import Route, caller, no_content, path_id, read_json, reply, state_of, text_of
+from pyagent.sandbox.gojson import ID, STRING, list_of, struct, text
+from pyagent.sandbox.http import Route, caller, no_content, path_id, read_struct, reply, state_of
 from pyagent.sandbox.ids import new_id, parse_id
 from pyagent.sandbox.permissions import RESOURCES, allowed, describe, hash_token, new_token, require
 from pyagent.sandbox.state import State
 
 _STATUS = ("active", "inactive")
+_INSTANCE = "instance"
+_RESOURCE = struct("influxdb.Resource", type=text("influxdb.ResourceType"), id=ID, orgID=ID)
+_PERMISSION = struct("influxdb.Permission", action=text("influxdb.Action"), resource=_RESOURCE)
+_NEW = struct(
+    "authorization.postAuthorizationRequest",
+    status=text("influxdb.Status"),
+    orgID=ID,
+    userID=ID,
+    description=STRING,
+    permissions=list_of(_PERMISSION),
+)
+_CHANGE = struct("influxdb.AuthorizationUpdate", status=text("influxdb.Status"), description=STRING)
 
 
 def add_authorization(
@@ -65,53 +78,46 @@ def body_of(state: State, kept: Document, token: str = "") -> Document:
     }
 
 
-def _permissions(body: Document) -> list[Document]:
-    given = body.get("permissions")
-    if not given:
+def _check(permissions: list[Document]) -> None:
+    if not permissions:
         raise invalid("authorization must include permissions")
-    if not isinstance(given, list):
-        raise invalid("invalid json structure: json: cannot unmarshal into field permissions")
-    return [_permission(one) for one in given]
+    for permission in permissions:
+        if permission.get("resource", {}).get("type") not in (*RESOURCES, _INSTANCE):
+            raise invalid("invalid resource type for permission: unknown resource type for permission")
+        if permission.get("action") not in ("read", "write"):
+            raise invalid("invalid action type for permission: unknown action for permission")
 
 
-def _permission(given: object) -> Document:
-    resource = given.get("resource") if isinstance(given, dict) else None
-    if not isinstance(given, dict) or not isinstance(resource, dict):
-        raise invalid("invalid json structure: json: cannot unmarshal into field permissions")
-    if resource.get("type") not in (*RESOURCES, "instance"):
-        raise invalid(f"unknown resource type for permission: {resource.get('type') or ''}".rstrip())
-    if given.get("action") not in ("read", "write"):
-        raise invalid("unknown action for permission")
-    kept = {"type": resource["type"]}
-    for name in ("id", "orgID"):
-        if value := resource.get(name):
-            kept[name] = parse_id(value if isinstance(value, str) else "")
-    return {"action": given["action"], "resource": kept}
+def _words(permission: Document) -> str:
+    resource = permission["resource"]
+    return describe(permission["action"], resource["type"], resource.get("orgID"), resource.get("id"))
 
 
 async def create(request: web.Request) -> web.Response:
-    body = await read_json(request, prefix="invalid json structure: ")
+    body = await read_struct(request, _NEW, prefix="invalid json structure: ")
     state, who = state_of(request), caller(request)
-    permissions = _permissions(body)
-    if not (given := text_of(body, "orgID")):
+    org, user, permissions = body.get("orgID", ""), body.get("userID") or who["userID"], body.get("permissions", [])
+    status, description = body.get("status") or "active", body.get("description", "")
+    _check(permissions)
+    if not org:
         raise invalid("org id required: invalid ID")
-    org, status = parse_id(given), text_of(body, "status") or "active"
     if status not in _STATUS:
-        raise invalid(f"invalid status value {status}: must be active or inactive")
-    user = parse_id(text_of(body, "userID")) if body.get("userID") else who["userID"]
+        raise invalid("invalid status: must be active or inactive")
     require(who, "write", "authorizations", org)
     require(who, "write", "users", key=user)
     for permission in permissions:
-        resource = permission["resource"]
-        wanted = (permission["action"], resource["type"], resource.get("orgID"), resource.get("id"))
-        if not allowed(who, *wanted):
-            text = describe(*wanted)
-            raise InfluxError("forbidden", f"permission {text} is not allowed: {text} is unauthorized")
-    if state.documents.get("orgs", org) is None:
-        raise not_found("organization")
-    if state.documents.get("users", user) is None:
-        raise not_found("user")
-    kept, token = add_authorization(state, org, user, permissions, text_of(body, "description"), status=status)
+        resource, words = permission["resource"], _words(permission)
+        if not allowed(who, permission["action"], resource["type"], resource.get("orgID"), resource.get("id")):
+            raise InfluxError("forbidden", f"permission {words} is not allowed: {words} is unauthorized")
+    if any(permission["resource"]["type"] == _INSTANCE for permission in permissions):
+        reason = "authorizations cannot be created with the instance type, it is only used during setup"
+        raise InfluxError("internal error", reason)
+    for permission in permissions:
+        if permission["resource"].get("orgID", org) != org:
+            raise invalid(f"permission {_words(permission)} is not for org id {org}")
+    if state.documents.get("users", user) is None or state.documents.get("orgs", org) is None:
+        raise invalid("unable to create token")
+    kept, token = add_authorization(state, org, user, permissions, description, status=status)
     return reply(request, body_of(state, kept, token), 201)
 
 
@@ -129,39 +135,53 @@ async def find(request: web.Request) -> web.Response:
             if named is None:
                 raise not_found("user" if name == "user" else f'organization name "{given}"')
             wanted[f"{name}ID"] = named["id"]
+    every = state.documents.all("authorizations")
+    if key := wanted.pop("id", None):
+        every, wanted = [_kept(state, key)], {}
     found = [
         body_of(state, kept)
-        for kept in state.documents.all("authorizations")
+        for kept in every
         if all(kept[name] == value for name, value in wanted.items()) and _readable(caller(request), kept)
+        if state.documents.get("users", kept["userID"]) and state.documents.get("orgs", kept["orgID"])
     ]
     return reply(request, {"links": {"self": "/api/v2/authorizations"}, "authorizations": found})
 
 
-def _authorization(request: web.Request, action: str) -> Document:
-    kept = state_of(request).documents.get("authorizations", path_id(request))
+def _kept(state: State, key: str) -> Document:
+    kept = state.documents.get("authorizations", key)
     if kept is None:
         raise not_found("authorization")
+    return kept
+
+
+def _authorization(request: web.Request, action: str) -> Document:
+    kept = _kept(state_of(request), path_id(request))
     require(caller(request), action, "authorizations", kept["orgID"], kept["id"])
     require(caller(request), action, "users", key=kept["userID"])
     return kept
 
 
+def _whole(state: State, kept: Document) -> Document:
+    """The answer; that of a token whose organisation or user is gone is an error."""
+    for kind, key, what in (("orgs", "orgID", "organization"), ("users", "userID", "user")):
+        if state.documents.get(kind, kept[key]) is None:
+            raise not_found(what)
+    return body_of(state, kept)
+
+
 async def get(request: web.Request) -> web.Response:
-    return reply(request, body_of(state_of(request), _authorization(request, "read")))
+    return reply(request, _whole(state_of(request), _authorization(request, "read")))
 
 
 async def update(request: web.Request) -> web.Response:
-    body = await read_json(request)
+    path_id(request)
+    changes = await read_struct(request, _CHANGE, code="internal error", prefix="")
+    _authorization(request, "read")
     state, kept = state_of(request), _authorization(request, "write")
-    changed = dict(kept, updatedAt=state.now_text())
-    if body.get("status") is not None:
-        changed["status"] = text_of(body, "status")
-        if changed["status"] not in _STATUS:
-            raise invalid(f"invalid status value {changed['status']}: must be active or inactive")
-    if body.get("description") is not None:
-        changed["description"] = text_of(body, "description")
-    state.documents.put("authorizations", kept["id"], changed)
-    return reply(request, body_of(state, changed))
+    if changes.get("status", "active") not in _STATUS:
+        raise invalid("encodeAuthorization: unknown authorization status")
+    changed = {**kept, **changes, "updatedAt": state.now_text()}
+    return reply(request, _whole(state, state.documents.put("authorizations", kept["id"], changed)))
 
 
 async def remove(request: web.Request) -> web.Response:

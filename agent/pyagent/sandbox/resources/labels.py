@@ -1,4 +1,4 @@
-"""`/api/v2/labels`, and the labels of buckets and telegraf configurations."""
+"""`/api/v2/labels`, and the labels of buckets, telegraf configurations and variables."""
 
 from aiohttp import web
 
@@ -24,6 +24,7 @@ from pyagent.sandbox.state import State
 _NEW = struct("influxdb.Label", id=ID, orgID=ID, name=STRING, properties=map_of(STRING))
 _CHANGE = struct("influxdb.LabelUpdate", name=STRING, properties=map_of(STRING))
 _MAPPING = struct("influxdb.LabelMapping", labelID=ID, resourceID=ID, resourceType=text("influxdb.ResourceType"))
+_WHAT = {"buckets": "bucket", "telegrafs": "telegraf configuration", "variables": "variable"}
 
 
 def label_body(label: Document) -> Document:
@@ -117,13 +118,13 @@ def _kind(request: web.Request) -> str:
 
 
 def _resource(request: web.Request, action: str) -> Document:
-    """The bucket or configuration in the path, after the caller's permission for it was checked."""
+    """The bucket, configuration or variable in the path, after the caller's permission for it was checked."""
     kind = _kind(request)
     if kind == "buckets":
         return _labelled_bucket(request, action)
     found = state_of(request).documents.get(kind, path_id(request))
     if found is None:
-        raise not_found("telegraf configuration")
+        raise not_found(_WHAT[kind])
     require(caller(request), action, kind, found["orgID"], found["id"])
     return found
 
@@ -200,7 +201,7 @@ ROUTES = [
     Route("DELETE", "/api/v2/labels/{id}", remove),
     *(
         Route(method, f"/api/v2/{kind}/{{id}}/labels{rest}", handler)
-        for kind in ("buckets", "telegrafs")
+        for kind in _WHAT
         for method, rest, handler in (("GET", "", of_resource), ("POST", "", attach), ("DELETE", "/{label}", detach))
     ),
 ]

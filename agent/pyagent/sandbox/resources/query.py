@@ -150,6 +150,8 @@ async def run_script(state: State, who: Document, org: Document, script: str, no
             for bucket in state.documents.all("buckets")
             if bucket["orgID"] == org["id"] and may_read(who, bucket)
         ]
+        if not found:
+            raise InfluxError("not found", f"no buckets found in organization {org['id']}", final=True)
         return sorted(found, key=lambda bucket: str(bucket["name"]).encode())
 
     def work() -> Results:

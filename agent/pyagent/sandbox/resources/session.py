@@ -1,17 +1,17 @@
-"""`/api/v2/signin` and `/api/v2/signout`: a session in place of a token, for the user of the set-up call."""
+"""`/api/v2/signin` and `/api/v2/signout`: a session in place of a token, for users who have a password."""
 
 import asyncio
-import binascii
 import secrets
-from base64 import b64decode
 from datetime import UTC, datetime
+from itertools import chain
 
 from aiohttp import web
 
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError
 from pyagent.sandbox.http import Route, no_content, state_of
-from pyagent.sandbox.permissions import check_password, operator_permissions
+from pyagent.sandbox.permissions import check_password
+from pyagent.sandbox.resources.users import basic_credentials, permissions_of
 from pyagent.sandbox.state import State
 
 COOKIE = "influxdb-oss-session"
@@ -31,7 +31,9 @@ def session_of(request: web.Request) -> Document | None:
         del state.sessions[key]
         return None
     session["expires"] = state.clock() + LENGTH * 10**9
-    return session
+    user = session["userID"]
+    tokens = [one["permissions"] for one in state.documents.all("authorizations") if one["userID"] == user]
+    return {**session, "permissions": [*permissions_of(state, user), *chain.from_iterable(tokens)]}
 
 
 async def signin(request: web.Request) -> web.Response:
@@ -48,7 +50,6 @@ async def signin(request: web.Request) -> web.Response:
         "description": "",
         "orgID": org,
         "userID": user["id"],
-        "permissions": operator_permissions(),
         "expires": expires,
     }
     response = no_content()
@@ -59,12 +60,8 @@ async def signin(request: web.Request) -> web.Response:
 
 def _user(state: State, authorization: str) -> Document:
     """Raises InfluxError."""
-    scheme, _, encoded = authorization.partition(" ")
-    try:
-        name, _, password = b64decode(encoded.strip(), validate=True).decode("utf-8", "surrogateescape").partition(":")
-    except (binascii.Error, ValueError):
-        scheme = name = password = ""
-    user = state.documents.find("users", name=name) if scheme.lower() == "basic" else None
+    name, password = basic_credentials(authorization) or ("", "")
+    user = state.documents.find("users", name=name)
     if user is None or not user.get("password") or not check_password(password, user["password"]):
         raise InfluxError("unauthorized", "unauthorized access")
     return user

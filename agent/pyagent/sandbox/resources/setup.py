@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.errors import InfluxError
 from pyagent.sandbox.gojson import DURATION, INT64, STRING, struct
 from pyagent.sandbox.http import Route, read_struct, reply, state_of
 from pyagent.sandbox.ids import new_id
@@ -13,7 +13,7 @@ from pyagent.sandbox.permissions import hash_password, operator_permissions
 from pyagent.sandbox.resources.authorizations import add_authorization
 from pyagent.sandbox.resources.buckets import add_bucket, bucket_body, check_name, check_retention
 from pyagent.sandbox.resources.orgs import add_org, check_org_name, org_body
-from pyagent.sandbox.resources.users import user_body
+from pyagent.sandbox.resources.users import INSTANCE, check_strength, user_body
 from pyagent.sandbox.state import State
 
 _REQUEST = struct(
@@ -29,7 +29,7 @@ _REQUEST = struct(
 
 
 def is_allowed(state: State) -> bool:
-    return not any(state.documents.all("users"))
+    return not any(state.documents.all("users")) and not any(state.documents.all("orgs"))
 
 
 async def check(request: web.Request) -> web.Response:
@@ -49,8 +49,8 @@ async def onboard(
     missing = [name for name, value in (("username", username), ("org", org), ("bucket", bucket)) if not value]
     if missing:
         raise InfluxError("unprocessable entity", f"onboarding failed: missing required fields [{','.join(missing)}]")
-    if password and not 8 <= len(password.encode("utf-8", "surrogateescape")) <= 72:
-        raise invalid("passwords must be between 8 and 72 characters long")
+    if password:
+        check_strength(password)
     hashed = await asyncio.to_thread(hash_password, password) if password else ""
     if not is_allowed(state):
         raise InfluxError("conflict", "onboarding has already been completed")
@@ -63,8 +63,8 @@ async def onboard(
         new_bucket = add_bucket(state, new_org, bucket, retention)
         key = new_id()
         user = documents.put("users", key, {"id": key, "name": username, "status": "active", "password": hashed})
-        owner = {"resource": new_org["id"], "user": key, "role": "owner"}
-        documents.put("members", f"{new_org['id']}/{key}", owner)
+        for resource in (new_org["id"], INSTANCE):
+            documents.put("members", f"{resource}/{key}", {"resource": resource, "user": key, "role": "owner"})
         kept, token = add_authorization(state, new_org["id"], key, operator_permissions(), f"{username}'s Token", token)
     authorization = {
         "id": kept["id"],

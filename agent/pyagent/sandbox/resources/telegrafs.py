@@ -107,11 +107,8 @@ async def create(request: web.Request) -> web.Response:
     if not config["orgID"]:
         raise invalid("invalid org id for permission: invalid ID")
     require(caller(request), "write", "telegrafs", config["orgID"])
-    key, user = new_id(), caller(request)["userID"]
-    with state.documents.together():
-        state.documents.put("telegrafs", key, {"id": key, **config})
-        state.documents.put("members", f"{key}/{user}", {"resource": key, "user": user, "role": "owner"})
-    return reply(request, config_body(state, {"id": key, **config}), 201)
+    key = new_id()
+    return reply(request, config_body(state, state.documents.put("telegrafs", key, {"id": key, **config})), 201)
 
 
 async def get(request: web.Request) -> web.Response:
