@@ -317,7 +317,7 @@ def run(
     options: Callable[[str, Any], None] = lambda name, value: None,
 ) -> None:
     """Run a script; `packages` gives what an import names, `keep` takes what an expression that is not yielded gives, and
-    `options` is told the options that are set.
+    `options` is told the options that are set; one of a package with its name, as `package.option`.
 
     Raises:
         InfluxError: a name or type is wrong, or a function refuses.
@@ -333,6 +333,7 @@ def run(
                 if statement.member is not None:
                     owner = scope.find(statement.name)
                     owner[statement.member] = value
+                    options(f"{getattr(owner, 'name', statement.name)}.{statement.member}", value)
                 else:
                     scope.values[statement.name] = value
                     options(statement.name, value)

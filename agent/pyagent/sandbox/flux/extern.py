@@ -1,4 +1,4 @@
-"""The syntax tree in JSON that clients send beside a script: options and variables with literal values."""
+"""The syntax tree in JSON that clients send beside a script: imports, options and variables with literal values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,14 +19,24 @@ def statements_of(extern: object) -> list[Node]:
     if not extern:
         return []
     try:
-        return [_statement(part) for part in extern["body"] or []]  # type: ignore[index]  # checked by the except
+        imports = [_import(part) for part in extern.get("imports") or []]  # type: ignore[attr-defined]  # checked by the except
+        return [*imports, *(_statement(part) for part in extern["body"] or [])]  # type: ignore[index]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise invalid(f"cannot decode extern: {error!r}") from None
+
+
+def _import(tree: Document) -> Node:
+    path = str(tree["path"]["value"])
+    return syntax.Import(tree["as"]["name"] if tree.get("as") else path.rpartition("/")[2], path)
 
 
 def _statement(tree: Document) -> Node:
     if tree["type"] == "OptionStatement":
         assigned = tree["assignment"]
+        if assigned["type"] == "MemberAssignment":
+            member = assigned["member"]
+            name, option = member["object"]["name"], member["property"].get("name") or member["property"]["value"]
+            return syntax.Option(name, option, _expression(assigned["init"]))
         return syntax.Option(assigned["id"]["name"], None, _expression(assigned["init"]))
     if tree["type"] == "VariableAssignment":
         return syntax.Assign(tree["id"]["name"], _expression(tree["init"]))

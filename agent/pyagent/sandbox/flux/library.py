@@ -39,6 +39,8 @@ class Context:
     location: Location = UTC_LOCATION
     """The option `location`: where the calendar of windows and dates is."""
     calls: Calls = field(default_factory=Calls)
+    profilers: Any = None
+    """The option `enabledProfilers` of the package `profiler`."""
 
     def keep(self, name: str, stream: Stream) -> None:
         if any(known == name for known, _ in self.results):

@@ -15,6 +15,7 @@ from pyagent.sandbox.flux.library import Context, place_of
 from pyagent.sandbox.flux.mapping import MAPPING
 from pyagent.sandbox.flux.names import check_names
 from pyagent.sandbox.flux.packages import defined, package
+from pyagent.sandbox.flux.profiler import OPTION, RESULT, Profile
 from pyagent.sandbox.flux.ranking import RANKING
 from pyagent.sandbox.flux.reshape import RESHAPE
 from pyagent.sandbox.flux.statistics import STATISTICS
@@ -45,11 +46,14 @@ def execute(text: str, context: Context, extern: list[Node] | None = None) -> Re
         InfluxError: it cannot be understood or run; `partial` has the tables of the results (name, tables) before.
     """
     results: Results = []
+    profile = Profile()
     try:
         _plan(text, context, extern or [])
+        profile.compiled()
         for name, stream in context.results:
             try:
                 results.append((name, stream.tables))
+                profile.made(name)
             except InfluxError as error:
                 if error.partial:
                     results.append((name, error.partial))
@@ -60,7 +64,8 @@ def execute(text: str, context: Context, extern: list[Node] | None = None) -> Re
     except (TypeError, AttributeError, LookupError, ArithmeticError, ValueError) as error:
         # The type checker that InfluxDB has in front of a run is not here: a value of a wrong type is met where it is used.
         raise InfluxError("invalid", "type conflict: a value has a type that its use does not take") from error
-    return results
+    profiled = profile.tables(context.profilers)
+    return [*results, (RESULT, profiled)] if profiled else results
 
 
 def _plan(text: str, context: Context, extern: list[Node]) -> None:
@@ -74,6 +79,8 @@ def _plan(text: str, context: Context, extern: list[Node]) -> None:
             context.now = int(value())
         elif name == "location":
             context.location = place_of(context, value)
+        elif name == OPTION:
+            context.profilers = value
 
     universe = Scope(None, values, context.calls)
     defined("universe", values, context, universe)
