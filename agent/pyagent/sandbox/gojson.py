@@ -15,12 +15,16 @@ _INT64: Final = range(-(2**63), 2**63)
 
 
 class GoJSONError(Exception):
-    """What Go's decoder says; `code` is set where a value's own reader refused it with one of InfluxDB's codes."""
+    """What Go's decoder says.
 
-    def __init__(self, message: str, code: str = "") -> None:
+    `code` is set where a value's own reader refused it with one of InfluxDB's codes; `is_json`: only a value does not fit.
+    """
+
+    def __init__(self, message: str, code: str = "", *, is_json: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+        self.is_json = is_json
 
 
 class Shape(NamedTuple):
@@ -98,8 +102,15 @@ def decode(raw: bytes, shape: Shape, *, whole: bool = False) -> Any:
     reading = _Reading()
     found = reading.read(value, shape, None)
     if reading.first:
-        raise GoJSONError(reading.first)
+        raise GoJSONError(reading.first, is_json=True)
     return found
+
+
+def member_length(raw: bytes, name: str) -> int:
+    """Characters of the value of a text's first member of a name, as it is written; 0: there is none."""
+    characters = raw.decode("utf-8", "replace")
+    found = re.search(rf'"{name}"\s*:\s*', characters)
+    return _DECODER.raw_decode(characters, found.end())[1] - found.end() if found else 0
 
 
 class _Reading:
@@ -141,15 +152,15 @@ class _Reading:
         try:
             return parse_id(value)
         except InfluxError as error:
-            raise GoJSONError(error.message, error.code) from None
+            raise GoJSONError(error.message, error.code, is_json=True) from None
 
     def _time(self, value: Any, shape: Shape, before: Any) -> Any:
         if kind_of(value) != "string":
-            raise GoJSONError("Time.UnmarshalJSON: input is not a JSON string")
+            raise GoJSONError("Time.UnmarshalJSON: input is not a JSON string", is_json=True)
         try:
             return parse_go_time(_clean(value))
         except ValueError as error:
-            raise GoJSONError(str(error)) from None
+            raise GoJSONError(str(error), is_json=True) from None
 
     def _any(self, value: Any, shape: Shape, before: Any) -> Any:
         return plain(value)

@@ -33,6 +33,7 @@ _INDENTED: Final = (
     "/api/v2/me",
     "/api/v2/labels",
     "/api/v2/config",
+    "/api/v2/dashboards",
 )
 
 

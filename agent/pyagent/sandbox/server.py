@@ -14,6 +14,7 @@ from pyagent.sandbox.errors import HIDDEN, InfluxError
 from pyagent.sandbox.http import CALLER, STATE, Handler, Route, is_indented, refuse
 from pyagent.sandbox.paths import LEGACY, is_api, is_plain, unhandled
 from pyagent.sandbox.resources import (
+    absent,
     authorizations,
     buckets,
     delete,
@@ -62,6 +63,7 @@ def routes() -> Iterable[Route]:
         v1,
         query,
         delete,
+        absent,
     ):
         yield from module.ROUTES
 

@@ -1,97 +1,29 @@
 """`/api/v2/delete`: the points of a time range, of the series that a predicate chooses."""
 
-import re
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import web
 
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import InfluxError, invalid
-from pyagent.sandbox.flux.values import parse_time
-from pyagent.sandbox.http import Route, caller, find_org, no_content, read_json, state_of, text_of
-from pyagent.sandbox.ids import looks_like_id, parse_id
+from pyagent.sandbox.errors import InfluxError, invalid, not_found
+from pyagent.sandbox.gojson import STRING, GoJSONError, decode, struct
+from pyagent.sandbox.gotime import parse_go_time
+from pyagent.sandbox.http import Route, caller, find_org, id_or_none, no_content, state_of
+from pyagent.sandbox.ids import parse_id
 from pyagent.sandbox.permissions import INACTIVE, allowed, is_inactive
 from pyagent.sandbox.points import MAX_TIME, MIN_TIME
 from pyagent.sandbox.resources.buckets import bucket_named
+from pyagent.sandbox.resources.predicate import Rule, parse_predicate
 from pyagent.sandbox.store import Series
 from pyagent.sandbox.times import rfc3339
 
-_TOKEN: Final = re.compile(
-    r"\s*(?:(?P<paren>[()])|(?P<operator>=~|!~|!=|=|<>|[<>]=?)|\"(?P<quoted>(?:\\.|[^\"\\])*)\""
-    r"|(?P<string>'(?:\\.|[^'\\])*')|(?P<word>-?[\w.]+)|(?P<other>\S))"
-)
-
-
-class Rule(NamedTuple):
-    key: str
-    equal: bool
-    value: str
-
-
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    at: int
-
-
-def _tokens(text: str) -> Iterator[_Token]:
-    at = 0
-    while at < len(text.rstrip()):
-        found = _TOKEN.match(text, at)
-        assert found is not None
-        kind = str(found.lastgroup)
-        value = found[kind]
-        word = value.upper() if kind == "word" and value.upper() in ("AND", "OR") else ""
-        yield _Token(word or kind, re.sub(r"\\(.)", r"\1", value) if kind == "quoted" else value, found.start(kind))
-        at = found.end()
-    yield _Token("end", "", len(text))
-
-
-def parse_predicate(text: str) -> list[Rule]:
-    """The rules that must all hold.
-
-    Raises:
-        InfluxError: it is not a conjunction of comparisons of tags with text.
-    """
-    rules: list[Rule] = []
-    depth = 0
-    tokens = _tokens(text)
-    for token in tokens:
-        if token.kind == "OR":
-            raise invalid(f"the logical operator OR is not supported yet at position {token.at}")
-        if token.text == "(" and token.kind == "paren":
-            depth += 1
-        elif token.text == ")" and token.kind == "paren":
-            depth -= 1
-            if depth < 0:
-                raise invalid("extra ) seen")
-        elif token.kind in ("word", "quoted"):
-            rules.append(_rule(token, next(tokens), tokens))
-        elif token.kind not in ("AND", "end"):
-            raise invalid(f"bad logical expression, at position {token.at}")
-    if depth > 0:
-        raise invalid("extra ( seen")
-    return rules
-
-
-def _rule(key: _Token, operator: _Token, tokens: Iterator[_Token]) -> Rule:
-    if operator.text in ("=~", "!~") and operator.kind == "operator":
-        raise invalid(f'operator: "{operator.text}" at position: {operator.at} is not supported yet')
-    if operator.kind != "operator" or operator.text not in ("=", "!=", "<>"):
-        raise invalid(f'invalid operator "{operator.text}" at position: {operator.at}')
-    value = next(tokens, _Token("end", "", operator.at + 1))
-    if value.kind not in ("word", "quoted"):
-        raise invalid(f'bad tag value: "{value.text}", at position {value.at}')
-    if key.text == "_field" and operator.text == "=":
-        raise InfluxError("not implemented", "delete by field is not supported")
-    return Rule(key.text, operator.text == "=", value.text)
+_REQUEST: Final = struct("http.deleteRequestDecode", start=STRING, stop=STRING, predicate=STRING)
 
 
 def _time(body: Document, name: str) -> int:
     try:
-        time = int(parse_time(text_of(body, name)))
-    except InfluxError:
+        time = parse_go_time(body.get(name, ""))
+    except ValueError:
         raise invalid(
             f"invalid RFC3339Nano for field {name}, please format your time with RFC3339Nano format, "
             f"example: {'2009-01-02T23:00:00Z' if name == 'start' else '2009-01-01T23:00:00Z'}"
@@ -102,25 +34,42 @@ def _time(body: Document, name: str) -> int:
     return time
 
 
-async def delete(request: web.Request) -> web.Response:
-    body = await read_json(request, prefix="error decoding json body: ")
+def _decode(raw: bytes) -> tuple[int, int, list[Rule]]:
+    """Start, stop and the rules.
+
+    Raises:
+        InfluxError: the body is no such request.
+    """
     try:
-        start, stop = _time(body, "start"), _time(body, "stop")
-        rules = parse_predicate(text_of(body, "predicate"))
+        body = decode(raw, _REQUEST) or {}
+        asked = _time(body, "start"), _time(body, "stop"), parse_predicate(body.get("predicate", ""))
+    except GoJSONError as error:
+        inner = "Invalid delete predicate node request: " if error.is_json else ""
+        raise invalid(f"error decoding json body: {inner}{error.message}") from None
     except InfluxError as error:
         if error.code == "invalid":
             raise invalid(f"error decoding json body: {error.message}") from None
         raise
+    try:
+        decode(raw, _REQUEST, whole=True)
+    except GoJSONError as error:
+        raise invalid(f"error decoding json body for predicate: {error.message}") from None
+    return asked
+
+
+async def delete(request: web.Request) -> web.Response:
+    start, stop, rules = _decode(await request.read())
     state, org, query = state_of(request), find_org(request), request.query
-    given, name = query.get("bucketID"), query.get("bucket")
-    if not given and not name:
-        raise invalid("Please provide either bucketID or bucket")
-    if given or looks_like_id(name or ""):
-        bucket = state.documents.get("buckets", parse_id(given or name or ""))
+    name = query.get("bucket", "")
+    wanted = parse_id(query["bucketID"]) if query.get("bucketID") else id_or_none(name)
+    if wanted:
+        bucket = state.documents.get("buckets", wanted)
         if bucket is None:
-            raise InfluxError("not found", "bucket not found")
+            raise not_found("bucket")
+    elif name:
+        bucket = bucket_named(state, org["id"], name)
     else:
-        bucket = bucket_named(state, org["id"], name or "")
+        raise invalid("Please provide either bucketID or bucket")
     key = bucket["id"]
     who = caller(request)
     if not allowed(who, "write", "buckets", bucket["orgID"], key):

@@ -1,21 +1,22 @@
 """`/api/v2/query`: Flux."""
 
 import gzip
+import re
 from typing import Any
 
 from aiohttp import web
 
 from pyagent.sandbox import annotated
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.errors import HIDDEN, InfluxError, invalid
 from pyagent.sandbox.flux.extern import statements_of
 from pyagent.sandbox.flux.library import Context
 from pyagent.sandbox.flux.script import execute
 from pyagent.sandbox.flux.source import Reader
 from pyagent.sandbox.flux.syntax import Node, parse
 from pyagent.sandbox.flux.tables import Table
-from pyagent.sandbox.flux.values import parse_time
-from pyagent.sandbox.http import Route, caller, decode_json, find_org, json_response, state_of, to_json
+from pyagent.sandbox.gojson import ANY, BOOL, STRING, TIME, GoJSONError, decode, list_of, member_length, struct
+from pyagent.sandbox.http import Route, caller, find_org, json_response, read_struct, state_of, to_json
 from pyagent.sandbox.ids import looks_like_id
 from pyagent.sandbox.permissions import allowed
 from pyagent.sandbox.points import Point
@@ -28,16 +29,44 @@ Results = list[tuple[str, list[Table]]]
 _COMPRESS_FROM = 1400
 
 
+_DIALECT = struct(
+    "http.QueryDialect",
+    header=BOOL,
+    delimiter=STRING,
+    commentPrefix=STRING,
+    dateTimeFormat=STRING,
+    annotations=list_of(STRING),
+)
+_REQUEST = struct("http.QueryRequest", type=STRING, query=STRING, extern=ANY, ast=ANY, dialect=_DIALECT, now=TIME)
+_EXTERN_AT = len('{"type":"Package","package":"main","files":[')
+"""Where the text of `extern` stands in what InfluxDB's compiler reads."""
+
+
 class _Request:
     """What the body asks for."""
 
-    def __init__(self, script: str, now: int, dialect: Document, extern: list[Node]) -> None:
+    def __init__(self, script: str, now: int, dialect: Document, raw: bytes, extern: Any) -> None:
         self.script = script
         self.now = now
         self.annotations: list[str] = dialect.get("annotations") or []
         self.delimiter: str = dialect.get("delimiter") or ","
         self.header = dialect.get("header") is not False
-        self.extern = extern
+        self._raw = raw
+        self._extern = extern
+
+    def statements(self) -> list[Node]:
+        """Those of `extern`, which come before the script.
+
+        Raises:
+            InfluxError: it is no file of a syntax tree.
+        """
+        if isinstance(self._extern, dict):
+            for name in ("imports", "body"):
+                if name not in self._extern:
+                    column = _EXTERN_AT + member_length(self._raw, "extern")
+                    words = f"missing field `{name}` at line 1 column {column}"
+                    raise invalid(f"compilation failed: extern json parse error: {words}")
+        return statements_of(self._extern)
 
 
 async def query(request: web.Request) -> web.StreamResponse:
@@ -46,28 +75,43 @@ async def query(request: web.Request) -> web.StreamResponse:
         org = find_org(request)
     except InfluxError as error:
         raise invalid(f"failed to decode request body: {error.message}") from None
-    state = state_of(request)
-    failure = ""
+    prefer = request.headers.get("Prefer", "")
     try:
-        results = await run_script(state, caller(request), org, asked.script, asked.now, asked.extern)
+        text = await _answer(request, asked, org, with_data=not prefer.startswith("return-no-content"))
+    except InfluxError:
+        if prefer == "return-no-content":  # its 204 is sent before the script runs
+            return web.Response(status=204)
+        raise
+    if prefer == "return-no-content":
+        return web.Response(status=204)
+    response = web.Response(body=text)
+    response.headers["Content-Type"] = "text/csv; charset=utf-8"
+    if len(text) > _COMPRESS_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
+        response = web.Response(body=await state_of(request).in_reader(lambda: gzip.compress(text, 1, mtime=0)))
+        response.headers.update({"Content-Type": "text/csv; charset=utf-8", "Content-Encoding": "gzip"})
+    return response
+
+
+async def _answer(request: web.Request, asked: _Request, org: Document, *, with_data: bool) -> bytes:
+    """The results, and behind them what ended the script early; not `with_data`: only that.
+
+    Raises:
+        InfluxError: the script ended before its first table.
+    """
+    state, failure = state_of(request), ""
+    try:
+        results = await run_script(state, caller(request), org, asked.script, asked.now, asked.statements())
     except InfluxError as error:
         if not error.partial:
             raise
         results, failure = error.partial, annotated.error_block(error.message)
-    prefer = request.headers.get("Prefer", "")
-    if prefer.startswith("return-no-content"):
-        return web.Response(status=204)
-    text = await state.in_reader(
+    if not with_data:
+        return failure.encode("utf-8", "surrogateescape")
+    return await state.in_reader(
         lambda: ("".join(annotated.encode(results, asked.annotations, asked.delimiter, asked.header)) + failure).encode(
             "utf-8", "surrogateescape"
         )
     )
-    response = web.Response(body=text)
-    response.headers["Content-Type"] = "text/csv; charset=utf-8"
-    if len(text) > _COMPRESS_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
-        response = web.Response(body=await state.in_reader(lambda: gzip.compress(text, 1, mtime=0)))
-        response.headers.update({"Content-Type": "text/csv; charset=utf-8", "Content-Encoding": "gzip"})
-    return response
 
 
 async def _decode(request: web.Request) -> _Request:
@@ -77,35 +121,27 @@ async def _decode(request: web.Request) -> _Request:
         script = raw.decode("utf-8", "surrogateescape")
         if not script:
             raise invalid("request body requires either query or AST")
-        return _Request(script, now, {}, [])
+        return _Request(script, now, {}, b"", None)
     try:
-        body = decode_json(raw)
-    except ValueError as error:
+        body = decode(raw, _REQUEST) or {}
+    except GoJSONError as error:
         hint = "if sending a raw Flux script, set 'Content-Type: application/vnd.flux' in your request headers"
-        raise invalid(f"failed parsing request body as JSON; {hint}: {error}") from None
-    if not isinstance(body, dict):
-        raise invalid("failed parsing request body as JSON: an object is expected")
-    script, dialect = body.get("query") or "", body.get("dialect") or {}
-    if not isinstance(script, str) or not isinstance(dialect, dict):
-        raise invalid("failed parsing request body as JSON: query must be a string and dialect an object")
-    if not script:
-        raise invalid(
-            "request body requires either query or AST"
-            if not body.get("ast")
-            else "AST is not supported by this server; send query"
-        )
+        raise invalid(f"failed parsing request body as JSON; {hint}: {error.message}") from None
+    script, dialect = body.get("query", ""), body.get("dialect", {})
+    if not script and body.get("ast") is None:
+        raise invalid("request body requires either query or AST")
     if (kind := body.get("type") or "flux") != "flux":
         raise invalid(f"unknown query type: {kind}")
     _check_dialect(dialect)
-    if isinstance(body.get("now"), str):
-        now = parse_time(body["now"])
-    return _Request(script, now, dialect, statements_of(body.get("extern")))
+    if not script:
+        raise invalid("AST is not supported by this server; send query")
+    return _Request(script, body.get("now", now), dialect, raw, body.get("extern"))
 
 
 def _check_dialect(dialect: Document) -> None:
-    if len(str(dialect.get("commentPrefix") or "")) > 1:
+    if len(dialect.get("commentPrefix", "").encode()) > 1:
         raise invalid("invalid dialect comment prefix: must be length 0 or 1")
-    if len(str(dialect.get("delimiter") or ",")) != 1:
+    if len((dialect.get("delimiter") or ",").encode()) != 1:
         raise invalid("invalid dialect delimeter: must be length 1")
     for annotation in dialect.get("annotations") or []:
         if annotation not in annotated.ANNOTATIONS:
@@ -168,14 +204,17 @@ async def run_script(state: State, who: Document, org: Document, script: str, no
 
 async def analyze(request: web.Request) -> web.Response:
     """Whether a script can be parsed."""
-    errors: list[Any] = []
+    body = await read_struct(request, _REQUEST, prefix="invalid json: ")
+    if body.get("type", "") != "flux":
+        raise InfluxError("internal error", HIDDEN)
+    errors: list[Document] = []
     try:
-        body = decode_json(await request.read())
-        parse(str(body.get("query", "")) if isinstance(body, dict) else "")
-    except ValueError:
-        raise invalid("invalid json") from None
+        parse(body.get("query", ""))
     except InfluxError as error:
-        errors.append({"line": 1, "column": 1, "character": 0, "message": error.message})
+        place = re.match(r"(?:compilation failed: )?error @(\d+):(\d+)-\d+:\d+: ", error.message)
+        line, column = (int(place[1]), int(place[2])) if place else (1, 1)
+        message = error.message[place.end() :] if place else error.message
+        errors.append({"line": line, "column": column, "character": 0, "message": message})
     return json_response(to_json({"errors": errors}) + "\n", 200)
 
 
