@@ -119,7 +119,7 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
                 CALLER.set(_of_active_user(request, _authenticate(request)))
                 indented = is_indented(request.path)
         elif request.path in LEGACY and request.path != "/ping":
-            CALLER.set(_of_active_user(request, v1.authenticate(request)))
+            CALLER.set(v1.authenticate(request))
         if request.match_info.http_exception is not None:
             return unhandled(request, request.match_info.http_exception)
         return await request.app[faults.FAULTS].around(request, handler)

@@ -17,13 +17,15 @@ def authenticate(request: web.Request) -> Document:
     """The authorization of `u` and `p`, of Basic, or of the word Token; the password is the token.
 
     Raises:
-        InfluxError: there are no credentials, or they are no active token.
+        InfluxError: there are no credentials, or they are no active token of an active user.
     """
     secret = _secret(request)
     if secret is None:
         raise InfluxError("unauthorized", "unauthorized access")
-    found = state_of(request).authorization(secret)
-    if found is None or is_inactive(found):
+    state = state_of(request)
+    found = state.authorization(secret)
+    user = state.documents.get("users", found["userID"]) if found else None
+    if found is None or is_inactive(found) or user is None or user["status"] == "inactive":
         raise InfluxError("unauthorized", "Unauthorized")
     return found
 
