@@ -95,7 +95,8 @@ class _Demo:
         server = EmbeddedInfluxDB(self._folder)
         self._keep(server)
         self._influxdb = self._stack.enter_context(InfluxDB(server.url))
-        self._influxdb.setup(org=ORG, bucket=BUCKET, username="admin", password=secrets.token_urlsafe(24))
+        self._password = secrets.token_urlsafe(9)
+        self._influxdb.setup(org=ORG, bucket=BUCKET, username="admin", password=self._password)
         started = time.monotonic()
         with shown:
             load, inputs = host_load()
@@ -164,7 +165,16 @@ class _Demo:
         history = self._history
         history.add(self._influxdb.query(_since(f"-{history.seconds_back()}s")))
         url = self._influxdb.url
-        return State(url, ORG, BUCKET, self._agents, history.series, history.counts, self._postgresql.note)
+        return State(
+            url,
+            ORG,
+            BUCKET,
+            self._agents,
+            history.series,
+            history.counts,
+            self._postgresql.note,
+            pages=f"chart in a browser: {url}, user admin, password {self._password}",
+        )
 
     def _document(self, seconds: float) -> dict[str, Any]:
         # A point has several fields, not all of them each time: the field that came most often counts its points.

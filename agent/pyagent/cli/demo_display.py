@@ -57,6 +57,8 @@ class Lines:
 
     def show(self, state: State) -> None:
         self._say_once(f"InfluxDB 2 at {state.url}, organisation {state.org}, bucket {state.bucket}")
+        if state.pages:
+            self._say_once(state.pages)
         if state.note:
             self._say_once(harmless(" ".join(state.note.split())))
         for agent in state.agents:

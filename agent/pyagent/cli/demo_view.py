@@ -50,6 +50,8 @@ class State:
     """Points by measurement."""
     note: str
     now: float = field(default_factory=time.time)
+    pages: str = ""
+    """Where the server's pages are, and how one signs in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ def _header(state: State, width: int, most: int) -> Iterator[Line]:
     yield Line(((title, HEADING), (keys.rjust(max(width - len(title), len(keys) + 2)), QUIET)))
     server = f"InfluxDB 2 (embedded) at {state.url}, organisation {state.org}, bucket {state.bucket}"
     yield from _wrapped(server, width, most)
+    if state.pages:
+        yield from _wrapped(state.pages, width, most)
     longest = max((len(agent.name) for agent in state.agents), default=0)
     for agent in state.agents:
         name = f"agent {agent.name:{longest}}  "

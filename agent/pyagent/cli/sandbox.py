@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import secrets
 import signal
 import sys
 from pathlib import Path
@@ -24,7 +25,9 @@ def configure(parser: Parser) -> None:
         "--data", type=Path, metavar="DIR", help="folder to keep the data in; without it everything is gone at the end"
     )
     parser.add_argument(
-        "--ready", action="store_true", help="do the set-up call, unless it has been done, and print URL and token"
+        "--ready",
+        action="store_true",
+        help="do the set-up call, unless it has been done, and print URL, token, and the password for the pages",
     )
     parser.add_argument("--org", default="home", metavar="NAME", help="with --ready: the organisation (default: home)")
     parser.add_argument(
@@ -72,12 +75,16 @@ async def _serve(server: "Sandbox", args: argparse.Namespace) -> int:  # type: i
         # The influx command and `pyagent provision` read INFLUX_HOST, many scripts INFLUX_URL.
         lines = [f"INFLUX_URL={server.url}", f"INFLUX_HOST={server.url}"]
         if args.ready and not server.is_set_up:
-            await server.setup(args.org, args.bucket)
+            password = secrets.token_urlsafe(9)
+            await server.setup(args.org, args.bucket, "admin", password)
             lines += [f"INFLUX_TOKEN={server.token}", f"INFLUX_ORG={server.org}", f"INFLUX_BUCKET={server.bucket}"]
+            lines.append(f"# pages: {server.url}, user admin, password {password}")
         elif args.ready:
-            lines.append("# set up before; its tokens were shown then and are kept as hashes")
+            lines.append("# set up before; its tokens and its password were shown then and are kept as hashes")
         elif not server.is_set_up:
-            lines.append(f"# empty as a new InfluxDB: POST {server.url}/api/v2/setup, or start with --ready")
+            lines.append(
+                f"# empty as a new InfluxDB: open {server.url}, POST to its /api/v2/setup, or start with --ready"
+            )
         print("\n".join(lines), flush=True)
         await stop.wait()
     return 0

@@ -10,7 +10,7 @@ from pyagent.sandbox.http import is_indented, refuse
 
 LEGACY: Final = ("/ping", "/query", "/write")
 """Paths of InfluxDB 1, with credentials of their own."""
-_API: Final = ("/api/v2", "/private/", "/sandbox/", "/v1")
+_API: Final = ("/api/v2", "/api/sandbox/", "/private/", "/sandbox/", "/v1")
 _PLAIN: Final = (
     "authorizations", "buckets", "config", "dashboards", "dbrps", "labels", "me", "orgs", "remotes", "replications", "setup",
     "signin", "signout", "stacks", "templates", "users",
@@ -41,6 +41,11 @@ def _text(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text)
 
 
+def no_assets() -> web.Response:
+    """The answer to a path that neither a page nor the API has."""
+    return _text(404, "no assets included in binary\n")
+
+
 def unhandled(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     """The answer to a path that is not there, or to a method that it does not take."""
     path = request.path
@@ -49,7 +54,7 @@ def unhandled(request: web.Request, error: web.HTTPException) -> web.StreamRespo
     if path in LEGACY or _is_below(path, _COMPACT):
         return refuse(InfluxError("not found", "path not found"), False)
     if not is_api(path):
-        return _text(404, "no assets included in binary\n")
+        return no_assets()
     if _is_below(path, _PLAIN) and not _is_embedded(path):
         return _text(404, "404 page not found\n")
     return refuse(InfluxError("not found", "path not found"), True)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from pyagent.sandbox import faults
+from pyagent.sandbox import faults, pages
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import HIDDEN, InfluxError
 from pyagent.sandbox.http import CALLER, STATE, Handler, Route, is_indented, refuse
@@ -72,7 +72,7 @@ def make_app(state: State, *, with_faults: bool = False) -> web.Application:
     app = web.Application(middlewares=[_frame], client_max_size=MAX_REQUEST)
     app[STATE] = state
     app[faults.FAULTS] = faults.Faults(enabled=with_faults)
-    for route in (*routes(), *(faults.ROUTES if with_faults else ())):
+    for route in (*routes(), *pages.ROUTES, *(faults.ROUTES if with_faults else ())):
         app.router.add_route(route.method, route.path, route.handler)
         if is_plain(route.path):
             app.router.add_route(route.method, f"{route.path}/", route.handler)
@@ -84,6 +84,8 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Influxdb-Build"] = "OSS"
     response.headers["X-Influxdb-Version"] = VERSION
     response.headers.pop("Server", None)  # InfluxDB has none; aiohttp would add its own
+    if pages.is_page(request):
+        response.headers.update(pages.HEADERS)
     if request.path in _VARY:
         response.headers["Vary"] = "Accept-Encoding"
     origin = request.headers.get("Origin")
@@ -114,14 +116,14 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         if is_api(request.path):
             if request.method == "OPTIONS":
                 return web.Response(status=204 if origin else 405)
-            if (request.method, request.path) not in _OPEN:
+            if (request.method, request.path) not in _OPEN | pages.OPEN:
                 indented = False
                 CALLER.set(_of_active_user(request, _authenticate(request)))
                 indented = is_indented(request.path)
         elif request.path in LEGACY and request.path != "/ping":
             CALLER.set(v1.authenticate(request))
-        if request.match_info.http_exception is not None:
-            return unhandled(request, request.match_info.http_exception)
+        if (failed := request.match_info.http_exception) is not None:
+            return unhandled(request, web.HTTPNotFound() if pages.is_page(request) else failed)
         return await request.app[faults.FAULTS].around(request, handler)
     except InfluxError as error:
         return refuse(error, indented)

@@ -4,6 +4,7 @@ import io
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -308,3 +309,8 @@ def test_the_summary_and_the_next_commands(monkeypatch: pytest.MonkeyPatch, tmp_
     assert max(map(len, steps.splitlines())) <= 80
     monkeypatch.chdir(tmp_path)
     assert f"sudo make -C {ROOT} install" in next_steps() or "sudo make -C .." in next_steps()
+
+
+def test_where_the_pages_are_is_shown_in_the_header() -> None:
+    pages = "chart in a browser: http://127.0.0.1:4242, user admin, password x"
+    assert pages in _text(replace(_state(EVERYTHING), pages=pages))

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from datetime import UTC, datetime
 from itertools import chain
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -22,9 +23,13 @@ MOST = 100
 
 
 def session_of(request: web.Request) -> Document | None:
-    """What the session of a request's cookie may do, in the form of an authorization."""
+    """What the session of a request's cookie may do, in the form of an authorization.
+
+    None also where another site's page makes the request: a browser adds the cookie to that, too. To a browser all ports of a
+    host are one site, so that SameSite does not keep the pages of another local server out.
+    """
     state, key = state_of(request), request.cookies.get(COOKIE, "")
-    session = state.sessions.get(key)
+    session = state.sessions.get(key) if _is_from_own_page(request) else None
     if session is None:
         return None
     if session["expires"] < state.clock():
@@ -36,10 +41,23 @@ def session_of(request: web.Request) -> Document | None:
     return {**session, "permissions": [*permissions_of(state, user), *chain.from_iterable(tokens)]}
 
 
+def _is_from_own_page(request: web.Request) -> bool:
+    """Whether a browser says so, or what makes the request is no browser."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+
+
 async def signin(request: web.Request) -> web.Response:
     state = state_of(request)
     # A password is slow to check, by design.
     user = await asyncio.to_thread(_user, state, request.headers.get("Authorization", ""))
+    return begin_session(state, user)
+
+
+def begin_session(state: State, user: Document) -> web.Response:
+    """The empty answer whose cookie is the session."""
     while len(state.sessions) >= MOST:
         del state.sessions[next(iter(state.sessions))]
     key, expires = secrets.token_urlsafe(64), state.clock() + LENGTH * 10**9

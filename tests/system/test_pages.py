@@ -1,0 +1,255 @@
+"""The embedded server's pages in a real browser: a person walks from the set-up to the chart while a real agent writes."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_process import DEADLINE, running
+
+from pyagent.sandbox import Sandbox
+
+pytest.importorskip("playwright", reason="playwright is missing: pip install playwright")
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+PASSWORD = "correct horse"
+AXE = Path(AXE_FILE_PATH).read_text()
+expect.set_options(timeout=DEADLINE * 1000)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as made:
+        yield made
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        reason = "Chromium is missing: apt-get install chromium"
+        if os.environ.get("PYAGENT_REQUIRE_SERVERS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    async with async_playwright() as playwright:
+        # As root, as in continuous integration, Chromium has no sandbox of its own.
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        made = await playwright.chromium.launch(executable_path=program, args=sandbox)
+        yield made
+        await made.close()
+
+
+@pytest.fixture
+async def context(browser: Browser, server: Sandbox) -> AsyncIterator[BrowserContext]:
+    """Fails where a page's code fails, where the policy refuses something, or where another server is asked."""
+    made = await browser.new_context(base_url=server.url, viewport={"width": 1200, "height": 900})
+    made.set_default_timeout(DEADLINE * 1000)
+    wrong: list[str] = []
+    made.on("weberror", lambda error: wrong.append(str(error.error)))
+    made.on(
+        "console",
+        lambda message: wrong.append(message.text) if "Content Security Policy" in message.text else None,
+    )
+    made.on("request", lambda asked: None if asked.url.startswith((server.url, "blob:")) else wrong.append(asked.url))
+    yield made
+    await made.close()
+    assert not wrong
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> Page:
+    return await context.new_page()
+
+
+async def set_up(page: Page, server: Sandbox) -> None:
+    await page.goto("/")
+    await page.get_by_label("Username").fill("admin")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Set up").click()
+    await expect(page.get_by_role("heading", name="Data Explorer")).to_be_visible()
+
+
+async def sign_in(page: Page) -> None:
+    await page.get_by_label("Username").fill("admin")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def accessible(page: Page) -> None:
+    """axe-core finds nothing, in light and in dark."""
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        await page.evaluate(AXE)
+        found: Any = await page.evaluate("axe.run({resultTypes: ['violations']})")
+        assert not [
+            (one["id"], node["html"], node["failureSummary"]) for one in found["violations"] for node in one["nodes"]
+        ], scheme
+
+
+async def fits_a_phone(page: Page) -> None:
+    before = page.viewport_size
+    assert before is not None
+    await page.set_viewport_size({"width": 360, "height": 740})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    await page.set_viewport_size(before)
+
+
+async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: Sandbox) -> None:
+    await page.goto("/")
+    await expect(page.get_by_label("Username")).to_be_focused()
+    await accessible(page)
+    await fits_a_phone(page)
+    await page.get_by_label("Username").fill("admin")
+    await page.get_by_label("Password").fill("short")
+    await page.keyboard.press("Enter")
+    assert not server.is_set_up
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Data Explorer")).to_be_focused()
+    server._recall()
+    config = await server.add_telegraf("ram", configuration(server))
+    server._operator = {"userID": next(iter(server.state.documents.all("users")))["id"]}
+    token = await server.authorize(write=["monitoring-system"], telegrafs=[config])
+    url = f"{server.url}/api/v2/telegrafs/{config}"
+    async with running("--config", url, environ={"INFLUX_TOKEN": token}):
+        chart = page.get_by_role("img", name="mem used")
+        await expect(chart).to_be_visible()
+        points = int(await chart.get_attribute("data-points") or 0)
+        assert points > 0
+        # It goes on by itself.
+        await page.wait_for_function(
+            "points => Number(document.querySelector('.chart').dataset.points) > points", arg=points
+        )
+    await expect(page.get_by_role("row", name="mem used host=")).to_be_visible()
+    await accessible(page)
+    await fits_a_phone(page)
+
+
+def configuration(server: Sandbox) -> str:
+    return f"""\
+[agent]
+  interval = "1s"
+  flush_interval = "1s"
+[[inputs.mem]]
+[[outputs.influxdb_v2]]
+  urls = ["{server.url}"]
+  token = "$INFLUX_TOKEN"
+  organization = "home"
+  bucket = "monitoring-system"
+"""
+
+
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+async def test_what_is_chosen_is_in_the_address_and_the_flux_text(page: Page, server: Sandbox) -> None:
+    await set_up(page, server)
+    server._recall()
+    now = server.state.clock() // 10**9
+    lines = [f"a\\ b,host={host},ro\\om=x f={n},g={n}i {now - n}" for n in range(5) for host in ("one", "two")]
+    lines += [f"m{MARKUP.replace(' ', chr(92) + ' ')} f=1 {now}", 'q"${x} f=1 ' + str(now)]
+    await server.write("\n".join(lines), "s")
+    await page.reload()
+    choice = page.get_by_label("Measurement")
+    await choice.select_option("a b")
+    await expect(page.get_by_role("img", name="a b f")).to_be_visible()
+    await page.get_by_label("g", exact=True).check()
+    await page.get_by_label("f", exact=True).uncheck()
+    await page.get_by_label("tag host").select_option("two")
+    await page.get_by_label("Function").select_option("max")
+    await page.get_by_label("Range").select_option("1h")
+    await expect(page.get_by_role("row", name="a b g host=two")).to_be_visible()
+    await expect(page.get_by_role("row", name="host=one")).to_have_count(0)
+    await page.get_by_text("Flux", exact=True).click()
+    await expect(page.get_by_label("Flux")).to_have_value(
+        'from(bucket: "monitoring-system")\n  |> range(start: -1h)\n  |> filter(fn: (r) => r["_measurement"] == "a b")\n'
+        '  |> filter(fn: (r) => r["_field"] == "g")\n  |> filter(fn: (r) => r["host"] == "two")\n'
+        "  |> aggregateWindow(every: 10s, fn: max, createEmpty: false)"
+    )
+    await page.get_by_role("button", name="Raw CSV").click()
+    await expect(page.get_by_label("Raw CSV")).to_contain_text("#datatype,string,long,")
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name="Download CSV").click()
+    assert "#datatype" in (await (await download.value).path()).read_text()
+
+    # Somebody else opens the link: signs in, and sees the same.
+    link = await page.get_by_role("link", name="Link to this view").get_attribute("href")
+    assert link is not None
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await page.goto("about:blank")
+    await page.goto(link)
+    await sign_in(page)
+    await expect(page.get_by_role("row", name="a b g host=two")).to_be_visible()
+    await expect(page.get_by_label("tag host")).to_have_value("two")
+
+    # Names are text, whatever they hold.
+    for name in (f"m{MARKUP}", 'q"${x}'):
+        await page.get_by_label("Measurement").select_option(name)
+        await expect(page.get_by_role("row", name=f"{name} f")).to_be_visible()
+
+    # A script of one's own, and its mistakes.
+    await page.get_by_text("Flux", exact=True).click()
+    await page.get_by_label("Flux").fill('from(bucket: "nope") |> range(start: -1h)')
+    await page.get_by_role("button", name="Run this text").click()
+    await expect(page.get_by_role("alert")).to_contain_text('could not find bucket "nope"')
+    await page.get_by_label("Flux").fill('import "array" array.from(rows: [{_time: now(), _value: 42.5}])')
+    await page.get_by_role("button", name="Run this text").click()
+    await expect(page.get_by_role("row", name="42.5")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await page.get_by_role("button", name="Back to the choices").click()
+    await expect(page.get_by_label("Measurement")).to_be_enabled()
+
+
+async def test_a_session_that_ended_leads_to_the_form_and_back(page: Page, server: Sandbox) -> None:
+    await set_up(page, server)
+    server._recall()
+    await server.write("m f=1")
+    await expect(page.get_by_role("row", name="m f")).to_be_visible()
+    server.state.sessions.clear()
+    await page.get_by_label("Range").select_option("6h")
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await page.get_by_label("Username").fill("admin")
+    await page.get_by_label("Password").fill("wrong password")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("username or password is wrong")
+    await sign_in(page)
+    await expect(page.get_by_role("row", name="m f")).to_be_visible()
+    await expect(page.get_by_label("Range")).to_have_value("6h")
+
+
+HOSTILE = """
+async url => {
+  const tried = await Promise.all([
+    fetch(url + '/api/v2/setup', {credentials: 'include'}).then(r => r.text()).catch(() => 'refused'),
+    fetch(url + '/api/v2/buckets', {credentials: 'include'}).then(r => r.text()).catch(() => 'refused'),
+    fetch(url + '/api/v2/write?org=home&bucket=monitoring-system', {
+      method: 'POST', body: 'evil f=1', mode: 'no-cors', credentials: 'include'}).then(r => r.type),
+  ]);
+  const frame = document.createElement('iframe');
+  const loaded = new Promise(done => frame.addEventListener('load', done));
+  frame.src = url + '/';
+  document.body.append(frame);
+  await loaded;
+  return tried;
+}
+"""
+
+
+async def test_another_site_in_the_same_browser_reads_and_writes_nothing(browser: Browser, server: Sandbox) -> None:
+    async with Sandbox() as other:  # another port of this machine: the same site to a browser, which so adds the cookie
+        context = await browser.new_context(base_url=server.url)
+        page = await context.new_page()
+        await set_up(page, server)
+        server._recall()
+        hostile = await context.new_page()
+        await hostile.goto(f"{other.url}/health")
+        setup, read, _ = await hostile.evaluate(HOSTILE, server.url)
+        assert (setup, read) == ("refused", "refused")
+        framed = hostile.frames[1]
+        assert await framed.locator("header").count() == 0
+        assert await server.count() == 0
+        await context.close()

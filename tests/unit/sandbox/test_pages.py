@@ -1,0 +1,199 @@
+"""The pages' server side, without a browser: what is served, to whom, and what other sites' pages cannot do."""
+
+import re
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pyagent.sandbox import Sandbox, pages
+
+STATIC = Path(pages.__file__).parent / "static"
+PASSWORD = "correct horse"
+BASIC = {"Authorization": f"Basic {b64encode(f'admin:{PASSWORD}'.encode()).decode()}"}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as made:
+        await made.setup(password=PASSWORD)
+        yield made
+
+
+@pytest.fixture
+async def client(server: Sandbox) -> AsyncIterator[aiohttp.ClientSession]:
+    """As a browser: it keeps cookies."""
+    async with aiohttp.ClientSession(server.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as made:
+        yield made
+
+
+async def ask(client: aiohttp.ClientSession, method: str, path: str, **more: Any) -> tuple[int, Any, str]:
+    async with client.request(method, path, **more) as response:
+        return response.status, response.headers, await response.text(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/ui/app.js", "text/javascript; charset=utf-8"),
+        ("/ui/style.css", "text/css; charset=utf-8"),
+        ("/ui/icon.svg", "image/svg+xml"),
+        ("/ui/uplot-license.txt", "text/plain; charset=utf-8"),
+    ],
+)
+async def test_everybody_may_see_the_files_and_nothing_can_be_put_into_them(
+    client: aiohttp.ClientSession, path: str, kind: str
+) -> None:
+    status, headers, text = await ask(client, "GET", path)
+    assert (status, headers["Content-Type"]) == (200, kind)
+    assert text
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == policy["form-action"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cross-Origin-Resource-Policy"] == headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "Set-Cookie" not in headers
+    status, _, text = await ask(client, "GET", path, headers={"If-None-Match": headers["ETag"]})
+    assert (status, text) == (304, "")
+    status, head, text = await ask(client, "HEAD", path)
+    assert (status, text, head["ETag"]) == (200, "", headers["ETag"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/ui/nothing.js", "/ui/..%2ffiles.py", "/ui/%2e%2e/files.py", "/ui/__init__.py", "/ui/"]
+)
+async def test_nothing_else_is_a_file(client: aiohttp.ClientSession, path: str) -> None:
+    from yarl import URL
+
+    status, _, text = await ask(client, "GET", str(URL(path, encoded=True)))
+    assert (status, text) == (404, "no assets included in binary\n")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_other_calls_of_the_pages_paths_are_answered_as_before(
+    server: Sandbox, client: aiohttp.ClientSession, method: str
+) -> None:
+    for path in ("/", "/ui/app.js", "/nope"):
+        status, _, text = await ask(client, method, path, headers={"Authorization": f"Token {server.token}"})
+        assert (status, text) == (404, "no assets included in binary\n")
+
+
+async def test_the_files_ask_no_one_else_and_hold_nothing_that_the_policy_refuses() -> None:
+    for path in STATIC.iterdir():
+        text = path.read_text()
+        if path.name.startswith("uplot"):
+            continue
+        addresses = set(re.findall(r"https?://[^\s\"'`)]+", text)) - {"http://www.w3.org/2000/svg"}
+        assert not addresses, path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function", text), path
+        assert not re.search(r"localStorage|sessionStorage|document\.cookie", text), path
+    page = (STATIC / "index.html").read_text()
+    assert not re.search(r"\son\w+=|style=|<style|<script>", page)
+    assert sum(path.stat().st_size for path in STATIC.iterdir()) < 120 * 1024
+
+
+def test_what_a_page_imports_is_there() -> None:
+    for path in STATIC.glob("*.js"):
+        for name in re.findall(r'from "\./([\w.]+)"', path.read_text()):
+            assert (STATIC / name).is_file(), f"{path.name} imports {name}"
+    for name in re.findall(r'"/ui/([^"]+)"', (STATIC / "index.html").read_text()):
+        assert (STATIC / name).is_file()
+
+
+async def test_sign_in_gives_a_cookie_that_scripts_cannot_read_and_sign_out_ends_it(
+    client: aiohttp.ClientSession,
+) -> None:
+    assert (await ask(client, "GET", "/api/v2/me"))[0] == 401
+    status, headers, text = await ask(client, "POST", "/api/v2/signin", headers=BASIC)
+    assert (status, text) == (204, "")
+    cookie = headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=Strict", "Path=/api/"} <= {part.strip() for part in cookie.split(";")}
+    assert (await ask(client, "GET", "/api/v2/me"))[0] == 200
+    assert (await ask(client, "POST", "/api/v2/signout"))[0] == 204
+    old = {"Cookie": cookie.partition(";")[0]}
+    assert (await ask(client, "GET", "/api/v2/me", headers=old))[0] == 401
+
+
+async def test_a_session_ends_when_it_is_not_used(server: Sandbox, client: aiohttp.ClientSession) -> None:
+    await ask(client, "POST", "/api/v2/signin", headers=BASIC)
+    cookie = {"Cookie": f"influxdb-oss-session={next(iter(server.state.sessions))}"}
+    now = server.state.clock()
+    server.state.clock = lambda: now + 3599 * 10**9
+    assert (await ask(client, "GET", "/api/v2/me", headers=cookie))[0] == 200
+    server.state.clock = lambda: now + (3599 + 3601) * 10**9
+    assert (await ask(client, "GET", "/api/v2/me", headers=cookie))[0] == 401
+    assert not server.state.sessions
+
+
+FOREIGN = [
+    {"Origin": "http://127.0.0.1:3000"},
+    {"Origin": "http://localhost:3000"},
+    {"Origin": "null"},
+    {"Origin": "https://example.org"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Host": "rebound.example"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=lambda one: next(iter(one.values())))
+async def test_pages_of_others_cannot_use_the_session(
+    server: Sandbox, client: aiohttp.ClientSession, headers: dict[str, str]
+) -> None:
+    await ask(client, "POST", "/api/v2/signin", headers=BASIC)
+    url = f"/api/v2/write?org=home&bucket={server.bucket}"
+    for method, path in (("POST", url), ("GET", "/api/v2/authorizations"), ("POST", "/api/v2/signout")):
+        status, answered, _ = await ask(client, method, path, data=b"m f=1" if path == url else None, headers=headers)
+        assert status in (401, 403), (method, path)
+        assert "Access-Control-Allow-Credentials" not in answered
+    assert await server.count() == 0
+    own = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
+    assert (await ask(client, "POST", url, data=b"m f=1", headers=own))[0] == 204
+    # With a token, which no browser adds by itself, pages of this machine may call as before.
+    if headers.get("Origin", "").startswith("http://"):
+        token = {"Authorization": f"Token {server.token}"}
+        assert (await ask(client, "POST", url, data=b"m f=2", headers=headers | token))[0] == 204
+
+
+SET_UP = {"username": "admin", "password": PASSWORD, "org": "home", "bucket": "b"}
+
+
+async def test_set_up_by_a_page_gives_a_session_and_no_token() -> None:
+    async with (
+        Sandbox() as server,
+        aiohttp.ClientSession(server.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as client,
+    ):
+        status, headers, text = await ask(client, "POST", "/api/sandbox/setup", json=SET_UP)
+        assert (status, text) == (204, "")
+        assert "HttpOnly" in headers["Set-Cookie"]
+        status, _, text = await ask(client, "GET", "/api/v2/buckets?name=b")
+        assert status == 200
+        assert '"name": "b"' in text
+        assert (await ask(client, "POST", "/api/sandbox/setup", json=SET_UP))[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"password": ""}, 422, "password"),
+        ({"password": "short"}, 400, "between 8 and 72"),
+        ({"username": ""}, 422, "username"),
+        ({"org": 3}, 400, "org"),
+    ],
+)
+async def test_set_up_by_a_page_refuses(change: dict[str, Any], status: int, words: str) -> None:
+    async with Sandbox() as server, aiohttp.ClientSession(server.url) as client:
+        answer = await ask(client, "POST", "/api/sandbox/setup", json=SET_UP | change)
+        assert answer[0] == status
+        assert words in answer[2]
+        assert not server.is_set_up
+        evil = {"Origin": "https://example.org"}
+        assert (await ask(client, "POST", "/api/sandbox/setup", json=SET_UP, headers=evil))[0] == 403
+        assert not server.is_set_up
