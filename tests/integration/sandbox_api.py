@@ -29,7 +29,8 @@ class Api:
         raw = json.dumps(body) if isinstance(body, dict | list) else body or b""
         data = io.BytesIO(raw.encode() if isinstance(raw, str) else raw) if raw else None
         given = {"Authorization": f"Token {self.token}", **(headers or {})}
-        async with self.session.request(method, self.server.url + path, data=data, headers=given) as response:
+        url = self.server.url + path
+        async with self.session.request(method, url, data=data, headers=given, allow_redirects=False) as response:
             return response.status, response.headers, await response.text()
 
     async def write(self, lines: str | bytes, query: str = "", **headers: str) -> tuple[int, Any]:

@@ -312,6 +312,8 @@ _NO_PATH = {"code": "not found", "message": "path not found"}
         ("GET", "/api/v2/query", 405, "application/json", _METHODS),
         ("GET", "/api/v2/query/nope", 404, "application/json", _NO_PATH),
         ("GET", "/write", 405, "application/json", _METHODS),
+        ("GET", "/api/v2/tasks/", 301, "text/html", None),
+        ("POST", "/api/v2/query/", 307, None, ""),
         ("OPTIONS", "/write", 200, None, ""),
         ("POST", "/ping", 405, "text/plain", "Method Not Allowed\n"),
         ("OPTIONS", "/ping", 200, None, ""),
@@ -329,6 +331,28 @@ async def test_paths_and_methods_without_a_handler(
     assert body in (None, json.loads(text) if text.startswith("{") else text)
     assert headers.get("X-Platform-Error-Code") == (body["code"] if isinstance(body, dict) else None)
     assert "Server" not in headers
+
+
+async def test_lists_of_what_is_not_there(api: Api) -> None:
+    for kind in ("tasks", "dashboards", "checks", "notificationRules", "notificationEndpoints"):
+        status, answer = await api("GET", f"/api/v2/{kind}?org=home")
+        assert (status, answer[kind]) == (200, [])
+        assert (await api("POST", f"/api/v2/{kind}", {}))[0] == 501
+    assert reason(await api("GET", "/api/v2/tasks?limit=0")) == (
+        400,
+        "failed to decode request: limit must be between 1 and 500",
+    )
+    assert reason(await api("GET", "/query?q=SHOW+DATABASES"))[0] == 501
+
+
+async def test_databases_of_the_buckets_names(api: Api) -> None:
+    await api.server.add_bucket("telegraf/week")
+    _, answer = await api("GET", "/api/v2/dbrps?org=home&db=telegraf")
+    named = [(one["database"], one["retention_policy"], one["default"]) for one in answer["content"]]
+    assert named == [("telegraf", "week", False)]
+    assert reason(await api("POST", "/write?db=telegraf", "m f=1")) == (404, "no dbrp mapping found")
+    assert (await api("GET", "/api/v2/dbrps?org=home&default=true&db=telegraf"))[1]["content"] == []
+    assert reason(await api("GET", "/api/v2/dbrps")) == (400, "either 'org' or 'orgID' must be provided")
 
 
 async def test_slashes_at_the_end_of_a_path(api: Api) -> None:

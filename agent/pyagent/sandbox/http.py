@@ -34,6 +34,7 @@ _INDENTED: Final = (
     "/api/v2/labels",
     "/api/v2/config",
     "/api/v2/dashboards",
+    "/api/v2/dbrps",
 )
 
 

@@ -11,10 +11,11 @@ from pyagent.sandbox.ids import parse_id
 
 MAX_PAGE: Final = 100
 DEFAULT_PAGE: Final = 20
-_BOOLEANS: Final = {
+BOOLEANS: Final = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
 }
+"""As Go's strconv.ParseBool reads them."""
 
 
 class Page(NamedTuple):
@@ -53,9 +54,9 @@ def page_of(request: web.Request) -> Page:
     if not 1 <= limit <= MAX_PAGE:
         raise invalid(f"limit must be between 1 and {MAX_PAGE}")
     descending = query.get("descending") or "false"
-    if descending not in _BOOLEANS:
+    if descending not in BOOLEANS:
         raise invalid("descending is invalid")
-    return Page(limit, offset, after, query.get("sortBy", ""), _BOOLEANS[descending])
+    return Page(limit, offset, after, query.get("sortBy", ""), BOOLEANS[descending])
 
 
 def paging_links(page: Page, path: str, filters: dict[str, str], count: int) -> dict[str, str]:

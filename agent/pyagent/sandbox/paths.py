@@ -1,5 +1,6 @@
 """What is answered where no handler is: InfluxDB has several routers, and each says it in a way of its own."""
 
+import html
 from collections.abc import Iterable
 from typing import Final
 
@@ -46,18 +47,29 @@ def no_assets() -> web.Response:
     return _text(404, "no assets included in binary\n")
 
 
-def unhandled(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+async def unhandled(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     """The answer to a path that is not there, or to a method that it does not take."""
     path = request.path
     if isinstance(error, web.HTTPMethodNotAllowed):
         return _no_method(request, ", ".join(sorted({*error.allowed_methods, "OPTIONS"})))
     if path in LEGACY or _is_below(path, _COMPACT):
+        without = request.clone(rel_url=request.rel_url.with_path(path.removesuffix("/"), keep_query=True))
+        if path.endswith("/") and (await request.app.router.resolve(without)).http_exception is None:
+            return _moved(request.method, str(without.rel_url))
         return refuse(InfluxError("not found", "path not found"), False)
     if not is_api(path):
         return no_assets()
     if _is_below(path, _PLAIN) and not _is_embedded(path):
         return _text(404, "404 page not found\n")
     return refuse(InfluxError("not found", "path not found"), True)
+
+
+def _moved(method: str, to: str) -> web.Response:
+    """The same path without the slash at its end; the query stays."""
+    if method != "GET":
+        return web.Response(status=307, headers={"Location": to})
+    text = f'<a href="{html.escape(to)}">Moved Permanently</a>.\n\n'
+    return web.Response(status=301, text=text, content_type="text/html", charset="utf-8", headers={"Location": to})
 
 
 def _no_method(request: web.Request, allow: str) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from pyagent.sandbox.resources import (
     absent,
     authorizations,
     buckets,
+    dbrps,
     delete,
     labels,
     members,
@@ -63,6 +64,7 @@ def routes() -> Iterable[Route]:
         v1,
         query,
         delete,
+        dbrps,
         absent,
     ):
         yield from module.ROUTES
@@ -123,7 +125,7 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         elif request.path in LEGACY and request.path != "/ping":
             CALLER.set(v1.authenticate(request))
         if (failed := request.match_info.http_exception) is not None:
-            return unhandled(request, web.HTTPNotFound() if pages.is_page(request) else failed)
+            return await unhandled(request, web.HTTPNotFound() if pages.is_page(request) else failed)
         return await request.app[faults.FAULTS].around(request, handler)
     except InfluxError as error:
         return refuse(error, indented)
@@ -138,10 +140,8 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _authenticate(request: web.Request) -> Document:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() in ("token", "bearer"):
-        found = request.app[STATE].authorization(token.strip())
-    else:
-        found = session.session_of(request)
+    by_token = scheme.lower() in ("token", "bearer")
+    found = request.app[STATE].authorization(token) if by_token else session.session_of(request)
     if found is None:
         raise InfluxError("unauthorized", "unauthorized access")
     return found

@@ -3,7 +3,7 @@
 import pytest
 
 from pyagent.sandbox.errors import InfluxError
-from pyagent.sandbox.resources.predicate import Rule, parse_predicate
+from pyagent.sandbox.resources.predicate import Rule, check_expression, parse_predicate
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,29 @@ def test_rules(text: str, rules: list[Rule]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('_field="f"', "delete by field is not supported"),
+        (" ", "found EOF, expected identifier, string, number, bool at line 1, char 2"),
+        ('a="b" AND', "found EOF, expected identifier, string, number, bool at line 1, char 10"),
+        ('AND a="b"', "found AND, expected identifier, string, number, bool at line 1, char 1"),
+        ("name=a", "found NAME, expected identifier, string, number, bool at line 1, char 1"),
+        ("a=5x", "invalid duration"),
+    ],
+)
+def test_what_a_second_reading_refuses(text: str, message: str) -> None:
+    rules = parse_predicate(text)
+    with pytest.raises(InfluxError) as refused:
+        check_expression(text, rules)
+    assert refused.value.message in (message, f"invalid request; error parsing predicate: {message}")
+
+
+@pytest.mark.parametrize("text", ["", 'a="1"', '(a="1" AND b=-5)', "a=5m", "a=true", '_field!="f"'])
+def test_what_a_second_reading_takes(text: str) -> None:
+    check_expression(text, parse_predicate(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
         ('a="1" OR b="2"', "the logical operator OR is not supported yet at position 6"),
         ('a="1" b="2"', "the logical operator 0 is invalid"),
         ("(", "extra ( seen"),
@@ -40,7 +63,6 @@ def test_rules(text: str, rules: list[Rule]) -> None:
         ("a=", 'bad tag value: "", at position 2'),
         ("a='b'", 'bad tag value: "b", at position 2'),
         ("a=select", 'bad tag value: "", at position 2'),
-        ('_field="f"', "delete by field is not supported"),
         ('_field="f" OR', "the logical operator OR is not supported yet at position 11"),
     ],
 )

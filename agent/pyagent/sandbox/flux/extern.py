@@ -21,8 +21,8 @@ def statements_of(extern: object) -> list[Node]:
     try:
         imports = [_import(part) for part in extern.get("imports") or []]  # type: ignore[attr-defined]  # checked by the except
         return [*imports, *(_statement(part) for part in extern["body"] or [])]  # type: ignore[index]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise invalid(f"cannot decode extern: {error!r}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise invalid("cannot decode extern: a part of it is missing, or of another kind") from None
 
 
 def _import(tree: Document) -> Node:

@@ -42,6 +42,13 @@ async def scrapers(request: web.Request) -> web.Response:
     return reply(request, {"links": {"self": "/api/v2/scrapers"}, "configurations": []})
 
 
+def _refused(what: str) -> Handler:
+    async def create(request: web.Request) -> web.Response:
+        raise InfluxError("not implemented", f"{what} are not supported by this server")
+
+    return create
+
+
 def _paged(kind: str, *, bad_org: str) -> Handler:
     """The handler of a list in pages; `bad_org` is said before what is wrong with an `orgID`."""
 
@@ -61,10 +68,15 @@ def _paged(kind: str, *, bad_org: str) -> Handler:
     return find
 
 
-_KINDS = ("checks", "notificationEndpoints", "notificationRules")
+_LISTS = {
+    "tasks": ("tasks", tasks),
+    "scrapers": ("scrapers", scrapers),
+    "dashboards": ("dashboards", _paged("dashboards", bad_org="")),
+    "checks": ("checks", _paged("checks", bad_org="orgID is invalid: ")),
+    "notificationEndpoints": ("notification endpoints", _paged("notificationEndpoints", bad_org="orgID is invalid: ")),
+    "notificationRules": ("notification rules", _paged("notificationRules", bad_org="orgID is invalid: ")),
+}
 ROUTES = [
-    Route("GET", "/api/v2/tasks", tasks),
-    Route("GET", "/api/v2/scrapers", scrapers),
-    Route("GET", "/api/v2/dashboards", _paged("dashboards", bad_org="")),
-    *(Route("GET", f"/api/v2/{kind}", _paged(kind, bad_org="orgID is invalid: ")) for kind in _KINDS),
+    *(Route("GET", f"/api/v2/{kind}", find) for kind, (_, find) in _LISTS.items()),
+    *(Route("POST", f"/api/v2/{kind}", _refused(what)) for kind, (what, _) in _LISTS.items()),
 ]

@@ -13,7 +13,7 @@ from pyagent.sandbox.ids import parse_id
 from pyagent.sandbox.permissions import INACTIVE, allowed, is_inactive
 from pyagent.sandbox.points import MAX_TIME, MIN_TIME
 from pyagent.sandbox.resources.buckets import bucket_named
-from pyagent.sandbox.resources.predicate import Rule, parse_predicate
+from pyagent.sandbox.resources.predicate import Rule, check_expression, parse_predicate
 from pyagent.sandbox.store import Series
 from pyagent.sandbox.times import rfc3339
 
@@ -47,13 +47,12 @@ def _decode(raw: bytes) -> tuple[int, int, list[Rule]]:
         inner = "Invalid delete predicate node request: " if error.is_json else ""
         raise invalid(f"error decoding json body: {inner}{error.message}") from None
     except InfluxError as error:
-        if error.code == "invalid":
-            raise invalid(f"error decoding json body: {error.message}") from None
-        raise
+        raise invalid(f"error decoding json body: {error.message}") from None
     try:
         decode(raw, _REQUEST, whole=True)
     except GoJSONError as error:
         raise invalid(f"error decoding json body for predicate: {error.message}") from None
+    check_expression(body.get("predicate", ""), asked[2])
     return asked
 
 

@@ -22,6 +22,11 @@ _WORDS: Final = (
 _KEYWORDS: Final = frozenset(_WORDS.split())
 
 
+_OPERANDS: Final = ("IDENT", "STRING", "NUMBER", "INTEGER", "DURATIONVAL", "TRUE", "FALSE")
+_OPERATORS: Final = ("AND", "OR", "=", "!=")
+_DURATION: Final = re.compile(r"(?:\d+(?:ns|ms|[uµsmhdw]))+")
+
+
 class Rule(NamedTuple):
     key: str
     equal: bool
@@ -56,10 +61,35 @@ def parse_predicate(text: str) -> list[Rule]:
     Raises:
         InfluxError: it is not a conjunction of comparisons of tags with text.
     """
-    rules = _Parser(text).logical() if text else []
+    return _Parser(text).logical() if text else []
+
+
+def check_expression(text: str, rules: list[Rule]) -> None:
+    """InfluxDB reads the same text a second time, as InfluxQL; `rules` are those that the first reading found.
+
+    Raises:
+        InfluxError: it is no expression of InfluxQL, or names a field.
+    """
+    if text:
+        _check_influxql([*_tokens(text), _Token("EOF", "", len(text))])
     if any(rule.key == "_field" and rule.equal for rule in rules):
         raise InfluxError("not implemented", "delete by field is not supported")
-    return rules
+
+
+def _check_influxql(tokens: list[_Token]) -> None:
+    is_operand = True
+    for token in tokens:
+        if is_operand and token.kind in _OPERANDS:
+            if token.kind == "DURATIONVAL" and not _DURATION.fullmatch(token.text):
+                raise invalid("invalid request; error parsing predicate: invalid duration")
+            is_operand = False
+        elif is_operand and token.kind not in ("(", "-", "+"):
+            found = f"found {token.text or token.kind}, expected identifier, string, number, bool"
+            raise invalid(f"invalid request; error parsing predicate: {found} at line 1, char {token.at + 1}")
+        elif token.kind in _OPERATORS:
+            is_operand = True
+        elif not is_operand and token.kind != ")":
+            return  # what is behind the expression is not read
 
 
 class _Parser:

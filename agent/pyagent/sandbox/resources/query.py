@@ -60,13 +60,28 @@ class _Request:
         Raises:
             InfluxError: it is no file of a syntax tree.
         """
-        if isinstance(self._extern, dict):
-            for name in ("imports", "body"):
-                if name not in self._extern:
-                    column = _EXTERN_AT + member_length(self._raw, "extern")
-                    words = f"missing field `{name}` at line 1 column {column}"
-                    raise invalid(f"compilation failed: extern json parse error: {words}")
-        return statements_of(self._extern)
+        extern, why = self._extern, ""
+        if isinstance(extern, dict):
+            why = next((f"missing field `{name}`" for name in ("imports", "body") if name not in extern), "")
+        elif extern is not None:
+            why = f"invalid type: {_rust_kind(extern)}, expected struct File"
+        if why:
+            column = _EXTERN_AT + (0 if isinstance(extern, list) else member_length(self._raw, "extern"))
+            raise invalid(f"compilation failed: extern json parse error: {why} at line 1 column {column}")
+        return statements_of(extern)
+
+
+def _rust_kind(value: object) -> str:
+    """A JSON value that is no object, as InfluxDB's compiler names it."""
+    if isinstance(value, bool):
+        return f"boolean `{str(value).lower()}`"
+    if isinstance(value, str):
+        return f'string "{value}"'
+    return (
+        "sequence"
+        if isinstance(value, list)
+        else f"{'integer' if isinstance(value, int) else 'floating point'} `{value}`"
+    )
 
 
 async def query(request: web.Request) -> web.StreamResponse:

@@ -10,6 +10,7 @@ from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.http import Route, caller, state_of
 from pyagent.sandbox.permissions import allowed, is_inactive
 from pyagent.sandbox.resources.buckets import may_read
+from pyagent.sandbox.resources.dbrps import mapping_of
 from pyagent.sandbox.resources.write import raw_body, store
 
 
@@ -59,16 +60,20 @@ async def write(request: web.Request) -> web.Response:
 
 
 def _mapped(request: web.Request, who: Document, database: str, policy: str) -> Document | None:
-    """The bucket of a database and retention policy: `db/rp`, or `db`, which is `autogen` and the only default."""
+    """The bucket of a database and retention policy, or the database's default, that the caller may read or write."""
     for bucket in state_of(request).documents.all("buckets"):
-        if bucket["orgID"] != who["orgID"]:
+        mapping = mapping_of(bucket)
+        if bucket["orgID"] != who["orgID"] or mapping["database"] != database:
             continue
-        name, slash, of = bucket["name"].partition("/")
-        if name != database or (of if slash else "autogen") != (policy or "autogen") or (slash and not policy):
+        if not (mapping["retention_policy"] == policy if policy else mapping["default"]):
             continue
         if may_read(who, bucket) or allowed(who, "write", "buckets", bucket["orgID"], bucket["id"]):
             return bucket
     return None
 
 
-ROUTES = [Route("POST", "/write", write)]
+async def query(request: web.Request) -> web.Response:
+    raise InfluxError("not implemented", "InfluxQL is not supported by this server; send Flux to /api/v2/query")
+
+
+ROUTES = [Route("POST", "/write", write), Route("*", "/query", query)]
