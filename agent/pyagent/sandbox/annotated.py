@@ -14,6 +14,7 @@ from pyagent.sandbox.times import rfc3339
 ANNOTATIONS: Final = ("group", "datatype", "default")
 
 
+_MINUTE: Final = 60 * 10**9
 _QUOTED: Final = re.compile('["\r\n]|^[\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]|^\\\\\\.$')
 
 
@@ -47,6 +48,7 @@ def _result(
     name: str, tables: Sequence[Table], annotations: Sequence[str], delimiter: str, header: bool
 ) -> Iterator[str]:
     has_default = "default" in annotations
+    columns = _Columns(delimiter)
     schema: object = None
     after_empty = False
     for number, table in enumerate(tables):
@@ -54,14 +56,15 @@ def _result(
         if this != schema or not table.size or after_empty:
             if schema is not None:
                 yield "\r\n"
-            yield _lines(_head(name, number, table, annotations, header), delimiter)
+            yield from (
+                delimiter.join(_quoted(cell, delimiter) for cell in row) + "\r\n"
+                for row in _head(name, number, table, annotations, header)
+            )
             schema = this
         after_empty = not table.size
         if not table.types:
             continue
-        columns = [_cells(table.data[column], kind) for column, kind in table.types.items()]
-        prefix = ["", "" if has_default else name, str(number)]
-        yield _lines(([*prefix, *cells] for cells in zip(*columns, strict=True)), delimiter)
+        yield _rows(["", "" if has_default else name, str(number)], table, columns)
 
 
 def _head(name: str, number: int, table: Table, annotations: Sequence[str], header: bool) -> Iterator[list[str]]:
@@ -73,7 +76,7 @@ def _head(name: str, number: int, table: Table, annotations: Sequence[str], head
             yield ["#group", "false", "false", *(_boolean(column.rstrip("\0") in table.key) for column in table.types)]
         else:
             values = [
-                _cells([table.key[column]], kind)[0] if empty and column in table.key else ""
+                _cell(table.key[column], kind) if empty and column in table.key else ""
                 for column, kind in table.types.items()
             ]
             yield ["#default", name, str(number) if empty else "", *values]
@@ -81,16 +84,87 @@ def _head(name: str, number: int, table: Table, annotations: Sequence[str], head
         yield ["", "result", "table", *(column.rstrip("\0") for column in table.types)]
 
 
-def _cells(values: list[Any], kind: str) -> list[str]:
-    form = _FORMATS[kind]
-    first = values[0] if values else None
-    if len(values) > 1 and values[-1] is first and all(value is first for value in values):
-        return ["" if first is None else form(first)] * len(values)
-    return ["" if value is None else form(value) for value in values]
+def _cell(value: Any, kind: str) -> str:
+    return "" if value is None else _FORMATS[kind](value)
 
 
-def _lines(rows: Iterable[Sequence[str]], delimiter: str) -> str:
-    return "".join(delimiter.join(_quoted(cell, delimiter) for cell in row) + "\r\n" for row in rows)
+class _Columns:
+    """Columns of values to columns of cells. Those of times are kept, as tables often have one list of times."""
+
+    def __init__(self, delimiter: str) -> None:
+        self.delimiter = delimiter
+        self.plain = not (delimiter.isalnum() or delimiter in "+-.:")
+        """Numbers and times never need quotes."""
+        self._times: dict[int, tuple[list[Any], list[str]]] = {}
+
+    def cells(self, values: list[Any], kind: str) -> str | list[str]:
+        """The cells, quoted; one where all are the same."""
+        first = values[0] if values else None
+        if not values or _is_constant(values, kind):
+            return _quoted("" if first is None else _FORMATS[kind](first), self.delimiter)
+        if kind == TIME:
+            known, made = self._times.get(id(values), ([], []))
+            if known is not values:
+                made = _times(values)
+                self._times = {id(values): (values, made)}
+        elif kind == DOUBLE and None not in values:
+            made = _floats(values)
+        else:
+            form = _FORMATS[kind]
+            made = ["" if value is None else form(value) for value in values]
+        if kind == STRING or not self.plain:
+            return [_quoted(cell, self.delimiter) for cell in made]
+        return made
+
+
+def _is_constant(values: list[Any], kind: str) -> bool:
+    first = values[0]
+    if kind == DOUBLE:  # of which 0 and -0 are equal
+        return values[-1] is first and all(value is first for value in values)
+    return bool(values[-1] == first) and values.count(first) == len(values)
+
+
+def _times(values: list[Any]) -> list[str]:
+    """As rfc3339 has them; the minute's text is made once."""
+    made, minute, begin = [], None, ""
+    for value in values:
+        if value is None:
+            made.append("")
+            continue
+        number, rest = divmod(value, _MINUTE)
+        if number != minute:
+            minute, begin = number, rfc3339(number * _MINUTE)[:-3]
+        seconds, fraction = divmod(rest, 1_000_000_000)
+        made.append(f"{begin}{seconds:02d}Z" if not fraction else rfc3339(value))
+    return made
+
+
+def _floats(values: list[float]) -> list[str]:
+    made = [text[:-2] if text[-2:] == ".0" else text for text in map(repr, values)]
+    together = ",".join(made)
+    if "e" in together or "n" in together:  # an exponent, inf or nan
+        return [format_float(value) for value in values]
+    return made
+
+
+def _rows(prefix: list[str], table: Table, columns: _Columns) -> str:
+    """The lines of a table: texts that are the same in every line stand between those that differ."""
+    delimiter = columns.delimiter
+    row: list[str] = [delimiter.join(_quoted(cell, delimiter) for cell in prefix)]
+    differing: list[list[str]] = []
+    for column, kind in table.types.items():
+        cells = columns.cells(table.data[column], kind)
+        row[-1] += delimiter
+        if isinstance(cells, str):
+            row[-1] += cells
+        else:
+            differing.append(cells)
+            row += ["", ""]
+    row[-1] += "\r\n"
+    lines = row * table.size
+    for at, cells in enumerate(differing):
+        lines[at * 2 + 1 :: len(row)] = cells
+    return "".join(lines)
 
 
 def _quoted(cell: str, delimiter: str) -> str:

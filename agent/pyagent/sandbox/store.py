@@ -1,12 +1,11 @@
 """The points, in SQLite.
 
-One row per value, clustered by (column, time): a column is one field of one series with one type, so that a range of a
-series is one contiguous piece of the file, and "last" is one seek. Series and columns are few, live in memory too, and are
-chosen there; SQL only ever sees column ids.
+A column is one field of one series with one type. Its points are in blocks of up to 1,024, times and values as bytes, so
+that a range of a series is a few rows, and "last" is one. Series and columns are few, live in memory too, and are chosen
+there; SQL only ever sees column ids.
 
-New points go to a small table of the same form first, and from there to the large one in one go: otherwise each write would
-touch a page of the large one for every series. A column's points in the small table are always later than all of its points
-in the large one; what is not later goes to the large one at once. Reads see both as one view.
+What one request writes is one row of its own first, a batch, and goes to the blocks with those of other requests: otherwise
+each write would write a block anew for every series. Reads put the batches' points over those of the blocks.
 
 `write`, `delete`, `drop` and `expire` must be called from one thread at a time,
 the caller's writer; reads may come from any.
@@ -18,55 +17,33 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pyagent.sandbox.points import BOOLEAN, STRING, UNSIGNED, Point, Value, quote, split_key
+from pyagent.sandbox import blocktable
+from pyagent.sandbox.blocks import Batch, Piece, decode_times, ends, make_batch, merged, read_batch
+from pyagent.sandbox.points import STRING, Point, Value, quote, split_key
+from pyagent.sandbox.series import Column, Series, Tags
 from pyagent.sandbox.times import go_duration, rfc3339
-
-Tags = tuple[tuple[bytes, bytes], ...]
+from pyagent.sandbox.view import View
 
 MAX_STRING: Final = 1_048_576
 _ZERO_TIME: Final = 62_135_596_800 * 10**9
 """Shards are aligned to Go's zero time, the first of January of the year 1."""
-_MERGE_AT: Final = 40_000
-"""Rows of `recent` that are moved to `points` in one go."""
-_TABLES: Final = ("points", "recent")
-_BIAS: Final = 2**63
-"""Unsigned values are stored less this, which keeps their order within SQLite's signed integers."""
+_MERGE_BATCHES: Final = 64
+_MERGE_BYTES: Final = 1_000_000
+"""So many batches, or bytes of them, go to the blocks."""
+_LOWEST: Final = -(2**63)
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS series(id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS columns(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, field BLOB NOT NULL, type TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS types(bucket TEXT, shard INTEGER, measurement BLOB, field BLOB, type TEXT NOT NULL,
   PRIMARY KEY(bucket, shard, measurement, field)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS points(column INTEGER, time INTEGER, value, PRIMARY KEY(column, time)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS recent(column INTEGER, time INTEGER, value, PRIMARY KEY(column, time)) WITHOUT ROWID;
-CREATE VIEW IF NOT EXISTS stored AS SELECT column, time, value FROM points UNION ALL SELECT column, time, value FROM recent;
+CREATE TABLE IF NOT EXISTS batches(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 
-
-class Series:
-    __slots__ = ("checked", "columns", "id", "measurement", "order", "tags")
-
-    def __init__(self, number: int, measurement: bytes, tags: Tags) -> None:
-        self.id = number
-        self.measurement = measurement
-        self.tags = tags
-        self.order = (measurement, tags)
-        self.columns: dict[tuple[bytes, str], int] = {}
-        self.checked: dict[tuple[int, bytes, str], int] = {}
-
-
-class Column:
-    """One field of one series with one type: what a read names."""
-
-    __slots__ = ("field", "id", "series", "type")
-
-    def __init__(self, number: int, series: Series, field: bytes, kind: str) -> None:
-        self.id = number
-        self.series = series
-        self.field = field
-        self.type = kind
+Rows = dict[int, tuple[str, list[int], list[Any]]]
+"""Type, times and values of each column."""
 
 
 class _Bucket:
@@ -97,9 +74,15 @@ class PointStore:
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._buckets: dict[str, _Bucket] = {}
+        self._next_batch = 1
+        """The id of a batch is not used again, so that `_batches` never has another one's."""
+        self._batches: dict[int, Batch] = {}
         self._db = self._connect()
         try:
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_SCHEMA + blocktable.SCHEMA)
+            with self._transaction():
+                columns = "SELECT id, type FROM columns"
+                blocktable.bring_over(self._db, lambda: self._db.execute(columns).fetchall())
             self._load()
         except BaseException:
             self._db.close()
@@ -135,11 +118,10 @@ class PointStore:
             self._next_column = max(self._next_column, number + 1)
         for bucket_id, shard, measurement, field, kind in self._db.execute("SELECT * FROM types"):
             self._bucket(bucket_id).types[shard, measurement, field] = kind
-        self._recent = self._db.execute("SELECT count(*) FROM recent").fetchone()[0]
-        last = "SELECT max(time) FROM points WHERE column = ?"
-        ids = (column.id for bucket in self._buckets.values() for column in bucket.columns)
-        found = ((number, self._db.execute(last, (number,)).fetchone()[0]) for number in ids)
-        self._latest: dict[int, int] = {number: time for number, time in found if time is not None}
+        self._latest: dict[int, int] = dict(self._db.execute("SELECT column, max(last) FROM blocks GROUP BY column"))
+        query = "SELECT count(*), coalesce(sum(length(data)), 0), coalesce(max(id), 0) FROM batches"
+        self._waiting, self._waiting_bytes, last = self._db.execute(query).fetchone()
+        self._next_batch = max(last + 1, self._next_batch)
 
     def close(self) -> None:
         for db in (*self._readers, self._db):
@@ -174,7 +156,7 @@ class PointStore:
         bucket = self._bucket(bucket_id)
         shards: dict[int, list[Point]] = {}
         too_old: list[Point] = []
-        low = now - retention if retention else -_BIAS
+        low = now - retention if retention else _LOWEST
         for point in points:
             if point[2] >= low:
                 shards.setdefault((point[2] + _ZERO_TIME) // shard_duration, []).append(point)
@@ -185,43 +167,64 @@ class PointStore:
             shard = (point[2] + _ZERO_TIME) // shard_duration
             shards.get(shard, dropped).append(point)
         with self._transaction():
-            rows: list[tuple[int, int, Value]] = []
+            rows: Rows = {}
             problems = [
                 problem
                 for shard, some in shards.items()
                 if (problem := self._resolve(bucket_id, bucket, shard, some, rows))
             ]
-            rows.sort(key=itemgetter(0, 1))  # stable, so that of equal points the later one of the request wins
-            self._insert(rows)
+            if rows:
+                self._insert(rows)
             if problems:
                 raise PartialWrite(problems[0].replace("{bucket}", bucket_id))
             if dropped:
                 raise PartialWrite(_outside(dropped, bucket_id, retention, low))
 
-    def _insert(self, rows: list[tuple[int, int, Value]]) -> None:
-        latest = self._latest
-        fresh = [row for row in rows if row[1] > latest.get(row[0], -_BIAS)]
-        if len(fresh) < len(rows):
-            late = [row for row in rows if row[1] <= latest.get(row[0], -_BIAS)]
-            self._db.executemany("INSERT OR REPLACE INTO points VALUES(?, ?, ?)", late)
-        self._db.executemany("INSERT OR REPLACE INTO recent VALUES(?, ?, ?)", fresh)
-        self._recent += len(fresh)
-        if self._recent >= _MERGE_AT:
-            self._db.execute("INSERT INTO points SELECT column, time, value FROM recent ORDER BY column, time")
-            latest.update(self._db.execute("SELECT column, max(time) FROM recent GROUP BY column"))
-            self._db.execute("DELETE FROM recent")
-            self._recent = 0
+    def _insert(self, rows: Rows) -> None:
+        data, batch = make_batch(rows)
+        number, self._next_batch = self._next_batch, self._next_batch + 1
+        self._db.execute("INSERT INTO batches VALUES(?, ?)", (number, data))
+        self._waiting += 1
+        self._waiting_bytes += len(data)
+        if self._waiting >= _MERGE_BATCHES or self._waiting_bytes >= _MERGE_BYTES:
+            self._merge()
+        else:
+            self._batches[number] = batch  # if it is rolled back, no reader ever finds this number
 
-    def _resolve(
-        self, bucket_id: str, bucket: _Bucket, shard: int, points: list[Point], rows: list[tuple[int, int, Value]]
-    ) -> str | None:
+    def _merge(self) -> None:
+        """Move the batches to the blocks."""
+        found: dict[int, tuple[str, list[Piece]]] = {}
+        for batch in self._waiting_batches(self._db):
+            for column, (kind, piece) in batch.items():
+                found.setdefault(column, (kind, []))[1].append(piece)
+        for column, (kind, pieces) in sorted(found.items()):
+            piece = merged(kind, pieces)
+            latest = self._latest.get(column)
+            blocktable.add(self._db, column, kind, piece, latest)
+            last = ends(piece[0])[1]
+            self._latest[column] = last if latest is None else max(last, latest)
+        self._db.execute("DELETE FROM batches")
+        self._waiting = self._waiting_bytes = 0
+        self._batches = {}
+
+    def _waiting_batches(self, db: sqlite3.Connection) -> list[Batch]:
+        made = []
+        for (number,) in db.execute("SELECT id FROM batches ORDER BY id").fetchall():
+            batch = self._batches.get(number)
+            if batch is None:
+                (data,) = db.execute("SELECT data FROM batches WHERE id = ?", (number,)).fetchone()
+                batch = self._batches[number] = read_batch(data)
+            made.append(batch)
+        return made
+
+    def _resolve(self, bucket_id: str, bucket: _Bucket, shard: int, points: list[Point], rows: Rows) -> str | None:
         """Append the rows of one shard's points; the reason when some were refused."""
         reason, dropped, stripped = "", 0, ""
         by_key = bucket.by_key
         for key, fields, time in points:
             series = by_key.get(key) or self._series(bucket_id, bucket, key)
             checked = series.checked
-            first = len(rows)
+            taken: list[tuple[int, str, Value]] = []
             try:
                 for name_, kind, value in fields:
                     column = checked.get((shard, name_, kind))
@@ -236,16 +239,20 @@ class PointStore:
                         size = len(value)  # type: ignore[arg-type]
                         where = f"input field {quote(name_)} on measurement {quote(series.measurement)}"
                         raise _Refused(f"{where} is too long, {size} > {MAX_STRING}")
-                    if kind is UNSIGNED:
-                        value = value - _BIAS  # type: ignore[operator]  # an unsigned value is an int
-                    rows.append((column, time, value))
-                if len(rows) == first:
+                    taken.append((column, kind, value))
+                if not taken:
                     name = quote(series.measurement)
                     raise _Refused(f'invalid field name: input field "time" on measurement {name} is invalid')
             except _Refused as error:
-                del rows[first:]
                 dropped += 1
                 reason = reason or str(error)
+                continue
+            for column, kind, value in taken:
+                of_column = rows.get(column)
+                if of_column is None:
+                    of_column = rows[column] = kind, [], []
+                of_column[1].append(time)
+                of_column[2].append(value)
         if dropped:
             return f"partial write: {reason} dropped={dropped}"
         if stripped:
@@ -285,18 +292,20 @@ class PointStore:
     def delete(self, bucket_id: str, start: int, stop: int, keep: Callable[[Series], bool]) -> None:
         """Delete the points of the series that `keep` refuses, from `start` to `stop` (ns), both included."""
         with self._transaction():
+            self._merge()
             for column in self.columns(bucket_id):
                 if not keep(column.series):
-                    self._delete(column, "time BETWEEN ? AND ?", start, stop)
+                    self._delete(column, start, stop + 1)
 
     def expire(self, bucket_id: str, retention: int, shard_duration: int, now: int) -> None:
         """Delete the shards of a bucket that lie wholly before its retention."""
         first = (now - retention + _ZERO_TIME) // shard_duration
-        limit = max(first * shard_duration - _ZERO_TIME, -_BIAS)
+        limit = max(first * shard_duration - _ZERO_TIME, _LOWEST)
         bucket = self._bucket(bucket_id)
         with self._transaction():
+            self._merge()
             for column in self.columns(bucket_id):
-                self._delete(column, "time < ?", limit)
+                self._delete(column, _LOWEST, limit)
             self._db.execute("DELETE FROM types WHERE bucket = ? AND shard < ?", (bucket_id, first))
         bucket.types = {key: kind for key, kind in bucket.types.items() if key[0] >= first}
         for series in bucket.series.values():
@@ -305,8 +314,9 @@ class PointStore:
     def drop(self, bucket_id: str) -> None:
         """Delete a bucket's points, series and types."""
         with self._transaction():
+            self._merge()
             for column in self.columns(bucket_id):
-                self._delete(column, "true")
+                self._db.execute("DELETE FROM blocks WHERE column = ?", (column.id,))
             self._db.execute(
                 "DELETE FROM columns WHERE series IN (SELECT id FROM series WHERE bucket = ?)", (bucket_id,)
             )
@@ -314,9 +324,8 @@ class PointStore:
             self._db.execute("DELETE FROM types WHERE bucket = ?", (bucket_id,))
         self._buckets.pop(bucket_id, None)
 
-    def _delete(self, column: Column, condition: str, *values: int) -> None:
-        for table in _TABLES:
-            self._db.execute(f"DELETE FROM {table} WHERE column = ? AND {condition}", (column.id, *values))  # noqa: S608
+    def _delete(self, column: Column, start: int, stop: int) -> None:
+        blocktable.delete(self._db, column.id, column.type, start, min(stop, 2**63 - 1))
 
     def columns(self, bucket_id: str) -> list[Column]:
         bucket = self._buckets.get(bucket_id)
@@ -331,31 +340,31 @@ class PointStore:
             self._readers.append(db)
         return db
 
+    def view(self) -> View:
+        """The points as they are now, for the calling thread; in a transaction of its reader: as they are there."""
+        db = self.reader()
+        return View(db, self._waiting_batches(db))
+
     def count(self, bucket_ids: Iterable[str], measurement: bytes | None = None) -> int:
         """Points (one series at one time) that are stored."""
         db = self.reader()
         total = 0
-        for bucket_id in bucket_ids:
-            of_series: dict[int, list[int]] = {}
-            for column in self.columns(bucket_id):
-                if measurement is None or column.series.measurement == measurement:
-                    of_series.setdefault(column.series.id, []).append(column.id)
-            for numbers in of_series.values():
-                parts = [f"SELECT time FROM stored WHERE column = {number:d}" for number in numbers]  # noqa: S608
-                union = " UNION ".join(parts)
-                total += db.execute(f"SELECT count(*) FROM ({union})").fetchone()[0]  # noqa: S608  (numbers only)
+        db.execute("BEGIN")
+        try:
+            view = self.view()
+            for bucket_id in bucket_ids:
+                of_series: dict[int, set[bytes]] = {}
+                for column in self.columns(bucket_id):
+                    if measurement is None or column.series.measurement == measurement:
+                        of_series.setdefault(column.series.id, set()).add(view.raw(column)[0])
+                for found in of_series.values():
+                    if len(found) == 1:
+                        total += len(found.pop()) // 8
+                    else:
+                        total += len(set().union(*(decode_times(times) for times in found)))
+        finally:
+            db.execute("COMMIT")
         return total
-
-
-def decode(kind: str, value: int | float | bytes) -> int | float | bool | str:
-    """A stored value as what it is."""
-    if kind is UNSIGNED or kind == UNSIGNED:
-        return value + _BIAS  # type: ignore[operator]  # an unsigned value is an int
-    if kind == BOOLEAN:
-        return bool(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    return value
 
 
 def _outside(dropped: list[Point], bucket_id: str, retention: int, low: int) -> str:

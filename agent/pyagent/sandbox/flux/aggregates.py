@@ -1,6 +1,7 @@
 """Functions from a table to one value or to one of its rows."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -8,8 +9,9 @@ from typing import Any
 
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin
-from pyagent.sandbox.flux.source import TYPES, Grouped, Source, Windowed, check_types, decode_all
-from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, FLUX_NAMES, LONG, STRING, TIME, UNSIGNED, Stream, Table
+from pyagent.sandbox.flux.source import TYPES, Grouped, Source, Windowed, check_types
+from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, FLUX_NAMES, LONG, STRING, TIME, UNSIGNED, Row, Stream, Table
+from pyagent.sandbox.series import Column
 
 AGGREGATES: Registry = {}
 
@@ -39,10 +41,12 @@ class Aggregate:
     def of(self, values: list[Any], kind: str) -> Any:
         if self.name == "count":
             return len(values)
-        found = [value for value in values if value is not None]
-        if not found:
-            return self.empty
-        value = self.work(found)
+        found = [value for value in values if value is not None] if None in values else values
+        return self.of_present(found, kind) if found else self.empty
+
+    def of_present(self, values: list[Any], kind: str) -> Any:
+        """Of values of which none is null, and there is one."""
+        value = self.work(values)
         if self.result is None and kind in (LONG, UNSIGNED):
             return value % 2**64 if kind == UNSIGNED else (value + 2**63) % 2**64 - 2**63
         return value
@@ -54,8 +58,10 @@ def type_refused(name: str, kind: str) -> str:
 
 
 def total(values: list[Any]) -> Any:
-    """The sum from left to right, without the compensation that newer versions of sum() apply."""
-    return reduce(add, values)
+    """The sum from left to right, without the compensation that newer versions of sum() apply to floats."""
+    if sys.version_info >= (3, 12) and type(values[0]) is float:
+        return reduce(add, values)
+    return sum(values)
 
 
 def _mean(values: list[Any]) -> float:
@@ -98,13 +104,6 @@ SELECTORS: dict[str, Callable[[list[Any]], int | None]] = {
     "max": max_of,
 }
 """From a column's values to the position of the row that is selected."""
-
-_SQL_ORDER = {
-    "first": "ORDER BY time LIMIT 1",
-    "last": "ORDER BY time DESC LIMIT 1",
-    "min": "ORDER BY value, time LIMIT 1",
-    "max": "ORDER BY value DESC, time LIMIT 1",
-}
 
 
 def aggregate(stream: Stream, function: Aggregate, column: str) -> Stream:
@@ -154,9 +153,8 @@ def _from_storage(stream: Source, function: Aggregate) -> Stream:
     tables: list[Table] = []
     try:
         if function.name == "count" and not stream.selection.of_rows:
-            for column, row, ((count,),) in stream.rows("count(*)"):
-                if count:
-                    tables.append(stream.table(column, row, None, [count], LONG))
+            for column, row, times, _ in stream.read():
+                tables.append(stream.table(column, row, None, [len(times)], LONG))
             return _stored(Stream(tables))
         for table in stream.tables:
             kind = table.types["_value"]
@@ -179,10 +177,8 @@ def select(stream: Stream, name: str, column: str) -> Stream:
     if isinstance(stream, Source) and column == "_value" and not stream.selection.of_rows:
         tables: list[Table] = []
         try:
-            for of, row, ((time, value),) in stream.rows("time, value", _SQL_ORDER[name]):
-                if name in ("min", "max") and TYPES[of.type] not in NUMBERS:
-                    raise invalid(type_refused(name, TYPES[of.type]))
-                tables.append(stream.table(of, row, [time], decode_all(of.type, [value])))
+            for of, row, time, value in _selected(stream, name):
+                tables.append(stream.table(of, row, [time], [value]))
             return _stored(Stream(check_types(tables)))
         except InfluxError as error:
             error.partial, error.final = error.partial or tables, True
@@ -204,6 +200,19 @@ def select(stream: Stream, name: str, column: str) -> Stream:
 
     by_storage = column == "_value" and isinstance(stream, Source | Grouped | Windowed)
     return _stored(stream.each(work)) if by_storage else stream.each(work)
+
+
+def _selected(source: Source, name: str) -> Iterator[tuple[Column, Row, int, Any]]:
+    """The point that the storage selects of each column."""
+    if name in ("first", "last"):
+        yield from source.ends(last=name == "last")
+        return
+    choose = min if name == "min" else max
+    for column, row, times, values in source.read():
+        if TYPES[column.type] not in NUMBERS:
+            raise invalid(type_refused(name, TYPES[column.type]))
+        value = choose(values)
+        yield column, row, times[values.index(value)], value
 
 
 def _by_time(table: Table, name: str) -> list[int]:

@@ -122,7 +122,7 @@ def cardinality(
     if predicate is not None:
         source = filter_(context, source, predicate)
     if isinstance(source, Source) and not source.selection.of_rows:
-        rows = [row for _, row, _ in source.rows("1", "LIMIT 1")]
+        rows = source.filled()
     else:
         rows = [dict(table.key) for table in source.tables]
     left_out = ("_start", "_stop", "_field")

@@ -4,6 +4,7 @@ from typing import Any
 
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux import syntax
+from pyagent.sandbox.flux.columnar import NoColumns, mapped_columns
 from pyagent.sandbox.flux.evaluate import Closure
 from pyagent.sandbox.flux.kinds import kind_of_function
 from pyagent.sandbox.flux.library import Context, Registry, builtin
@@ -34,25 +35,42 @@ def map_(context: Context, tables: Stream, fn: Callee, mergeKey: bool = False) -
 def _mapped(tables: Stream, fn: Callee, merge: bool, *, in_order: bool) -> Stream:
     made: dict[tuple[Any, ...], list[Table]] = {}
     for table in tables.tables:
-        rows: list[Row] = []
-        try:
-            for row in table.rows():
-                new = fn(r=row)
-                if not isinstance(new, dict):
-                    raise invalid("map: the function must give a record")
-                rows.append({**table.key_record(), **new} if merge else new)
-        except InfluxError as error:
-            if not error.final and not error.message.startswith(("type conflict: ", "cannot compile")):
-                error.message = f"failed to evaluate map function: {error.message}"
-            raise
-        if not rows:
+        mapped = (None if merge else _by_columns(table, fn, in_order=in_order)) or _by_rows(table, fn, merge, in_order)
+        if mapped is None:
             continue
-        mapped = _table(table, rows, fn, in_order=in_order)
         for part in _regrouped(mapped, [name for name in mapped.types if name in table.key]):
             made.setdefault(same_key(part), []).append(part)
     stream = in_key_order(Stream(joined(parts) for parts in made.values()))
     stream.flushed = True
     return stream
+
+
+def _by_rows(table: Table, fn: Callee, merge: bool, in_order: bool) -> Table | None:
+    """The function called for each row; None: there is no row."""
+    rows: list[Row] = []
+    try:
+        for row in table.rows():
+            new = fn(r=row)
+            if not isinstance(new, dict):
+                raise invalid("map: the function must give a record")
+            rows.append({**table.key_record(), **new} if merge else new)
+    except InfluxError as error:
+        if not error.final and not error.message.startswith(("type conflict: ", "cannot compile")):
+            error.message = f"failed to evaluate map function: {error.message}"
+        raise
+    return _table(table, rows, fn, in_order=in_order) if rows else None
+
+
+def _by_columns(table: Table, fn: Callee, *, in_order: bool) -> Table | None:
+    """The same from whole columns; None: it must be done row by row."""
+    if not table.size or not _asks(fn):
+        return None
+    try:
+        data, types = mapped_columns(fn, table)
+    except NoColumns:
+        return None
+    names = list(data) if in_order else sorted(data)
+    return Table({}, {name: types[name] for name in names}, {name: data[name] for name in names}, table.size)
 
 
 def _regrouped(table: Table, names: list[str]) -> list[Table]:
@@ -61,7 +79,7 @@ def _regrouped(table: Table, names: list[str]) -> list[Table]:
     A group's key is that of the row which was where the group now begins: so it is in InfluxDB, where the key of a group
     that map() made may be that of another one.
     """
-    differing = [name for name in names if any(value != table.data[name][0] for value in table.data[name])]
+    differing = [name for name in names if table.data[name].count(table.data[name][0]) < table.size]
     if not differing:
         table.key = {name: table.data[name][0] for name in names}
         return [table]

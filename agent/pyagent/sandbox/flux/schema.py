@@ -29,7 +29,7 @@ def _labels(source: Stream) -> list[Row]:
             {name: value for name, value in table.key.items() if name not in ("_start", "_stop")}
             for table in source.tables
         ]
-    return [row for _, row, _ in source.rows("1", "LIMIT 1")]
+    return source.filled()
 
 
 def _one_column(values: list[str]) -> Stream:

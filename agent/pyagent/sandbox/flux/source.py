@@ -1,8 +1,7 @@
 """from(bucket:) |> range() |> filter(): read when it is needed, and only what is needed.
 
 What a filter asks for measurement, field and tags alone is answered from the list of series; what it asks for the value, of
-each row. Aggregates over what is read are left to SQL where SQL computes the same.
-"""
+each row."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +13,8 @@ from pyagent.sandbox.flux.gosort import go_sorted
 from pyagent.sandbox.flux.predicates import VALUE, Part, Predicate
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, LONG, STRING, TIME, UNSIGNED, Row, Stream, Table
 from pyagent.sandbox.flux.values import truth
-from pyagent.sandbox.store import Column, PointStore, decode
+from pyagent.sandbox.series import Column
+from pyagent.sandbox.store import PointStore
 
 TYPES: Final = {"integer": LONG, "unsigned": UNSIGNED, "float": DOUBLE, "boolean": BOOLEAN, "string": STRING}
 
@@ -45,6 +45,7 @@ class Source(Stream):
         self._tables = None
         self.reader = reader
         self.selection = selection
+        self._repeated: dict[tuple[Any, int], list[Any]] = {}
         self.within(None if selection.start is None else (selection.start, selection.stop))
 
     def narrow(self, **changes: Any) -> "Source":
@@ -91,8 +92,7 @@ class Source(Stream):
 
     def load(self) -> list[Table]:
         tables: list[Table] = []
-        for column, row, found in self.rows("time, value", "ORDER BY time"):
-            times, values = [time for time, _ in found], decode_all(column.type, [value for _, value in found])
+        for column, row, times, values in self.read():
             if self.selection.of_rows:
                 kept = self._kept(row, values)
                 times, values = [times[at] for at in kept], [values[at] for at in kept]
@@ -121,27 +121,53 @@ class Source(Stream):
         size = len(values)
         types = {"_start": TIME, "_stop": TIME, "_time": TIME, "_value": kind or TYPES[column.type]}
         data: dict[str, list[Any]] = {
-            "_start": [start] * size,
-            "_stop": [stop] * size,
-            "_time": times or [],
+            "_start": self._repeat(start, size),
+            "_stop": self._repeat(stop, size),
+            "_time": [] if times is None else times,
             "_value": values,
         }
         if times is None:
             del types["_time"], data["_time"]
         for name in ("_field", "_measurement", *sorted(name for name in row if name not in ("_field", "_measurement"))):
             types[name] = STRING
-            data[name] = [row[name]] * size
+            data[name] = self._repeat(row[name], size)
         return Table({"_start": start, "_stop": stop, **row}, types, data, size)
 
-    def rows(self, sql: str, tail: str = "") -> Iterator[tuple[Column, Row, list[Any]]]:
-        """Each selected column with what `SELECT sql ... tail` gives over its points in the range, if that is anything."""
+    def _repeat(self, value: Any, size: int) -> list[Any]:
+        """A column of one value; tables share it."""
+        known = self._repeated.get((value, size))
+        if known is None:
+            known = self._repeated[value, size] = [value] * size
+        return known
+
+    def is_plain(self) -> bool:
+        """Whether what is read needs no look at the values, and no series has two types."""
+        found = [(column.series.id, column.field) for column, _ in self.columns()]
+        return not self.selection.of_rows and len(set(found)) == len(found)
+
+    def read(self) -> Iterator[tuple[Column, Row, list[int], list[Any]]]:
+        """Each selected column with its times and values in the range, if there are any; lists that may not be changed."""
         selected = self.columns()
-        db = self.reader.store.reader()
-        query = f"SELECT {sql} FROM stored WHERE column = ? AND time >= ? AND time < ? {tail}"  # noqa: S608  (constants)
+        view = self.reader.store.view()
         for column, row in selected:
-            found = db.execute(query, (column.id, *self.limits)).fetchall()
-            if found:
-                yield column, row, found
+            times, values = view.read(column, *self.limits)
+            if times:
+                yield column, row, times, values
+
+    def ends(self, *, last: bool) -> Iterator[tuple[Column, Row, int, Any]]:
+        """Each selected column with the time and value of its first or last point in the range, if there is one."""
+        selected = self.columns()
+        view = self.reader.store.view()
+        for column, row in selected:
+            found = view.last(column, *self.limits) if last else view.first(column, *self.limits)
+            if found is not None:
+                yield column, row, *found
+
+    def filled(self) -> list[Row]:
+        """Measurement, field and tags of each selected column that has a point in the range."""
+        selected = self.columns()
+        view = self.reader.store.view()
+        return [row for column, row in selected if view.any(column, *self.limits)]
 
 
 class Unanswered(Stream):
@@ -252,12 +278,6 @@ def labels(column: Column) -> Row:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
-
-
-def decode_all(kind: str, values: Any) -> list[Any]:
-    if kind in ("integer", "float"):
-        return list(values)
-    return [decode(kind, value) for value in values]
 
 
 def keep_rows(table: Table, parts: Iterable[Part], on_empty: str = "drop") -> Table | None:

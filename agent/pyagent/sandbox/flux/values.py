@@ -265,7 +265,7 @@ def _divide(left: Any, right: Any) -> Any:
 
 def _modulo(left: Any, right: Any) -> Any:
     if isinstance(left, float):
-        return math.fmod(left, right) if right else math.nan
+        return math.fmod(left, right) if right and math.isfinite(left) else math.nan
     if right == 0:
         raise invalid("cannot divide by zero")
     return left - right * _divide(left, right)

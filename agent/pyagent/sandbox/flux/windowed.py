@@ -1,31 +1,28 @@
 """aggregateWindow() of the functions for which InfluxDB has a short way: the storage's, and the engine's."""
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Final
 
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux import syntax
-from pyagent.sandbox.flux.aggregates import NUMBERS, SELECTORS, SIMPLE, type_refused
+from pyagent.sandbox.flux.aggregates import NUMBERS, SIMPLE, type_refused
 from pyagent.sandbox.flux.calendar import windows
 from pyagent.sandbox.flux.evaluate import Closure
-from pyagent.sandbox.flux.source import TYPES, Source, check_types, decode_all
-from pyagent.sandbox.flux.tables import LONG, TIME, Stream, Table
+from pyagent.sandbox.flux.source import TYPES, Source
+from pyagent.sandbox.flux.tables import TIME, Stream, Table
 from pyagent.sandbox.flux.values import UTC_LOCATION, Callee, Duration, Location
 
 TWICE: Final = "_time\0"
 """The second column _time of a table whose key has a time; InfluxDB gives both by one name."""
 
-Limits = tuple[Duration, Duration, Duration, Location]
+_CHOOSE: Final[dict[str, Callable[[list[Any]], Any]]] = {
+    "first": itemgetter(0), "last": itemgetter(-1), "min": min, "max": max,
+}  # fmt: skip
 
-_SQL: Final = {
-    "count": "count(*)",
-    "min": "min(value)",
-    "max": "max(value)",
-    "first": "value, min(time)",
-    "last": "value, max(time)",
-}
-"""What SQL computes exactly as InfluxDB does. Sums of floats are left to Python: newer SQLites compensate them."""
+Limits = tuple[Duration, Duration, Duration, Location]
 
 
 def named_function(fn: Callee) -> str:
@@ -51,22 +48,68 @@ def by_storage(
 ) -> Stream:
     """The tables in the storage's order and layout: a row per window."""
     first, last = source.limits
+    plain = not every.months and not offset.months and place == UTC_LOCATION
+    origin = first - (first - offset.ns) % every.ns if plain else 0
+    spans = [] if plain else list(windows(first, last, every, every, offset, place))
+    count = -((origin - last) // every.ns) if plain else len(spans)
     made: list[Table] = []
+
+    def aggregated(times: list[int], values: list[Any], kind: str) -> tuple[list[int], list[Any], str]:
+        check_type(name, kind)
+        some = _pieces_even(times, origin, every.ns) if plain else _pieces(times, spans)
+        work = _work(name, kind)
+        found = {number: work(values[begin:end]) for number, begin, end in some}
+        numbers = range(count) if empty else list(found)
+        if plain:
+            stamps = [origin + (number + (stamp == "_stop")) * every.ns for number in numbers]
+        else:
+            stamps = [spans[number][stamp == "_stop"] for number in numbers]
+        if stamps:
+            stamps[0] = max(stamps[0], first)
+            stamps[-1] = min(stamps[-1], last)
+        nothing = 0 if name == "count" else None
+        return stamps, [found.get(number, nothing) for number in numbers], _kind(name, kind)
+
     try:
-        plain = not every.months and not offset.months and place == UTC_LOCATION and not source.selection.of_rows
-        if name in _SQL and plain:
-            _by_sql(source, every, offset, name, empty, stamp, made)
-            return Stream(check_types(made)).within(source.bounds)
-        spans = [(max(low, first), min(high, last)) for low, high in windows(first, last, every, every, offset, place)]
-        for table in source.tables:
-            check_type(name, table.types["_value"])
-            stamps, values = _aggregated(table, "_value", spans, name, empty, stamp)
-            if stamps:
-                made.append(_like_storage(table, stamps, values, _kind(name, table.types["_value"])))
+        if source.is_plain():
+            for column, row, times, values in source.read():
+                made.append(source.table(column, row, *aggregated(times, values, TYPES[column.type])))
+        else:
+            for table in source.tables:
+                columns = table.data["_time"], table.data["_value"], table.types["_value"]
+                made.append(_like_storage(table, *aggregated(*columns)))
     except InfluxError as error:
         error.partial, error.final = made, True
         raise
     return Stream(made).within(source.bounds)
+
+
+def _pieces_even(times: list[int], origin: int, every: int) -> Iterator[tuple[int, int, int]]:
+    """The number of each window that has rows, and where these begin and end; windows count from the origin."""
+    at, size = 0, len(times)
+    while at < size:
+        number = (times[at] - origin) // every
+        end = bisect_left(times, origin + (number + 1) * every, at)
+        yield number, at, end
+        at = end
+
+
+def _pieces(times: list[int], spans: list[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """The same of windows of any length."""
+    at = 0
+    for number, (low, high) in enumerate(spans):
+        at = bisect_left(times, low, at)
+        end = bisect_left(times, high, at)
+        if end > at:
+            yield number, at, end
+
+
+def _work(name: str, kind: str) -> Callable[[list[Any]], Any]:
+    """From the values of a window, of which none is null, to its value."""
+    if name in SIMPLE:
+        function = SIMPLE[name]
+        return lambda some: function.of_present(some, kind)
+    return _CHOOSE[name]
 
 
 def check_type(name: str, kind: str) -> None:
@@ -79,56 +122,12 @@ def _kind(name: str, kind: str) -> str:
     return SIMPLE[name].result or kind if name in SIMPLE else kind
 
 
-def _by_sql(
-    source: Source, every: Duration, offset: Duration, name: str, empty: bool, stamp: str, made: list[Table]
-) -> None:
-    first, last = source.limits
-    origin = first - (first - offset.ns) % every.ns
-    spans = (last - origin + every.ns - 1) // every.ns
-    for column, row, found in source.rows(f"(time - {origin}) / {every.ns} AS number, {_SQL[name]}", "GROUP BY number"):
-        check_type(name, TYPES[column.type])
-        decoded = decode_all("integer" if name == "count" else column.type, [value for _, value, *_ in found])
-        values = dict(zip((number for number, *_ in found), decoded, strict=True))
-        numbers = range(spans) if empty else sorted(values)
-        lows = [origin + number * every.ns for number in numbers]
-        stamps = [max(low, first) for low in lows] if stamp == "_start" else [min(low + every.ns, last) for low in lows]
-        kind, nothing = (LONG, 0) if name == "count" else (TYPES[column.type], None)
-        made.append(source.table(column, row, stamps, [values.get(number, nothing) for number in numbers], kind))
-
-
 def _like_storage(table: Table, stamps: list[int], values: list[Any], kind: str) -> Table:
     size = len(stamps)
     data: dict[str, list[Any]] = {name: [value] * size for name, value in table.key.items()}
     data |= {"_time": stamps, "_value": values}
     types = {**table.types, "_value": kind}
     return Table(table.key, types, {name: data[name] for name in types}, size)
-
-
-def _aggregated(
-    table: Table, column: str, spans: list[tuple[int, int]], name: str, empty: bool, source: str
-) -> tuple[list[int], list[Any]]:
-    """Times and values of one row per window; the rows are in the order of time."""
-    times, values = table.data["_time"], table.data[column]
-    function = SIMPLE.get(name)
-    kind = table.types[column]
-    stamps: list[int] = []
-    found: list[Any] = []
-    at = 0
-    for low, high in spans:
-        begin = bisect_left(times, low, at)
-        end = bisect_left(times, high, begin)
-        if end == begin and not empty:
-            continue
-        some = values[begin:end]
-        if function is not None:
-            value = function.of(some, kind)
-        else:
-            position = SELECTORS[name](some)
-            value = None if position is None else some[position]
-        stamps.append(high if source == "_stop" else low)
-        found.append(value)
-        at = begin
-    return stamps, found
 
 
 def in_place(

@@ -14,7 +14,7 @@ from pyagent.sandbox.permissions import INACTIVE, allowed, is_inactive
 from pyagent.sandbox.points import MAX_TIME, MIN_TIME
 from pyagent.sandbox.resources.buckets import bucket_named
 from pyagent.sandbox.resources.predicate import Rule, check_expression, parse_predicate
-from pyagent.sandbox.store import Series
+from pyagent.sandbox.series import Series
 from pyagent.sandbox.times import rfc3339
 
 _REQUEST: Final = struct("http.deleteRequestDecode", start=STRING, stop=STRING, predicate=STRING)
