@@ -1,9 +1,9 @@
 """How fast is the embedded server: points per second written, and queries among many points; InfluxDB beside it.
 
 First what a dashboard asks: HOSTS hosts write FIELDS_OF_HOST fields every EVERY seconds for DAYS days, about a million points
-in bodies of 5,000 lines; then 30 days of one field of all hosts are asked for as windows and through map(), and a day of all fields as it is. Each figure is the
-time until the whole answer is there; beside it is the CPU time of the server, which other programs do not change, and with
-`--influxd PATH` what an InfluxDB 2 needs for the same.
+in bodies of 5,000 lines; then 30 days of one field of all hosts are asked for as windows and through map(), and a day of all
+fields as it is. Each figure is the time until the whole answer is there; beside it is the CPU time of the server, which other
+programs change less, and with `--influxd PATH` what an InfluxDB 2 needs for the same.
 
 Then how it grows.
 
