@@ -4,10 +4,12 @@ The keys and values are those of InfluxDB's generated text; the words around the
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import invalid
+from pyagent.sandbox.gojson import STRING, GoJSONError, Shape, decode, list_of, struct
 
 AGENT = """\
 # Configuration for telegraf agent
@@ -47,108 +49,142 @@ INFLUXDB_V2 = """\
 """
 
 
-def sections(plugins: Iterable[object]) -> tuple[str, list[str]]:
+def sections(plugins: Iterable[Document]) -> tuple[str, list[str]]:
     """The sections of the listed plugins, and the buckets that they write to; an input without a text is left out.
 
     Raises:
-        InfluxError: a plugin that is not an input or output, or an output without a text.
+        InfluxError: a plugin that is not an input or output, an output without a text, or a config that does not fit.
     """
     text, buckets = "", []
     for plugin in plugins:
-        if not isinstance(plugin, dict):
-            raise invalid("unsupported telegraf plugin type ")
-        kind, name, config = plugin.get("type") or "", plugin.get("name") or "", plugin.get("config") or {}
+        kind, name = plugin.get("type", ""), plugin.get("name", "")
         if kind not in ("input", "output"):
             raise invalid(f"unsupported telegraf plugin type {kind}")
-        write = (_INPUTS if kind == "input" else _OUTPUTS).get(name)
-        if write is None:
+        known = (_INPUTS if kind == "input" else _OUTPUTS).get(name)
+        if known is None:
             if kind == "output":
                 raise invalid(f"unsupported telegraf plugin {name}, type output")
             continue
-        if not isinstance(config, dict):
-            raise invalid("json: cannot unmarshal into the plugin's config")
-        text += write(config)
-        if (kind, name) == ("output", "influxdb_v2") and config.get("bucket"):
-            buckets = [str(config["bucket"])]
+        try:
+            config = decode(json.dumps(plugin.get("config")).encode(), known.shape) or {}
+        except GoJSONError as error:
+            raise invalid(error.message) from None
+        text += _section(kind, name, known, config)
+        if name == "influxdb_v2" and config.get("bucket"):
+            buckets = [config["bucket"]]
     return text, buckets
 
 
-def _quote(value: object) -> str:
-    return json.dumps(str(value or ""), ensure_ascii=False)
+def _quote(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _list(value: object) -> str:
-    items = value if isinstance(value, list) else [value] if value else []
-    return "[" + ", ".join(_quote(item) for item in items) + "]"
+def _list(items: Iterable[str]) -> str:
+    return "[" + ", ".join(map(_quote, items)) + "]"
 
 
-def _influxdb_v2(config: Document) -> str:
-    values = [
-        ("urls", _list(config.get("urls"))),
-        ("token", _quote(config.get("token"))),
-        ("organization", _quote(config.get("organization"))),
-        ("bucket", _quote(config.get("bucket"))),
-    ]
-    return "[[outputs.influxdb_v2]]\n" + "".join(f"  {name} = {value}\n" for name, value in values)
+class _Plugin(NamedTuple):
+    shape: Shape
+    """The config that a request may give."""
+    lines: tuple[str, ...]
+    """`{name}` is a member of the config."""
 
 
-def _file_output(config: Document) -> str:
-    files = config.get("files") or [{"type": "stdout"}]
-    names = [
-        item.get("path") or "stdout" if isinstance(item, dict) else item
-        for item in (files if isinstance(files, list) else [files])
-    ]
-    return f"[[outputs.file]]\n  files = {_list(names)}\n"
+def _section(kind: str, name: str, plugin: _Plugin, config: Document) -> str:
+    values = {}
+    for member, shape in (plugin.shape.fields or {}).items():
+        given = config.get(member)
+        if shape.kind == "list":
+            items = [one if isinstance(one, str) else _file(one) for one in given or []]
+            values[member] = _list(items)
+        else:
+            values[member] = _quote(given or "")
+    return f"[[{kind}s.{name}]]\n" + "".join(f"  {line.format(**values)}\n" for line in plugin.lines)
 
 
-def _plain(name: str, *lines: str) -> Callable[[Document], str]:
-    text = f"[[inputs.{name}]]\n" + "".join(f"  {line}\n" for line in lines)
-    return lambda config: text
+def _file(given: Document) -> str:
+    return "stdout" if given.get("type") == "stdout" else str(given.get("path", ""))
 
 
-def _with(name: str, **keys: str) -> Callable[[Document], str]:
-    """An input whose text has keys filled from the body: `urls="urls"` is a list, a key ending in _ is one string."""
-
-    def write(config: Document) -> str:
-        lines = [
-            f"  {key.rstrip('_')} = {_quote(config.get(source)) if key.endswith('_') else _list(config.get(source))}\n"
-            for key, source in keys.items()
-        ]
-        return f"[[inputs.{name}]]\n" + "".join(lines)
-
-    return write
+def _input(name: str, *lines: str, **members: Shape) -> _Plugin:
+    return _Plugin(struct(f"inputs.{name}", **members), lines or ("# no configuration",))
 
 
-_OUTPUTS: dict[str, Callable[[Document], str]] = {"influxdb_v2": _influxdb_v2, "file": _file_output}
+_NAMES = list_of(STRING)
 
-_INPUTS: dict[str, Callable[[Document], str]] = {
-    "cpu": _plain("cpu", "percpu = true", "totalcpu = true", "collect_cpu_time = false", "report_active = false"),
-    "disk": _plain("disk", 'ignore_fs = ["tmpfs", "devtmpfs", "devfs", "overlay", "aufs", "squashfs"]'),
-    "diskio": _plain("diskio"),
-    "docker": _with("docker", endpoint_="endpoint"),
-    "file": _with("file", files="files"),
-    "kernel": _plain("kernel", "# no configuration"),
-    "kubernetes": _with("kubernetes", url_="url"),
-    "logparser": _with("logparser", files="files"),
-    "mem": _plain("mem", "# no configuration"),
-    "net": _plain("net"),
-    "net_response": _plain("net_response", 'protocol = "tcp"', 'address = "localhost:80"'),
-    "nginx": _with("nginx", urls="urls"),
-    "processes": _plain("processes", "# no configuration"),
-    "procstat": _with("procstat", exe_="exe"),
-    "prometheus": _with("prometheus", urls="urls"),
-    "redis": _with("redis", servers="servers", password_="password"),  # noqa: S106  (names of keys)
-    "swap": _plain("swap", "# no configuration"),
-    "syslog": _with("syslog", server_="server"),
-    "system": _plain("system", "# no configuration"),
-    "tail": _plain("tail", 'files = ["/var/log/syslog"]', 'data_format = "influx"'),
+_OUTPUTS: dict[str, _Plugin] = {
+    "file": _Plugin(
+        struct("outputs.File", files=list_of(struct("outputs.FileConfig", type=STRING, path=STRING))),
+        ("files = {files}", 'data_format = "influx"'),
+    ),
+    "influxdb_v2": _Plugin(
+        struct("outputs.InfluxDBV2", urls=_NAMES, token=STRING, organization=STRING, bucket=STRING),
+        ("urls = {urls}", "token = {token}", "organization = {organization}", "bucket = {bucket}"),
+    ),
+}
+
+_INPUTS: dict[str, _Plugin] = {
+    "cpu": _input("CPUStats", "percpu = true", "totalcpu = true", "collect_cpu_time = false", "report_active = false"),
+    "disk": _input("DiskStats", 'ignore_fs = ["tmpfs", "devtmpfs", "devfs", "iso9660", "overlay", "aufs", "squashfs"]'),
+    "diskio": _input("DiskIO"),
+    "docker": _input(
+        "Docker",
+        "endpoint = {endpoint}",
+        "gather_services = false",
+        "container_names = []",
+        "source_tag = false",
+        "container_name_include = []",
+        "container_name_exclude = []",
+        'timeout = "5s"',
+        "perdevice = true",
+        "total = false",
+        "docker_label_include = []",
+        "docker_label_exclude = []",
+        endpoint=STRING,
+    ),
+    "file": _input("File", "files = {files}", 'data_format = "influx"', files=_NAMES),
+    "kernel": _input("Kernel"),
+    "kubernetes": _input("Kubernetes", "url = {url}", url=STRING),
+    "logparser": _input(
+        "LogParserPlugin",
+        "files = {files}",
+        "from_beginning = false",
+        "[inputs.logparser.grok]",
+        '  patterns = ["%{{COMBINED_LOG_FORMAT}}"]',
+        '  measurement = "apache_access_log"',
+        "  custom_pattern_files = []",
+        "  custom_patterns = '''",
+        "  '''",
+        files=_NAMES,
+    ),
+    "mem": _input("MemStats"),
+    "net": _input("NetIOStats"),
+    "net_response": _input("NetResponse", 'protocol = "tcp"', 'address = "localhost:80"'),
+    "nginx": _input(
+        "Nginx",
+        "urls = {urls}",
+        'tls_ca = "/etc/telegraf/ca.pem"',
+        'tls_cert = "/etc/telegraf/cert.cer"',
+        'tls_key = "/etc/telegraf/key.key"',
+        "insecure_skip_verify = false",
+        'response_timeout = "5s"',
+        urls=_NAMES,
+    ),
+    "processes": _input("Processes"),
+    "procstat": _input("Procstat", 'pid_file = "/var/run/nginx.pid"', "# exe = {exe}", exe=STRING),
+    "prometheus": _input("Prometheus", "urls = {urls}", urls=_NAMES),
+    "redis": _input("Redis", "servers = {servers}", "# password = {password}", servers=_NAMES, password=STRING),
+    "swap": _input("SwapStats"),
+    "syslog": _input("Syslog", "server = {server}", server=STRING),
+    "system": _input("SystemStats"),
+    "tail": _input("Tail", "files = {files}", 'data_format = "influx"', files=_NAMES),
 }
 
 
 def available(kind: str) -> list[Document]:
     """The plugins of a kind (empty: of all) in the form of InfluxDB's list."""
     if kind == "bundle":
-        text = "".join(_INPUTS[name]({}) for name in ("cpu", "swap", "disk", "mem"))
+        text = "".join(_section("input", name, _INPUTS[name], {}) for name in ("cpu", "swap", "disk", "mem"))
         return [
             {
                 "type": "bundle",
@@ -159,8 +195,8 @@ def available(kind: str) -> list[Document]:
         ]
     found = [("input", _INPUTS), ("output", _OUTPUTS)]
     return [
-        {"type": of, "name": name, "description": "", "config": writers[name]({})}
-        for of, writers in found
+        {"type": of, "name": name, "description": "", "config": _section(of, name, plugin, {})}
+        for of, plugins in found
         if kind in ("", of)
-        for name in sorted(writers)
+        for name, plugin in sorted(plugins.items())
     ]

@@ -7,7 +7,8 @@ from aiohttp import web
 
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import HIDDEN, InfluxError, invalid, not_found
-from pyagent.sandbox.http import Route, caller, decode_json, no_content, path_id, reply, state_of
+from pyagent.sandbox.gojson import ANY, ID, STRING, list_of, map_of, struct
+from pyagent.sandbox.http import Route, caller, no_content, path_id, read_struct, reply, state_of
 from pyagent.sandbox.ids import new_id, parse_id
 from pyagent.sandbox.negotiation import negotiate
 from pyagent.sandbox.permissions import allowed, require
@@ -15,6 +16,20 @@ from pyagent.sandbox.resources.labels import labels_of
 from pyagent.sandbox.state import State
 from pyagent.sandbox.wizard import AGENT, INFLUXDB_V2, available, sections
 
+_PLUGIN = struct(
+    "influxdb.telegrafPluginDecode", type=STRING, name=STRING, alias=STRING, description=STRING, config=ANY
+)
+_BODY = struct(
+    "influxdb.telegrafConfigDecode",
+    id=ID,
+    organizationID=ID,
+    orgID=ID,
+    name=STRING,
+    description=STRING,
+    config=STRING,
+    plugins=list_of(_PLUGIN),
+    metadata=map_of(ANY),
+)
 _OFFERS = ("application/toml", "application/json", "application/octet-stream")
 
 
@@ -40,30 +55,27 @@ async def _decode(request: web.Request) -> Document:
         InfluxError: the body cannot be read, or names a plugin that has no text.
     """
     try:
-        body = decode_json(await request.read())
-    except ValueError:
-        raise _undecodable() from None
-    if not isinstance(body, dict):
-        raise _undecodable()
-    for name in ("name", "description", "config"):
-        if not isinstance(body.get(name) or "", str):
-            raise _undecodable()
-    found: Document = {name: body.get(name) or "" for name in ("name", "description", "config")}
-    org = body.get("orgID") or body.get("organizationID") or ""
-    found["orgID"] = parse_id(org) if isinstance(org, str) and org else ""
-    found["metadata"] = metadata = body.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise _undecodable()
-    plugins = body.get("plugins")
-    if isinstance(plugins, list):
-        if plugins:
-            text, buckets = sections(plugins)
-            found["config"], found["metadata"] = AGENT + text, {"buckets": buckets}
-        else:
-            found["config"], found["metadata"] = AGENT + INFLUXDB_V2, {"buckets": []}
-    elif not metadata:
+        body = await read_struct(request, _BODY, code="internal error", prefix="")
+    except InfluxError as error:
+        raise error if error.code == "invalid" else _undecodable() from None
+    found: Document = {name: body.get(name, "") for name in ("name", "description", "config")}
+    found["orgID"] = body.get("orgID") or body.get("organizationID", "")
+    found["metadata"] = _in_order(body.get("metadata", {}))
+    if plugins := body.get("plugins"):
+        text, buckets = sections(plugins)
+        found["config"], found["metadata"] = AGENT + text, {"buckets": buckets}
+    elif plugins is not None:
+        found["config"], found["metadata"] = AGENT + INFLUXDB_V2, {"buckets": []}
+    elif not found["metadata"]:
         found["metadata"] = {"buckets": buckets_of(found["config"])}
     return found
+
+
+def _in_order(value: Any) -> Any:
+    """With the members of objects by their names, as Go writes a map."""
+    if isinstance(value, dict):
+        return {name: _in_order(value[name]) for name in sorted(value)}
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def buckets_of(config: str) -> list[str]:
@@ -79,11 +91,13 @@ def buckets_of(config: str) -> list[str]:
     return [name for name in found if name and isinstance(name, str)]
 
 
-def _config(request: web.Request, action: str) -> Document:
+def _config(request: web.Request, *actions: str) -> Document:
+    """What the path names, for those who may read it and do what else they want to."""
     found = state_of(request).documents.get("telegrafs", path_id(request))
     if found is None:
         raise not_found("telegraf configuration")
-    require(caller(request), action, "telegrafs", found["orgID"], found["id"])
+    for action in ("read", *actions):
+        require(caller(request), action, "telegrafs", found["orgID"], found["id"])
     return found
 
 
@@ -112,7 +126,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    config = _config(request, "read")
+    config = _config(request)
     kind = negotiate(request.headers.get("Accept"), _OFFERS, _OFFERS[0])
     if kind == "application/json":
         return reply(request, config_body(state_of(request), config))
