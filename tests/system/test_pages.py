@@ -1,6 +1,7 @@
 """The embedded server's pages in a real browser: a person walks from the set-up to the chart while a real agent writes."""
 
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 PASSWORD = "correct horse"
+MARKUP = "<img src=x onerror=alert(1)>"
 AXE = Path(AXE_FILE_PATH).read_text()
 expect.set_options(timeout=DEADLINE * 1000)
 
@@ -98,6 +100,7 @@ async def fits_a_phone(page: Page) -> None:
 
 
 async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: Sandbox) -> None:
+    """The tutorial: set-up, configuration, the two lines, Listen for Data, the chart."""
     await page.goto("/")
     await expect(page.get_by_label("Username")).to_be_focused()
     await accessible(page)
@@ -109,13 +112,43 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
     await page.get_by_label("Password").fill(PASSWORD)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Data Explorer")).to_be_focused()
-    server._recall()
-    config = await server.add_telegraf("ram", configuration(server))
-    server._operator = {"userID": next(iter(server.state.documents.all("users")))["id"]}
-    token = await server.authorize(write=["monitoring-system"], telegrafs=[config])
-    url = f"{server.url}/api/v2/telegrafs/{config}"
+
+    # The configuration: bucket, plugin, its options; mistakes are told before anything is stored.
+    await page.get_by_role("link", name="Create configuration").click()
+    await expect(page.get_by_role("heading", name="Create configuration")).to_be_focused()
+    await page.get_by_label("Find a plugin").fill("memory")
+    await expect(page.get_by_role("button", name="postgresql")).to_be_hidden()
+    await page.get_by_role("button", name="mem").click()
+    await expect(page.get_by_label("Name", exact=True)).to_have_value("mem")
+    await page.get_by_label("collect_extended").select_option("true")
+    text = page.get_by_label("Text")
+    await expect(text).to_have_value(re.compile(r"\n  collect_extended = true\n"))
+    await accessible(page)
+    await fits_a_phone(page)
+    quick = (await text.input_value()).replace('interval = "10s"', 'interval = "1s"')
+    await text.fill(quick.replace("[[inputs.mem]]", "[[inputs.memm]]"))
+    await page.get_by_role("button", name="Save and Test").click()
+    await expect(page.get_by_role("alert")).to_contain_text("did you mean 'mem'?")
+    assert not list(server.state.documents.all("telegrafs"))
+    await text.fill(quick)
+    await page.get_by_label("Name", exact=True).fill(MARKUP)
+    await page.get_by_role("button", name="Save and Test").click()
+
+    # Two lines to paste; then it listens, and says what arrives.
+    await expect(page.get_by_role("heading", name=f"Run {MARKUP}")).to_be_focused()
+    lines = await page.get_by_label("Lines for the host").inner_text()
+    token, url = re.fullmatch(r"export INFLUX_TOKEN=(\S+)\npyagent --config (\S+)", lines).groups()  # type: ignore[union-attr]
+    await page.get_by_role("button", name="Listen for Data").click()
+    await expect(
+        page.get_by_role("status").filter(has_text="Waiting for data in the bucket monitoring-system")
+    ).to_be_visible()
+    await accessible(page)
+    await fits_a_phone(page)
     async with running("--config", url, environ={"INFLUX_TOKEN": token}):
-        chart = page.get_by_role("img", name="mem used")
+        arrived = page.get_by_role("status").filter(has_text="Data arrives in the bucket monitoring-system")
+        await expect(arrived).to_contain_text("mem from")
+        await page.get_by_role("link", name="Show it in the Data Explorer").click()
+        chart = page.get_by_role("img", name=re.compile(r"mem used host=\S+ [0-9.]+ [GMT]iB"))
         await expect(chart).to_be_visible()
         points = int(await chart.get_attribute("data-points") or 0)
         assert points > 0
@@ -126,23 +159,6 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
     await expect(page.get_by_role("row", name="mem used host=")).to_be_visible()
     await accessible(page)
     await fits_a_phone(page)
-
-
-def configuration(server: Sandbox) -> str:
-    return f"""\
-[agent]
-  interval = "1s"
-  flush_interval = "1s"
-[[inputs.mem]]
-[[outputs.influxdb_v2]]
-  urls = ["{server.url}"]
-  token = "$INFLUX_TOKEN"
-  organization = "home"
-  bucket = "monitoring-system"
-"""
-
-
-MARKUP = "<img src=x onerror=alert(1)>"
 
 
 async def test_what_is_chosen_is_in_the_address_and_the_flux_text(page: Page, server: Sandbox) -> None:

@@ -1,5 +1,6 @@
 """The pages' server side, without a browser: what is served, to whom, and what other sites' pages cannot do."""
 
+import json
 import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import tomli
 
 from pyagent.sandbox import Sandbox, pages
 
@@ -197,3 +199,91 @@ async def test_set_up_by_a_page_refuses(change: dict[str, Any], status: int, wor
         evil = {"Origin": "https://example.org"}
         assert (await ask(client, "POST", "/api/sandbox/setup", json=SET_UP, headers=evil))[0] == 403
         assert not server.is_set_up
+
+
+async def asked(client: aiohttp.ClientSession, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    """In a session."""
+    await ask(client, "POST", "/api/v2/signin", headers=BASIC)
+    status, _, text = await ask(client, "GET" if body is None else "POST", path, json=body, headers=headers)
+    return status, json.loads(text)
+
+
+OWN_CALLS = [
+    ("GET", "/api/sandbox/plugins"),
+    ("POST", "/api/sandbox/configuration"),
+    ("POST", "/api/sandbox/check"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), OWN_CALLS)
+async def test_the_pages_calls_need_a_session_or_a_token_that_may(
+    server: Sandbox, client: aiohttp.ClientSession, method: str, path: str
+) -> None:
+    narrow = await server.authorize(write=[server.bucket])
+    body = {} if method == "POST" else None
+    for headers in ({}, {"Authorization": f"Token {narrow}"}, {"Authorization": "Token nope"}):
+        assert (await ask(client, method, path, json=body, headers=headers))[0] == 401
+    await ask(client, "POST", "/api/v2/signin", headers=BASIC)
+    foreign = {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}
+    assert (await ask(client, method, path, json=body, headers=foreign))[0] == 401
+
+
+async def test_the_installed_inputs_with_sample_options_and_units(client: aiohttp.ClientSession) -> None:
+    status, answer = await asked(client, "/api/sandbox/plugins")
+    assert status == 200
+    inputs = {one["name"]: one for one in answer["inputs"]}
+    mem = inputs["mem"]
+    assert mem["text"] == "Memory of the host."
+    assert "[[inputs.mem]]" in mem["sample"]
+    assert mem["measurements"]["mem"]["used"] == "bytes"
+    (option,) = mem["options"]
+    assert (option["name"], option["type"], option["default"]) == ("collect_extended", "boolean", False)
+    types = {one["name"]: one["type"] for one in inputs["postgresql"]["options"]}
+    assert (types["databases"], types["max_idle"], types["max_lifetime"]) == ("list of string", "integer", "duration")
+    assert {one["name"]: one.get("choices") for one in inputs["influxdb_v2_listener"]["options"]}["parser_type"]
+
+
+async def test_a_text_of_what_is_chosen_is_one_that_an_agent_takes(client: aiohttp.ClientSession) -> None:
+    chosen = [
+        {"name": "mem", "options": {"collect_extended": True}},
+        {"name": "postgresql", "options": {"address": "host=x password=${PW}", "databases": ['a"b'], "max_idle": 2}},
+    ]
+    body = {"bucket": 'b${x}"', "org": "home", "inputs": chosen}
+    status, answer = await asked(client, "/api/sandbox/configuration", body)
+    assert status == 200
+    made = tomli.loads(answer["config"])
+    assert made["outputs"]["influxdb_v2"][0]["bucket"] == 'b$${x}"'
+    assert made["outputs"]["influxdb_v2"][0]["token"] == "$INFLUX_TOKEN"
+    assert made["outputs"]["influxdb_v2"][0]["urls"] == [str(client._base_url).rstrip("/")]
+    assert made["inputs"]["mem"] == [{"collect_extended": True}]
+    assert made["inputs"]["postgresql"] == [{"address": "host=x password=${PW}", "databases": ['a"b'], "max_idle": 2}]
+    assert await asked(client, "/api/sandbox/check", {"config": answer["config"]}) == (200, {"mistakes": []})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ("mem", "list of objects"),
+        ([{"name": "memm"}], "did you mean inputs.mem?"),
+        ([{"name": "mem", "options": {"nope": 1}}], "names of its options"),
+        ([{"name": "mem", "options": [1]}], "names of its options"),
+        ([{"name": "mem", "options": {"collect_extended": None}}], "no value of TOML"),
+    ],
+)
+async def test_what_cannot_be_chosen_is_refused(client: aiohttp.ClientSession, inputs: Any, words: str) -> None:
+    status, answer = await asked(client, "/api/sandbox/configuration", {"bucket": "b", "org": "o", "inputs": inputs})
+    assert (status, words in answer["message"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("[[inputs.mem]]\n  nope = 1", "line 2: "),
+        ("[[", "line 1: "),
+        ("", "it has no inputs"),
+    ],
+)
+async def test_mistakes_are_told_with_their_line(client: aiohttp.ClientSession, config: str, words: str) -> None:
+    status, answer = await asked(client, "/api/sandbox/check", {"config": config})
+    assert status == 200
+    assert words in answer["mistakes"][0]

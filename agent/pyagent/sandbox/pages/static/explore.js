@@ -1,5 +1,5 @@
 // The Data Explorer: choices on one side, the chart of them on the other. What is chosen is in the page's address.
-import { Refused, buckets, query, tables, values } from "./api.js";
+import { Refused, buckets, json, query, tables, values } from "./api.js";
 import { Chart } from "./chart.js";
 import { button, copy, field, h, problem, select } from "./dom.js";
 import * as flux from "./flux.js";
@@ -9,7 +9,8 @@ const MOST_RAW = 200_000;
 const SHOWN_FIRST = { mem: ["used"], system: ["load1"], cpu: ["usage_idle"] };
 
 class Explorer {
-  constructor(content, state, all) {
+  constructor(content, state, all, units) {
+    this.units = units;
     this.all = all;
     this.bucket = all.find((one) => one.name === state.get("bucket")) ?? all[0];
     this.view = {
@@ -193,8 +194,16 @@ class Explorer {
       const name = [_measurement, _field, ...Object.entries(tags).map(([key, value]) => `${key}=${value}`)].filter(Boolean).join(" ");
       if (points.length) series.push({ name: name || "value", times: points.map(([time]) => time), values: points.map(([, value]) => value) });
     }
-    this.chart.draw(series, "");
+    this.chart.draw(series, this.unit());
     this.updated.textContent = `as of ${new Date().toLocaleTimeString()}`;
+  }
+
+  // Of the values, where the installed plugins say it, and it is the same for all that is drawn.
+  unit() {
+    const { measurement, fields, fn } = this.view;
+    if (this.own || fn === "count") return "";
+    const found = new Set(fields.map((name) => this.units[measurement]?.[name] ?? ""));
+    return found.size === 1 ? [...found][0] : "";
   }
 
   showRaw() {
@@ -223,7 +232,9 @@ export async function show(content, state) {
     content.replaceChildren(h("p", {}, "There is no bucket yet."));
     return undefined;
   }
-  const explorer = new Explorer(content, state, all);
+  const { inputs } = await json("GET", "/api/sandbox/plugins");
+  const units = Object.assign({}, ...inputs.map((input) => input.measurements));
+  const explorer = new Explorer(content, state, all, units);
   explorer.choose();
   return () => explorer.close();
 }
