@@ -195,6 +195,22 @@ async def test_listens_on_loopback_only(server: Sandbox) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "head", ["garbage", "GET / HTTP/9.9\r\nHost: localhost", "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x"]
+)
+async def test_what_is_no_http_is_no_news(server: Sandbox, head: str, caplog: pytest.LogCaptureFixture) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"{head}\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    first, *headers = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert first.endswith(b" 400 Bad Request")
+    assert answer.endswith(b"\r\n\r\n400 Bad Request")
+    assert not any(header.lower().startswith(b"server:") for header in headers)
+    assert caplog.records == []
+
+
 async def post(client: aiohttp.ClientSession, server: Sandbox, lines: str = "m f=1") -> tuple[int, Any]:
     headers = {"Authorization": f"Token {server.token}"}
     url = f"{server.url}/api/v2/write?org=home&bucket=monitoring-system"

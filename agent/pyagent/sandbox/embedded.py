@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Iterable
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -35,11 +36,35 @@ EXPIRE_EVERY = 30 * 60.0
 """Seconds between two looks for points that are older than their bucket keeps them."""
 
 
+class _Connection(HttpConnection):
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP is answered as Go does, and is nothing for the log: anybody can send it."""
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        response = _Unnamed(status=status, text=f"{status} {HTTPStatus(status).phrase}")
+        response.force_close()
+        return response
+
+
+class _Unnamed(web.Response):
+    """Without the name of the program, which aiohttp adds to what it answers by itself."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.pop("Server", None)
+
+
 class _Server(web.Server):
     """Its connections tell when they are idle, so that there is room for new ones."""
 
     def __call__(self) -> HttpConnection:
-        return HttpConnection(self, _HEAD_SECONDS, loop=asyncio.get_running_loop(), **self._kwargs)
+        return _Connection(self, _HEAD_SECONDS, loop=asyncio.get_running_loop(), **self._kwargs)
 
 
 class _Runner(web.AppRunner):

@@ -17,6 +17,8 @@ Value = int | float | bool | bytes
 """Strings stay bytes: InfluxDB stores what it was sent, valid UTF-8 or not."""
 
 PRECISIONS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_ROUNDED: Final = {**PRECISIONS, "u": 1_000, "m": 60 * 10**9, "h": 3600 * 10**9}
+"""To what the time of a line without one is rounded down; `/write` takes words that no timestamp is read by."""
 MIN_TIME, MAX_TIME = -(2**63) + 2, 2**63 - 2
 MAX_KEY = 65535
 
@@ -66,7 +68,8 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
         ValueUnreadable: all are, but a value cannot be read.
     """
     unit = PRECISIONS.get(precision, 1)
-    default = now // unit * unit
+    rounded = _ROUNDED.get(precision, 1)
+    default = now // rounded * rounded
     points: list[Point] = []
     failed: list[bytes] = []
     unreadable: list[ValueUnreadable] = []

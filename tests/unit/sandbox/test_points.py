@@ -123,7 +123,9 @@ def test_one_bad_line_refuses_all_and_each_bad_line_is_named() -> None:
         ("us", b"5", 5_000, 1_700_000_000_123_456_000),
         ("ms", b"5", 5_000_000, 1_700_000_000_123_000_000),
         ("s", b"-5", -5_000_000_000, 1_700_000_000_000_000_000),
-        ("h", b"5", 5, NOW),
+        ("u", b"5", 5, 1_700_000_000_123_456_000),
+        ("h", b"5", 5, NOW // 3_600_000_000_000 * 3_600_000_000_000),
+        ("x", b"5", 5, NOW),
     ],
 )
 def test_precision(precision: str, given_time: bytes, time: int, default: int) -> None:
