@@ -68,15 +68,23 @@ async def test_a_configuration_that_is_not_there(server: Sandbox) -> None:
     await refused("--config", url, "--config-url-retry-attempts", "1", environ=environ, named=(url, "404"))
 
 
-@pytest.mark.parametrize("mode", ["--test", "--once"])
+@pytest.mark.parametrize("mode", [["--test"], ["--once"], []])
 @pytest.mark.parametrize(("token", "named"), [("", "404"), ("not-the-token-0123", "401")])
 async def test_where_somebody_waits_what_only_a_person_can_mend_is_told_at_once(
-    server: Sandbox, mode: str, token: str, named: str
+    server: Sandbox, mode: list[str], token: str, named: str
 ) -> None:
     """Without another request: ten seconds would lie before each."""
     url = f"{server.url}/api/v2/telegrafs/0123456789abcdef"
-    line = await refused("--config", url, mode, environ={"INFLUX_TOKEN": token or server.token}, named=(url, named))
+    line = await refused("--config", url, *mode, environ={"INFLUX_TOKEN": token or server.token}, named=(url, named))
     assert "attempt" not in line
+
+
+async def test_who_asks_for_more_tries_gets_them(server: Sandbox) -> None:
+    """A host may be up before the one who makes its token and its configuration."""
+    url = f"{server.url}/api/v2/telegrafs/0123456789abcdef"
+    arguments = ("--config", url, "--config-url-retry-attempts", "2")
+    async with running(*arguments, environ={"INFLUX_TOKEN": server.token}) as agent:
+        await agent.logged("(attempt 1 of 2, the next in 10 s)")
 
 
 async def test_https_to_a_port_of_http_is_told_at_once(server: Sandbox) -> None:

@@ -21,6 +21,7 @@ from pyagent.config import (
 )
 from pyagent.pipeline.workers import ThreadWorker
 from pyagent.runtime.cache import ConfigCache
+from pyagent.runtime.log import to_journal
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.trial import Trials
 
@@ -81,8 +82,7 @@ class Loader:
                     texts.append(await self._ask(where))
                     break
                 except SourceError as error:
-                    given_up = error.lasting and (self._settings.test or self._settings.once)
-                    if not error.retryable or given_up or attempt == most:
+                    if not error.retryable or (error.lasting and self._somebody_waits) or attempt == most:
                         texts.append(self._cached(where, error))
                         break
                     of = f" of {most}" if most > 0 else ""
@@ -90,6 +90,12 @@ class Loader:
                 attempt += 1
                 await asyncio.sleep(RETRY_PAUSE)
         return tuple(texts)
+
+    @property
+    def _somebody_waits(self) -> bool:
+        """Who sees the answer at once, and may mend what is wrong. Not a service, nor one who has asked for so many tries."""
+        settings = self._settings
+        return settings.test or settings.once or (settings.url_attempts is None and not to_journal())
 
     async def read_or_recall(self) -> Texts:
         """One try, then what the cache has. Raises ConfigError."""

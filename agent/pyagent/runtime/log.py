@@ -17,7 +17,15 @@ from pyagent.runtime.colours import has_colours
 from pyagent.runtime.log_file import LogFile
 from pyagent.runtime.log_lines import KINDS, ROOT, StructuredLines, TextLines, log_zone, logger_name, message_text
 
-__all__ = ["apply_settings", "component_logger", "configure_logging", "log_unhandled", "plugin_logger", "thread_logger"]
+__all__ = [
+    "apply_settings",
+    "component_logger",
+    "configure_logging",
+    "log_unhandled",
+    "plugin_logger",
+    "thread_logger",
+    "to_journal",
+]
 
 TRACE = 5
 _MOST_TOLD = 100
@@ -37,7 +45,7 @@ class _Handler(logging.Handler):
         super().__init__()
         self._file: LogFile | None = None
         self._settings: tuple[object, ...] = ()
-        self.setFormatter(TextLines(journal=_journal(), colours=_colours()))
+        self.setFormatter(TextLines(journal=to_journal(), colours=_colours()))
 
     def apply(self, settings: AgentSettings) -> None:
         """Raises ConfigError, and then nothing has changed."""
@@ -99,7 +107,7 @@ def _lines(settings: AgentSettings, *, stderr: bool) -> logging.Formatter:
             f"cannot log in the time zone {settings.log_with_timezone!r}: it is not known; correct log_with_timezone",
             option="log_with_timezone",
         ) from None
-    journal = stderr and _journal()
+    journal = stderr and to_journal()
     if settings.logformat == "structured":
         return StructuredLines(zone, key=settings.structured_log_message_key or "msg", journal=journal)
     return TextLines(zone, journal=journal, colours=stderr and _colours())
@@ -122,8 +130,8 @@ def _file(path: str, settings: AgentSettings) -> LogFile | None:
         ) from None
 
 
-def _journal() -> bool:
-    """Whether standard error is the journal; a program started from a service's terminal inherits the variable alone."""
+def to_journal() -> bool:
+    """Whether standard error is the journal, as a service's is; a program started from a service's terminal inherits the variable alone."""
     try:
         status = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):  # it may be closed since the start
@@ -137,7 +145,7 @@ def _colours() -> bool:
         to_file = stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
     except (AttributeError, OSError, ValueError):
         to_file = True
-    return not to_file and not _journal() and has_colours(sys.stderr)
+    return not to_file and not to_journal() and has_colours(sys.stderr)
 
 
 def _handler() -> _Handler:
