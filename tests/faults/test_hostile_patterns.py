@@ -65,6 +65,24 @@ with tempfile.TemporaryDirectory() as folder:
     assert run(code) == "[]"
 
 
+def test_a_list_of_very_many_patterns_is_loaded_in_linear_time() -> None:
+    """Each kind of them, in each list of a plugin."""
+    code = """
+from pyagent.api import Metric
+from pyagent.config.plan import FilterOptions
+from pyagent.pipeline.selection import compile_selection
+forms = ("m{}*", "*{}m", "*m{}*x", "m.{}?", "m{}[0-9]", "m{}{{a,b}}*", "m{}{{aa,b}}*", "m.*.{}", "a.**.{}.*")
+for form in forms:
+    patterns = tuple(map(form.format, range(20_000)))
+    options = FilterOptions(namepass=patterns, namepass_separator=".", tagpass={"t": patterns}, fieldexclude=patterns)
+    selection = compile_selection(options)
+    for name in ("m7", "m.7.7", "a.b.c.7.d", "nothing"):
+        selection.select([Metric(name, {"t": name}, {"f": 1}, 0)])
+print("done")
+"""
+    assert run(code) == "done"
+
+
 def test_answers_about_long_names_are_not_kept() -> None:
     """10,000 names of 64 kB are 640 MB."""
     code = """

@@ -10,8 +10,9 @@ can do that without ever going back, it does; all other patterns of a list becom
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -22,11 +23,16 @@ Matcher = Callable[[str], bool]
 _CACHE_BYTES = 1 << 20
 _ENTRY_BYTES = 100
 """What an entry of a dict takes beside its key, roughly."""
-_MOST_SPELLED_OUT, _MOST_ITEMS = 1000, 100_000
+_MOST_SPELLED_OUT, _MOST_ITEMS = 1000, 1_000_000
 """Patterns that the braces of one are replaced by, and parts of all of them in a list."""
 _MOST_CHOICES = 100
 """Braces in a list that are not, as there would be too many."""
 _MOST_NESTED = 50
+_MASK_BYTES = 4 << 20
+"""What the automaton may keep about characters; at the least sixteen of them."""
+_MOST_EXPRESSIONS = 100
+"""Patterns that are tried one after the other. More of them are put into the automaton, which is made faster, and takes the
+time of one."""
 
 
 def compile_patterns(patterns: Sequence[str], separators: str = "") -> Matcher:
@@ -34,36 +40,50 @@ def compile_patterns(patterns: Sequence[str], separators: str = "") -> Matcher:
     if not separators and not any(c in pattern for pattern in patterns for c in "*?["):
         return frozenset(patterns).__contains__
     plain = frozenset(pattern for pattern in patterns if not any(c in pattern for c in "*?[{\\"))
-    expressions: list[str] = []
-    automaton = _Automaton(separators)
+    sequences: dict[_Items, bool] = {}
+    """Each with whether its prefix and its suffix may overlap."""
     room = _MOST_ITEMS
-    for pattern in patterns:
+    for pattern in dict.fromkeys(patterns):
         if pattern in plain:
             continue
         parser = _Parser(pattern, separators)
         items = parser.parsed()
+        if not parser.chooses:
+            sequences[items] = parser.plain or sequences.get(items, False)
+            continue
         count, length = _extent(items)
         if count > _MOST_SPELLED_OUT or count * length > room:
-            spelled_out = [items]
+            sequences.setdefault(items, False)
         else:
             room -= count * length
-            spelled_out = _spelled_out(items)
-        for one in spelled_out:
-            expression = _expression(one, separators, overlapping=parser.plain)
-            if expression is None:
-                automaton.add(one)
-            else:
-                expressions.append(expression)
-    if automaton.choices > _MOST_CHOICES:
-        raise ValueError(
-            "cannot use these patterns: their braces stand for too many alternatives; make several of them"
-        )
+            for one in _spelled_out(items):
+                sequences.setdefault(one, False)
+    expressions: list[str] = []
+    automaton = _Automaton(separators)
+    ends: dict[str, list[str]] = {}
+    """Suffixes of the patterns that are a prefix, a star and a suffix, by their prefix."""
+    many = len(sequences) > _MOST_EXPRESSIONS
+    for items, overlapping in sequences.items():
+        if many and overlapping and (pair := _pair(items)) is not None:
+            ends.setdefault(pair[0], []).append(pair[1])
+        elif many or (expression := _expression(items, separators, overlapping=overlapping)) is None:
+            automaton.add(items)
+            if automaton.choices > _MOST_CHOICES:
+                raise ValueError(
+                    "cannot use these patterns: their braces stand for too many alternatives; make several of them"
+                )
+        else:
+            expressions.append(expression)
+    automaton.finish()
     regex = re.compile("|".join(expressions), re.DOTALL) if expressions else None
+    suffixes = {prefix: tuple(found) for prefix, found in ends.items()}
+    lengths = sorted({len(prefix) for prefix in suffixes})
 
     def matches(text: str) -> bool:
         return (
             text in plain
             or (regex is not None and regex.fullmatch(text) is not None)
+            or any(text.endswith(suffixes.get(text[:length], ())) for length in lengths)
             or (automaton.size > 0 and automaton.matches(text))
         )
 
@@ -127,6 +147,13 @@ class _Choice:
 _Item = _One | _Run | _Choice
 _Items = tuple[_Item, ...]
 
+_AS_IT_IS = re.compile(r"[^*?\[{\\,}]+")
+
+
+@lru_cache(4096)
+def _character(character: str) -> _One:
+    return _One(((character, character),))
+
 
 class _Parser:
     """One pattern, read from left to right."""
@@ -139,10 +166,12 @@ class _Parser:
         self._depth = 0
         self.plain = True
         """It has no wildcards but stars, no two of them side by side."""
+        self.chooses = False
+        """Some of its braces stand for more than a character."""
 
     def parsed(self) -> _Items:
         if self._pattern == "?":
-            self.plain = False
+            self.plain, self.chooses = False, True
             return (_Choice(((self._any,), ())),)  # the empty text too, in the library that Telegraf uses
         return self._sequence("")
 
@@ -150,6 +179,10 @@ class _Parser:
         """Up to one of `ends`, or the end of the pattern."""
         items: list[_Item] = []
         while self._position < len(self._pattern) and (self._peek() not in ends):
+            if found := _AS_IT_IS.match(self._pattern, self._position):
+                self._position = found.end()
+                items += map(_character, found[0])
+                continue
             character = self._next()
             if character == "*":
                 run = _Run(not self._separators)
@@ -172,7 +205,7 @@ class _Parser:
             else:
                 if character == "\\" and self._peek():
                     character = self._next()
-                items.append(_One(((character, character),)))
+                items.append(_character(character))
                 continue
             self.plain = False
         return tuple(items)
@@ -193,6 +226,7 @@ class _Parser:
         ranges: dict[tuple[str, str], None] = {}
         for sequence in sequences:
             if len(sequence) != 1 or not isinstance(one := sequence[0], _One) or one.negated:
+                self.chooses = True
                 return (_Choice(sequences),)
             ranges |= dict.fromkeys(one.ranges)
         return (_One(tuple(ranges)),)  # {a,b} is [ab]
@@ -251,6 +285,15 @@ def _spelled_out(items: _Items) -> list[_Items]:
 # Matching -----------------------------------------------------------------------------------------------------------------
 
 
+def _pair(items: _Items) -> tuple[str, str] | None:
+    """Prefix and suffix of a sequence of characters with one star among them that crosses separators."""
+    runs = [(place, item) for place, item in enumerate(items) if isinstance(item, _Run)]
+    if len(runs) != 1 or not runs[0][1].crossing:
+        return None
+    text, place = "".join(item.ranges[0][0] for item in items if isinstance(item, _One)), runs[0][0]
+    return text[:place], text[place:]
+
+
 def _expression(items: _Items, separators: str, *, overlapping: bool) -> str | None:
     """A regular expression that never goes back further than to its last run; None where there is none.
 
@@ -291,48 +334,56 @@ def _unsure(one: _One, separators: str) -> bool:
 
 class _Automaton:
     """Sequences side by side. A bit of a number stands for each place in them; all that are reached move on at once
-    (Baeza-Yates and Gonnet, A New Approach to Text Searching, 1992)."""
+    (Baeza-Yates and Gonnet, A New Approach to Text Searching, 1992). `add` all of them, then `finish`."""
 
     def __init__(self, separators: str) -> None:
         self.size = 0
         """Places."""
         self.choices = 0
         self._separators = separators
-        self._first = self._last = 0
-        self._moves: list[tuple[_One, int]] = []
-        self._crossing = self._staying = 0
-        """Places where any character, or any that is no separator, may be passed over."""
-        self._jumps: list[tuple[int, int]] = []
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        self._runs: tuple[list[int], list[int]] = [], []
+        """Places where any character that is no separator, or any, may be passed over."""
+        self._moves: dict[_One, list[int]] = {}
+        """Places that are left by such a character."""
+        self._links: list[tuple[list[int], list[int]]] = []
         """Whoever reaches one of the first reaches all of the second, without a character; from left to right."""
-        self._characters: dict[str, tuple[int, int]] = {}
 
     def add(self, items: _Items) -> None:
-        self._first |= 1 << self.size
-        self._last |= 1 << self._sequence(items)
+        self._firsts.append(self.size)
+        self._lasts.append(self._sequence(items))
+
+    def finish(self) -> None:
+        # Not as they come: of so many places each number takes 60 kB.
+        self._first, self._last = _bits(self._firsts), _bits(self._lasts)
+        self._crossing = _bits(self._runs[True])
+        self._staying = self._crossing | _bits(self._runs[False])
+        self._accepting = self._crossing & self._last
+        """Places from which every rest is taken."""
+        self._jumps = [(_bits(before), _bits(behind)) for before, behind in self._links]
+        self._characters: dict[str, tuple[int, int]] = {}
+        self._most_characters = max(_MASK_BYTES // (self.size // 8 + 1), 16)
 
     def _sequence(self, items: _Items) -> int:
         """Returns its last place."""
         place = self._place()
         for item in items:
             if isinstance(item, _One):
-                self._moves.append((item, 1 << place))
+                self._moves.setdefault(item, []).append(place)
                 place = self._place()
             elif isinstance(item, _Run):
-                if item.crossing:
-                    self._crossing |= 1 << place
-                else:
-                    self._staying |= 1 << place
+                self._runs[item.crossing].append(place)
             else:
                 self.choices += 1
-                into = out_of = 0
-                entry = len(self._jumps)
-                self._jumps.append((0, 0))
+                into: list[int] = []
+                out_of: list[int] = []
+                self._links.append(([place], into))
                 for sequence in item.sequences:
-                    into |= 1 << self.size
-                    out_of |= 1 << self._sequence(sequence)
-                self._jumps[entry] = (1 << place, into)
+                    into.append(self.size)
+                    out_of.append(self._sequence(sequence))
                 place = self._place()
-                self._jumps.append((out_of, 1 << place))
+                self._links.append((out_of, [place]))
         return place
 
     def _place(self) -> int:
@@ -352,6 +403,8 @@ class _Automaton:
                 reached = self._jumped(reached)
             if not reached:
                 return False
+            if reached & self._accepting:
+                return True
         return reached & self._last != 0
 
     def _jumped(self, reached: int) -> int:
@@ -361,12 +414,19 @@ class _Automaton:
         return reached
 
     def _learned(self, character: str) -> tuple[int, int]:
-        moving = 0
-        for one, place in self._moves:
-            if one.takes(character):
-                moving |= place
-        if len(self._characters) >= 256:
+        moving = _bits(place for one, places in self._moves.items() if one.takes(character) for place in places)
+        if len(self._characters) >= self._most_characters:
             self._characters.clear()
-        staying = self._crossing | (0 if character in self._separators else self._staying)
+        staying = self._crossing if character in self._separators else self._staying
         masks = self._characters[character] = moving, staying
         return masks
+
+
+def _bits(places: Iterable[int]) -> int:
+    """The number in which these bits are set."""
+    found = bytearray()
+    for place in places:
+        if place >> 3 >= len(found):
+            found += bytes((place >> 3) - len(found) + 1)
+        found[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(found, "little")

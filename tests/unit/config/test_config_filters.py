@@ -219,6 +219,22 @@ def test_any_pattern_is_compiled_or_refused(pattern: str, text: str, separators:
     assert matcher(text) is matcher(text)
 
 
+@given(
+    st.lists(st.lists(parts, min_size=1, max_size=4), min_size=1, max_size=4),
+    st.text("ab.", max_size=6),
+    st.sampled_from(["", ".", ".b"]),
+)
+def test_many_patterns_answer_as_each_alone(
+    many: list[list[tuple[object, str]]], other: str, separators: str
+) -> None:
+    """So many are put into one automaton; the others match nothing here."""
+    patterns = ["".join(written(token) for token, _ in pairs) for pairs in many]
+    alone = [compile_patterns([pattern, "x*"], separators) for pattern in patterns]
+    together = compile_patterns([*patterns, *(f"x{number}*" for number in range(101))], separators)
+    for text in (other, *("".join(piece for _, piece in pairs) for pairs in many)):
+        assert together(text) == any(matcher(text) for matcher in alone)
+
+
 @pytest.mark.timeout(30)
 def test_many_runs_do_not_take_for_ever() -> None:
     assert not matches("*a" * 40 + "*b", "a" * 4000)
