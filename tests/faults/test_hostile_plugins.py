@@ -3,6 +3,7 @@ are gathered and written on time, standard output holds nothing else, and SIGTER
 
 import asyncio
 import re
+import signal
 from pathlib import Path
 
 from agent_process import DEADLINE, AgentProcess
@@ -80,3 +81,76 @@ async def test_objects_that_end_the_program_end_nothing_and_standard_output_hold
         assert re.search(rf"s\.{name}: cannot be made: SystemExit: on purpose .*; it is left out", agent.log), name
     assert "Unspeakable: (it cannot be shown) (later.py:" in agent.log
     assert "BUG" not in agent.log
+
+
+FREED = """
+import time
+from pyagent.api import Aggregator, Input, Metric, Output, Parser, Processor
+
+class Hanging:
+    def __del__(self):
+        with open(__file__ + ".freed", "a") as file:
+            file.write(".")
+        time.sleep(3600)
+"""
+HANGING = {
+    "gathers": "class It(Hanging, Input):\n    def gather(self, acc): acc.add('gathers', {'v': 1})",
+    "later": "class It(Hanging, Input):\n    async def gather(self, acc): acc.add('later', {'v': 1})",
+    "itself": "class It(Hanging, Input):\n    def setup(self): self.me = self\n    def gather(self, acc): pass",
+    "parses": "class It(Hanging, Parser):\n    def parse(self, data): return [Metric('parses', {}, {'v': 1}, 0)]",
+    "processes": "class It(Hanging, Processor):\n    def process(self, metrics): return metrics",
+    "sums": "class It(Hanging, Aggregator):\n    def add(self, metrics): pass\n    def push(self, acc): pass\n    def reset(self): pass",
+    "writes": "class It(Hanging, Output):\n    def write(self, batch): pass",
+}
+
+
+async def test_plugins_that_hang_as_they_are_freed_stop_neither_a_reload_nor_the_agent(tmp_path: Path) -> None:
+    """Also those of a configuration that is not taken, and those that refer to themselves."""
+    tables = []
+    for name, code in HANGING.items():
+        (tmp_path / f"{name}.py").write_text(f"{FREED}\n{code}\n")
+        kind = next(kind for kind in ("Input", "Output", "Processor", "Aggregator", "Parser") if f", {kind})" in code)
+        if kind != "Parser":
+            tables.append(f"[[{kind.lower()}s.{name}]]\n")
+    data = tmp_path / "data"
+    data.write_text("anything")
+    plain = (
+        "[agent]\ninterval = '100ms'\nflush_interval = '100ms'\n[[outputs.file]]\nfiles = ['stdout']\n[[inputs.mem]]\n"
+    )
+    hanging = f"{plain}[[inputs.file]]\nfiles = ['{data}']\ndata_format = 'parses'\n" + "".join(tables)
+    config = tmp_path / "agent.conf"
+    config.write_text(plain)
+    agent = AgentProcess("--config", str(config), "--plugin-directory", str(tmp_path))
+    await agent.start()
+
+    async def gathers_on() -> None:
+        seen = agent.out.count("\nmem ") + agent.out.count("\nmem,")
+        async with asyncio.timeout(DEADLINE):
+            while agent.out.count("\nmem,") < seen + 3:
+                assert agent.process.returncode is None, agent.log[-3000:]
+                await asyncio.sleep(0.01)
+
+    async def reloaded(text: str, said: str, times: int) -> None:
+        config.write_text(text)
+        agent.signal(signal.SIGHUP)
+        await agent.logged(said, times)
+        await gathers_on()
+
+    def freed_so_far() -> int:
+        return sum(path.stat().st_size for path in tmp_path.glob("*.freed"))
+
+    async def freed(count: int) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while freed_so_far() < count:
+                await gathers_on()
+
+    await gathers_on()
+    # One of the engine's own cannot be made, when the others have been.
+    refused = hanging + "[[outputs.file]]\ndata_format = 'nosuch'\n"
+    await reloaded(refused, "the configuration before it goes on", 1)
+    await freed(len(HANGING) - 2)  # there is no output yet, and nothing is parsed
+    await reloaded(hanging, "the configuration is reloaded", 1)
+    await reloaded(plain, "the configuration is reloaded", 2)
+    # The collection that frees what refers to itself is under way already.
+    await freed(2 * len(HANGING) - 2)
+    assert await agent.terminate() == 0, agent.log[-3000:]

@@ -2,22 +2,36 @@
 later, where others would have to suffer for it. Call these where that code runs."""
 
 import contextlib
+import gc
 import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TypeVar
 
 from pyagent.api.errors import PyagentError
 
-__all__ = ["call_with_deadline", "describe", "file_of", "give_up", "given_up", "message_of", "plain_text"]
+__all__ = [
+    "call_with_deadline",
+    "describe",
+    "file_of",
+    "give_up",
+    "given_up",
+    "let_go",
+    "message_of",
+    "plain_text",
+    "wait_for_ends",
+]
 
 T = TypeVar("T")
 
 _MOST = 10_000
 """Characters of a message."""
+_LONGEST_HOLD = 60.0
+"""Seconds for which an object is held that is not used any more."""
 
 
 _given_up: dict[threading.Thread, tuple[str, float]] = {}
@@ -63,6 +77,46 @@ def call_with_deadline(function: Callable[[], T], seconds: float, what: str = "c
         give_up(thread, what)
         raise TimeoutError
     return result[0]
+
+
+_ends: set[threading.Thread] = set()
+
+
+def let_go(thing: object, what: str) -> None:
+    """Nobody needs this object any more, which is anybody's: whatever it does as it is freed, it does in a thread of its own,
+    and not where the last name of it happens to be forgotten. `what` it is: see `given_up`."""
+    thread = threading.Thread(target=_let_go, args=([thing], what), name=what, daemon=True)
+    _ends.add(thread)
+    thread.start()
+
+
+def wait_for_ends(seconds: float) -> None:
+    """Wait, at most so long, until all that was let go is freed."""
+    deadline = time.monotonic() + seconds
+    for thread in tuple(_ends):
+        thread.join(max(deadline - time.monotonic(), 0.0))
+
+
+def _let_go(holder: list[object], what: str) -> None:
+    thing, other = holder.pop(), object()
+    alone = sys.getrefcount(other)
+    held, pause = time.monotonic(), 0.001
+    while sys.getrefcount(thing) > alone and time.monotonic() < held + _LONGEST_HOLD:
+        time.sleep(pause)
+        pause = min(2 * pause, 1.0)
+    try:
+        reference = weakref.ref(thing)
+    except TypeError:  # of a class that allows none
+        reference = None
+    thread = threading.current_thread()
+    give_up(thread, f"the end of {what} (__del__)")
+    try:
+        del thing
+        if reference is not None and reference() is not None:
+            gc.collect()  # it refers to itself: the next collection would be anywhere
+    finally:
+        _given_up.pop(thread, None)
+        _ends.discard(thread)
 
 
 def plain_text(value: object) -> str:

@@ -121,6 +121,11 @@ class PluginPlan:
         """`inputs.mem`, or `inputs.mem::alias`: its name in logs."""
         return f"{self.kind}.{self.name}" + (f"::{self.alias}" if self.alias else "")
 
+    @property
+    def has_foreign_code(self) -> bool:
+        """Whether what is made of it may hold code that is not the engine's."""
+        return self.origin != "builtin"
+
     def locate(self, option: str | None) -> str:
         """Where an option stands, or the plugin where the option is not given."""
         return self.option_locations.get(option or "", self.location)
@@ -150,6 +155,10 @@ class InputPlan(PluginPlan):
     """Its own tags only, without the global ones."""
     parser: ParserPlan | None = None
     """For an input that parses."""
+
+    @property
+    def has_foreign_code(self) -> bool:
+        return self.origin != "builtin" or self.parser is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyagent.api import Full, Output
+from pyagent.api.foreign import let_go
 from pyagent.api.units import counted
 from pyagent.buffer import Batch, BufferSettings, OutputQueue, QueueName, stored_queues
 from pyagent.config import OutputPlan
@@ -237,7 +238,7 @@ class OutputRunner:
             newest_first=settings.newest_first,
             log=self._log,
             told=self._told,
-            destination=self.plugin.destination,
+            destination=lambda partition: self.plugin.destination(partition),  # no method: it holds the plugin
         )
         if (directory := self.directory) is not None and self._keeping.worker is not None:
             name = QueueName(plan.queue_id, partition)
@@ -407,6 +408,9 @@ class OutputRunner:
             self._log.warning("cannot close: %s", one_line(error))
         self._worker.abandon()
         self._manager.abandon()
+        if self.plan.has_foreign_code:
+            let_go(self.plugin, self.plan.label)
+            del self.plugin  # lanes refer to this one and it to them: it would be held until a collection
 
     async def _keep_rest(self, grace: float) -> None:
         left = self.queued

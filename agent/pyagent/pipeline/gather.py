@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from pyagent.api import Input, PyagentError
+from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
 from pyagent.pipeline.accumulator import Accumulator
 from pyagent.pipeline.failures import FailureLog, explain, one_line
@@ -142,6 +143,9 @@ class InputRunner:
         except Exception as error:
             self._log.warning("cannot stop the plugin: %s", one_line(error))
         self._worker.abandon()
+        if self.plan.has_foreign_code:
+            let_go(self.plugin, self.plan.label)
+            del self.plugin  # what it is made of refers to itself: it would be held until a collection
 
     def flush(self) -> None:
         """Hand on what was added so far. Main loop only."""

@@ -142,6 +142,8 @@ class OutsideAggregator(AggregatorRunner):
         plain_call(self.plugin.reset)
 
     def _new_accumulator(self) -> Accumulator:
+        log = self._log  # nothing of ours: it would hold the plugin until a collection
+
         def bounded() -> None:
             if len(acc) > MOST_PUSHED:
                 acc.close()
@@ -149,7 +151,7 @@ class OutsideAggregator(AggregatorRunner):
 
         acc = Accumulator(
             now=self._clock.now,
-            report=lambda problem: self._log.error("%s; it is dropped", problem),
+            report=lambda problem: log.error("%s; it is dropped", problem),
             overflow=bounded,
             foreign=True,
         )

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from pyagent.api import Metric
+from pyagent.api.foreign import let_go
 from pyagent.pipeline.isolated import Isolated
 from pyagent.pipeline.outside import OutsideAggregator, OutsideProcessor
 from pyagent.pipeline.stages import ProcessorStage, Stages
@@ -170,6 +171,8 @@ class Passages:
         for stage in _outside(old):
             if stage not in kept:
                 stage.isolated.abandon()
+                # Taken out: an aggregator that has ended refers to all stages, and they to it.
+                let_go(vars(stage).pop("plugin", None), stage.plan.label)
         self._ending.remove(old)
 
     def hurry(self) -> None:

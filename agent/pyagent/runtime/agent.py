@@ -70,29 +70,35 @@ class Agent:
     async def apply(self, plan: Plan) -> None:
         """Run `plan` in place of the one that runs: unchanged plugins go on with schedule, connections and queues, others
         are replaced. Raises ConfigError, and then nothing has changed."""
+        left_out = LeftOut(plan)
+        try:
+            await self._apply(plan, left_out)
+        except BaseException:
+            left_out.let_go()
+            raise
+
+    async def _apply(self, plan: Plan, left_out: LeftOut) -> None:
         same_tags = self.plan is not None and dict(self.plan.global_tags) == dict(plan.global_tags)
         matched_inputs = match(plan.inputs, self.inputs if same_tags else ())
         matched_outputs = match(plan.outputs, self.route.outputs)
         self._check_disk(plan)
-        left_out = LeftOut(plan)
         stages = await build_stages(plan, self.route, self.clock, left_out)
-        inputs = [
-            self._input(plan.global_tags, built)
-            for built in await build_plugins([p for p, runner in matched_inputs if runner is None], left_out)
-        ]
+        built_inputs = await build_plugins([p for p, runner in matched_inputs if runner is None], left_out)
         built_outputs = await build_plugins([p for p, runner in matched_outputs if runner is None], left_out)
         # From here on nothing waits: what runs is what it was when the last one was asked.
-        kept_inputs = _kept(matched_inputs, self.inputs, [one.plan for one in inputs], left_out)
+        kept_inputs = _kept(matched_inputs, self.inputs, [one.plan for one in built_inputs], left_out)
         kept_outputs = _kept(matched_outputs, self.route.outputs, [one.plan for one in built_outputs], left_out)
-        old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
-        leaving = {runner.plan.queue_id for runner in (*self._leaving, *old_outputs)}
-        outputs = [self._output(leaving, built) for built in built_outputs]
-        if not kept_inputs and not inputs:
+        if not kept_inputs and not built_inputs:
             raise ConfigError(f"no input can be started: {left_out.reasons('inputs')}")
-        if not kept_outputs and not outputs and left_out.reasons("outputs"):
+        if not kept_outputs and not built_outputs and left_out.reasons("outputs"):
             raise ConfigError(f"no output can be started: {left_out.reasons('outputs')}")
 
-        # From here on nothing fails. New outputs take over first, so that nothing gathered finds none.
+        # From here on nothing fails.
+        old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
+        leaving = {runner.plan.queue_id for runner in (*self._leaving, *old_outputs)}
+        inputs = [self._input(plan.global_tags, built) for built in built_inputs]
+        outputs = [self._output(leaving, built) for built in built_outputs]
+        # New outputs take over first, so that nothing gathered finds none.
         self._leaving |= {runner: asyncio.Event() for runner in old_outputs}
         self.route.outputs = (*kept_outputs, *outputs)
         for runner in old_outputs:

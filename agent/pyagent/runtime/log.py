@@ -131,7 +131,8 @@ def _file(path: str, settings: AgentSettings) -> LogFile | None:
 
 
 def to_journal() -> bool:
-    """Whether standard error is the journal, as a service's is; a program started from a service's terminal inherits the variable alone."""
+    """Whether standard error is the journal, as that of a service is; what is started from a service's terminal inherits the
+    variable alone."""
     try:
         status = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):  # it may be closed since the start

@@ -16,6 +16,7 @@ from pyagent.api import ConfigError
 from pyagent.api.asking import how_to_ask, is_asked_with
 from pyagent.api.connections import limit_connections
 from pyagent.api.files import make_private_directory
+from pyagent.api.foreign import wait_for_ends
 from pyagent.api.statistics import provide_statistics
 from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings
@@ -52,6 +53,8 @@ __all__ = ["run"]
 
 LONGEST_END = 180.0
 """Seconds in which a stop asks systemd for more time."""
+LONGEST_FREEING = 1.0
+"""Seconds for what plugins do as they are freed, before the process ends under it."""
 _DESCRIPTORS_OF_A_PARTITION = 8
 """Its log has four; as many are left to all else."""
 PULSE = 10.0
@@ -69,6 +72,7 @@ def run(settings: RunSettings) -> int:
             status = runner.run(_Process(settings).run())
         for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed at the start
             stream.flush()
+        wait_for_ends(LONGEST_FREEING)
         if threading.active_count() > 1:
             # A plugin's thread hangs. What there was to deliver is delivered: nothing may hold up the end.
             os._exit(status)

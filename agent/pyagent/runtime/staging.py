@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pyagent.api import Aggregator, ConfigError, Plugin, Processor
+from pyagent.api.foreign import let_go
 from pyagent.config import AggregatorPlan, BrokenPlugin, Plan, PluginPlan, ProcessorPlan, create_plugin
 from pyagent.pipeline.failures import one_line, told
 from pyagent.pipeline.route import Route
@@ -59,6 +60,8 @@ class LeftOut:
 
     def __init__(self, plan: Plan) -> None:
         self.plugins: list[BrokenPlugin] = list(plan.broken)
+        self.made: list[Built] = []
+        """Those that can be used and have code from outside."""
         self._kept: set[int] = set()
         """Indices of those in whose place something runs."""
 
@@ -71,6 +74,12 @@ class LeftOut:
                 kind=plan.kind, name=plan.name, alias=plan.alias, location=plan.location, reason=reason, before=before
             )
         )
+
+    def let_go(self) -> None:
+        """Nothing of the plan is used after all."""
+        for one in self.made:
+            let_go(one.plugin, one.plan.label)
+        self.made.clear()
 
     def predecessors(self, running: Iterable[RunningT], taken: Iterable[PluginPlan]) -> dict[int, RunningT]:
         """For each of `plugins` what ran in its place before, by index. `taken`: plans that run, new or unchanged; what they
@@ -111,9 +120,13 @@ async def build_plugins(
         log = plugin_logger(plan)
         if plan.origin == "builtin":
             built.append(Built(plan, create_plugin(plan, log), log, None))
+            if left_out is not None and plan.has_foreign_code:
+                left_out.made.append(built[-1])
             continue
         try:
             built.append(await _create_outsider(plan, log))
+            if left_out is not None:
+                left_out.made.append(built[-1])
             continue
         except TimeoutError:
             reason = f"{plan.location}: {plan.label}: its setup did not end within {SETUP_DEADLINE:g} s"

@@ -224,9 +224,7 @@ def test_any_pattern_is_compiled_or_refused(pattern: str, text: str, separators:
     st.text("ab.", max_size=6),
     st.sampled_from(["", ".", ".b"]),
 )
-def test_many_patterns_answer_as_each_alone(
-    many: list[list[tuple[object, str]]], other: str, separators: str
-) -> None:
+def test_many_patterns_answer_as_each_alone(many: list[list[tuple[object, str]]], other: str, separators: str) -> None:
     """So many are put into one automaton; the others match nothing here."""
     patterns = ["".join(written(token) for token, _ in pairs) for pairs in many]
     alone = [compile_patterns([pattern, "x*"], separators) for pattern in patterns]
