@@ -237,6 +237,57 @@ async def test_a_session_that_ended_leads_to_the_form_and_back(page: Page, serve
     await expect(page.get_by_label("Range")).to_have_value("6h")
 
 
+async def test_buckets_and_files_for_them_by_keyboard_choice_and_drop(page: Page, server: Sandbox) -> None:
+    await set_up(page, server)
+    await page.get_by_role("link", name="Buckets").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Buckets")).to_be_focused()
+    await accessible(page)
+    await fits_a_phone(page)
+    await page.get_by_label("Name").fill(MARKUP)
+    await page.get_by_label("Keep data").select_option("7 days")
+    await page.get_by_label("Keep data").press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("row", name=f"{MARKUP} 7 days")).to_be_visible()
+    await page.get_by_label("Name").fill("_no")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("cannot create the bucket _no: ")
+
+    await page.get_by_label("Into the bucket").select_option("monitoring-system")
+    annotated = "#group,false,false,false,false,true,true\n#datatype,string,long,dateTime:RFC3339,double,string,string\n"
+    annotated += "#default,_result,,,,,\n,result,table,_time,_value,_field,_measurement\n"
+    annotated += ",,0,2026-01-02T00:00:00Z,1.5,f,chosen\n,,0,2026-01-02T00:00:01Z,x,f,chosen\n"
+    await page.get_by_label("Files").set_input_files(
+        [{"name": "a.csv", "mimeType": "text/csv", "buffer": annotated.encode()}]
+    )
+    said = page.get_by_role("region", name="Upload").get_by_role("status")
+    await expect(said).to_contain_text("a.csv: 1 line written to monitoring-system, 1 refused")
+    await expect(said).to_contain_text("line 6: ")
+    await page.evaluate(
+        """name => {
+          const data = new DataTransfer();
+          data.items.add(new File(["dropped f=1"], name));
+          document.querySelector(".drop").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true}));
+        }""",
+        f"{MARKUP}.lp",
+    )
+    await expect(said).to_contain_text(f"{MARKUP}.lp: 1 line written")
+    server._recall()
+    assert (await server.count("chosen"), await server.count("dropped")) == (1, 1)
+
+    # Deleted is only what was asked for, and Escape is no.
+    delete = page.get_by_role("button", name=f"Delete {MARKUP}")
+    await delete.click()
+    await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    await accessible(page)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("row", name=MARKUP)).to_be_visible()
+    await delete.click()
+    await page.get_by_role("button", name="Delete it").click()
+    await expect(page.get_by_role("row", name=MARKUP)).to_have_count(0)
+    await expect(page.get_by_role("row", name="monitoring-system")).to_be_visible()
+
+
 HOSTILE = """
 async url => {
   const tried = await Promise.all([

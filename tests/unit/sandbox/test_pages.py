@@ -1,5 +1,7 @@
 """The pages' server side, without a browser: what is served, to whom, and what other sites' pages cannot do."""
 
+import gzip
+import io
 import json
 import re
 from base64 import b64encode
@@ -212,6 +214,7 @@ OWN_CALLS = [
     ("GET", "/api/sandbox/plugins"),
     ("POST", "/api/sandbox/configuration"),
     ("POST", "/api/sandbox/check"),
+    ("POST", "/api/sandbox/upload?bucket=BUCKET"),
 ]
 
 
@@ -219,10 +222,11 @@ OWN_CALLS = [
 async def test_the_pages_calls_need_a_session_or_a_token_that_may(
     server: Sandbox, client: aiohttp.ClientSession, method: str, path: str
 ) -> None:
-    narrow = await server.authorize(write=[server.bucket])
+    narrow = await server.authorize(read=[server.bucket])
+    path = path.replace("BUCKET", server.bucket_id)
     body = {} if method == "POST" else None
     for headers in ({}, {"Authorization": f"Token {narrow}"}, {"Authorization": "Token nope"}):
-        assert (await ask(client, method, path, json=body, headers=headers))[0] == 401
+        assert (await ask(client, method, path, json=body, headers=headers))[0] in (401, 403)
     await ask(client, "POST", "/api/v2/signin", headers=BASIC)
     foreign = {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}
     assert (await ask(client, method, path, json=body, headers=foreign))[0] == 401
@@ -287,3 +291,97 @@ async def test_mistakes_are_told_with_their_line(client: aiohttp.ClientSession, 
     status, answer = await asked(client, "/api/sandbox/check", {"config": config})
     assert status == 200
     assert words in answer["mistakes"][0]
+
+
+ANNOTATED = """\
+#group,false,false,true,true,false,false,true,true,true
+#datatype,string,long,dateTime:RFC3339,dateTime:RFC3339,dateTime:RFC3339,double,string,string,string
+#default,last,,,,,,,,
+,result,table,_start,_stop,_time,_value,_field,_measurement,host
+,,0,2026-01-01T00:00:00Z,2026-02-01T00:00:00Z,2026-01-02T00:00:00Z,1.5,used,mem,a
+,,0,2026-01-01T00:00:00Z,2026-02-01T00:00:00Z,2026-01-02T00:00:10Z,2.5,used,mem,a
+"""
+
+
+async def uploaded(
+    client: aiohttp.ClientSession, server: Sandbox, body: str | bytes, name: str = "points.csv", **query: str
+) -> tuple[int, Any]:
+    await ask(client, "POST", "/api/v2/signin", headers=BASIC)
+    data = body.encode() if isinstance(body, str) else body
+    params = {"bucket": server.bucket_id, "name": name} | query
+    status, _, text = await ask(client, "POST", "/api/sandbox/upload", params=params, data=io.BytesIO(data))
+    return status, json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "query", "measurement", "points"),
+    [
+        (ANNOTATED, "points.csv", {}, "mem", 2),
+        (gzip.compress(ANNOTATED.encode()), "points.csv.gz", {}, "mem", 2),
+        ("m,host=a f=1,g=2i 1767312000\nm,host=a f=2 1767312010\n", "x.lp", {"precision": "s"}, "m", 2),
+        ("time,room,degrees\n2026-01-02T00:00:00Z,kitchen,21.5\n", "C:\\folder\\../weather.csv", {}, "weather", 1),
+        ("time,degrees\n2026-01-02T00:00:00Z,21.5\n", "..", {}, "upload", 1),
+    ],
+    ids=["annotated", "compressed", "line protocol", "no annotations", "no name"],
+)
+async def test_files_that_are_uploaded(
+    server: Sandbox,
+    client: aiohttp.ClientSession,
+    body: str | bytes,
+    name: str,
+    query: dict[str, str],
+    measurement: str,
+    points: int,
+) -> None:
+    status, answer = await uploaded(client, server, body, name, **query)
+    assert (status, answer["written"], answer["refused"], answer["failure"]) == (200, points, 0, "")
+    assert await server.count(measurement) == points
+
+
+async def test_rows_that_are_refused_cost_no_others_and_are_told(
+    server: Sandbox, client: aiohttp.ClientSession
+) -> None:
+    _, answer = await uploaded(client, server, ANNOTATED.replace(",1.5,", ",x,"), "points.csv")
+    assert (answer["written"], answer["refused"]) == (1, 1)
+    assert answer["reasons"][0].startswith("line 5: ")
+    _, answer = await uploaded(client, server, "mem,host=a used=1i 1767312020000000000\nmem ok=1\n", "x.lp")
+    assert (answer["written"], answer["refused"]) == (1, 1)
+    assert "already exists as type float" in answer["reasons"][0]
+    many = "".join(f"m f=x{number}\n" for number in range(100))
+    _, answer = await uploaded(client, server, many, "x.lp")
+    assert (answer["written"], answer["refused"], len(answer["reasons"])) == (0, 100, 20)
+
+
+async def test_what_no_file_of_points_is_is_told_with_its_own_name(
+    server: Sandbox, client: aiohttp.ClientSession
+) -> None:
+    _, answer = await uploaded(client, server, b"PK\x03\x04" + bytes(100), "table.xlsx")
+    assert answer["failure"].startswith("table.xlsx: it is no text")
+    assert "spreadsheets" in answer["failure"]
+    assert "/tmp" not in json.dumps(answer)
+
+
+async def test_a_small_file_that_becomes_a_large_one_is_ended(
+    server: Sandbox, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyagent.sandbox.pages.uploads.MOST_LINES", 1 << 20)
+    large = gzip.compress(b"".join(b"m f=1 %d\n" % number for number in range(300_000)), 1)
+    _, answer = await uploaded(client, server, large, "x.lp.gz")
+    assert "more than 1 MiB of line protocol" in answer["failure"]
+    assert answer["written"] < 300_000
+    assert await server.count() == answer["written"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [({"bucket": "0123456789abcdef"}, 404), ({"bucket": "x"}, 400), ({"precision": "h"}, 400)],
+)
+async def test_uploads_that_are_refused(
+    server: Sandbox, client: aiohttp.ClientSession, query: dict[str, str], status: int
+) -> None:
+    assert (await uploaded(client, server, "m f=1", **query))[0] == status
+    other = await server.add_bucket("other")
+    token = {"Authorization": f"Token {await server.authorize(write=['other'])}"}
+    for bucket, expected in ((other, 200), (server.bucket_id, 403)):
+        path = f"/api/sandbox/upload?bucket={bucket}&name=x.lp"
+        assert (await ask(client, "POST", path, data=b"m f=1", headers=token))[0] == expected

@@ -16,7 +16,7 @@ from pyagent.config.toml_text import toml_value
 from pyagent.runtime.settings import PLUGIN_DIRECTORY
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import invalid
-from pyagent.sandbox.http import Route, caller, read_json, reply, text_of
+from pyagent.sandbox.http import caller, read_json, reply, text_of
 from pyagent.sandbox.permissions import require
 from pyagent.sandbox.wizard import AGENT
 
@@ -168,10 +168,3 @@ def _require_maker(request: web.Request) -> None:
     """Who may make configurations of his organisation."""
     who = caller(request)
     require(who, "write", "telegrafs", who["orgID"])
-
-
-ROUTES = [
-    Route("GET", "/api/sandbox/plugins", plugins),
-    Route("POST", "/api/sandbox/configuration", compose),
-    Route("POST", "/api/sandbox/check", check),
-]

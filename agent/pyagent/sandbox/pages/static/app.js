@@ -1,12 +1,14 @@
 // Which page is shown: the part of the address behind `#`, such as `#explore?bucket=b`. It never leaves the browser.
 import { Refused, json, text } from "./api.js";
 import { h, problem } from "./dom.js";
+import * as buckets from "./buckets.js";
 import * as configure from "./configure.js";
 import * as explore from "./explore.js";
 import * as signin from "./signin.js";
 
 const PAGES = {
   explore: ["Data Explorer", explore],
+  buckets: ["Buckets", buckets],
   configure: ["Create configuration", configure],
 };
 
