@@ -16,6 +16,7 @@ _GZIP_WBITS = 31
 _IN, _OUT = 16 * 2**10, 256 * 2**10
 """Bytes: how much is given to the inflater at a time, which bounds what is copied where many members are joined; and how
 much it gives at a time, which bounds how long it works."""
+_MAGIC = b"\x1f\x8b"
 _Error = cast("type[Exception]", _inflate.error)
 
 
@@ -27,6 +28,8 @@ class Inflater:
         self._room = limit
         self._padded = padded
         self._began = False
+        self._start = b""
+        """Of the next member, while it is too short to tell whether it is one."""
         self._member: Any = None
         """The inflater of the member that is under way."""
 
@@ -36,7 +39,15 @@ class Inflater:
             rest = block[start : start + _IN]
             while rest:
                 if self._member is None:
-                    if self._padded and self._began and not (rest := rest.lstrip(b"\0")):
+                    if self._padded and self._began and not self._start and not (rest := rest.lstrip(b"\0")):
+                        break
+                    self._start, rest = b"", self._start + rest
+                    if not rest.startswith(_MAGIC[: len(rest)]):
+                        raise ValueError(
+                            "behind its end are bytes that are no gzip" if self._began else "it is no gzip"
+                        )
+                    if len(rest) < len(_MAGIC):
+                        self._start = rest
                         break
                     self._began = True
                     self._member = _inflate.decompressobj(_GZIP_WBITS)
@@ -57,5 +68,5 @@ class Inflater:
 
     def finish(self) -> None:
         """Raises ValueError where the stream is cut short."""
-        if self._member is not None:
+        if self._member is not None or self._start:
             raise ValueError("it is cut short")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 
 from pyagent.api.timestamps import Zone
+from pyagent.api.units import counted
 from pyagent.importer.annotations import Table
 from pyagent.importer.cells import Malformed, read_record
 from pyagent.importer.columns import Line, Rows, Settings
@@ -271,13 +272,16 @@ class CsvConverter:
             # As InfluxDB: what is missing is empty, what is too much is left out.
             if any(cells[width:]):
                 self._now, _ = place(piece.text, start, piece.first_line)
-                self._warn(f"the row has {count} cells, the header {width}: those behind are left out")
+                self._warn(f"the row has {counted(count, 'cell')}, the header {width}: those behind are left out")
             return True
         if not any(cells):
             piece.skipped += 1
             return False
         self._reject(
-            piece, start, end, Failure(f"the row has {count} cells, the header {width}", min(width, count - 1))
+            piece,
+            start,
+            end,
+            Failure(f"the row has {counted(count, 'cell')}, the header {width}", min(width, count - 1)),
         )
         return False
 

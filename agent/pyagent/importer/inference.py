@@ -13,7 +13,17 @@ from pyagent.importer.columns import Settings
 from pyagent.importer.content import TEXT, Content
 from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
 from pyagent.importer.pieces import ImportFailure
-from pyagent.importer.time_column import TIME_NAMES, Given, Seen, clock_column, looks_like_time, time_column, time_form
+from pyagent.importer.time_column import (
+    TIME_NAMES,
+    Given,
+    Seen,
+    clock_column,
+    looks_like_time,
+    time_column,
+    time_form,
+    timeless,
+    with_times,
+)
 from pyagent.importer.times import zone_of
 from pyagent.importer.values import ALIASES, FIELD_TYPES
 
@@ -264,9 +274,15 @@ def _go_through(rows: Iterator[list[str]], seen: Seen, given: Given) -> None:
     key: Callable[[list[str]], object] | None = None
     known: set[object] = set()
     block: list[list[str]] = []
+    telling: int | None = None
 
     def settle() -> None:
-        nonlocal key
+        nonlocal key, telling
+        if telling is None:
+            telling = timeless(block, seen.header, given)
+        if telling >= 0:
+            # A total or a row of units is refused alone: what it holds is no matter for the types of the others.
+            block[:] = with_times(block, telling)
         if not block:
             return
         for content, cells in zip(seen.contents, zip(*block, strict=True), strict=True):

@@ -222,7 +222,7 @@ class Stream:
             broken = str(error)
         yield b"".join(parts)
         if broken:
-            reason = "it is cut short" if "cut short" in broken else f"it is damaged ({broken})"
+            reason = f"it is damaged ({broken})" if broken.startswith("Error") else broken
             rest = "; what could be unpacked was taken" if taken else ""
             raise ImportFailure(f"{self.name}: cannot unpack the gzip file: {reason}{rest}")
 

@@ -11,7 +11,18 @@ from pyagent.importer.content import Content
 from pyagent.importer.pieces import ImportFailure
 from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, YEAR_FIRST, reader_of, split_date, zone_of
 
-__all__ = ["TIME_NAMES", "Clock", "Given", "Seen", "clock_column", "looks_like_time", "time_column", "time_form"]
+__all__ = [
+    "TIME_NAMES",
+    "Clock",
+    "Given",
+    "Seen",
+    "clock_column",
+    "looks_like_time",
+    "time_column",
+    "time_form",
+    "timeless",
+    "with_times",
+]
 
 TIME_NAMES = (
     "_time", "time", "timestamp", "datetime", "date_time", "date", "ts", "created_at", "created", "time_stamp", "zeit",
@@ -23,6 +34,14 @@ _CLOCK_LAYOUTS = ("15:04:05", "15:04", "3:04:05 PM", "3:04 PM", "3:04:05PM", "3:
 _BETWEEN = (" ", ", ", "T", "")
 _HOUR = re.compile(r"15|(?<![0-9])0?3(?![0-9])")
 """The hour in a layout."""
+_DIGIT, _WORD = re.compile("[0-9]"), re.compile(r"[^\W\d_]{4,}")
+_DATE_WORDS = (
+    "january", "february", "march", "april", "june", "july", "august", "september", "october", "november", "december", "sept",
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "tues", "thur", "thurs", "cest", "eest",
+    "aest", "aedt", "akst", "akdt", "hast", "hadt",
+)  # fmt: skip
+"""Of four letters or more."""
+_NO_TIME = re.compile(rf"^[^0-9\n]*$|{_WORD.pattern}", re.MULTILINE)
 _ORDERS = (YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
 _TIME_PARTS = ("time", "date", "zeit", "datum", "stamp")
 _COMPACT = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9](?:[0-2][0-9][0-5][0-9][0-5][0-9])?")
@@ -112,6 +131,36 @@ class Clock:
     index: int
     between: str = " "
     form: str = ""
+
+
+def timeless(rows: Sequence[Sequence[str]], header: Sequence[str], given: Given) -> int:
+    """The column whose cells tell rows of data from totals, units and remarks, which have no time; -1: all are data."""
+    names = [label.strip().lower() for label in header]
+    known = [header.index(given.time)] if given.time else [names.index(name) for name in TIME_NAMES if name in names]
+    dated = []
+    for index in (*known, *(i for i in range(len(header)) if i not in known)):
+        cells = [row[index] for row in rows if may_be_time(row[index])]
+        if not cells or (index not in known and len(cells) * 3 <= len(rows)):
+            continue
+        content = Content()
+        content.add(cells)
+        if index in known and (given.form or content.numeric or content.dates or _layout_of(content)):
+            return index
+        if content.dates or (content.values and not content.numeric and _layout_of(content)):
+            dated.append(index)
+    return dated[0] if len(dated) == 1 else -1
+
+
+def with_times(rows: list[list[str]], index: int) -> list[list[str]]:
+    """Those that may have a time in that column."""
+    if _NO_TIME.search("\n".join([row[index] for row in rows])) is None:
+        return rows
+    return [row for row in rows if may_be_time(row[index])]
+
+
+def may_be_time(cell: str) -> bool:
+    """Whether a cell can be a time of any format: it has a digit, and no word but the names of months and days."""
+    return _DIGIT.search(cell) is not None and all(word.lower() in _DATE_WORDS for word in _WORD.findall(cell))
 
 
 def clock_column(seen: Seen, given: Given, time: int) -> Clock | None:

@@ -41,6 +41,13 @@ def test_every_encoding_becomes_utf_8(data: bytes, encoding: str) -> None:
         ("a,b\n".encode("utf-16-le"), "", "--encoding UTF-16LE"),
         (b"a\nb\x81\n", "cp1252", "line 2: it is not cp1252"),
         (gzip.compress(b"x" * 10_000, mtime=0)[:-9], "", "it is cut short"),
+        (
+            gzip.compress(b"abc", mtime=0) + b"x",
+            "",
+            "behind its end are bytes that are no gzip; what could be unpacked was",
+        ),
+        (gzip.compress(b"abc", mtime=0) + bytes(5) + b"junk" * 9, "", "behind its end are bytes that are no gzip"),
+        (gzip.compress(b"abc", mtime=0) * 2 + b"\x1f", "", "it is cut short"),
         (gzip.compress(b"abc", mtime=0)[:12] + b"xxxxxxxxxxxx", "", "it is damaged"),
     ],
 )
@@ -63,7 +70,7 @@ def test_only_what_was_unpacked_is_said_to_be_taken() -> None:
 
 
 def test_compression_may_be_given() -> None:
-    with pytest.raises(ImportFailure, match="cannot unpack"):
+    with pytest.raises(ImportFailure, match=r"cannot unpack the gzip file: it is no gzip$"):
         text_of(b"plain", compression="gzip")
     with pytest.raises(ImportFailure, match="NUL"):
         text_of(gzip.compress(b"a"), compression="none")

@@ -161,6 +161,36 @@ def test_a_few_cells_of_another_kind_make_no_text_of_numbers_and_no_text_of_time
     assert "1 cell of the column 'temp' without a number, such as 'broken'" in found.notes
 
 
+@pytest.mark.parametrize(
+    ("rows", "refused"),
+    [
+        (["{0};1,5", "{1};2,5", "Summe;4,0 kWh"], [4]),
+        (["[s];[C]", "{0};1,5", "{1};2,5"], [2]),
+        (["{0};1,5", "Zwischensumme:;1,5", "{1};2,5", ";", "Stand 01.03.2024;x"], [3, 6]),
+        (["{0};1,5", "{1};2,5", ";Summe 4,0", "Erstellt am 1.1.2024"], [4, 5]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("dates", "given"),
+    [
+        (("31.01.2024 00:00", "01.02.2024 00:00"), {}),
+        (("2024-01-31T00:00:00Z", "2024-02-01T00:00:00Z"), {}),
+        (("1706659200", "1706745600"), {}),
+        (("31 January 2024", "1 February 2024"), {}),
+        (("45322", "45323"), {"form": "excel"}),
+    ],
+)
+@pytest.mark.parametrize("name", ["Zeit", "wann"])
+def test_rows_of_totals_and_units_cost_no_others(
+    name: str, dates: tuple[str, str], given: dict[str, str], rows: list[str], refused: list[int], read
+) -> None:
+    text = "\n".join([f"{name};Wert", *rows]).format(*dates) + "\n"
+    given = given | ({"time": name} if dates[0].isdecimal() or "J" in dates[0] else {})
+    found = read(text, **given)
+    assert found.lines == ["power Wert=1.5 1706659200000000000", "power Wert=2.5 1706745600000000000"]
+    assert [one.line for one in found.rejected] == refused
+
+
 def test_dates_of_both_orders_are_refused(read) -> None:
     rows = "".join(f"1/{number % 12 + 1}/2024,1\n" for number in range(200))
     with pytest.raises(ImportFailure, match="of no form that is known, such as '1/13/2024'"):
