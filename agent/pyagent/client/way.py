@@ -63,6 +63,7 @@ def make_way(
         plugin = plan.plugin(plan.options, _delivery_log)
     except ConfigError as error:
         raise ConfigError(_in_our_words(str(error))) from None
+    plugin.strict = True  # type: ignore[attr-defined]  # it is influxdb_v2
     runner = OutputRunner(plan, plugin, log=_delivery_log, keeping=keeping)
     write = plugin.write
 

@@ -85,6 +85,7 @@ class Delivery:
         )
         self.written = 0
         self._output = InfluxDB(options, log)
+        self._output.strict = True
         self._queue = OutputQueue(plan.metric_buffer_limit, _BATCH)
         self._lane = Lane(plan, self._queue, self._write, rate=rate, refusals=self, log=log)
         self._patience = patience

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,19 @@ class TestDelivery:
         for n in range(25):
             writer.write("m", {"n": n})
         assert len(receiver.wait_for(20)) == 20, "what is no batch waits for its interval"
+
+    def test_an_answer_that_is_none_of_influxdb_delivers_nothing(
+        self, make_writer: MakeWriter, receiver: Receiver
+    ) -> None:
+        receiver.rule = lambda _: (200, {"status": "ok"})
+        writer = make_writer()
+        writer.write("m", {"n": 1})
+        with pytest.raises(NotDelivered):
+            writer.flush(0.1)
+        while not writer.statistics.error:
+            time.sleep(0.005)
+        assert "200 OK; these are not the words of InfluxDB: correct `url`" in writer.statistics.error
+        assert (writer.statistics.delivered, writer.health()["status"]) == (0, "fail")
 
     def test_each_time_is_set_where_the_point_is_given(self, make_writer: MakeWriter, receiver: Receiver) -> None:
         writer = make_writer()

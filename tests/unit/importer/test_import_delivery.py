@@ -10,6 +10,7 @@ import pytest
 from pyagent.api import Batch, Reject, Retry, Secret, TooLarge
 from pyagent.importer.delivery import Delivery, Target, Undelivered, rate_limit
 from pyagent.importer.pieces import Piece
+from pyagent.testing.outputs import Answer, ScriptedServer
 from pyagent.testing.virtual import run_virtual
 
 Write = Callable[[list[bytes]], None]
@@ -190,3 +191,12 @@ def test_a_partial_write_is_accounted() -> None:
         assert made.written == 3
 
     run(main)
+
+
+@pytest.mark.parametrize("answer", [Answer(200, '{"status": "ok"}'), Answer(207), Answer(200, "<html>")])
+async def test_an_answer_that_is_none_of_influxdb_ends_it_at_once(answer: Answer) -> None:
+    async with ScriptedServer(answer) as server:
+        made = Delivery(Target(server.url, Secret(""), "o", "b"), told=lambda text: None)
+        with pytest.raises(Undelivered, match="not the words of InfluxDB: correct --host"):
+            await made.send(piece(*LINES))
+        await made.close()

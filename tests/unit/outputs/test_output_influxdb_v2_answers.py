@@ -26,6 +26,31 @@ class TestDelivered:
         assert error is None
 
 
+class TestStrictlyDelivered:
+    """As programs and imports want it, which are pointed at all kinds of addresses."""
+
+    @pytest.mark.parametrize("status", [200, 201, 202, 204])
+    async def test_what_servers_of_line_protocol_say(self, status: int) -> None:
+        error, _ = await outcome(Answer(status, headers={"Content-Type": "text/html"}), strict=True)
+        assert error is None
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Answer(200, '{"status": "ok"}', {"Content-Type": "application/json"}),
+            Answer(200, "Hello", {"Content-Type": "text/plain"}),
+            Answer(201, "[]"),
+            Answer(202, "accepted"),
+            *(Answer(status) for status in (203, 205, 206, 207, 208, 226)),
+        ],
+    )
+    async def test_any_other_success_is_another_servers(self, answer: Answer) -> None:
+        error, _ = await outcome(answer, strict=True)
+        assert isinstance(error, Retry)
+        assert error.slow
+        assert "these are not the words of InfluxDB: correct `urls`" in str(error)
+
+
 class TestKept:
     @pytest.mark.parametrize("status", [203, 205, 226, 425, 429, 500, 501, 502, 503, 504, 507, 599])
     async def test_what_time_may_heal(self, status: int) -> None:

@@ -20,11 +20,12 @@ def output(*urls: str, **options: Any) -> InfluxDB:
 
 
 async def outcome(
-    *script: Answer | Raw, lines: list[str] | None = None, **options: Any
+    *script: Answer | Raw, lines: list[str] | None = None, strict: bool = False, **options: Any
 ) -> tuple[Exception | None, ScriptedServer]:
     """What one write ends in; every message is checked for being one line without the token."""
     async with ScriptedServer(*script) as server:
         plugin = output(server.url, **options)
+        plugin.strict = strict
         try:
             await write(plugin, MemoryBatch(lines or LINES))
         except (Retry, Reject, TooLarge) as error:

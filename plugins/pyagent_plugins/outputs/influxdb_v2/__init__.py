@@ -81,6 +81,8 @@ class InfluxDBOptions(TlsOptions, frozen=True):
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DELIVERED = {200, 201, 202, 204, 206, 207, 208}
+_OF_INFLUXDB = {200, 201, 202, 204}
+"""What InfluxDB, and others that speak as it does, say of a write, with nothing behind it."""
 _PASSING = {425, 429}
 _NOT_OF_INFLUXDB = re.compile(rb"400 Bad Request", re.IGNORECASE)
 """How Go's HTTP server, before InfluxDB sees a request, begins what it says about it."""
@@ -122,6 +124,8 @@ class _Node:
 
 
 class InfluxDB(Output[InfluxDBOptions]):
+    strict = False
+    """Not every answer that Telegraf takes for one counts as delivered: what is no InfluxDB may say 200 to anything."""
     _clock = staticmethod(time.monotonic)
 
     def setup(self) -> None:
@@ -261,8 +265,10 @@ class InfluxDB(Output[InfluxDBOptions]):
             advice = f"; {SPEAKS_HTTPS}"
         elif page and (status == 400 or (status in _DELIVERED and answer.body)):
             advice = "; it is no InfluxDB 2: correct `urls`"
-        elif status in _DELIVERED or status == 413:
+        elif self._has_it(answer) or status == 413:
             return answer
+        elif status < 300 and self.strict:
+            advice = _NOT_ITS_ANSWER
         elif status == 400:
             # Some are about the request, not about its lines.
             if message.startswith("unable to read data: "):  # it broke on its way
@@ -285,6 +291,11 @@ class InfluxDB(Output[InfluxDBOptions]):
             advice = self._advice(answer, message)
         after = None if advice else retry_after(answer.headers)
         raise Retry(self._reason(bucket, node, cause(answer) + advice), after, slow=bool(advice))
+
+    def _has_it(self, answer: HttpResponse) -> bool:
+        if self.strict:
+            return answer.status in _OF_INFLUXDB and not answer.body
+        return answer.status in _DELIVERED
 
     def _advice(self, answer: HttpResponse, message: str) -> str:
         """What a person can do about an answer; nothing where time may heal it."""
