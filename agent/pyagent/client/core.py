@@ -103,8 +103,13 @@ class Core:
     def _to_journal(self, lines: bytes) -> None:
         slot = self._engines[-1].slot
         assert slot is not None
+        before = slot.journal.error
         slot.journal.write(lines)
-        if (error := slot.journal.error) is not None:
+        if (error := slot.journal.error) is None:
+            if before is not None and self._loop is not None:
+                with contextlib.suppress(RuntimeError):  # it was closed in between
+                    self._loop.call_soon_threadsafe(self._engines[-1].try_disk)
+        else:
             self._warn("journal", f"cannot write to {slot.path}: {error.strerror}; points are in memory until it can")
 
     def _rest(self, count: int, measurement: Any, fields: Any, tags: Any, time: Any) -> None:
@@ -148,7 +153,7 @@ class Core:
             pass  # it was closed in between, which takes all
         from pyagent.client import endings
 
-        if endings.final():
+        if endings.final() and not _is_own_thread():
             self._wait(engine.flush(clock.monotonic() + self._settings.close_timeout), self._settings.close_timeout)
 
     def _make_room(self) -> None:
@@ -193,6 +198,9 @@ class Core:
             self._loop = host.enter(engine)
             endings.started(engine)
             self._engines.append(engine)
+            if host.is_here():
+                engine.begin()
+                return
             started = host.submit(engine.start())
         started.result(self._settings.close_timeout)
 
@@ -230,6 +238,16 @@ class Core:
                 engine.closing = True
         self._intake.set_room(0, 0)
         return running
+
+    @staticmethod
+    def _ends_behind(engine: "Engine", seconds: float) -> bool:
+        """Where a callback calls: it is not waited for."""
+        from pyagent.client import endings
+
+        if not _is_own_thread():
+            return False
+        endings.orphaned(engine, seconds)
+        return True
 
     def _leave(self, engine: "Engine") -> None:
         from pyagent.client import endings
@@ -307,6 +325,8 @@ class Core:
         if self._running() and host.thread is not None and not _is_own_thread():
 
             async def ask() -> Statistics:
+                for engine in self._running():
+                    engine.try_disk()
                 return self._sums()
 
             with contextlib.suppress(RuntimeError, TimeoutError):
@@ -342,4 +362,4 @@ def _is_own_thread() -> bool:
     """Whether the writers' thread runs this: in a callback, which must not wait for that thread."""
     from pyagent.client.host import host
 
-    return host.thread is threading.current_thread()
+    return host.is_here()

@@ -47,8 +47,8 @@ def ended(engine: "Engine") -> None:
     _engines.discard(engine)
 
 
-def orphaned(engine: "Engine") -> None:
-    """Its writer is gone, and was not closed."""
+def orphaned(engine: "Engine", seconds: float | None = None) -> None:
+    """Its writer is gone, and nobody waits for its end, which may take some seconds (None: `close_timeout`)."""
 
     def over(_: object) -> None:
         ended(engine)
@@ -56,7 +56,8 @@ def orphaned(engine: "Engine") -> None:
 
     if engine in _engines and host.loop is not None:
         with contextlib.suppress(RuntimeError):
-            host.submit(engine.close(time.monotonic() + engine.settings.close_timeout)).add_done_callback(over)
+            most = engine.settings.close_timeout if seconds is None else seconds
+            host.submit(engine.close(time.monotonic() + most)).add_done_callback(over)
 
 
 def held_up(seconds: float) -> bool:

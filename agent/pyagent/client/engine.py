@@ -125,9 +125,23 @@ class Engine:
     @property
     def error(self) -> str:
         """Why nothing is delivered, or kept on disk, at present."""
-        lane = self._own.lane
-        kept = lane.keeper.all_failures if lane.keeper is not None else ()
-        return next((log.current for log in (lane.failures, *kept) if log.current), "")
+        return self._own.lane.failures.current or self.disk_error
+
+    @property
+    def disk_error(self) -> str:
+        """Why nothing is kept on disk at present."""
+        keeper = self._own.lane.keeper
+        return next((log.current for log in keeper.all_failures if log.current), "") if keeper is not None else ""
+
+    @property
+    def delivers(self) -> bool:
+        """As far as is known."""
+        return not self._own.lane.failures.current
+
+    def try_disk(self) -> None:
+        """Whether a disk that took nothing does so again."""
+        if (keeper := self._own.lane.keeper) is not None:
+            keeper.hurry()
 
     @property
     def stalled(self) -> str:
@@ -239,6 +253,10 @@ class Engine:
     # The life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """On the loop."""
         self._tasks.append(asyncio.create_task(self._own.runner.run()))
         self.make_room()
         if self.slot is not None:
@@ -254,6 +272,7 @@ class Engine:
         deadline (monotonic seconds)."""
         for way in self._ways:
             way.lane.hurry()
+        self.try_disk()
         if self.slot is None:
             self._drain(True)
         else:

@@ -81,6 +81,8 @@ class Host:
         self._here = threading.Lock()
         self._users: set[object] = set()
         self._go_on = threading.Event()
+        self._runner: threading.Thread | None = None
+        """Who runs the loop, where it has no thread of its own."""
         self.loop: _Loop | None = None
         self.thread: threading.Thread | None = None
 
@@ -146,11 +148,18 @@ class Host:
             return asyncio.run_coroutine_threadsafe(work, self.loop)
         future: Future[T] = Future()
         with self._here:
+            self._runner = threading.current_thread()
             try:
                 future.set_result(self.loop.run_until_complete(work))
             except Exception as error:
                 future.set_exception(error)
+            finally:
+                self._runner = None
         return future
+
+    def is_here(self) -> bool:
+        """Whether the loop runs in this thread: it must not wait for what the loop is to do."""
+        return threading.current_thread() in (self.thread, self._runner)
 
 
 def _run(loop: _Loop, users: set[object]) -> None:

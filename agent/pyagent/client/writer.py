@@ -251,9 +251,12 @@ class Writer(Core):
     def close(self, timeout: float | None = None) -> int:
         """Deliver what waits within `timeout` seconds (None: `close_timeout`), and end. What is not delivered then is kept in
         the buffer directory, where there is one, for the next start; else it is lost. Returns how many points are lost, which
-        is logged, too. Runs at the end of the program by itself."""
+        is logged, too. Runs at the end of the program by itself. In `on_rejected`, which must not wait, it returns 0 and is
+        done behind it."""
         seconds, lost = self._seconds(timeout), 0
         for engine in self._end():
+            if self._ends_behind(engine, seconds):
+                continue
             lost += self._wait(engine.close(clock.monotonic() + seconds), seconds).lost
             self._leave(engine)
         return lost
@@ -294,12 +297,14 @@ class Writer(Core):
 
     def health(self) -> dict[str, Any]:
         """For the health page of an application: `status` ("pass"; "fail" while nothing can be delivered; "warn" while points
-        wait for an answer longer than the flush interval or the timeout), `waiting`, `last_success` (seconds since the epoch,
-        or None), `error` (at present) and `last_error`."""
+        wait for an answer longer than the flush interval or the timeout, or cannot be kept on disk), `waiting`,
+        `last_success` (seconds since the epoch, or None), `error` (at present) and `last_error`."""
         found = self.statistics
-        stalled = next((engine.stalled for engine in self._running()), "")
+        running = self._running()
+        stalled = next((engine.stalled for engine in running), "")
+        fails = found.error and not all(engine.delivers for engine in running)
         return {
-            "status": "fail" if found.error else "warn" if stalled else "pass",
+            "status": "fail" if fails else "warn" if found.error or stalled else "pass",
             "waiting": found.waiting,
             "last_success": found.last_success,
             "error": found.error or stalled,

@@ -1,6 +1,7 @@
 """A queue and its log: when what waits is brought to disk, and who is told when it is there."""
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -81,6 +82,7 @@ class Keeper:
         self._begun = asyncio.Event()
         self._lock = asyncio.Lock()
         self._wanted = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._complete = True
         """The last commit had all that was not safe: no batch was being written from memory when it began."""
         self._waiters: list[asyncio.Future[None]] = []
@@ -121,6 +123,10 @@ class Keeper:
         if self.queue.persisting:
             self._wanted.set()
 
+    def hurry(self) -> None:
+        """Try a disk that took nothing again at once."""
+        self._hurried.set()
+
     def keep(self) -> None:
         """Bring to disk what waits, and what comes, until the queue is empty."""
         if not self.queue.persisting:
@@ -153,9 +159,13 @@ class Keeper:
                 else:
                     self._wanted.set()  # a batch that no log has may come back
                 pause = 0.0 if error is None else min(2 * pause or _PAUSE_FIRST, _PAUSE_MOST)
-                await asyncio.sleep(pause or GROUP_SECONDS)
-                if error is not None:
-                    self._wanted.set()
+                if error is None:
+                    await asyncio.sleep(GROUP_SECONDS)
+                    continue
+                self._hurried.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurried.wait(), pause)
+                self._wanted.set()
         finally:
             # What they wait for goes to a successor, and may be safe there: but nobody here can say so.
             self._ended = True

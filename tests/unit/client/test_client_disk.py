@@ -1,6 +1,7 @@
 """A writer with a buffer directory: what it keeps there, and what it takes up from there."""
 
 import contextlib
+import errno
 import logging
 import os
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from write_receiver import MakeWriter, Receiver
 
+from pyagent.buffer.segments import SegmentLog
 from pyagent.client import BufferFull, ConfigError, NotDelivered
+from pyagent.pipeline import keeping
 
 
 def test_points_on_disk_come_back_in_a_writer_after(
@@ -168,3 +171,28 @@ def test_the_bound_in_bytes_holds_on_disk_too(
     writer.flush()
     assert len(receiver.lines) == taken
     assert "size limit" not in caplog.text
+
+
+def test_a_disk_that_was_full_is_no_failure_for_longer_than_that(
+    make_writer: MakeWriter, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`statistics`, `health` and `flush` look at the disk anew, and do not wait for the pause between attempts."""
+    monkeypatch.setattr(keeping, "_PAUSE_FIRST", 1e6)
+    monkeypatch.setattr(keeping, "_PAUSE_MOST", 1e6)
+    writer = make_writer(buffer_directory=tmp_path)
+    with monkeypatch.context() as patch:
+
+        def full(log: SegmentLog, batches: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(SegmentLog, "append", full)
+        writer.write("m", {"n": 1})
+        writer.flush()
+        assert len(receiver.lines) == 1
+        health = writer.health()
+        assert (health["status"], health["waiting"]) == ("warn", 0)
+        assert "No space left on device" in health["error"]
+    writer.health()
+    while writer.health()["status"] != "pass":
+        pass
+    assert writer.statistics.error == ""

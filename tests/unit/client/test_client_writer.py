@@ -212,6 +212,70 @@ class TestFailures:
         assert len(receiver.lines) == 10
         assert told == [1, "cannot wait for the writer in on_rejected: it is the writer's own thread that calls it"]
 
+    @pytest.mark.parametrize("kept", [False, True], ids=["made anew each time", "kept"])
+    def test_a_callback_may_use_another_writer(
+        self, kept: bool, make_writer: MakeWriter, receiver: Receiver, tmp_path: Path
+    ) -> None:
+        receiver.rule = lambda body: (
+            (400, {"code": "invalid", "message": "no"}) if body.startswith(b"m ") and b"m n=5" in body else None
+        )
+        closed: list[int] = []
+        others: list[Writer] = []
+
+        def other() -> Writer:
+            return Writer(
+                receiver.url, "t", "o", "refused", buffer_directory=tmp_path, close_timeout=1e6, sigterm=False
+            )
+
+        def callback(rejected: Rejected) -> None:
+            if kept:
+                others[:] = others or [other()]
+                others[0].write("refused", {"line": rejected.line})
+                return
+            with other() as mine:
+                mine.write("refused", {"line": rejected.line})
+            closed.append(mine.close())
+
+        writer = make_writer(on_rejected=callback)
+        for n in (4, 5):
+            writer.write("m", {"n": n})
+        writer.flush(1e6)
+        for one in others:
+            one.close(1e6)
+        assert [line.partition(" 1")[0] for line in receiver.wait_for(2)] == ["m n=4", 'refused line="m n=5']
+        assert closed == ([] if kept else [0])
+
+    def test_a_callback_may_start_a_writer_where_threads_cannot_be_started(
+        self, make_writer: MakeWriter, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As at the end of the interpreter with some Pythons: the loop then runs in the thread that waits."""
+
+        start = threading.Thread.start
+
+        def refuse(thread: threading.Thread) -> None:
+            if thread.name.startswith("pyagent"):
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        receiver.rule = lambda body: (
+            (400, {"code": "invalid", "message": "no"}) if body.startswith(b"m ") and b"m n=5" in body else None
+        )
+        others: list[Writer] = []
+
+        def callback(rejected: Rejected) -> None:
+            others.append(make_writer())
+            others[0].write("refused", {"line": rejected.line})
+            assert others[0].statistics.waiting == 1
+
+        writer = make_writer(on_rejected=callback)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            for n in (4, 5):
+                writer.write("m", {"n": n})
+            writer.flush(1e6)
+        assert others[0].close() == 0
+        assert [line.partition(" 1")[0] for line in receiver.lines] == ["m n=4", 'refused line="m n=5']
+
     def test_a_callback_that_raises_harms_nobody(self, make_writer: MakeWriter, receiver: Receiver) -> None:
         receiver.rule = lambda body: (400, {"code": "invalid", "message": "no"}) if b"n=5" in body else None
 
