@@ -326,3 +326,42 @@ async def test_refusals_of_variables(api: Api, members: dict[str, Any], answer: 
     status, message = answer
     found = await api("POST", "/api/v2/variables", {**body, "name": "another", **members})
     assert reason(found) == (status, message.format(org=org))
+
+
+async def test_users_of_influxdb_1_write_with_their_passwords(api: Api) -> None:
+    server, path = api.server, "/private/legacy/authorizations"
+    body = {"orgID": server.org_id, "permissions": [permission("write", "buckets", id=server.bucket_id)]}
+    assert reason(await api("POST", path, body)) == (400, "token required for v1 user authorization type")
+    status, made = await api("POST", path, {**body, "token": "old", "description": "d"})
+    own = f"{path}/{made['id']}"
+    assert (status, made["token"], made["links"]["self"]) == (201, "old", own)
+    assert reason(await api("POST", path, {**body, "token": "old"})) == (422, "token already exists")
+    missing = {"orgID": server.org_id, "permissions": [permission("write", "buckets", id=NOBODY)], "token": "new"}
+    assert reason(await api("POST", path, missing)) == (404, "bucket not found when creating auth")
+
+    async def write(password: str, name: str = "old") -> int:
+        basic_write = (
+            await api("POST", "/write?db=monitoring-system", "m f=1", {"Authorization": basic(name, password)})
+        )[0]
+        in_url = f"/write?db=monitoring-system&u={name}&p={password}"
+        assert (await api("POST", in_url, "m f=1", {"Authorization": ""}))[0] == basic_write
+        return basic_write
+
+    assert await write(PASSWORD) == 401, "it has no password yet"
+    assert reason(await api("POST", f"{own}/password", {"password": "short"}))[0] == 400
+    assert reason(await api("POST", f"{path}/{NOBODY}/password", {"password": PASSWORD}))[0] == 404
+    assert await api("POST", f"{own}/password", {"password": PASSWORD}) == (204, "")
+    assert [await write(password) for password in (PASSWORD, "wrong", PASSWORD)] == [204, 401, 204]
+    assert await write(server.token) == 401, "a token is no password of a user of this name"
+    assert await write(server.token, "another") == 204
+    assert await api("POST", f"{own}/password", {"password": "another-one"}) == (204, "")
+    assert [await write(password) for password in (PASSWORD, "another-one")] == [401, 204]
+    assert (await api("GET", f"{path}?token=old"))[1]["authorizations"][0]["description"] == "d"
+    assert reason(await api("GET", f"{path}?token=nope")) == (404, "authorization not found")
+    assert (await api("PATCH", own, {"status": "inactive"}))[1]["status"] == "inactive"
+    assert await write("another-one") == 401
+    assert await api("DELETE", own) == (204, "")
+    assert (await api.full("GET", path))[
+        2
+    ] == '{\n\t"links": {\n\t\t"self": "' + path + '"\n\t},\n\t"authorizations": []\n}'
+    assert made["id"] not in {one["id"] for one in (await api("GET", "/api/v2/authorizations"))[1]["authorizations"]}

@@ -35,6 +35,7 @@ _INDENTED: Final = (
     "/api/v2/config",
     "/api/v2/dashboards",
     "/api/v2/dbrps",
+    "/private/legacy/authorizations",
 )
 
 

@@ -55,6 +55,12 @@ def hash_token(token: str) -> str:
     return "$influxdb2-sha256$" + base64.urlsafe_b64encode(digest).decode()
 
 
+def check_strength(password: str) -> None:
+    """Raises InfluxError for a password that is too short or too long."""
+    if not 8 <= len(password.encode("utf-8", "surrogateescape")) <= 72:
+        raise InfluxError("invalid", "passwords must be between 8 and 72 characters long")
+
+
 def hash_password(password: str) -> str:
     salt = secrets.token_bytes(16)
     digest = hashlib.scrypt(password.encode(), salt=salt, n=2**12, r=8, p=1)

@@ -60,6 +60,8 @@ class State:
             raise SandboxError(f"cannot use the data folder {folder}: {error}; choose another with --data") from None
         self.sessions: dict[str, Document] = {}
         """Of users who signed in, by what their cookies say, the oldest first; gone at the end."""
+        self.known_passwords: dict[str, str] = {}
+        """Quick hashes of passwords that were found right, by the authorization of InfluxDB 1 that they belong to."""
         for name in ("documents.sqlite", "points.sqlite"):
             (folder / name).chmod(0o600)
         self._writer = ThreadPoolExecutor(1, "sandbox-writer")

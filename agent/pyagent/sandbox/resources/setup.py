@@ -9,11 +9,11 @@ from pyagent.sandbox.errors import InfluxError
 from pyagent.sandbox.gojson import DURATION, INT64, STRING, struct
 from pyagent.sandbox.http import Route, read_struct, reply, state_of
 from pyagent.sandbox.ids import new_id
-from pyagent.sandbox.permissions import hash_password, operator_permissions
+from pyagent.sandbox.permissions import check_strength, hash_password, operator_permissions
 from pyagent.sandbox.resources.authorizations import add_authorization
 from pyagent.sandbox.resources.buckets import add_bucket, bucket_body, check_name, check_retention
 from pyagent.sandbox.resources.orgs import add_org, check_org_name, org_body
-from pyagent.sandbox.resources.users import INSTANCE, check_strength, user_body
+from pyagent.sandbox.resources.users import INSTANCE, user_body
 from pyagent.sandbox.state import State
 
 _REQUEST = struct(

@@ -15,6 +15,7 @@ from pyagent.sandbox.paging import page_of
 from pyagent.sandbox.permissions import (
     allowed,
     check_password,
+    check_strength,
     hash_password,
     member_permissions,
     require,
@@ -134,12 +135,6 @@ async def remove(request: web.Request) -> web.Response:
         for member in [member for member in documents.all("members") if member["user"] == key]:
             documents.delete("members", f"{member['resource']}/{key}")
     return no_content()
-
-
-def check_strength(password: str) -> None:
-    """Raises InfluxError."""
-    if not 8 <= len(password.encode("utf-8", "surrogateescape")) <= 72:
-        raise invalid("passwords must be between 8 and 72 characters long")
 
 
 async def _set_password(state: State, key: str, password: str) -> web.Response:

@@ -9,42 +9,45 @@ from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.http import Route, caller, state_of
 from pyagent.sandbox.permissions import allowed, is_inactive
+from pyagent.sandbox.resources.authorizations import user_of_v1
 from pyagent.sandbox.resources.buckets import may_read
 from pyagent.sandbox.resources.dbrps import mapping_of
 from pyagent.sandbox.resources.write import raw_body, store
 
 
 def authenticate(request: web.Request) -> Document:
-    """The authorization of `u` and `p`, of Basic, or of the word Token; the password is the token.
+    """The authorization of `u` and `p`, of Basic, or of the word Token; the password is that of `influx v1 auth`, or a token.
 
     Raises:
         InfluxError: there are no credentials, or they are no active token of an active user.
     """
-    secret = _secret(request)
-    if secret is None:
+    credentials = _credentials(request)
+    if credentials is None:
         raise InfluxError("unauthorized", "unauthorized access")
+    name, secret = credentials
     state = state_of(request)
-    found = state.authorization(secret)
+    found = (user_of_v1(state, name, secret) if name is not None else None) or state.authorization(secret)
     user = state.documents.get("users", found["userID"]) if found else None
     if found is None or is_inactive(found) or user is None or user["status"] == "inactive":
         raise InfluxError("unauthorized", "Unauthorized")
     return found
 
 
-def _secret(request: web.Request) -> str | None:
-    if request.query.get("u") and (secret := request.query.get("p")):
-        return secret
+def _credentials(request: web.Request) -> tuple[str | None, str] | None:
+    """(name, password or token); no name where what is given can only be a token."""
+    if (name := request.query.get("u")) and (secret := request.query.get("p")):
+        return name, secret
     scheme, *given = request.headers.get("Authorization", "").split(" ")
     if scheme == "Token" and len(given) == 1:
         user, colon, secret = given[0].partition(":")
-        return secret if colon else user
+        return None, secret if colon else user
     if scheme.lower() == "basic" and given:
         try:
             named = base64.b64decode(" ".join(given), validate=True).decode("utf-8", "surrogateescape")
         except binascii.Error:
             return None
-        _, colon, secret = named.partition(":")
-        return secret if colon else None
+        name, colon, secret = named.partition(":")
+        return (name, secret) if colon else None
     return None
 
 

@@ -47,9 +47,11 @@ def _arguments(body: Document) -> Document | None:
     given = body.get("arguments")
     if given is None:
         return None
-    kind = given.get("type") or "" if isinstance(given, dict) else None
+    if not isinstance(given, dict):
+        raise invalid(f"json: cannot unmarshal {_json_kind(given)} into Go value of type struct {{ *influxdb.Alias }}")
+    kind = given.get("type") or ""
     if not isinstance(kind, str):
-        raise invalid("json: cannot unmarshal into Go value of type influxdb.VariableArguments")
+        raise invalid(f"json: cannot unmarshal {_json_kind(kind)} into Go struct field .type of type string")
     if kind not in _READ:
         raise invalid(f"unknown VariableArguments type {kind}")
     return {"type": kind, "values": _READ[kind](given.get("values"))}
@@ -85,6 +87,11 @@ def _query(values: Any) -> dict[str, str]:
 
 
 _READ = {"constant": _constants, "map": _map, "query": _query}
+
+
+def _json_kind(value: object) -> str:
+    known = {bool: "bool", int: "number", float: "number", str: "string", list: "array"}
+    return known.get(type(value), "object")
 
 
 def _go_type(value: object) -> str:
