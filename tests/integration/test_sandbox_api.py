@@ -318,6 +318,9 @@ _NO_PATH = {"code": "not found", "message": "path not found"}
         ("POST", "/ping", 405, "text/plain", "Method Not Allowed\n"),
         ("OPTIONS", "/ping", 200, None, ""),
         ("GET", "/api/v2/nope", 404, "application/json", _NO_PATH),
+        ("DELETE", "/private/legacy/authorizations", 405, None, ""),
+        ("GET", "/api/v2/stacks/x/y", 404, "text/plain", "404 page not found\n"),
+        ("GET", "/api/v2/swagger.json", 404, "text/plain", "no assets included in binary\n"),
         ("POST", "/", 404, "text/plain", "no assets included in binary\n"),
         ("DELETE", "/ready", 200, "application/json", None),
         ("PUT", "/api/v2/flags", 200, "application/json", None),
@@ -338,6 +341,10 @@ async def test_lists_of_what_is_not_there(api: Api) -> None:
         status, answer = await api("GET", f"/api/v2/{kind}?org=home")
         assert (status, answer[kind]) == (200, [])
         assert (await api("POST", f"/api/v2/{kind}", {}))[0] == 501
+    for kind in ("stacks", "remotes", "replications"):
+        assert await api("GET", f"/api/v2/{kind}?orgID={api.server.org_id}") == (200, {kind: []})
+        assert (await api("GET", f"/api/v2/{kind}"))[0] == 400
+    assert (await api("GET", "/private/legacy/authorizations"))[1]["authorizations"] == []
     assert reason(await api("GET", "/api/v2/tasks?limit=0")) == (
         400,
         "failed to decode request: limit must be between 1 and 500",

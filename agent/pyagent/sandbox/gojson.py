@@ -93,8 +93,8 @@ def decode(raw: bytes, shape: Shape, *, whole: bool = False) -> Any:
         value, end = _DECODER.raw_decode(characters, len(characters) - len(characters.lstrip(" \t\r\n")))
     except RecursionError:
         raise GoJSONError("exceeded max depth") from None
-    except ValueError:
-        raise GoJSONError(syntax_error(raw) or "unexpected EOF") from None
+    except ValueError as error:
+        raise GoJSONError(_syntax(raw, characters, error)) from None
     if isinstance(value, _Number) and characters[end : end + 1] in (".", "e", "E"):
         raise GoJSONError(syntax_error(raw) or "unexpected EOF")
     if whole and (behind := after_value(characters[end:].encode(), 0)):
@@ -104,6 +104,15 @@ def decode(raw: bytes, shape: Shape, *, whole: bool = False) -> Any:
     if reading.first:
         raise GoJSONError(reading.first, is_json=True)
     return found
+
+
+def _syntax(raw: bytes, characters: str, error: ValueError) -> str:
+    """The text is read again for Go's words, but where it just ends: it may be long."""
+    if isinstance(error, json.JSONDecodeError) and (
+        error.msg.startswith("Unterminated") or error.pos >= len(characters.rstrip(" \t\r\n"))
+    ):
+        return "unexpected EOF" if raw.strip() else "EOF"
+    return syntax_error(raw) or "unexpected EOF"
 
 
 def member_length(raw: bytes, name: str) -> int:

@@ -1,8 +1,10 @@
 """What Go's scanner of JSON says of a text that is none."""
 
+import re
 from typing import Final
 
 _SPACE: Final = " \t\r\n"
+_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
 _MAX_DEPTH: Final = 10000
 _ESCAPES: Final = {
     "'": "\\'", "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
@@ -126,12 +128,15 @@ class _Scan:
 
     def _string(self) -> None:
         self._at += 1
-        while (found := self._text[self._at]) != '"':
-            if found < " ":
+        while True:
+            self._at = _PLAIN.match(self._text, self._at).end()  # type: ignore[union-attr]  # matches anywhere
+            found = self._text[self._at]
+            if found == '"':
+                break
+            if found != "\\":
                 self._refuse("in string literal")
-            if found == "\\":
-                self._at += 1
-                self._escape(self._text[self._at])
+            self._at += 1
+            self._escape(self._text[self._at])
             self._at += 1
         self._at += 1
 

@@ -1,5 +1,6 @@
 """How requests are read and answers written: JSON as Go writes it, in the two layouts that InfluxDB's handlers use."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ STATE: "Final[web.AppKey[State]]" = web.AppKey("state")
 CALLER: Final[ContextVar[Document]] = ContextVar("caller")
 """The authorization that makes the request that is being answered."""
 
+_LONG: Final = 2**18
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _INDENTED: Final = (
@@ -35,6 +38,9 @@ _INDENTED: Final = (
     "/api/v2/config",
     "/api/v2/dashboards",
     "/api/v2/dbrps",
+    "/api/v2/remotes",
+    "/api/v2/replications",
+    "/api/v2/stacks",
     "/private/legacy/authorizations",
 )
 
@@ -138,9 +144,20 @@ async def read_struct(
         InfluxError: it is none; `code` and `prefix` are those that the path's handler in InfluxDB has for it.
     """
     try:
-        return decode(await request.read(), shape) or {}
+        return await decoded(await request.read(), shape)
     except GoJSONError as error:
         raise InfluxError(error.code or code, prefix + error.message) from None
+
+
+async def decoded(raw: bytes, shape: Shape) -> Document:
+    """A body as a struct; a long one is read in a thread, and holds up nobody.
+
+    Raises:
+        GoJSONError: it is none.
+    """
+    if len(raw) < _LONG:
+        return decode(raw, shape) or {}
+    return await asyncio.to_thread(decode, raw, shape) or {}
 
 
 def _go_words(raw: bytes, error: ValueError) -> str:

@@ -31,7 +31,7 @@ def parse_id(text: str) -> str:
     Raises:
         InfluxError: not 16 hexadecimal digits, or zero.
     """
-    if len(text) != 16:
+    if len(text.encode("utf-8", "surrogatepass")) != 16:
         raise invalid("id must have a length of 16 bytes")
     if not re.fullmatch(r"[0-9a-fA-F]{16}", text) or int(text, 16) == 0:
         raise invalid("invalid ID")

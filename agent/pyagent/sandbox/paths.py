@@ -31,7 +31,7 @@ def is_api(path: str) -> bool:
 
 def is_plain(path: str) -> bool:
     """Whether a path belongs to one of the routers that take a slash at its end."""
-    return _is_below(path, _PLAIN)
+    return _is_below(path, _PLAIN) or f"{path}/".startswith("/private/legacy/authorizations/")
 
 
 def _is_below(path: str, names: Iterable[str]) -> bool:
@@ -59,7 +59,7 @@ async def unhandled(request: web.Request, error: web.HTTPException) -> web.Strea
         return refuse(InfluxError("not found", "path not found"), False)
     if not is_api(path):
         return no_assets()
-    if _is_below(path, _PLAIN) and not _is_embedded(path):
+    if is_plain(path) and not _is_embedded(path):
         return _text(404, "404 page not found\n")
     return refuse(InfluxError("not found", "path not found"), True)
 
@@ -78,7 +78,7 @@ def _no_method(request: web.Request, allow: str) -> web.StreamResponse:
         response: web.StreamResponse = web.Response(status=200)
     elif path == "/ping":
         response = _text(405, "Method Not Allowed\n")
-    elif is_indented(path) or _is_below(path, _PLAIN):
+    elif is_indented(path) or is_plain(path):
         if not _is_embedded(path):
             return web.Response(status=405)
         return refuse(InfluxError("method not allowed", "allow: "), True)

@@ -87,6 +87,8 @@ SHAPE = struct(
         ('{"orgID":5}', "json: cannot unmarshal number into Go struct field Request.orgID of type platform.ID"),
         ('{"orgID":"x"}', "id must have a length of 16 bytes"),
         ('{"orgID":"000000000000000g"}', "invalid ID"),
+        ('{"orgID":"000000000000000\u00ff"}', "id must have a length of 16 bytes"),
+        ("{\u00a0", "invalid character '\u00c2' looking for beginning of object key string"),
         ('{"query":5,"orgID":"x"}', "id must have a length of 16 bytes"),
         ('{"query":5,"name":6}', "json: cannot unmarshal number into Go struct field Request.query of type string"),
         ('{"now":5}', "Time.UnmarshalJSON: input is not a JSON string"),

@@ -6,6 +6,7 @@ from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.http import Handler, Route, org_by_name, reply
 from pyagent.sandbox.ids import parse_id
 from pyagent.sandbox.paging import page_of, paging_links
+from pyagent.sandbox.paths import no_assets
 
 _MOST_TASKS, _TASKS = 500, 100
 
@@ -42,6 +43,25 @@ async def scrapers(request: web.Request) -> web.Response:
     return reply(request, {"links": {"self": "/api/v2/scrapers"}, "configurations": []})
 
 
+def _of_org(kind: str, refusal: str) -> Handler:
+    """The handler of a list that wants the id of an organisation; `refusal` may have the places of what was given and why."""
+
+    async def find(request: web.Request) -> web.Response:
+        given = request.query.get("orgID", "")
+        try:
+            parse_id(given)
+        except InfluxError as error:
+            raise invalid(refusal.format(given=given, why=error.message)) from None
+        return reply(request, {kind: []})
+
+    return find
+
+
+async def description(request: web.Request) -> web.Response:
+    """Of the API: a file of InfluxDB's pages."""
+    return no_assets()
+
+
 def _refused(what: str) -> Handler:
     async def create(request: web.Request) -> web.Response:
         raise InfluxError("not implemented", f"{what} are not supported by this server")
@@ -74,9 +94,13 @@ _LISTS = {
     "dashboards": ("dashboards", _paged("dashboards", bad_org="")),
     "checks": ("checks", _paged("checks", bad_org="orgID is invalid: ")),
     "notificationEndpoints": ("notification endpoints", _paged("notificationEndpoints", bad_org="orgID is invalid: ")),
+    "stacks": ("stacks", _of_org("stacks", 'organization id["{given}"] is invalid: {why}')),
+    "remotes": ("remotes", _of_org("remotes", "invalid or missing org ID")),
+    "replications": ("replications", _of_org("replications", "invalid or missing org ID")),
     "notificationRules": ("notification rules", _paged("notificationRules", bad_org="orgID is invalid: ")),
 }
 ROUTES = [
+    Route("*", "/api/v2/swagger.json", description),
     *(Route("GET", f"/api/v2/{kind}", find) for kind, (_, find) in _LISTS.items()),
     *(Route("POST", f"/api/v2/{kind}", _refused(what)) for kind, (what, _) in _LISTS.items()),
 ]

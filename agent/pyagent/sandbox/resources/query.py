@@ -15,8 +15,8 @@ from pyagent.sandbox.flux.script import execute
 from pyagent.sandbox.flux.source import Reader
 from pyagent.sandbox.flux.syntax import Node, parse
 from pyagent.sandbox.flux.tables import Table
-from pyagent.sandbox.gojson import ANY, BOOL, STRING, TIME, GoJSONError, decode, list_of, member_length, struct
-from pyagent.sandbox.http import Route, caller, find_org, json_response, read_struct, state_of, to_json
+from pyagent.sandbox.gojson import ANY, BOOL, STRING, TIME, GoJSONError, list_of, member_length, struct
+from pyagent.sandbox.http import Route, caller, decoded, find_org, json_response, read_struct, state_of, to_json
 from pyagent.sandbox.ids import looks_like_id
 from pyagent.sandbox.permissions import allowed
 from pyagent.sandbox.points import Point
@@ -138,7 +138,7 @@ async def _decode(request: web.Request) -> _Request:
             raise invalid("request body requires either query or AST")
         return _Request(script, now, {}, b"", None)
     try:
-        body = decode(raw, _REQUEST) or {}
+        body = await decoded(raw, _REQUEST)
     except GoJSONError as error:
         hint = "if sending a raw Flux script, set 'Content-Type: application/vnd.flux' in your request headers"
         raise invalid(f"failed parsing request body as JSON; {hint}: {error.message}") from None
