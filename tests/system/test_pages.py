@@ -254,7 +254,9 @@ async def test_buckets_and_files_for_them_by_keyboard_choice_and_drop(page: Page
     await expect(page.get_by_role("alert")).to_contain_text("cannot create the bucket _no: ")
 
     await page.get_by_label("Into the bucket").select_option("monitoring-system")
-    annotated = "#group,false,false,false,false,true,true\n#datatype,string,long,dateTime:RFC3339,double,string,string\n"
+    annotated = (
+        "#group,false,false,false,false,true,true\n#datatype,string,long,dateTime:RFC3339,double,string,string\n"
+    )
     annotated += "#default,_result,,,,,\n,result,table,_time,_value,_field,_measurement\n"
     annotated += ",,0,2026-01-02T00:00:00Z,1.5,f,chosen\n,,0,2026-01-02T00:00:01Z,x,f,chosen\n"
     await page.get_by_label("Files").set_input_files(

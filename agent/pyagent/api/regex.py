@@ -15,7 +15,7 @@ import sys
 from functools import lru_cache
 from typing import Any, Protocol
 
-__all__ = ["Regex", "compile_regex"]
+__all__ = ["Regex", "compile_regex", "longest_text"]
 
 _Ranges = list[tuple[int, int]]
 _LAST = sys.maxunicode
@@ -67,6 +67,22 @@ class Regex(Protocol):
 def compile_regex(pattern: str) -> Regex:
     """Raises ValueError for a pattern that is none, and for one that could take for ever."""
     return _short(pattern) if len(pattern) <= 1000 else _compiled(pattern)
+
+
+def longest_text(pattern: str) -> int:
+    """Characters of a text on which Python's `re` tries all ways to match in a moment; 0 where even a short one may take for
+    ever. Raises ValueError for a pattern that is none."""
+    if len(pattern) > _LONGEST:
+        raise ValueError(f"it is longer than {_LONGEST} characters")
+    translator = _Translator(pattern)
+    try:
+        translator.translated()
+    except RecursionError:
+        raise translator.error("groups are nested too deeply") from None
+    try:
+        return translator.longest_text()
+    except ValueError:
+        return 0
 
 
 def _compiled(pattern: str) -> Regex:

@@ -3,12 +3,22 @@
 import argparse
 import asyncio
 import gc
+import os
 import secrets
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from pyagent.cli.arguments import Parser
+
+if TYPE_CHECKING:
+    from pyagent.api.units import Duration, Size
+    from pyagent.sandbox import QueryLimits, Sandbox
+
+T = TypeVar("T")
+N = TypeVar("N", bound="Duration | Size")
 
 _EPILOG = """\
   pyagent sandbox --ready                      empty, with a bucket and a token
@@ -39,6 +49,26 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--faults", action="store_true", help="let the operator's token ask for errors on demand; see docs/sandbox.md"
     )
+    parser.add_argument(
+        "--query-timeout",
+        metavar="DURATION",
+        help="end a query that takes longer, such as 30s; 0: no bound (default: PYAGENT_QUERY_TIMEOUT or 5m)",
+    )
+    parser.add_argument(
+        "--query-memory-bytes",
+        metavar="SIZE",
+        help="end a query that needs more memory, such as 500MB; 0: no bound (default: PYAGENT_QUERY_MEMORY_BYTES or 1GiB)",
+    )
+    parser.add_argument(
+        "--query-concurrency",
+        metavar="N",
+        help="queries that run at the same time (default: PYAGENT_QUERY_CONCURRENCY or 16)",
+    )
+    parser.add_argument(
+        "--query-queue-size",
+        metavar="N",
+        help="queries that wait for their turn; more are refused (default: PYAGENT_QUERY_QUEUE_SIZE or 1024)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,17 +83,65 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.port <= 65535:
         print(f"E! cannot run the sandbox: {args.port} is not a port; choose one from 0 to 65535", file=sys.stderr)
         return 1
+    try:
+        limits = limits_of(args, os.environ)
+    except ValueError as error:
+        print(f"E! cannot run the sandbox: {error}", file=sys.stderr)
+        return 1
     from pyagent.runtime.descriptors import raise_limit
 
     raise_limit()
     try:
-        return asyncio.run(_serve(Sandbox(args.data, args.port, faults=args.faults), args))
+        return asyncio.run(_serve(Sandbox(args.data, args.port, faults=args.faults, limits=limits), args))
     except SandboxError as error:
         print(f"E! {error}", file=sys.stderr)
         return 1
 
 
-async def _serve(server: "Sandbox", args: argparse.Namespace) -> int:  # type: ignore[name-defined]  # noqa: F821  (imported in run)
+def limits_of(args: argparse.Namespace, environ: Mapping[str, str]) -> "QueryLimits":
+    """The bounds of queries, by flags and environment. Raises ValueError."""
+    from pyagent.api.units import Duration, Size
+    from pyagent.sandbox.limits import DEFAULT_LIMITS, QueryLimits
+
+    def given(name: str, read: Callable[[str], T], default: T) -> T:
+        flag, variable = f"--query-{name}", f"PYAGENT_QUERY_{name.upper().replace('-', '_')}"
+        text = getattr(args, f"query_{name.replace('-', '_')}")
+        source = flag if text is not None else variable
+        text = text if text is not None else environ.get(variable, "")
+        if not text and source == variable:
+            return default
+        try:
+            return read(text)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+
+    def seconds(text: str) -> float:
+        return _not_negative(Duration.from_option(text), text).seconds
+
+    def size(text: str) -> int:
+        return int(_not_negative(Size.from_option(text), text))
+
+    return QueryLimits(
+        timeout=given("timeout", seconds, DEFAULT_LIMITS.timeout),
+        memory_bytes=given("memory-bytes", size, DEFAULT_LIMITS.memory_bytes),
+        concurrency=given("concurrency", lambda text: _count(text, 1, 1000), DEFAULT_LIMITS.concurrency),
+        queue_size=given("queue-size", lambda text: _count(text, 0, 1_000_000), DEFAULT_LIMITS.queue_size),
+    )
+
+
+def _not_negative(value: N, text: str) -> N:
+    if not text or value < 0:
+        raise ValueError(f"{text!r} is not 0 or more")
+    return value
+
+
+def _count(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text[:10]) <= most):
+        raise ValueError(f"{text!r} is no whole number from {least} to {most}")
+    return int(text)
+
+
+async def _serve(server: "Sandbox", args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,6 +149,8 @@ async def _serve(server: "Sandbox", args: argparse.Namespace) -> int:  # type: i
     # A write makes tens of thousands of short-lived objects, none in a cycle: looking for cycles that often costs a third.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+    # Of several threads that compute, each has its turn sooner: a write does not wait for every query's five milliseconds.
+    sys.setswitchinterval(0.001)
     async with server:
         # The influx command and `pyagent provision` read INFLUX_HOST, many scripts INFLUX_URL.
         lines = [f"INFLUX_URL={server.url}", f"INFLUX_HOST={server.url}"]

@@ -13,9 +13,10 @@ Programmatic use, inside a running event loop:
 
 Signatures:
 
-    Sandbox(data: Path | None = None, port: int = 0, *, faults: bool = False)
+    Sandbox(data: Path | None = None, port: int = 0, *, faults: bool = False, limits: QueryLimits = QueryLimits())
         data: folder of the database (made when missing; None: a temporary one, removed at the end);
-        port: 0 chooses a free one; faults: the door /sandbox/faults is open to the operator's token.
+        port: 0 chooses a free one; faults: the door /sandbox/faults is open to the operator's token;
+        limits: of queries (timeout in seconds, memory_bytes, concurrency, queue_size).
     async start() / async close()                    what `async with` does; a closed one can be started again on its folder
     url: str                                         "http://127.0.0.1:PORT", no slash at the end
     port: int
@@ -40,5 +41,6 @@ None of these needs another process; the agent under test may be one, or run in 
 
 from pyagent.sandbox.embedded import Sandbox
 from pyagent.sandbox.errors import SandboxError
+from pyagent.sandbox.limits import QueryLimits
 
-__all__ = ["Sandbox", "SandboxError"]
+__all__ = ["QueryLimits", "Sandbox", "SandboxError"]

@@ -9,9 +9,14 @@ from typing import Any, Final
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, LONG, STRING, TIME, UNSIGNED, Table
 from pyagent.sandbox.flux.values import format_float, parse_time
+from pyagent.sandbox.limits import take
 from pyagent.sandbox.times import rfc3339
 
 ANNOTATIONS: Final = ("group", "datatype", "default")
+_CELL: Final = 120
+"""Bytes of a value and of the text that it is read from."""
+_PIECE: Final = 10_000
+"""Rows that are made text in one go."""
 
 
 _MINUTE: Final = 60 * 10**9
@@ -64,7 +69,10 @@ def _result(
         after_empty = not table.size
         if not table.types:
             continue
-        yield _rows(["", "" if has_default else name, str(number)], table, columns)
+        prefix = ["", "" if has_default else name, str(number)]
+        for first in range(0, table.size, _PIECE):
+            part = table if table.size <= _PIECE else table.slice(first, first + _PIECE)
+            yield _rows(prefix, part, columns)
 
 
 def _head(name: str, number: int, table: Table, annotations: Sequence[str], header: bool) -> Iterator[list[str]]:
@@ -231,6 +239,7 @@ def decode(text: str, raw: bool = False) -> list[tuple[str, list[Table]]]:
                         f"csv: wrong number of fields in row: {len(cells)} instead of {len(names) + (not raw)}"
                     )
                 rows.append(cells if raw else cells[1:])
+                take(_CELL * len(cells))
     except csv.Error as error:
         raise invalid(f"failed to read the csv: {error}") from None
     finish()

@@ -22,6 +22,7 @@ from pyagent.sandbox.flux.syntax import warm_up
 from pyagent.sandbox.flux.tables import TIME
 from pyagent.sandbox.flux.values import to_datetime
 from pyagent.sandbox.ids import new_id
+from pyagent.sandbox.limits import DEFAULT_LIMITS, QueryLimits
 from pyagent.sandbox.resources.authorizations import add_authorization
 from pyagent.sandbox.resources.buckets import add_bucket, bucket_named
 from pyagent.sandbox.resources.query import run_script
@@ -77,10 +78,13 @@ class _Runner(web.AppRunner):
 class Sandbox:
     """An InfluxDB 2 on a loopback port; see the package's docstring for the contract."""
 
-    def __init__(self, data: Path | None = None, port: int = 0, *, faults: bool = False) -> None:
+    def __init__(
+        self, data: Path | None = None, port: int = 0, *, faults: bool = False, limits: QueryLimits = DEFAULT_LIMITS
+    ) -> None:
         self._data = data
         self._port = port
         self._faults = faults
+        self._limits = limits
         self._scratch: ScratchFolder | None = None
         self._runner: web.AppRunner | None = None
         self._connections: Connections | None = None
@@ -123,7 +127,7 @@ class Sandbox:
             self._scratch = ScratchFolder("pyagent-sandbox.")
         folder = self._scratch.path if self._scratch is not None else self._data
         assert folder is not None
-        self._state = State(folder, keep=self._data is not None)
+        self._state = State(folder, keep=self._data is not None, limits=self._limits)
         app = make_app(self._state, with_faults=self._faults)
         # Bodies stay as sent: what is wrong with a compressed one is answered in InfluxDB's words.
         self._runner = _Runner(app, auto_decompress=False, access_log=None, shutdown_timeout=1.0)

@@ -14,7 +14,9 @@ from typing import TypeVar
 
 from pyagent.sandbox.documents import Document, Documents
 from pyagent.sandbox.errors import SandboxError
+from pyagent.sandbox.limits import DEFAULT_LIMITS, QueryLimits
 from pyagent.sandbox.permissions import hash_token
+from pyagent.sandbox.queries import Queries
 from pyagent.sandbox.store import PointStore
 
 T = TypeVar("T")
@@ -30,7 +32,14 @@ class State:
         SandboxError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], int] = time.time_ns, *, keep: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], int] = time.time_ns,
+        *,
+        keep: bool = True,
+        limits: QueryLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.clock = clock
         self.started = now_text(clock)
         self._started = time.monotonic()
@@ -66,8 +75,10 @@ class State:
             (folder / name).chmod(0o600)
         self._writer = ThreadPoolExecutor(1, "sandbox-writer")
         self._readers = ThreadPoolExecutor(2, "sandbox-reader")
+        self.queries = Queries(limits)
 
     def close(self) -> None:
+        self.queries.close()
         self._writer.shutdown()
         self._readers.shutdown()
         self.points.close()
@@ -79,6 +90,7 @@ class State:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     async def in_reader(self, work: Callable[[], T]) -> T:
+        """Run in a thread that only reads; a query is run by `queries`."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
     def write_from_thread(self, work: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from pyagent.sandbox.flux.aggregates import NUMBERS, total
 from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, duration, text_list
 from pyagent.sandbox.flux.statistics import SECOND
 from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, LONG, TIME, UNSIGNED, Stream, Table
+from pyagent.sandbox.limits import check
 
 ALONG: Registry = {}
 
@@ -159,6 +160,7 @@ def moving_average(context: Context, tables: Stream, n: int) -> Stream:
             raise invalid(f"cannot take moving average of column _value (type {FLUX_NAMES[kind]})")
         made: list[Any] = []
         for stop in range(1, len(values) + 1):
+            check()
             window = [value for value in values[max(0, stop - count) : stop] if value is not None]
             made.append(total(window) / len(window) if window else None)
         return DOUBLE, made

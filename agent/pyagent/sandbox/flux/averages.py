@@ -9,6 +9,7 @@ from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.aggregates import NUMBERS
 from pyagent.sandbox.flux.library import Context, Registry, builtin, text_list
 from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, TIME, Stream, Table
+from pyagent.sandbox.limits import take
 
 AVERAGES: Registry = {}
 
@@ -140,6 +141,7 @@ def kaufmans_ama(context: Context, tables: Stream, n: int, column: str = "_value
             return table.slice(n)
         values = [value or 0.0 for value in _numbers(table, column, "KAMA")]
         up = down = average = 0.0
+        take(8 * n)
         changes = [0.0] * n
         found = []
         before = values[0] if values else 0.0

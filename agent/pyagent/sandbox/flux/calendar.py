@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.values import NANOSECONDS, UTC_LOCATION, Duration, Location, Time, add_duration
+from pyagent.sandbox.limits import check
 from pyagent.sandbox.times import civil, days_of
 
 INF: Final = Duration(0, 2**63 - 1)
@@ -109,6 +110,7 @@ def windows(
         index -= 1 + (abs(period.ns) + period.months * 31 * _DAY) // every.ns
     count = 0
     while True:
+        check()
         low, high = _bounds(index, every, period, offset, place)
         if low >= stop:
             return
@@ -123,6 +125,8 @@ def windows(
 def _plain(start: int, stop: int, every: int, period: int, offset: int) -> Iterator[tuple[int, int]]:
     first = start - (start - offset) % every
     first -= max(0, -(-period // every) - 1) * every
+    if (stop - first) // every > MAX_WINDOWS:
+        raise too_many()
     while first < stop:
         if first + period > start:
             yield first, first + period

@@ -13,6 +13,7 @@ from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, to
 from pyagent.sandbox.flux.predicates import one_row
 from pyagent.sandbox.flux.tables import BOOLEAN, LONG, STRING, TIME, UNSIGNED, Row, Stream, Table, from_rows, type_of
 from pyagent.sandbox.flux.values import Callee, Duration, Time, Uint, go_float, long_time, to_text, truth, type_name
+from pyagent.sandbox.limits import ROW, made, making, take
 
 ARRAY: Registry = {}
 DICT: Registry = {}
@@ -26,6 +27,9 @@ RUNTIME: Registry = {}
 CSV: Registry = {}
 GENERATE: Registry = {}
 DEBUG: Registry = {}
+
+_PART = 100
+"""Bytes of a part of a value that is written out; values may share their parts, and each is written."""
 
 
 def _check_rows(rows: Any) -> None:
@@ -42,9 +46,9 @@ def array_from(context: Context, rows: Any) -> Stream:
         for value in row.values():
             if isinstance(value, Duration):
                 raise InfluxError("invalid", "cannot represent the type duration as column data", final=True)
-    made = from_rows({}, rows, "array.from")
-    order = [name for name in dict.fromkeys(name for row in rows for name in row) if name in made.types]
-    return Stream([Table({}, {name: made.types[name] for name in order}, made.data, made.size)])
+    table = from_rows({}, rows, "array.from")
+    order = [name for name in dict.fromkeys(name for row in rows for name in row) if name in table.types]
+    return Stream([Table({}, {name: table.types[name] for name in order}, table.data, table.size)])
 
 
 @builtin(ARRAY, "map", pipe="arr")
@@ -61,7 +65,8 @@ def array_filter(context: Context, arr: Any, fn: Callee) -> list[Any]:
 
 @builtin(ARRAY, "concat", pipe="arr")
 def array_concat(context: Context, arr: Any, v: Any) -> list[Any]:
-    return [*_list(arr), *_list(v)]
+    making(8 * (len(_list(arr)) + len(_list(v))))
+    return [*arr, *v]
 
 
 def _list(value: Any) -> list[Any]:
@@ -88,7 +93,8 @@ def dict_get(context: Context, dict_: Any, key: Any, default: Any) -> Any:
 
 @builtin(DICT, "insert", pipe=None)
 def dict_insert(context: Context, dict_: Any, key: Any, value: Any) -> dict[Any, Any]:
-    return {**_dict(dict_), key: value}
+    making(100 * len(_dict(dict_)))
+    return {**dict_, key: value}
 
 
 @builtin(DICT, "remove", pipe=None)
@@ -118,6 +124,7 @@ def json_encode(context: Context, v: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    making(_PART + (len(value) if isinstance(value, str) else 0))
     if isinstance(value, dict):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -161,7 +168,7 @@ def _from_hex(text: str, kind: str) -> int:
 @builtin(HEX, "string", pipe=None, result=STRING)
 def hex_string(context: Context, v: Any) -> str:
     if isinstance(v, bytes):
-        return v.hex()
+        return made(v.hex())
     if isinstance(v, int) and not isinstance(v, bool | Time):
         return f"{int(v):x}"
     return v if isinstance(v, str) else to_text(v)
@@ -191,7 +198,7 @@ for _name in ("sha256", "sha1", "md5"):
 
 @builtin(HASH, "b64", pipe=None, result=STRING)
 def b64(context: Context, v: Any) -> str:
-    return base64.b64encode(_raw(v)).decode()
+    return made(base64.b64encode(_raw(v)).decode())
 
 
 @builtin(HASH, "hmac", pipe=None, result=STRING)
@@ -223,6 +230,7 @@ def generate_from(context: Context, start: Any, stop: Any, count: int, fn: Calle
     if count <= 0 or count > 1_000_000:
         raise invalid("count must be between 1 and 1000000")
     step = (last - first) // count
+    take(2 * ROW * count)
     data = {
         "_time": [first + at * step for at in range(count)],
         "_value": [fn(n=at) for at in range(count)],
@@ -259,6 +267,7 @@ def shown(row: Row) -> str:
 
 def display_text(value: Any) -> str:
     """display(v:): any value as text."""
+    making(_PART + (2 * len(value) if isinstance(value, str | bytes) else 0))
     if value is None:
         return "<null>"
     if isinstance(value, dict):

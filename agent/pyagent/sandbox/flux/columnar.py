@@ -5,20 +5,23 @@ that would be an error. For all else there is the row by row way, also where the
 place where they are made.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pyagent.sandbox.flux import syntax
-from pyagent.sandbox.flux.evaluate import Closure, Package
+from pyagent.sandbox.flux.evaluate import Closure, Package, join
 from pyagent.sandbox.flux.kinds import kind_of_value
+from pyagent.sandbox.flux.patterns import Regex
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, LONG, STRING, TIME, UNSIGNED, Table
-from pyagent.sandbox.flux.values import Callee, Time, Uint, arithmetic, to_text
+from pyagent.sandbox.flux.values import Callee, Time, Uint, arithmetic, concat, to_text
+from pyagent.sandbox.limits import ROW, RUNNING, take
 
 _DEPTH: Final = 50
 _COMPARE: Final = ("==", "!=", "<", "<=", ">", ">=")
 _NUMBERS: Final = (LONG, UNSIGNED, DOUBLE)
 _PARAMETER: Final = object()
+_PIECE: Final = 10_000
+"""Rows between two looks whether the query has ended."""
 
 
 class NoColumns(Exception):
@@ -96,8 +99,16 @@ def _run(code: _Code, names: _Names) -> list[Any]:
     rows = "columns[0]" if len(columns) == 1 else "zip(*columns)"
     source = f"lambda columns: [{code.text} for {variables} in {rows}]"
     work = eval(source, names.constants)  # noqa: S307  (made here: the script's names and values are not in the text)
-    made_: list[Any] = work([names.table.data[column] for column in columns])
-    return made_
+    found: list[Any] = []
+    budget = RUNNING.budget
+    for first in range(0, size, _PIECE):
+        before = budget.texts
+        piece = work([names.table.data[column][first : first + _PIECE] for column in columns])
+        take(ROW // 2 * len(piece))
+        if budget.texts != before:
+            budget.keep(before, piece)
+        found += piece
+    return found
 
 
 class _Compiler:
@@ -198,7 +209,7 @@ class _Compiler:
     def _arithmetic(self, sign: str, left: _Code, right: _Code) -> _Code:
         kind, fails = left.kind, False
         if kind == STRING and sign == "+":
-            form = "({0} + {1})"
+            form = f"{self.names.constant(concat)}({{0}}, {{1}})"
         elif kind == DOUBLE and (sign in ("+", "-", "*") or (sign == "/" and self.names.constants.get(right.text))):
             form = f"({{0}} {sign} {{1}})"
         elif kind == LONG and sign in ("+", "-", "*"):
@@ -217,7 +228,7 @@ class _Compiler:
                 pattern = self._found(name)
             case _:
                 raise NoColumns
-        if not isinstance(pattern, re.Pattern) or left.kind != STRING:
+        if not isinstance(pattern, Regex) or left.kind != STRING:
             raise NoColumns
         is_ = "is not" if node.operator == "=~" else "is"
         return self._guarded([left], f"({self.names.constant(pattern.search)}({{0}}) {is_} None)", BOOLEAN)
@@ -232,7 +243,7 @@ class _Compiler:
             if code.null or code.kind == TIME:
                 raise NoColumns
             parts.append(code.text if code.kind == STRING else f"{self.names.constant(to_text)}({code.text})")
-        return _Code(f'"".join(({"".join(part + "," for part in parts)}))', STRING, fails=True)
+        return _Code(f"{self.names.constant(join)}([{','.join(parts)}])", STRING, fails=True)
 
     def _call(self, node: syntax.Call, known: dict[str, Any], depth: int) -> _Code:
         match node.callee:

@@ -23,6 +23,7 @@ from pyagent.sandbox.flux.values import (
     truth,
     type_name,
 )
+from pyagent.sandbox.limits import making
 
 
 class Scope:
@@ -69,7 +70,12 @@ def _literal(node: syntax.Literal) -> Code:
 
 def _text(node: syntax.Text) -> Code:
     parts = [part if isinstance(part, str) else compile_node(part) for part in node.parts]
-    return lambda scope: "".join(part if isinstance(part, str) else _interpolated(part(scope)) for part in parts)
+    return lambda scope: join([part if isinstance(part, str) else _interpolated(part(scope)) for part in parts])
+
+
+def join(parts: list[str]) -> str:
+    making(sum(map(len, parts)))
+    return "".join(parts)
 
 
 def _interpolated(value: Any) -> str:

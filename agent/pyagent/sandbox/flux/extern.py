@@ -6,7 +6,8 @@ from typing import Any
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux import syntax
-from pyagent.sandbox.flux.syntax import Node, compile_regex
+from pyagent.sandbox.flux.patterns import Regex
+from pyagent.sandbox.flux.syntax import Node
 from pyagent.sandbox.flux.values import MONTHS, NANOSECONDS, Duration, Uint, parse_time
 
 
@@ -21,6 +22,8 @@ def statements_of(extern: object) -> list[Node]:
     try:
         imports = [_import(part) for part in extern.get("imports") or []]  # type: ignore[attr-defined]  # checked by the except
         return [*imports, *(_statement(part) for part in extern["body"] or [])]  # type: ignore[index]
+    except RecursionError:
+        raise invalid("cannot decode extern: it is nested too deeply") from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         raise invalid("cannot decode extern: a part of it is missing, or of another kind") from None
 
@@ -58,7 +61,7 @@ _LITERALS: dict[str, Callable[[Document], Any]] = {
     "BooleanLiteral": lambda tree: bool(tree["value"]),
     "DateTimeLiteral": lambda tree: parse_time(tree["value"]),
     "DurationLiteral": _duration,
-    "RegexpLiteral": lambda tree: compile_regex(tree["value"]),
+    "RegexpLiteral": lambda tree: Regex(tree["value"]),
 }
 
 

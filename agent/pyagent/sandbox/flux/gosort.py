@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pyagent.sandbox.limits import check
+
 T = TypeVar("T")
 
 _INSERTION = 12
@@ -29,6 +31,7 @@ class _Sorting:
     def sort(self, a: int, b: int, limit: int) -> None:
         balanced = partitioned = True
         while True:
+            check()
             length = b - a
             if length <= _INSERTION:
                 self.insertion(a, b)

@@ -8,6 +8,7 @@ from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin, checked
 from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, Stream, Table
 from pyagent.sandbox.flux.values import type_name
+from pyagent.sandbox.limits import ROW, take
 
 HISTOGRAMS: Registry = {}
 
@@ -120,6 +121,7 @@ def _quantile(buckets: list[tuple[float, float]], quantile: float, least: float)
 def linear_bins(context: Context, start: float, width: float, count: int, infinity: bool = True) -> list[float]:
     made, bound = [], start
     for _ in range(count):
+        take(ROW)
         made.append(bound)
         bound += width
     return [*made, math.inf] if infinity else made
@@ -129,6 +131,7 @@ def linear_bins(context: Context, start: float, width: float, count: int, infini
 def logarithmic_bins(context: Context, start: float, factor: float, count: int, infinity: bool = True) -> list[float]:
     made, bound = [], start
     for _ in range(count):
+        take(ROW)
         made.append(bound)
         bound *= factor
     return [*made, math.inf] if infinity else made

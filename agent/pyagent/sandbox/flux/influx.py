@@ -9,10 +9,14 @@ from pyagent.sandbox.flux.source import Selection, Source
 from pyagent.sandbox.flux.tables import FLUX_NAMES, LONG, STRING, TIME, Row, Stream, Table, from_rows, regroup
 from pyagent.sandbox.flux.universe import filter_
 from pyagent.sandbox.flux.values import Callee, Time, Uint
+from pyagent.sandbox.limits import take
 from pyagent.sandbox.points import BOOLEAN, FLOAT, INTEGER, UNSIGNED, Field, Point, make_key
 from pyagent.sandbox.points import STRING as STRING_VALUE
 
 INFLUX: Registry = {}
+
+_POINT = 300
+"""Bytes of a point that is to be written, without its key."""
 
 
 def _check_to(bucket: str = "", bucketID: str = "", host: str = "", **_: Any) -> None:
@@ -44,6 +48,7 @@ def to(
             if row[timeColumn] is not None and row[measurementColumn] and written:
                 key = make_key(row[measurementColumn], {name: row.get(name) or "" for name in tags})
                 points.append((key, written, int(row[timeColumn])))
+                take(_POINT + len(key))
     context.write(bucket, bucketID, points)
     return Stream(tables.tables)
 
@@ -89,6 +94,7 @@ def wide_to(
             if row["_time"] is not None and row["_measurement"] and written:
                 key = make_key(row["_measurement"], {name: row.get(name) or "" for name in tags})
                 points.append((key, written, int(row["_time"])))
+                take(_POINT + len(key))
     context.write(bucket, bucketID, points)
     return Stream(tables.tables)
 

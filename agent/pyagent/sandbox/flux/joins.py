@@ -10,10 +10,14 @@ from pyagent.sandbox.flux.kinds import kind_of_function
 from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, text_list
 from pyagent.sandbox.flux.tables import Row, Stream, Table, key_order, same_key, type_of
 from pyagent.sandbox.flux.values import Callee, type_name
+from pyagent.sandbox.limits import take
 
 JOINS: Registry = {}
 JOIN: Registry = {}
 EXPERIMENTAL_JOIN: Registry = {}
+
+_PAIR = 400
+"""Bytes of two rows that meet, and of the record that is made of them."""
 
 
 def _check_join(tables: Any, on: Any = None, method: str = "inner", **_: Any) -> None:
@@ -78,6 +82,7 @@ def _joined(left: Table, right: Table, names: tuple[str, str], on: list[str]) ->
     size = 0
     for some, others in _matches(left, right, on):
         for at in some:
+            take(8 * len(data) * len(others))
             for other in others:
                 for name, values in left.data.items():
                     data[renamed(name, 0)].append(values[at])
@@ -85,6 +90,7 @@ def _joined(left: Table, right: Table, names: tuple[str, str], on: list[str]) ->
                     if name not in on:
                         data[renamed(name, 1)].append(values[other])
                 size += 1
+    take(-8 * len(data) * size)  # the table's own count follows
     return Table({name: key[name] for name in sorted(key)}, {name: types[name] for name in data}, data, size)
 
 
@@ -118,7 +124,10 @@ def join_tables(context: Context, left: Stream, right: Stream, on: Callee, as_: 
     made = []
     for key in {**lefts, **rights}:
         one, other = lefts.get(key), rights.get(key)
-        rows = list(_pair_rows(one, other, pairs, method))
+        rows = []
+        for pair in _pair_rows(one, other, pairs, method):
+            take(_PAIR)
+            rows.append(pair)
         keyed = one or other
         if not rows or keyed is None:
             continue
@@ -137,6 +146,7 @@ def join_tables(context: Context, left: Stream, right: Stream, on: Callee, as_: 
                     raise invalid(
                         "join cannot modify group key: output record has a different value for a column of it"
                     )
+        take(-_PAIR * len(rows))
         known = kind_of_function(as_, {"l": dict(left_types), "r": dict(right_types)})
         made.append(_of_rows(keyed.key, values, known if isinstance(known, dict) else {}))
     return Stream(sorted(made, key=key_order))
@@ -248,12 +258,14 @@ def experimental_join(context: Context, left: Stream, right: Stream, fn: Callee)
         for some, others in _matches(one, other, ["_time"]):
             for at in some:
                 for second in others:
+                    take(_PAIR)
                     rows.append(fn(left=_row(one, at, {}, one), right=_row(other, second, {}, other)))
         if not rows:
             continue
         for row in rows:
             if any(name not in row or row[name] != value for name, value in one.key.items()):
                 raise invalid("argument 'fn' may not modify group key")
+        take(-_PAIR * len(rows))
         known = kind_of_function(fn, {"left": dict(one.types), "right": dict(other.types)})
         made.append(_of_rows(one.key, rows, known if isinstance(known, dict) else {}))
     return Stream(sorted(made, key=key_order))

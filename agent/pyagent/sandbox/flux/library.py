@@ -41,6 +41,8 @@ class Context:
     calls: Calls = field(default_factory=Calls)
     profilers: Any = None
     """The option `enabledProfilers` of the package `profiler`."""
+    plans: list[Plan] = field(default_factory=list)
+    """All calls that give tables."""
 
     def keep(self, name: str, stream: Stream) -> None:
         if any(known == name for known, _ in self.results):
@@ -160,7 +162,9 @@ def _planned(context: Context, name: str, function: Callable[..., Any], given: d
             return in_key_order(made)
         return made
 
-    return Plan(run, place)
+    plan = Plan(run, place)
+    context.plans.append(plan)
+    return plan
 
 
 def to_time(context: Context, value: object, what: str) -> int:

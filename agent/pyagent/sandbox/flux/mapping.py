@@ -1,5 +1,6 @@
 """map() and reduce(): a function of the script for each row."""
 
+from sys import getsizeof
 from typing import Any
 
 from pyagent.sandbox.errors import InfluxError, invalid
@@ -11,9 +12,12 @@ from pyagent.sandbox.flux.library import Context, Registry, builtin
 from pyagent.sandbox.flux.predicates import one_row
 from pyagent.sandbox.flux.tables import FLUX_NAMES, Row, Stream, Table, in_key_order, joined, same_key, type_of
 from pyagent.sandbox.flux.values import Callee, type_name
+from pyagent.sandbox.limits import RUNNING, check, take
 
 MAPPING: Registry = {}
 
+_COUNTED = 64
+"""Records between two counts of their memory."""
 _VECTOR_OPERATORS = frozenset(("+", "-", "*", "/", "%", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or"))
 
 
@@ -35,6 +39,7 @@ def map_(context: Context, tables: Stream, fn: Callee, mergeKey: bool = False) -
 def _mapped(tables: Stream, fn: Callee, merge: bool, *, in_order: bool) -> Stream:
     made: dict[tuple[Any, ...], list[Table]] = {}
     for table in tables.tables:
+        check()
         mapped = (None if merge else _by_columns(table, fn, in_order=in_order)) or _by_rows(table, fn, merge, in_order)
         if mapped is None:
             continue
@@ -48,17 +53,23 @@ def _mapped(tables: Stream, fn: Callee, merge: bool, *, in_order: bool) -> Strea
 def _by_rows(table: Table, fn: Callee, merge: bool, in_order: bool) -> Table | None:
     """The function called for each row; None: there is no row."""
     rows: list[Row] = []
+    held = 0
     try:
         for row in table.rows():
             new = fn(r=row)
             if not isinstance(new, dict):
                 raise invalid("map: the function must give a record")
             rows.append({**table.key_record(), **new} if merge else new)
+            if not len(rows) % _COUNTED:
+                held += (size := _COUNTED * getsizeof(new))
+                take(size)
     except InfluxError as error:
         if not error.final and not error.message.startswith(("type conflict: ", "cannot compile")):
             error.message = f"failed to evaluate map function: {error.message}"
         raise
-    return _table(table, rows, fn, in_order=in_order) if rows else None
+    made = _table(table, rows, fn, in_order=in_order) if rows else None
+    take(-held)
+    return made
 
 
 def _by_columns(table: Table, fn: Callee, *, in_order: bool) -> Table | None:
@@ -191,8 +202,12 @@ def reduce(context: Context, tables: Stream, fn: Callee, identity: Row) -> Strea
 
     def work(table: Table) -> Table:
         total = identity
+        budget = RUNNING.budget
+        before = budget.texts
         for row in table.rows():
             total = fn(r=row, accumulator=total)
+            if budget.texts != before:
+                budget.keep(before, total)
         types = {name: table.key_type(name) for name in table.key}
         key = {name: value for name, value in table.key.items() if name not in total}
         values = {**table.key, **total}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pyagent.sandbox.errors import InfluxError
 from pyagent.sandbox.flux import syntax
 from pyagent.sandbox.flux.syntax import Node, place
+from pyagent.sandbox.limits import check
 
 
 def check_names(nodes: Iterable[Node], known: set[str]) -> None:
@@ -35,6 +36,7 @@ def _of(node: object, known: set[str]) -> Iterator[syntax.Identifier]:
             known.add(node.name)
         case syntax.Function():
             yield from _unknown([default for _, default in node.parameters], known)
+            check()
             inner = {*known, *(name for name, _ in node.parameters)}
             yield from _unknown(node.body if isinstance(node.body, list) else [node.body], inner)
         case syntax.Array():

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyagent.sandbox.errors import InfluxError
 from pyagent.sandbox.flux.tables import Stream, Table
+from pyagent.sandbox.limits import check
 
 
 class Plan(Stream):
@@ -30,6 +31,7 @@ class Plan(Stream):
             InfluxError: it refuses.
         """
         if self._made is None:
+            check()
             try:
                 self._made = self._run()
             except InfluxError as error:
@@ -42,6 +44,10 @@ class Plan(Stream):
 
     def load(self) -> list[Table]:
         return self.made().tables
+
+    def forget(self) -> None:
+        """Let go of what the call gave; functions of the script may hold the plan for as long as they like."""
+        self._made = self._tables = None
 
     @property
     def bounds(self) -> tuple[int, int] | None:
@@ -63,6 +69,7 @@ class Shared(Stream):
 
 def streams_in(value: Any) -> list[Stream]:
     """The streams of an argument, also those of its lists and records."""
+    check()  # values may share their parts: there can be many more ways to them than parts
     if isinstance(value, Stream):
         return [value]
     if isinstance(value, dict):

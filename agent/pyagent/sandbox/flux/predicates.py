@@ -5,7 +5,6 @@ text, where Flux has null: `r.cpu != "0"` keeps such a series when the storage a
 """
 
 import operator
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +12,7 @@ from typing import Any, Final
 from pyagent.sandbox.errors import InfluxError
 from pyagent.sandbox.flux import syntax
 from pyagent.sandbox.flux.evaluate import Closure, Code, Scope, compile_node
+from pyagent.sandbox.flux.patterns import Regex
 from pyagent.sandbox.flux.syntax import Node, place
 from pyagent.sandbox.flux.values import Callee, Duration, Time
 
@@ -113,9 +113,7 @@ def _literal(node: Node, name: str, scope: Scope) -> Any:
             value = owner.get(node.name) if owner is not None else None
         case _:
             return None
-    return (
-        value if isinstance(value, str | int | float | re.Pattern) and not isinstance(value, Time | Duration) else None
-    )
+    return value if isinstance(value, str | int | float | Regex) and not isinstance(value, Time | Duration) else None
 
 
 def _record(node: Node, name: str, scope: Scope) -> Row | None:
@@ -132,7 +130,7 @@ def _record(node: Node, name: str, scope: Scope) -> Row | None:
 def _comparison(sign: str, column: str, literal: Any) -> Predicate | None:
     if literal is None:
         return None
-    if isinstance(literal, re.Pattern):
+    if isinstance(literal, Regex):
         if sign not in ("=~", "!~"):
             return None
         wanted, search = sign == "=~", literal.search

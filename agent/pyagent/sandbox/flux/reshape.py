@@ -15,8 +15,12 @@ from pyagent.sandbox.flux.tables import (
     type_of,
 )
 from pyagent.sandbox.flux.values import Callee, Duration, add_duration, to_text, truth
+from pyagent.sandbox.limits import take
 
 RESHAPE: Registry = {}
+
+_ROW_OF_KEY = 200
+"""Bytes to find a pivoted row by its key."""
 
 
 def duplicated(table: Table, column: str, name: str) -> Table:
@@ -75,6 +79,7 @@ def _pivot_into(
         label = "_".join(_label(values[at]) for values in labels)
         if label not in made.data:
             made.types[label] = table.types[value]
+            take(8 * made.size)
             made.data[label] = [None] * made.size
         elif label in kept:
             raise invalid(
@@ -84,6 +89,7 @@ def _pivot_into(
         row = tuple(values[at] for values in keys)
         position = positions.get(row)
         if position is None:
+            take(8 * len(made.data) + _ROW_OF_KEY)
             position = positions[row] = made.size
             made.size += 1
             for name, values in made.data.items():

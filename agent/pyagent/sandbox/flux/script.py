@@ -47,8 +47,10 @@ def execute(text: str, context: Context, extern: list[Node] | None = None) -> Re
     """
     results: Results = []
     profile = Profile()
+    universe = Scope(None, {}, context.calls)
+    own = Scope(universe, {})
     try:
-        _plan(text, context, extern or [])
+        _plan([*(extern or []), *parse(text)], context, universe, own)
         profile.compiled()
         for name, stream in context.results:
             try:
@@ -64,13 +66,19 @@ def execute(text: str, context: Context, extern: list[Node] | None = None) -> Re
     except (TypeError, AttributeError, LookupError, ArithmeticError, ValueError) as error:
         # The type checker that InfluxDB has in front of a run is not here: a value of a wrong type is met where it is used.
         raise InfluxError("invalid", "type conflict: a value has a type that its use does not take") from error
+    finally:
+        # Functions and the names around them know each other: what these hold would stay until a collection of garbage.
+        for plan in context.plans:
+            plan.forget()
+        for held in (context.plans, context.results, universe.values, own.values):
+            held.clear()
     profiled = profile.tables(context.profilers)
     return [*results, (RESULT, profiled)] if profiled else results
 
 
-def _plan(text: str, context: Context, extern: list[Node]) -> None:
-    statements = [*extern, *parse(text)]
-    values: dict[str, Any] = {name: bind(context) for registry in _ALL for name, bind in registry.items()}
+def _plan(statements: list[Node], context: Context, universe: Scope, scope: Scope) -> None:
+    values = universe.values
+    values |= {name: bind(context) for registry in _ALL for name, bind in registry.items()}
     values |= {"inf": Duration(0, 2**63 - 1), "true": True, "false": False}
     values["location"] = {"zone": "UTC", "offset": Duration(0, 0)}
 
@@ -82,10 +90,8 @@ def _plan(text: str, context: Context, extern: list[Node]) -> None:
         elif name == OPTION:
             context.profilers = value
 
-    universe = Scope(None, values, context.calls)
     defined("universe", values, context, universe)
     check_names(statements, set(values))
-    scope = Scope(universe, {})
     run(statements, scope, lambda node: package(node, context, universe), context.keep, option)
     if not context.results:
         raise InfluxError("invalid", _NO_DATA, final=True)

@@ -13,6 +13,7 @@ from pyagent.sandbox.flux.gosort import go_sorted
 from pyagent.sandbox.flux.predicates import VALUE, Part, Predicate
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, LONG, STRING, TIME, UNSIGNED, Row, Stream, Table
 from pyagent.sandbox.flux.values import truth
+from pyagent.sandbox.limits import ROW, account, check, take
 from pyagent.sandbox.series import Column
 from pyagent.sandbox.store import PointStore
 
@@ -131,7 +132,9 @@ class Source(Stream):
         for name in ("_field", "_measurement", *sorted(name for name in row if name not in ("_field", "_measurement"))):
             types[name] = STRING
             data[name] = self._repeat(row[name], size)
-        return Table({"_start": start, "_stop": stop, **row}, types, data, size)
+        made = Table({"_start": start, "_stop": stop, **row}, types, data, size)
+        account((made,))
+        return made
 
     def _repeat(self, value: Any, size: int) -> list[Any]:
         """A column of one value; tables share it."""
@@ -151,6 +154,7 @@ class Source(Stream):
         view = self.reader.store.view()
         for column, row in selected:
             times, values = view.read(column, *self.limits)
+            take(ROW * len(times))
             if times:
                 yield column, row, times, values
 
@@ -159,6 +163,7 @@ class Source(Stream):
         selected = self.columns()
         view = self.reader.store.view()
         for column, row in selected:
+            check()
             found = view.last(column, *self.limits) if last else view.first(column, *self.limits)
             if found is not None:
                 yield column, row, *found
@@ -247,6 +252,8 @@ class Grouped(Stream):
                 into.extend(part.data[name] if name in part.data else [None] * part.size)
             table.size += part.size
             table.chunks.append(part.size)
+            check()
+        account((table,))
 
 
 _ROW_COLUMNS: Final = frozenset(("_start", "_stop", "_time", "_value"))

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from lark import Lark, Token, Transformer, UnexpectedInput, v_args
+from lark import Lark, Token, Transformer, Tree, UnexpectedInput, v_args
 from lark.exceptions import UnexpectedEOF, VisitError
 from lark.tree import Meta
 
 from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.flux.patterns import Regex
 from pyagent.sandbox.flux.values import parse_duration, parse_time
+from pyagent.sandbox.limits import take
 
 Location = tuple[int, int, int, int]
 """Line and column of the start and of the end, from 1; the end is behind the last character."""
@@ -163,7 +164,7 @@ def unquote(text: str) -> list[Any]:
         elif found["escape"]:
             plain.append(_ESCAPES.get(found["escape"], "\\" + found["escape"]))
         else:
-            parts += ["".join(plain), _parser().parse(found["inner"], start="only_expression")]
+            parts += ["".join(plain), _tree(found["inner"], "only_expression")]
             plain.clear()
     return [*parts, "".join(plain) + body[at:]]
 
@@ -287,8 +288,8 @@ class _Build(Transformer[Token, Any]):
     def regex(self, meta: Meta, children: list[Any]) -> Node:
         text = str(children[0])[1:-1].replace("\\/", "/")
         try:
-            return Literal(compile_regex(text), at=self.at(meta))
-        except re.error as error:
+            return Literal(Regex(text), at=self.at(meta))
+        except ValueError as error:
             raise invalid(
                 f"compilation failed: error {place(self.at(meta))}: invalid regular expression: {error}"
             ) from None
@@ -339,51 +340,6 @@ class _Build(Transformer[Token, Any]):
         return Function([(name, default) for name, default, _ in given], pipe, body, at=self.at(meta))
 
 
-_CLASSES: dict[str, str] = {
-    "digit": "0-9", "space": r"\s", "word": r"\w", "alpha": "A-Za-z", "alnum": "A-Za-z0-9", "upper": "A-Z", "lower": "a-z",
-    "xdigit": "0-9A-Fa-f", "punct": r"!-/:-@\[-`{-~", "blank": r"\t ", "cntrl": r"\x00-\x1f\x7f", "print": " -~",
-    "graph": "!-~", "ascii": r"\x00-\x7f",
-}  # fmt: skip
-
-
-def compile_regex(text: str) -> re.Pattern[str]:
-    """A regular expression in Go's syntax; the few spellings that Python has otherwise are translated."""
-    changed = re.sub(r"\[:(\w+):\]", lambda found: _CLASSES.get(found[1], found[0]), text)
-    changed = re.sub(r"\\([zQE]|[pP](?:\w|\{\^?\w+\}))", _go_escape, changed)
-    changed = changed.replace("(?U)", "")
-    compiled = re.compile(changed, re.ASCII)
-    _SOURCES[compiled] = text
-    return compiled
-
-
-def _go_escape(found: re.Match[str]) -> str:
-    name = found[1]
-    if name == "z":
-        return r"\Z"
-    if name[0] in "pP":
-        negated = (name[0] == "P") != ("^" in name)
-        kind = name[1:].strip("{}^")
-        inner = {
-            "L": "A-Za-z\u00aa-\U0002ffff",
-            "Lu": "A-Z",
-            "Ll": "a-z",
-            "N": "0-9",
-            "Nd": "0-9",
-            "P": r"!-/:-@\[-`{-~",
-        }.get(kind)
-        if inner is not None:
-            return f"[{'^' if negated else ''}{inner}]"
-    return found[0]
-
-
-def from_python(pattern: re.Pattern[str]) -> str:
-    """The text that a regular expression was made of."""
-    return _SOURCES.get(pattern, pattern.pattern)
-
-
-_SOURCES: WeakKeyDictionary[re.Pattern[str], str] = WeakKeyDictionary()
-
-
 def place(at: Location) -> str:
     return f"@{at[0]}:{at[1]}-{at[2]}:{at[3]}"
 
@@ -401,6 +357,19 @@ def _parser() -> Lark:
     )
 
 
+def _tree(text: str, start: str) -> Tree[Token]:
+    """The text's tree; a query is counted what it takes, word by word."""
+    parsing = _parser().parse_interactive(text, start=start)
+    for _ in parsing.iter_parse():
+        take(_WORD)
+    tree: Tree[Token] = parsing.resume_parse()  # type: ignore[no-untyped-call]  # lark's
+    return tree
+
+
+_WORD = 600
+"""Bytes of a word of a script, and of what is made of it."""
+
+
 def warm_up() -> None:
     """Build the parser, so that the first query need not wait for it."""
     _parser()
@@ -413,15 +382,15 @@ def parse(script: str, *, located: bool = True) -> list[Node]:
         InfluxError: it is not Flux, or not the part of it that is understood; with line and column.
     """
     try:
-        statements: list[Node] = _Build(_location if located else _nowhere).transform(
-            _parser().parse(script, start="start")
-        )
+        statements: list[Node] = _Build(_location if located else _nowhere).transform(_tree(script, "start"))
     except UnexpectedInput as error:
         words = _unexpected(script, error)
         raise invalid(f"{'' if words.endswith('<INVALID_OP>') else 'compilation failed: '}error {words}") from None
     except VisitError as error:
         if isinstance(error.orig_exc, InfluxError):
             raise error.orig_exc from None
+        if isinstance(error.orig_exc, ValueError):  # more digits than Python reads
+            raise invalid("compilation failed: a number is out of range") from None
         raise
     return statements
 
@@ -433,17 +402,21 @@ def _unexpected(script: str, error: UnexpectedInput) -> str:
     lines = script.split("\n")
     token = getattr(error, "token", None)
     if isinstance(error, UnexpectedEOF) or (token is not None and token.type == "$END"):
-        closers = [_CLOSERS[char] for char in re.sub(r'"(?:\\.|[^"\\])*"|[^()\[\]{}"]', "", script) if char in _CLOSERS]
+        # A text that does not end reaches to the end of the script: it is not looked at again from its middle.
+        closers = [
+            _CLOSERS[char] for char in re.sub(r'"(?:\\.|[^"\\])*+"?|[^()\[\]{}"]', "", script) if char in _CLOSERS
+        ]
         wanted = f"expected {closers[-1]}, got EOF" if closers else "unexpected end of the script"
         return f"@1:1-{len(lines)}:{len(lines[-1]) + 1}: {wanted}"
     line, column = error.line, error.column
-    before = re.search(r"[\d.]+$", lines[line - 1][: column - 1])
+    ahead = lines[line - 1][: column - 1]
+    number = len(ahead.rstrip("0123456789."))
     word = re.match(r"[^\W\d]\w*", lines[line - 1][column - 1 :])
-    if before and word:  # a number and a name in one: two operands, and nothing between them
+    if number < len(ahead) and word:  # a number and a name in one: two operands, and nothing between them
         end = f"-{line}:{column + word.end()}"
         return (
             f"@{line}:{column}{end}: undefined identifier {word[0]}\n\n"
-            f"error @{line}:{before.start() + 1}{end}: invalid binary operator <INVALID_OP>"
+            f"error @{line}:{number + 1}{end}: invalid binary operator <INVALID_OP>"
         )
     text = str(token) if token is not None else lines[line - 1][column - 1 : column]
     return f"@{line}:{column}-{line}:{column + len(text)}: invalid expression: unexpected {text[:40]}"

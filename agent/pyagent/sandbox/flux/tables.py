@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.values import Time, Uint, type_name
+from pyagent.sandbox.limits import account, check
 
 STRING, LONG, UNSIGNED, DOUBLE, BOOLEAN, TIME = (
     "string",
@@ -143,6 +144,7 @@ class Stream:
 
     def __init__(self, tables: Iterable[Table] = ()) -> None:
         self._tables: list[Table] | None = list(tables)
+        account(self._tables)
         self._bounds: tuple[int, int] | None = None
 
     @property
@@ -166,6 +168,7 @@ class Stream:
     def tables(self) -> list[Table]:
         if self._tables is None:
             self._tables = self.load()
+            account(self._tables)
         return self._tables
 
     def load(self) -> list[Table]:
@@ -181,9 +184,11 @@ class Stream:
         made: list[Table] = []
         try:
             for table in self.tables:
+                check()
                 one = work(table)
                 if one is not None:
                     made.append(one)
+                    account((one,))
         except InfluxError as error:
             error.partial = made
             raise
@@ -260,6 +265,7 @@ def split(table: Table, columns: Iterable[str]) -> list[Table]:
         part = table.pick(some)
         part.key = dict(zip(names, values, strict=True))
         parts.append(part)
+        account((part,))
     return sorted(parts, key=key_order)
 
 
@@ -281,11 +287,14 @@ def joined(parts: list[Table]) -> Table:
                 )
     data: dict[str, list[Any]] = {name: [] for name in types}
     size = 0
-    for part in parts:
+    made = Table(parts[0].key, types, data, size)
+    for number, part in enumerate(parts):
         for name, values in data.items():
             values.extend(part.data[name] if name in part.data else [None] * part.size)
         size += part.size
-    made = Table(parts[0].key, types, data, size)
+        if not number % 64:
+            account((made,))
+    made.size = size
     made.chunks = [size for part in parts for size in (part.chunks or [part.size])]
     return made
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from pyagent.sandbox.errors import invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin, text_list
-from pyagent.sandbox.flux.syntax import compile_regex, from_python
+from pyagent.sandbox.flux.patterns import Regex
 from pyagent.sandbox.flux.tables import BOOLEAN, LONG, STRING
 from pyagent.sandbox.flux.values import Callee, WrongType
+from pyagent.sandbox.limits import made, making
 
 STRINGS: Registry = {}
 REGEXP: Registry = {}
@@ -58,7 +59,7 @@ def declare(
 
     def bind(context: Context) -> Callee:
         def run(given: dict[str, Any]) -> Any:
-            return None if None in given.values() else work(context, given)
+            return None if None in given.values() else made(work(context, given))
 
         return Callee(name, dict.fromkeys(names, True), None, run, result)
 
@@ -72,6 +73,7 @@ def _title(v: str) -> str:
 def _split(v: str, t: str, n: int = -1) -> list[str]:
     if n == 0:
         return []
+    making(8 * (v.count(t) if t else len(v)))
     if t == "":
         return list(v) if n < 0 or n >= len(v) else [*v[: n - 1], v[n - 1 :]]
     return v.split(t) if n < 0 else v.split(t, n - 1)
@@ -86,7 +88,9 @@ def _substring(v: str, start: int, end: int) -> str:
     return v[max(0, start) : max(0, end)]
 
 
-def _replace(v: str, t: str, u: str, i: int) -> str:
+def _replace(v: str, t: str, u: str, i: int = -1) -> str:
+    count = v.count(t)
+    making(len(v) + (count if i < 0 else min(count, i)) * (len(u) - len(t)))
     return v.replace(t, u, i)
 
 
@@ -95,6 +99,7 @@ def _repeat(v: str, i: int) -> str:
         raise invalid("strings: negative Repeat count")
     if len(v) * i > 64 * 2**20:
         raise invalid("strings: Repeat output length overflow")
+    making(len(v) * i)
     return v * i
 
 
@@ -133,7 +138,7 @@ _strings("splitN", lambda v, t, i: _split(v, t, i), "t", "i", result=None, numbe
 _strings("splitAfter", _split_after, "t", result=None)
 _strings("splitAfterN", lambda v, t, i: _split_after(v, t, i), "t", "i", result=None, numbers=("i",))
 _strings("replace", _replace, "t", "u", "i", numbers=("i",))
-_strings("replaceAll", lambda v, t, u: v.replace(t, u), "t", "u")
+_strings("replaceAll", lambda v, t, u: _replace(v, t, u), "t", "u")
 _strings("substring", _substring, "start", "end", numbers=("start", "end"))
 _strings("index", lambda v, substr: _bytes_at(v, v.find(substr)), "substr", result=LONG)
 _strings("lastIndex", lambda v, substr: _bytes_at(v, v.rfind(substr)), "substr", result=LONG)
@@ -150,31 +155,33 @@ _strings("compare", lambda v, t: (v > t) - (v < t), "t", result=LONG)
 
 @builtin(STRINGS, "joinStr", pipe=None, result=STRING)
 def join_str(context: Context, arr: Any, v: str) -> str:
-    return v.join(text_list(arr, "arr"))
+    texts = text_list(arr, "arr")
+    making(sum(map(len, texts)) + len(v) * len(texts))
+    return v.join(texts)
 
 
 def _regexp(name: str, work: Callable[..., Any], *more: str, result: str | None, numbers: tuple[str, ...] = ()) -> None:
     names = ("r", *more)
 
     def run(context: Context, given: dict[str, Any]) -> Any:
-        if not isinstance(given["r"], re.Pattern):
+        if not isinstance(given["r"], Regex):
             raise WrongType("r", "regexp", given["r"])
         return work(given["r"], *_texts_and_ints(given, more, numbers))
 
     declare(REGEXP, name, names, run, result)
 
 
-def _found(r: re.Pattern[str], v: str) -> str:
+def _found(r: Regex, v: str) -> str:
     found = r.search(v)
     return found[0] if found else ""
 
 
-def _where(r: re.Pattern[str], v: str) -> list[int]:
+def _where(r: Regex, v: str) -> list[int]:
     found = r.search(v)
     return [_bytes_at(v, found.start()), _bytes_at(v, found.end())] if found else []
 
 
-def _replaced(r: re.Pattern[str], v: str, t: str) -> str:
+def _replaced(r: Regex, v: str, t: str) -> str:
     """Go's templates: $1, ${1} and ${name} are groups; one that is not there is empty; $$ is a dollar."""
 
     def expand(found: re.Match[str]) -> str:
@@ -183,19 +190,21 @@ def _replaced(r: re.Pattern[str], v: str, t: str) -> str:
                 return "$"
             name = named[1] or named[2]
             try:
-                return found[int(name) if name.isdigit() else name] or ""
-            except IndexError:
+                text: str = found[int(name) if name.isdigit() else name] or ""
+            except (IndexError, KeyError, OverflowError, ValueError):
                 return ""
+            making(len(text))
+            return text
 
-        return re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", group, t)
+        return made(re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", group, t))
 
     return r.sub(expand, v)
 
 
-def _split_by(r: re.Pattern[str], v: str, i: int) -> list[str]:
+def _split_by(r: Regex, v: str, i: int) -> list[str]:
     if i == 0:
         return []
-    if r.pattern and not v:
+    if r.text and not v:
         return [""]
     parts: list[str] = []
     begin = end = 0
@@ -216,17 +225,17 @@ _regexp("findString", _found, "v", result=STRING)
 _regexp("findStringIndex", _where, "v", result=None)
 _regexp("replaceAllString", _replaced, "v", "t", result=STRING)
 _regexp("splitRegexp", _split_by, "v", "i", result=None, numbers=("i",))
-_regexp("getString", from_python, result=STRING)
+_regexp("getString", lambda r: r.text, result=STRING)
 
 
 @builtin(REGEXP, "compile", pipe=None)
-def compile_(context: Context, v: str) -> re.Pattern[str]:
+def compile_(context: Context, v: str) -> Regex:
     try:
-        return compile_regex(v)
-    except re.error as error:
-        raise invalid(f"error parsing regexp: {error.msg}: `{v}`") from None
+        return Regex(v)
+    except ValueError as error:
+        raise invalid(f"error parsing regexp: {error}: `{v}`") from None
 
 
 @builtin(REGEXP, "quoteMeta", pipe=None, result=STRING)
 def quote_meta(context: Context, v: str) -> str:
-    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", v)
+    return made(re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", v))

@@ -10,6 +10,7 @@ from pyagent.sandbox.flux.predicates import one_row
 from pyagent.sandbox.flux.statistics import SECOND
 from pyagent.sandbox.flux.tables import DOUBLE, FLUX_NAMES, LONG, STRING, TIME, Stream, Table, split
 from pyagent.sandbox.flux.values import NANOSECONDS, Callee, truth
+from pyagent.sandbox.limits import ROW, take
 
 TRACKING: Registry = {}
 EVENTS: Registry = {}
@@ -190,6 +191,7 @@ def linear(context: Context, tables: Stream, every: Any) -> Stream:
                 before, known = times[at - 1], values[at - 1]
                 tick = before - before % step + step
                 while tick < time:
+                    take(2 * ROW)
                     made.append((tick, known + (value - known) / (time - before) * (tick - before)))
                     tick += step
             made.append((time, value))

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pyagent.sandbox.errors import InfluxError, invalid
+from pyagent.sandbox.flux.patterns import Regex
+from pyagent.sandbox.limits import RUNNING, making
 from pyagent.sandbox.times import civil, days_in_month, days_of, rfc3339
 
 NANOSECONDS: Final = {
@@ -86,7 +88,14 @@ class Callee:
     def __call__(self, **arguments: Any) -> Any:
         if arguments.keys() != self.parameters.keys():
             self._check(arguments)
-        return self.run(arguments)
+        budget = RUNNING.budget
+        if budget.ended is not None:
+            budget.check()
+        before = budget.texts
+        value = self.run(arguments)
+        if budget.texts != before:
+            budget.keep(before, value)
+        return value
 
     def _check(self, arguments: dict[str, Any]) -> None:
         others = [f"`{name}`" for name in self.parameters if name not in arguments and name != self.pipe]
@@ -239,7 +248,7 @@ def type_name(value: object) -> str:
     """The name of a value's type in messages."""
     names: list[tuple[type, str]] = [
         (bool, "bool"), (Time, "time"), (Uint, "uint"), (int, "int"), (float, "float"), (str, "string"), (Duration, "duration"),
-        (bytes, "bytes"), (re.Pattern, "regexp"), (list, "array"), (dict, "record"), (Callee, "function"),
+        (bytes, "bytes"), (Regex, "regexp"), (list, "array"), (dict, "record"), (Callee, "function"),
     ]  # fmt: skip
     if value is None:
         return "null"
@@ -299,7 +308,7 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
         return None
     kinds = type(left), type(right)
     if operator == "+" and kinds == (str, str):
-        return left + right
+        return concat(left, right)
     if operator in "+-" and kinds == (Duration, Duration):
         other = right if operator == "+" else -right
         return Duration(left.months + other.months, left.ns + other.ns)
@@ -307,6 +316,11 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
         value = _ARITHMETIC[operator](left, right)
         return value if isinstance(value, float) else _wrap(value, kinds[0])
     raise Unfit
+
+
+def concat(left: str, right: str) -> str:
+    making(len(left) + len(right))
+    return left + right
 
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -329,7 +343,7 @@ def compare(operator: str, left: Any, right: Any) -> bool | None:
     if left is None or right is None:
         return None
     if operator in ("=~", "!~"):
-        if not (isinstance(left, str) and isinstance(right, re.Pattern)):
+        if not (isinstance(left, str) and isinstance(right, Regex)):
             raise Unfit
         return (right.search(left) is not None) == (operator == "=~")
     if type(left) is type(right) or (type(left) in _NUMBERS and type(right) in _NUMBERS):

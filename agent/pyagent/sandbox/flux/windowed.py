@@ -14,6 +14,7 @@ from pyagent.sandbox.flux.evaluate import Closure
 from pyagent.sandbox.flux.source import TYPES, Source
 from pyagent.sandbox.flux.tables import TIME, Stream, Table
 from pyagent.sandbox.flux.values import UTC_LOCATION, Callee, Duration, Location
+from pyagent.sandbox.limits import account
 
 TWICE: Final = "_time\0"
 """The second column _time of a table whose key has a time; InfluxDB gives both by one name."""
@@ -78,6 +79,7 @@ def by_storage(
             for table in source.tables:
                 columns = table.data["_time"], table.data["_value"], table.types["_value"]
                 made.append(_like_storage(table, *aggregated(*columns)))
+                account(made[-1:])
     except InfluxError as error:
         error.partial, error.final = made, True
         raise

@@ -14,6 +14,7 @@ from pyagent.sandbox.flux.source import Source, Windowed
 from pyagent.sandbox.flux.tables import TIME, Stream, Table, key_order, regroup, same_key
 from pyagent.sandbox.flux.values import Callee, Duration, Location
 from pyagent.sandbox.flux.windowed import Limits, by_storage, in_place, named_function
+from pyagent.sandbox.limits import account
 
 WINDOWS: Registry = {}
 
@@ -93,7 +94,11 @@ def _in_windows(
             if some:
                 inside = low < last and first < high
                 found.setdefault((max(low, first), min(high, last)) if inside else bounds, []).extend(some)
-    made = [_moved(table.pick(sorted(some)), low, high, start, stop) for (low, high), some in found.items()]
+    made = []
+    for (low, high), some in found.items():
+        part = _moved(table.pick(sorted(some)), low, high, start, stop)
+        account((part,))
+        made.append(part)
     return sorted(made, key=key_order)
 
 

@@ -2,7 +2,9 @@
 
 import gzip
 import re
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -18,6 +20,7 @@ from pyagent.sandbox.flux.tables import Table
 from pyagent.sandbox.gojson import ANY, BOOL, STRING, TIME, GoJSONError, list_of, member_length, struct
 from pyagent.sandbox.http import Route, caller, decoded, find_org, json_response, read_struct, state_of, to_json
 from pyagent.sandbox.ids import looks_like_id
+from pyagent.sandbox.limits import check, take
 from pyagent.sandbox.permissions import allowed
 from pyagent.sandbox.points import Point
 from pyagent.sandbox.resources.buckets import may_read
@@ -25,8 +28,11 @@ from pyagent.sandbox.state import State
 from pyagent.sandbox.store import PartialWrite
 
 Results = list[tuple[str, list[Table]]]
+T = TypeVar("T")
 
 _COMPRESS_FROM = 1400
+_WRITE_BATCH = 5000
+"""Points that a script stores in one go: others write in between."""
 
 
 _DIALECT = struct(
@@ -91,42 +97,54 @@ async def query(request: web.Request) -> web.StreamResponse:
     except InfluxError as error:
         raise invalid(f"failed to decode request body: {error.message}") from None
     prefer = request.headers.get("Prefer", "")
+    with_data = not prefer.startswith("return-no-content")
+    takes_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
+    run = script_run(state_of(request), caller(request), org, asked.script, asked.now, asked.statements)
+
+    def answer() -> tuple[bytes, bool]:
+        text = _encoded(run, asked, with_data=with_data)
+        if takes_gzip and len(text) > _COMPRESS_FROM:
+            return gzip.compress(text, 1, mtime=0), True
+        return text, False
+
+    def is_wanted() -> bool:
+        return request.transport is not None and not request.transport.is_closing()
+
     try:
-        text = await _answer(request, asked, org, with_data=not prefer.startswith("return-no-content"))
+        body, is_gzip = await in_turn(state_of(request), answer, is_wanted)
     except InfluxError:
         if prefer == "return-no-content":  # its 204 is sent before the script runs
             return web.Response(status=204)
         raise
     if prefer == "return-no-content":
         return web.Response(status=204)
-    response = web.Response(body=text)
+    response = web.Response(body=body)
     response.headers["Content-Type"] = "text/csv; charset=utf-8"
-    if len(text) > _COMPRESS_FROM and "gzip" in request.headers.get("Accept-Encoding", ""):
-        response = web.Response(body=await state_of(request).in_reader(lambda: gzip.compress(text, 1, mtime=0)))
-        response.headers.update({"Content-Type": "text/csv; charset=utf-8", "Content-Encoding": "gzip"})
+    if is_gzip:
+        response.headers["Content-Encoding"] = "gzip"
     return response
 
 
-async def _answer(request: web.Request, asked: _Request, org: Document, *, with_data: bool) -> bytes:
+def _encoded(run: Callable[[], Results], asked: _Request, *, with_data: bool) -> bytes:
     """The results, and behind them what ended the script early; not `with_data`: only that.
 
     Raises:
         InfluxError: the script ended before its first table.
     """
-    state, failure = state_of(request), ""
+    failure = ""
     try:
-        results = await run_script(state, caller(request), org, asked.script, asked.now, asked.statements())
+        results = run()
     except InfluxError as error:
         if not error.partial:
             raise
         results, failure = error.partial, annotated.error_block(error.message)
-    if not with_data:
-        return failure.encode("utf-8", "surrogateescape")
-    return await state.in_reader(
-        lambda: ("".join(annotated.encode(results, asked.annotations, asked.delimiter, asked.header)) + failure).encode(
-            "utf-8", "surrogateescape"
-        )
-    )
+    parts: list[bytes] = []
+    if with_data:
+        for text in annotated.encode(results, asked.annotations, asked.delimiter, asked.header):
+            parts.append(text.encode("utf-8", "surrogateescape"))
+            take(2 * len(parts[-1]))  # it will be copied once
+    parts.append(failure.encode("utf-8", "surrogateescape"))
+    return b"".join(parts)
 
 
 async def _decode(request: web.Request) -> _Request:
@@ -169,8 +187,20 @@ async def run_script(state: State, who: Document, org: Document, script: str, no
     """Run a script for an authorization.
 
     Raises:
-        InfluxError: it cannot be understood or run, or asks for what the authorization may not read.
+        InfluxError: it cannot be understood or run, asks for what the authorization may not read, or passes its bounds.
     """
+    return await in_turn(state, script_run(state, who, org, script, now, lambda: extern))
+
+
+async def in_turn(state: State, work: Callable[[], T], is_wanted: Callable[[], bool] = lambda: True) -> T:
+    """Do a query's work when it is its turn, within its bounds, and as long as its answer is wanted."""
+    return await state.queries.run(lambda budget: budget.run(work, state.points.reader()), is_wanted)
+
+
+def script_run(
+    state: State, who: Document, org: Document, script: str, now: int, extern: Callable[[], list[Node]]
+) -> Callable[[], Results]:
+    """What runs a script for an authorization, in a query's thread."""
 
     def named(name: str, key: str) -> Document | None:
         if key:
@@ -191,7 +221,10 @@ async def run_script(state: State, who: Document, org: Document, script: str, no
             raise InfluxError("not found", f'failed to initialize execute state: could not find bucket "{name or key}"')
         durations = bucket["retention"] * 10**9, bucket["shard"] * 10**9
         try:
-            state.write_from_thread(lambda: state.points.write(bucket["id"], points, *durations, now))
+            for at in range(0, len(points), _WRITE_BATCH):
+                check()
+                batch = points[at : at + _WRITE_BATCH]
+                state.write_from_thread(partial(state.points.write, bucket["id"], batch, *durations, now))
         except PartialWrite as error:
             raise InfluxError("unprocessable entity", f"failure writing points to database: {error}") from None
 
@@ -210,11 +243,11 @@ async def run_script(state: State, who: Document, org: Document, script: str, no
         db = state.points.reader()
         db.execute("BEGIN")  # one view of the points for the whole script
         try:
-            return execute(script, context, extern)
+            return execute(script, context, extern())
         finally:
             db.execute("COMMIT")
 
-    return await state.in_reader(work)
+    return work
 
 
 async def analyze(request: web.Request) -> web.Response:
@@ -224,7 +257,7 @@ async def analyze(request: web.Request) -> web.Response:
         raise InfluxError("internal error", HIDDEN)
     errors: list[Document] = []
     try:
-        parse(body.get("query", ""))
+        await in_turn(state_of(request), lambda: parse(body.get("query", "")))
     except InfluxError as error:
         place = re.match(r"(?:compilation failed: )?error @(\d+):(\d+)-\d+:\d+: ", error.message)
         line, column = (int(place[1]), int(place[2])) if place else (1, 1)
