@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from agent_process import AgentProcess
 from oracle import Answer, InForce, Oracle
 from outputs import Sample, Setup, Writes
 from receiver import Receiver
+
+from pyagent.testing.servers import free_port
 
 LAUNCHER = str(Path(__file__).parent / "faulty_agent.py")
 _DELIVERY_SECONDS = 120.0
@@ -105,7 +106,7 @@ class Agent:
         self.host = host
         self.setup = setup
         self.in_force = InForce()
-        self.port = unused_port()
+        self.port = free_port()
         self._environ = {"FAULTY_DISK": str(host.disk.path), **(environ or {})}
         self._logs = ""
         self._version = 0
@@ -229,12 +230,6 @@ def unbalanced(document: dict[str, Any]) -> list[str]:
         if came != went:
             found.append(f"{output['name']}: {came} came in, {went} are accounted for")
     return found
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _listens(port: int) -> bool:

@@ -11,6 +11,8 @@ from collections import Counter
 from typing import Any
 from urllib.parse import unquote
 
+from pyagent.testing.servers import free_port
+
 _OURS = (b"load,", b"disk,", b"net,")
 _NUMBER = re.compile(rb"^(\w+),(?:[^ ]*,)?source=(\w+)(?:,[^ ]*)? number=(\d+)i,check=(\d+)i \d+$")
 _BUCKET = re.compile(r"[?&]bucket=([^& ]*)")
@@ -55,8 +57,8 @@ class Receiver:
 
     async def start(self) -> "Receiver":
         """Listen: at the port of before, where there was one."""
+        self.port = self.port or free_port()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 26)
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def stop(self) -> None:

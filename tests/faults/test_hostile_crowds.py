@@ -8,8 +8,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from host import Host, unused_port
+from host import Host
 from outputs import Setup
+
+from pyagent.testing.servers import free_port
 
 _LIMIT = 128
 _CROWD = 300
@@ -42,7 +44,7 @@ async def asked(port: int, path: str) -> bytes:
     "says", [b"", b"GET /", b"POST /api/v2/write HTTP/1.1\r\nX: "], ids=["nothing", "a method", "half a head"]
 )
 async def test_a_crowd_is_in_nobodys_way(tmp_path: Path, says: bytes) -> None:
-    health = unused_port()
+    health = free_port()
     host = await Host.with_outputs(tmp_path / "host", "red")
     agent = await host.agent(
         Setup((host.writes("red"),), "disk"), environ={"PYAGENT_HEALTH": f"127.0.0.1:{health}"}

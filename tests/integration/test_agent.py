@@ -16,6 +16,7 @@ from agent_process import DEADLINE, finished, running
 
 from pyagent.cli.control import ask
 from pyagent.sandbox import Sandbox
+from pyagent.testing.servers import free_port
 
 AGENT = """
 [agent]
@@ -66,10 +67,7 @@ class Hosted:
 
 @pytest.fixture
 def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ import pytest
 from agent_process import DEADLINE, finished, running
 
 from pyagent.sandbox import Sandbox
+from pyagent.testing.servers import free_port
 
 OUTPUT = '[[outputs.file]]\nfiles = ["stdout"]\n'
 
@@ -45,10 +45,7 @@ async def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 async def test_an_unreachable_url() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/api/v2/telegrafs/0123456789abcdef"
+    url = f"http://127.0.0.1:{free_port()}/api/v2/telegrafs/0123456789abcdef"
     await refused("--config", url, "--config-url-retry-attempts", "1", named=(url, "Connection refused"))
 
 

@@ -16,6 +16,7 @@ from influxdb_client.rest import ApiException
 
 from pyagent.api.http import HttpClient
 from pyagent.sandbox import Sandbox
+from pyagent.testing.servers import free_port
 
 CONFIG = """
 [agent]
@@ -33,13 +34,6 @@ CONFIG = """
   service_address = "{address}"
   token = "writers-token"
 """
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -75,10 +69,10 @@ class Relay:
 
 @pytest.fixture
 async def relay(tmp_path: Path) -> AsyncIterator[Relay]:
-    async with Sandbox(tmp_path / "server", port=unused_port()) as server:
+    async with Sandbox(tmp_path / "server", port=free_port()) as server:
         await server.setup(org="home", bucket="metrics")
         token = await server.authorize(write=["metrics"])
-        made = Relay(server, tmp_path / "agent.conf", {"INFLUX_TOKEN": token}, unused_port())
+        made = Relay(server, tmp_path / "agent.conf", {"INFLUX_TOKEN": token}, free_port())
         made.write_config()
         yield made
 
@@ -211,7 +205,7 @@ async def test_a_reload_that_changes_the_listener_keeps_the_port(relay: Relay) -
 
 
 async def test_the_other_listeners_beside_it(relay: Relay, tmp_path: Path) -> None:
-    port, path = unused_port(), tmp_path / "listener.sock"
+    port, path = free_port(), tmp_path / "listener.sock"
     relay.write_config(
         further=f'[[inputs.influxdb_listener]]\n  service_address = "127.0.0.1:{port}"\n  database_tag = "db"\n'
         f'[[inputs.http_listener_v2]]\n  service_address = "unix://{path}"\n  data_format = "influx"\n'

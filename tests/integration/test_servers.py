@@ -9,11 +9,12 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from pyagent.testing.servers import InfluxDB1, PostgresServer, Server, ServerError, VictoriaMetrics
+from pyagent.testing.servers import InfluxDB1, PostgresServer, Server, ServerError, VictoriaMetrics, free_port
 
 _DIE_BY_KILL = """
 import os, signal, sys
@@ -28,6 +29,18 @@ os.kill(os.getpid(), signal.SIGKILL)
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_free_port_is_none_that_the_system_gives_to_connections() -> None:
+    span = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(span.read_text().split()[0]) if span.exists() else 49152
+    if first < 20_000:
+        pytest.skip("the system picks nearly all ports by itself here")
+    ports = [free_port() for _ in range(50)]
+    assert 1024 < min(ports) < max(ports) < first
+    for port in ports[:5]:
+        with socket.create_server(("127.0.0.1", port)):
+            assert _listens(port)
 
 
 def test_postgresql_has_its_databases_over_tcp_and_its_socket(postgresql: PostgresServer) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from pyagent.api.scratch import ScratchFolder
 
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
+_PORTS = 16_384
+"""So many ports below those that the system picks are tried."""
 
 # The guard ends when the server ends, with its status; and it ends the server, and removes the folder that it is in, when
 # its own standard input closes: at stop(), and when the process holding the other end dies. `$1` is the signal, the rest
@@ -44,10 +47,26 @@ class ServerMissing(ServerError):
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that nobody listens on, and that the system gives to nobody by itself.
+
+    A port that the system picks may belong to a connection of any other process before a server listens on it, and
+    while a server that is stopped is to come back.
+    """
+    picked = _first_picked()
+    for _ in range(100):
+        port = picked - 1 - secrets.randbelow(_PORTS) if picked > _PORTS + 1024 else 0
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ServerError("cannot find a free port on 127.0.0.1: 100 of them are taken")
+
+
+def _first_picked() -> int:
+    """The first of the ports that the system picks."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        return 49152  # of IANA, which other systems follow
 
 
 class Server:
