@@ -14,6 +14,8 @@ PREFIX ?= /opt/pyagent
 bin := .venv/bin
 stamp := .venv/set-up
 export PREFIX PYTHON
+# Kept, the tests that pytest has rewritten are not rewritten in each process of each run: 10 s of work.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Say what each target does
@@ -26,16 +28,10 @@ demo: setup ## Run agents against an embedded InfluxDB 2 and show what arrives; 
 
 .PHONY: test
 test: test-packages setup lint ## Run every check: lint, then all tests, with the real servers, the systemd containers, other Pythons
-	@scripts/sanitize
-# On all cores; those of faults and of whole systems one by one, as they count what processes cost, and boot machines.
 ifeq ($(ARGS),)
-	@status=0; \
-	$(bin)/python -m pytest tests/unit -n auto --dist worksteal || status=1; \
-	$(bin)/python -m pytest tests/conformance tests/integration -n auto --dist loadfile || status=1; \
-	$(bin)/python -m pytest tests --ignore tests/unit --ignore tests/conformance --ignore tests/integration || status=1; \
-	scripts/unit-elsewhere -q -n auto --dist worksteal || status=1; \
-	exit $$status
+	@$(bin)/python scripts/stages.py
 else
+	@scripts/sanitize
 	@$(bin)/python -m pytest $(ARGS)
 endif
 

@@ -32,6 +32,15 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 10, 10)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What scripts/stages.py names once more, after all stages."""
+    path = os.environ.get("PYAGENT_TEST_FAILURES")
+    if path and not hasattr(terminalreporter.config, "workerinput"):
+        with Path(path).open("a") as file:
+            for report in (*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")):
+                file.write(f"{report.nodeid}\n")
+
+
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
     """A secret of one test must not mask the words of another's messages."""

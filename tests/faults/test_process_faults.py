@@ -93,6 +93,7 @@ WORST = {
 }
 
 
+@pytest.mark.alone(reason="whether it gathers on time, beside a plugin that wants a whole core")
 async def test_plugins_that_do_their_worst_take_nothing_with_them(tmp_path: Path) -> None:
     for name, gather in WORST.items():
         head = "from pyagent.api import Input\n\n\nclass Worst(Input):\n"
