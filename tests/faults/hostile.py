@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 
 _SECONDS, _BYTES = 60, 512 << 20
+"""Of the processor, whatever else it does."""
+_HANGS = 240
+"""Seconds: for what waits for ever."""
 _UNIT = Path(__file__).parents[1] / "unit"
+
+
+def _bounded() -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
 
 
 def run(code: str, **environ: str) -> str:
@@ -18,9 +26,9 @@ def run(code: str, **environ: str) -> str:
         input=code,
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=_HANGS,
         env=os.environ | environ | {"PYTHONPATH": ":".join(str(_UNIT / name) for name in ("pipeline", "inputs"))},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES)),
+        preexec_fn=_bounded,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.strip()

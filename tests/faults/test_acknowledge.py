@@ -99,7 +99,7 @@ async def test_a_log_that_fails_refuses(host: Host, broken: str, call: str, erro
     host.disk.mend()
     async with asyncio.timeout(60):
         while not await agent.feed("late", 50, bucket="b1"):
-            pass
+            await asyncio.sleep(0.05)
     await agent.kill()
     await host.delivered(setup)
     host.oracle.verdict().check()
@@ -115,7 +115,7 @@ async def test_a_log_that_another_agent_holds_refuses(host: Host) -> None:
     await holder.kill()
     async with asyncio.timeout(60):
         while not await agent.feed("late", 50):
-            pass
+            await asyncio.sleep(0.05)
     await agent.kill()
     await host.delivered(Setup((red, green)))
     host.oracle.verdict().check()
@@ -258,7 +258,7 @@ async def test_quick_reloads_lock_no_agent_out(host: Host, slow: tuple[str, ...]
     host.disk.mend()
     async with asyncio.timeout(60):
         while not await agent.feed("after", 50, bucket="b1"):
-            pass
+            await asyncio.sleep(0.05)
     await agent.kill()
     assert "is used by another agent" not in agent.logs
     await host.delivered(setup)

@@ -1,6 +1,6 @@
 """What a server may say, or somebody in its place: no answer keeps the agent busy, and none makes it throw away what it has.
 
-Each case runs in a process of its own, which is ended after a minute and may not take half a gigabyte.
+Each case runs in a process of its own, which is ended after a minute of work and may not take half a gigabyte.
 """
 
 import pytest

@@ -1,6 +1,6 @@
 """What a stranger may post to a listener: no body holds up the agent, and none becomes more than there is room for.
 
-Each case runs in a process of its own, which is ended after a minute and may not take half a gigabyte.
+Each case runs in a process of its own, which is ended after a minute of work and may not take half a gigabyte.
 """
 
 import pytest

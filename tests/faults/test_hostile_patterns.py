@@ -1,6 +1,6 @@
 """Patterns and expressions of a configuration that somebody else may edit, on texts that anybody may send.
 
-Each case runs in a process of its own, which is ended after a minute and may not take half a gigabyte: what is right takes
+Each case runs in a process of its own, which is ended after a minute of work and may not take half a gigabyte: what is right takes
 milliseconds and a few megabytes, what is wrong takes hours or all there is.
 """
 

@@ -43,7 +43,7 @@ def agent(tmp_path: Path) -> Running:
     running = Running(Quarantine(tmp_path / "quarantine", log=LOG), tmp_path / "control.sock")
     now = time.time()
     put = running.quarantine.put
-    put("home/ram", None, [b"cpu x=1 1\n", b"cpu x=2 2\n"], "400 invalid: a field's type differs", time=now - 7300)
+    put("home/ram", None, [b"cpu x=1 1\n", b"cpu x=2 2\n"], "400 invalid: a field's type differs", time=now - 7265)
     put("home/ram", "b", [b"mem y=3 3\n"], "422: outside the retention", suspected=True, time=now - 90)
     put("gone", None, [b"cpu z=4 4\n"], "400 bad", time=now)
     return running

@@ -131,19 +131,18 @@ async def test_a_slow_sender_is_408_and_the_others_are_served_meanwhile() -> Non
 
 
 async def test_a_head_that_does_not_end_is_given_up_and_one_that_does_in_time_is_not() -> None:
-    async with serving(InfluxDBV2Listener, {"read_timeout": "1s"}) as served:
+    async with serving(InfluxDBV2Listener, {"read_timeout": "2s"}) as served:
         slow, silent, late = [await served.connect() for _ in range(3)]
         slow.send(head(8)[:-2])
         for byte in head(8):
             late.send(bytes([byte]))
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
         late.send(b"m f=1i 1")
         assert (await late.answer())[0] == 204
-        for _ in range(100):
-            slow.send(b"X: y\r\n")
-            await asyncio.sleep(0.02)
-            if slow.closed:
-                break
+        async with asyncio.timeout(60):
+            while not slow.closed:
+                slow.send(b"X: y\r\n")
+                await asyncio.sleep(0.02)
         assert await slow.rest() == b""
         late.send(head(8) + b"m f=2i 2")  # the time of its first head is over, and it has another one for the next
         assert (await late.answer())[0] == 204

@@ -205,13 +205,18 @@ def test_nothing_is_left_behind() -> None:
         for number in range(20):
             await reload(number)
         await ended()
-        await asyncio.sleep(0.5)  # threads begin and end without telling anybody
-        before, objects_before = held(), len(gc.get_objects())
+        # Threads begin and end without telling anybody.
+        before, same = held(), 0
+        while same < 20:
+            await asyncio.sleep(0.02)
+            same = same + 1 if (now := held()) == before else 0
+            before = now
+        objects_before = len(gc.get_objects())
         for number in range(RELOADS):
             await reload(20 + number)
         await ended()
         async with asyncio.timeout(30):
-            while held() != before:
+            while any(now > then for now, then in zip(held(), before, strict=True)):
                 await asyncio.sleep(0.05)
         objects_after = len(gc.get_objects())
         # A runner that stays costs dozens; what just happens, some hundreds in all.

@@ -40,9 +40,11 @@ async def test_nobody_has_to_wait() -> None:
 
 async def test_who_waited_may_be_gone() -> None:
     requests = ReloadRequests()
-    gone = asyncio.create_task(requests.ask_and_wait())
+    gone, stays = (asyncio.create_task(requests.ask_and_wait()) for _ in range(2))
     await settled()
     gone.cancel()
     await settled()
     await requests.wait()
     requests.done("why")
+    assert await stays == "why"
+    assert gone.cancelled()
