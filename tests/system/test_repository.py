@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,12 @@ def test_modules_stay_small(root: Path) -> None:
         if (count := len(path.read_text().splitlines())) > 500
     }
     assert long == {}
+
+
+def test_no_two_files_of_tests_have_one_name(root: Path) -> None:
+    """Tests are in no packages: pytest takes the second for the first, and runs none."""
+    names = Counter(path.name for path in (root / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_the_shell_scripts_have_no_mistakes(root: Path) -> None:
