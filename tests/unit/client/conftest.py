@@ -1,12 +1,9 @@
 """A receiver, and writers to it that are closed with the test."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from write_receiver import MakeWriter, Receiver
-
-from pyagent.client import Writer
+from write_receiver import MakeWriter, Receiver, making_writers
 
 
 @pytest.fixture
@@ -17,21 +14,5 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def make_writer(receiver: Receiver) -> Iterator[MakeWriter]:
-    """Writers to the receiver, which send at flush() alone unless the test says otherwise."""
-    made: list[Writer] = []
-
-    def make(**options: Any) -> Writer:
-        given = {
-            "url": receiver.url,
-            "token": "t",
-            "org": "o",
-            "bucket": "b",
-            "flush_interval": 600.0,
-            "sigterm": False,
-        }
-        made.append(Writer(**(given | options)))
-        return made[-1]
-
-    yield make
-    for writer in made:
-        writer.close(0)
+    with making_writers(receiver) as make:
+        yield make

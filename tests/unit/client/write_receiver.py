@@ -5,13 +5,14 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from pyagent.client import Writer
 
-__all__ = ["MakeWriter", "Receiver"]
+__all__ = ["MakeWriter", "Receiver", "making_writers"]
 
 MakeWriter = Callable[..., Writer]
 """Of the fixture `make_writer`."""
@@ -114,3 +115,25 @@ class Receiver:
         request.send_header("Content-Length", str(len(answer)))
         request.end_headers()
         request.wfile.write(answer)
+
+
+@contextmanager
+def making_writers(receiver: Receiver) -> Iterator[MakeWriter]:
+    """Writers to the receiver, which send at flush() alone unless the test says otherwise; they are closed in the end."""
+    made: list[Writer] = []
+
+    def make(**options: Any) -> Writer:
+        given = {
+            "url": receiver.url,
+            "token": "t",
+            "org": "o",
+            "bucket": "b",
+            "flush_interval": 600.0,
+            "sigterm": False,
+        }
+        made.append(Writer(**(given | options)))
+        return made[-1]
+
+    yield make
+    for writer in made:
+        writer.close(0)

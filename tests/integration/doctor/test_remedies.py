@@ -26,6 +26,7 @@ from pyagent.cli.doctor.examination import Examination
 from pyagent.cli.doctor.findings import Level, Report
 from pyagent.runtime.settings import RunSettings
 from pyagent.sandbox import Sandbox
+from pyagent.testing.servers import free_port
 
 IN_CONTAINER = reach.in_container
 Case = AsyncIterator[tuple[str, str]]
@@ -266,9 +267,7 @@ async def a_service_of_a_compose_file_on_the_hosts_network(world: World) -> Case
 
 
 async def nobody_listens(world: World) -> Case:
-    other = Sandbox()
-    async with other:
-        port = other.port
+    port = free_port()
     world.options["url"] = f"http://127.0.0.1:{port}"
     yield "connect", "start the server, or correct the port"
     started = await world.stack.enter_async_context(Sandbox(port=port))
