@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agent_process import AgentProcess
+from agent_process import DEADLINE, AgentProcess
 from oracle import Answer, InForce, Oracle
 from outputs import Sample, Setup, Writes
 from receiver import Receiver
@@ -145,7 +145,7 @@ class Agent:
         config = ("--config", str(self._folder / "agent.conf"))
         self._process = AgentProcess(*config, *folders, *arguments, environ=self._environ, program=[LAUNCHER])
         await self._process.start()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE):
             while not await _listens(self.port):
                 assert self.runs, self._process.log
                 await asyncio.sleep(0.01)
@@ -166,7 +166,7 @@ class Agent:
 
     async def reloaded(self) -> None:
         """Return when the last configuration is the one that runs, or it does not run any more."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE):
             while self.runs:
                 document = await self.status()
                 if any(one["alias"] == f"v{self._version}" for one in document.get("inputs", ())):

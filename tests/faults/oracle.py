@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent_process import DEADLINE
 from outputs import Place, Sample, Setup
 from receiver import Key, Receiver
 
 Arrival = tuple[Place, Key]
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 60.0
 """What a client waits for an answer."""
 
 
@@ -168,7 +169,7 @@ class Oracle:
     async def arrived_at(self, name: str) -> None:
         """Return when all that was acknowledged, and belongs there, has arrived at one output."""
         due = {(place[1], key) for place, key in self._due if place[0] == name}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE):
             while not due <= self.receivers[name].placed.keys():
                 await asyncio.sleep(0.05)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agent_process import DEADLINE
 from host import Agent, Host
 from outputs import EVERYTHING, Filter, Setup
 
@@ -97,7 +98,7 @@ async def test_a_log_that_fails_refuses(host: Host, broken: str, call: str, erro
         answer = await agent.post(host.oracle.samples("early", 50, bucket="b1"))
         assert answer.later, answer
     host.disk.mend()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while not await agent.feed("late", 50, bucket="b1"):
             await asyncio.sleep(0.05)
     await agent.kill()
@@ -113,7 +114,7 @@ async def test_a_log_that_another_agent_holds_refuses(host: Host) -> None:
     assert await refused(agent, "early", 1000) == 0
     assert "is used by another agent" in agent.logs
     await holder.kill()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while not await agent.feed("late", 50):
             await asyncio.sleep(0.05)
     await agent.kill()
@@ -256,7 +257,7 @@ async def test_quick_reloads_lock_no_agent_out(host: Host, slow: tuple[str, ...]
         await asyncio.wait(feeding)
     await agent.reloaded()
     host.disk.mend()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while not await agent.feed("after", 50, bucket="b1"):
             await asyncio.sleep(0.05)
     await agent.kill()

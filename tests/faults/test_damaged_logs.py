@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from agent_process import DEADLINE
 from host import Agent, Host
 from outputs import Setup
 
@@ -50,7 +51,7 @@ async def filled(host: Host, setup: Setup) -> Agent:
     return agent
 
 
-@pytest.mark.timeout(120 + 60 * TRIALS)
+@pytest.mark.timeout(300 + 60 * TRIALS)
 @pytest.mark.parametrize("trial", range(TRIALS))
 async def test_what_does_not_arrive_is_told_to_the_metric(tmp_path: Path, trial: int) -> None:
     choice = random.Random(SEED + trial)
@@ -69,7 +70,7 @@ async def test_what_does_not_arrive_is_told_to_the_metric(tmp_path: Path, trial:
     await agent.reload(setup.changed(batch=50))
     await agent.kill()
     await second.reload(setup.changed(batch=50))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while not await second.feed("after", 30, bucket="b1"):
             await asyncio.sleep(0.1)
     await second.kill()
@@ -123,7 +124,7 @@ async def test_what_cannot_be_read_for_a_while_arrives_later(tmp_path: Path, cal
         receiver.mode = "ok"
     await agent.start()
     await host.oracle.arrived_at("red")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while "cannot keep metrics in the buffer" not in agent.logs:
             await asyncio.sleep(0.05)
     assert await agent.feed("more", 10, bucket="b2")

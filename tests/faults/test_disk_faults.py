@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agent_process import DEADLINE
 from host import Host
 from outputs import Setup
 from receiver import Receiver
@@ -58,7 +59,7 @@ async def test_a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing(small_d
     await host.repaired()
     await agent.start()
     await host.oracle.arrived()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while not await agent.feed("after", 50):
             await asyncio.sleep(0.1)
     await host.oracle.arrived()

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from agent_process import DEADLINE
 from host import Host
 from outputs import Setup
 
@@ -24,7 +25,7 @@ async def crowd(port: int, says: bytes = b"") -> list[socket.socket]:
         client = socket.socket()
         client.setblocking(False)
         with contextlib.suppress(OSError):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(DEADLINE):
                 await loop.sock_connect(client, ("127.0.0.1", port))
             await loop.sock_sendall(client, says)
         clients.append(client)
@@ -32,7 +33,7 @@ async def crowd(port: int, says: bytes = b"") -> list[socket.socket]:
 
 
 async def asked(port: int, path: str) -> bytes:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
         answer = await reader.read()

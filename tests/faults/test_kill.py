@@ -180,7 +180,7 @@ class Campaign:
         await self.host.delivered(everything)
 
 
-@pytest.mark.timeout(120 + 15 * TRIALS)
+@pytest.mark.timeout(300 + 15 * TRIALS)
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, figures: Callable[[str], None]) -> None:
     kills = acknowledged = due = missing = duplicates = spurious = 0
     met: Counter[str] = Counter()

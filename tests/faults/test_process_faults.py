@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess
+from agent_process import DEADLINE, AgentProcess
 from host import Host
 from outputs import Setup
 
@@ -114,7 +114,7 @@ async def test_plugins_that_do_their_worst_take_nothing_with_them(tmp_path: Path
         text = output.read_text(errors="replace") if output.exists() else ""
         return len(set(re.findall(rf"^{measurement}[, ].* (\d+)$", text, re.MULTILINE)))
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE):
         while not all(times(name) >= 2 for name in ("leaks", "prints")) or times("mem") < 6:
             assert agent.process.returncode is None, agent.log[-2000:]
             await asyncio.sleep(0.1)
