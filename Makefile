@@ -112,6 +112,6 @@ uninstall: ## Remove what `make install` installed; /etc/pyagent and /var/lib/py
 .PHONY: clean
 clean: ## Remove what these commands made in this folder, .venv included
 	@rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@find agent plugins tests bench -name __pycache__ -prune -exec rm -rf {} +
+	@find agent plugins tests bench scripts -name __pycache__ -prune -exec rm -rf {} +
 	@find agent plugins -name '*.so' -delete
 	@find agent plugins -name '*.egg-info' -prune -exec rm -rf {} +

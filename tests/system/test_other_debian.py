@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from container import Container, booting
+from container import DEMONSTRATION, Container, booting
 from test_systemd import RAM, hosting
 
 RELEASE = 12
@@ -43,7 +43,7 @@ async def test_the_service(host: Container) -> None:
 
 async def test_the_demonstration(host: Container) -> None:
     """It starts servers and agents of its own, and everything ends with it."""
-    shown = json.loads(await host("sh", "-c", "pyagent demo --for 10 --json 2>/dev/null"))
+    shown = json.loads(await host("sh", "-c", DEMONSTRATION))
     assert shown["points"]["mem"] > 0
 
 

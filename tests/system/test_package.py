@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from building import debian_package
-from container import PYTHONS, Container, booting
+from container import DEMONSTRATION, PYTHONS, Container, booting
 
 from pyagent.sandbox import Sandbox
 from pyagent.testing.servers import ServerMissing
@@ -114,7 +114,7 @@ async def test_three_commands_and_an_upgrade_and_nothing_is_left_at_the_end(
         await host(*shlex.split(start))
         count = await _until(host, server, 0)
 
-        shown = json.loads(await host("sh", "-c", "pyagent demo --for 3 --json 2>/dev/null"))
+        shown = json.loads(await host("sh", "-c", DEMONSTRATION))
         assert shown["points"]["mem"] > 0, "what few commands import is there, too"
         doctor = await host("pyagent", "doctor", "ram")
         assert "All is well." in doctor

@@ -129,7 +129,7 @@ def test_the_shell_scripts_have_no_mistakes(root: Path) -> None:
         root / "tests/system/make-building-root",
     ]
     for script in scripts:
-        if script.suffix == ".py":
+        if script.suffix == ".py" or script.is_dir():  # what Python keeps of it
             continue
         shell = script.read_text().splitlines()[0].removeprefix("#!")
         subprocess.run([shell, "-n", script], check=True, timeout=60)

@@ -59,7 +59,7 @@ sys.exit(run([
     Stage("last", "true"),
 ]))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stderr
     assert "\n---- beside (beside the last) ----\nfrom beside\n" in done.stdout
     told = done.stdout.rpartition("---- In short ----\n")[2]
@@ -77,7 +77,7 @@ sys.exit(run([
 
 def test_where_nothing_fails_it_says_so(code: str, tmp_path: Path) -> None:
     code += "sys.exit(run([Stage('first', *PYTEST, '-q', '-k', 'passes'), Stage('last', 'true')]))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("\nAll passed.\n")
     assert "FAILED" not in done.stdout
@@ -96,7 +96,7 @@ made = [
 stages.run = lambda _: run(made)
 sys.exit(stages.main())
 """
-    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, start_new_session=True) as process:
+    with subprocess.Popen([sys.executable, "-B", "-c", code], cwd=tmp_path, start_new_session=True) as process:
         while not all((tmp_path / f"{name} begins").exists() for name in ("first", "beside")):
             assert process.poll() is None
             time.sleep(0.01)
