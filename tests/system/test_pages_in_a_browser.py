@@ -23,8 +23,8 @@ expect.set_options(timeout=DEADLINE * 1000)
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as made:
+async def server(tmp_path: Path) -> AsyncIterator[Sandbox]:
+    async with Sandbox(agents=tmp_path / "run") as made:
         yield made
 
 
@@ -99,7 +99,7 @@ async def fits_a_phone(page: Page) -> None:
     await page.set_viewport_size(before)
 
 
-async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: Sandbox) -> None:
+async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: Sandbox, tmp_path: Path) -> None:
     """The tutorial: set-up, configuration, the two lines, Listen for Data, the chart."""
     await page.goto("/")
     await expect(page.get_by_label("Username")).to_be_focused()
@@ -144,7 +144,9 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
     ).to_be_visible()
     await accessible(page)
     await fits_a_phone(page)
-    async with running("--config", url, environ={"INFLUX_TOKEN": token}):
+    runtime = tmp_path / "run" / "ram"
+    runtime.mkdir(parents=True)
+    async with running("--config", url, "--runtime-directory", str(runtime), environ={"INFLUX_TOKEN": token}):
         arrived = page.get_by_role("status").filter(has_text="Data arrives in the bucket monitoring-system")
         await expect(arrived).to_contain_text("mem from")
         await page.get_by_role("link", name="Show it in the Data Explorer").click()
@@ -156,6 +158,20 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
         await page.wait_for_function(
             "points => Number(document.querySelector('.chart').dataset.points) > points", arg=points
         )
+        await page.get_by_role("link", name="Agents").click()
+        agent = page.get_by_role("region", name="ram")
+        await expect(agent).to_contain_text("All is well.")
+        metrics = agent.get_by_role("row", name="inputs.mem").get_by_role("cell").first
+        assert int(await metrics.inner_text()) > 0
+        await page.wait_for_function(
+            "before => document.querySelector('section td').textContent !== before", arg=await metrics.inner_text()
+        )
+        await accessible(page)
+        await fits_a_phone(page)
+    await expect(agent).to_contain_text("cannot ask the agent: it does not run any more")  # it was killed
+    (runtime / "control.sock").unlink()
+    await expect(page.get_by_text("No agent runs on this host")).to_be_visible()
+    await page.go_back()
     await expect(page.get_by_role("row", name="mem used host=")).to_be_visible()
     await accessible(page)
     await fits_a_phone(page)

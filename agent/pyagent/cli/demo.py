@@ -114,7 +114,10 @@ class _Demo:
     def _start_agent(self, name: str, measurement: str, text: str, *others: str) -> None:
         made = self._influxdb.create_configuration(name, BUCKET, text, plugin=measurement)
         started = time.monotonic()
-        self._keep(Child(name, ["--config", made.url], self._folder, {"INFLUX_TOKEN": made.token}))
+        runtime = self._folder / "run" / name  # where the page of the agents finds it
+        runtime.mkdir(parents=True)
+        words = ["--config", made.url, "--runtime-directory", str(runtime)]
+        self._keep(Child(name, words, self._folder, {"INFLUX_TOKEN": made.token}))
         self._agents.append(Agent(name, measurement, made.url, started))
         self._units |= declared_units(measurement, *others)
 

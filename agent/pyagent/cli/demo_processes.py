@@ -106,7 +106,12 @@ class EmbeddedInfluxDB(Child):
     """`pyagent sandbox` on a free loopback port, empty; `url` once it answers. Raises ChildDied."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__("sandbox", ["sandbox", "--port", "0", "--data", str(folder / "influxdb")], folder, {})
+        super().__init__(
+            "sandbox",
+            ["sandbox", "--port", "0", "--data", str(folder / "influxdb"), "--agents", str(folder / "run")],
+            folder,
+            {},
+        )
         deadline = time.monotonic() + START_TIMEOUT
         while not (url := re.search(r"http://127\.0\.0\.1:\d+", self.output())):
             self.check()

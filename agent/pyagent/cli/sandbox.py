@@ -69,6 +69,13 @@ def configure(parser: Parser) -> None:
         metavar="N",
         help="queries that wait for their turn; more are refused (default: PYAGENT_QUERY_QUEUE_SIZE or 1024)",
     )
+    parser.add_argument(
+        "--agents",
+        type=Path,
+        default=Path("/run/pyagent"),
+        metavar="DIR",
+        help="where the runtime directories of the agents are that the page shows (default: /run/pyagent)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
 
     raise_limit()
     try:
-        return asyncio.run(_serve(Sandbox(args.data, args.port, faults=args.faults, limits=limits), args))
+        server = Sandbox(args.data, args.port, faults=args.faults, limits=limits, agents=args.agents)
+        return asyncio.run(_serve(server, args))
     except SandboxError as error:
         print(f"E! {error}", file=sys.stderr)
         return 1

@@ -13,10 +13,12 @@ Programmatic use, inside a running event loop:
 
 Signatures:
 
-    Sandbox(data: Path | None = None, port: int = 0, *, faults: bool = False, limits: QueryLimits = QueryLimits())
+    Sandbox(data: Path | None = None, port: int = 0, *, faults: bool = False, limits: QueryLimits = QueryLimits(),
+            agents: Path = Path("/run/pyagent"))
         data: folder of the database (made when missing; None: a temporary one, removed at the end);
         port: 0 chooses a free one; faults: the door /sandbox/faults is open to the operator's token;
-        limits: of queries (timeout in seconds, memory_bytes, concurrency, queue_size).
+        limits: of queries (timeout in seconds, memory_bytes, concurrency, queue_size);
+        agents: folder of the running agents' control sockets, which the page of the agents asks.
     async start() / async close()                    what `async with` does; a closed one can be started again on its folder
     url: str                                         "http://127.0.0.1:PORT", no slash at the end
     port: int

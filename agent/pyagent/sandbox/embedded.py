@@ -33,6 +33,8 @@ from pyagent.sandbox.server import make_app
 from pyagent.sandbox.state import State
 
 _HEAD_SECONDS = 10.0
+AGENTS = Path("/run/pyagent")
+"""Where the control sockets of the agents are that run as services."""
 EXPIRE_EVERY = 30 * 60.0
 """Seconds between two looks for points that are older than their bucket keeps them."""
 
@@ -79,12 +81,19 @@ class Sandbox:
     """An InfluxDB 2 on a loopback port; see the package's docstring for the contract."""
 
     def __init__(
-        self, data: Path | None = None, port: int = 0, *, faults: bool = False, limits: QueryLimits = DEFAULT_LIMITS
+        self,
+        data: Path | None = None,
+        port: int = 0,
+        *,
+        faults: bool = False,
+        limits: QueryLimits = DEFAULT_LIMITS,
+        agents: Path = AGENTS,
     ) -> None:
         self._data = data
         self._port = port
         self._faults = faults
         self._limits = limits
+        self._agents = agents
         self._scratch: ScratchFolder | None = None
         self._runner: web.AppRunner | None = None
         self._connections: Connections | None = None
@@ -128,7 +137,7 @@ class Sandbox:
         folder = self._scratch.path if self._scratch is not None else self._data
         assert folder is not None
         self._state = State(folder, keep=self._data is not None, limits=self._limits)
-        app = make_app(self._state, with_faults=self._faults)
+        app = make_app(self._state, with_faults=self._faults, agents=self._agents)
         # Bodies stay as sent: what is wrong with a compressed one is answered in InfluxDB's words.
         self._runner = _Runner(app, auto_decompress=False, access_log=None, shutdown_timeout=1.0)
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -70,9 +71,10 @@ def routes() -> Iterable[Route]:
         yield from module.ROUTES
 
 
-def make_app(state: State, *, with_faults: bool = False) -> web.Application:
+def make_app(state: State, *, with_faults: bool = False, agents: Path) -> web.Application:
     app = web.Application(middlewares=[_frame], client_max_size=MAX_REQUEST)
     app[STATE] = state
+    app[pages.FOLDER] = agents
     app[faults.FAULTS] = faults.Faults(enabled=with_faults)
     for route in (*routes(), *pages.ROUTES, *(faults.ROUTES if with_faults else ())):
         app.router.add_route(route.method, route.path, route.handler)

@@ -1,9 +1,11 @@
 """The pages' server side, without a browser: what is served, to whom, and what other sites' pages cannot do."""
 
+import asyncio
 import gzip
 import io
 import json
 import re
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +15,8 @@ import aiohttp
 import pytest
 import tomli
 
+from pyagent.runtime.control import ControlServer
+from pyagent.runtime.log import component_logger
 from pyagent.sandbox import Sandbox, pages
 
 STATIC = Path(pages.__file__).parent / "static"
@@ -215,6 +219,7 @@ OWN_CALLS = [
     ("POST", "/api/sandbox/configuration"),
     ("POST", "/api/sandbox/check"),
     ("POST", "/api/sandbox/upload?bucket=BUCKET"),
+    ("GET", "/api/sandbox/agents"),
 ]
 
 
@@ -385,3 +390,40 @@ async def test_uploads_that_are_refused(
     for bucket, expected in ((other, 200), (server.bucket_id, 403)):
         path = f"/api/sandbox/upload?bucket={bucket}&name=x.lp"
         assert (await ask(client, "POST", path, data=b"m f=1", headers=token))[0] == expected
+
+
+async def test_the_agents_of_this_host_are_asked_and_one_that_fails_harms_no_other(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("dead", "ended", "garbage", "ram"):
+        (tmp_path / name).mkdir()
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(tmp_path / "dead" / "control.sock"))
+    configuration = {"waiting": "<b>", "last_reload_ok": True}
+    document = {"configuration": configuration, "outputs": [], "inputs": []}
+    control = ControlServer(tmp_path / "ram" / "control.sock", lambda: dict(document), component_logger("control"), {})
+
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"nonsense\r\n\r\n")
+        writer.close()
+
+    garbage = await asyncio.start_unix_server(nonsense, tmp_path / "garbage" / "control.sock")
+    await control.start()
+    async with Sandbox(agents=tmp_path) as server, aiohttp.ClientSession(server.url) as client:
+        await server.setup()
+        token = {"Authorization": f"Token {server.token}"}
+        status, _, text = await ask(client, "GET", "/api/sandbox/agents", headers=token)
+    await control.close()
+    garbage.close()
+    assert status == 200
+    found = {one["instance"]: one for one in json.loads(text)["agents"]}
+    assert list(found) == ["dead", "garbage", "ram"]
+    assert found["dead"]["error"] == "cannot ask the agent: it does not run any more"
+    assert found["garbage"]["error"].startswith("cannot ask the agent: ")
+    assert found["ram"]["status"]["problems"] == ["waiting for the configuration: <b>"]
+
+
+async def test_a_host_without_agents_has_none(tmp_path: Path) -> None:
+    async with Sandbox(agents=tmp_path / "nothing") as server, aiohttp.ClientSession(server.url) as client:
+        await server.setup()
+        token = {"Authorization": f"Token {server.token}"}
+        assert json.loads((await ask(client, "GET", "/api/sandbox/agents", headers=token))[2]) == {"agents": []}

@@ -1,6 +1,7 @@
 // Which page is shown: the part of the address behind `#`, such as `#explore?bucket=b`. It never leaves the browser.
 import { Refused, json, text } from "./api.js";
 import { h, problem } from "./dom.js";
+import * as agents from "./agents.js";
 import * as buckets from "./buckets.js";
 import * as configure from "./configure.js";
 import * as explore from "./explore.js";
@@ -10,6 +11,7 @@ const PAGES = {
   explore: ["Data Explorer", explore],
   buckets: ["Buckets", buckets],
   configure: ["Create configuration", configure],
+  agents: ["Agents", agents],
 };
 
 const main = document.getElementById("main");
@@ -18,6 +20,7 @@ const signOut = document.getElementById("sign-out");
 let leave = () => {};
 let signedIn = false;
 let shown = "";
+let turn = 0;
 
 export function parsed() {
   const [name, query = ""] = location.hash.slice(1).split(/\?(.*)/s);
@@ -25,6 +28,7 @@ export function parsed() {
 }
 
 async function show() {
+  const mine = ++turn;
   leave();
   leave = () => {};
   nav.hidden = signOut.hidden = !signedIn;
@@ -45,7 +49,9 @@ async function show() {
   if (shown !== name) heading.focus({ preventScroll: true });
   shown = name;
   try {
-    leave = (await page.show(content, state)) ?? (() => {});
+    const ended = (await page.show(content, state)) ?? (() => {});
+    if (mine === turn) leave = ended;
+    else ended(); // another page was chosen before this one was there
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     if (error.status !== 401) content.replaceChildren(problem(`cannot show this page: ${error.message}`));

@@ -11,6 +11,7 @@ const SHOWN_FIRST = { mem: ["used"], system: ["load1"], cpu: ["usage_idle"] };
 class Explorer {
   constructor(content, state, all, units) {
     this.units = units;
+    this.here = location.hash.split("?")[0];
     this.all = all;
     this.bucket = all.find((one) => one.name === state.get("bucket")) ?? all[0];
     this.view = {
@@ -157,12 +158,16 @@ class Explorer {
 
   // Before anything is asked: a session may have ended, and one that begins goes on with this.
   remember() {
+    // The address may be another page's already, whose turn is next.
+    if (this.closed || location.hash.split("?")[0] !== this.here) return;
+    this.here = "#explore";
     history.replaceState(null, "", this.address());
     this.link.href = location.href;
   }
 
   async run() {
     clearTimeout(this.timer);
+    if (this.closed) return;
     this.remember();
     const script = this.own || (this.view.measurement ? flux.script(this.view) : "");
     if (document.activeElement !== this.text || this.own === "") this.text.value = script;
