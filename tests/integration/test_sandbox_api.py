@@ -352,6 +352,16 @@ async def test_lists_of_what_is_not_there(api: Api) -> None:
     assert reason(await api("GET", "/query?q=SHOW+DATABASES"))[0] == 501
 
 
+async def test_long_bodies(api: Api) -> None:
+    query = {"query": f'import "array" array.from(rows: [{{a: "{"x" * 2**19}"}}])'}
+    status, answer = await api("POST", "/api/v2/query?org=home", query)
+    assert (status, len(answer) > 2**19) == (200, True)
+    assert reason(await api("POST", "/api/v2/buckets", f'["{"x" * 2**19}"')) == (
+        400,
+        "failed to unmarshal json: unexpected EOF",
+    )
+
+
 async def test_databases_of_the_buckets_names(api: Api) -> None:
     await api.server.add_bucket("telegraf/week")
     _, answer = await api("GET", "/api/v2/dbrps?org=home&db=telegraf")

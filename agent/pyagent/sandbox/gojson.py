@@ -64,11 +64,17 @@ def struct(name: str, /, **fields: Shape) -> Shape:
 
 
 class _Number(str):
-    """A number as it is written."""
+    """A number as it is written, but for whole ones that a few digits hold."""
+
+    __slots__ = ()
 
 
 class _Members(list[tuple[str, Any]]):
     """An object's members in their order; a name may come twice."""
+
+
+def _whole(text: str) -> int | _Number:
+    return int(text) if len(text) <= 20 else _Number(text)
 
 
 def _no_constant(name: str) -> None:
@@ -76,7 +82,7 @@ def _no_constant(name: str) -> None:
 
 
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_Members, parse_int=_Number, parse_float=_Number, parse_constant=_no_constant
+    object_pairs_hook=_Members, parse_int=_whole, parse_float=_Number, parse_constant=_no_constant
 )
 
 
@@ -95,7 +101,7 @@ def decode(raw: bytes, shape: Shape, *, whole: bool = False) -> Any:
         raise GoJSONError("exceeded max depth") from None
     except ValueError as error:
         raise GoJSONError(_syntax(raw, characters, error)) from None
-    if isinstance(value, _Number) and characters[end : end + 1] in (".", "e", "E"):
+    if kind_of(value) == "number" and characters[end : end + 1] in (".", "e", "E"):
         raise GoJSONError(syntax_error(raw) or "unexpected EOF")
     if whole and (behind := after_value(characters[end:].encode(), 0)):
         raise GoJSONError(behind)
@@ -148,12 +154,11 @@ class _Reading:
         return value if isinstance(value, bool) else self._unfit(value, shape, before)
 
     def _int(self, value: Any, shape: Shape, before: Any) -> Any:
-        if not isinstance(value, _Number):
+        if kind_of(value) != "number":
             return self._unfit(value, shape, before)
-        # Not more digits than Python reads, and all that 64 bits hold.
-        if not value.lstrip("-").isdigit() or len(value) > 20 or int(value) not in _INT64:
+        if isinstance(value, _Number) or value not in _INT64:
             return self._unfit(value, shape, before, f"number {value}")
-        return int(value)
+        return value
 
     def _id(self, value: Any, shape: Shape, before: Any) -> Any:
         if kind_of(value) != "string":
@@ -217,7 +222,7 @@ def kind_of(value: Any) -> str:
         return "bool"
     if isinstance(value, _Members):
         return "object"
-    if isinstance(value, _Number):
+    if isinstance(value, int | _Number):
         return "number"
     return "array" if isinstance(value, list) else "string"
 
@@ -227,7 +232,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, _Members):
         return {_clean(name): plain(item) for name, item in value}
     if isinstance(value, _Number):
-        return int(value) if len(value) < 4000 and value.lstrip("-").isdigit() else float(value)
+        return float(value)
     if isinstance(value, list):
         return [plain(item) for item in value]
     return _clean(value) if isinstance(value, str) else value

@@ -5,6 +5,10 @@ from typing import Final
 
 _SPACE: Final = " \t\r\n"
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
+_RUN: Final = re.compile(
+    r'(?:[ \t\r\n]*+(?:"[^"\\\x00-\x1f]*+"|-?(?:0|[1-9][0-9]*+)(?![0-9.eE])|true|false|null)[ \t\r\n]*+,)*+'
+)
+"""Elements of an array that hold nothing else, each with the comma behind it: most of a long text."""
 _MAX_DEPTH: Final = 10000
 _ESCAPES: Final = {
     "'": "\\'", "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
@@ -76,6 +80,8 @@ class _Scan:
 
     def _value(self) -> bool:
         """Read a value, or the start of one; whether another one must follow it at once."""
+        if self._open and self._open[-1] == "element":
+            self._at = _RUN.match(self._text, self._at).end()  # type: ignore[union-attr]  # matches anywhere
         first = self._space()
         if first == "{":
             self._at += 1
