@@ -18,8 +18,6 @@ from pathlib import Path
 import pytest
 from differences import MEANT
 
-pytestmark = pytest.mark.timeout(120)
-
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent.parent.parent / "shared" / "golden" / "telegraf" / "cli"
 DEADLINE = 60.0

@@ -97,7 +97,7 @@ async def test_what_is_gathered_before_sigterm_is_written(hosted: Hosted) -> Non
     await hosted.edit(MEM, flush="1h")
     async with running("--config", hosted.url, "--debug", environ=hosted.environ) as agent:
         first = await hosted.until(lambda count: count >= 1)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(3.5)  # three gathers, two of which are asked for
         assert await hosted.server.count("mem") == first
         assert await agent.terminate() == 0
     assert await hosted.server.count("mem") >= first + 2

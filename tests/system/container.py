@@ -20,9 +20,7 @@ PYTHONS = {12: "3.11", 13: "3.13"}
 """The Python of each release that is tested."""
 NSPAWN = ("systemd-nspawn", "-q", "--register=no", "--keep-unit", "--console=pipe")
 # Three seconds are enough for some points, unless the machine has much else to do.
-DEMONSTRATION = (
-    'for seconds in 3 10 30; do shown=$(pyagent demo --for $seconds --json 2>/dev/null) && break; done; echo "$shown"'
-)
+DEMONSTRATION = 'for seconds in 3 10 30; do shown=$(pyagent demo --for $seconds --json 2>/dev/null) && break; done; printf "%s" "$shown"'
 # What an operator does, but for the network.
 _INSTALL = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/root/wheels", "make", "-C", "/root/pyagent", "install")
 
