@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from pyagent.api.masking import mask_urls
 
-__all__ = ["LEAST_INTERVAL", "Duration", "Secret", "Size", "counted", "format_number", "redact"]
+__all__ = ["LEAST_INTERVAL", "Duration", "Secret", "Size", "counted", "format_number", "joined", "redact"]
 
 _DURATION_NS = {
     "ns": 1,
@@ -207,6 +207,11 @@ def _trim(number: Decimal) -> str:
 def _type_of(value: object) -> str:
     names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "a list", dict: "a table"}
     return names.get(type(value), f"a {type(value).__name__}")
+
+
+def joined(text: str, more: str) -> str:
+    """What a message says next: behind a question nothing is joined by a semicolon."""
+    return f"{text} {more}" if text.endswith("?") else f"{text}; {more}"
 
 
 def counted(count: int, one: str, several: str = "", *, separator: str = "") -> str:

@@ -146,7 +146,9 @@ class Parser(argparse.ArgumentParser):
         stream.write(help_text(self, colours=has_colours(stream)))
 
     def error(self, message: str) -> NoReturn:
-        print(f"E! {message}; see {self.prog} --help", file=sys.stderr)
+        from pyagent.api.units import joined  # not needed by what is quick to start
+
+        print(f"E! {joined(message, f'see {self.prog} --help')}", file=sys.stderr)
         raise SystemExit(self.mistake)
 
     def _named(self, word: str) -> argparse.Action | None:

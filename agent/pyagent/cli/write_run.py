@@ -12,6 +12,7 @@ import time
 from typing import Any, NoReturn, cast
 
 from pyagent.api import ConfigError, Duration, PyagentError, Secret, redact
+from pyagent.api.units import joined
 from pyagent.cli.terminal import harmless
 from pyagent.cli.tokens import looks_like_token, token_of
 from pyagent.cli.write_display import Display
@@ -264,7 +265,8 @@ class _Import:
         if session.outcome.failure:
             if session.begun:
                 record.save(progress, sync=True)
-                session.outcome.failure += "; --resume goes on from here" * (not record.problem)
+                if not record.problem:
+                    session.outcome.failure = joined(session.outcome.failure, "--resume goes on from here")
         else:
             record.remove()
         return self._end(session.outcome, session, bucket, time.monotonic() - started)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyagent.api.errors import ConfigError
 from pyagent.api.plugin import LineOptions
-from pyagent.api.units import counted
+from pyagent.api.units import counted, joined
 from pyagent.client.forks import importing
 from pyagent.client.intake import Intake
 from pyagent.client.outcome import BufferFull, NotDelivered, Rejected, Statistics, WriterClosed
@@ -280,8 +280,10 @@ class Core:
             engine = self._engines[-1]
             why = engine.error or engine.last_error
             raise NotDelivered(
-                f"cannot deliver {counted(left, 'point')} within {seconds:g} s{f': {why}' if why else ''};"
-                f" {'it waits' if left == 1 else 'they wait'} on",
+                joined(
+                    f"cannot deliver {counted(left, 'point')} within {seconds:g} s{f': {why}' if why else ''}",
+                    f"{'it waits' if left == 1 else 'they wait'} on",
+                ),
                 left,
             )
         if self._engines and self._engines[-1].taking_up:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyagent.api import Full, LineOptions
-from pyagent.api.units import counted
+from pyagent.api.units import counted, joined
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.segments import SEGMENT_SIZE
 from pyagent.client.intake import Intake
@@ -349,13 +349,11 @@ class Engine:
                 why,
             )
         if left.lost:
-            advice = "" if self._directory else "; give buffer_directory to keep such points on disk"
             log.error(
-                "cannot deliver %s before the end, %s lost: %s%s",
+                "cannot deliver %s before the end, %s lost: %s",
                 counted(left.lost, "point"),
                 "it is" if left.lost == 1 else "they are",
-                why,
-                advice,
+                why if self._directory else joined(why, "give buffer_directory to keep such points on disk"),
             )
 
     # What others have left --------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyagent.api import Batch, Duration, PyagentError, Reject, Retry, Secret, TooLarge
+from pyagent.api.units import joined
 from pyagent.buffer import OutputQueue
 from pyagent.config import OutputPlan
 from pyagent.importer.pieces import Piece, Rejected
@@ -174,10 +175,10 @@ class Delivery:
         if self._failing_since is None:
             self._failing_since = now
         if now - self._failing_since >= self._patience:
-            raise Undelivered(f"{text}; given up after {self._patience:g} s (--retry-for)")
+            raise Undelivered(joined(text, f"given up after {self._patience:g} s (--retry-for)"))
         if text not in self._told:
             self._told.add(text)
-            self._tell(f"{text}; it is tried again, for {self._patience:g} s at the most (--retry-for)")
+            self._tell(joined(text, f"it is tried again, for {self._patience:g} s at the most (--retry-for)"))
         return self._failing_since + self._patience
 
     def _give_up_lines(self, failure: Reject | TooLarge) -> None:
@@ -187,7 +188,7 @@ class Delivery:
             return
         if batch.count > _FEW:
             self._queue.settle(batch, [batch])
-            raise Undelivered(f"{one_line(failure)}; each line alone is refused as well")
+            raise Undelivered(joined(one_line(failure), "each line alone is refused as well"))
         self._refused.extend((batch.lines(i, i + 1).payload(), one_line(failure)) for i in range(batch.count))
         self._lane.rejected += batch.count
         self._queue.settle(batch)

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from pyagent.api import Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
-from pyagent.api.units import counted
+from pyagent.api.units import counted, joined
 from pyagent.buffer import Batch, Chunk, OutputQueue
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
@@ -427,4 +427,4 @@ def _in_order(batch: Batch, parts: deque[Batch]) -> list[Batch]:
 
 
 def _all_refused(refusal: Reject | TooLarge) -> Retry:
-    return Retry(f"{one_line(refusal)}; each metric alone is refused as well, so that all are kept", slow=True)
+    return Retry(joined(one_line(refusal), "each metric alone is refused as well, so that all are kept"), slow=True)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import Duration, Size
+from pyagent.api.units import joined
 
 SECOND = 10**9
 DIGITS = "0123456789"
@@ -185,3 +186,10 @@ def test_a_million_digits_are_out_of_range() -> None:
     for kind, unit in ((Duration, "s"), (Size, "KiB")):
         with pytest.raises(ValueError, match="out of range"):
             kind("9" * 1_000_000 + unit)
+
+
+def test_behind_a_question_nothing_is_joined_by_a_semicolon() -> None:
+    assert joined("unknown flag '--tset'; did you mean --test?", "see --help") == (
+        "unknown flag '--tset'; did you mean --test? see --help"
+    )
+    assert joined("it is full", "make room") == "it is full; make room"

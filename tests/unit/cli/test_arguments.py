@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pyagent.api.units import joined
 from pyagent.cli import COMMANDS
 from pyagent.cli.arguments import Choices, Parser
 from pyagent.cli.run_flags import whole_parser
@@ -83,7 +84,7 @@ def test_mistakes(parser: Parser, words: list[str], line: str, capsys: pytest.Ca
     with pytest.raises(SystemExit) as ended:
         parser.parse_args(words)
     assert ended.value.code == 1
-    assert capsys.readouterr().err == f"E! {line}; see pyagent --help\n"
+    assert capsys.readouterr().err == f"E! {joined(line, 'see pyagent --help')}\n"
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_mistakes_of_words(
     with pytest.raises(SystemExit) as ended:
         words_parser.parse_args(words)
     assert ended.value.code == 1
-    assert capsys.readouterr().err == f"E! {line}; see pyagent x --help\n"
+    assert capsys.readouterr().err == f"E! {joined(line, 'see pyagent x --help')}\n"
 
 
 def test_flags_before_a_command(parser: Parser) -> None:

@@ -293,7 +293,7 @@ def test_charts_have_the_series_of_a_field(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(len(line) <= 90 for line in lines)
     assert [line for line in lines if "host=" in line] == [f"⠤⠤ host=h{at}" for at in range(6)]
     assert lines[-1] == "more than 6 series: 6 points of others are not drawn"
-    assert any("00:00:00" in line for line in lines), "the time of the first point, in UTC"
+    assert any("00:00.00" in line for line in lines), "the time of the first point, in UTC"
     monkeypatch.setenv("FORCE_COLOR", "1")  # the library looks at it as well
     coloured = list(charts_of(rows_of([text.encode() for text in texts]), 80, colours=True))
     assert "\x1b[36m" in "".join(coloured)
@@ -309,6 +309,39 @@ def test_charts_of_odd_values_are_drawn_or_left_out(values: list[str]) -> None:
     assert lines
     if values in (["NaN"], ["1e308", "-1e308"]):
         assert lines == ["There is nothing to draw: a series has times in _time, and numbers."]
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        (["0", "100"], ["100", "80", "60", "40", "20", "0"]),
+        (["-3", "97", "100"], ["100", "80", "60", "40", "20", "0", "-20"]),
+        (["20.1", "20.9"], ["21.0", "20.8", "20.6", "20.4", "20.2", "20.0"]),
+        (["5", "5"], ["5.6", "5.4", "5.2", "5.0", "4.8", "4.6", "4.4"]),
+        (["0", "0"], ["1.0", "0.5", "0.0", "-0.5", "-1.0"]),
+        (["0.00012", "0.00034"], ["0.00035", "0.00030", "0.00025", "0.00020", "0.00015", "0.00010"]),
+        (["1e-20", "2e-20"], ["2e-20", "1.8e-20", "1.6e-20", "1.4e-20", "1.2e-20", "1e-20"]),
+        (["0", "3e300"], []),
+    ],
+)
+def test_a_chart_ends_at_round_numbers(values: list[str], ticks: list[str]) -> None:
+    pytest.importorskip("plotille", reason="plotille is not installed")
+    from pyagent.cli.query.plot import charts_of
+
+    lines = list(charts_of(rows_of([body(*values).encode()]), 70, colours=False))
+    named = [line.partition("|")[0].strip() for line in lines if "|" in line and not line.startswith("-")]
+    assert not ticks or [text for text in named if text] == ticks
+    assert len(lines) <= 18
+
+
+def test_the_times_of_a_chart_differ() -> None:
+    pytest.importorskip("plotille", reason="plotille is not installed")
+    from pyagent.cli.query.plot import charts_of
+
+    for count in (2, 5, 60):
+        lines = list(charts_of(rows_of([body(*["1"] * count).encode()]), 70, colours=False))
+        times = lines[-1].partition("|")[2].split()
+        assert len(set(times)) == len(times) > 3
 
 
 def test_texts_are_not_drawn() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from pyagent.api import ConfigError, redact
+from pyagent.api.units import joined
 from pyagent.cli.flags import catalog, commas, plugin_directories
 from pyagent.cli.instances import SettingsError, checked_instance, settings_file
 from pyagent.cli.provision import ACTIONS, hosted, unit
@@ -78,7 +79,7 @@ def run(words: Sequence[str], arguments: argparse.Namespace) -> int:
         name = checked_instance(rest[0])
     except SettingsError as error:
         raise ProvisionError(
-            f"{error}; a configuration of another name is known by its ID, too: see pyagent provision list"
+            joined(str(error), "a configuration of another name is known by its ID, too: see pyagent provision list")
         ) from None
     return actions[action](name, arguments, questions)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import tomli
 
 from pyagent.api import PyagentError, redact
+from pyagent.api.units import joined
 from pyagent.cli.flags import plugin_directories
 from pyagent.cli.instances import settings_file
 from pyagent.cli.provision.access import settings_directory
@@ -68,7 +69,7 @@ def edit(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
                 print(f"Running agents take it over within a minute; at once: systemctl reload pyagent@{name}")
         except PyagentError as error:
             if _is_edited(copy, hosted.text) and str(copy) not in str(error):
-                raise ProvisionError(f"{error}; your text is kept in {copy}") from None
+                raise ProvisionError(joined(str(error), f"your text is kept in {copy}")) from None
             raise
         except KeyboardInterrupt:
             if _is_edited(copy, hosted.text):

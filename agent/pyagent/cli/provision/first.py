@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 from pyagent.api import Secret
+from pyagent.api.units import joined
 from pyagent.cli.provision.access import password_of, server_of, state_of
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import (
@@ -84,8 +85,11 @@ def set_up_here(arguments: argparse.Namespace, questions: Questions, url: str) -
         with contextlib.suppress(InfluxDBError):
             if server_state(url, tls_ca=given.tls_ca).is_set_up:
                 raise ProvisionError(
-                    f"{error}; the user is made nevertheless: go on with pyagent provision NAME --user {given.user} "
-                    "--create-bucket"
+                    joined(
+                        str(error),
+                        f"the user is made nevertheless: go on with pyagent provision NAME --user {given.user} "
+                        "--create-bucket",
+                    )
                 ) from None
         raise
     # Whoever asks for the next token signs in with this.

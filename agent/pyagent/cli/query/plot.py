@@ -18,7 +18,8 @@ _NUMBERS = ("long", "unsignedLong", "double")
 _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
 """As many series are drawn in a chart."""
 _MOST_CHARTS = 8
-_HEIGHT = 14
+_HEIGHT, _TICKS = 14, 7
+"""Lines of a chart, and steps of its values, at the most."""
 _MARGIN = 14
 """Columns that the library needs beside the chart."""
 _NARROWEST = 20
@@ -110,13 +111,13 @@ def _drawn(chart: _Chart, width: int, colours: bool) -> Iterator[str]:
         return
     factor, shown = scale(max(values), unit)
     figure = plotille.Figure()
-    figure.width, figure.height = width, _HEIGHT
+    figure.width = width
     figure.color_mode, figure.with_colors = "names", colours
     figure.origin = False
     figure.x_label, figure.y_label = "UTC", shown or "value"
     figure.x_ticks_fkt = _time_text
-    figure.y_ticks_fkt = lambda low, high: _value_text(float(low), float(high), factor)
-    _set_limits(figure, list(points.values()))
+    _set_times(figure, list(points.values()))
+    _set_values(figure, [value for one in points.values() for _, value in one], factor)
     for (tags, one), colour in zip(points.items(), _COLOURS, strict=False):
         label = ", ".join(f"{harmless(key)}={harmless(value)}" for key, value in tags) or harmless(name)
         seconds, heights = zip(*one, strict=True)
@@ -129,16 +130,41 @@ def _drawn(chart: _Chart, width: int, colours: bool) -> Iterator[str]:
         yield f"more than {len(_COLOURS)} series: {counted(chart.left_out, 'point')} of others are not drawn"
 
 
-def _set_limits(figure: plotille.Figure, series: list[list[tuple[float, float]]]) -> None:
-    """All of the width is used. Of a single point, or of a series that does not change, the library's own limits are years
-    or nothing wide."""
+def _set_times(figure: plotille.Figure, series: list[list[tuple[float, float]]]) -> None:
+    """All of the width is used. Of a single point the library's own limits are years wide."""
     times = [seconds for one in series for seconds, _ in one]
     room = 60.0 if min(times) == max(times) else 0.0
     figure.set_x_limits(min(times) - room, max(times) + room)
-    values = [value for one in series for _, value in one]
-    if min(values) == max(values):
-        room = abs(values[0]) * 0.1 or 1.0
-        figure.set_y_limits(values[0] - room, values[0] + room)
+
+
+def _set_values(figure: plotille.Figure, values: list[float], factor: float) -> None:
+    """From one round number to another, no further than the values need it, with round numbers beside the lines."""
+    low, high = min(values) / factor, max(values) / factor
+    if low == high:
+        room = abs(low) * 0.1 or 1.0
+        low, high = low - room, high + room
+    step = _step((high - low) / _TICKS)
+    while (last := math.ceil(round(high / step, 9))) - (first := math.floor(round(low / step, 9))) > _TICKS:
+        step = _step(step * 1.5)
+    lines = _HEIGHT // (last - first)
+    figure.height = lines * (last - first)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+
+    def text(value: object, _: object) -> str:
+        line = round((float(value) / factor / step - first) * lines)  # type: ignore[arg-type]
+        if line % lines:
+            return ""
+        shown = (first + line // lines) * step + 0.0
+        return f"{shown:,.{digits}f}" if digits <= 6 and abs(shown) < 1e15 else f"{shown:.4g}"
+
+    figure.set_y_limits(first * step * factor, last * step * factor)
+    figure.y_ticks_fkt = text
+
+
+def _step(least: float) -> float:
+    """The next 1, 2 or 5 of a power of ten."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return power * next(one for one in (1, 2, 5, 10) if one * power >= least * (1 - 1e-9))
 
 
 def _seconds(text: str) -> float | None:
@@ -152,14 +178,18 @@ def _time_text(moment: object, following: object) -> str:
     """At most 8 characters."""
     first, second = float(moment), float(following)  # type: ignore[arg-type]
     step = second - first
-    form = "%H:%M:%S" if step < 60 else "%H:%M" if step < _DAY / 8 else "%m-%d %Hh" if step < _DAY else "%y-%m-%d"
+    form = (
+        "%M:%S.%f"
+        if step < 1
+        else "%H:%M:%S"
+        if step < 60
+        else "%H:%M"
+        if step < _DAY / 8
+        else "%m-%d %Hh"
+        if step < _DAY
+        else "%y-%m-%d"
+    )
     try:
-        return datetime.fromtimestamp(first, UTC).strftime(form)
+        return datetime.fromtimestamp(first, UTC).strftime(form)[:8]
     except (ValueError, OverflowError):
         return ""
-
-
-def _value_text(low: float, high: float, factor: float) -> str:
-    step = abs(high - low) / factor
-    digits = min(max(0, 1 - math.floor(math.log10(step))), 6) if step else 2
-    return f"{low / factor + 0.0:,.{digits}f}"

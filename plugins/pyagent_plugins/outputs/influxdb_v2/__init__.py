@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Annotated, Literal
 from urllib.parse import unquote
 
@@ -29,6 +30,7 @@ from pyagent.api import (
 )
 from pyagent.api.connecting import SPEAKS_HTTPS, wants_https
 from pyagent.api.http import HttpClient, HttpError, HttpResponse, TlsOptions
+from pyagent.api.units import joined
 from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress, split_url
 from pyagent_plugins.outputs.influxdb_v2.answers import (
     PARTIAL_WRITE,
@@ -237,7 +239,7 @@ class InfluxDB(Output[InfluxDBOptions]):
                 return node, answer
         wait = min(circuit.not_before for circuit in circuits.values()) - self._clock()
         slow = all(failure.slow for failure in failures)
-        raise Retry("; ".join(map(str, failures)), wait if wait > 0 else None, slow=slow)
+        raise Retry(reduce(joined, map(str, failures)), wait if wait > 0 else None, slow=slow)
 
     def _shun(self, node: _Node, circuit: _Circuit, failure: Retry) -> None:
         first, now = not circuit.failures, self._clock()
