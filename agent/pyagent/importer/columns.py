@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 
 from pyagent.importer.annotations import Column, Table
 from pyagent.importer.pieces import Failure
 from pyagent.importer.times import Reader, reader_of
+from pyagent.importer.twice import Twice
 from pyagent.importer.values import Convert, NoValue, converter_of
 from pyagent.lineprotocol.text import field_key, from_bytes, measurement, tag_text, to_bytes
 
@@ -74,6 +76,8 @@ class Rows:
         """By key, as it stands in a line, sorted by the key itself."""
         self.fields: list[tuple[bytes, Cell, Convert]] = []
         self.read_time: Reader = lambda _: 0
+        self.twice = Twice(UTC)
+        """Of times that the clock shows twice."""
         self.width = max((column.index for column in table.columns), default=-1) + 1
         self.problem = ""
         """Why no row can be converted."""
@@ -120,7 +124,9 @@ class Rows:
         if self.time is not None:
             column = self.time.column
             unit = self.settings.unit
-            self.read_time = reader_of(column.form if column.kind == "dateTime" else "", column.zone, unit)
+            form = column.form if column.kind == "dateTime" else ""
+            self.read_time = reader_of(form, column.zone, unit)
+            self.twice = Twice(column.zone, form)
 
     def _assign_time(self, cell: Cell) -> None:
         earlier = self.time
@@ -204,7 +210,8 @@ class Rows:
             if self.settings.skip_empty:
                 return None
             raise Failure("no field data found")
-        return Line(b",".join(head), b",".join(fields), self._time_of(cells))
+        series = b",".join(head)
+        return Line(series, b",".join(fields), self._time_of(cells, series))
 
     def _fields_of(self, cells: Sequence[bytes]) -> list[bytes]:
         found: list[bytes] = []
@@ -219,14 +226,18 @@ class Rows:
                 found.append(b"%b=%b" % (known_key, converted))
         return found
 
-    def _time_of(self, cells: Sequence[bytes]) -> int | None:
+    def moment(self, cells: Sequence[bytes]) -> int | None:
+        """The time of a row, ns. Raises Failure."""
+        return self._time_of(cells, b"")
+
+    def _time_of(self, cells: Sequence[bytes], series: bytes) -> int | None:
         if self.time is None:
             return None
         text = self.time.of(cells)
         if not text:
             raise Failure("the row has no time", self.time.index, self.time.label)
         try:
-            return self.read_time(text)
+            return self.twice.of(series, text, self.read_time(text))
         except ValueError as error:
             raise Failure(str(error), self.time.index, self.time.label) from None
 

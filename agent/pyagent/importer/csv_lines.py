@@ -225,6 +225,9 @@ class CsvConverter:
         if line is None:
             piece.skipped += 1
             return b""
+        if self._rows.twice.found:
+            self._now, _ = place(piece.text, start, piece.first_line)
+            self._warn(self._rows.twice.told)
         piece.starts.append(start)
         return b"%b %b%b\n" % (line.head, line.fields, self._written_time(line))
 

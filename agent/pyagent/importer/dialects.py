@@ -28,7 +28,8 @@ class Plain:
     extras: list[Column] = field(default_factory=list)
     types: dict[tuple[str, str], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    seen_header: bool = False
+    descending: bool = False
+    """The last time is before the first one."""
 
     def is_header(self, cells: Sequence[bytes]) -> bool:
         """Whether a row is the header of another table."""
@@ -59,6 +60,8 @@ class Plain:
                 if column.label == "_value":
                     (column.kind,) = kinds
         rows = Rows(table, self.settings, warn)
+        if self.dialect == TABLE:
+            rows.twice.by_order(descending=self.descending)
         if self.dialect == QUERY and len(kinds) > 1:
             rows.set_field_types({name: kind for (_, name), kind in self.types.items()})
         return rows
@@ -103,7 +106,7 @@ class V1Rows(Rows):
                     raise Failure(str(error), index, label) from None
         if not fields:
             return None
-        return Line(b",".join(head), b",".join(fields), self._time_of(cells))
+        return Line(b",".join(head), b",".join(fields), self._time_of(cells, b""))
 
 
 def _tags_of(text: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyagent.importer.columns import Cell, Rows
 from pyagent.importer.pieces import Piece
-from pyagent.importer.times import DAY_FIRST, MONTH_FIRST, YEAR_FIRST, local_offset
+from pyagent.importer.times import DAY_FIRST, MONTH_FIRST, YEAR_FIRST, earlier_showing, local_offset
 from pyagent.lineprotocol.text import to_bytes
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ def _field(key: bytes, cell: Cell) -> tuple[bytes, tuple[int, bytes], int, str, 
 
 
 def _hour_offset(zone: Any, hour: int) -> int | None:
-    """How far the clock is east of UTC in an hour of its own, None where it is changed in it."""
-    found = {local_offset(zone, 3600 * hour + second) for second in (0, 900, 1800, 2700, 3599)}
-    return found.pop() if len(found) == 1 else None
+    """How far the clock is east of UTC in an hour of its own, None where it is changed in it, or shows it twice."""
+    moments = [3600 * hour + second for second in (0, 900, 1800, 2700, 3599)]
+    found = {local_offset(zone, moment) for moment in moments}
+    offset = found.pop() if len(found) == 1 else None
+    if offset is None or any(earlier_showing(zone, 10**9 * (moment - offset)) is not None for moment in moments):
+        return None
+    return offset

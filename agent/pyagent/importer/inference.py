@@ -8,11 +8,11 @@ from itertools import chain
 from operator import itemgetter
 
 from pyagent.api.units import counted
-from pyagent.importer.annotations import Column
-from pyagent.importer.columns import Settings
+from pyagent.importer.annotations import Column, Table
+from pyagent.importer.columns import Rows, Settings
 from pyagent.importer.content import TEXT, Content
 from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
-from pyagent.importer.pieces import ImportFailure
+from pyagent.importer.pieces import Failure, ImportFailure
 from pyagent.importer.time_column import (
     TIME_NAMES,
     Given,
@@ -36,6 +36,8 @@ _BLOCK = 2000
 """Rows whose columns are looked at together."""
 _MOST_SEEN = 1_000_000
 """Rows among which those of one time are looked for."""
+_MOST_DOUBLES = 10_000
+"""That are looked at one by one."""
 _NAMED = ("_start", "_stop", "result", "table", "")
 
 
@@ -189,6 +191,8 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
         both.template = f"${{{header[time]}}}{clock.between}${{{header[clock.index]}}}"
         plain.extras.append(both)
         named += f" with {header[clock.index]!r}"
+    if given.zone:
+        _about_order(seen, plain)
     if separator != ",":
         plain.notes.append(f"its cells are separated by {'tabs' if separator == chr(9) else repr(separator)}")
     if any(column.form[:1] == "," and column.kind == "double" for column in plain.columns):
@@ -290,12 +294,16 @@ def _go_through(rows: Iterator[list[str]], seen: Seen, given: Given) -> None:
         if key is None:
             key = _series_and_time(seen, given, watched)
         if key is not None:
-            before = len(known)
-            known.update(map(key, block))
-            seen.doubles += len(block) - (len(known) - before)
+            if given.zone:
+                _keep_doubles(block, key, known, seen)
+            else:
+                before = len(known)
+                known.update(map(key, block))
+                seen.doubles += len(block) - (len(known) - before)
             if len(known) > _MOST_SEEN:
                 known.clear()
         seen.rows += len(block)
+        seen.ends = [*seen.ends[:1], block[-1]] if seen.ends else [block[0], block[-1]]
         block.clear()
 
     header = seen.header
@@ -310,6 +318,32 @@ def _go_through(rows: Iterator[list[str]], seen: Seen, given: Given) -> None:
             else:
                 seen.others = len(row)
     settle()
+
+
+def _keep_doubles(block: list[list[str]], key: Callable[[list[str]], object], known: set[object], seen: Seen) -> None:
+    for row in block:
+        one = key(row)
+        if one in known:
+            seen.doubles += 1
+            if len(seen.double_rows) < _MOST_DOUBLES:
+                seen.double_rows.append(row)
+        known.add(one)
+
+
+def _about_order(seen: Seen, plain: Plain) -> None:
+    """Whether the rows go back in time; those of an hour that came twice are no doubles."""
+    rows = Rows(Table(lambda _: None, columns=[*plain.columns], extras=[*plain.extras]), plain.settings, lambda _: None)
+
+    def moment(row: list[str]) -> int:
+        found = rows.moment([cell.strip().encode("utf-8", "surrogateescape") for cell in row])
+        return 0 if found is None else found
+
+    with suppress(Failure):
+        plain.descending = bool(seen.ends) and moment(seen.ends[0]) > moment(seen.ends[-1])
+    for row in seen.double_rows:
+        with suppress(Failure):
+            moment(row)
+            seen.doubles -= rows.twice.found
 
 
 def _series_and_time(seen: Seen, given: Given, watched: list[int]) -> Callable[[list[str]], object] | None:

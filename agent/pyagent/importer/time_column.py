@@ -87,6 +87,10 @@ class Seen:
     doubles: int = 0
     others: int = 0
     """Cells of a row that has not as many as the header."""
+    double_rows: list[list[str]] = field(default_factory=list)
+    """Of `doubles`, where they may be of an hour that came twice."""
+    ends: list[list[str]] = field(default_factory=list)
+    """The first row of data and the last one."""
 
 
 def time_column(seen: Seen, given: Given) -> int:

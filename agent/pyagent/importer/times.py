@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import lru_cache
@@ -9,7 +10,17 @@ from functools import lru_cache
 from pyagent.api.timestamps import Zone, load_zone, parse_timestamp
 from pyagent.lineprotocol.results import TIME_MAX, TIME_MIN
 
-__all__ = ["DAY_FIRST", "EXCEL", "MONTH_FIRST", "YEAR_FIRST", "local_offset", "reader_of", "split_date", "zone_of"]
+__all__ = [
+    "DAY_FIRST",
+    "EXCEL",
+    "MONTH_FIRST",
+    "YEAR_FIRST",
+    "earlier_showing",
+    "local_offset",
+    "reader_of",
+    "split_date",
+    "zone_of",
+]
 
 YEAR_FIRST, DAY_FIRST, MONTH_FIRST, EXCEL = "year-first", "day-first", "month-first", "excel"
 """Formats besides Go's layouts: dates of numbers in that order with whatever stands between them, with or without a time of the
@@ -174,6 +185,19 @@ def _in_zone(text: bytes, local: int, zone: Zone) -> int:
     seconds = local - _offset(zone, local - offset)
     _refuse_gap(text, local, seconds, zone)
     return seconds
+
+
+def earlier_showing(zone: Zone, time: int) -> int | None:
+    """Nanoseconds before `time` when the clock showed the same, because it was set back in between; None where it did not."""
+    if zone is UTC:
+        return None
+    seconds = time // _SECOND
+    with suppress(OverflowError, OSError, ValueError):
+        later = _offset(zone, seconds)
+        for back in (3600, 1800, 7200):
+            if _offset(zone, seconds - back) == later + back:
+                return back * _SECOND
+    return None
 
 
 def local_offset(zone: Zone, local: int) -> int | None:

@@ -173,3 +173,16 @@ def test_any_text_gives_lines_or_reasons(text: str, ends: Sequence[int]) -> None
     assert b"".join(piece.data for piece in pieces) == whole.data
     assert [one for piece in pieces for one in piece.rejected] == whole.rejected
     assert [piece.failure for piece in pieces if piece.failure] == [whole.failure] * bool(whole.failure)
+
+
+def test_a_time_that_the_clock_showed_twice_is_the_later_one_and_told() -> None:
+    text = (
+        "#constant,measurement,power\n#timezone,Europe/Berlin\nt|dateTime:02.01.2006 15:04,v|long\n"
+        "29.10.2023 01:59,4\n29.10.2023 02:30,5\n29.10.2023 03:00,6\n"
+    )
+    (piece,), warnings = convert(text)
+    assert [int(line.split()[2]) // 10**9 for line in piece.data.splitlines()] == [1698537540, 1698543000, 1698544800]
+    assert warnings.texts() == [
+        "line 5: the clock was set back, and showed these times twice: the later moment, in standard time, is taken; times "
+        "with their offset, such as +02:00, say which is meant"
+    ]

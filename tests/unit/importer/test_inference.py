@@ -191,6 +191,45 @@ def test_rows_of_totals_and_units_cost_no_others(
     assert [one.line for one in found.rejected] == refused
 
 
+AUTUMN = ["01:45", "02:00", "02:30", "02:00", "02:30", "03:00"]
+"""What the clock shows in Berlin on 27 October 2024, from 23:45 UTC on."""
+MOMENTS = [1729986300, 1729987200, 1729989000, 1729990800, 1729992600, 1729994400]
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("form", ["27.10.2024 {};{};1", "27.10.2024;{};{};1"], ids=["one column", "two columns"])
+def test_an_hour_that_came_twice_is_told_apart_by_the_order_of_the_rows(order: int, form: str, read) -> None:
+    header = "Zeit;Ort;Wert" if form.count(";") == 2 else "Datum;Uhrzeit;Ort;Wert"
+    rows = [form.format(shown, room) for shown in AUTUMN for room in "ab"][::order]
+    found = read("\n".join([header, *rows]) + "\n", tags=("Ort",), zone="Europe/Berlin")
+    wanted = [f"power,Ort={room} Wert=1 {moment}000000000" for moment in MOMENTS for room in "ab"][::order]
+    assert found.lines == wanted
+    (warning,) = found.reading.warnings.texts()
+    assert warning.startswith(
+        "line 4 and 7 more: the clock was set back, and showed these times twice: the rows are taken"
+    )
+    assert "of which the last is kept" not in found.notes
+
+
+def test_hourly_rows_of_that_night_are_told_apart(read) -> None:
+    rows = [f"27.10.2024 {hour}:00;1" for hour in (1, 2, 2, 3)]
+    found = read("\n".join(["Zeit;Wert", *rows]) + "\n", zone="Europe/Berlin")
+    assert [int(line.split()[2]) // 10**9 for line in found.lines] == [1729983600, 1729987200, 1729990800, 1729994400]
+
+
+def test_a_time_with_its_zone_came_once(read) -> None:
+    rows = ["27.10.2024 02:30 +02:00;1", "27.10.2024 02:30 +01:00;2", "28.10.2024 02:30 +01:00;3"]
+    found = read("\n".join(["Zeit;Wert", *rows]) + "\n", zone="Europe/Berlin")
+    assert [int(line.split()[2]) // 10**9 for line in found.lines] == [1729989000, 1729992600, 1730079000]
+    assert not found.reading.warnings.texts()
+
+
+def test_doubles_of_other_hours_are_told_all_the_same(read) -> None:
+    rows = [f"27.10.2024 {hour}:00;1" for hour in (1, 1, 2, 2)]
+    found = read("\n".join(["Zeit;Wert", *rows]) + "\n", zone="Europe/Berlin")
+    assert "1 of 4 rows has the series and time of another" in found.notes
+
+
 def test_dates_of_both_orders_are_refused(read) -> None:
     rows = "".join(f"1/{number % 12 + 1}/2024,1\n" for number in range(200))
     with pytest.raises(ImportFailure, match="of no form that is known, such as '1/13/2024'"):
