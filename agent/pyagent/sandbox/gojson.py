@@ -103,10 +103,13 @@ def decode(raw: bytes, shape: Shape, *, whole: bool = False) -> Any:
         raise GoJSONError(_syntax(raw, characters, error)) from None
     if kind_of(value) == "number" and characters[end : end + 1] in (".", "e", "E"):
         raise GoJSONError(syntax_error(raw) or "unexpected EOF")
-    if whole and (behind := after_value(characters[end:].encode(), 0)):
+    if whole and (behind := after_value(characters[end:].encode())):
         raise GoJSONError(behind)
     reading = _Reading()
-    found = reading.read(value, shape, None)
+    try:
+        found = reading.read(value, shape, None)
+    except RecursionError:
+        raise GoJSONError("exceeded max depth") from None
     if reading.first:
         raise GoJSONError(reading.first, is_json=True)
     return found

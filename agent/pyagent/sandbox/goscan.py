@@ -31,9 +31,9 @@ def syntax_error(raw: bytes) -> str | None:
     return None
 
 
-def after_value(raw: bytes, end: int) -> str | None:
-    """What Go's `json.Unmarshal` says of bytes behind the value; None: there are none but white space."""
-    rest = raw[end:].lstrip(_SPACE.encode())
+def after_value(behind: bytes) -> str | None:
+    """What Go's `json.Unmarshal` says of the bytes behind a value; None: they are white space."""
+    rest = behind.lstrip(_SPACE.encode())
     return f"invalid character {_quoted(chr(rest[0]))} after top-level value" if rest else None
 
 

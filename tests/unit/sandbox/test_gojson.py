@@ -128,7 +128,8 @@ def test_nothing_may_be_behind_a_whole_text() -> None:
 
 
 def test_depth() -> None:
-    for body in (b"[" * 20000, b"[" * 20000 + b"]" * 20000):
+    deep = b"[" * 700 + b"]" * 700
+    for body in (b"[" * 20000, b"[" * 20000 + b"]" * 20000, b'{"any":' + deep + b"}"):
         with pytest.raises(GoJSONError, match=r"^exceeded max depth$"):
             decode(body, SHAPE)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from pyagent.sandbox import annotated
+from pyagent.sandbox import annotated, mediatype
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import HIDDEN, InfluxError, invalid
 from pyagent.sandbox.flux.extern import statements_of
@@ -150,6 +150,8 @@ def _encoded(run: Callable[[], Results], asked: _Request, *, with_data: bool) ->
 async def _decode(request: web.Request) -> _Request:
     raw = await request.read()
     now = state_of(request).clock()
+    if why := mediatype.refusal(request.headers.get("Content-Type") or "application/json"):
+        raise invalid(why)
     if request.content_type == "application/vnd.flux":
         script = raw.decode("utf-8", "surrogateescape")
         if not script:
