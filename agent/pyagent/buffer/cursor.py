@@ -10,6 +10,7 @@ Two slots; the one that was synced last is never the one being written, so that 
 Earlier versions have magic to the first CRC-32 alone.
 """
 
+import contextlib
 import struct
 import zlib
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Cursor:
         self._generation = 0
         self._slot = 0
         """The one that was synced last."""
+        self._marked = False
+        """`mark` was called since the last sync."""
 
     def open(self) -> bool:
         """Read it, or make it; False where there was none that can be read. Raises OSError."""
@@ -79,14 +82,22 @@ class Cursor:
             raise
 
     def mark(self, written: int) -> None:
-        """All below `written` is safe in the segments. It comes to the disk with the next `write`, or when the system likes:
-        a log that ends before this number has lost something. Raises OSError."""
+        """All below `written` is safe in the segments: a log that ends before this number has lost something. Raises OSError.
+
+        It comes to the disk with the next `write`, with `close`, or when the system likes, within half a minute. A sync of its
+        own would double the time of each commit, for a disk that at a loss of power forgets what it said was synced, and of
+        that only the end of the last segment: the head of each says where the one before it ended.
+        """
         self.written = written
+        self._marked = True
         # Of the same generation: the greater one of two is the later.
         self._put(1 - self._slot, self._generation, self.number)
 
     def close(self) -> None:
         if self._descriptor >= 0:
+            if self._marked and self._sync:
+                with contextlib.suppress(OSError):  # it says less than it could then
+                    self._files.sync(self._descriptor)
             self._files.close(self._descriptor)
             self._descriptor = -1
 
@@ -96,7 +107,7 @@ class Cursor:
         self._put(slot, generation, number)
         if self._sync:
             self._files.sync(self._descriptor)
-        self._slot, self._generation, self.number = slot, generation, number
+        self._slot, self._generation, self.number, self._marked = slot, generation, number, False
 
     def _put(self, slot: int, generation: int, number: int) -> None:
         data = _SLOT.pack(_MAGIC, generation, number)

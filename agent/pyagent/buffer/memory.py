@@ -150,12 +150,16 @@ class MemoryQueue:
         self.restore(chunks)
         return self.evict()
 
-    def clear(self) -> list[Chunk]:
-        """Take out all that waits, the oldest first, for another place."""
-        chunks = list(self._all())
-        self._backlog.clear()
-        self._waiting.clear()
-        self._waiting_count = self._kept_count = self._bytes = self._unsealed = 0
+    def clear(self, most: int = 0) -> list[Chunk]:
+        """Take out all that waits, the oldest first, for another place; `most`: about so many bytes of it, as they are held."""
+        chunks: list[Chunk] = []
+        size = 0
+        for source in (self._backlog, self._waiting):
+            while source and not 0 < most <= size:
+                chunks.append(source.popleft())
+                size += chunks[-1].weight
+        self._count(chunks, -1)
+        self._unsealed = min(self._unsealed, self._waiting_count)
         return chunks
 
     def restore(self, chunks: Iterable[Chunk]) -> None:

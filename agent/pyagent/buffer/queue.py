@@ -24,6 +24,9 @@ __all__ = ["DiskWork", "OutputQueue", "SizeLimit"]
 MEMORY_BESIDE_DISK = 64 << 20
 """Bytes that may wait in memory for a disk that takes nothing, however many metrics the queue may hold."""
 
+COMMIT_BYTES = 2 * SEGMENT_SIZE
+"""What one commit brings to the disk, about: it is in memory twice more meanwhile, compressed and put together."""
+
 
 class SizeLimit(OSError):
     """The log may not grow further: what is in it must not be dropped."""
@@ -354,11 +357,12 @@ class OutputQueue:
         return DiskWork(lambda: results.append(stretch.load(least)), done)
 
     def commit(self) -> DiskWork | None:
-        """Bring all that waits in memory to the log; None where there is nothing to bring. Wanted while `persisting`."""
+        """Bring what waits in memory to the log, COMMIT_BYTES of it; None where there is nothing to bring. Wanted while
+        `persisting`."""
         log = self.log
         if log is None or not (self._tail.waiting or self._due):
             return None
-        chunks = self._committing = self._tail.clear()
+        chunks = self._committing = self._tail.clear(COMMIT_BYTES)
         oldest = next((stretch for stretch in self._stretches if stretch.unread), self._stretches[-1])
         newest = self._stretches[-1]
         excess = 0 if self._drop_newest else max(len(self) - self.limit, self._due)

@@ -267,17 +267,27 @@ class Keeper:
             await self._perform(self.queue.close)
 
     async def _commit(self) -> OSError | None:
-        """Returns why it did not work. Before `begin` it does nothing: the log is another's."""
+        """Bring to disk, piece by piece, what waits now. Returns why it did not work. Before `begin` it does nothing: the log
+        is another's."""
         if not self._begun.is_set():
             return None
+        due = 0
 
         def commit() -> DiskWork | None:
-            self._complete = not self.queue.written_from_memory
-            return self.queue.commit()
+            nonlocal due
+            self._complete = self._complete and not self.queue.written_from_memory
+            before = self.queue.uncommitted
+            work = self.queue.commit()
+            due -= before - self.queue.uncommitted
+            return work
 
         async def work() -> None:
+            nonlocal due
             await self._open()
+            due, self._complete = self.queue.uncommitted, True
             await self._perform(commit)
+            while due > 0 and self.queue.uncommitted:
+                await self._perform(commit)
 
         error = await self._attempt(work)
         self._tell_lost()

@@ -13,6 +13,10 @@ __all__ = ["KINDS", "ROOT", "StructuredLines", "TextLines", "log_zone", "logger_
 ROOT = "pyagent"
 _DOT = "\x1f"
 """A dot of an alias, in the name of a logger."""
+_MOST_NAME = 300
+_MOST_BEGINNING, _MOST_END = 8_000, 4_000
+"""Characters of a component's name, and of a message: names and texts of others are in it, and may be of any length. Of a
+traceback the end says most."""
 _COLOURS = {"E": "red", "W": "yellow", "D": "dim", "T": "dim"}
 KINDS = frozenset(("inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"))
 
@@ -44,7 +48,7 @@ class TextLines(logging.Formatter):
         self._colours = _COLOURS if colours else {}
 
     def format(self, record: logging.LogRecord) -> str:
-        text = f"[{_component(record)}] {redact(message_text(self, record))}"
+        text = f"[{_component(record)}] {_bounded(redact(message_text(self, record)))}"
         letter, priority, _ = _level(record.levelno)
         if self._journal:
             # A message of several lines needs the priority on each.
@@ -71,7 +75,7 @@ class StructuredLines(logging.Formatter):
         component = _component(record)
         kind, _, plugin = component.partition(".")
         _, priority, level = _level(record.levelno)
-        message, names = redact(message_text(self, record)), {}
+        message, names = _bounded(redact(message_text(self, record))), {}
         if kind in KINDS and plugin:
             name, _, alias = plugin.partition("::")
             names = {"category": kind, "plugin": name} | ({"alias": redact(alias)} if alias else {})
@@ -90,7 +94,18 @@ def logger_name(component: str) -> str:
 
 
 def _component(record: logging.LogRecord) -> str:
-    return record.name.removeprefix(f"{ROOT}.").replace(_DOT, ".") if record.name != ROOT else "agent"
+    if record.name == ROOT:
+        return "agent"
+    name = record.name.removeprefix(f"{ROOT}.").replace(_DOT, ".")
+    return name if len(name) <= _MOST_NAME else f"{redact(name)[:_MOST_NAME]}..."
+
+
+def _bounded(text: str) -> str:
+    """Called when secrets are masked: half of one would not be found."""
+    left_out = len(text) - _MOST_BEGINNING - _MOST_END
+    if left_out <= 0:
+        return text
+    return f"{text[:_MOST_BEGINNING]} ... ({left_out:,} characters) ... {text[-_MOST_END:]}"
 
 
 def message_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_disk import MemoryDisk
 from test_segments import batch, read
 
 from pyagent.buffer.frames import HEAD_SIZE, HEADER_SIZE, frames_in, pack
@@ -162,6 +163,24 @@ def broken_off(folder: Path) -> Iterator[Path]:
             file.write(frames[:length])
         yield copy
         shutil.rmtree(copy)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_after_a_clean_end_and_a_loss_of_power_a_lost_end_is_told(seed: int) -> None:
+    """How far the log was written comes to the disk at a clean end, also where nothing of it was ever delivered."""
+    folder, disk = Path("/state/queue"), MemoryDisk()
+    log = SegmentLog(folder, files=disk)
+    log.open("test")
+    log.append([(batch(0, 5), True)])
+    first_end = len(disk.files[folder / "0000000001.seg"].data)
+    log.append([(batch(5, 3), True)])
+    log.close()
+    disk.crash(random.Random(seed), power=True)
+    disk.truncate(folder / "0000000001.seg", first_end)  # the disk has not kept what it said was synced
+    log = SegmentLog(folder, files=disk)
+    recovery = log.open("test")
+    assert (recovery.waiting, told(recovery)) == (5, 3)
+    log.close()
 
 
 def test_a_write_that_was_broken_off_is_no_loss(tmp_path: Path) -> None:

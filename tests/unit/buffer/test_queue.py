@@ -1,9 +1,12 @@
 """An output's queue with its log, against a model, on a disk that forgets at a crash what was not synced."""
 
+import asyncio
+import logging
 import random
 from array import array
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -13,6 +16,8 @@ from pyagent.buffer import Batch, OutputQueue
 from pyagent.buffer.queue import DiskWork
 from pyagent.buffer.segments import SegmentLog
 from pyagent.lineprotocol import Encoded
+from pyagent.pipeline.keeping import Keeper
+from pyagent.pipeline.workers import HereWorker
 
 HERE = Path("/state/queue")
 LIMIT, BATCH = 60, 8
@@ -67,6 +72,60 @@ def test_of_large_metrics_a_log_has_no_more_in_memory_than_two_batches() -> None
         found.append(batch.count)
         queue.settle(batch)
     assert found == [3, 3, 2]
+
+
+def test_what_waits_comes_to_the_disk_in_pieces() -> None:
+    class Counting(MemoryDisk):
+        largest = 0
+
+        def write(self, descriptor: int, data: bytes, offset: int) -> None:
+            self.largest = max(self.largest, len(data))
+            super().write(descriptor, data, offset)
+
+    disk, size = Counting(), 4 << 20
+    queue = OutputQueue(1000)
+    queue.persisting = True
+    log = SegmentLog(HERE, files=disk)
+    queue.attach(log, log.open("test"))
+    for number in range(16):
+        queue.admit(Encoded(b"%d" % (number % 10) * size, array("I", [size]), 1, 2, []))
+    commits = 0
+    while queue.uncommitted:
+        assert do(queue.commit())
+        commits += 1
+    assert commits == 4
+    assert disk.largest < 5 * size
+    found = []
+    while do(queue.load(1)) and (batch := queue.take(1)):
+        found.append(int(batch.payload()[:1]))
+        queue.settle(batch)
+    assert found == [number % 10 for number in range(16)]
+
+
+async def test_a_receipt_is_for_all_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.buffer.queue.COMMIT_BYTES", 1)
+    queue = OutputQueue(1000)
+    keeper = Keeper(
+        queue,
+        tmp_path / "queue",
+        identity="test",
+        always=True,
+        sync=False,
+        passing=False,
+        worker=HereWorker(),
+        log=logging.getLogger("test"),
+    )
+    keeper.begin()
+    running = asyncio.create_task(keeper.run())
+    await keeper.ready.wait()
+    for number in range(10):
+        queue.admit(Numbered(number, 1))
+    receipt = keeper.receipt()
+    assert receipt is not None
+    await receipt
+    assert queue.safe
+    running.cancel()
+    await keeper.close()
 
 
 class Machine(RuleBasedStateMachine):

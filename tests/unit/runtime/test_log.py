@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -404,6 +405,29 @@ def test_what_python_ignores_is_told_once(read: Read, monkeypatch: pytest.Monkey
     lines = read()
     assert lines.count("an exception that Python ignores, told once: SystemExit: on purpose") == 1
     assert lines.count("W! [agent] own.py:3: RuntimeWarning: never awaited") == 1
+
+
+@pytest.mark.parametrize("logformat", ["text", "structured"])
+def test_a_line_has_a_bound_whatever_others_have_named(read: Read, logformat: str) -> None:
+    """An alias, a measurement, what a server says, a traceback of a thousand calls; and no half of a secret at the cut."""
+    agent_log.apply_settings(AgentSettings(logformat=logformat), debug=False, quiet=False)
+    secret = Secret("the-token-of-the-server-0123456789").reveal()
+    log = agent_log.component_logger(f"inputs.mem::{'a' * 100_000}")
+    log.error("cannot write %s: %s", "m" * 7_950, secret * 10_000)
+    log.error("the end")
+    try:
+        raise ValueError("x" * 100_000 + "last words")
+    except ValueError:
+        log.exception("a defect")
+    log.error("%s", "y" * 12_000)
+    lines = read()
+    assert len(lines) < 4 * 13_000
+    assert f"[inputs.mem::{'a' * 288}..." in lines or f'"alias":"{"a" * 288}..."' in lines
+    assert re.search(r"m{7950}: .* \.\.\. \([\d,]+ characters\) \.\.\. ", lines)
+    assert "token-of" not in lines
+    assert "a defect" in lines
+    assert "last words" in lines
+    assert "y" * 12_000 in lines
 
 
 def test_an_alias_with_dots_is_nobodys_child(read: Read) -> None:
