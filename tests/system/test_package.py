@@ -92,8 +92,18 @@ def test_it_is_small_and_for_one_python(package: Path, release: int) -> None:
     listed = subprocess.run(["dpkg-deb", "-c", package], capture_output=True, text=True, check=True).stdout
     tags = set(re.findall(r"\.(cpython-\d+)-", listed))
     assert tags == {f"cpython-3{minor}"}
+    # OpenSSL is Debian's, which Debian mends.
+    assert re.search(r"libcrypto-\S+ -> \.\./\.\./\S+/libcrypto\.so\.3\n", listed)
     # Without a compiler `make deb` makes one that has the core in Python alone.
     assert shutil.which("c++") is None or f"native/_core.cpython-3{minor}-" in listed
+
+
+def test_lintian_finds_no_fault(package: Path) -> None:
+    if shutil.which("lintian") is None:
+        pytest.skip("lintian is missing; apt install lintian")
+    command = ["lintian", "--allow-root", "--fail-on", "error,warning", package]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 async def test_three_commands_and_an_upgrade_and_nothing_is_left_at_the_end(
