@@ -94,6 +94,7 @@ def test_it_is_small_and_for_one_python(package: Path, release: int) -> None:
     assert tags == {f"cpython-3{minor}"}
     # OpenSSL is Debian's, which Debian mends.
     assert re.search(r"libcrypto-\S+ -> \.\./\.\./\S+/libcrypto\.so\.3\n", listed)
+    assert {"index.html", "app.js", "style.css", "uplot.js"} <= set(re.findall(r"/sandbox/pages/static/(\S+)", listed))
     # Without a compiler `make deb` makes one that has the core in Python alone.
     assert shutil.which("c++") is None or f"native/_core.cpython-3{minor}-" in listed
 

@@ -202,8 +202,12 @@ async def test_set_up_by_a_page_refuses(change: dict[str, Any], status: int, wor
         assert answer[0] == status
         assert words in answer[2]
         assert not server.is_set_up
-        evil = {"Origin": "https://example.org"}
-        assert (await ask(client, "POST", "/api/sandbox/setup", json=SET_UP, headers=evil))[0] == 403
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=lambda one: next(iter(one.values())))
+async def test_pages_of_others_cannot_set_up(headers: dict[str, str]) -> None:
+    async with Sandbox() as server, aiohttp.ClientSession(server.url) as client:
+        assert (await ask(client, "POST", "/api/sandbox/setup", json=SET_UP, headers=headers))[0] == 403
         assert not server.is_set_up
 
 

@@ -29,7 +29,7 @@ def session_of(request: web.Request) -> Document | None:
     host are one site, so that SameSite does not keep the pages of another local server out.
     """
     state, key = state_of(request), request.cookies.get(COOKIE, "")
-    session = state.sessions.get(key) if _is_from_own_page(request) else None
+    session = state.sessions.get(key) if is_from_own_page(request) else None
     if session is None:
         return None
     if session["expires"] < state.clock():
@@ -41,7 +41,7 @@ def session_of(request: web.Request) -> Document | None:
     return {**session, "permissions": [*permissions_of(state, user), *chain.from_iterable(tokens)]}
 
 
-def _is_from_own_page(request: web.Request) -> bool:
+def is_from_own_page(request: web.Request) -> bool:
     """Whether a browser says so, or what makes the request is no browser."""
     if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
         return False
