@@ -28,7 +28,9 @@ def extensions() -> list[Extension]:
     compile_args = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
     # The C++ library is linked in: loading the shared one would cost memory that nothing else of the agent needs.
     link_args = ["-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections"] if sys.platform == "linux" else []
+    build_dir = "build/cython"
     if os.environ.get("PYAGENT_SANITIZE") == "1":
+        build_dir = "build/cython-sanitized"  # another build may be under way
         sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
         compile_args = [*compile_args, "-O1", "-g", *sanitize]
         link_args = sanitize
@@ -44,7 +46,7 @@ def extensions() -> list[Extension]:
         )
         for module in ("_core", "_intake", "_rows")
     ]
-    built = list(cythonize(modules, build_dir="build/cython"))
+    built = list(cythonize(modules, build_dir=build_dir))
     for extension in built:
         extension.optional = not required  # given to Extension, cythonize would lose it
     return built

@@ -91,10 +91,12 @@ def _alive(pid: int) -> bool:
 
 
 def test_it_shows_points_and_leaves_nothing_behind(start: type[Demo]) -> None:
-    demo = start("--for", "12", "--json")
-    demo.wait_for("agent ram: first point stored")
+    demo = start("--json")
+    for name in ("ram", "postgres") if PostgresServer.installed() else ("ram",):
+        demo.wait_for(f"agent {name}: first point stored")
     children = demo.children()
     assert len(children) >= 2  # server and agent
+    demo.process.send_signal(signal.SIGINT)
     status, output = demo.end()
     assert status == 0, demo.log
     document = json.loads(output.splitlines()[-1])
@@ -148,9 +150,11 @@ def test_no_child_survives_a_kill(start: type[Demo]) -> None:
 
 
 def test_it_runs_with_standard_input_closed_and_without_a_terminal() -> None:
-    done = subprocess.run(
-        ["/bin/sh", "-c", '"$@" <&-', "sh", *COMMAND, "--for", "4"], capture_output=True, text=True, timeout=60
-    )
+    for seconds in ("4", "40"):  # four are enough, unless the machine has much else to do
+        command = ["/bin/sh", "-c", '"$@" <&-', "sh", *COMMAND, "--for", seconds]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        if done.returncode == 0:
+            break
     assert done.returncode == 0, done.stderr
     assert "first point stored" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
@@ -158,27 +162,30 @@ def test_it_runs_with_standard_input_closed_and_without_a_terminal() -> None:
     assert done.stderr == ""
 
 
-def _folders() -> set[str]:
-    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("pyagent-demo-")}
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """For files of one test alone. Its path is short, as sockets want it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
-def test_a_reader_that_leaves_ends_it() -> None:
-    before = _folders()
-    demo = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_a_reader_that_leaves_ends_it(scratch: Path) -> None:
+    environ = os.environ | {"TMPDIR": str(scratch)}
+    demo = subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
     assert demo.stdout is not None
     assert demo.stderr is not None
     for line in demo.stdout:
         if "agent ram: first point stored" in line:
             break
-    children, folders = _descendants(demo.pid), _folders() - before
+    children = _descendants(demo.pid)
     assert children
-    assert folders
+    assert list(scratch.iterdir()) != []
     demo.stdout.close()
     errors = demo.stderr.read()
     demo.stderr.close()
     assert (demo.wait(60), errors) == (0, "")
     assert not [pid for pid in children if _alive(pid)]
-    assert not folders & _folders()
+    assert list(scratch.iterdir()) == []
 
 
 class OnTerminal:
