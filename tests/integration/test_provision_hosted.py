@@ -393,6 +393,39 @@ def test_without_options_it_asks_step_by_step(new_server: Host) -> None:
     assert "host=h password=s3cret" in new_server.file
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("nonsense", "write INPUT.OPTION=VALUE"),
+        ("nosuch.x=1", "nosuch"),
+        ("mem.nosuch=1", "nosuch"),
+        ("agent.nosuch=1", "nosuch"),
+        ("postgresql.address=@env:NOT_SET_ANYWHERE", "NOT_SET_ANYWHERE"),
+    ],
+)
+def test_a_wrong_setting_of_the_command_is_told_before_anything_is_asked(host: Host, setting: str, said: str) -> None:
+    """Other answers do not mend it: it was asked for inputs again and again."""
+    words = ["provision", "ram", "--settings-directory", str(host.settings), "--set", setting]
+    terminal = Terminal(words, {})
+    assert terminal.end() != 0
+    assert said in terminal.said
+    assert "Address of InfluxDB" not in terminal.said
+
+
+@pytest.mark.parametrize("setting", ["postgresql.address=host=h", "mem.interval=soon"])
+def test_a_setting_of_the_command_that_is_found_wrong_at_the_end_ends_the_questions(host: Host, setting: str) -> None:
+    """Of an input that is not chosen; one that does not load."""
+    words = ["provision", "ram", "--url", host.server.url, "--settings-directory", str(host.settings)]
+    terminal = Terminal([*words, "--bucket", "monitoring-system", "--set", setting], {})
+    terminal.answer("Sign in with user and password?", "n")
+    terminal.answer("Token", host.server.token)
+    terminal.answer("Inputs", "mem")
+    terminal.answer("mem.", "")
+    assert terminal.end() != 0
+    assert setting.partition(".")[0] in terminal.said
+    assert host.all("telegrafs") == []
+
+
 def test_it_lists_what_the_server_has(host: Host) -> None:
     words = ["provision", "ram", "--url", host.server.url, "--settings-directory", str(host.settings)]
     terminal = Terminal(words, {})

@@ -112,18 +112,20 @@ class _Instance:
         given, questions = self._given, self._questions
         self._file.check_writable()
         retention = retention_seconds(given.retention) if given.retention else None
+        plugins = catalog(given)
+        if self._asks:
+            self._check_settings(plugins)
         url = server_of(given, questions, self._file)
         if given.tls_ca:
             given.tls_ca = os.path.abspath(given.tls_ca)
         if self._asks and not state_of(given, url).is_set_up:
             set_up_here(given, questions, url)
-        plugins = catalog(given)
         chosen = None if self._asks else self._chosen(plugins)
         management, _ = admin(given, questions, url)
         with management:
             org = choose_organization(management, given.org, questions)
             bucket = self._bucket(management, org)
-            before = list(given.set)
+            given_set = bool(given.set)
             while True:
                 try:
                     settled = chosen or self._asked_for(plugins)
@@ -134,11 +136,11 @@ class _Instance:
                     provisioning.look()
                     break
                 except ConfigError as error:
-                    if chosen is not None:
-                        raise
+                    if chosen is not None or given_set:
+                        raise  # what stands in the command stays wrong, whatever is answered
                     # Nothing is made yet: other inputs or settings will do.
                     questions.say(f"  {redact(str(error))}")
-                    given.set = list(before)
+                    given.set = []
             self._replaces(provisioning)
             if given.check:
                 for step in provisioning.expected():
@@ -157,6 +159,22 @@ class _Instance:
             raise ProvisionError("no input is given; add --input, such as --input mem")
         choices = [parse_choice(text) for text in given.set]
         return choose(plugins, inputs, choices, environ=os.environ, known=self._file.values, questions=self._questions)
+
+    def _check_settings(self, plugins: Catalog) -> None:
+        """Those of the command, before anything is asked. Raises ConfigError."""
+        for choice in map(parse_choice, self._given.set):
+            inputs = [] if choice.section == "agent" else [choice.section]
+            if inputs:
+                check_option(plugins, choice)
+            if choice.value != "@prompt":
+                choose(
+                    plugins,
+                    inputs,
+                    [choice],
+                    environ=os.environ,
+                    known=self._file.values,
+                    questions=self._questions,
+                )
 
     def _asked_for(self, plugins: Catalog) -> Chosen:
         given, questions = self._given, self._questions
