@@ -1,5 +1,6 @@
 """The embedded server's pages in a real browser: a person walks from the set-up to the chart while a real agent writes."""
 
+import math
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ PASSWORD = "correct horse"
 MARKUP = "<img src=x onerror=alert(1)>"
 AXE = Path(AXE_FILE_PATH).read_text()
 expect.set_options(timeout=DEADLINE * 1000)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -150,7 +152,7 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
         arrived = page.get_by_role("status").filter(has_text="Data arrives in the bucket monitoring-system")
         await expect(arrived).to_contain_text("mem from")
         await page.get_by_role("link", name="Show it in the Data Explorer").click()
-        chart = page.get_by_role("img", name=re.compile(r"mem used host=\S+ [0-9.]+ [GMT]iB"))
+        chart = page.get_by_role("img", name=re.compile(r"mem used host=\S+ [0-9.]+ [GMT]B"))
         await expect(chart).to_be_visible()
         points = int(await chart.get_attribute("data-points") or 0)
         assert points > 0
@@ -161,6 +163,9 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
         await page.get_by_role("link", name="Agents").click()
         agent = page.get_by_role("region", name="ram")
         await expect(agent).to_contain_text("All is well.")
+        assert await agent.evaluate(
+            "section => [...section.childNodes].every(one => one.nodeType === Node.ELEMENT_NODE)"
+        )
         metrics = agent.get_by_role("row", name="inputs.mem").get_by_role("cell").first
         assert int(await metrics.inner_text()) > 0
         await page.wait_for_function(
@@ -304,6 +309,25 @@ async def test_buckets_and_files_for_them_by_keyboard_choice_and_drop(page: Page
     await page.get_by_role("button", name="Delete it").click()
     await expect(page.get_by_role("row", name=MARKUP)).to_have_count(0)
     await expect(page.get_by_role("row", name="monitoring-system")).to_be_visible()
+
+
+async def test_the_pictures_of_the_documentation(page: Page, server: Sandbox, tmp_path: Path) -> None:
+    """PYAGENT_PICTURES=docs/images makes them anew."""
+    folder = Path(os.environ.get("PYAGENT_PICTURES") or tmp_path)
+    await page.set_viewport_size({"width": 1000, "height": 640})
+    await set_up(page, server)
+    server._recall()
+    now = server.state.clock() // 10**9 // 10 * 10
+    used = [(now - age, int(4.2e9 + 3e8 * math.sin(age / 90) + 5e5 * (900 - age))) for age in range(900, 0, -10)]
+    await server.write("\n".join(f"mem,host=web-1 used={value}i {time}" for time, value in used), "s")
+    await expect(page.get_by_role("row", name="mem used host=web-1 4")).to_be_visible()
+    await page.screenshot(path=folder / "data-explorer.png")
+    await page.get_by_role("link", name="Create configuration").click()
+    await page.get_by_role("button", name="postgresql").click()
+    await expect(page.get_by_label("address", exact=True)).to_be_visible()
+    await page.screenshot(path=folder / "create-configuration.png")
+    for name in ("data-explorer", "create-configuration"):
+        assert (folder / f"{name}.png").stat().st_size > 10_000
 
 
 HOSTILE = """

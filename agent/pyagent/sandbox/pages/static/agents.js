@@ -36,7 +36,7 @@ function card({ instance, status, error }) {
     h("p", {}, `Configuration: ${from}${configuration.from_cache ? ", from the last good copy" : ""}`),
     table(`inputs of ${instance}`, ["input", "metrics", "last", "took", "failures", "late"], inputs),
     table(`outputs of ${instance}`, ["output", "written", "waiting", "dropped", "refused", "failures"], outputs),
-    kept && h("p", {}, `${count(kept)} metrics refused for good are kept; see: pyagent quarantine list`));
+    kept > 0 && h("p", {}, `${count(kept)} metrics refused for good are kept; see: pyagent quarantine list`));
 }
 
 export async function show(content) {

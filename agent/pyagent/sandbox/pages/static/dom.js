@@ -50,15 +50,14 @@ export async function copy(text, said) {
 }
 
 const STEPS = [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]];
-const BYTES = [["TiB", 2 ** 40], ["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]];
 
-// A number for people; `unit` as the plugins declare it.
+// A number for people, as the commands show it; `unit` as the plugins declare it.
 export function readable(value, unit = "") {
   if (value === null || value === undefined) return "";
   if (typeof value !== "number") return String(value);
-  const [name, size] = (unit === "bytes" ? BYTES : STEPS).find(([, each]) => Math.abs(value) >= each) ?? ["", 1];
+  const [name, size] = STEPS.find(([, each]) => Math.abs(value) >= each) ?? ["", 1];
   const number = Number((value / size).toPrecision(4)).toString();
-  if (unit === "bytes") return `${number} ${name || "B"}`;
+  if (unit === "bytes") return `${number} ${name}B`;
   if (unit === "percent" || unit === "%") return `${number} %`;
   return number + (name ? ` ${name}` : "") + (unit && unit !== "1" ? ` ${unit}` : "");
 }
