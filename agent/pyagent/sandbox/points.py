@@ -31,10 +31,12 @@ _FIELD = (
     rb"([^\x00-\x20,=\\\"]+)="
     rb'(?:(-?\d{1,18})i|(\d{1,19})u|(-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)|"([^"\\]*)"|(true|false|True|False|TRUE|FALSE|[tTfF]))'
 )
-_FIELDS = re.compile(_FIELD)
+FIELDS: Final = re.compile(_FIELD)
 _UNGROUPED = re.sub(rb"\((?!\?)", b"(?:", _FIELD)
+_KEY = rb"[^\x00-\x20,\\#][^\x00-\x20,\\]*(?:," + _NAME + rb"+=" + _NAME + rb"+)*"
+KEY: Final = re.compile(_KEY)
 _LINE = re.compile(
-    rb"([^\x00-\x20,\\#][^\x00-\x20,\\]*(?:," + _NAME + rb"+=" + _NAME + rb"+)*) +"
+    rb"(" + _KEY + rb") +"
     rb"(" + _UNGROUPED + rb"(?:," + _UNGROUPED + rb")*)"
     rb"(?: +(-?\d{1,19}))? *(?:\n|\Z)"
 )
@@ -73,7 +75,7 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
     points: list[Point] = []
     failed: list[bytes] = []
     unreadable: list[ValueUnreadable] = []
-    match, findall = _LINE.match, _FIELDS.findall
+    match, findall = _LINE.match, FIELDS.findall
     at, end = 0, len(body)
     while at < end:
         found = match(body, at)
@@ -96,9 +98,9 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
                     fields.append((name, STRING, string))
             else:
                 time = int(stamp) * unit if stamp else default
-                canonical = _canonical(key)
-                if canonical is not None and len(key) + len(text) < MAX_KEY and MIN_TIME <= time <= MAX_TIME:
-                    points.append((canonical, fields, time))
+                in_order = canonical(key)
+                if in_order is not None and len(key) + len(text) < MAX_KEY and MIN_TIME <= time <= MAX_TIME:
+                    points.append((in_order, fields, time))
                     at = found.end()
                     continue
         line, at = scan_line(body, at)
@@ -120,7 +122,7 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
 
 
 @lru_cache(65536)
-def _canonical(key: bytes) -> bytes | None:
+def canonical(key: bytes) -> bytes | None:
     """A plain key with its tags in order; None when the scanner has something to say about it."""
     try:
         return scan_key(key + b" ")[1]

@@ -22,6 +22,7 @@ from typing import Any, Final
 from pyagent.sandbox import blocktable
 from pyagent.sandbox.blocks import Batch, Piece, decode_times, ends, make_batch, merged, read_batch
 from pyagent.sandbox.points import STRING, Point, Value, quote, split_key
+from pyagent.sandbox.runs import Run
 from pyagent.sandbox.series import Column, Series, Tags
 from pyagent.sandbox.times import go_duration, rfc3339
 from pyagent.sandbox.view import View
@@ -180,6 +181,48 @@ class PointStore:
             if dropped:
                 raise PartialWrite(_outside(dropped, bucket_id, retention, low))
 
+    def write_runs(self, bucket_id: str, runs: list[Run], retention: int, shard_duration: int, now: int) -> bool:
+        """Store points as `write` does, if there is nothing to refuse; else nothing is stored, and False returned.
+
+        Raises:
+            sqlite3.Error: nothing was stored.
+        """
+        bucket = self._bucket(bucket_id)
+        low = now - retention if retention else _LOWEST
+        found: list[tuple[Series | None, set[int]]] = []
+        types: dict[tuple[int, bytes, bytes], str] = {}
+        for run in runs:
+            first, last = min(run.times), max(run.times)
+            shards = {(time + _ZERO_TIME) // shard_duration for time in (first, last)}
+            if len(shards) > 1:
+                shards = {(time + _ZERO_TIME) // shard_duration for time in run.times}
+            if first < low:
+                return False
+            series = bucket.by_key.get(run.key)
+            if not _all_fit(bucket, types, run, series, shards):
+                return False
+            found.append((series, shards))
+        rows: Rows = {}
+        own: set[int] = set()
+        with self._transaction():
+            for run, (known, shards) in zip(runs, found, strict=True):
+                series = known or self._series(bucket_id, bucket, run.key)
+                for (name, kind), values in zip(run.fields, run.columns, strict=True):
+                    ids = [self._column_of(bucket_id, bucket, shard, series, name, kind) for shard in shards]
+                    column = ids[0]
+                    before = rows.get(column)
+                    if before is None:
+                        rows[column] = kind, run.times, values
+                        continue
+                    if column not in own:  # the columns of a run have one list of times
+                        own.add(column)
+                        before = rows[column] = kind, list(before[1]), before[2]
+                    before[1].extend(run.times)
+                    before[2].extend(values)
+            if rows:
+                self._insert(rows)
+        return True
+
     def _insert(self, rows: Rows) -> None:
         data, batch = make_batch(rows)
         number, self._next_batch = self._next_batch, self._next_batch + 1
@@ -269,6 +312,10 @@ class PointStore:
             bucket.series[name, tags] = series
         bucket.by_key[key] = series
         return series
+
+    def _column_of(self, bucket_id: str, bucket: _Bucket, shard: int, series: Series, field: bytes, kind: str) -> int:
+        known = series.checked.get((shard, field, kind))
+        return self._column(bucket_id, bucket, shard, series, field, kind) if known is None else known
 
     def _column(self, bucket_id: str, bucket: _Bucket, shard: int, series: Series, field: bytes, kind: str) -> int:
         """The column's id, after the type was checked, or set, for the measurement's field in this shard."""
@@ -365,6 +412,26 @@ class PointStore:
         finally:
             db.execute("COMMIT")
         return total
+
+
+def _all_fit(
+    bucket: _Bucket, types: dict[tuple[int, bytes, bytes], str], run: Run, series: Series | None, shards: set[int]
+) -> bool:
+    """Whether nothing of a run is refused. `types`: those of the fields that are new in this request."""
+    measurement = series.measurement if series is not None else split_key(run.key)[0]
+    names = {name for name, _ in run.fields}
+    if b"time" in names or len(names) < len(run.fields):
+        return False
+    for (name, kind), values in zip(run.fields, run.columns, strict=True):
+        if kind == STRING and max(map(len, values)) > MAX_STRING:
+            return False
+        for shard in shards:
+            if series is not None and (shard, name, kind) in series.checked:
+                continue
+            field = shard, measurement, name
+            if (bucket.types.get(field) or types.setdefault(field, kind)) != kind:
+                return False
+    return True
 
 
 def _outside(dropped: list[Point], bucket_id: str, retention: int, low: int) -> str:

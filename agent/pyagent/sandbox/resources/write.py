@@ -13,6 +13,7 @@ from pyagent.sandbox.inflate import check_header, inflate
 from pyagent.sandbox.permissions import INACTIVE, allowed, is_inactive
 from pyagent.sandbox.points import PRECISIONS, ParseError, ValueUnreadable, parse
 from pyagent.sandbox.resources.buckets import bucket_named
+from pyagent.sandbox.runs import parse_runs
 from pyagent.sandbox.state import State
 from pyagent.sandbox.store import PartialWrite
 
@@ -66,9 +67,14 @@ async def store_lines(state: State, bucket: Document, body: bytes, precision: st
     now = state.clock()
 
     def work() -> None:
-        points = parse(inflate(body) if is_gzip else body, now, precision)
+        text = inflate(body) if is_gzip else body
+        limits = bucket["retention"] * 10**9, bucket["shard"] * 10**9, now
+        runs = parse_runs(text, now, precision)
+        if runs is not None and state.points.write_runs(bucket["id"], runs, *limits):
+            return
+        points = parse(text, now, precision)
         if points:
-            state.points.write(bucket["id"], points, bucket["retention"] * 10**9, bucket["shard"] * 10**9, now)
+            state.points.write(bucket["id"], points, *limits)
 
     try:
         await state.in_writer(work)
