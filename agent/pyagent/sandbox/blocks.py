@@ -9,6 +9,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from operator import ge
 from typing import Any, Final
 
 from pyagent.sandbox.points import BOOLEAN, FLOAT, INTEGER, STRING, UNSIGNED
@@ -24,7 +25,8 @@ BLOCK_BYTES: Final = 262_144
 _KINDS: Final = (INTEGER, UNSIGNED, FLOAT, BOOLEAN, STRING)
 _CODES: Final = {INTEGER: "q", UNSIGNED: "Q", FLOAT: "d", BOOLEAN: "b"}
 _SIZE: Final = struct.Struct("<I")
-_HEAD: Final = struct.Struct("<qBII")
+_HEAD: Final = struct.Struct("<qBIII")
+_COLUMN: Final = struct.Struct("<q")
 _SWAP: Final = sys.byteorder == "big"
 
 
@@ -135,47 +137,61 @@ def _by_bytes(times: bytes, values: Sequence[bytes]) -> Iterator[Piece]:
     yield times[first * 8 :], encode_values(STRING, values[first:])
 
 
-Batch = dict[int, tuple[str, Piece]]
-"""Of each column the type and what one request has written."""
+class Batch:
+    """What one request has written, by columns. One object, however many columns there are, so that it costs the collector
+    of garbage nothing."""
+
+    __slots__ = ("_at", "_data")
+
+    def __init__(self, data: bytes) -> None:
+        """`data`: what `make_batch` gave."""
+        self._data = data
+        (count,) = _SIZE.unpack_from(data)
+        heads = range(_SIZE.size, _SIZE.size + count * _HEAD.size, _HEAD.size)
+        self._at = {_COLUMN.unpack_from(data, at)[0]: at for at in heads}
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._at)
+
+    def get(self, column: int) -> tuple[str, Piece] | None:
+        """The type and the points of a column; None: it has none here."""
+        at = self._at.get(column)
+        if at is None:
+            return None
+        _, kind, rows, size, begin = _HEAD.unpack_from(self._data, at)
+        middle = begin + rows * 8
+        return _KINDS[kind], (self._data[begin:middle], self._data[middle : middle + size])
 
 
-def make_batch(rows: dict[int, tuple[str, list[int], list[Any]]]) -> tuple[bytes, Batch]:
-    """What was written, as bytes and by columns. `rows`: type, times and values of each column, as they came."""
+def make_batch(rows: dict[int, tuple[str, list[int], list[Any]]]) -> bytes:
+    """What was written, as a row of the file. `rows`: type, times and values of each column, as they came."""
     heads: list[bytes] = []
     parts: list[bytes] = []
-    batch: Batch = {}
-    for kind in _KINDS:
-        some = [(column, times, values) for column, (of, times, values) in rows.items() if of == kind]
+    of_kind: dict[str, list[int]] = {}
+    for column, (kind, _, _) in rows.items():
+        of_kind.setdefault(kind, []).append(column)
+    begin = _SIZE.size + len(rows) * _HEAD.size
+    for kind, columns in of_kind.items():
         all_times: list[int] = []
         all_values: list[Any] = []
-        for at, (column, times, values) in enumerate(some):
-            if any(map(int.__ge__, times, times[1:])):
+        counts: list[int] = []
+        for column in columns:
+            _, times, values = rows[column]
+            if len(times) > 1 and any(map(ge, times, times[1:])):
                 known = dict(zip(times, values, strict=True))  # of equal times the later one of the request wins
-                order = sorted(known)
-                some[at] = column, order, [known[time] for time in order]
-            all_times += some[at][1]
-            all_values += some[at][2]
+                times = sorted(known)
+                values = [known[time] for time in times]
+            all_times += times
+            all_values += values
+            counts.append(len(times))
         encoded = encode_times(all_times)
         fixed = b"" if kind == STRING else encode_values(kind, all_values)
-        width, row = 1 if kind == BOOLEAN else 8, 0
-        for column, times, values in some:
-            end = row + len(times)
-            own = encode_values(kind, values) if kind == STRING else fixed[row * width : end * width]
-            piece = encoded[row * 8 : end * 8], own
-            batch[column] = kind, piece
-            heads.append(_HEAD.pack(column, _KINDS.index(kind), len(times), len(own)))
-            parts += piece
+        width, row, number = 1 if kind == BOOLEAN else 8, 0, _KINDS.index(kind)
+        for column, count in zip(columns, counts, strict=True):
+            end = row + count
+            own = encode_values(kind, all_values[row:end]) if kind == STRING else fixed[row * width : end * width]
+            heads.append(_HEAD.pack(column, number, count, len(own), begin))
+            parts += encoded[row * 8 : end * 8], own
+            begin += count * 8 + len(own)
             row = end
-    return b"".join((_SIZE.pack(len(heads)), *heads, *parts)), batch
-
-
-def read_batch(data: bytes) -> Batch:
-    """The columns of what `make_batch` gave."""
-    (count,) = _SIZE.unpack_from(data)
-    at = _SIZE.size + count * _HEAD.size
-    batch: Batch = {}
-    for column, kind, rows, size in _HEAD.iter_unpack(data[_SIZE.size : at]):
-        middle = at + rows * 8
-        batch[column] = _KINDS[kind], (data[at:middle], data[middle : middle + size])
-        at = middle + size
-    return batch
+    return b"".join((_SIZE.pack(len(heads)), *heads, *parts))

@@ -1,7 +1,7 @@
 """The table of blocks: every block holds points of one column; the blocks of a column do not overlap."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from pyagent.sandbox.blocks import (
@@ -28,24 +28,36 @@ _AT: Final = "(SELECT max(first) FROM blocks WHERE column = ?1 AND first <= ?2)"
 _OVERLAPPING: Final = f"column = ?1 AND first >= coalesce({_AT}, ?2) AND first <= ?3 AND last >= ?2"
 
 
-def add(db: sqlite3.Connection, column: int, kind: str, piece: Piece, latest: int | None) -> None:
-    """Store rows; of two rows of one time the new one stays. `latest`: no stored time of the column is later than it."""
-    low, high = ends(piece[0])
-    if latest is None or low > latest:
-        _append(db, column, kind, piece, latest)
-        return
-    if high > latest:
-        _insert(db, column, kind, cut(kind, piece, low, latest + 1))
-        _append(db, column, kind, cut(kind, piece, latest + 1, high + 1), latest)
-    else:
-        _insert(db, column, kind, piece)
+def add(db: sqlite3.Connection, columns: Iterable[tuple[int, str, Piece]], latest: dict[int, int]) -> None:
+    """Store rows, a piece for each column; of two rows of one time the new one stays.
+
+    `latest` has for each column that has blocks a time, and none of its times is later; it is kept so.
+    """
+    replaced: list[tuple[int]] = []
+    added: list[tuple[int, int, int, bytes, bytes]] = []
+    for column, kind, piece in columns:
+        low, high = ends(piece[0])
+        known = latest.get(column)
+        if known is not None and low <= known:
+            _insert(db, column, kind, cut(kind, piece, low, known + 1))
+            piece = cut(kind, piece, known + 1, high + 1)
+        if piece[0]:
+            gone, whole = _behind(db, column, kind, piece) if known is not None else ([], piece)
+            replaced += gone
+            added += [(column, *ends(part[0]), *part) for part in chunks(kind, whole, even=False)]
+            latest[column] = high
+    db.executemany("DELETE FROM blocks WHERE id = ?", replaced)
+    db.executemany(_ADD, added)
 
 
-def _append(db: sqlite3.Connection, column: int, kind: str, piece: Piece, latest: int | None) -> None:
-    """Rows behind all others. Small blocks grow in steps of about twice their size, so that a row is seldom written anew."""
+def _behind(db: sqlite3.Connection, column: int, kind: str, piece: Piece) -> tuple[list[tuple[int]], Piece]:
+    """Rows behind all others: the blocks that they replace, and these and the rows together.
+
+    Small blocks grow in steps of about twice their size, so that a row is seldom written anew.
+    """
     replaced: list[tuple[int]] = []
     before = ends(piece[0])[0]
-    while latest is not None:
+    while True:
         sql = "SELECT id, first, times, value FROM blocks WHERE column = ? AND first < ? ORDER BY first DESC LIMIT 1"
         found = db.execute(sql, (column, before)).fetchone()
         if found is None:
@@ -57,7 +69,7 @@ def _append(db: sqlite3.Connection, column: int, kind: str, piece: Piece, latest
             break
         replaced.append((number,))
         piece = times + piece[0], values + piece[1]
-    _put(db, column, replaced, chunks(kind, piece, even=False))
+    return replaced, piece
 
 
 def _insert(db: sqlite3.Connection, column: int, kind: str, piece: Piece) -> None:

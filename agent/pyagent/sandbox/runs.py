@@ -43,6 +43,8 @@ class Run(NamedTuple):
     """The values of each field."""
 
 
+_LINES: Final = 4
+"""Lines of a series, from which on it is quicker to read them together."""
 _PATTERNS: Final = {
     FLOAT: rb"(-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)",
     INTEGER: rb"(-?\d{1,18})i",
@@ -60,7 +62,7 @@ _READ: Final[dict[str, Callable[[Sequence[bytes]], list[Any]]]] = {
 
 
 def parse_runs(body: bytes, now: int, precision: str) -> list[Run] | None:
-    """The points of a body, the runs of a series in the order of its lines; None: `points.parse` must read it."""
+    """The points of a body, the runs of a series in the order of its lines; None: `points.parse` must or had better read it."""
     of_key: dict[bytes, list[bytes]] = {}
     for line in body.removesuffix(b"\n").split(b"\n"):
         key, _, rest = line.partition(b" ")
@@ -69,6 +71,8 @@ def parse_runs(body: bytes, now: int, precision: str) -> list[Run] | None:
             of_key[key] = [rest]
         else:
             some.append(rest)
+    if sum(map(len, of_key.values())) < _LINES * len(of_key):
+        return None
     unit = PRECISIONS.get(precision, 1)
     default = now // unit * unit
     made: list[Run] = []

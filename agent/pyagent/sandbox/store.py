@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyagent.sandbox import blocktable
-from pyagent.sandbox.blocks import Batch, Piece, decode_times, ends, make_batch, merged, read_batch
+from pyagent.sandbox.blocks import Batch, decode_times, ends, make_batch, merged
 from pyagent.sandbox.points import STRING, Point, Value, quote, split_key
 from pyagent.sandbox.runs import Run
 from pyagent.sandbox.series import Column, Series, Tags
@@ -32,7 +32,12 @@ _ZERO_TIME: Final = 62_135_596_800 * 10**9
 """Shards are aligned to Go's zero time, the first of January of the year 1."""
 _MERGE_BATCHES: Final = 64
 _MERGE_BYTES: Final = 1_000_000
-"""So many batches, or bytes of them, go to the blocks."""
+_MERGE_BYTES_EACH: Final = 256
+_MERGE_BYTES_MOST: Final = 4_000_000
+"""So many batches, or bytes of them, go to the blocks: more where there are many columns, of which each is a block."""
+_WRITER_CACHE: Final = 16_384
+_READER_CACHE: Final = 8_192
+"""KiB of pages that a connection keeps."""
 _LOWEST: Final = -(2**63)
 
 _SCHEMA: Final = """
@@ -78,7 +83,7 @@ class PointStore:
         self._next_batch = 1
         """The id of a batch is not used again, so that `_batches` never has another one's."""
         self._batches: dict[int, Batch] = {}
-        self._db = self._connect()
+        self._db = self._connect(_WRITER_CACHE)
         try:
             self._db.executescript(_SCHEMA + blocktable.SCHEMA)
             with self._transaction():
@@ -89,12 +94,12 @@ class PointStore:
             self._db.close()
             raise
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache: int) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=60)
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute(f"PRAGMA synchronous={self._synchronous}")
-            db.execute("PRAGMA cache_size=-65536")
+            db.execute(f"PRAGMA cache_size=-{cache}")
             db.execute("PRAGMA wal_autocheckpoint=16384")
             db.execute("PRAGMA journal_size_limit=134217728")
         except BaseException:
@@ -224,28 +229,37 @@ class PointStore:
         return True
 
     def _insert(self, rows: Rows) -> None:
-        data, batch = make_batch(rows)
+        data = make_batch(rows)
         number, self._next_batch = self._next_batch, self._next_batch + 1
         self._db.execute("INSERT INTO batches VALUES(?, ?)", (number, data))
         self._waiting += 1
         self._waiting_bytes += len(data)
-        if self._waiting >= _MERGE_BATCHES or self._waiting_bytes >= _MERGE_BYTES:
+        if self._waiting >= _MERGE_BATCHES or self._waiting_bytes >= min(
+            max(_MERGE_BYTES, self._next_column * _MERGE_BYTES_EACH), _MERGE_BYTES_MOST
+        ):
             self._merge()
-        else:
-            self._batches[number] = batch  # if it is rolled back, no reader ever finds this number
 
     def _merge(self) -> None:
         """Move the batches to the blocks."""
-        found: dict[int, tuple[str, list[Piece]]] = {}
+        kinds: dict[int, str] = {}
+        times: dict[int, bytes] = {}
+        values: dict[int, bytes] = {}
+        last: dict[int, int] = {}
         for batch in self._waiting_batches(self._db):
-            for column, (kind, piece) in batch.items():
-                found.setdefault(column, (kind, []))[1].append(piece)
-        for column, (kind, pieces) in sorted(found.items()):
-            piece = merged(kind, pieces)
-            latest = self._latest.get(column)
-            blocktable.add(self._db, column, kind, piece, latest)
-            last = ends(piece[0])[1]
-            self._latest[column] = last if latest is None else max(last, latest)
+            for column in batch:
+                kind, piece = batch.get(column) or ("", (b"", b""))
+                low, high = ends(piece[0])
+                if column not in kinds:
+                    kinds[column], times[column], values[column] = kind, *piece
+                elif low > last[column]:
+                    times[column] += piece[0]
+                    values[column] += piece[1]
+                else:
+                    times[column], values[column] = merged(kind, [(times[column], values[column]), piece])
+                    high = max(high, last[column])
+                last[column] = high
+        columns = ((column, kinds[column], (times[column], values[column])) for column in sorted(kinds))
+        blocktable.add(self._db, columns, self._latest)
         self._db.execute("DELETE FROM batches")
         self._waiting = self._waiting_bytes = 0
         self._batches = {}
@@ -256,7 +270,7 @@ class PointStore:
             batch = self._batches.get(number)
             if batch is None:
                 (data,) = db.execute("SELECT data FROM batches WHERE id = ?", (number,)).fetchone()
-                batch = self._batches[number] = read_batch(data)
+                batch = self._batches[number] = Batch(data)
             made.append(batch)
         return made
 
@@ -382,7 +396,7 @@ class PointStore:
         """The connection for reads of the calling thread."""
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
-            db = self._local.db = self._connect()
+            db = self._local.db = self._connect(_READER_CACHE)
             db.execute("PRAGMA query_only=ON")
             self._readers.append(db)
         return db

@@ -1,6 +1,7 @@
 """The stored points at one moment."""
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pyagent.sandbox import blocktable
@@ -22,12 +23,15 @@ class View:
 
     def raw(self, column: Column, start: int = _LOWEST, stop: int = _HIGHEST) -> Piece:
         """Times and values (bytes) from `start` to before `stop`, in the order of time."""
-        number = column.id
-        found = list(blocktable.pieces(self._db, number, column.type, start, stop))
-        for batch in self._batches:
-            if number in batch and (part := cut(column.type, batch[number][1], start, stop))[0]:
-                found.append(part)
+        found = list(blocktable.pieces(self._db, column.id, column.type, start, stop))
+        found += self._waiting(column, start, stop)
         return merged(column.type, found) if found else (b"", b"")
+
+    def _waiting(self, column: Column, start: int, stop: int) -> Iterator[Piece]:
+        for batch in self._batches:
+            found = batch.get(column.id)
+            if found is not None and (part := cut(column.type, found[1], start, stop))[0]:
+                yield part
 
     def read(self, column: Column, start: int, stop: int) -> tuple[list[int], list[Any]]:
         """Times and values from `start` to before `stop`, in the order of time.
@@ -54,9 +58,7 @@ class View:
     def _end(self, column: Column, start: int, stop: int, *, backwards: bool) -> tuple[int, Any] | None:
         stored = blocktable.pieces(self._db, column.id, column.type, start, stop, backwards=backwards)
         found = [piece for piece in (next(stored, None),) if piece is not None]
-        for batch in self._batches:
-            if column.id in batch and (part := cut(column.type, batch[column.id][1], start, stop))[0]:
-                found.append(part)
+        found += self._waiting(column, start, stop)
         if not found:
             return None
         times, values = merged(column.type, found)

@@ -1,14 +1,24 @@
 """Bodies read series by series beside the same read line by line."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pyagent.sandbox import runs as module
 from pyagent.sandbox.points import ParseError, Point, ValueUnreadable, parse
 from pyagent.sandbox.runs import Run, parse_runs
 from pyagent.sandbox.store import PartialWrite, PointStore
+
+
+@pytest.fixture(autouse=True, scope="module")
+def runs_of_any_length() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_LINES", 1)
+        yield
+
 
 NOW = 5_500_000_000
 WEEK = 7 * 86400 * 10**9
@@ -89,6 +99,13 @@ def test_what_agents_write_is_read_so(body: bytes) -> None:
 )  # fmt: skip
 def test_what_is_odd_is_left_to_the_scanner(body: bytes) -> None:
     assert parse_runs(body, NOW, "ns") is None
+
+
+def test_few_lines_of_many_series_are_left_to_the_scanner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_LINES", 4)
+    assert parse_runs(b"m,a=1 f=1 1\nm,a=2 f=1 1", NOW, "ns") is None
+    assert parse_runs(b"\n".join(b"m,a=1 f=1 %d" % at for at in range(4)), NOW, "ns") is not None
 
 
 def contents(store: PointStore) -> dict[tuple[bytes, object, bytes, str], list[tuple[int, object]]]:
