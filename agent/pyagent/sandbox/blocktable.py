@@ -103,6 +103,8 @@ def _put(db: sqlite3.Connection, column: int, replaced: list[tuple[int]], pieces
 
 def delete(db: sqlite3.Connection, column: int, kind: str, start: int, stop: int) -> None:
     """Delete the rows from `start` to before `stop`."""
+    if start >= stop:
+        return
     db.execute("DELETE FROM blocks WHERE column = ? AND first >= ? AND last < ?", (column, start, stop))
     sql = f"SELECT id, first, last, times, value FROM blocks WHERE {_OVERLAPPING}"  # noqa: S608  (constants)
     for number, first, last, times, values in db.execute(sql, (column, start, stop - 1)).fetchall():

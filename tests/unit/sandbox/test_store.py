@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyagent.sandbox import blocks, blocktable
@@ -32,6 +32,14 @@ steps = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(steps, max_size=12))
+@example(
+    [
+        [("b", "g", 2, 0), ("b", "g", 8, 0), ("b", "g", 10, 49), ("b", "g", 17, 0)],
+        ("delete", "b", 12, 3),  # from 12 to 3 is nothing
+        [("b", "g", 10, 0)],
+        "reopen",
+    ]
+)
 def test_whatever_is_written_deleted_and_reopened(script: list[object]) -> None:
     """Points that come late, twice, or in one write: that batches become blocks, and these are small, must not show."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
