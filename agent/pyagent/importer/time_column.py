@@ -41,7 +41,8 @@ _DATE_WORDS = (
     "aest", "aedt", "akst", "akdt", "hast", "hadt",
 )  # fmt: skip
 """Of four letters or more."""
-_NO_TIME = re.compile(rf"^[^0-9\n]*$|{_WORD.pattern}", re.MULTILINE)
+_TIMES = re.compile(r"(?:[0-9][0-9:.,/TZ +-]*+\n)*+")
+"""Of many cells at once, each with a line break behind it: nothing else needs to be looked at."""
 _ORDERS = (YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
 _TIME_PARTS = ("time", "date", "zeit", "datum", "stamp")
 _COMPACT = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])[0-3][0-9](?:[0-2][0-9][0-5][0-9][0-5][0-9])?")
@@ -157,7 +158,7 @@ def timeless(rows: Sequence[Sequence[str]], header: Sequence[str], given: Given)
 
 def with_times(rows: list[list[str]], index: int) -> list[list[str]]:
     """Those that may have a time in that column."""
-    if _NO_TIME.search("\n".join([row[index] for row in rows])) is None:
+    if _TIMES.fullmatch("\n".join([*[row[index] for row in rows], ""])) is not None:
         return rows
     return [row for row in rows if may_be_time(row[index])]
 
