@@ -3,37 +3,28 @@
 import argparse
 import asyncio
 import os
-import re
 import shlex
 import signal
 import stat
 import sys
 import time
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from pyagent.api import ConfigError, Duration, PyagentError, Secret, redact
 from pyagent.api.units import joined
 from pyagent.cli.terminal import harmless
-from pyagent.cli.tokens import looks_like_token, token_of
+from pyagent.cli.tokens import token_of
 from pyagent.cli.write_display import Display
-from pyagent.importer.csv_lines import CsvOptions
-from pyagent.importer.inference import Given
+from pyagent.cli.write_flags import mistake, parse_rate, reading_options_of, sources_of
 from pyagent.importer.pieces import ImportFailure
-from pyagent.importer.reading import Format, ReadingOptions
+from pyagent.importer.reading import ReadingOptions
 from pyagent.importer.rejects import ErrorsFile
 from pyagent.importer.resume import Progress, Record, state_directory
 from pyagent.importer.session import Outcome, Session
-from pyagent.importer.sources import Source, checked_encoding
-from pyagent.importer.times import reader_of, zone_of
-from pyagent.lineprotocol import Precision
-from pyagent.lineprotocol.results import unit_ns
 
-__all__ = ["parse_rate", "run"]
+__all__ = ["run"]
 
 _DEFAULT_HOST = "http://localhost:8086"
-_RATE = re.compile(r"([0-9]*)\s*(B|kB|MB)\s*/\s*([0-9]*)\s*(s|sec|m|min)")
-_SIZES = {"B": 1, "kB": 1024, "MB": 1024 * 1024}
-_LP = re.compile(r"[^\s,=#]\S*(?<!\\)\s+\S+=\S")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,9 +47,8 @@ class _Import:
         self._errors: ErrorsFile | None = None
         words: list[str] = list(given.words)
         self._dry = words[:1] == ["dryrun"]
-        self._sources = self._inputs(words[1:] if self._dry else words)
-        self._separator = _unescaped(given.separator)
-        self._options = self._reading_options()
+        self._sources = sources_of(given, words[1:] if self._dry else words)
+        self._options = reading_options_of(given, dry=self._dry)
 
     def run(self) -> int:
         try:
@@ -72,18 +62,15 @@ class _Import:
             self._errors = ErrorsFile(self._given.errors_file, size)
         return self._errors
 
-    def _mistake(self, message: str) -> NoReturn:
-        self._given.parser.error(message)
-        raise AssertionError
-
     def _check_files(self) -> None:
         """What is read is read once only, and is not the errors file."""
         given = self._given
         asked = [source.target for source in self._sources if source.kind == "stdin"]
         if asked and given.token_file in asked:
-            self._mistake(
+            mistake(
+                self._given,
                 "standard input can be read once only, and both the token and the data are to come from it; write the token "
-                "into a file for --token-file, or into INFLUX_TOKEN"
+                "into a file for --token-file, or into INFLUX_TOKEN",
             )
         if not given.errors_file:
             return
@@ -94,9 +81,10 @@ class _Import:
         others += [(name, name) for name in (given.token_file, given.tls_ca) if name not in ("", "-")]
         for name, file in others:
             if _is_same_file(given.errors_file, file):
-                self._mistake(
+                mistake(
+                    self._given,
                     f"cannot write the refused rows to {harmless(given.errors_file)}: it is the same file as "
-                    f"{harmless(name)}, which is read; name another --errors-file"
+                    f"{harmless(name)}, which is read; name another --errors-file",
                 )
 
     def _check_inputs(self) -> None:
@@ -111,104 +99,11 @@ class _Import:
         read = [source.target for source in self._sources if source.kind == "file"]
         for name in (*read, *([self._given.errors_file] if self._given.errors_file else ())):
             if os.path.realpath(name) == os.path.realpath(path) or _is_same_file(name, str(path)):
-                self._mistake(
+                mistake(
+                    self._given,
                     f"cannot use {harmless(name)}: it is where it is kept how far this import has come; name another file, or "
-                    "another --state-directory"
+                    "another --state-directory",
                 )
-
-    # What is read -----------------------------------------------------------------------------------------------------
-
-    def _inputs(self, words: list[str]) -> list[Source]:
-        given = self._given
-        if any(map(looks_like_token, words)):
-            self._mistake("cannot take a token as an argument: write it into a file and name that with --token-file")
-        sources = [Source("file", path) if path != "-" else Source("stdin", "-") for path in given.file]
-        for url in given.url:
-            if not re.match(r"https?://[^/]", url, re.IGNORECASE):
-                self._mistake(f"cannot read from {harmless(url)!r}: it is no address of http or https")
-            if re.fullmatch(r"https?://[^/?]*/?", url, re.IGNORECASE):
-                self._mistake(f"{harmless(url)} names a server and no file; the server that is written to is --host")
-            sources.append(Source("url", url, given.tls_ca))
-        for word in words:
-            if word == "-":
-                sources.append(Source("stdin", word))
-            elif word.startswith("@"):
-                sources.append(Source("file", word[1:]))
-            elif _LP.search(word) and not os.path.exists(word):
-                sources.append(Source("text", word))
-            else:
-                sources.append(Source("file", word))
-        if sum(source.kind == "stdin" for source in sources) > 1:
-            self._mistake("standard input can be read once only")
-        if not sources and sys.stdin.isatty():
-            self._mistake("no file is given; name one, or - for standard input")
-        return sources or [Source("stdin", "-")]
-
-    def _reading_options(self) -> ReadingOptions:
-        given = self._given
-        for name, value, known in (
-            ("--format", given.format, ("csv", "lp")),
-            ("--compression", given.compression, ("none", "gzip")),
-            ("--precision", given.precision, ("ns", "us", "ms", "s")),
-            ("--decimal", given.decimal, (".", ",")),
-        ):
-            if value and value not in known:
-                self._mistake(f"invalid value {harmless(value)!r} for {name}: write {' or '.join(known)}")
-        if given.skipHeader < 0 or given.max_line_length < 0:
-            self._mistake("--skipHeader and --max-line-length take no negative numbers")
-        if len(self._separator) > 1:
-            self._mistake(f"invalid value {harmless(self._separator)!r} for --separator: write one character")
-        precision = cast("Precision", given.precision or "ns")
-        headers = tuple(given.header)
-        longest = given.max_line_length
-        try:
-            zone = zone_of(given.timezone)
-        except ValueError as error:
-            raise ImportFailure(f"cannot use --timezone: {error}; write one like Europe/Berlin or +0200") from None
-        csv = CsvOptions(
-            headers=headers,
-            skip=given.skipHeader,
-            separator=self._separator.encode(),
-            longest=0 if self._dry else longest,
-            most_held=max(longest, 16_000_000),
-            ignore_types_in_header=given.xIgnoreDataTypeInColumnName,
-            keep_duplicates=given.keep_duplicates,
-            zone=zone,
-        )
-        return ReadingOptions(
-            format=cast("Format", given.format),
-            encoding=checked_encoding(given.encoding),
-            compression=given.compression,
-            csv=csv,
-            given=self._about_columns(),
-            precision=precision,
-            unit=unit_ns(precision),
-            dry=self._dry,
-        )
-
-    def _about_columns(self) -> Given:
-        given = self._given
-        types: dict[str, str] = {}
-        for text in given.type:
-            name, equals, kind = text.rpartition("=")
-            if not equals:
-                self._mistake(f"invalid value {harmless(text)!r} for --type: write NAME=TYPE")
-            types[name] = kind
-        if given.time_format:
-            reader_of(given.time_format, zone_of(""))
-        tags = [*given.tag, *(name for name in given.tag_columns.split(",") if name)]
-        return Given(
-            measurement=given.measurement,
-            time=given.time_column,
-            tags=tags,
-            types=types,
-            form=given.time_format,
-            zone=given.timezone,
-            decimal=given.decimal,
-            separator=self._separator,
-            unit=unit_ns(given.precision or "ns"),
-            precise=bool(given.precision),
-        )
 
     # Doing it ---------------------------------------------------------------------------------------------------------
 
@@ -228,7 +123,7 @@ class _Import:
         rate = parse_rate(given.rate_limit)
         bucket = given.bucket or os.environ.get("INFLUX_BUCKET", "")
         if not bucket:
-            self._mistake("no bucket is given; add --bucket NAME")
+            mistake(self._given, "no bucket is given; add --bucket NAME")
         host = given.host or os.environ.get("INFLUX_HOST", "") or _DEFAULT_HOST
         org = given.org or os.environ.get("INFLUX_ORG", "")
         patience = self._patience()
@@ -275,7 +170,7 @@ class _Import:
         try:
             return Duration(self._given.retry_for).seconds
         except ValueError as error:
-            self._mistake(f"invalid value for --retry-for: {error}")
+            mistake(self._given, f"invalid value for --retry-for: {error}")
 
     def _record(self, host: str, org: str, bucket: str) -> Record:
         given = self._given
@@ -360,21 +255,3 @@ def _end_on_signals() -> None:
     task = cast("asyncio.Task[Any]", asyncio.current_task())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
-
-
-def parse_rate(text: str) -> tuple[int, float] | None:
-    """`5 MB / 5 min` as bytes and seconds; None for an empty text. Raises ImportFailure."""
-    if not text:
-        return None
-    match = _RATE.fullmatch(text.strip())
-    size = int(match[1] or 1) * _SIZES[match[2]] if match else 0
-    seconds = int(match[3] or 1) * (60 if match[4].startswith("m") else 1) if match else 0
-    if not size or not seconds:
-        raise ImportFailure(
-            f"cannot use --rate-limit {harmless(text)!r}: write one like '5 MB / 5 min', with B, kB or MB in s, sec, m or min"
-        )
-    return size, float(seconds)
-
-
-def _unescaped(text: str) -> str:
-    return {"\\t": "\t", "tab": "\t"}.get(text, text)

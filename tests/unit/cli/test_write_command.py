@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import Done
 
-from pyagent.cli.write_run import parse_rate
+from pyagent.cli.write_flags import parse_rate
 from pyagent.importer.pieces import ImportFailure
 
 Run = Callable[..., Done]
