@@ -242,8 +242,9 @@ def time_form(label: str, content: Content, given: Given) -> tuple[str, int, str
             f"the numbers of the column {label!r} ({content.example}) are no times by themselves; give their unit by "
             f"--precision, or --time-format {EXCEL} for the day numbers of a spreadsheet"
         )
+    example = content.no_date if content.date and content.no_date else content.example
     raise ImportFailure(
-        f"the times of the column {label!r} are of no form that is known, such as {(content.date and content.no_date) or content.example!r}; "
+        f"the times of the column {label!r} are of no form that is known, such as {example!r}; "
         "give it by --time-format, as the time 15:04:05 of 2 January 2006 would be written: '02.01.2006 15:04'"
     )
 
