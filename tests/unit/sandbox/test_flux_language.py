@@ -31,7 +31,7 @@ def evaluate(store: PointStore) -> Any:
 
     def run(expression: str, before: str = "") -> Any:
         context = Context(Reader(store, lambda name, key: {"id": name}), NOW, list, lambda *_: None)
-        script = f'import "array"\nimport "strings"\nimport "math"\nimport "date"\nimport "regexp"\n{before}\n'
+        script = f'import "array"\nimport "strings"\nimport "math"\nimport "date"\nimport "regexp"\nimport "dict"\nimport "internal/debug"\n{before}\n'
         results = execute(script + f"array.from(rows: [{{v: {expression}}}])", context)
         return next(results[0][1][0].rows())["v"]
 
@@ -43,6 +43,25 @@ def evaluate(store: PointStore) -> Any:
     [
         ("1 + 2 * 3", 7),
         ("(1 + 2) * 3", 9),
+        ("display(v: [1, 2, 3])", "[1, 2, 3]"),
+        ("display(v: [1, 2, 3, 4])", "[\n    1,\n    2,\n    3,\n    4\n]"),
+        ("display(v: {b: {d: 1, c: 2}, a: 1})", "{a: 1, b: {c: 2, d: 1}}"),
+        (
+            "display(v: {a: 1, b: 2, c: 3, d: [1, 2, 3, 4]})",
+            "{\n    a: 1,\n    b: 2,\n    c: 3,\n    d: [\n        1,\n        2,\n        3,\n        4\n    ]\n}",
+        ),
+        ('display(v: ["b": 2, "a": 1])', "[a: 1, b: 2]"),
+        ("display(v: [:])", "[:]"),
+        ('display(v: dict.insert(dict: ["a": 1], key: "b", value: 2))', "[a: 1, b: 2]"),
+        ('display(v: debug.null(type: "bool") or true)', "true"),
+        ('display(v: true and debug.null(type: "bool"))', "<null>"),
+        ('display(v: debug.null(type: "bool") and true)', "<null>"),
+        ('display(v: debug.null(type: "bool") and false)', "false"),
+        ('display(v: debug.null(type: "bool") or false)', "<null>"),
+        (
+            'date.time(t: 2021-03-01T00:00:00Z, location: {zone: "Asia/Kolkata", offset: 0s}) == 2021-03-01T05:30:00Z',
+            True,
+        ),
         ("2.0 ^ 3.0", 8.0),
         ("7 / 2", 3),
         ("-7 / 2", -3),

@@ -1,6 +1,7 @@
 """Flux over stored points: the functions, and InfluxDB's layout of what they give."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -266,3 +267,28 @@ def test_layout_of_an_empty_table_and_of_no_header(store: PointStore) -> None:
 def test_csv_that_is_not_annotated_csv(text: str, message: str) -> None:
     with pytest.raises(InfluxError, match=message):
         decode(text)
+
+
+def test_and_and_or_of_null_are_what_the_way_of_the_engine_makes_of_them(store: PointStore) -> None:
+    """Whole columns know null; row by row a null on the left is false, and what is on the right is given."""
+
+    def answer(script: str) -> dict[str, Any]:
+        context = Context(Reader(store, lambda name, key: {"id": name}), NOW, list, lambda *_: None)
+        head = 'import "array"\nimport "internal/debug"\n'
+        rows = 'array.from(rows: [{t: true, f: false, n: debug.null(type: "bool")}])'
+        return next(iter(execute(head + rows + script, context)[0][1][0].rows()))
+
+    record = "a: r.t and r.n, b: r.n and r.t, c: r.n and r.f, d: r.f or r.n, e: r.n or r.t, g: r.n or r.f"
+    whole = answer(f"|> map(fn: (r) => ({{{record}}}))")
+    assert [whole[name] for name in "abcdeg"] == [None, None, False, None, True, None]
+    rows = answer(f"|> map(fn: (r) => ({{{record}, h: string(v: r.t)}}))")
+    assert [rows[name] for name in "abcdeg"] == [None, False, False, None, True, False]
+
+
+def test_fill_of_the_package_experimental(store: PointStore) -> None:
+    context = Context(Reader(store, lambda name, key: {"id": name}), NOW, list, lambda *_: None)
+    script = """import "array"
+import "experimental"
+import "internal/debug"
+array.from(rows: [{_value: 1.0}, {_value: debug.null(type: "float")}]) |> experimental.fill(usePrevious: true)"""
+    assert execute(script, context)[0][1][0].data["_value"] == [1.0, 1.0]

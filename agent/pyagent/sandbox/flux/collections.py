@@ -11,8 +11,19 @@ from pyagent.sandbox import annotated
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, to_time
 from pyagent.sandbox.flux.predicates import one_row
-from pyagent.sandbox.flux.tables import BOOLEAN, LONG, STRING, TIME, UNSIGNED, Row, Stream, Table, from_rows, type_of
-from pyagent.sandbox.flux.values import Callee, Duration, Time, Uint, go_float, long_time, to_text, truth, type_name
+from pyagent.sandbox.flux.tables import BOOLEAN, LONG, STRING, TIME, UNSIGNED, Stream, Table, from_rows, type_of
+from pyagent.sandbox.flux.values import (
+    Callee,
+    Dictionary,
+    Duration,
+    Time,
+    Uint,
+    go_float,
+    long_time,
+    to_text,
+    truth,
+    type_name,
+)
 from pyagent.sandbox.limits import ROW, made, making, take
 
 ARRAY: Registry = {}
@@ -83,7 +94,7 @@ def _dict(value: Any) -> dict[Any, Any]:
 
 @builtin(DICT, "fromList", pipe=None)
 def from_list(context: Context, pairs: Any) -> dict[Any, Any]:
-    return {pair["key"]: pair["value"] for pair in _list(pairs)}
+    return Dictionary({pair["key"]: pair["value"] for pair in _list(pairs)})
 
 
 @builtin(DICT, "get", pipe=None)
@@ -94,12 +105,12 @@ def dict_get(context: Context, dict_: Any, key: Any, default: Any) -> Any:
 @builtin(DICT, "insert", pipe=None)
 def dict_insert(context: Context, dict_: Any, key: Any, value: Any) -> dict[Any, Any]:
     making(100 * len(_dict(dict_)))
-    return {**dict_, key: value}
+    return Dictionary({**dict_, key: value})
 
 
 @builtin(DICT, "remove", pipe=None)
 def dict_remove(context: Context, dict_: Any, key: Any) -> dict[Any, Any]:
-    return {name: value for name, value in _dict(dict_).items() if name != key}
+    return Dictionary({name: value for name, value in _dict(dict_).items() if name != key})
 
 
 @builtin(TYPES, "isType", pipe=None, result=BOOLEAN)
@@ -260,20 +271,29 @@ def sink(context: Context, tables: Stream) -> Stream:
     return Stream()
 
 
-def shown(row: Row) -> str:
-    """A record as display() writes it."""
-    return "{" + ", ".join(f"{name}: {display_text(value)}" for name, value in sorted(row.items())) + "}"
+def _parts(opened: str, parts: list[str], closed: str, depth: int, comma: str = ",") -> str:
+    """A line for each part where there are more than three."""
+    if len(parts) <= 3:
+        return opened + ", ".join(parts) + closed
+    line = "\n" + "    " * depth
+    return f"{opened}{line}    {f'{comma}{line}    '.join(parts)}{line}{closed}"
 
 
-def display_text(value: Any) -> str:
+def display_text(value: Any, depth: int = 0) -> str:
     """display(v:): any value as text."""
     making(_PART + (2 * len(value) if isinstance(value, str | bytes) else 0))
     if value is None:
         return "<null>"
+    if isinstance(value, Dictionary):
+        pairs = [
+            f"{display_text(name, depth + 1)}: {display_text(part, depth + 1)}" for name, part in sorted(value.items())
+        ]
+        return _parts("[", pairs or [":"], "]", depth, ", ")
     if isinstance(value, dict):
-        return shown(value)
+        named = [f"{name}: {display_text(part, depth + 1)}" for name, part in sorted(value.items())]
+        return _parts("{", named, "}", depth)
     if isinstance(value, list):
-        return "[" + ", ".join(display_text(part) for part in value) + "]"
+        return _parts("[", [display_text(part, depth + 1) for part in value], "]", depth)
     if isinstance(value, bytes):
         return "0x" + value.hex()
     if isinstance(value, Callee):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pyagent.sandbox.flux import syntax
-from pyagent.sandbox.flux.evaluate import Closure, Package, join
+from pyagent.sandbox.flux.evaluate import Closure, Package, both, either, join, knows_null
 from pyagent.sandbox.flux.kinds import kind_of_value
 from pyagent.sandbox.flux.patterns import Regex
 from pyagent.sandbox.flux.tables import BOOLEAN, DOUBLE, LONG, STRING, TIME, UNSIGNED, Table
@@ -194,7 +194,7 @@ class _Compiler:
             return self._matches(left, node)
         right = self.compile(node.right, known, depth)
         if sign in ("and", "or"):
-            return _Code(f"({self._truth(left)} {sign} {self._truth(right)})", BOOLEAN, fails=left.fails or right.fails)
+            return self._logical(sign, left, right)
         kinds = left.kind, right.kind
         if sign in _COMPARE:
             if not (kinds[0] == kinds[1] or (kinds[0] in _NUMBERS and kinds[1] in _NUMBERS)):
@@ -205,6 +205,19 @@ class _Compiler:
         if kinds[0] != kinds[1]:
             raise NoColumns
         return self._arithmetic(sign, left, right)
+
+    def _logical(self, sign: str, left: _Code, right: _Code) -> _Code:
+        if left.kind != BOOLEAN or right.kind != BOOLEAN:
+            raise NoColumns
+        fails = left.fails or right.fails
+        if not left.null and not right.null:
+            return _Code(f"({left.text} {sign} {right.text})", BOOLEAN, fails=fails)
+        if knows_null(self.scope.calls):
+            work = self.names.constant(both if sign == "and" else either)
+            return _Code(f"{work}({left.text}, {right.text})", BOOLEAN, True, True)
+        one, other = self._truth(left), right.text
+        form = f"({other} if {one} else False)" if sign == "and" else f"(True if {one} else {other})"
+        return _Code(form, BOOLEAN, right.null, fails)
 
     def _arithmetic(self, sign: str, left: _Code, right: _Code) -> _Code:
         kind, fails = left.kind, False

@@ -64,7 +64,7 @@ for _name, _work in _PARTS.items():
 
 @builtin(DATE, "time", pipe=None, result=TIME)
 def time(context: Context, t: Any, location: Any = None) -> Time:
-    return Time(_time(context, t, "t"))
+    return Time(calendar.to_local(_time(context, t, "t"), place_of(context, location)))
 
 
 @builtin(DATE, "truncate", pipe=None, result=TIME)

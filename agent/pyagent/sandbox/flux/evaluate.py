@@ -11,6 +11,7 @@ from pyagent.sandbox.flux.unusable import UNUSABLE
 from pyagent.sandbox.flux.values import (
     Callee,
     Calls,
+    Dictionary,
     Time,
     Unfit,
     WrongArguments,
@@ -96,7 +97,7 @@ def _array(node: syntax.Array) -> Code:
 
 def _dict(node: syntax.Dict) -> Code:
     pairs = [(compile_node(key), compile_node(value)) for key, value in node.pairs]
-    return lambda scope: {key(scope): value(scope) for key, value in pairs}
+    return lambda scope: Dictionary({key(scope): value(scope) for key, value in pairs})
 
 
 def _record(node: syntax.Record) -> Code:
@@ -229,10 +230,8 @@ def _unary(node: syntax.Unary) -> Code:
 
 def _binary(node: syntax.Binary) -> Code:
     left, right, operator = compile_node(node.left), compile_node(node.right), node.operator
-    if operator == "and":
-        return lambda scope: truth(left(scope)) and truth(right(scope))
-    if operator == "or":
-        return lambda scope: truth(left(scope)) or truth(right(scope))
+    if operator in ("and", "or"):
+        return _logical(left, right, decides=operator == "or")
     work = compare if operator in ("==", "!=", "<", "<=", ">", ">=", "=~", "!~") else arithmetic
 
     at_column = isinstance(node.left, syntax.Member) and not isinstance(node.right, syntax.Member)
@@ -252,6 +251,38 @@ def _binary(node: syntax.Binary) -> Code:
             # The type that the script asks for comes first, then that of the column.
             wanted, found = (second, first) if at_column else (first, second)
             raise invalid(f"type conflict: {wanted} != {found}") from None
+
+    return run
+
+
+def knows_null(calls: Calls) -> bool:
+    """Whether `and` and `or` of a null may be null: row by row InfluxDB takes one on the left for false."""
+    return calls.by_columns or not calls.running
+
+
+def both(one: bool | None, other: bool | None) -> bool | None:
+    """`and`: what is false decides, then null."""
+    return False if one is False or other is False else None if one is None or other is None else True
+
+
+def either(one: bool | None, other: bool | None) -> bool | None:
+    """`or`: what is true decides, then null."""
+    return True if one or other else None if one is None or other is None else False
+
+
+def _logical(left: Code, right: Code, *, decides: bool) -> Code:
+    """`and`, `or`; `decides`: what the left side is where the right one is not asked."""
+
+    def run(scope: Scope) -> bool | None:
+        one = left(scope)
+        true = truth(one)
+        if true == decides and (one is not None or not knows_null(scope.calls)):
+            return decides
+        other: bool | None = right(scope)
+        truth(other)
+        if one is None and knows_null(scope.calls):
+            return either(one, other) if decides else both(one, other)
+        return other
 
     return run
 

@@ -5,6 +5,7 @@ from typing import Any
 from pyagent.sandbox.errors import InfluxError, invalid
 from pyagent.sandbox.flux.library import Context, Registry, builtin, checked, text_list
 from pyagent.sandbox.flux.plan import streams_in
+from pyagent.sandbox.flux.reshape import fill as fill_column
 from pyagent.sandbox.flux.tables import STRING, Row, Stream, Table, joined, key_order, same_key, type_of
 from pyagent.sandbox.flux.tracking import extended
 from pyagent.sandbox.flux.values import Callee, Uint, type_name
@@ -40,6 +41,12 @@ def set_(context: Context, tables: Stream, o: Row) -> Stream:
         made.key = {name: o.get(name, value) for name, value in table.key.items()}
         groups.setdefault(same_key(made), []).append(made)
     return Stream(sorted((joined(parts) for parts in groups.values()), key=key_order))
+
+
+@builtin(EXPERIMENTAL, "fill")
+def fill(context: Context, tables: Stream, value: Any = None, usePrevious: bool = False) -> Stream:
+    made: Stream = fill_column(context, tables, "_value", value, usePrevious)
+    return made
 
 
 @builtin(EXPERIMENTAL, "objectKeys", pipe=None)

@@ -28,19 +28,25 @@ def map_(context: Context, tables: Stream, fn: Callee, mergeKey: bool = False) -
     if in_order and not mergeKey:
         # The engine's nodes that work on whole columns do not know where the script has them.
         try:
-            return _mapped(tables, fn, mergeKey, in_order=True)
+            return _mapped(context, tables, fn, mergeKey, in_order=True)
         except InfluxError as error:
             if not error.final:
                 error.message, error.final = f"runtime error: {error.message}", True
             raise
-    return _mapped(tables, fn, mergeKey, in_order=False)
+    return _mapped(context, tables, fn, mergeKey, in_order=False)
 
 
-def _mapped(tables: Stream, fn: Callee, merge: bool, *, in_order: bool) -> Stream:
+def _mapped(context: Context, tables: Stream, fn: Callee, merge: bool, *, in_order: bool) -> Stream:
     made: dict[tuple[Any, ...], list[Table]] = {}
     for table in tables.tables:
         check()
-        mapped = (None if merge else _by_columns(table, fn, in_order=in_order)) or _by_rows(table, fn, merge, in_order)
+        context.calls.by_columns = in_order
+        try:
+            mapped = (None if merge else _by_columns(table, fn, in_order=in_order)) or _by_rows(
+                table, fn, merge, in_order
+            )
+        finally:
+            context.calls.by_columns = False
         if mapped is None:
             continue
         for part in _regrouped(mapped, [name for name in mapped.types if name in table.key]):

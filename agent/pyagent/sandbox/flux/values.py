@@ -45,6 +45,10 @@ class Duration:
         return Duration(self.months * count, self.ns * count)
 
 
+class Dictionary(dict[Any, Any]):
+    """A dictionary of Flux; a record is a plain dict."""
+
+
 class Unfit(Exception):
     """An operator does not take operands of these types."""
 
@@ -71,6 +75,8 @@ class Calls(list[str]):
 
     running = 0
     """How many plans are being run: their functions are called for rows and tables, not by the script."""
+    by_columns = False
+    """Whether a map() is run whose function InfluxDB computes for whole columns."""
 
 
 @dataclass(slots=True)
