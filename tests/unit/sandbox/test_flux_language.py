@@ -201,3 +201,11 @@ def test_calendar(start: str, duration: str, end: str) -> None:
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_times_are_read_as_they_are_written(time: int) -> None:
     assert parse_time(rfc3339(time)) == time
+
+
+def test_what_takes_no_pipe_names_its_missing_arguments_too() -> None:
+    context = Context(Reader(None, lambda name, key: {}), NOW, list, lambda *_: None)  # type: ignore[arg-type]  # never read
+    with pytest.raises(InfluxError) as refused:
+        execute('import "array"\narray.from(rows: [{a: 1}]) |> pearsonr(x: 1, y: 2)', context)
+    at = "error @2:31-2:51: "
+    assert refused.value.message == f"{at}missing pipe argument\n\n{at}missing required argument on"

@@ -170,7 +170,9 @@ def _call(node: syntax.Call, piped: Code | None = None) -> Code:
         given = {name: value(scope) for name, value in arguments}
         if piped is not None:
             if function.pipe is None:
-                raise failed(node, "missing pipe argument")
+                lacking = [name for name, needed in function.parameters.items() if needed and name not in given]
+                words = ["missing pipe argument", *(f"missing required argument {name}" for name in lacking)]
+                raise InfluxError("invalid", "\n\n".join(f"error {where}: {one}" for one in words), final=True)
             given[function.pipe] = piped(scope)
         calls = scope.calls
         if calls.running:
