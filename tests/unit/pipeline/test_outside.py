@@ -321,6 +321,7 @@ async def test_what_an_aggregator_has_not_seen_goes_on(gate: Gate, caplog: pytes
     sink.replace(Stages((), [stage]))
     sink.deliver([now(1)])
     sink.deliver([now(2)])
+    await gate.is_entered()
     assert await sink.finish() == [1, 2]
     assert (stage.bypassed, stage.dropped, gate.calls) == (2, 0, 1)
     assert messages(caplog) == [
