@@ -152,7 +152,9 @@ class Core:
         except RuntimeError:
             pass  # it was closed in between, which takes all
         from pyagent.client import endings
+        from pyagent.client.host import host
 
+        host.start_thread()
         if endings.final() and not _is_own_thread():
             self._wait(engine.flush(clock.monotonic() + self._settings.close_timeout), self._settings.close_timeout)
 
@@ -166,8 +168,10 @@ class Core:
             return
         assert self._loop is not None
         from pyagent.client import endings
+        from pyagent.client.host import host
 
         self._loop.call_soon_threadsafe(engine.relieve)
+        host.start_thread()
         # The end of the program waits for this thread, and must not do so for ever.
         held_up = endings.held_up(self._settings.close_timeout)
         if self._settings.when_full == "raise" or held_up or _is_own_thread():

@@ -72,8 +72,8 @@ def _answer(future: "asyncio.Future[Any]", result: Any, failure: Exception | Non
 class Host:
     """`enter` starts the thread where it does not run, `leave` ends it where nobody needs it any more.
 
-    At the end of the interpreter some Pythons (3.12.0 and 3.12.1) start no thread any more. Then the loop runs in the thread of
-    whoever waits for something.
+    At the end of the interpreter some Pythons (3.12.0 and 3.12.1) start no thread any more, and a system may have none to give
+    for a time. Then the loop runs in the thread of whoever waits for something.
     """
 
     def __init__(self) -> None:
@@ -91,13 +91,23 @@ class Host:
             self._users.add(user)
             if self.loop is None:
                 self.loop = _Loop()
+            self.start_thread()
+            return self.loop
+
+    def start_thread(self) -> None:
+        """Where it does not run though it is needed: the system may have had no thread to give before."""
+        with self._lock:
+            if self.loop is None or self.thread is not None or not self._here.acquire(blocking=False):
+                return
+            try:
                 thread = threading.Thread(
                     target=_run, args=(self.loop, self._users), name="pyagent client", daemon=True
                 )
                 with contextlib.suppress(RuntimeError):
                     thread.start()
                     self.thread = thread
-            return self.loop
+            finally:
+                self._here.release()
 
     def stay(self) -> None:
         """The thread, if it runs, does not end any more: something may be written once more."""
@@ -107,10 +117,15 @@ class Host:
     def leave(self, user: object) -> None:
         with self._lock:
             self._users.discard(user)
-            if self._users or self.loop is None or self.thread is None:
+            if self._users or self.loop is None:
                 return
             loop, thread = self.loop, self.thread
+            if thread is None and loop.is_running():
+                return
             self.loop = self.thread = None
+            if thread is None:
+                _end(loop)
+                return
         loop.call_soon_threadsafe(loop.stop)
         if thread is not threading.current_thread():
             thread.join(_JOIN)
@@ -144,10 +159,11 @@ class Host:
         if self.loop is None:
             work.close()
             raise RuntimeError("the thread of the writers has ended")
-        if self.thread is not None:
-            return asyncio.run_coroutine_threadsafe(work, self.loop)
-        future: Future[T] = Future()
-        with self._here:
+        self.start_thread()
+        with self._here if self.thread is None else contextlib.nullcontext():
+            if self.thread is not None:
+                return asyncio.run_coroutine_threadsafe(work, self.loop)
+            future: Future[T] = Future()
             self._runner = threading.current_thread()
             try:
                 future.set_result(self.loop.run_until_complete(work))
@@ -168,13 +184,17 @@ def _run(loop: _Loop, users: set[object]) -> None:
     try:
         loop.run_forever()
     finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.call_soon(loop.stop)
-        loop.run_forever()
-        loop.end_helper()
-        loop.close()
+        _end(loop)
         users.clear()
+
+
+def _end(loop: _Loop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.end_helper()
+    loop.close()
 
 
 host = Host()

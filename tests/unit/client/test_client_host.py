@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from pyagent.client.host import Host
 
 
@@ -40,3 +42,24 @@ def test_without_a_thread_nothing_is_paused() -> None:
     host.pause()
     host.resume()
     assert host.loop is None
+
+
+def test_a_thread_that_could_not_be_started_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def runs_in() -> threading.Thread:
+        return threading.current_thread()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    host = Host()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        host.enter("one")
+        assert host.submit(runs_in()).result(30) is threading.current_thread()
+        host.leave("one")
+        assert host.loop is None
+        host.enter("other")
+        assert host.thread is None
+    assert host.submit(runs_in()).result(30) is host.thread
+    host.leave("other")
+    assert (host.loop, host.thread) == (None, None)

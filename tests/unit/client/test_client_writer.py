@@ -281,6 +281,19 @@ class TestFailures:
         assert others[0].close() == 0
         assert [line.partition(" 1")[0] for line in receiver.lines] == ["m n=4", 'refused line="m n=5']
 
+    def test_points_go_out_when_the_system_has_a_thread_to_give_again(
+        self, make_writer: MakeWriter, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        writer = make_writer(batch_size=2)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            writer.write("m", {"n": 1})
+        writer.write("m", {"n": 2})
+        assert names(receiver.wait_for(2)) == ["m", "m"]
+
     def test_a_callback_that_raises_harms_nobody(self, make_writer: MakeWriter, receiver: Receiver) -> None:
         receiver.rule = lambda body: (400, {"code": "invalid", "message": "no"}) if b"n=5" in body else None
 
