@@ -12,6 +12,8 @@ from pyagent.sandbox.ids import parse_id
 
 _HALVES: Final = re.compile("[\ud800-\udfff]")
 _INT64: Final = range(-(2**63), 2**63)
+_MOST_NESTED: Final = 200
+"""Levels; Go takes 10,000. What Python can read and write hangs on its version and on who calls."""
 
 
 class GoJSONError(Exception):
@@ -101,6 +103,8 @@ def decode(raw: bytes, shape: Shape, *, whole: bool = False) -> Any:
         raise GoJSONError("exceeded max depth") from None
     except ValueError as error:
         raise GoJSONError(_syntax(raw, characters, error)) from None
+    if characters.count("[") + characters.count("{") > _MOST_NESTED and _is_too_deep(value):
+        raise GoJSONError("exceeded max depth")
     if kind_of(value) == "number" and characters[end : end + 1] in (".", "e", "E"):
         raise GoJSONError(syntax_error(raw) or "unexpected EOF")
     if whole and (behind := after_value(characters[end:].encode())):
@@ -129,6 +133,15 @@ def member_length(raw: bytes, name: str) -> int:
     characters = raw.decode("utf-8", "replace")
     found = re.search(rf'"{name}"\s*:\s*', characters)
     return _DECODER.raw_decode(characters, found.end())[1] - found.end() if found else 0
+
+
+def _is_too_deep(value: Any) -> bool:
+    level, depth = [value], 0
+    while level and depth <= _MOST_NESTED:
+        parts = [[part for _, part in one] if isinstance(one, _Members) else one for one in level]
+        level = [part for of in parts if isinstance(of, list) for part in of if isinstance(part, list)]
+        depth += 1
+    return depth > _MOST_NESTED
 
 
 class _Reading:

@@ -128,10 +128,14 @@ def test_nothing_may_be_behind_a_whole_text() -> None:
 
 
 def test_depth() -> None:
-    deep = b"[" * 700 + b"]" * 700
-    for body in (b"[" * 20000, b"[" * 20000 + b"]" * 20000, b'{"any":' + deep + b"}"):
+    def nested(levels: int) -> bytes:
+        return b'{"any":' + b'[{"a":' * (levels // 2) + b"1" + b"}]" * (levels // 2) + b"}"
+
+    for body in (b"[" * 20000, b"[" * 20000 + b"]" * 20000, nested(200)):
         with pytest.raises(GoJSONError, match=r"^exceeded max depth$"):
             decode(body, SHAPE)
+    assert "any" in decode(nested(198), SHAPE)
+    assert decode(b'{"any":[' + b"[]," * 1000 + b"[]]}", SHAPE)["any"] == [[]] * 1001
 
 
 @pytest.mark.parametrize(
