@@ -7,6 +7,7 @@ without. They have the same Python in another place.
 import asyncio
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,15 @@ MEMINFO = "MemTotal: 1000000 kB\nMemFree: 100000 kB\nBuffers: 20000 kB\nCached: 
 # A container has neither a registry nor an index here: what pip needs is a folder.
 BASE = "FROM scratch\nCOPY . /\nENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv\n"
 CHROOT = "--isolation=chroot"
+# Newer builders ask for more than a root in a container may have: what this process has will do.
+LIMITS = [
+    f"--ulimit={name}={soft}:{hard}"
+    for name, (soft, hard) in {
+        "nproc": resource.getrlimit(resource.RLIMIT_NPROC),
+        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
+    }.items()
+    if resource.RLIM_INFINITY not in (soft, hard)
+]
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1500)]
 
@@ -55,7 +65,7 @@ class Image:
 
     def __init__(self, buildah: Buildah, name: str) -> None:
         self._buildah = buildah
-        self.id = buildah("from", "--pull-never", name)
+        self.id = buildah("from", "--pull-never", *LIMITS, name)
         self.root = Path(buildah("mount", self.id))
         self.settings: dict[str, Any] = json.loads(buildah("inspect", self.id))["Docker"]["config"]
 
@@ -89,9 +99,9 @@ def image(tmp_path_factory: pytest.TempPathFactory, unavailable: Callable[[str],
     shutil.copy(PROJECT / ".dockerignore", folder / "project")
     try:
         for tag, root in bases.items():
-            buildah("bud", CHROOT, "-f", folder / "base", "-t", f"docker.io/library/python:{tag}", root)
+            buildah("bud", CHROOT, *LIMITS, "-f", folder / "base", "-t", f"docker.io/library/python:{tag}", root)
         offline = ["--pull-never", f"--volume={wheels(PYTHONS[RELEASE])}:/srv:ro"]
-        buildah("bud", CHROOT, "--format=docker", *offline, "-t", "pyagent", ".", cwd=folder / "project")
+        buildah("bud", CHROOT, *LIMITS, "--format=docker", *offline, "-t", "pyagent", ".", cwd=folder / "project")
         yield Image(buildah, "pyagent")
     finally:
         buildah("rm", "--all")
