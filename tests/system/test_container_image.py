@@ -27,15 +27,16 @@ MEMINFO = "MemTotal: 1000000 kB\nMemFree: 100000 kB\nBuffers: 20000 kB\nCached: 
 # A container has neither a registry nor an index here: what pip needs is a folder.
 BASE = "FROM scratch\nCOPY . /\nENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv\n"
 CHROOT = "--isolation=chroot"
-# Newer builders ask for more than a root in a container may have: what this process has will do.
-LIMITS = [
-    f"--ulimit={name}={soft}:{hard}"
-    for name, (soft, hard) in {
-        "nproc": resource.getrlimit(resource.RLIMIT_NPROC),
-        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
-    }.items()
-    if resource.RLIM_INFINITY not in (soft, hard)
-]
+
+
+def limit(name: str, kind: int, enough: int) -> str:
+    """What a builder asks for by itself, a root in a container may not have."""
+    hard = resource.getrlimit(kind)[1]
+    most = enough if hard == resource.RLIM_INFINITY else min(hard, enough)
+    return f"--ulimit={name}={most}:{most}"
+
+
+LIMITS = [limit("nproc", resource.RLIMIT_NPROC, 16384), limit("nofile", resource.RLIMIT_NOFILE, 4096)]
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1500)]
 
