@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time as clock
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyagent.api.errors import ConfigError
@@ -68,6 +68,8 @@ class Core:
         self._engines: list[Engine] = []
         """The last one runs; those before it were ended by the end of the program."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_final: Callable[[], bool] = bool
+        """Whether the interpreter ends."""
         self._refused = Refused(self._settings.on_rejected)
         self._warned: set[str] = set()
         self._intake = Intake(
@@ -143,6 +145,8 @@ class Core:
     def _taken(self, more: int, count: int) -> None:
         engine, loop = self._engines[-1], self._loop
         assert loop is not None
+        if engine.woken and count != more and not self._is_final():
+            return  # as each point is until the engine comes round to what waits
         try:
             if count >= self._batch and not engine.woken:
                 engine.woken = True
@@ -151,11 +155,10 @@ class Core:
                 loop.call_soon_threadsafe(engine.arm)
         except RuntimeError:
             pass  # it was closed in between, which takes all
-        from pyagent.client import endings
         from pyagent.client.host import host
 
         host.start_thread()
-        if endings.final() and not _is_own_thread():
+        if self._is_final() and not _is_own_thread():
             self._wait(engine.flush(clock.monotonic() + self._settings.close_timeout), self._settings.close_timeout)
 
     def _make_room(self) -> None:
@@ -200,6 +203,7 @@ class Core:
             except OSError as error:
                 raise self._unusable(error) from None
             self._loop = host.enter(engine)
+            self._is_final = endings.final
             endings.started(engine)
             self._engines.append(engine)
             if host.is_here():
