@@ -150,7 +150,7 @@ print(len(passes(metrics)))
 )
 def test_an_expression_is_read_in_time(text: str) -> None:
     code = f"""
-from pyagent.config.cel import Expression, ExpressionError
+from pyagent.cel import Expression, ExpressionError
 try:
     Expression({text!r})
 except ExpressionError as error:

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from pyagent.booleans import BOOLEANS
+
 __all__ = ["Choices", "Parser", "word_name"]
 
-_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
-_BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 _WANTED: dict[Any, str] = {int: "write a whole number", float: "write a number"}
 
 
@@ -165,9 +165,9 @@ class Parser(argparse.ArgumentParser):
         self.error(message)
 
     def _boolean(self, flag: str, value: str) -> bool:
-        if value not in _BOOLEANS:
+        if value not in BOOLEANS:
             self.error(f"invalid value {value!r} for {flag}: write true or false")
-        return _BOOLEANS[value]
+        return BOOLEANS[value]
 
     def _next(self, flag: str, action: argparse.Action, left: Iterator[str]) -> str:
         """The word behind a flag. One that is itself a flag of ours was not meant as its value."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pyagent.api import Duration
 from pyagent.api.units import LEAST_INTERVAL
+from pyagent.booleans import BOOLEANS
 from pyagent.config.section import Section, type_name
 
 __all__ = [
@@ -57,9 +58,6 @@ _NO_TAGS = _words(
     "tagexclude data_format"
 )
 """Options that nobody has for tags."""
-
-BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
-BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
 
 
 def meaningless(kind: str, key: str) -> bool:

@@ -62,7 +62,7 @@ def _tag_patterns(section: Section, key: str) -> Mapping[str, tuple[str, ...]]:
 def _expression(section: Section) -> str:
     text = common_text(section, "metricpass")
     if text:
-        from pyagent.config.cel import Expression, ExpressionError  # for configurations that use it
+        from pyagent.cel import Expression, ExpressionError  # for configurations that use it
 
         try:
             Expression(text)

@@ -82,7 +82,7 @@ class FilterOptions:
     tagpass: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
     tagdrop: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
     metricpass: str = ""
-    """An expression (pyagent.config.cel), checked."""
+    """An expression (pyagent.cel), checked."""
     fieldinclude: tuple[str, ...] = ()
     fieldexclude: tuple[str, ...] = ()
     taginclude: tuple[str, ...] = ()

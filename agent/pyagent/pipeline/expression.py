@@ -15,7 +15,7 @@ _MOST_COSTLY = 10
 def passing(expression: str, log: logging.Logger) -> Callable[[Sequence[Metric]], list[Metric]]:
     """The metrics for which it is true, and those for which it cannot be told, or not in time: they pass, and the log says
     why, once for each cause. Raises ValueError for text that is no expression."""
-    from pyagent.config.cel import CostLimit, Expression, explain_failure  # for configurations that use it
+    from pyagent.cel import CostLimit, Expression, explain_failure  # for configurations that use it
 
     test = Expression(expression)
     failures = FailureLog(log)

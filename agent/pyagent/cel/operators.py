@@ -9,9 +9,9 @@ from typing import Any
 
 from pyagent.api import Duration, Uint
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
-from pyagent.config.cel.cost import spend
-from pyagent.config.cel.functions import Library
-from pyagent.config.cel.values import Failure, Timestamp
+from pyagent.cel.cost import spend
+from pyagent.cel.functions import Library
+from pyagent.cel.values import Failure, Timestamp
 
 __all__ = ["LIBRARY", "checked_duration", "checked_int", "checked_time", "checked_uint", "element", "find"]
 

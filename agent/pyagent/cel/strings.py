@@ -4,9 +4,9 @@ import base64 as codec
 from typing import Any
 
 from pyagent.api.regex import compile_regex
-from pyagent.config.cel.cost import spend
-from pyagent.config.cel.functions import Library
-from pyagent.config.cel.values import Failure, shown
+from pyagent.cel.cost import spend
+from pyagent.cel.functions import Library
+from pyagent.cel.values import Failure, shown
 
 __all__ = ["LIBRARY"]
 

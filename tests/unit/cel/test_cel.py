@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import Metric, Uint
-from pyagent.config.cel import ERRORS, Expression, ExpressionError, explain_failure
+from pyagent.cel import ERRORS, Expression, ExpressionError, explain_failure
 
 CASES = [line.split(maxsplit=1) for line in Path(__file__).with_name("cel_cases.txt").read_text().splitlines()]
 METRIC = Metric(
@@ -271,4 +271,4 @@ def test_is_imported_where_a_configuration_uses_it_and_nowhere_else() -> None:
     code = "import sys, pyagent.cli.run, pyagent.runtime.process; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "pyagent.config.filters" in modules
-    assert not [name for name in modules if name.startswith("pyagent.config.cel") or name == "pyagent.api.regex"]
+    assert not [name for name in modules if name.startswith("pyagent.cel") or name == "pyagent.api.regex"]

@@ -13,12 +13,12 @@ declare them. Imported by configurations that use it, and by no others.
 from typing import Any
 
 from pyagent.api import Metric
-from pyagent.config.cel.check import VARIABLES, check
-from pyagent.config.cel.compile import compile_node
-from pyagent.config.cel.cost import MOST_STEPS, CostLimit, allow
-from pyagent.config.cel.parser import parse
-from pyagent.config.cel.syntax import ExpressionError
-from pyagent.config.cel.values import ERRORS, Failure, explain_failure, shown
+from pyagent.cel.check import VARIABLES, check
+from pyagent.cel.compile import compile_node
+from pyagent.cel.cost import MOST_STEPS, CostLimit, allow
+from pyagent.cel.parser import parse
+from pyagent.cel.syntax import ExpressionError
+from pyagent.cel.values import ERRORS, Failure, explain_failure, shown
 
 __all__ = ["ERRORS", "CostLimit", "Expression", "ExpressionError", "explain_failure"]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyagent.config.cel.types import DYN, Type
+from pyagent.cel.types import DYN, Type
 
 if TYPE_CHECKING:
-    from pyagent.config.cel.functions import Overload
+    from pyagent.cel.functions import Overload
 
 __all__ = ["Call", "ExpressionError", "Fold", "Ident", "Items", "Literal", "Mapped", "Node", "Select", "depth"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from pyagent.api import Duration, Uint
 from pyagent.api.units import format_number
-from pyagent.config.cel.conversions import text_of_bool
-from pyagent.config.cel.cost import spend, spend_on
-from pyagent.config.cel.functions import Library
-from pyagent.config.cel.times import text_of_duration, text_of_time
-from pyagent.config.cel.types import Type
-from pyagent.config.cel.values import Failure, Kind, Timestamp, kind_of
+from pyagent.cel.conversions import text_of_bool
+from pyagent.cel.cost import spend, spend_on
+from pyagent.cel.functions import Library
+from pyagent.cel.times import text_of_duration, text_of_time
+from pyagent.cel.types import Type
+from pyagent.cel.values import Failure, Kind, Timestamp, kind_of
 
 __all__ = ["LIBRARY", "check_format"]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from pyagent.api import Uint
 from pyagent.api.metric import UINT64_MAX
-from pyagent.config.cel.conversions import same
-from pyagent.config.cel.functions import Library
-from pyagent.config.cel.operators import checked_int, greater, less
-from pyagent.config.cel.values import NUMBERS, Failure, shown
+from pyagent.cel.conversions import same
+from pyagent.cel.functions import Library
+from pyagent.cel.operators import checked_int, greater, less
+from pyagent.cel.values import NUMBERS, Failure, shown
 
 __all__ = ["LIBRARY"]
 

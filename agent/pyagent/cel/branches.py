@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pyagent.config.cel.cost import spend
-from pyagent.config.cel.syntax import Call
-from pyagent.config.cel.values import ERRORS, Failure, Kind, equal, shown
+from pyagent.cel.cost import spend
+from pyagent.cel.syntax import Call
+from pyagent.cel.values import ERRORS, Failure, Kind, equal, shown
 
 __all__ = [
     "Code",

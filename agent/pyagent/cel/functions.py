@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pyagent.config.cel.types import Type, parse_type
-from pyagent.config.cel.values import KINDS, Failure
+from pyagent.cel.types import Type, parse_type
+from pyagent.cel.values import KINDS, Failure
 
 __all__ = ["Dispatch", "Library", "Overload", "describe_missing"]
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from pyagent.api.metric import INT64_MAX
-from pyagent.config.cel.lexer import Token, tokens
-from pyagent.config.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select, depth
-from pyagent.config.cel.values import NUMBERS
+from pyagent.cel.lexer import Token, tokens
+from pyagent.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select, depth
+from pyagent.cel.values import NUMBERS
 
 __all__ = ["parse"]
 

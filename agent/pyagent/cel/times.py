@@ -9,10 +9,10 @@ from functools import lru_cache
 from pyagent.api import Duration
 from pyagent.api.timestamps import Zone, load_zone
 from pyagent.api.units import format_number
-from pyagent.config.cel.conversions import unconvertible
-from pyagent.config.cel.functions import Library
-from pyagent.config.cel.operators import checked_time
-from pyagent.config.cel.values import Failure, Timestamp
+from pyagent.cel.conversions import unconvertible
+from pyagent.cel.functions import Library
+from pyagent.cel.operators import checked_time
+from pyagent.cel.values import Failure, Timestamp
 
 __all__ = ["LIBRARY", "text_of_duration", "text_of_time"]
 

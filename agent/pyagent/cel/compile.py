@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyagent.api.regex import compile_regex
-from pyagent.config.cel.branches import (
+from pyagent.cel.branches import (
     Code,
     Frame,
     Run,
@@ -23,11 +23,11 @@ from pyagent.config.cel.branches import (
     membership,
     quantified,
 )
-from pyagent.config.cel.check import FUNCTIONS, VARIABLES
-from pyagent.config.cel.cost import CostLimit, spend, spend_on
-from pyagent.config.cel.functions import Dispatch, Overload
-from pyagent.config.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select, parts
-from pyagent.config.cel.values import ERRORS, Failure, Kind, Timestamp, explain_failure, shown
+from pyagent.cel.check import FUNCTIONS, VARIABLES
+from pyagent.cel.cost import CostLimit, spend, spend_on
+from pyagent.cel.functions import Dispatch, Overload
+from pyagent.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select, parts
+from pyagent.cel.values import ERRORS, Failure, Kind, Timestamp, explain_failure, shown
 
 __all__ = ["compile_node"]
 

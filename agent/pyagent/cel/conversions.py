@@ -11,10 +11,10 @@ from typing import Any
 from pyagent.api import Uint
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
 from pyagent.api.units import format_number
-from pyagent.config.cel.functions import Library
-from pyagent.config.cel.operators import checked_int, checked_uint
-from pyagent.config.cel.values import Failure, Timestamp, kind_of, shown
-from pyagent.config.common import BOOLEANS
+from pyagent.booleans import BOOLEANS
+from pyagent.cel.functions import Library
+from pyagent.cel.operators import checked_int, checked_uint
+from pyagent.cel.values import Failure, Timestamp, kind_of, shown
 
 __all__ = ["LIBRARY", "same", "text_of_bool", "unconvertible"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyagent.api import Duration, Uint
-from pyagent.config.cel.cost import spend
+from pyagent.cel.cost import spend
 
 __all__ = ["ERRORS", "KINDS", "NUMBERS", "Failure", "Kind", "Timestamp", "equal", "explain_failure", "kind_of", "shown"]
 

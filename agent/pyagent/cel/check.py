@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Mapping, Sequence
 
-from pyagent.config.cel import conversions, formatting, mathematics, operators, strings, times
-from pyagent.config.cel.functions import Overload, describe_missing
-from pyagent.config.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select
-from pyagent.config.cel.types import (
+from pyagent.cel import conversions, formatting, mathematics, operators, strings, times
+from pyagent.cel.functions import Overload, describe_missing
+from pyagent.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select
+from pyagent.cel.types import (
     BOOL,
     DYN,
     Bindings,
@@ -16,7 +16,7 @@ from pyagent.config.cel.types import (
     parse_type,
     type_of,
 )
-from pyagent.config.cel.values import KINDS, Failure, kind_of
+from pyagent.cel.values import KINDS, Failure, kind_of
 
 __all__ = ["FUNCTIONS", "VARIABLES", "check"]
 

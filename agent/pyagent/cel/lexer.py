@@ -7,7 +7,7 @@ from typing import Any
 
 from pyagent.api import Uint
 from pyagent.api.metric import INT64_MAX, UINT64_MAX
-from pyagent.config.cel.syntax import ExpressionError
+from pyagent.cel.syntax import ExpressionError
 
 __all__ = ["Token", "tokens"]
 
