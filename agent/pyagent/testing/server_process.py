@@ -97,6 +97,22 @@ class Server:
     def started(self) -> None:
         """Do what is to be done once, after the first answer."""
 
+    def variables(self) -> dict[str, str]:
+        """What `${NAME}` stands for in the files of a case that names this server."""
+        return {
+            "SERVER": f"127.0.0.1:{self.port}",
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "SERVER_DIRECTORY": str(self.directory),
+        }
+
+    def recorded(self) -> dict[str, str]:
+        """Addresses and paths that stand in recordings of such a server, and what they are for this one.
+
+        A server without any takes part in no recorded case.
+        """
+        return {}
+
     def start(self) -> None:
         """Start the server and return when it answers. Raises ServerMissing, ServerError."""
         # Not TMPDIR for root: it may lie where the server's own account cannot go.

@@ -16,13 +16,22 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyagent.testing.server_process import Server, ServerError, ServerMissing, free_port
 
-__all__ = ["InfluxDB1", "PostgresServer", "Server", "ServerError", "ServerMissing", "VictoriaMetrics", "free_port"]
+__all__ = [
+    "SERVERS",
+    "InfluxDB1",
+    "PostgresServer",
+    "Server",
+    "ServerError",
+    "ServerMissing",
+    "VictoriaMetrics",
+    "free_port",
+]
 
 # A proxy of the environment is not for 127.0.0.1.
 _LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -65,6 +74,9 @@ class PostgresServer(Server):
     @property
     def socket_directory(self) -> Path:
         return self.directory
+
+    def variables(self) -> dict[str, str]:
+        return super().variables() | {"SERVER": self.address}
 
     def execute(self, sql: str, database: str = "postgres") -> None:
         """Run SQL with psql. Raises ServerError with psql's words."""
@@ -168,6 +180,15 @@ store-enabled = false
             query = f"q=CREATE+DATABASE+{database}".encode()
             with _LOOPBACK.open(f"{self.url}/query", query, timeout=30) as answer:
                 answer.read()
+
+
+SERVERS: dict[str, Callable[[], Server]] = {
+    "postgresql": lambda: PostgresServer(["app_production", "testing"]),
+    "victoria-metrics": VictoriaMetrics,
+    "influxdb": lambda: InfluxDB1(["test"]),
+}
+"""Those that a case may name (`server = "postgresql"` in its case.toml), each started once for all cases. A project with
+plugins of its own adds its servers here, in its conftest.py."""
 
 
 def _program(name: str, what: str, package: str) -> str:
