@@ -933,3 +933,68 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
         return log
 
     return make
+
+
+def test_names_the_kind_of_the_token_that_it_is_given_and_stores_none_but_the_agents(host: Host) -> None:
+    done = host.ram("--check")
+    assert "with the operator token that is given" in done.out
+    done = host.ram("--json")
+    document = json.loads(done.out)
+    assert document["called_with"] == "operator token"
+    (note,) = [step["note"] for step in document["steps"] if step["what"] == "token"]
+    assert note.endswith("nothing else; the operator token that made it is not stored")
+    assert host.server.token not in host.file
+
+
+def test_an_all_access_token_is_enough_and_is_named(host: Host) -> None:
+    host.token_file.write_text(_token_with(host, _ALL_ACCESS))
+    done = host.ram()
+    assert done.status == 0, done.err
+    assert "the all-access token that made it is not stored" in done.out
+
+
+def test_a_token_that_may_not_make_tokens_is_refused_before_anything_is_made(host: Host) -> None:
+    custom = [(action, kind) for action in ("read", "write") for kind in ("orgs", "buckets", "telegrafs")]
+    host.token_file.write_text(_token_with(host, custom))
+    done = host.ram("--create-bucket")
+    assert done.status == 1
+    assert "cannot make the agent's token with the custom token that is given" in done.err
+    assert "operator or all-access token" in done.err
+    assert host.all("telegrafs") == []
+
+
+def test_a_user_is_no_kind_of_token(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFLUX_PASSWORD", PASSWORD)
+    done = host.provision("ram", "--bucket", "monitoring-system", "--input", "mem", "--user", "admin", token=False)
+    assert done.status == 0, done.err
+    assert "that made it" not in done.out
+
+
+_ALL_ACCESS = [
+    (action, kind)
+    for action in ("read", "write")
+    for kind in (
+        "authorizations",
+        "buckets",
+        "dashboards",
+        "orgs",
+        "tasks",
+        "telegrafs",
+        "users",
+        "variables",
+        "labels",
+    )
+]
+
+
+def _token_with(host: Host, rights: list[tuple[str, str]]) -> str:
+    """A token of these rights within the organization, as InfluxDB's page makes them."""
+    org = host.server.org_id
+    (user,) = host.all("users")
+    own: dict[str, dict[str, str]] = {"orgs": {"id": org}, "users": {"id": user["id"]}}
+    permissions = [
+        {"action": action, "resource": {"type": kind, **own.get(kind, {"orgID": org})}} for action, kind in rights
+    ]
+    with Management(host.server.url, token=host.server.token) as operator:
+        body = {"orgID": org, "description": "given", "permissions": permissions}
+        return str(operator.connection.call("POST", "/api/v2/authorizations", body=body).body["token"])

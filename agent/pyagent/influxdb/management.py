@@ -10,12 +10,15 @@ from pyagent.influxdb.connection import Answer, Connection, InfluxDBError
 from pyagent.influxdb.documents import Authorization, Bucket, Hosted, Organization, Rights
 from pyagent.influxdb.recognition import address_hint
 
-__all__ = ["Management", "remedy"]
+__all__ = ["CUSTOM", "Management", "remedy"]
 
 _PAGE = 100
 _DAY, _HOUR = 86400, 3600
 PROBE = "# probe"
 """A comment as line protocol: all checks of a write are made, and nothing is stored."""
+
+CUSTOM = "custom token"
+"""A token of chosen rights, by InfluxDB's word."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,6 +60,8 @@ class Management:
             url, token=token, username=username, password=password, tls_ca=tls_ca, timeout=timeout
         )
         self.url = self.connection.url
+        self.signs_in = bool(username)
+        """Called as a user, not with a token."""
 
     def close(self) -> None:
         self.connection.close()
@@ -219,6 +224,24 @@ class Management:
         except InfluxDBError as error:
             if error.status != 404:
                 raise
+
+    def token_kind(self, org: Organization) -> str:
+        """Which of InfluxDB's kinds of token this connection has: `operator token`, `all-access token` or `custom token`.
+
+        Two harmless reads tell: the server's settings are for an operator alone, and whoever may manage the organization's
+        tokens sees at least its own among them. Empty where the server does not tell (before 2.2 it has no settings to read).
+        """
+        try:
+            self._ask("read the server's settings", "GET", "/api/v2/config")
+        except InfluxDBError as error:
+            if error.status not in (401, 403):
+                return ""
+        else:
+            return "operator token"
+        try:
+            return "all-access token" if self.authorizations(org) else CUSTOM
+        except InfluxDBError as error:
+            return CUSTOM if error.status in (401, 403, 404) else ""
 
     def may_write(self, org: str, bucket: str) -> bool:
         """Whether this connection's token may write to the bucket, both by name or ID. Nothing is stored."""

@@ -107,6 +107,8 @@ class _Instance:
         self._name = checked_instance(name)
         self._file = settings_file(self._name, settings_directory(arguments))
         self._steps: list[Step] = []
+        self._caller = ""
+        """The kind of token that is called with; empty for a user, or where the server does not tell."""
 
     def run(self) -> int:
         given, questions = self._given, self._questions
@@ -124,6 +126,7 @@ class _Instance:
         management, _ = admin(given, questions, url)
         with management:
             org = choose_organization(management, given.org, questions)
+            self._caller = "" if management.signs_in else management.token_kind(org)
             bucket = self._bucket(management, org)
             given_set = bool(given.set)
             while True:
@@ -131,7 +134,12 @@ class _Instance:
                     settled = chosen or self._asked_for(plugins)
                     wanted = self._wanted(bucket, retention, settled, plugins, management.url)
                     provisioning = Provisioning(
-                        management, org, wanted, self._file, partial(_as_token, management.url, given.tls_ca)
+                        management,
+                        org,
+                        wanted,
+                        self._file,
+                        partial(_as_token, management.url, given.tls_ca),
+                        self._caller,
                     )
                     provisioning.look()
                     break
@@ -319,6 +327,7 @@ class _Instance:
         if self._given.json:
             steps = [{"what": step.what, "state": step.state, "note": step.note} for step in self._steps]
             document: dict[str, Any] = {"instance": self._name, "configuration": where, "file": str(self._file.path)}
+            document["called_with"] = self._caller
             print(json.dumps({**document, "started": started, "steps": steps}))
         return 0
 

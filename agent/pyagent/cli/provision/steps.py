@@ -15,7 +15,7 @@ from pyagent.cli.instances import SettingsFile
 from pyagent.cli.provision.access import same_server, url_of_configuration
 from pyagent.cli.provision.values import ProvisionError, retention_text
 from pyagent.cli.terminal import harmless, some_of
-from pyagent.influxdb import Authorization, Bucket, Hosted, InfluxDBError, Management, Organization, Rights
+from pyagent.influxdb import CUSTOM, Authorization, Bucket, Hosted, InfluxDBError, Management, Organization, Rights
 
 __all__ = ["NOT_KEPT", "Provisioning", "Step", "Wanted", "description_of", "rights_of"]
 
@@ -73,8 +73,8 @@ def rights_of(bucket: str, configuration: str, *, read_bucket: bool = False) -> 
 
 
 class Provisioning:
-    """One instance. `as_token` gives the same server as one sees it with a token. Everything raises ProvisionError,
-    InfluxDBError or SettingsError."""
+    """One instance. `as_token` gives the same server as one sees it with a token; `caller` is what `management` calls it
+    with, such as `operator token`. Everything raises ProvisionError, InfluxDBError or SettingsError."""
 
     def __init__(
         self,
@@ -83,12 +83,14 @@ class Provisioning:
         wanted: Wanted,
         file: SettingsFile,
         as_token: Callable[[str], Management],
+        caller: str = "",
     ) -> None:
         self._management = management
         self._org = org
         self._wanted = wanted
         self._file = file
         self._as_token = as_token
+        self._caller = caller
         self._bucket: Bucket | None = None
         self._hosted: Hosted | None = None
         self._text = ""
@@ -112,6 +114,11 @@ class Provisioning:
         if not self._wanted.configuration:
             self._text = self._wanted.text(self._org, bucket)
         self._keeps_token = self._has_working_token()
+        if self._caller == CUSTOM and not self._keeps_token:
+            raise ProvisionError(
+                f"cannot make the agent's token with the {CUSTOM} that is given: it may not see the organization's tokens; "
+                "use an operator or all-access token, or sign in with --user"
+            )
         self._check_file()
         if not self._keeps_token and not self._file.values.get("INFLUX_TOKEN"):
             self.others = [one for one in self._tokens_of_instance() if not one.description.endswith(NOT_KEPT)]
@@ -130,7 +137,8 @@ class Provisioning:
         if self._hosted and not self._wanted.configuration and self._text_state() == "changed":
             state = "would be changed"
         steps.append(Step(f"configuration {self._wanted.name}", state))
-        steps.append(Step("token", "as it is" if self._keeps_token else "would be created"))
+        with_what = f"with the {self._caller} that is given" if self._caller and not self._keeps_token else ""
+        steps.append(Step("token", "as it is" if self._keeps_token else "would be created", with_what))
         wanted = self._settings(self._file.values.get("INFLUX_TOKEN", "")) if self._hosted else {}
         complete = self._keeps_token and wanted.items() <= self._file.values.items()
         steps.append(Step(str(self._file.path), "as it is" if complete else "would be written"))
@@ -290,11 +298,12 @@ class Provisioning:
         Secret(token)
         self.token_id = authorization.id
         may = "write and read" if self._wanted.read_bucket else "write to"
+        given = f"; the {self._caller} that made it is not stored" if self._caller else ""
         tell(
             Step(
                 "token",
                 "created",
-                f"may {may} the bucket {harmless(bucket.name)} and read this configuration, nothing else",
+                f"may {may} the bucket {harmless(bucket.name)} and read this configuration, nothing else{given}",
             )
         )
         return token
