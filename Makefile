@@ -97,6 +97,11 @@ test-packages:
 	@scripts/debian-packages setup native test deb
 	@[ "$$(id -u)" != 0 ] || { tests/system/make-root 12 >/dev/null & tests/system/make-building-root 13 >/dev/null & }; wait
 
+.PHONY: docs
+docs: setup ## Build the pages of docs/ into build/docs, strictly: a broken link or anchor is an error
+	@NO_MKDOCS_2_WARNING=1 $(bin)/python -m mkdocs build --strict $(ARGS)
+	@echo "Open build/docs/index.html, or, with a search: .venv/bin/mkdocs serve"
+
 .PHONY: requirements
 requirements: setup ## Pin the requirements anew: requirements/*.txt from pyproject.toml and requirements/*.in
 	@scripts/pin-requirements
