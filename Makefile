@@ -55,6 +55,10 @@ format: setup ## Format the code and apply the safe fixes
 	@$(bin)/ruff format
 	@$(bin)/ruff check --fix
 
+.PHONY: docs-plugins
+docs-plugins: setup ## Write docs/plugins anew from the declarations of the plugins and the notes beside them
+	@$(bin)/python scripts/plugin-pages
+
 .PHONY: bench
 bench: setup ## Measure speed and size, one table in the end; BENCH=idle runs bench/idle.py alone
 	@scripts/debian-packages demo

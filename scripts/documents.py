@@ -26,7 +26,7 @@ COMPLETIONS = {
 }
 INSTANCES = shtab.cmd("ls /run/pyagent 2>/dev/null")
 PLUGINS = shtab.cmd("pyagent plugins 2>/dev/null | cut -d ' ' -f 1")
-CHOICES = {"COMMAND": list(COMMANDS), "KIND": [*LISTED, "show"]}
+CHOICES = {"COMMAND": list(COMMANDS), "KIND": [*LISTED, "show", "page"]}
 COMPLETED = {
     "FILE": shtab.FILE,
     "FILE_OR_URL": shtab.FILE,

@@ -4,27 +4,27 @@ import argparse
 import json
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from pyagent.api import ConfigError, Input, redact
+from pyagent.api import ConfigError, redact
 from pyagent.cli.arguments import Parser
 from pyagent.cli.flags import add_plugin_directory_flag, catalog
 from pyagent.cli.terminal import cells, cut, harmless
-from pyagent.config.catalog import KINDS, Catalog, Entry, about
-from pyagent.config.declared import Declared, declared_options, table_type
+from pyagent.config.catalog import KINDS, Catalog
+from pyagent.config.declared import declared_options, table_type
+from pyagent.config.description import describe_plugin
 from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import plugin_sample
-from pyagent.config.toml_text import toml_value
 from pyagent.runtime.colours import coloured, has_colours
 
 _EPILOG = """\
   pyagent plugins
   pyagent plugins inputs --json
-  pyagent plugins show inputs.mem     options, measurements, fields"""
+  pyagent plugins show inputs.mem     options, measurements, fields
+  pyagent plugins page inputs.mem     the same in Markdown"""
 
 
 LISTED = sorted({*KINDS, "serializers"})
@@ -34,7 +34,7 @@ LISTED = sorted({*KINDS, "serializers"})
 def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
-        "what", nargs="?", help="list those of a kind; 'show', or nothing, before a name", metavar="KIND"
+        "what", nargs="?", help="list those of a kind; 'show' (or nothing) or 'page' before a name", metavar="KIND"
     )
     parser.add_argument("name", nargs="?", help="show what it measures and its options; also NAME", metavar="KIND.NAME")
     parser.add_argument("--deprecated", action="store_true", help="only deprecated options, and what to use instead")
@@ -43,9 +43,11 @@ def configure(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.what == "show":
+    if arguments.what in ("show", "page"):
         if not arguments.name:
-            return _error("cannot show a plugin: no name is given; write pyagent plugins show KIND.NAME")
+            return _error(f"cannot show a plugin: no name is given; write pyagent plugins {arguments.what} KIND.NAME")
+        if arguments.what == "page":
+            return print_page(arguments, arguments.name)
         return show(arguments, arguments.name, as_json=arguments.json)
     if arguments.name:
         return _error(f"cannot list {arguments.name!r}: one kind at a time; write pyagent plugins KIND")
@@ -143,97 +145,31 @@ def usage(arguments: argparse.Namespace, name: str) -> int:
 
 def show(arguments: argparse.Namespace, name: str, *, as_json: bool = False) -> int:
     """All that the plugins of that name say about themselves."""
+    from pyagent.cli.plugin_text import as_document, as_text
+
     plugins = catalog(arguments)
     try:
-        documents = [_document(plugins, entry) for entry in plugins.find(name)]
+        found = [describe_plugin(plugins, entry) for entry in plugins.find(name)]
     except ConfigError as error:
         return _error(str(error))
     if as_json:
+        documents = [as_document(shown) for shown in found]
         print(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
     else:
-        print("\n\n".join("\n".join(_page(document)) for document in documents))
+        print("\n\n".join("\n".join(as_text(shown)) for shown in found))
     return 0
 
 
-def _document(plugins: Catalog, entry: Entry) -> dict[str, Any]:
-    plugin = plugins.load(entry)
-    measurements = plugin.measurements if issubclass(plugin, Input) else ()
-    return {
-        "kind": entry.kind,
-        "name": entry.name,
-        "from": entry.origin,
-        "text": about(plugin),
-        "options": [_option(declared) for declared in declared_options(plugin.options_type)],
-        "measurements": [
-            {
-                "name": measurement.name,
-                "text": measurement.text,
-                "open": measurement.open,
-                "tags": dict(measurement.tags),
-                "fields": {
-                    name: {"type": field.type, "unit": field.unit, "text": field.text}
-                    for name, field in measurement.fields.items()
-                },
-            }
-            for measurement in measurements
-        ],
-    }
+def print_page(arguments: argparse.Namespace, name: str) -> int:
+    """The same in Markdown, for the page of a plugin of one's own."""
+    from pyagent.config.page import plugin_page
 
-
-def _option(declared: Declared) -> dict[str, Any]:
-    default = {} if declared.default is None else {"default": declared.default}
-    more: dict[str, Any] = {"deprecated": declared.deprecated} if declared.deprecated else {}
-    return {
-        "name": declared.name,
-        "type": declared.type,
-        "required": declared.required,
-        **default,
-        "text": declared.text,
-        **more,
-        **dict.fromkeys(declared.effects, True),
-    }
-
-
-def _page(document: dict[str, Any]) -> Iterator[str]:
-    yield _title(f"{document['kind']}.{document['name']}") + f" (from {document['from']})"
-    yield ""
-    yield document["text"] or "It says nothing about itself."
-    options, measurements = document["options"], document["measurements"]
-    yield ""
-    yield _title("Options") if options else "It has no options of its own."
-    rows = [(o["name"], o["type"], _default(o), _effect(o)) for o in options]
-    yield from _table([("option", "type", "default", "meaning"), *rows] if rows else [])
-    for measurement in measurements:
-        yield ""
-        more = " (and further fields and tags)" if measurement["open"] else ""
-        yield _title(f"Measurement {measurement['name']}") + more
-        yield from textwrap.wrap(measurement["text"], 118, initial_indent="  ", subsequent_indent="  ")
-        yield from _table([(f"tag {name}", "", "", text) for name, text in measurement["tags"].items()])
-        yield from _table(
-            [(name, field["type"], field["unit"], field["text"]) for name, field in measurement["fields"].items()]
-        )
-
-
-def _title(text: str) -> str:
-    return coloured(text, "bold") if has_colours(sys.stdout) else text
-
-
-def _default(option: dict[str, Any]) -> str:
-    if option["required"]:
-        return "(required)"
-    return toml_value(option["default"]) if "default" in option else ""
-
-
-def _effect(option: dict[str, Any]) -> str:
-    text: str = option["text"]
-    return f"{text} (deprecated: use {option['deprecated']})" if "deprecated" in option else text
-
-
-def _table(rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
-    widths = [min(max((len(row[column]) for row in rows), default=0), 40) for column in range(3)]
-    for row in rows:
-        cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False) if width)
-        yield f"  {cells}  {row[3]}".rstrip()
+    plugins = catalog(arguments)
+    try:
+        print("\n".join(plugin_page(plugins, entry) for entry in plugins.find(name)), end="")
+    except ConfigError as error:
+        return _error(str(error))
+    return 0
 
 
 def _error(message: str) -> int:

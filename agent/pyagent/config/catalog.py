@@ -82,7 +82,7 @@ class Catalog:
         Empty where there is none, or no source that can be read.
         """
         try:
-            file = self._source(entry)
+            file = self.source(entry)
             with warnings.catch_warnings(action="ignore"):
                 text = _docstring(ast.parse(read_file(file, MOST_SOURCE))) if file else ""
         except SyntaxError as error:
@@ -91,7 +91,8 @@ class Catalog:
             return ""  # `show` says what is wrong with it
         return re.split(r"(?<=[.!?])\s|\n\s*\n", text, maxsplit=1)[0].replace("\n", " ").strip()
 
-    def _source(self, entry: Entry) -> Path | None:
+    def source(self, entry: Entry) -> Path | None:
+        """The file that its class is in, of a package `__init__.py`; None where there is none to be read."""
         if entry.origin == "pyagent":
             spec = importlib.util.find_spec(f"{self._package}.{entry.kind}.{entry.name}")
             return Path(spec.origin) if spec and spec.origin else None

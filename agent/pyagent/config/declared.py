@@ -21,6 +21,7 @@ _TYPES: dict[Any, str] = {
     Duration: "duration",
     Size: "size",
     Secret: "secret",
+    Any: "any value",
 }
 
 

@@ -26,7 +26,7 @@ class Internal(Input[InternalOptions]):
     measurements = (
         Measurement(
             "internal_agent",
-            "the whole agent",
+            "sums over all plugins",
             tags={"version": "the agent's version"},
             fields={
                 **fields(
@@ -49,39 +49,42 @@ class Internal(Input[InternalOptions]):
         ),
         Measurement(
             "internal_gather",
-            "one input",
+            "one metric for each input",
             tags={"input": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
             fields={
-                **fields("int", "1", metrics_gathered="gathered", gather_errors="failed", gather_timeouts="overran"),
+                **fields("int", "1", metrics_gathered="gathered", gather_errors="failed gathers"),
+                **fields("int", "1", gather_timeouts="gathers that overran the interval"),
                 **fields("int", "ns", gather_time_ns="time that the last gather took"),
                 **_ERRORS,
             },
         ),
         Measurement(
             "internal_write",
-            "one output",
+            "one metric for each output",
             tags={"output": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
             fields={
                 **fields("int", "1", buffer_size="metrics that wait", buffer_limit="metrics that may wait"),
-                **fields("int", "1", metrics_added="queued", metrics_written="delivered", metrics_dropped="dropped"),
-                **fields(
-                    "int", "1", metrics_rejected="refused", metrics_filtered="kept out", write_errors="failed writes"
-                ),
+                **fields("int", "1", metrics_added="queued", metrics_written="delivered"),
+                **fields("int", "1", metrics_dropped="dropped by a full queue", metrics_rejected="refused for good"),
+                **fields("int", "1", metrics_filtered="kept out by filters", write_errors="failed writes"),
                 **fields(
                     "int", "ns", write_time_ns="time spent in writes", oldest_age_ns="age of the oldest that waits"
                 ),
                 **fields(
-                    "int", "bytes", buffer_bytes="encoded size of what waits", buffer_disk_bytes="size of its log"
+                    "int",
+                    "bytes",
+                    buffer_bytes="encoded size of what waits",
+                    buffer_disk_bytes="size of its log on disk",
                 ),
-                **fields("int", "1", metrics_restored="found on disk", metrics_damaged="damaged on disk"),
-                "bytes_damaged": Field("int", "bytes", "of its log that cannot be read"),
-                "files_set_aside": Field("int", "1", "of its log that are not understood, or belong elsewhere"),
+                **fields("int", "1", metrics_restored="found on disk at the start", metrics_damaged="damaged on disk"),
+                "bytes_damaged": Field("int", "bytes", "bytes of its log that cannot be read"),
+                "files_set_aside": Field("int", "1", "files of its log that are not understood, or belong elsewhere"),
                 **_ERRORS,
             },
         ),
         Measurement(
             "internal_aggregate",
-            "one aggregator",
+            "one metric for each aggregator",
             tags={"aggregator": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
             fields={
                 **fields("int", "1", metrics_pushed="handed on", metrics_dropped="outside of the window"),

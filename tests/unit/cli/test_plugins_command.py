@@ -135,6 +135,26 @@ def test_show(pyagent: Run, folder: Path) -> None:
     (measurement,) = document["measurements"]
     assert measurement["fields"] == {"files": {"type": "int", "unit": "1", "text": "their number"}}
     assert (measurement["tags"], measurement["open"]) == ({"queue": "its name"}, True)
+    assert "[[inputs.spool]]" in document["sample"]
+
+
+def test_show_has_the_notes_and_the_sample_of_the_page(pyagent: Run, folder: Path) -> None:
+    (folder / "spool.md").write_text(
+        "See [the manual](https://example.org/m) and [another](x.md).\n\n```sh\nls `pwd`\n```\n\n"
+        f"## Behaviour\n\n- It {'waits and ' * 20}goes on.\n\n| a | b |\n|---|---|\n| `1` | 2 |\n"
+    )
+    page = pyagent("plugins", "spool").out
+    assert "See the manual (https://example.org/m) and another.\n\n  ls `pwd`\n" in page
+    assert "\nBehaviour\n  - It waits and" in page
+    assert "goes on.\n\n  a  |  b\n  1  |  2\n" in page
+    assert max(map(len, page.splitlines())) <= 118
+    assert page.index("Measurement spool") < page.index("Behaviour") < page.index("  [[inputs.spool]]")
+
+
+def test_the_page_in_markdown(pyagent: Run, folder: Path) -> None:
+    page = pyagent("plugins", "page", "inputs.spool").out
+    assert page.startswith("# inputs.spool\n\nLooks into a spool.\n\n```toml\n[[inputs.spool]]\n")
+    assert "| `files` | int | 1 | their number |" in page
 
 
 def test_show_takes_every_plugin(pyagent: Run) -> None:
@@ -169,6 +189,8 @@ def test_usage(pyagent: Run, folder: Path) -> None:
         (("--usage", "memm"), ("did you mean inputs.mem?",)),
         (("plugins", "show", "outputs.mem"), ("outputs.mem",)),
         (("plugins", "show"), ("KIND.NAME",)),
+        (("plugins", "page"), ("plugins page KIND.NAME",)),
+        (("plugins", "page", "memm"), ("did you mean inputs.mem?",)),
         (("plugins", "nope"), ("nope",)),
         (("plugins", "input"), ("did you mean inputs?",)),
         (("plugins", "inputs.memm"), ("did you mean inputs.mem?",)),

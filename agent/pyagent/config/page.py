@@ -1,0 +1,169 @@
+"""The pages of plugins in Markdown, made from their declarations and the notes beside them."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from pyagent.api import Measurement
+from pyagent.config.catalog import KINDS, Catalog, Entry
+from pyagent.config.declared import COMMON, Declared, declared_options
+from pyagent.config.description import Description, describe_plugin, flat_options
+from pyagent.config.plan import Kind
+from pyagent.config.toml_text import toml_value
+
+__all__ = ["builtin_pages", "plugin_page"]
+
+_MADE = "<!-- Made by `make docs-plugins` from the plugin's declarations and the notes beside it: change those. -->\n\n"
+_EFFECTS = {"executes": "runs commands", "writes": "writes files", "reads_path": "reads files"}
+_HOSTED = "configuration.md#what-a-text-from-a-url-can-do"
+_TITLES: dict[Kind, str] = {
+    "inputs": "Inputs",
+    "outputs": "Outputs",
+    "processors": "Processors",
+    "aggregators": "Aggregators",
+    "parsers": "Parsers",
+    "secretstores": "Secret stores",
+}
+_INDEX = """\
+# Plugins
+
+A name in a configuration is the name here: `[[inputs.mem]]` is [inputs.mem](inputs/mem.md). `pyagent plugins` lists those of
+the host, your own included, and `pyagent plugins NAME` shows what a page here shows. [Writing plugins](../writing-plugins.md)
+says how to add one.
+
+Types of fields are `int`, `uint`, `float`, `bool` and `str`. A `uint` is an unsigned integer of 64 bits; it is written as a
+signed one (`i`), unless the output sets `influx_uint_support`. The unit `1` is a plain count.
+"""
+
+
+def builtin_pages(catalog: Catalog) -> dict[str, str]:
+    """The pages of the plugins that come with the agent, and `index.md`, by their paths below docs/plugins."""
+    entries = [entry for entry in catalog.entries() if entry.origin == "pyagent"]
+    pages = {f"{entry.kind}/{entry.name}.md": _MADE + plugin_page(catalog, entry, "../") for entry in entries}
+    return {"index.md": _MADE + _index(catalog, entries), **pages}
+
+
+def plugin_page(catalog: Catalog, entry: Entry, docs: str = "") -> str:
+    """One plugin's page. `docs`: where docs/plugins lies as seen from it; without it there are no links to other pages.
+
+    Raises ConfigError where the plugin cannot be imported.
+    """
+    shown = describe_plugin(catalog, entry)
+    return "\n\n".join(part.strip("\n") for part in _parts(shown, docs) if part) + "\n"
+
+
+def _parts(shown: Description, docs: str) -> Iterator[str]:
+    yield f"# {shown.entry.label}"
+    yield shown.summary
+    notes = shown.notes
+    yield notes.lead or shown.text
+    sample = f"```toml\n{shown.sample.removeprefix(f'# {shown.summary}' + chr(10))}```"
+    has_example = "```toml" in notes.lead
+    if not has_example:
+        yield sample
+    yield "## Options"
+    if shown.options:
+        yield _options(flat_options(shown.options))
+    else:
+        yield "It has no options of its own."
+    yield notes.section("Options")
+    yield _more_options(shown, docs)
+    metrics = notes.section("Metrics")
+    if shown.measurements or metrics:
+        yield "## Metrics"
+        yield metrics
+        for measurement in shown.measurements:
+            yield from _measurement(measurement)
+    for heading, text in notes.sections:
+        if heading not in ("Options", "Metrics"):
+            yield f"## {heading}"
+            yield text
+    if has_example:
+        yield "## Sample configuration"
+        yield sample
+
+
+def _more_options(shown: Description, docs: str) -> str:
+    """The options that are declared elsewhere and stand in the same table."""
+    kind = shown.entry.kind
+    if kind == "parsers":
+        return "The options stand in the table of the input that names this `data_format`."
+    if not docs:
+        return f"The same table takes the {_common_title(kind).lower()}."
+    every = f"[the {_common_title(kind).lower()}]({docs}index.md#{_anchor(kind)})"
+    text = f"The same table takes {every}"
+    if shown.parses:
+        text += f", and those of the [parser]({docs}index.md#parsers) that `data_format` names"
+    effects = {effect for _, option in flat_options(shown.options) for effect in option.effects}
+    if not effects:
+        return f"{text}."
+    words = " or ".join(_EFFECTS[effect] for effect in _EFFECTS if effect in effects)
+    return f"{text}. An option that {words} has [bounds in a configuration from a URL]({docs}../{_HOSTED})."
+
+
+def _options(options: Iterator[tuple[str, Declared]]) -> str:
+    rows = [(f"`{name}`", option.type, _default(option), _meaning(option)) for name, option in options]
+    return _table(("option", "type", "default", "meaning"), rows)
+
+
+def _default(option: Declared) -> str:
+    if option.required:
+        return "required"
+    return "" if option.default is None else f"`{toml_value(option.default)}`"
+
+
+def _meaning(option: Declared) -> str:
+    more = [f"deprecated: use {option.deprecated}"] if option.deprecated else []
+    more += [_EFFECTS[effect] for effect in option.effects]
+    return _plain(option.text) + "".join(f" ({words})" for words in more)
+
+
+def _measurement(measurement: Measurement) -> Iterator[str]:
+    yield f"### `{measurement.name}`"
+    text = _sentence(_plain(measurement.text))
+    if measurement.open:
+        text += " Further fields and tags may appear."
+    yield text.strip()
+    if measurement.tags:
+        yield _table(("tag", "meaning"), [(f"`{name}`", _plain(text)) for name, text in measurement.tags.items()])
+    if measurement.fields:
+        rows = [(f"`{name}`", field.type, field.unit, _plain(field.text)) for name, field in measurement.fields.items()]
+        yield _table(("field", "type", "unit", "meaning"), rows)
+
+
+def _index(catalog: Catalog, entries: Sequence[Entry]) -> str:
+    parts = [_INDEX.strip()]
+    for kind in (kind for kind in _TITLES if kind in KINDS):
+        rows = []
+        for entry in (entry for entry in entries if entry.kind == kind):
+            rows.append((f"[{entry.name}]({kind}/{entry.name}.md)", _plain(catalog.summary(entry))))
+        parts += [f"## {_TITLES[kind]}", _table(("plugin", "what it does"), rows)]
+    for kind in (kind for kind in _TITLES if COMMON.get(kind)):
+        options = {option.name: option for options in COMMON[kind] for option in declared_options(options)}
+        parts += [f"## {_common_title(kind)}", _options(flat_options(list(options.values())))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _common_title(kind: Kind) -> str:
+    return f"Options of all {_TITLES[kind].lower()}"
+
+
+def _anchor(kind: Kind) -> str:
+    return _common_title(kind).lower().replace(" ", "-")
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    # A column that nobody fills is left out, but for the first.
+    kept = [n for n in range(len(head)) if n == 0 or any(row[n] for row in rows)]
+    return "\n".join("| " + " | ".join(row[n].replace("|", r"\|") for n in kept) + " |" for row in lines)
+
+
+def _plain(text: str) -> str:
+    """Text of a declaration so that Markdown shows it as it is; what stands in backticks is code there, too."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([*<\[\]])", r"\\\1", part) for part in parts)
