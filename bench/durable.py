@@ -16,8 +16,8 @@ from pathlib import Path
 from _common import metrics
 from _report import Row, print_report, versions
 from pyagent.buffer import OutputQueue
+from pyagent.buffer.log.segments import SegmentLog
 from pyagent.buffer.queue import DiskWork
-from pyagent.buffer.segments import SegmentLog
 from pyagent.lineprotocol import Encoded, encode
 
 RUNS, ROUNDS, GROUP, SIZE = 3, 30, 10, 1000

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from _report import Row, print_report, versions
-from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.inputs.running_input import InputRunner
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.loading import Loader
 from pyagent.runtime.log import component_logger

@@ -15,7 +15,7 @@ from _common import COUNT, measure, metrics
 from _report import Row, print_report, versions
 from pyagent.api import Metric
 from pyagent.config.plan import FilterOptions
-from pyagent.pipeline.selection import compile_selection
+from pyagent.pipeline.filters import compile_selection
 
 ROUNDS, NAMES = 25, 50
 HALF = range(NAMES // 2)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pyagent.buffer.files import Files
+from pyagent.buffer.log.files import Files
 from pyagent.cli import main
-from pyagent.pipeline import keeping
+from pyagent.pipeline.outputs import disk_writer as keeping
 
 RULES = os.environ["FAULTY_DISK"]
 CALLS = ("lock", "create", "open", "read", "write", "sync", "sync_directory", "truncate", "rename", "unlink")

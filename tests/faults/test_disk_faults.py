@@ -18,10 +18,10 @@ from test_server_faults import impatient, metrics, plan, runner, until
 
 from pyagent.api import Full
 from pyagent.buffer import BufferSettings
-from pyagent.buffer.files import Files
-from pyagent.pipeline import keeping as keeping_module
-from pyagent.pipeline.delivery import Keeping
-from pyagent.pipeline.workers import ThreadWorker
+from pyagent.buffer.log.files import Files
+from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.outputs import disk_writer as keeping_module
+from pyagent.pipeline.outputs.running_output import Keeping
 
 __all__ = ["impatient", "plan"]  # fixtures
 

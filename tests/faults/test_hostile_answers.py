@@ -66,7 +66,7 @@ import asyncio, logging
 from plans import numbered, output_plan
 from pyagent.buffer import OutputQueue
 from pyagent.buffer.quarantine import Quarantine
-from pyagent.pipeline.lane import Lane
+from pyagent.pipeline.outputs.sender import Lane
 from pyagent.testing.outputs import Answer, MemoryBatch, ScriptedServer, make_output, write
 from pyagent.testing.virtual import run_virtual
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB

@@ -9,7 +9,7 @@ from hostile import run
 ENDLESS = ["/dev/zero", "/dev/urandom", "pipe", "socket", "link", "sparse"]
 GATHER = """
 from pyagent.api import PyagentError
-from pyagent.pipeline.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import Accumulator
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.file import File
 

@@ -16,11 +16,11 @@ HEAD = """
 import asyncio, logging
 from pyagent.api import Duration, Input, NoOptions, Output
 from pyagent.config import AggregatorPlan
-from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.gather import InputRunner
-from pyagent.pipeline.route import Route
+from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.fanout import Route
 from pyagent.pipeline.schedule import SystemClock
-from pyagent.pipeline.stages import AggregatorRunner
+from pyagent.pipeline.stages.aggregators import AggregatorRunner
 from pyagent_plugins.aggregators.minmax import MinMax
 from plans import LOG, input_plan, numbered, output_plan
 

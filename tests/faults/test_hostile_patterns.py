@@ -70,7 +70,7 @@ def test_a_list_of_very_many_patterns_is_loaded_in_linear_time() -> None:
     code = """
 from pyagent.api import Metric
 from pyagent.config.plan import FilterOptions
-from pyagent.pipeline.selection import compile_selection
+from pyagent.pipeline.filters import compile_selection
 forms = ("m{}*", "*{}m", "*m{}*x", "m.{}?", "m{}[0-9]", "m{}{{a,b}}*", "m{}{{aa,b}}*", "m.*.{}", "a.**.{}.*")
 for form in forms:
     patterns = tuple(map(form.format, range(20_000)))
@@ -88,7 +88,7 @@ def test_answers_about_long_names_are_not_kept() -> None:
     code = """
 from pyagent.api import Metric
 from pyagent.config.plan import FilterOptions
-from pyagent.pipeline.selection import compile_selection
+from pyagent.pipeline.filters import compile_selection
 options = FilterOptions(namepass=("*y",), tagpass={"t": ("*y",)}, fieldexclude=("*y",), tagexclude=("*y",))
 selection = compile_selection(options)
 for number in range(10_000):
@@ -127,7 +127,7 @@ def test_an_expression_has_a_bound(name: str) -> None:
     code = f"""
 import logging
 from pyagent.api import Metric
-from pyagent.pipeline.expression import passing
+from pyagent.pipeline.metricpass import passing
 logging.basicConfig(format="%(message)s")
 passes = passing({EXPRESSIONS[name]!r}, logging.getLogger("test"))
 metrics = [Metric("m", {{"long": "x" * 64_000}}, {{"v": 1}}, 0)] * 1000

@@ -10,9 +10,9 @@ from receiver import Receiver, line
 
 from pyagent.buffer import BufferSettings
 from pyagent.lineprotocol import encode, parse
-from pyagent.pipeline import lane
-from pyagent.pipeline.delivery import Keeping, OutputRunner
-from pyagent.pipeline.workers import ThreadWorker
+from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.outputs import sender as lane
+from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
 from pyagent.testing.outputs import make_output
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB
 

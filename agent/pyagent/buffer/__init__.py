@@ -1,9 +1,9 @@
 """What is encoded and not yet delivered."""
 
 from pyagent.buffer.batch import Batch, Chunk, Lines, Sealed, gzip, memory_of
-from pyagent.buffer.memory import MemoryQueue
+from pyagent.buffer.memory_queue import MemoryQueue
 from pyagent.buffer.queue import OutputQueue
-from pyagent.buffer.store import BufferSettings, QueueName, StoredQueue, stored_queues
+from pyagent.buffer.queue_names import BufferSettings, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.usage import Usage
 
 __all__ = [

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from pyagent.buffer.batch import Batch, Chunk, Lines
-from pyagent.buffer.memory import MemoryQueue, batches_of
-from pyagent.buffer.ranges import NumberSet, numbers_done
-from pyagent.buffer.reader import LogReader
-from pyagent.buffer.segments import SEGMENT_SIZE, Recovery, SegmentLog
-from pyagent.buffer.stretch import Loaded, Stretch
+from pyagent.buffer.log.offsets import NumberSet, numbers_done
+from pyagent.buffer.log.reader import LogReader
+from pyagent.buffer.log.segments import SEGMENT_SIZE, Recovery, SegmentLog
+from pyagent.buffer.log.window import Loaded, Stretch
+from pyagent.buffer.memory_queue import MemoryQueue, batches_of
 from pyagent.buffer.usage import Usage
 
 __all__ = ["DiskWork", "OutputQueue", "SizeLimit"]

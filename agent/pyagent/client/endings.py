@@ -16,7 +16,7 @@ import weakref
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
-from pyagent.buffer.files import Files
+from pyagent.buffer.log.files import Files
 from pyagent.client.host import host
 
 if TYPE_CHECKING:

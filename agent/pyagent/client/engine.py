@@ -10,16 +10,16 @@ from typing import Any
 from pyagent.api import Full, LineOptions
 from pyagent.api.units import counted, joined
 from pyagent.buffer import BufferSettings
-from pyagent.buffer.segments import SEGMENT_SIZE
+from pyagent.buffer.log.segments import SEGMENT_SIZE
 from pyagent.client.intake import Intake
 from pyagent.client.refused import Refused
 from pyagent.client.settings import Settings
 from pyagent.client.spool import Slot, orphans, take_slot
 from pyagent.client.way import Way, make_way, output_plan
 from pyagent.lineprotocol import Encoded, relay
-from pyagent.pipeline.delivery import Keeping
-from pyagent.pipeline.form import Formed
-from pyagent.pipeline.workers import ThreadWorker
+from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.outputs.encoder import Formed
+from pyagent.pipeline.outputs.running_output import Keeping
 
 __all__ = ["Engine", "Left"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pyagent.api.files import make_private_directory
 from pyagent.buffer import QueueName
-from pyagent.buffer.files import Files
+from pyagent.buffer.log.files import Files
 
 __all__ = ["Journal", "Slot", "anything_left", "check_directory", "orphans", "take_slot"]
 

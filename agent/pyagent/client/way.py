@@ -12,8 +12,8 @@ from pyagent.buffer import Batch, OutputQueue
 from pyagent.client.settings import Settings
 from pyagent.config import OutputPlan
 from pyagent.config.registry import Registry
-from pyagent.pipeline.delivery import Keeping, OutputRunner
-from pyagent.pipeline.lane import Lane
+from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
+from pyagent.pipeline.outputs.sender import Lane
 
 __all__ = ["Way", "make_way", "output_plan"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyagent.api import Duration
 from pyagent.api.units import LEAST_INTERVAL
-from pyagent.config.common import COMMON_KEYS
+from pyagent.config.common_options import COMMON_KEYS
 from pyagent.config.options import Policy, decode_values
 from pyagent.config.plan import AgentSettings
 from pyagent.config.section import Notes, Section, type_name

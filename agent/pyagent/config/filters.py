@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pyagent.api import ConfigError
 from pyagent.api.glob import compile_patterns
-from pyagent.config.common import common_text, strings
+from pyagent.config.common_options import common_text, strings
 from pyagent.config.plan import FilterOptions
 from pyagent.config.section import Section, type_name
 

@@ -10,10 +10,10 @@ from typing import Any, cast
 from pyagent.api import ConfigError, Parser, Plugin, SecretStore
 from pyagent.api.foreign import describe, file_of, message_of
 from pyagent.config.agent import AGENT_KEYS, AgentTable
-from pyagent.config.common import COMMON_KEYS, without_mistyped
+from pyagent.config.common_options import COMMON_KEYS, without_mistyped
+from pyagent.config.data_format import create_parser, find_plugin
 from pyagent.config.filters import Selector, parse_selectors, read_labels
 from pyagent.config.options import Policy, build_options, decode_values, suggest
-from pyagent.config.parsers import create_parser, find_plugin
 from pyagent.config.plan import (
     AggregatorPlan,
     BrokenPlugin,
@@ -25,7 +25,7 @@ from pyagent.config.plan import (
     PluginPlan,
     ProcessorPlan,
 )
-from pyagent.config.plugins import Entry, aggregator_plan, input_plan, output_plan, processor_plan
+from pyagent.config.plugin_plans import Entry, aggregator_plan, input_plan, output_plan, processor_plan
 from pyagent.config.policy import foreign_hosts
 from pyagent.config.registry import Found, PluginBroken, Registry, from_outside
 from pyagent.config.secrets import Secrets

@@ -14,8 +14,8 @@ from pyagent.config import OutputPlan
 from pyagent.importer.pieces import Piece, Rejected
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import one_line
-from pyagent.pipeline.lane import Lane
-from pyagent.pipeline.rate import RateLimit
+from pyagent.pipeline.outputs.rate_limit import RateLimit
+from pyagent.pipeline.outputs.sender import Lane
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB, InfluxDBOptions
 
 __all__ = ["Delivery", "Target", "Undelivered", "rate_limit"]

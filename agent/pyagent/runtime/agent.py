@@ -8,16 +8,17 @@ from typing import Any, TypeVar, cast
 
 from pyagent.api import ConfigError, Input, Output
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
-from pyagent.pipeline.delivery import Keeping, OutputRunner
-from pyagent.pipeline.gather import InputRunner
-from pyagent.pipeline.route import Acknowledge, Route
+from pyagent.pipeline.fanout import Acknowledge, Route
+from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
 from pyagent.pipeline.schedule import Clock, SystemClock
-from pyagent.pipeline.stages import AggregatorRunner, Stages
+from pyagent.pipeline.stages.aggregators import AggregatorRunner
+from pyagent.pipeline.stages.chain import Stages
 from pyagent.pipeline.supervision import supervise
 from pyagent.pipeline.traits import InputTraits, OutputTraits
-from pyagent.runtime.difference import match, successor
+from pyagent.runtime.build import Broken, Built, LeftOut, build_plugins, build_stages
 from pyagent.runtime.log import component_logger, plugin_logger
-from pyagent.runtime.staging import Broken, Built, LeftOut, build_plugins, build_stages
+from pyagent.runtime.plan_diff import match, successor
 
 __all__ = ["FLUSH_GRACE", "GRACE", "Agent"]
 

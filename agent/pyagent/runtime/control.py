@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote
 
 from pyagent.api import PyagentError, redact
 from pyagent.api.connections import Connections, StreamClient
-from pyagent.runtime.degraded import degraded, health
+from pyagent.runtime.health import degraded, health
 from pyagent.runtime.prometheus import prometheus
 from pyagent.runtime.status import Document
 

@@ -1,50 +1,55 @@
-"""`--health ADDRESS`: /health, /ready and /metrics on a TCP port, for load balancers, Kubernetes and Prometheus.
+"""What is not as it should be, by names that stay: alerts and scripts may rely on them."""
 
-Nothing that is not for everybody: no /status, no commands. A client has five seconds and 8 KiB, and where too many are
-connected, the one goes that has been waited for longest, so that nobody can hold up the agent or its probes by it.
-"""
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import logging
-import os
-import socket
-from collections.abc import Callable
+from pyagent.api.units import counted
 
-from pyagent.api.connections import Connections, StreamClient
-from pyagent.runtime.control import public_answer, served_client
-from pyagent.runtime.status import Document
+__all__ = ["degraded", "health"]
 
-__all__ = ["HealthServer"]
-
-_MOST_CLIENTS = 256
+STALE_AFTER_INTERVALS = 3
+"""An input that gave nothing for so many intervals is stuck."""
+SLOW_LOOP = 1.0
+"""Seconds by which the main loop may come late."""
 
 
-class HealthServer:
-    def __init__(self, address: tuple[str, int], document: Callable[[], Document], log: logging.Logger) -> None:
-        self.address = address
-        self._document = document
-        self._log = log
-        self._connections: Connections | None = None
+def degraded(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The states that the agent is in, each with its name and a text; none where all is well."""
+    return [{"state": state, "text": text} for state, text in _states(document)]
 
-    async def start(self) -> None:
-        """Listen. Not being able to is a warning: the agent's work does not depend on it."""
-        host, port = self.address
-        try:
-            listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-            self._log.warning("cannot listen on %s:%d for --health: %s; nobody can ask there", host, port, reason)
-            return
-        self.address = listening.getsockname()[:2]
-        self._connections = Connections(listening, self._client, self._log, most=_MOST_CLIENTS)
-        self._connections.start()
 
-    async def close(self) -> None:
-        if self._connections is not None:
-            await self._connections.close()
-            self._connections = None
+def health(document: Mapping[str, Any]) -> list[str]:
+    """The texts alone."""
+    return [text for _, text in _states(document)]
 
-    def _client(self) -> StreamClient:
-        return served_client(self._answer, self._log)
 
-    async def _answer(self, request: list[str]) -> bytes:
-        return public_answer(request, self._document(), "there are /health, /ready and /metrics\n")
+def _states(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    configuration = document["configuration"]
+    if configuration["waiting"]:
+        yield "config-waiting", f"waiting for the configuration: {configuration['waiting']}"
+    if configuration.get("held_back"):
+        yield "config-held-back", configuration["held_back"]
+    if not configuration["last_reload_ok"]:
+        yield "reload-failed", f"the last reload failed: {configuration['last_reload_error']}"
+    for one in document.get("broken", ()):
+        outcome = "the one before it goes on" if one["kept"] else "it is left out"
+        yield "plugin-broken", f"{one['reason']}; {outcome}"
+    for one in document.get("given_up", ()):
+        yield "thread-given-up", f"{one['name']}: it was given up {one['seconds']:.0f} s ago, and still works"
+    for one in document["inputs"]:
+        if one["error"]:
+            yield "input-failing", f"{one['name']}: {one['error']}"
+        elif (one["age_seconds"] or 0) > STALE_AFTER_INTERVALS * one["interval_seconds"]:
+            yield "input-stuck", f"{one['name']}: its gather has not ended for {one['age_seconds']:.0f} s"
+    for one in document["outputs"]:
+        if one["error"]:
+            yield "output-failing", f"{one['name']}: {one['error']}"
+        if one.get("disk_error"):
+            yield "buffer-disk-failing", f"{one['name']}: its buffer on disk takes nothing: {one['disk_error']}"
+        if one["queued"] >= one["limit"]:
+            yield "queue-full", f"{one['name']}: its queue is full ({counted(one['queued'], 'metric')})"
+    for one in (*document.get("processors", ()), *document.get("aggregators", ())):
+        if one["error"]:
+            yield "stage-failing", f"{one['name']}: {one['error']}"
+    if document.get("loop_lag_seconds", 0.0) > SLOW_LOOP:
+        yield "loop-lag", f"the main loop came {document['loop_lag_seconds']:.1f} s late"

@@ -9,8 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.outputs.running_output import OutputRunner
 from pyagent.runtime.agent import Agent
 
 __all__ = ["Liveness", "Pulse"]

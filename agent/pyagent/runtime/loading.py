@@ -19,7 +19,7 @@ from pyagent.config import (
     read_source,
     settings_place,
 )
-from pyagent.pipeline.workers import ThreadWorker
+from pyagent.pipeline.executors import ThreadWorker
 from pyagent.runtime.cache import ConfigCache
 from pyagent.runtime.log import to_journal
 from pyagent.runtime.settings import RunSettings

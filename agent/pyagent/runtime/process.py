@@ -23,25 +23,25 @@ from pyagent.buffer import BufferSettings
 from pyagent.buffer.quarantine import Quarantine
 from pyagent.config import Plan, PluginPlan
 from pyagent.lineprotocol import implementation
-from pyagent.pipeline.delivery import Keeping
+from pyagent.pipeline.executors import ThreadWorker
 from pyagent.pipeline.failures import FailureLog, one_line
+from pyagent.pipeline.outputs.running_output import Keeping
 from pyagent.pipeline.supervision import supervise
-from pyagent.pipeline.workers import ThreadWorker
 from pyagent.reading import limit_files
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.buffers import StoredBuffers
 from pyagent.runtime.control import ControlServer
-from pyagent.runtime.degraded import health
 from pyagent.runtime.descriptors import raise_limit
-from pyagent.runtime.health import HealthServer
+from pyagent.runtime.health import health
+from pyagent.runtime.health_server import HealthServer
 from pyagent.runtime.liveness import Liveness, Pulse
 from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
 from pyagent.runtime.notify import Notifier
-from pyagent.runtime.once import patiently, run_once
+from pyagent.runtime.orphan_buffers import StoredBuffers
 from pyagent.runtime.pidfile import pid_file
 from pyagent.runtime.reloading import ReloadRequests
 from pyagent.runtime.routes import agent_routes, buffer_routes, quarantine_routes
+from pyagent.runtime.run_once import patiently, run_once
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
 from pyagent.runtime.stdout import own_stdout

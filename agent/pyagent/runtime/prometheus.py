@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pyagent.runtime.degraded import degraded
+from pyagent.runtime.health import degraded
 
 __all__ = ["prometheus"]
 

@@ -8,9 +8,10 @@ from pyagent import __version__
 from pyagent.api.foreign import given_up
 from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
-from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.gather import InputRunner
-from pyagent.pipeline.stages import AggregatorRunner, ProcessorStage
+from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.stages.aggregators import AggregatorRunner
+from pyagent.pipeline.stages.processors import ProcessorStage
 from pyagent.runtime.agent import Agent
 
 __all__ = ["Document", "ReloadState", "status"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pyagent.api.files import make_private_directory
 
 if TYPE_CHECKING:
-    from pyagent.pipeline.gather import InputRunner
+    from pyagent.pipeline.inputs.running_input import InputRunner
     from pyagent.runtime.agent import Agent
 
 __all__ = ["Trials", "cycle_is_over", "has_run"]

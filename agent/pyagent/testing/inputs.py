@@ -9,14 +9,14 @@ from functools import partial
 from typing import Any
 
 from pyagent.api import FieldType, Input, LineOptions, Measurement, Metric, Parser, Plugin, Uint
+from pyagent.config.data_format import create_parser, option_names, parser_plan, with_parser
 from pyagent.config.options import Policy, build_options, decode_values
-from pyagent.config.parsers import create_parser, option_names, parser_plan, with_parser
 from pyagent.config.plan import ParserPlan
 from pyagent.config.registry import Found, Registry
 from pyagent.config.section import Notes, Section
 from pyagent.config.toml import Document
 from pyagent.lineprotocol import encode
-from pyagent.pipeline.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import Accumulator
 
 __all__ = ["assert_declared", "gather", "lines", "make_input", "make_parser", "run_input"]
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyagent.api import Aggregator, Metric, Processor
-from pyagent.pipeline.accumulator import Accumulator
-from pyagent.pipeline.isolated import copies, usable
+from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.isolation import copies, usable
 from pyagent.testing.inputs import make_options, plugin_name
 
 __all__ = ["make_aggregator", "make_processor", "process", "run_aggregator", "run_processor", "summed_up"]

@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyagent.buffer.files import Files
+from pyagent.buffer.log.files import Files
 
 
 @dataclass

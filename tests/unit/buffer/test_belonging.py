@@ -12,11 +12,11 @@ from test_segments import Unreadable, batch, read
 
 from pyagent.api import asking
 from pyagent.buffer import stored_queues
-from pyagent.buffer.files import Files
-from pyagent.buffer.frames import HEAD_SIZE, Head
-from pyagent.buffer.reader import LogReader
-from pyagent.buffer.scan import Recovery
-from pyagent.buffer.segments import SegmentLog
+from pyagent.buffer.log.files import Files
+from pyagent.buffer.log.frames import HEAD_SIZE, Head
+from pyagent.buffer.log.reader import LogReader
+from pyagent.buffer.log.scan import Recovery
+from pyagent.buffer.log.segments import SegmentLog
 
 
 def a_log(folder: Path, count: int, done: int = 0, *, first: int = 0) -> Path:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from memory_disk import MemoryDisk
 from test_segments import batch, read
 
-from pyagent.buffer.frames import HEAD_SIZE, HEADER_SIZE, frames_in, pack
-from pyagent.buffer.scan import Recovery
-from pyagent.buffer.segments import SegmentLog
+from pyagent.buffer.log.frames import HEAD_SIZE, HEADER_SIZE, frames_in, pack
+from pyagent.buffer.log.scan import Recovery
+from pyagent.buffer.log.segments import SegmentLog
 
 EVERY_OFFSET = os.environ.get("PYAGENT_LONG_FAULTS") == "1"
 APPENDS = [(3,), (1, 4), (70,), (2,), (100, 3), (5,), (80,), (6,)]

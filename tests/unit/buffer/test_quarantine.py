@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pyagent.buffer.quarantine import Entry, Quarantine
-from pyagent.buffer.refusals import pack, records, unpack
+from pyagent.buffer.quarantine.record import pack, records, unpack
 
 LOG = logging.getLogger("pyagent.quarantine")
 QUIET = logging.getLogger("quarantine.quiet")
@@ -381,7 +381,7 @@ def test_what_could_not_be_synced_is_synced_the_next_time(tmp_path: Path, monkey
             raise OSError(errno.EIO, "Input/output error")
         synced.append(path)
 
-    monkeypatch.setattr("pyagent.buffer.refusal_files._sync", sync)
+    monkeypatch.setattr("pyagent.buffer.quarantine.files._sync", sync)
     for _ in range(2):
         with pytest.raises(OSError, match="Input/output"):
             quarantine.sync()

@@ -13,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from memory_disk import MemoryDisk
 
 from pyagent.buffer import Batch, OutputQueue
+from pyagent.buffer.log.segments import SegmentLog
 from pyagent.buffer.queue import DiskWork
-from pyagent.buffer.segments import SegmentLog
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.keeping import Keeper
-from pyagent.pipeline.workers import HereWorker
+from pyagent.pipeline.executors import HereWorker
+from pyagent.pipeline.outputs.disk_writer import Keeper
 
 HERE = Path("/state/queue")
 LIMIT, BATCH = 60, 8

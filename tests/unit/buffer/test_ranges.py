@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.buffer.ranges import uncovered
+from pyagent.buffer.log.offsets import uncovered
 
 NUMBERS = st.integers(0, 30)
 

@@ -13,10 +13,10 @@ import pytest
 from memory_disk import MemoryDisk
 
 from pyagent.buffer import Batch, Chunk, QueueName, stored_queues
-from pyagent.buffer.files import Files
-from pyagent.buffer.frames import HEAD_SIZE
-from pyagent.buffer.reader import LogReader
-from pyagent.buffer.segments import InUse, Recovery, SegmentLog
+from pyagent.buffer.log.files import Files
+from pyagent.buffer.log.frames import HEAD_SIZE
+from pyagent.buffer.log.reader import LogReader
+from pyagent.buffer.log.segments import InUse, Recovery, SegmentLog
 
 EVERY_OFFSET = os.environ.get("PYAGENT_LONG_FAULTS") == "1"
 """`make faults` tries them all; else a sample of them."""
@@ -223,7 +223,7 @@ def test_a_large_batch_is_compressed_and_comes_back_as_it_was(tmp_path: Path) ->
 
 @pytest.mark.parametrize("cut", [lambda data: data[:-1], lambda data: data + b"x", lambda data: b""])
 def test_a_frame_of_another_length_is_none(cut: Callable[[bytes], bytes]) -> None:
-    from pyagent.buffer.frames import HEADER_SIZE, Header, pack, unpack
+    from pyagent.buffer.log.frames import HEADER_SIZE, Header, pack, unpack
 
     frame = pack(batch(0, 3), 7)
     header = Header.at(frame)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from write_receiver import MakeWriter, Receiver
 
-from pyagent.buffer.segments import SegmentLog
+from pyagent.buffer.log.segments import SegmentLog
 from pyagent.client import BufferFull, ConfigError
-from pyagent.pipeline import keeping
+from pyagent.pipeline.outputs import disk_writer as keeping
 
 
 def test_points_on_disk_come_back_in_a_writer_after(

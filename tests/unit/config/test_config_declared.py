@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pyagent.config import common
+from pyagent.config import common_options as common
 from pyagent.config.catalog import Catalog
 from pyagent.config.declared import COMMON, declared_options
 

@@ -11,7 +11,7 @@ from loading import Load
 
 from pyagent.api import ConfigError, Input, PyagentError
 from pyagent.config import create_plugin
-from pyagent.pipeline.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import Accumulator
 
 LOG = logging.getLogger("test")
 PARSER = """

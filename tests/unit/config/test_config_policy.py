@@ -9,7 +9,7 @@ import pytest
 
 from pyagent.api import ConfigError, PyagentError
 from pyagent.config import Plan, SourceText, create_plugin, load_plan
-from pyagent.pipeline.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import Accumulator
 from pyagent.testing import lines
 
 URL = "http://influx:8086/api/v2/telegrafs/1"

@@ -10,9 +10,9 @@ from typing import Any
 from pyagent.api import Batch, Duration, Input, LineOptions, NoOptions, Output, Retry
 from pyagent.api.http import HttpClient, HttpResponse
 from pyagent.config import InputPlan, OutputPlan
-from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.gather import InputRunner
-from pyagent.pipeline.route import Route
+from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.outputs.running_output import OutputRunner
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.testing import make_input
 

@@ -15,7 +15,7 @@ import pytest
 
 from pyagent.api import ConfigError, Metric, PyagentError
 from pyagent.config import SourceText, load_plan
-from pyagent.pipeline.accumulator import Abandoned, Accumulator
+from pyagent.pipeline.inputs.accumulator import Abandoned, Accumulator
 from pyagent.testing import assert_declared, lines, make_input, run_input
 from pyagent_plugins.inputs import exec as plugin_module
 from pyagent_plugins.inputs.exec import Exec

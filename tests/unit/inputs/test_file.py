@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyagent.api import ConfigError, Input, Metric, PyagentError
-from pyagent.pipeline.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import Accumulator
 from pyagent.testing import assert_declared, lines, make_input, run_input
 from pyagent_plugins.inputs.file import File
 

@@ -107,8 +107,8 @@ async def test_lines_may_end_in_cr_lf(name: str) -> None:
 
 @ALL
 async def test_a_body_of_which_too_much_would_be_made_is_413(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.pipeline.aside._MOST_TEXT", 10_000)
-    monkeypatch.setattr("pyagent.pipeline.aside._MOST_METRICS", 10_000)
+    monkeypatch.setattr("pyagent.pipeline.offload._MOST_TEXT", 10_000)
+    monkeypatch.setattr("pyagent.pipeline.offload._MOST_METRICS", 10_000)
     settings: tuple[dict[str, str], ...] = ({}, {"name_prefix": "x"})
     for more in settings:
         async with serving(PLUGINS[name], **more) as served:
@@ -123,7 +123,7 @@ async def test_a_body_of_which_too_much_would_be_made_is_413(name: str, monkeypa
 async def test_a_large_body_is_read_beside_the_loop_and_no_metric_is_lost(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyagent.pipeline.aside._SMALL", 1000)
+    monkeypatch.setattr("pyagent.pipeline.offload._SMALL", 1000)
     for prefix in ("", "x"):
         async with serving(PLUGINS[name], name_prefix=prefix) as served:
             large = b"".join(b"m f=%di %d\n" % (number, number) for number in range(3500))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, Duration, PyagentError
 from pyagent.api.hosted import Guard, HostedPath
-from pyagent.pipeline.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import Accumulator
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.postgresql import Postgresql, PostgresqlOptions, connect_failure
 from pyagent_plugins.inputs.postgresql.address import HIDDEN, connection_parameters, database_of, parse_address

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import Field, Kind, Measurement, Metric, Uint, field_value
-from pyagent.pipeline.accumulator import HIGH_WATER, Abandoned, Accumulator
+from pyagent.pipeline.inputs.accumulator import HIGH_WATER, Abandoned, Accumulator
 
 
 class Scalar:

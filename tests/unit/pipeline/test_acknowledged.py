@@ -5,8 +5,8 @@ from plans import LOG, output_plan
 from test_lanes import Single, gathered
 
 from pyagent.api import Full, NoOptions
-from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.route import Acknowledge, Route
+from pyagent.pipeline.fanout import Acknowledge, Route
+from pyagent.pipeline.outputs.running_output import OutputRunner
 from pyagent.testing.virtual import run_virtual
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plans import LOG, numbered, numbers, output_plan
 
 from pyagent.api import Batch, Duration, Output, Reject, Retry, TooLarge
-from pyagent.pipeline.delivery import OutputRunner
+from pyagent.pipeline.outputs.running_output import OutputRunner
 from pyagent.testing.virtual import run_virtual
 
 

@@ -9,10 +9,10 @@ from test_stages import Sink, aggregator, metric, processor, suffix
 
 from pyagent.api import Input, LineOptions, Metric, NoOptions, Output
 from pyagent.config import FilterOptions
-from pyagent.pipeline.form import Form
-from pyagent.pipeline.intake import Intake
-from pyagent.pipeline.selection import Selection, compile_selection
-from pyagent.pipeline.stages import Stages
+from pyagent.pipeline.filters import Selection, compile_selection
+from pyagent.pipeline.modifiers import Intake
+from pyagent.pipeline.outputs.encoder import Form
+from pyagent.pipeline.stages.chain import Stages
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.aggregators.minmax import MinMax
 

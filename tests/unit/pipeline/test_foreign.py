@@ -31,10 +31,10 @@ from pyagent.api import (
 )
 from pyagent.api.foreign import describe, given_up
 from pyagent.lineprotocol import encode
-from pyagent.pipeline.accumulator import Accumulator as Collecting
-from pyagent.pipeline.delivery import OutputRunner
 from pyagent.pipeline.failures import PluginFailure, told
-from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.inputs.accumulator import Accumulator as Collecting
+from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.outputs.running_output import OutputRunner
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.pipeline.traits import input_traits, output_traits
 

@@ -9,7 +9,7 @@ import pytest
 from plans import LOG, SECOND, START, Collected, input_plan
 
 from pyagent.api import Accumulator, Duration, Input, Metric
-from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.inputs.running_input import InputRunner
 from pyagent.testing.virtual import VirtualClock, run_virtual
 
 

@@ -13,10 +13,10 @@ from plans import LOG, START, output_plan
 
 from pyagent.api import Batch, Full, Limits, Metric, NoOptions, Output, Partition, Reject, Retry
 from pyagent.buffer import BufferSettings, OutputQueue
-from pyagent.pipeline.delivery import Keeping, OutputRunner
-from pyagent.pipeline.rate import RateLimit
-from pyagent.pipeline.route import Route
-from pyagent.pipeline.workers import HereWorker
+from pyagent.pipeline.executors import HereWorker
+from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.outputs.rate_limit import RateLimit
+from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
 from pyagent.testing.virtual import run_virtual
 
 

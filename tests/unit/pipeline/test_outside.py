@@ -12,12 +12,13 @@ from plans import LOG, START, output_plan
 
 from pyagent.api import Accumulator, Aggregator, Batch, Duration, Full, Metric, NoOptions, Output, Processor, Retry
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
-from pyagent.pipeline import passage
-from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.outside import OutsideAggregator, OutsideProcessor
-from pyagent.pipeline.route import Route
+from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.outputs.running_output import OutputRunner
 from pyagent.pipeline.schedule import SystemClock
-from pyagent.pipeline.stages import ProcessorStage, Stages
+from pyagent.pipeline.stages import ordered_queue as passage
+from pyagent.pipeline.stages.chain import Stages
+from pyagent.pipeline.stages.external import OutsideAggregator, OutsideProcessor
+from pyagent.pipeline.stages.processors import ProcessorStage
 from pyagent_plugins.processors.override import Override, OverrideOptions
 
 COMMON: dict[str, Any] = {"name": "own", "options": NoOptions(), "location": "x:1", "identity": "", "origin": "file"}
@@ -150,8 +151,8 @@ def changed(**settings: Any) -> Callable[[list[Metric]], list[Metric]]:
 @pytest.mark.parametrize(
     ("process", "message"),
     [
-        (fail, "cannot process: ZeroDivisionError: on purpose (test_outside.py:125)"),
-        (leave, "cannot process: SystemExit: 3 (test_outside.py:129)"),
+        (fail, f"cannot process: ZeroDivisionError: on purpose (test_outside.py:{fail.__code__.co_firstlineno + 2})"),
+        (leave, f"cannot process: SystemExit: 3 (test_outside.py:{leave.__code__.co_firstlineno + 1})"),
         (coroutine, "cannot process: process is `async def`; write a plain `def`"),
         (endless, "cannot process: process returned more than 10,020 metrics"),
         (lambda metrics: None, "cannot process: process returned None, not a list of metrics"),
@@ -356,7 +357,7 @@ async def test_a_push_that_hangs_gives_what_it_had_and_the_rest_at_the_next(gate
 
 
 async def test_a_push_without_end_is_bounded(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.pipeline.outside.MOST_PUSHED", 2000)
+    monkeypatch.setattr("pyagent.pipeline.stages.external.MOST_PUSHED", 2000)
 
     class Endless(Own):
         def push(self, acc: Accumulator) -> None:

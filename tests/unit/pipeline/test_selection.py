@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pyagent.api import Kind, Metric
 from pyagent.config.plan import FilterOptions
-from pyagent.pipeline.selection import Selection, compile_selection
+from pyagent.pipeline.filters import Selection, compile_selection
 
 
 def metric(name: str = "cpu", tags: dict[str, str] | None = None, **fields: int) -> Metric:

@@ -8,9 +8,9 @@ from plans import LOG, SECOND, START, input_plan, numbers, output_plan
 
 from pyagent.api import Accumulator, Batch, Duration, Full, Ingested, Input, Metric, NoOptions, Output, Retry
 from pyagent.config import FilterOptions
-from pyagent.pipeline.delivery import OutputRunner
-from pyagent.pipeline.gather import InputRunner
-from pyagent.pipeline.route import Route
+from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.outputs.running_output import OutputRunner
 from pyagent.testing.virtual import VirtualClock, run_virtual
 
 

@@ -8,9 +8,11 @@ from plans import LOG, SECOND, START, Collected
 
 from pyagent.api import Aggregator, Duration, Metric, NoOptions, Processor
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
-from pyagent.pipeline.route import Route
+from pyagent.pipeline.fanout import Route
 from pyagent.pipeline.schedule import round_time
-from pyagent.pipeline.stages import AggregatorRunner, ProcessorStage, Stages
+from pyagent.pipeline.stages.aggregators import AggregatorRunner
+from pyagent.pipeline.stages.chain import Stages
+from pyagent.pipeline.stages.processors import ProcessorStage
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.aggregators.minmax import MinMax
 from pyagent_plugins.processors.override import Override, OverrideOptions
@@ -96,7 +98,7 @@ def test_a_processor_that_fails_lets_everything_pass(caplog: pytest.LogCaptureFi
     for _ in range(3):
         assert stage([metric()]) == [metric()]
     assert [record.getMessage() for record in caplog.records] == [
-        "cannot process: ZeroDivisionError: on purpose (test_stages.py:91)"
+        f"cannot process: ZeroDivisionError: on purpose (test_stages.py:{Breaking.process.__code__.co_firstlineno + 1})"
     ]
 
 

@@ -16,12 +16,12 @@ from test_lanes import Buckets, Single, gathered
 
 from pyagent.api import NoOptions
 from pyagent.buffer import BufferSettings
-from pyagent.buffer.files import Files
-from pyagent.buffer.segments import SegmentLog
-from pyagent.pipeline import keeping as keeping_module
-from pyagent.pipeline.delivery import Keeping, OutputRunner
-from pyagent.pipeline.route import Route
-from pyagent.pipeline.workers import HereWorker
+from pyagent.buffer.log.files import Files
+from pyagent.buffer.log.segments import SegmentLog
+from pyagent.pipeline.executors import HereWorker
+from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.outputs import disk_writer as keeping_module
+from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
 from pyagent.testing.virtual import run_virtual
 
 
@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_listed_is_looked_at_later(
         def listdir(path: Any) -> Any:
             raise OSError(errno.EMFILE, "Too many open files", str(path))
 
-        monkeypatch.setattr("pyagent.buffer.store.os.listdir", listdir)
+        monkeypatch.setattr("pyagent.buffer.queue_names.os.listdir", listdir)
         output, plugin, _ = an_output(Buckets, tmp_path)
         task = asyncio.create_task(output.run())
         await asyncio.sleep(200)

@@ -9,10 +9,10 @@ import pytest
 from plans import LOG, START, Collected, input_plan
 
 from pyagent.api import Accumulator, Input, Metric
-from pyagent.pipeline.accumulator import HIGH_WATER
-from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.executors import HereWorker, LoopWorker, ThreadWorker, Worker, worker_for
+from pyagent.pipeline.inputs.accumulator import HIGH_WATER
+from pyagent.pipeline.inputs.running_input import InputRunner
 from pyagent.pipeline.schedule import SystemClock
-from pyagent.pipeline.workers import HereWorker, LoopWorker, ThreadWorker, Worker, worker_for
 
 
 def plain() -> None: ...

@@ -9,11 +9,11 @@ import pytest
 
 from pyagent.api import Accumulator, Batch, ConfigError, Duration, Input, Metric, NoOptions, Output, Processor
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan, ProcessorPlan
-from pyagent.pipeline.outside import OutsideProcessor
+from pyagent.pipeline.stages.external import OutsideProcessor
 from pyagent.runtime import agent as agent_module
-from pyagent.runtime import staging
+from pyagent.runtime import build as staging
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.degraded import degraded
+from pyagent.runtime.health import degraded
 from pyagent.runtime.prometheus import prometheus
 from pyagent.runtime.status import ReloadState, status
 

@@ -22,7 +22,7 @@ from pyagent.api import (
     Retry,
 )
 from pyagent.config import AgentSettings, AggregatorPlan, InputPlan, OutputPlan, Plan
-from pyagent.pipeline.gather import InputRunner
+from pyagent.pipeline.inputs.running_input import InputRunner
 from pyagent.runtime.agent import Agent
 from pyagent.testing.virtual import VirtualClock, run_virtual
 

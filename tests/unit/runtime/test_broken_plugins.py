@@ -11,7 +11,7 @@ from pyagent.api import Aggregator, ConfigError, Input, Output, Processor
 from pyagent.api.foreign import given_up
 from pyagent.config import Plan, SourceText, load_plan
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.degraded import degraded
+from pyagent.runtime.health import degraded
 from pyagent.runtime.loading import Loader
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import ReloadState, status

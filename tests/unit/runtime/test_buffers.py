@@ -14,13 +14,13 @@ from test_agent_reload import Storing, an_input, an_output
 
 from pyagent.api import Accumulator, ConfigError, Duration, Full, Input, PyagentError
 from pyagent.buffer import BufferSettings
-from pyagent.buffer.files import Files
+from pyagent.buffer.log.files import Files
 from pyagent.config import AgentSettings, Plan
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.delivery import Keeping
-from pyagent.pipeline.workers import ThreadWorker
+from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.outputs.running_output import Keeping
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.buffers import StoredBuffers
+from pyagent.runtime.orphan_buffers import StoredBuffers
 
 
 class Once(Input):

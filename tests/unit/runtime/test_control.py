@@ -13,7 +13,7 @@ import pytest
 
 from pyagent.api import Full, Secret
 from pyagent.runtime.control import ControlServer
-from pyagent.runtime.degraded import health
+from pyagent.runtime.health import health
 from pyagent.runtime.prometheus import prometheus
 
 LOG = logging.getLogger("pyagent.control")

@@ -10,9 +10,9 @@ import pytest
 from test_agent_reload import Storing, a_plan, an_input, an_output
 
 from pyagent.api import Accumulator, Batch, Duration, Input
-from pyagent.pipeline.gather import MOST_GIVEN_UP
+from pyagent.pipeline.inputs.running_input import MOST_GIVEN_UP
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.health import HealthServer
+from pyagent.runtime.health_server import HealthServer
 from pyagent.runtime.liveness import LONGEST_WRITE, MARGIN, Liveness, Pulse
 from pyagent.runtime.notify import Notifier
 from pyagent.runtime.summary import Summary

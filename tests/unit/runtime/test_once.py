@@ -8,7 +8,7 @@ import pytest
 
 from pyagent.api import Accumulator, Batch, Duration, Input, NoOptions, Output
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan
-from pyagent.runtime import once
+from pyagent.runtime import run_once as once
 from pyagent.runtime.settings import RunSettings
 
 

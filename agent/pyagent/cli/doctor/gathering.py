@@ -14,11 +14,11 @@ from pyagent.cli.doctor.findings import Report, parted
 from pyagent.cli.terminal import some_of, span
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.failures import one_line
-from pyagent.pipeline.form import Form, Formed
-from pyagent.pipeline.gather import InputRunner
-from pyagent.pipeline.route import Route
+from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.outputs.encoder import Form, Formed
 from pyagent.pipeline.schedule import SystemClock
-from pyagent.runtime.staging import build_plugins, build_stages
+from pyagent.runtime.build import build_plugins, build_stages
 
 __all__ = ["YEAR_2000", "Gathered", "MadeOutput", "local_time", "look_at_inputs", "make_outputs"]
 

@@ -1,0 +1,259 @@
+"""One `[[inputs.NAME]]`, `[[outputs.NAME]]` and so on as a plan (reference: telegraf 1.3 to 1.5)."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict, cast
+from urllib.parse import quote
+
+from pyagent.api import Aggregator, Duration, Input, Options, Output, Processor
+from pyagent.api.foreign import plain_text
+from pyagent.config.common_options import (
+    COMMON_KEYS,
+    common_bool,
+    common_count,
+    common_duration,
+    common_interval,
+    common_table,
+    common_text,
+    meaningless,
+)
+from pyagent.config.data_format import data_format, option_names, parser_plan
+from pyagent.config.filters import read_filters
+from pyagent.config.options import Policy, build_options, decode_values
+from pyagent.config.plan import (
+    AgentSettings,
+    AggregatorPlan,
+    FilterOptions,
+    InputPlan,
+    Kind,
+    Origin,
+    OutputPlan,
+    ProcessorPlan,
+)
+from pyagent.config.registry import Found, from_outside
+from pyagent.config.section import Section
+
+__all__ = ["Entry", "aggregator_plan", "input_plan", "output_plan", "processor_plan"]
+
+_LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
+_STARTUP = {
+    "inputs": ("error", "retry", "ignore", "probe"),
+    "outputs": ("error", "retry", "ignore"),
+}
+"""Of the other kinds nothing is started."""
+_SECOND, _MILLISECOND = Duration("1s"), Duration("1ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A plugin's table while it waits for the settings of all sources."""
+
+    kind: Kind
+    name: str
+    section: Section
+    at_source: AgentSettings
+    """The settings that hold at its source: Telegraf takes an output's limits from there."""
+    policy: Policy
+
+
+class _Common(TypedDict):
+    """What the plans of all kinds have in common."""
+
+    name: str
+    alias: str
+    options: Options
+    location: str
+    option_locations: Mapping[str, str]
+    origin: Origin
+    log_level: str | None
+    name_override: str
+    name_prefix: str
+    name_suffix: str
+    filters: FilterOptions
+    always_include_local_tags: bool
+    always_include_global_tags: bool
+    startup_error_behavior: str
+
+
+def input_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> InputPlan:
+    """The plan of an input. `seen` counts identities, so that two equal tables do not have one. Raises ConfigError."""
+    section = entry.section
+    interval = common_interval(section, "interval") or settings.interval
+    jitter = common_duration(section, "collection_jitter")
+    # Below 0 is as good as 0, as in [agent].
+    precision = max(common_duration(section, "precision", negative=True) or Duration(0), Duration(0))
+    schedule: dict[str, Any] = {
+        "interval": interval,
+        "precision": precision or _precision(settings.precision, interval),
+        "service_precision": precision,
+        "collection_jitter": settings.collection_jitter if jitter is None else jitter,
+        "collection_offset": common_duration(section, "collection_offset") or settings.collection_offset,
+        "round_interval": settings.round_interval,
+    }
+    parser, places = parser_plan(found, section, entry.policy)
+    common = _common(entry, found)
+    common["option_locations"] = {**places, **common["option_locations"]}
+    return InputPlan(
+        kind="inputs",
+        plugin=cast("type[Input[Any]]", found.plugin),
+        identity=_identity(entry, found, schedule, seen),
+        tags=common_table(section, "tags"),
+        parser=parser,
+        **schedule,
+        **common,
+    )
+
+
+def output_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> OutputPlan:
+    """The plan of an output. `seen` counts identities and queues. Raises ConfigError."""
+    section, at_source = entry.section, entry.at_source
+    flushing: dict[str, Any] = {
+        "flush_interval": common_interval(section, "flush_interval") or settings.flush_interval,
+        "flush_jitter": common_duration(section, "flush_jitter") or settings.flush_jitter,
+        "metric_batch_size": _positive(section, "metric_batch_size", at_source.metric_batch_size),
+        "metric_buffer_limit": _positive(section, "metric_buffer_limit", at_source.metric_buffer_limit),
+        "on_disk": at_source.buffer_strategy.startswith("disk"),
+        "buffer_directory": at_source.buffer_directory,
+        "buffer_disk_sync": at_source.buffer_disk_sync,
+    }
+    common = _common(entry, found)
+    return OutputPlan(
+        kind="outputs",
+        plugin=cast("type[Output[Any]]", found.plugin),
+        identity=_identity(entry, found, flushing, seen),
+        queue_id=_queue_id(entry, common["alias"], seen),
+        **flushing,
+        **common,
+    )
+
+
+def processor_plan(entry: Entry, found: Found, seen: Counter[str]) -> ProcessorPlan:
+    """The plan of a processor. Raises ConfigError."""
+    order = entry.section.table.get("order", 0)
+    if isinstance(order, bool) or not isinstance(order, int):
+        raise entry.section.error(f"the option 'order' must be an integer, not {order!r}", "order")
+    return ProcessorPlan(
+        kind="processors",
+        plugin=cast("type[Processor[Any]]", found.plugin),
+        identity=_identity(entry, found, {}, seen),
+        order=order,
+        **_common(entry, found),
+    )
+
+
+def aggregator_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> AggregatorPlan:
+    """The plan of an aggregator. Raises ConfigError."""
+    section = entry.section
+    delay = common_duration(section, "delay", negative=True)
+    window: dict[str, Any] = {
+        "period": common_interval(section, "period") or Duration("30s"),
+        "delay": Duration("100ms") if delay is None else delay,
+        "grace": common_duration(section, "grace", negative=True) or Duration(0),
+        "precision": _precision(settings.precision, settings.interval),
+        "round_interval": settings.round_interval,
+    }
+    return AggregatorPlan(
+        kind="aggregators",
+        plugin=cast("type[Aggregator[Any]]", found.plugin),
+        identity=_identity(entry, found, window, seen),
+        drop_original=common_bool(section, "drop_original"),
+        tags=common_table(section, "tags"),
+        **window,
+        **_common(entry, found),
+    )
+
+
+def _common(entry: Entry, found: Found) -> _Common:
+    kind, section, at_source = entry.kind, entry.section, entry.at_source
+    # A key is unknown where the plugin and its parser both do not know it.
+    others = option_names(found.parser)
+    values, places = decode_values(
+        section, found.plugin.options_type, ignored=COMMON_KEYS | others, policy=entry.policy
+    )
+    own = option_names(found) | others
+    for key in section.table:
+        if key not in own and meaningless(kind, key):
+            section.warn(f"the option {key!r} has no effect here", key)
+    startup = common_text(section, "startup_error_behavior") or "error"
+    if startup not in _STARTUP.get(kind, (startup,)):
+        choices = ", ".join(_STARTUP[kind])
+        message = f"invalid 'startup_error_behavior' setting {startup!r}; use one of {choices}"
+        raise section.error(message, "startup_error_behavior")
+
+    def make() -> tuple[Options, list[tuple[str, str]]]:
+        options = build_options(section, found.plugin.options_type, values)
+        # It may be an option's name.
+        remarks = options.remarks() if callable(options.remarks) else ()
+        return options, [(plain_text(name), plain_text(text)) for name, text in remarks]
+
+    options, remarks = from_outside(found, make, f"{section.location}: {section.label}: cannot read its options")
+    for name, text in remarks:
+        section.warn(f"the option {name!r} {text}", name)
+    return _Common(
+        name=entry.name,
+        alias=common_text(section, "alias"),
+        options=options,
+        location=section.location,
+        option_locations=places,
+        # Code from outside is treated as such also where only the parser is.
+        origin=found.parser.origin if found.parser and found.origin == "builtin" else found.origin,
+        log_level=_log_level(section, found),
+        name_override=common_text(section, "name_override"),
+        name_prefix=common_text(section, "name_prefix"),
+        name_suffix=common_text(section, "name_suffix"),
+        filters=read_filters(section),
+        always_include_local_tags=at_source.always_include_local_tags,
+        always_include_global_tags=at_source.always_include_global_tags,
+        startup_error_behavior=startup,
+    )
+
+
+def _log_level(section: Section, found: Found) -> str | None:
+    level = common_text(section, "log_level")
+    if not level or (level.lower() in _LOG_LEVELS and level in (level.lower(), level.upper())):
+        return level.lower() or None
+    parser = f", also for parsers.{data_format(found, section)}" if found.parser else ""
+    choices = ", ".join(_LOG_LEVELS)
+    section.complain(f"invalid log level {level!r} is ignored{parser}; use one of {choices}", "log_level")
+    return None
+
+
+def _precision(agent: Duration, interval: Duration) -> Duration:
+    if agent > 0:
+        return agent
+    return _SECOND if interval >= _SECOND else _MILLISECOND
+
+
+def _positive(section: Section, key: str, default: int) -> int:
+    value = common_count(section, key)
+    return value if value is not None and value > 0 else default
+
+
+def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Counter[str]) -> str:
+    """Of all that the plugin is made of, what it has from `[agent]` included."""
+    at_source = entry.at_source
+    parts = [
+        (entry.kind, entry.name, found.plugin.__module__, found.version),
+        (found.parser.plugin.__module__, found.parser.version) if found.parser else (),
+        entry.section.table,
+        dict(resolved),
+        entry.policy.secrets.digest(entry.section.table),
+        (at_source.always_include_local_tags, at_source.always_include_global_tags),
+    ]
+    text = json.dumps(parts, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    seen[digest] += 1
+    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def _queue_id(entry: Entry, alias: str, seen: Counter[str]) -> str:
+    """Made of what says where the metrics belong, never of URL, token or timeout: those change, and the queue stays."""
+    place = [entry.section.table.get(key, "") for key in ("organization", "bucket")]
+    parts = [alias] if alias else [entry.name, *(part if isinstance(part, str) else "" for part in place)]
+    queue = ":".join(quote(part, safe="") for part in parts)
+    seen[f"queue {queue}"] += 1
+    ordinal = seen[f"queue {queue}"] - 1
+    return f"{queue}:{ordinal}" if ordinal or not alias else queue

@@ -1,0 +1,255 @@
+"""From inputs to outputs: encode what was gathered once for all outputs that want the same bytes, and queue it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+
+from pyagent.api import Full, Ingested, LineOptions, Metric
+from pyagent.lineprotocol import Precision, Relayed, relay
+from pyagent.pipeline.offload import SLICE, Aside, in_slices, most_text
+from pyagent.pipeline.outputs.disk_writer import until_safe
+from pyagent.pipeline.outputs.encoder import Formed
+from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.stages.chain import Stages
+
+if TYPE_CHECKING:
+    from pyagent.pipeline.stages.ordered_queue import Passages
+
+__all__ = ["Acknowledge", "Route"]
+
+T = TypeVar("T")
+
+Acknowledge = Literal["all", "any"]
+Offer = tuple[OutputRunner, Formed]
+
+
+class Route:
+    """The stages and outputs that there are now. `deliver` is called on the main loop with whole gathers."""
+
+    def __init__(self, outputs: Iterable[OutputRunner] = (), *, acknowledge: Acknowledge | None = None) -> None:
+        """`acknowledge`: whether all outputs have to keep what a listener acknowledges, or any one; None: all that keep their
+        queue on disk, and any one where none does."""
+        self._acknowledge = acknowledge
+        self.outputs: tuple[OutputRunner, ...] = tuple(outputs)
+        self.stages = Stages()
+        self._aside = Aside()
+        self._passages: Passages | None = None
+        """There are stages from outside, or were."""
+
+    def replace(self, stages: Stages) -> Coroutine[Any, Any, None] | None:
+        """Put `stages` in place. What aggregators that end have summed up is handed on: now or, where something is from
+        outside, by what is returned, which the caller runs."""
+        old = self.stages
+        if stages.outside and self._passages is None:
+            from pyagent.pipeline.stages.ordered_queue import Passages
+
+            self._passages = Passages()
+        if (passages := self._outside(old)) is not None:
+            self.stages = stages
+            return passages.finish(old, stages, self.deliver_aggregated)
+        for aggregator in old.aggregators:
+            if aggregator not in stages.aggregators:
+                aggregator.push()
+        self.stages = stages
+        return None
+
+    def hurry(self) -> None:
+        """Wait no longer for what is from outside and at work now: what is inside goes on as it is. Others get their turn, so
+        call it again where there is no end."""
+        if self._passages is not None:
+            self._passages.hurry()
+
+    def _outside(self, stages: Stages) -> "Passages | None":
+        """The way through `stages`, where some are from outside or others' metrics are still on it; None is the short one."""
+        passages = self._passages
+        return passages if passages is not None and (stages.outside or passages) else None
+
+    def deliver(self, metrics: list[Metric]) -> None:
+        """Queue metrics for every output. Never raises for what a metric holds: what cannot be encoded is counted there."""
+        if (passages := self._outside(self.stages)) is not None:
+            passages.gathered.hand(metrics, self.stages, self._queue)
+        else:
+            self._queue(self.stages.gathered(metrics))
+
+    def deliver_aggregated(self, metrics: list[Metric], stages: Stages | None = None) -> None:
+        """The same for what an aggregator pushed; `stages`: those that it was one of, where they are replaced."""
+        stages = self.stages if stages is None else stages
+        if (passages := self._outside(stages)) is not None:
+            passages.aggregated.hand(metrics, stages, self._queue)
+        else:
+            self._queue(stages.aggregated(metrics))
+
+    def _queue(self, metrics: list[Metric]) -> None:
+        for output, formed in self._formed(metrics):
+            output.take(formed)
+
+    def _formed(self, metrics: list[Metric], outputs: Sequence[OutputRunner] | None = None) -> list[Offer]:
+        """What each output is to get: encoded once for all that want the same bytes."""
+        offers: list[Offer] = []
+        for output in (self.outputs if outputs is None else outputs) if metrics else ():
+            same = next((formed for other, formed in offers if other.form == output.form), None)
+            offers.append((output, output.form(metrics) if same is None else same))
+        return offers
+
+    async def admit(self, metrics: list[Metric]) -> None:
+        """Queue what a listener acknowledges once this returns. Raises Full if outputs that have to keep it could not."""
+        if (passages := self._outside(self.stages)) is not None:
+            # What is on the way before it needs its room, too. What filters make of it only the end of the way can tell.
+            before = passages.gathered.inside
+            sure = [output for output in self.outputs if not output.form.selects]
+            if passages.gathered.full or self._lacks_room(sure, lambda output: _has_room(output, before, len(metrics))):
+                self._refuse()
+            await self._safe(await passages.gathered.hand(metrics, self.stages, self._offer))
+            return
+        if len(metrics) > SLICE:
+            await self._admit_many(metrics)
+            return
+        processed = self.stages.processed(metrics)
+        keeping = self._offer(self.stages.passing(processed))
+        # Not before it is taken: they would count what is offered again once more.
+        self.stages.aggregate(processed)
+        await self._safe(keeping)
+
+    async def _admit_many(self, metrics: list[Metric]) -> None:
+        """The same, and others get their turn meanwhile."""
+        stages, outputs = self.stages, self.outputs
+        processed = await in_slices(metrics, stages.processed)
+        offers: dict[OutputRunner, Formed] = {}
+
+        def form(some: list[Metric]) -> list[Metric]:
+            for output, formed in self._formed(stages.passing(some), outputs):
+                offers[output] = offers[output] + formed if output in offers else formed
+            return some
+
+        await in_slices(processed, form)
+        self._check_unchanged(stages, outputs)
+        keeping = self._take(list(offers.items()), self._keeping(list(offers.items())))
+        await in_slices(processed, lambda some: self.stages.aggregate(some))
+        await self._safe(keeping)
+
+    async def admit_lines(
+        self,
+        data: bytes,
+        now: int,
+        precision: Precision,
+        *,
+        tags: Mapping[str, str],
+        round_to: int,
+        all_or_nothing: bool,
+    ) -> Ingested:
+        """The same for line protocol where every output is `plain`: no metric is made of it. Raises TooMuch, too."""
+        if self._lacks_room(self.outputs, lambda output: output.has_room(1)):
+            self._refuse()  # before the work of reading it
+        stages, outputs = self.stages, self.outputs
+        wanted = dict.fromkeys(output.form.line_options for output in outputs) or {LineOptions(): None}
+        most = most_text(len(data))
+
+        def relay_all() -> dict[LineOptions, Relayed]:
+            return {
+                options: relay(data, now, precision, options, tags=tags, round_to=round_to, most=most)
+                for options in wanted
+            }
+
+        relayed = await self.run_aside(len(data), relay_all)
+        self._check_unchanged(stages, outputs)
+        result = next(iter(relayed.values()))
+        errors = tuple(map(str, result.errors))
+        if errors and all_or_nothing:
+            return Ingested(0, errors, result.bad)
+        offers = [(o, Formed(((None, relayed[o.form.line_options].encoded),), filtered=0)) for o in outputs]
+        await self._safe(self._take(offers, self._keeping(offers)))
+        return Ingested(result.encoded.count, errors, result.bad)
+
+    async def run_aside(self, size: int, work: Callable[[], T]) -> T:
+        """What `work` makes of `size` bytes of text, in a thread where they are many. Raises what it raises."""
+        return await self._aside.run(size, work)
+
+    def _offer(self, metrics: list[Metric]) -> list[OutputRunner]:
+        offers = self._formed(metrics)
+        return self._take(offers, self._keeping(offers))
+
+    def _keeping(self, offers: list[Offer]) -> list[OutputRunner]:
+        """The outputs that keep what they are offered. Raises Full where that is not enough to acknowledge it."""
+        offered = [(output, formed) for output, formed in offers if formed.count]
+        keeping = [output for output, formed in offered if output.takes(formed)]
+        if self._lacks_room([output for output, _ in offered], keeping.__contains__):
+            self._refuse()
+        return keeping
+
+    def _lacks_room(self, outputs: Sequence[OutputRunner], has_room: Callable[[OutputRunner], bool]) -> bool:
+        """Whether one that has to keep it has no room, or none of them has."""
+        found = [output for output in outputs if has_room(output)]
+        return bool(outputs) and (not found or any(self._must_keep(one) and one not in found for one in outputs))
+
+    def _must_keep(self, output: OutputRunner) -> bool:
+        """Whether nothing may be acknowledged that this output does not keep."""
+        return output.plan.on_disk if self._acknowledge is None else self._acknowledge == "all"
+
+    def _take(self, offers: list[Offer], keeping: list[OutputRunner]) -> list[OutputRunner]:
+        """Queue it everywhere; returns the outputs that keep it."""
+        for output, formed in offers:
+            output.take(formed, keep=output in keeping)
+        return keeping
+
+    async def _safe(self, outputs: list[OutputRunner]) -> None:
+        """Wait until it is as safe as is configured. Raises Full where one that has to keep it cannot, or none can."""
+        # With all of them before the first wait: what is on the way to one disk must not hide what is on that to another.
+        receipts = {output: output.receipts() for output in outputs}
+        must = [receipt for output in outputs if self._must_keep(output) for receipt in receipts[output]]
+        if any(map(self._must_keep, outputs)):
+            await until_safe(must)
+        elif outputs and all(receipts.values()):
+            await _until_one(list(receipts.values()))
+
+    def _check_unchanged(self, stages: Stages, outputs: Sequence[OutputRunner]) -> None:
+        """Raises Full where a reload has come in between."""
+        if self.stages is not stages or self.outputs is not outputs:
+            raise Full("the configuration is being reloaded; send it again later")
+
+    def _refuse(self) -> NoReturn:
+        # What is held may be less than a whole batch, which would wait for the flush interval.
+        self._flush_soon()
+        which = "an output's queue" if len(self.outputs) > 1 else "the output's queue"
+        raise Full(f"{which} is full of metrics that are not written yet, or its disk fails; send it again later")
+
+    @property
+    def plain(self) -> bool:
+        """Every output takes text as it is encoded, and nothing stands before them."""
+        return not self.stages and not self._passages and all(output.form.plain for output in self.outputs)
+
+    def has_room(self) -> bool:
+        """Whether every output's queue, and the way there, is at most half full."""
+        if self._passages is not None and 2 * self._passages.gathered.waiting > self._passages.gathered.limit:
+            return False
+        return all(2 * output.queued <= output.plan.metric_buffer_limit for output in self.outputs)
+
+    def flush_soon(self) -> None:
+        """Ask every output to write what it has without waiting for its interval, and what is on the way to it."""
+        if self._passages:
+            self._passages.gathered.hand([], self.stages, lambda _: self._flush_soon())
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        for output in self.outputs:
+            output.flush_soon()
+
+
+def _has_room(output: OutputRunner, before: int, count: int) -> bool:
+    # An empty queue takes any number, but one that will not be empty does not.
+    return output.has_room(before + count) and (not before or before + count <= output.plan.metric_buffer_limit)
+
+
+async def _until_one(receipts: list[list[asyncio.Future[None]]]) -> None:
+    """Wait until one output has it safe. Raises Full where none has in the end."""
+    waiting = {asyncio.ensure_future(until_safe(one)) for one in receipts}
+    failures: list[BaseException | None] = []
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            failures += [task.exception() for task in done]
+            if None in failures:
+                return
+        raise failures[-1] or AssertionError
+    finally:
+        for task in waiting:
+            task.cancel()

@@ -1,0 +1,316 @@
+"""The life of one input: ticks, gathers, and what becomes of a gather that fails or does not end."""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from pyagent.api import Input, PyagentError
+from pyagent.api.foreign import let_go
+from pyagent.config import InputPlan
+from pyagent.pipeline.executors import Worker, worker_for
+from pyagent.pipeline.failures import FailureLog, explain, one_line
+from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.ingest import ServiceDoor
+from pyagent.pipeline.modifiers import Intake
+from pyagent.pipeline.ports import Sink
+from pyagent.pipeline.schedule import Clock, Schedule
+from pyagent.pipeline.traits import InputTraits, input_traits, plugin_files
+
+__all__ = ["InputRunner"]
+
+FIRST_TICK_NEAR_NS = 500_000_000
+"""A first aligned tick closer than this makes an extra gather at the start pointless: data is there within a second all the
+same."""
+
+
+MOST_GIVEN_UP = 3
+"""Gathers that were given up and have not ended; with so many the input is left alone: threads are not for wasting."""
+
+
+class InputRunner:
+    """Gathers one input on its schedule. Nothing that the plugin does gets out of here as an exception.
+
+    What it gathered goes to `route`, on the main loop. After the first gather that gave anything the outputs are flushed
+    at once, so that a new user sees data without waiting for an interval.
+    """
+
+    def __init__(
+        self,
+        plan: InputPlan,
+        plugin: Input[Any],
+        *,
+        global_tags: Mapping[str, str],
+        route: Sink,
+        clock: Clock,
+        log: logging.Logger,
+        gather_timeout: float = 0.0,
+        traits: InputTraits | None = None,
+    ) -> None:
+        """`gather_timeout`: seconds after which a gather is given up; 0: never. `traits`: those of a plugin from outside, asked
+        where that may be done."""
+        self._traits = traits or input_traits(plan, plugin)
+        self._files = plugin_files(plan)
+        self.plan = plan
+        self.plugin = plugin
+        self.failures = FailureLog(log)
+        self.gathered = 0
+        """Metrics handed on."""
+        self.overruns = 0
+        """Ticks that found the gather before still running."""
+        self.abandoned = 0
+        """Gathers that were given up because they took longer than `gather_timeout`."""
+        self.next_tick = 0
+        """When the schedule is to tick next, ns since the epoch; 0: it has not begun, or there is none."""
+        self.last_gather = 0
+        """When the last gather began, ns since the epoch; 0: never."""
+        self.last_duration = 0.0
+        """Seconds that the last finished one took."""
+        self._intake = Intake(plan, global_tags, log=log)
+        self._route = route
+        self._clock = clock
+        self._log = log
+        self._is_first = True
+        self._gather_timeout = gather_timeout
+        self._worker = self._new_worker()
+        self._given_up: list[Worker] = []
+        """Those whose thread may still be in a gather that was given up."""
+        self._problems: set[str] = set()
+        self._loop = asyncio.get_running_loop()
+        self._door = ServiceDoor(plan, self._intake, route, clock, self._taken)
+        self.acc = self._new_accumulator()
+        self._starts = self._traits.starts
+        self._gathers = self._traits.gathers
+        self._gather: asyncio.Task[None] | None = None
+        self._overran = False
+        self._listens = False
+
+    @property
+    def listens(self) -> bool:
+        """It has begun to listen, and gathers nothing."""
+        return self._listens and not self._gathers
+
+    async def run(self) -> None:
+        """Gather until cancelled; a running gather goes on then, `stop` ends it."""
+        if self._starts:
+            await self._start()
+        if not self._gathers:
+            return
+        plan = self.plan
+        schedule = Schedule(
+            plan.interval,
+            offset=plan.collection_offset,
+            jitter=plan.collection_jitter,
+            aligned=plan.round_interval,
+        )
+        now = self._clock.now()
+        tick = schedule.first(now)
+        if plan.round_interval and tick - now >= FIRST_TICK_NEAR_NS:
+            self._tick()
+        while True:
+            self.next_tick = tick + schedule.delay()
+            await self._clock.sleep_until(self.next_tick)
+            self._tick()
+            tick = schedule.next(self._clock.now())
+
+    async def gather_once(self) -> None:
+        """One gather, for --test and --once; a service input begins to listen."""
+        if self._starts:
+            await self._start()
+        if not self._gathers:
+            return
+        self._tick()
+        if self._gather is not None:
+            await self._gather
+
+    async def stop(self, grace: float) -> None:
+        """End: wait `grace` seconds for a running gather, then give it up; hand on what there is."""
+        if self._gather is not None:
+            await asyncio.wait([self._gather], timeout=grace)
+            if not self._gather.done():
+                self._log.warning("the gather did not end within %g s; it is given up", grace)
+                self._gather.cancel()
+        self.flush()
+        self.acc.close()
+        try:
+            # In its own place, but not for ever: a plugin may hang here too.
+            await asyncio.wait_for(self._close(), grace)
+        except TimeoutError:
+            self._log.warning("stopping did not end within %g s; it is given up", grace)
+        except Exception as error:
+            self._log.warning("cannot stop the plugin: %s", one_line(error))
+        self._worker.abandon()
+        if self.plan.has_foreign_code:
+            let_go(self.plugin, self.plan.label)
+            del self.plugin  # what it is made of refers to itself: it would be held until a collection
+
+    def flush(self) -> None:
+        """Hand on what was added so far. Main loop only."""
+        metrics = self.acc.drain()
+        if not metrics:
+            return
+        if chosen := self._intake(metrics, self.plan.precision):
+            self._route.deliver(chosen)
+        self._taken(len(metrics))
+
+    def _taken(self, count: int) -> None:
+        self.gathered += count
+        if self._is_first and count:
+            self._is_first = False
+            self._route.flush_soon()
+
+    def _tick(self) -> None:
+        self._given_up = [worker for worker in self._given_up if worker.busy]
+        if len(self._given_up) >= MOST_GIVEN_UP:
+            self.overruns += 1
+            self.failures.failed(
+                f"cannot gather: {len(self._given_up)} gathers that were given up have not ended; waiting for one of them"
+            )
+            return
+        if self._gather is not None and not self._gather.done():
+            self.overruns += 1
+            self.flush()
+            if not self._overran:
+                self._overran = True
+                self._log.warning(
+                    "Collection took longer than expected; not complete after interval of %s", self.plan.interval
+                )
+            else:
+                self._log.debug("Previous collection has not completed; scheduled collection skipped")
+            return
+        self._gather = asyncio.create_task(self._gather_supervised(), name=f"gather {self.plan.label}")
+
+    async def _gather_supervised(self) -> None:
+        self.last_gather = self._clock.now()
+        started = time.monotonic()  # the loop's own clock has only milliseconds
+        deadline = asyncio.timeout(self._gather_timeout or None)
+        try:
+            acc = self.acc
+            async with deadline:
+                await self._worker.call(lambda: self._checked(acc))
+        except TimeoutError as error:
+            self.flush()
+            if deadline.expired():  # else it is the plugin's own
+                self._give_up()
+            else:
+                self.failures.failed(explain("cannot gather", error, self._files))
+        except Exception as error:
+            self.flush()
+            self.failures.failed(explain("cannot gather", error, self._files))
+            if self._log.isEnabledFor(logging.DEBUG):
+                self._log.debug("traceback of that failure", exc_info=error)
+        else:
+            self.flush()
+            self.failures.succeeded()
+            if self._overran:
+                self._overran = False
+                self._log.info("collection completed again")
+        finally:
+            self.last_duration = time.monotonic() - started
+
+    def _checked(self, acc: Accumulator) -> Awaitable[None] | None:
+        """One gather, where the plugin runs. What it returns in place of adding it is its author's mistake."""
+        before = acc.added
+        result: object = self.plugin.gather(acc)
+        if inspect.isawaitable(result):
+            return self._checked_later(acc, before, result)
+        self._look_at(result, acc.added - before)
+        return None
+
+    async def _checked_later(self, acc: Accumulator, before: int, result: Awaitable[object]) -> None:
+        self._look_at(await result, acc.added - before)
+
+    def _look_at(self, returned: object, added: int) -> None:
+        if returned is None:
+            return
+        problem = f"gather returned a {type(returned).__name__}, which is not used"
+        if inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+            problem += ", and as it has a `yield`, nothing of it has run"
+        problem += "; add metrics by acc.add(measurement, fields, tags)"
+        if not added:
+            raise PyagentError(f"cannot gather: {problem}")
+        self._problem(problem, "")
+
+    def _give_up(self) -> None:
+        """The gather goes on or hangs, in its thread; what it adds from now on is counted, and dropped."""
+        self.abandoned += 1
+        self.failures.failed(f"cannot gather: it took longer than {self._gather_timeout:g} s and is given up")
+        if self._worker.busy:
+            self._given_up.append(self._worker)
+        self._worker.abandon()
+        self._worker = self._new_worker()
+        if not self._starts:
+            dropped = self.acc.dropped
+            self.acc.close()
+            self.acc = self._new_accumulator()
+            # One count for both: what comes late is told with the rest.
+            self.acc.dropped = dropped
+
+    def _new_worker(self) -> Worker:
+        own = self.plan.origin == "builtin"
+        return worker_for(self._traits.asynchronous, own=own, name=self.plan.label, files=self._files)
+
+    def _new_accumulator(self) -> Accumulator:
+        return Accumulator(
+            self._traits.measurements,
+            report=self._problem,
+            overflow=self._make_room,
+            now=self._clock.now,
+            door=self._door,
+            foreign=self.plan.origin != "builtin",
+        )
+
+    async def _close(self) -> None:
+        if self.plan.origin == "builtin":
+            await self.plugin.stop()
+        elif self._traits.stops:
+            await self._worker.call(lambda: self.plugin.stop())
+
+    def _problem(self, problem: str, outcome: str = "; it is dropped") -> None:
+        """Told by the accumulator, from any thread."""
+        if problem not in self._problems and len(self._problems) < 100:
+            self._problems.add(problem)
+            self._log.error("%s%s", problem, outcome)
+
+    async def _start(self) -> None:
+        """Start a service input; where that fails, try again every interval."""
+        while True:
+            try:
+                await self._worker.call(lambda: self.plugin.start(self.acc))
+            except Exception as error:
+                self.failures.failed(explain("cannot start", error, self._files))
+            else:
+                self.failures.succeeded()
+                self._listens = True
+                return
+            await self._clock.sleep_until(self._clock.now() + self.plan.interval)
+
+    def _make_room(self) -> None:
+        """The accumulator is full: hand on, here; or, called in the plugin's thread, hold it until that was done."""
+        try:
+            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            self.flush()
+            return
+        done = asyncio.run_coroutine_threadsafe(self._take_flood(), self._loop)
+        # Where the main loop is gone there is nobody to wait for; the next add finds the accumulator closed.
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            done.result(timeout=2 * min(self.plan.interval.seconds, 3600.0))
+
+    async def _take_flood(self) -> None:
+        """Hand on a part of what a gather adds without end, at the outputs' speed. Others' metrics must not be dropped
+        for it: where the outputs stand still for an interval, the flood itself is."""
+        deadline = self._loop.time() + self.plan.interval.seconds
+        while not self._route.has_room():
+            if self.acc.closed:
+                return
+            if self._loop.time() > deadline:
+                self.acc.discard("more was added than the outputs take")
+                return
+            await asyncio.sleep(0.01)
+        self.flush()

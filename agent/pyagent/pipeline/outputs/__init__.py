@@ -1,0 +1,1 @@
+"""From metrics to a receiver: encode, queue, keep on disk, send."""

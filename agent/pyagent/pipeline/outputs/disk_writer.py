@@ -1,0 +1,389 @@
+"""A queue and its log: when what waits is brought to disk, and who is told when it is there."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from pyagent.api import Full
+from pyagent.api.units import counted
+from pyagent.buffer import OutputQueue
+from pyagent.buffer.log.segments import InUse, Recovery, SegmentLog
+from pyagent.buffer.queue import DiskWork
+from pyagent.pipeline.executors import Worker
+from pyagent.pipeline.failures import FailureLog
+
+__all__ = ["Keeper", "until_safe"]
+
+GROUP_SECONDS = 0.05
+"""What comes in within this time is synced together."""
+_PAUSE_FIRST, _PAUSE_MOST = 1.0, 10.0
+"""Seconds between attempts to write to a disk that takes nothing."""
+_PATIENCE = 30.0
+"""Seconds to wait for a disk before whoever waits is told to come back."""
+_REPLACED = "the output is being replaced"
+
+
+async def until_safe(receipts: Sequence[asyncio.Future[None]]) -> None:
+    """Wait for all of them, however one ends, for 30 s at most. Raises Full where one is not safe by then."""
+    if not receipts:
+        return
+    try:
+        await asyncio.wait(receipts, timeout=_PATIENCE)
+    finally:
+        for receipt in receipts:
+            receipt.cancel()  # those that are done stay as they are
+    if late := sum(receipt.cancelled() for receipt in receipts):
+        await asyncio.sleep(0)
+        raise Full(
+            f"the buffer on disk did not answer within {_PATIENCE:g} s ({counted(late, 'queue')}); send it again later"
+        )
+    if problem := next(filter(None, [receipt.exception() for receipt in receipts]), None):
+        raise problem
+
+
+class Keeper:
+    """Keeps one queue on disk: all of it where `always`, else from `keep` on until it is empty.
+
+    `worker` is the thread that all logs share. Errors of the disk are logged, never raised, but by `receipt`
+    and `commit` (as Full).
+    """
+
+    def __init__(
+        self,
+        queue: OutputQueue,
+        directory: Path,
+        *,
+        identity: str,
+        always: bool,
+        sync: bool,
+        passing: bool,
+        worker: Worker,
+        log: logging.Logger,
+        among: set[FailureLog] | None = None,
+    ) -> None:
+        self.queue = queue
+        self.directory = directory
+        self.failures = FailureLog(log, among)
+        """Of writing to the log, and of opening it."""
+        self.read_failures = FailureLog(log, among)
+        self._before_failures = FailureLog(log, among)
+        """Of what must be done before the log may forget."""
+        self._identity = identity
+        self._always = always
+        self._sync = sync
+        self._passing = passing
+        self._worker = worker
+        self._log = log
+        self.ready = asyncio.Event()
+        """What was on disk is known, or cannot be."""
+        self._begun = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._wanted = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._complete = True
+        """The last commit had all that was not safe: no batch was being written from memory when it began."""
+        self._waiters: list[asyncio.Future[None]] = []
+        self._ended = False
+        self._read_again = 0.0
+        """Loop time before which a log that could not be read is left alone."""
+        self._read_pause = 0.0
+        self._before: Callable[[], None] | None = None
+        self._told_lost = 0
+        self._tasks: set[asyncio.Task[bool]] = set()
+        queue.persisting = always
+
+    @property
+    def is_open(self) -> bool:
+        return self.queue.log is not None
+
+    @property
+    def idle(self) -> bool:
+        """What was on disk is known, and nothing is under way there, nor waited for."""
+        busy = self._waiters or self._tasks or self._before is not None or self.queue.disk_error
+        return self.ready.is_set() and self.queue.safe and not busy
+
+    @property
+    def all_failures(self) -> tuple[FailureLog, ...]:
+        return self.failures, self.read_failures, self._before_failures
+
+    def begin(self) -> None:
+        """Use what is on disk; before that it may be another's."""
+        self._begun.set()
+
+    async def quiet(self) -> None:
+        """Return when nothing is under way in the disk's thread."""
+        async with self._lock:
+            pass
+
+    def appended(self) -> None:
+        """Something came in."""
+        if self.queue.persisting:
+            self._wanted.set()
+
+    def hurry(self) -> None:
+        """Try a disk that took nothing again at once."""
+        self._hurried.set()
+
+    def keep(self) -> None:
+        """Bring to disk what waits, and what comes, until the queue is empty."""
+        if not self.queue.persisting:
+            self.queue.persisting = True
+            self._wanted.set()
+
+    def delivered(self) -> None:
+        """Something was. The disk is left alone again where all is."""
+        if not self._always and self.queue.persisting and len(self.queue) <= self.queue.uncommitted:
+            self.queue.persisting = False
+
+    async def run(self) -> None:
+        """Find what is on disk, then bring what waits to the log whenever it is wanted, until cancelled."""
+        self._ended = False
+        pause = 0.0
+        try:
+            await self._begun.wait()
+            if not self.is_open and (self._always or self._may_hold()):
+                await self._attempt(self._open)
+            self.ready.set()
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                asked = len(self._waiters)
+                error = await self._commit() if self.queue.persisting or self.queue.disk_error else None
+                if error is not None:
+                    self._answer(len(self._waiters), f"the buffer on disk takes nothing: {error.strerror or error}")
+                elif self._complete:
+                    self._answer(asked)
+                else:
+                    self._wanted.set()  # a batch that no log has may come back
+                pause = 0.0 if error is None else min(2 * pause or _PAUSE_FIRST, _PAUSE_MOST)
+                if error is None:
+                    await asyncio.sleep(GROUP_SECONDS)
+                    continue
+                self._hurried.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurried.wait(), pause)
+                self._wanted.set()
+        finally:
+            # What they wait for goes to a successor, and may be safe there: but nobody here can say so.
+            self._ended = True
+            self._answer(len(self._waiters), _REPLACED)
+
+    def _answer(self, count: int, problem: str = "") -> None:
+        """Tell the first of those who wait that it is done, or why it is not."""
+        waiters, self._waiters = self._waiters[:count], self._waiters[count:]
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if problem:
+                waiter.set_exception(Full(f"{problem}; send it again later"))
+            else:
+                waiter.set_result(None)
+
+    def receipt(self) -> asyncio.Future[None] | None:
+        """A future that is done when all that the queue has taken so far is safe from a loss of power, with Full where it is
+        not; None: it is safe already, or need not be."""
+        if not self._always or self.queue.safe:
+            return None
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        if self._ended:
+            self._answer(len(self._waiters), _REPLACED)
+        self._wanted.set()
+        return waiter
+
+    async def commit(self) -> None:
+        """Bring to disk what waits, whatever the strategy is. Raises Full where that does not work."""
+        self.queue.persisting = True
+        while not self.queue.safe:
+            if not self._begun.is_set():
+                raise Full(_REPLACED)
+            if error := await self._commit():
+                raise Full(f"the buffer on disk takes nothing: {error.strerror or error}")
+            if not self._complete:
+                await asyncio.sleep(GROUP_SECONDS)
+
+    async def bring(self) -> None:
+        """Where the queue is kept on disk, bring there what waits in memory: only from there it can be written."""
+        if self.queue.persisting and self.queue.uncommitted:
+            await self._commit()
+
+    async def load(self, least: int) -> float:
+        """Have so many metrics of the log in memory, where there are so many. Returns after how many seconds to try it again
+        where it cannot be read now: nothing of it is lost or passed over. 0: it can."""
+        if not self.is_open:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        if now < self._read_again:
+            return self._read_again - now
+        try:
+            read = await self._perform(lambda: self.queue.load(least))
+        except OSError as error:
+            self._read_pause = min(2 * self._read_pause or _PAUSE_FIRST, _PAUSE_MOST)
+            self._read_again = now + self._read_pause
+            self.read_failures.failed(
+                f"cannot read the buffer {self.directory}: {_reason(error)}; it is tried again, nothing of it is given up"
+            )
+            return self._read_pause
+        finally:
+            self._tell_lost()
+        if read:
+            self._read_pause = 0.0
+            self.read_failures.succeeded(f"reading the buffer {self.directory}")
+        return 0.0
+
+    async def acknowledge(self, before: Callable[[], None] | None = None) -> None:
+        """Tell the log what is done with, after `before`, which is blocking; where that raises OSError, later."""
+        if not self.is_open:
+            return
+        self._before = before or self._before
+        if (first := self._before) is not None:
+            try:
+                await self._perform(lambda: DiskWork(first, lambda _: None))
+            except OSError as error:
+                self._before_failures.failed(
+                    f"cannot make the quarantine safe: {_reason(error)}; until then the buffer {self.directory} keeps all"
+                )
+                return
+            self._before = None
+            self._before_failures.succeeded("making the quarantine safe")
+        await self._attempt(lambda: self._perform(self.queue.acknowledge))
+
+    async def divide(self) -> None:
+        if not self.is_open:
+            self.queue.divide()
+        else:
+            await self._attempt(lambda: self._perform(self.queue.divide))
+
+    async def close(self) -> None:
+        """Bring to disk what waits, and give the log back."""
+        if self._begun.is_set() and (self.queue.uncommitted or self.is_open):
+            self.queue.persisting = True
+            while self.queue.uncommitted and await self._commit() is None:
+                pass
+            await self.acknowledge()
+            await self._perform(self.queue.close)
+
+    async def _commit(self) -> OSError | None:
+        """Bring to disk, piece by piece, what waits now. Returns why it did not work. Before `begin` it does nothing: the log
+        is another's."""
+        if not self._begun.is_set():
+            return None
+        due = 0
+
+        def commit() -> DiskWork | None:
+            nonlocal due
+            self._complete = self._complete and not self.queue.written_from_memory
+            before = self.queue.uncommitted
+            work = self.queue.commit()
+            due -= before - self.queue.uncommitted
+            return work
+
+        async def work() -> None:
+            nonlocal due
+            await self._open()
+            due, self._complete = self.queue.uncommitted, True
+            await self._perform(commit)
+            while due > 0 and self.queue.uncommitted:
+                await self._perform(commit)
+
+        error = await self._attempt(work)
+        self._tell_lost()
+        if error is None:
+            self.failures.succeeded()
+            self.queue.disk_error = None  # also where there was nothing to write: the next who asks will see
+        return error
+
+    def _may_hold(self) -> bool:
+        """Whether there is anything on disk, or no saying so: then the attempt to open it tells why."""
+        try:
+            return any(name.endswith(".seg") for name in os.listdir(self.directory))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+
+    async def _open(self) -> None:
+        """Open the log where it is not. Raises OSError."""
+        log = SegmentLog(self.directory, sync=self._sync, passing=self._passing)
+        found: list[Recovery] = []
+        queue = self.queue
+
+        def ask() -> DiskWork | None:
+            # Asked when nothing else is under way: what has opened it meanwhile must not lock us out.
+            return None if self.is_open else DiskWork(lambda: found.append(log.open(self._identity)), opened)
+
+        def opened(error: OSError | None) -> None:
+            if error is None:
+                queue.attach(log, found[0])
+
+        if not self.is_open:
+            await self._perform(ask)
+        if not found:
+            return
+        recovery, self._told_lost = found[0], queue.damaged
+        if recovery.waiting:
+            self._log.info(
+                "%s restored from %s",
+                counted(
+                    recovery.waiting,
+                    "metric that was not written before is",
+                    "metrics that were not written before are",
+                ),
+                log.directory,
+            )
+        for level, text in recovery.lines(log.directory):
+            self._log.log(level, "%s", text)
+
+    def _tell_lost(self) -> None:
+        # Told at 1, 2, 4, 8, ...: a segment may have any number of holes.
+        if (lost := self.queue.damaged) > self._told_lost and lost >= 2 * self._told_lost:
+            self._told_lost = lost
+            self._log.error(
+                "%s of the buffer %s cannot be read any more and %s lost",
+                counted(lost, "metric"),
+                self.directory,
+                "is" if lost == 1 else "are",
+            )
+
+    async def _attempt(self, work: Callable[[], Awaitable[object]]) -> OSError | None:
+        """Do it, and tell of a disk that does not let us."""
+        try:
+            await work()
+        except OSError as error:
+            self.queue.disk_error = error
+            self._wanted.set()  # `run` tries again, after a pause
+            what = "use" if isinstance(error, InUse) else "keep metrics in"
+            advice = "until then they are kept in memory"
+            self.failures.failed(f"cannot {what} the buffer {self.directory}: {_reason(error)}; {advice}")
+            return error
+        return None
+
+    async def _perform(self, ask: Callable[[], DiskWork | None]) -> bool:
+        """One work at a time; what has begun goes on to its end though nobody waits for it any more. Returns whether there was
+        anything to do. Raises OSError."""
+
+        async def perform() -> bool:
+            async with self._lock:
+                if work := ask():
+                    await self._worker.call(work.run)
+                    work.done()
+                return work is not None
+
+        task = asyncio.create_task(perform())
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    def _finished(self, task: asyncio.Task[bool]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has been told, or is gone
+
+
+def _reason(error: OSError) -> str:
+    """The error's own words, and the file that it is about."""
+    reason = error.strerror or str(error)
+    return f"{reason} ({error.filename})" if error.filename else reason

@@ -1,0 +1,93 @@
+"""What an output makes of metrics before they are queued (reference: telegraf 1.4)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pyagent.api import LineOptions, Metric, Partition
+from pyagent.config import OutputPlan
+from pyagent.lineprotocol import Encoded, encode
+from pyagent.pipeline.filters import compile_selection
+from pyagent.pipeline.modifiers import Naming
+
+__all__ = ["Form", "Formed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """Encoded metrics, for each partition on its own, and how many did not pass the filters."""
+
+    parts: tuple[tuple[str | None, Encoded], ...]
+    filtered: int
+
+    @property
+    def count(self) -> int:
+        """Metrics that are encoded."""
+        return sum(lines.count for _, lines in self.parts)
+
+    def __add__(self, more: "Formed") -> "Formed":
+        """Those of `more` behind these; a partition may come several times."""
+        return Formed(self.parts + more.parts, self.filtered + more.filtered)
+
+
+class Form:
+    """Filters, then names, then the encoding. Outputs of equal form share the bytes."""
+
+    def __init__(
+        self,
+        plan: OutputPlan,
+        line_options: LineOptions,
+        partition: Partition | None = None,
+        *,
+        admits: Callable[[str], bool] = lambda value: True,
+        log: logging.Logger,
+    ) -> None:
+        """`admits`: whether a value of the partition's tag may have a partition; the metrics of others have none, and keep the
+        tag."""
+        self.line_options = line_options
+        self.partition = partition
+        self._admits = admits
+        self._naming = Naming.of(plan)
+        self._filters = plan.filters
+        self._selection = compile_selection(plan.filters, log)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Form):
+            return NotImplemented
+        if self.partition is not None:
+            return self is other  # which values have a partition is each output's own
+        mine, theirs = (
+            (form.line_options, form._naming, form._filters if form._selection else None) for form in (self, other)
+        )
+        return other.partition is None and mine == theirs
+
+    __hash__ = None  # type: ignore[assignment]  # filters hold dicts; mypy knows no other spelling
+
+    @property
+    def selects(self) -> bool:
+        """Filters keep some metrics out."""
+        return self._selection is not None
+
+    @property
+    def plain(self) -> bool:
+        """Nothing but the encoding: text may be relayed without making metrics of it."""
+        return self._selection is None and not self._naming and self.partition is None
+
+    def __call__(self, metrics: Sequence[Metric]) -> Formed:
+        chosen = metrics if self._selection is None else self._selection.apply(metrics)
+        filtered = len(metrics) - len(chosen)
+        if self._naming:
+            chosen = [Metric(self._naming(m.name), m.tags, m.fields, m.time, m.kind) for m in chosen]
+        if self.partition is None:
+            return Formed(((None, encode(chosen, self.line_options)),), filtered)
+        parts: dict[str | None, list[Metric]] = {}
+        for metric in chosen:
+            value = metric.tags.get(self.partition.tag)
+            if value is not None and value not in parts and not self._admits(value):
+                value = None
+            if value is not None and self.partition.exclude:
+                tags = {key: tag for key, tag in metric.tags.items() if key != self.partition.tag}
+                metric = Metric(metric.name, tags, metric.fields, metric.time, metric.kind)
+            parts.setdefault(value, []).append(metric)
+        encoded = tuple((value, encode(part, self.line_options)) for value, part in parts.items())
+        return Formed(encoded, filtered)

@@ -1,0 +1,430 @@
+"""One queue's way to the receiver: when to write, and what becomes of a batch that is not taken.
+
+An output has one lane, or one for each partition: a bucket that refuses everything holds up no other.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from array import array
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Protocol
+
+from pyagent.api import Reject, Retry, TooLarge
+from pyagent.api.asking import how_to_ask
+from pyagent.api.units import counted, joined
+from pyagent.buffer import Batch, Chunk, OutputQueue
+from pyagent.config import OutputPlan
+from pyagent.lineprotocol import Encoded
+from pyagent.pipeline.failures import FailureLog, explain, one_line
+from pyagent.pipeline.outputs.disk_writer import Keeper
+from pyagent.pipeline.outputs.rate_limit import RateLimit
+from pyagent.pipeline.traits import plugin_files
+
+__all__ = ["Lane", "Refusals", "Told"]
+
+_BACKOFF_FIRST, _BACKOFF_MOST = 1.0, 15.0
+"""Seconds: the wait after a first failure, and the longest: a server that is back should soon be noticed."""
+_BACKOFF_SLOW, _BACKOFF_SLOW_MOST = 10.0, 60.0
+"""The same where only a person can mend it."""
+_SHORTEST_SHARE = 0.1
+"""The wait is a random part of that, at least so much: many agents must not come back at once."""
+_BREATH_MOST = 1.0
+"""Seconds that a receiver that came back is left alone between two batches of a backlog, at the most."""
+_BACKLOG_BREATH = 0.1
+"""The least of it for a backlog that newer metrics go ahead of."""
+_SUSPICIOUS, _FEW = 4, 16
+"""Metrics refused one by one before anything is taken: then a few others are tried, unless no more than so many are left."""
+_MOST_TOLD = 100
+"""Different refusals that are logged."""
+
+
+class Refusals(Protocol):
+    """Where metrics go that a receiver refuses for good."""
+
+    def put(
+        self, output: str, partition: str | None, lines: list[bytes], reason: str, *, suspected: bool = False
+    ) -> int:
+        """Keep encoded lines, one metric each; returns how many older ones had to go."""
+
+    def sync(self) -> None:
+        """Blocking: make them outlast a loss of power. Raises OSError."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What the log has been told of one output's lanes: a thousand of them must not say a thousand times what goes wrong."""
+
+    failing: set[FailureLog] = field(default_factory=set)
+    """Those that fail to write."""
+    keeping: set[FailureLog] = field(default_factory=set)
+    """Those that fail to keep metrics on disk."""
+    refusals: set[str] = field(default_factory=set)
+    success: bool = False
+    """A batch was written."""
+
+    def first(self, refusal: str) -> bool:
+        """Whether it is to be logged: it is new, and not one of too many."""
+        if refusal in self.refusals or len(self.refusals) >= _MOST_TOLD:
+            return False
+        self.refusals.add(refusal)
+        return True
+
+    def forget(self, lane: "Lane") -> None:
+        """It has ended."""
+        self.failing.discard(lane.failures)
+        if lane.keeper is not None:
+            self.keeping.difference_update(lane.keeper.all_failures)
+
+
+class Lane:
+    """Writes one queue. Nothing that the plugin does gets out of here as an exception.
+
+    Accounting: every metric put into the queue is in exactly one of `written`, `rejected`, `queue.dropped`,
+    `queue.damaged`, or still in the queue.
+    """
+
+    def __init__(
+        self,
+        plan: OutputPlan,
+        queue: OutputQueue,
+        write: Callable[[Batch], Awaitable[None]],
+        *,
+        partition: str | None = None,
+        writers: int = 1,
+        rate: RateLimit | None = None,
+        refusals: Refusals | None = None,
+        newest_first: bool = False,
+        log: logging.Logger,
+        told: Told | None = None,
+        destination: Callable[[str | None], str] = lambda _: "",
+    ) -> None:
+        self.plan = plan
+        self.queue = queue
+        self.partition = partition
+        self.keeper: Keeper | None = None
+        self._told = told or Told()
+        self._destination = destination
+        self.failures = FailureLog(log, self._told.failing)
+        self.written = 0
+        self.rejected = 0
+        """Metrics that the receiver refused for good."""
+        self.last_write = 0.0
+        """When something was last taken, seconds since the epoch; 0: never."""
+        self.write_seconds = 0.0
+        """Spent in writes, all of them."""
+        self.busy_since: float | None = None
+        """Loop time when the batch that is being written was taken; None: none is."""
+        self.used = True
+        """Something was put in since that was last set to False."""
+        self.promised = False
+        """Something is just being made for it: it must not end before that is put in."""
+        self.unused_since = 0.0
+        """Loop time; of use where `used` is False."""
+        self._write = write
+        self._writers = writers
+        self._rate = rate
+        self._refusals = refusals
+        self._newest_first = newest_first
+        self._log = log
+        self._wake = asyncio.Event()
+        self._flush_now = False
+        self._stopping = False
+        self._attempts = 0
+        """Failed ones in a row."""
+        self._failing_since = 0.0
+        self._retry_at = 0.0
+        """Loop time of the next attempt, after a failure or where a rate limit is reached."""
+        self._recovering = False
+        """A backlog is drained after failures."""
+        self._refused_unsynced = False
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is held, and nothing is under way."""
+        if self.promised or self.busy_since is not None or len(self.queue):
+            return False
+        return self.keeper is None or self.keeper.idle
+
+    @property
+    def retry_at(self) -> float:
+        """Loop time before which nothing should be tried, after a failure or where a rate limit is reached."""
+        return self._retry_at
+
+    # When to write ----------------------------------------------------------------------------------------------------
+
+    def appended(self) -> None:
+        """Something was put into the queue."""
+        self.used, self.promised = True, False
+        if self.keeper is not None:
+            self.keeper.appended()
+        if len(self.queue) >= self.plan.metric_batch_size:
+            self._wake.set()
+
+    def adopt(self, chunk: Chunk) -> None:
+        """Put metrics of another queue into this one, where they stay (ask `queue.has_room` first)."""
+        ends = array("I", accumulate(Batch([chunk]).lengths()))
+        self.queue.admit(Encoded(bytes(chunk.text()), ends, chunk.lines.oldest, chunk.lines.newest, []))
+        self.appended()
+
+    def flush_soon(self) -> None:
+        """Write what there is without waiting for the interval (but not before a back-off ends)."""
+        self._flush_now = True
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Write what there is now, though an attempt has failed just before: somebody waits for it."""
+        self._attempts, self._retry_at = 0, 0.0
+        self.flush_soon()
+
+    async def run(self) -> None:
+        """Write until `end`: every flush interval all there is, in between whole batches as they fill."""
+        loop = asyncio.get_running_loop()
+        next_flush = loop.time() + self._interval()
+        while not self._stopping:
+            now = loop.time()
+            if now < self._retry_at:
+                due = self._retry_at
+            elif self._flush_now or self._attempts or len(self.queue) >= self.plan.metric_batch_size:
+                due = now
+            else:
+                due = next_flush
+            if due > now:
+                await self._sleep(due - now)
+                continue
+            everything = self._flush_now or now >= next_flush or self._attempts > 0
+            if everything:
+                self._flush_now = False
+                next_flush = now + self._interval()
+            await self.write_queue(at_least=1 if everything else self.plan.metric_batch_size)
+            await asyncio.sleep(0)  # others get their turn, whatever the intervals are
+
+    def end(self) -> None:
+        """Tell `run` to return after the write that is under way."""
+        self._stopping = True
+        self._wake.set()
+
+    def _interval(self) -> float:
+        return self.plan.flush_interval.seconds + random.uniform(0, self.plan.flush_jitter.seconds)  # noqa: S311  # load
+
+    async def _sleep(self, seconds: float) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    # What becomes of a batch ------------------------------------------------------------------------------------------
+
+    async def write_queue(self, at_least: int = 1) -> bool:
+        """Write batches, oldest first, while the queue holds `at_least` metrics; False where one was not taken."""
+        if self.keeper is not None and len(self.queue) >= at_least:
+            await self.keeper.bring()
+        if self._writers == 1:
+            return await self._writer(at_least)
+        failed_before = self.failures.total
+        await asyncio.gather(*(self._writer(at_least, failed_before) for _ in range(self._writers)))
+        return self.failures.total == failed_before
+
+    async def _writer(self, at_least: int, failed_before: int | None = None) -> bool:
+        while len(self.queue) >= at_least and failed_before in (None, self.failures.total):
+            unreadable = await self.keeper.load(self.plan.metric_batch_size) if self.keeper is not None else 0.0
+            batch = self.queue.take(self.plan.metric_batch_size)
+            if batch is None:
+                if unreadable:
+                    self._retry_at = asyncio.get_running_loop().time() + unreadable
+                    return False
+                break
+            batch.partition = self.partition
+            started = time.monotonic()
+            if not await self._write_batch(batch):
+                return False
+            if self.keeper is not None:
+                # What was refused must be safe elsewhere before the log forgets it.
+                refused, self._refused_unsynced = self._refused_unsynced, False
+                await self.keeper.acknowledge(self._refusals.sync if refused and self._refusals else None)
+                self.keeper.delivered()
+            await self._breathe(time.monotonic() - started)
+            await asyncio.sleep(0)  # an output need not wait for anything
+        return True
+
+    async def _write_batch(self, batch: Batch) -> bool:
+        parts = deque([batch])
+        doubtful: list[tuple[Batch, Reject | TooLarge]] = []
+        proven, taken = False, 0
+        started = time.monotonic()
+        self.busy_since = asyncio.get_running_loop().time()
+        try:
+            while parts:
+                if self._rate is not None and not self._within_rate(parts):
+                    return False
+                part = parts[0]
+                try:
+                    await self._write(part)
+                except (Reject, TooLarge) as refusal:
+                    parts.popleft()
+                    if part.count == 1 and not proven and not _says_which(part, refusal):
+                        doubtful.append((part, refusal))
+                        if len(doubtful) == _SUSPICIOUS:
+                            parts = _samples_first(parts)
+                        if not parts or (len(doubtful) > _SUSPICIOUS and parts[0].count > 1 and _many(parts)):
+                            self._failed(_all_refused(refusal))
+                            return False
+                        continue
+                    proven = proven or _says_which(part, refusal)
+                    parts.extendleft(reversed(self._refused(part, refusal)))
+                except Exception as error:
+                    self._failed(error)
+                    return False
+                else:
+                    parts.popleft()
+                    self.written += part.count
+                    taken += part.count
+                    proven = True
+                if proven:
+                    for one, its_refusal in doubtful:
+                        self._refused(one, its_refusal)
+                    doubtful.clear()
+        finally:
+            # Also when cancelled: what was not settled goes back, in order. While there are doubts, nothing has left it.
+            self.queue.settle(batch, [batch] if doubtful else _in_order(batch, parts))
+            self.busy_since = None
+            self.write_seconds += time.monotonic() - started
+        self.last_write = time.time()
+        await self._succeeded()
+        if taken:
+            self._tell_written(taken, time.monotonic() - started)
+        return True
+
+    def _tell_written(self, count: int, seconds: float) -> None:
+        """Somebody who has just started an agent waits for this line; the next ones are for debugging."""
+        level, batch = (logging.DEBUG, "batch") if self._told.success else (logging.INFO, "first batch")
+        self._told.success = True
+        if not self._log.isEnabledFor(level):
+            return
+        try:
+            where = " ".join(str(self._destination(self.partition)).split())
+        except Exception:  # anybody's code
+            where = ""
+        to = f" to {where}" if where else ""
+        self._log.log(level, "%s of %s written in %.1f ms%s", batch, counted(count, "metric"), 1000 * seconds, to)
+
+    def _within_rate(self, parts: deque[Batch]) -> bool:
+        """Make the first part fit what may be sent now; where nothing may, wait."""
+        assert self._rate is not None
+        now = asyncio.get_running_loop().time()
+        count = self._rate.admit(parts[0].lengths(), now)
+        if not count:
+            self._retry_at = self._rate.next_period
+            return False
+        if count < parts[0].count:
+            first = parts.popleft()
+            parts.extendleft((first.lines(count, first.count), first.lines(0, count)))
+        return True
+
+    def _refused(self, part: Batch, refusal: Reject | TooLarge) -> list[Batch]:
+        """Account for a refusal; returns what is to be tried in place of the part."""
+        lines = _named(part, refusal)
+        if isinstance(refusal, Reject) and (refusal.rest_stored or lines):
+            if not refusal.rest_stored:
+                self._reject([part.lines(line, line + 1) for line in lines], len(lines), refusal)
+                return part.without(lines)
+            rejected = min(refusal.dropped, part.count)
+            self._reject([part.lines(line, line + 1) for line in lines], rejected, refusal, suspected=True)
+            self.written += part.count - rejected
+            return []
+        if part.count == 1:
+            self._reject([part], 1, refusal)
+            return []
+        half = part.count // 2
+        return [part.lines(0, half), part.lines(half, part.count)]
+
+    def _reject(self, lines: list[Batch], count: int, refusal: Exception, *, suspected: bool = False) -> None:
+        self.rejected += count
+        reason = one_line(refusal)
+        kept = ""
+        if self._refusals is not None and lines:
+            texts = [line.payload() for line in lines]
+            self._refusals.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
+            self._refused_unsynced = True
+            how = how_to_ask("quarantine list")
+            kept = f"; {how} shows them" if how else ""
+        metrics = "one metric was" if count == 1 else f"{count} metrics were"
+        if self._told.first(reason):
+            self._log.error("%s refused for good: %s%s", metrics, reason, kept)
+
+    async def _succeeded(self) -> None:
+        if self._attempts:
+            self._recovering = True
+            if self._newest_first:
+                self.queue.divide() if self.keeper is None else await self.keeper.divide()
+        self._attempts = 0
+        self.failures.succeeded()
+
+    async def _breathe(self, took: float) -> None:
+        """Leave a receiver that has just come back as much time as it takes, until the backlog is through."""
+        if not self._recovering:
+            return
+        if len(self.queue) < self.plan.metric_batch_size:
+            self._recovering = False
+            return
+        least = _BACKLOG_BREATH if self._newest_first and self.queue.backlog else 0.0
+        pause = max(min(took, _BREATH_MOST), least)
+        if pause > 0.001 and not self._stopping:
+            await asyncio.sleep(pause)
+
+    def _failed(self, error: Exception) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self._attempts:
+            self._failing_since = now
+        self._attempts += 1
+        slow = isinstance(error, Retry) and error.slow
+        first, most = (_BACKOFF_SLOW, _BACKOFF_SLOW_MOST) if slow else (_BACKOFF_FIRST, _BACKOFF_MOST)
+        share = random.uniform(_SHORTEST_SHARE, 1.0)  # noqa: S311  # spreads load
+        wait = min(first * 2.0 ** min(self._attempts - 1, 10), most) * share
+        if isinstance(error, Retry) and error.after is not None:
+            # It knows best when to come back; but not all at the same moment.
+            wait = error.after + share
+        self._retry_at = now + wait
+        self.failures.failed(explain("cannot write", error, plugin_files(self.plan)))
+        if self.keeper is not None and now - self._failing_since >= self.plan.flush_interval.seconds:
+            self.keeper.keep()
+
+
+def _named(part: Batch, refusal: Reject | TooLarge) -> list[int]:
+    """The lines of the part that a refusal names."""
+    named = refusal.lines or () if isinstance(refusal, Reject) else ()
+    return sorted({line for line in named if 0 <= line < part.count})
+
+
+def _says_which(part: Batch, refusal: Reject | TooLarge) -> bool:
+    """Whether it is certain that it is about metrics: it names some, or the others are stored."""
+    return bool(_named(part, refusal)) or (isinstance(refusal, Reject) and refusal.rest_stored)
+
+
+def _many(parts: deque[Batch]) -> bool:
+    return sum(part.count for part in parts) > _FEW
+
+
+def _samples_first(parts: deque[Batch]) -> deque[Batch]:
+    """The last metric of each part before all others, as a receiver may refuse everything, whatever is in it. The parts that
+    halving leaves are each twice as long as the one before, so the samples are from everywhere."""
+    if not _many(parts):
+        return parts
+    samples = [part.lines(part.count - 1, part.count) for part in parts]
+    return deque([*reversed(samples), *(part.lines(0, part.count - 1) for part in parts if part.count > 1)])
+
+
+def _in_order(batch: Batch, parts: deque[Batch]) -> list[Batch]:
+    """Parts of the batch as they stand in it: samples were taken out of them."""
+    order = {id(chunk.lines): index for index, chunk in reversed(list(enumerate(batch.chunks)))}
+    return sorted(parts, key=lambda part: (order[id(part.chunks[0].lines)], part.chunks[0].start))
+
+
+def _all_refused(refusal: Reject | TooLarge) -> Retry:
+    return Retry(joined(one_line(refusal), "each metric alone is refused as well, so that all are kept"), slow=True)

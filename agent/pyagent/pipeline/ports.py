@@ -1,0 +1,59 @@
+"""What one room of the pipeline needs of the next one, without knowing it: inputs hand metrics to a `Sink` (the fanout is
+one), an accumulator hands what must be acknowledged to an `IngestPort`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from pyagent.api import Ingested, Metric
+from pyagent.api.plugin import PrecisionName
+
+__all__ = ["IngestPort", "Sink"]
+
+T = TypeVar("T")
+
+
+class Sink(Protocol):
+    """Where inputs hand metrics on. Everything belongs to the main loop."""
+
+    def deliver(self, metrics: list[Metric]) -> None:
+        """Queue what was gathered. Never raises for what a metric holds."""
+
+    async def admit(self, metrics: list[Metric]) -> None:
+        """Queue metrics that may be acknowledged once this returns. Raises Full where they may not."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether `admit_lines` may be called: nothing on the way needs metrics."""
+
+    async def admit_lines(
+        self,
+        data: bytes,
+        now: int,
+        precision: PrecisionName,
+        *,
+        tags: Mapping[str, str],
+        round_to: int,
+        all_or_nothing: bool,
+    ) -> Ingested:
+        """`admit` for line protocol of which no metrics are made. Raises Full and TooMuch."""
+
+    async def run_aside(self, size: int, work: Callable[[], T]) -> T:
+        """What `work` makes of `size` bytes of text, in a thread where they are many. Raises what it raises."""
+
+    def has_room(self) -> bool:
+        """Whether every queue on the way is at most half full."""
+
+    def flush_soon(self) -> None:
+        """Write what is queued without waiting for the flush interval."""
+
+
+class IngestPort(Protocol):
+    """`acc.deliver` and `acc.ingest` of one input."""
+
+    async def deliver(self, metrics: Sequence[Metric]) -> None:
+        """Raises Full."""
+
+    async def ingest(
+        self, data: bytes, precision: PrecisionName, tags: Mapping[str, str] | None, all_or_nothing: bool
+    ) -> Ingested:
+        """Raises Full and TooMuch."""

@@ -1,0 +1,153 @@
+"""The queues on disk, those of running outputs and those that no output claims, for the commands that ask about them."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pyagent.api import Full, PyagentError
+from pyagent.api.units import counted
+from pyagent.buffer import Chunk, QueueName, StoredQueue, stored_queues
+from pyagent.buffer.log.reader import LogReader
+from pyagent.buffer.log.segments import Recovery, SegmentLog
+from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
+from pyagent.pipeline.outputs.sender import Lane
+from pyagent.runtime.agent import Agent
+from pyagent.runtime.log import component_logger
+from pyagent.runtime.routes import StoredBuffer
+
+__all__ = ["StoredBuffers"]
+
+T = TypeVar("T")
+
+_log = component_logger("buffer")
+
+
+class StoredBuffers:
+    """What lies in the buffers' folders. What blocks is done in the disk's thread."""
+
+    def __init__(self, agent: Agent, keeping: Keeping) -> None:
+        self._agent = agent
+        self._keeping = keeping
+
+    def list(self) -> Sequence[StoredBuffer]:
+        lanes = {lane.keeper.directory: (output, lane) for output, lane in self._lanes() if lane.keeper is not None}
+        found = []
+        for stored in self._stored():
+            output, lane = lanes.get(stored.path, (self._claims(stored), None))
+            found.append(
+                StoredBuffer(
+                    name=stored.path.name,
+                    output=stored.name.output,
+                    partition=stored.name.partition,
+                    metrics=len(lane.queue) if lane is not None else None,
+                    bytes=stored.bytes,
+                    oldest=stored.oldest,
+                    used_by=output.plan.label if output is not None else "",
+                )
+            )
+        return found
+
+    def orphans(self) -> Sequence[StoredBuffer]:
+        """Those that no output of the plan claims."""
+        return [buffer for buffer in self.list() if not buffer.used_by]
+
+    async def adopt(self, name: str, to: str) -> int:
+        """Give what is in it to an output that runs; returns the number of metrics. Where that has no room for all, the rest
+        stays where it is."""
+        stored = self._orphan(name)
+        lane = self._target(stored, to)
+        log, recovery = await self._open(stored)
+        moved = 0
+        try:
+            reader = LogReader(log, log.acknowledged, recovery.absent)
+            while (frame := await self._in_thread(reader.read)) is not None:
+                lines, skip, _ = frame
+                chunk = Chunk(lines, skip)
+                if not lane.queue.has_room(len(chunk)):
+                    raise Full(f"{_are(moved)} adopted, then the queue of {to} is full; adopt the rest later")
+                lane.adopt(chunk)
+                if lane.keeper is not None:
+                    await lane.keeper.commit()
+                moved += len(chunk)
+                end = reader.expected
+                await self._in_thread(lambda end=end: log.acknowledge(end))  # type: ignore[misc]  # bound now
+            reader.close()
+            await self._in_thread(lambda: log.acknowledge(log.next))
+        except OSError as error:
+            reason = error.strerror or error
+            raise PyagentError(
+                f"cannot read the buffer {name}: {reason}; {_are(moved)} adopted, the rest stays; try it again later"
+            ) from None
+        finally:
+            await self._in_thread(log.close)
+        lane.flush_soon()
+        return moved
+
+    async def drop(self, name: str) -> int:
+        """Remove it with all that is in it; returns the number of metrics."""
+        stored = self._orphan(name)
+        log, recovery = await self._open(stored)
+        try:
+            await self._in_thread(lambda: log.acknowledge(log.next))
+        except OSError as error:
+            raise PyagentError(f"cannot drop the buffer {name}: {error.strerror or error}") from None
+        finally:
+            await self._in_thread(log.close)
+        return recovery.waiting
+
+    def _claims(self, stored: StoredQueue) -> OutputRunner | None:
+        """The output that will have a lane for it, but has none yet."""
+        for output in self._agent.outputs:
+            name = QueueName(output.plan.queue_id, stored.name.partition)
+            possible = output.form.partition is not None or name.partition is None
+            if possible and output.directory is not None and stored.path == output.directory / name.folder:
+                return output
+        return None
+
+    def _lanes(self) -> Sequence[tuple[OutputRunner, Lane]]:
+        return [(output, lane) for output in self._agent.outputs for lane in output.lanes.values()]
+
+    def _stored(self) -> Sequence[StoredQueue]:
+        folders = {output.directory for output in self._agent.outputs} | {self._keeping.settings.directory}
+        return [stored for folder in sorted(filter(None, folders)) for stored in stored_queues(folder)]
+
+    def _orphan(self, name: str) -> StoredQueue:
+        claimed = {buffer.name for buffer in self.list() if buffer.used_by}
+        for stored in self._stored():
+            if stored.path.name == name:
+                if name in claimed:
+                    raise PyagentError(f"the buffer {name} is in use; it needs no help")
+                return stored
+        raise LookupError(f"there is no buffer {name} that holds anything")
+
+    def _target(self, stored: StoredQueue, to: str) -> Lane:
+        outputs = self._agent.outputs
+        exact = [output for output in outputs if to in (output.plan.queue_id, output.plan.label, output.plan.alias)]
+        found = exact or [output for output in outputs if to == output.plan.name]
+        if len(found) == 1:
+            return found[0].lane(stored.name.partition if found[0].form.partition is not None else None)
+        if found:
+            identities = ", ".join(output.plan.queue_id for output in found)
+            raise LookupError(f"several outputs are called {to}: say which by one of {identities}")
+        names = ", ".join(output.plan.label for output in self._agent.outputs) or "none"
+        raise LookupError(f"no output {to} runs; there are {names}")
+
+    async def _open(self, stored: StoredQueue) -> tuple[SegmentLog, Recovery]:
+        log = SegmentLog(stored.path)
+        try:
+            recovery = await self._in_thread(log.open)
+        except OSError as error:
+            raise PyagentError(f"cannot open the buffer {stored.path.name}: {error.strerror or error}") from None
+        for level, text in recovery.lines(stored.path):
+            _log.log(level, "%s", text)
+        return log, recovery
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        assert self._keeping.worker is not None
+        result: deque[T] = deque()
+        await self._keeping.worker.call(lambda: result.append(work()))
+        return result[0]
+
+
+def _are(count: int) -> str:
+    return counted(count, "metric is", "metrics are")
