@@ -15,7 +15,7 @@ from pathlib import Path
 
 from _common import metrics
 from _processes import cpu_seconds, running
-from pyagent.api.http import HttpClient
+from pyagent.kit.http_client import HttpClient
 from pyagent.lineprotocol import encode
 from pyagent.testing.servers import free_port
 

@@ -24,14 +24,14 @@ GLOBS = [
 
 @pytest.mark.parametrize(("patterns", "separators", "text"), GLOBS, ids=[patterns[0][:14] for patterns, _, _ in GLOBS])
 def test_a_name_is_matched_in_linear_time(patterns: list[str], separators: str, text: str) -> None:
-    code = f"from pyagent.api.glob import compile_patterns as c; print(c({patterns!r}, {separators!r})({text!r}))"
+    code = f"from pyagent.kit.glob import compile_patterns as c; print(c({patterns!r}, {separators!r})({text!r}))"
     assert run(code) == "False"
 
 
 @pytest.mark.parametrize("pattern", ["{" * 20_000 + "*", "*{ab,a}" * 300])
 def test_a_glob_that_is_too_much_is_refused(pattern: str) -> None:
     code = f"""
-from pyagent.api.glob import compile_patterns
+from pyagent.kit.glob import compile_patterns
 try:
     compile_patterns([{pattern!r}])
 except ValueError as error:
@@ -45,7 +45,7 @@ except ValueError as error:
 )
 def test_files_are_looked_for_by_a_bounded_number_of_patterns(pattern: str) -> None:
     code = f"""
-from pyagent.api.files import match_files
+from pyagent.kit.globpath import match_files
 try:
     print(match_files({pattern!r}))
 except ValueError as error:
@@ -57,7 +57,7 @@ except ValueError as error:
 def test_a_name_of_a_file_is_matched_in_linear_time() -> None:
     code = """
 import os, tempfile
-from pyagent.api.files import match_files
+from pyagent.kit.globpath import match_files
 with tempfile.TemporaryDirectory() as folder:
     open(os.path.join(folder, "a" * 250), "w").close()
     print(match_files(folder + "/" + "*a" * 20 + "*b"))
@@ -172,7 +172,7 @@ def test_a_regular_expression_takes_no_more_than_a_moment(pattern: str, library:
 import sys
 if not {library}:
     sys.modules["re2"] = None
-from pyagent.api.regex import compile_regex
+from pyagent.kit.regex import compile_regex
 for text in ("a" * 24 + "!", "a" * 60_000 + "!"):
     try:
         compile_regex({pattern!r}).search(text)
@@ -186,7 +186,7 @@ print("done")
 def test_numbers_and_keys_of_documents_are_read_in_linear_time() -> None:
     code = """
 from pyagent.api import Duration
-from pyagent.api import gjson
+from pyagent.kit import gjson
 from pyagent_plugins.parsers import csv
 digits = "1" * 200_000 + "x"
 for pattern in (csv._FLOAT, csv._HEX_FLOAT):

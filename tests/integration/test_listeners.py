@@ -14,7 +14,7 @@ from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
-from pyagent.api.http import HttpClient
+from pyagent.kit.http_client import HttpClient
 from pyagent.sandbox import Sandbox
 from pyagent.testing.servers import free_port
 

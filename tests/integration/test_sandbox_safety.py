@@ -288,7 +288,7 @@ async def test_without_the_flag_there_is_no_such_door() -> None:
 
 
 async def test_idle_clients_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.api.connections._most", 20)
+    monkeypatch.setattr("pyagent.kit.connections._most", 20)
     async with Sandbox() as server:
         crowd = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(50)]
         async with asyncio.timeout(60):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pyagent.api import libraries
 from pyagent.cli import how_to_install
+from pyagent.kit import libraries
 
 UNITS = "pyagent@ram.service loaded active running Collection agent\npyagent@disk.service loaded failed failed x\n"
 

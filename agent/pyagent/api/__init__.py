@@ -8,15 +8,14 @@ A whole plugin is one file:
         def gather(self, acc: Accumulator) -> None:
             acc.add("spool", {"files": 3}, {"queue": "mail"})
 
-Modules of their own, which only plugins that need them import: `pyagent.api.http` (an HTTP client and TLS options; it
-brings aiohttp), `timestamps` (times by layouts), `files` (names of files by patterns), `glob` (patterns for names) and
-`gjson` (paths into JSON documents).
+`pyagent.api.files`, imported only by plugins that need it, reads files within a configuration's bounds. What several plugins
+share besides is in `pyagent.kit`.
 """
 
 from pyagent.api.errors import ConfigError, Full, ParseError, PyagentError, Reject, Retry, TooLarge
-from pyagent.api.host import host_path
 from pyagent.api.measurements import Field, FieldType, Measurement, fields
 from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, timestamp_ns
+from pyagent.api.moved import moved
 from pyagent.api.options import NoOptions, Options, option
 from pyagent.api.parser import Parser, ParserOptions
 from pyagent.api.plugin import Accumulator, Batch, Ingested, Input, Limits, LineOptions, Output, Partition, Plugin
@@ -61,8 +60,9 @@ __all__ = [
     "Uint",
     "field_value",
     "fields",
-    "host_path",
     "option",
     "redact",
     "timestamp_ns",
 ]
+
+__getattr__ = moved(__name__, {"host_path": "pyagent.kit.procfs"})

@@ -1,56 +1,5 @@
-"""Libraries that are missing, and how to install them where this program runs."""
+"""Moved to `pyagent.kit.libraries`."""
 
-import os
-import shlex
-import sys
+from pyagent.api.moved import moved_module
 
-__all__ = ["how_to_install", "missing_library"]
-
-_PACKAGES = {
-    "bs4": "beautifulsoup4",
-    "dateutil": "python-dateutil",
-    "dns": "dnspython",
-    "dotenv": "python-dotenv",
-    "influxdb_client": "influxdb-client",
-    "MySQLdb": "mysqlclient",
-    "OpenSSL": "pyOpenSSL",
-    "paho": "paho-mqtt",
-    "PIL": "Pillow",
-    "psycopg": "psycopg[binary]",
-    "re2": "google-re2",
-    "serial": "pyserial",
-    "smbus": "smbus2",
-    "snap7": "python-snap7",
-    "systemd": "systemd-python",
-    "usb": "pyusb",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-}
-"""What to install, where that has another name than what is imported."""
-
-
-def missing_library(library: str, package: str = "") -> str:
-    """A cause for a message, with its remedy. `library`: what is imported; `package`: what to install, where that is known."""
-    return f"the Python library {library!r} is missing; {how_to_install(library, package)}"
-
-
-def how_to_install(library: str, package: str = "") -> str:
-    """The command for the Python that runs."""
-    package = package or _PACKAGES.get(library, library)
-    python = sys.executable or "python3"
-    command = shlex.join([*_installer(python), package])
-    if sys.prefix != sys.base_prefix:
-        return command
-    # Debian's own Python wants its libraries from Debian; that of an environment does not see them.
-    return f"{command}, or apt install python3-{package.partition('[')[0].lower()}"
-
-
-def _installer(python: str) -> list[str]:
-    """What installs into its environment: neither `uv tool install` nor the container's image puts a pip in it."""
-    from importlib.util import find_spec
-
-    if os.path.exists(os.path.join(sys.prefix, "uv-receipt.toml")):
-        return ["uv", "pip", "install", "--python", python]
-    if sys.prefix != sys.base_prefix and find_spec("pip") is None:
-        return ["python3", "-m", "pip", "--python", python, "install"]
-    return [python, "-m", "pip", "install"]
+__getattr__, __all__ = moved_module(__name__, "pyagent.kit.libraries", "how_to_install missing_library")

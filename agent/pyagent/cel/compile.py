@@ -8,7 +8,6 @@ error of the expression, as in Telegraf; any other failure waits until it runs.
 from collections.abc import Sequence
 from typing import Any
 
-from pyagent.api.regex import compile_regex
 from pyagent.cel.branches import (
     Code,
     Frame,
@@ -28,6 +27,7 @@ from pyagent.cel.cost import CostLimit, spend, spend_on
 from pyagent.cel.functions import Dispatch, Overload
 from pyagent.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select, parts
 from pyagent.cel.values import ERRORS, Failure, Kind, Timestamp, explain_failure, shown
+from pyagent.kit.regex import compile_regex
 
 __all__ = ["compile_node"]
 

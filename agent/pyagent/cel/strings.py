@@ -3,10 +3,10 @@
 import base64 as codec
 from typing import Any
 
-from pyagent.api.regex import compile_regex
 from pyagent.cel.cost import spend
 from pyagent.cel.functions import Library
 from pyagent.cel.values import Failure, shown
+from pyagent.kit.regex import compile_regex
 
 __all__ = ["LIBRARY"]
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
 from pyagent.api import Duration
-from pyagent.api.timestamps import Zone, load_zone
 from pyagent.api.units import format_number
 from pyagent.cel.conversions import unconvertible
 from pyagent.cel.functions import Library
 from pyagent.cel.operators import checked_time
 from pyagent.cel.values import Failure, Timestamp
+from pyagent.kit.timestamps import Zone, load_zone
 
 __all__ = ["LIBRARY", "text_of_duration", "text_of_time"]
 

@@ -105,7 +105,7 @@ def command(name: str, words: Sequence[str]) -> int:
 
 def how_to_install(error: ImportError) -> str:
     """The end of a message about a library that is missing; empty where none is."""
-    from pyagent.api import libraries
+    from pyagent.kit import libraries
 
     library = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or not library or library.startswith("pyagent"):

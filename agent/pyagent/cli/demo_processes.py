@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pyagent.api.scratch import ScratchFolder
+from pyagent.kit.scratch import ScratchFolder
 from pyagent.testing.servers import PostgresServer, ServerError
 
 __all__ = [

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from pyagent.api import ConfigError
-from pyagent.api.glob import compile_patterns
 from pyagent.config.common_options import common_text, strings
 from pyagent.config.plan import FilterOptions
 from pyagent.config.section import Section, type_name
+from pyagent.kit.glob import compile_patterns
 
 __all__ = ["Selector", "parse_selectors", "read_filters", "read_labels"]
 

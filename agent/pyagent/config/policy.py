@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyagent.api.files import check_readable
 from pyagent.api.hosted import Guard, HostedPath
 from pyagent.config.environment import names_of
 from pyagent.config.secrets import Secrets
+from pyagent.kit.globpath import check_readable
 
 __all__ = ["Policy", "foreign_hosts"]
 

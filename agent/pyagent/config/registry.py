@@ -24,10 +24,10 @@ import msgspec
 
 from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor, SecretStore
 from pyagent.api.foreign import call_with_deadline, describe, file_of
-from pyagent.api.libraries import missing_library
 from pyagent.config.drop_ins import DropIns
 from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Kind, Origin
+from pyagent.kit.libraries import missing_library
 from pyagent.reading import read_file
 
 __all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline", "from_outside"]

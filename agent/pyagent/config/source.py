@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from pyagent.api import ConfigError, Secret, masking
-from pyagent.api.connecting import SPEAKS_HTTPS, wants_https
+from pyagent.kit.connect_errors import SPEAKS_HTTPS, wants_https
 from pyagent.reading import read_file
 
 if TYPE_CHECKING:
-    from pyagent.api.http import HttpResponse
+    from pyagent.kit.http_client import HttpResponse
 
 __all__ = [
     "SourceError",
@@ -222,7 +222,7 @@ def _text(where: str, body: bytes, errors: str) -> str:
 
 
 async def _read_url(where: str, environ: Mapping[str, str], timeout: float) -> SourceText:
-    from pyagent.api.http import HttpClient, HttpError  # aiohttp costs 13 MiB, so only where a URL is read
+    from pyagent.kit.http_client import HttpClient, HttpError  # aiohttp costs 13 MiB, so only where a URL is read
 
     shown = mask_url(where)
     client = HttpClient(timeout=timeout, max_body=MAX_BYTES)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 
-from pyagent.api.timestamps import Zone
 from pyagent.importer.times import zone_of
 from pyagent.importer.values import ALIASES
+from pyagent.kit.timestamps import Zone
 
 __all__ = ["Column", "Table"]
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 
-from pyagent.api.timestamps import Zone
 from pyagent.api.units import counted
 from pyagent.importer.annotations import Table
 from pyagent.importer.cells import Malformed, read_record
@@ -13,6 +12,7 @@ from pyagent.importer.dialects import Plain
 from pyagent.importer.fast import FastRows, fast_rows
 from pyagent.importer.pieces import Failure, Piece, Rejected, Warnings, place
 from pyagent.importer.rejects import is_comment
+from pyagent.kit.timestamps import Zone
 from pyagent.lineprotocol.text import from_bytes
 
 __all__ = ["CsvConverter", "CsvOptions"]

@@ -18,11 +18,11 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from pyagent.api.errors import TooMuch
-from pyagent.api.http import environment_proxy
-from pyagent.api.inflate import Inflater
 from pyagent.api.masking import mask_url
-from pyagent.api.tls import client_context
 from pyagent.importer.pieces import ImportFailure
+from pyagent.kit.http_client import environment_proxy
+from pyagent.kit.inflate import Inflater
+from pyagent.kit.tls import client_context
 
 __all__ = ["BLOCK", "Source", "Stream", "checked_encoding"]
 

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from pyagent.api.timestamps import parse_timestamp
 from pyagent.importer.content import Content
 from pyagent.importer.pieces import ImportFailure
 from pyagent.importer.times import DAY_FIRST, EXCEL, MONTH_FIRST, YEAR_FIRST, reader_of, split_date, zone_of
+from pyagent.kit.timestamps import parse_timestamp
 
 __all__ = [
     "TIME_NAMES",

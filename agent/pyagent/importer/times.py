@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import lru_cache
 
-from pyagent.api.timestamps import Zone, load_zone, parse_timestamp
+from pyagent.kit.timestamps import Zone, load_zone, parse_timestamp
 from pyagent.lineprotocol.results import TIME_MAX, TIME_MIN
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 from datetime import UTC, timedelta, timezone
 
-from pyagent.api.timestamps import Zone
 from pyagent.importer.times import earlier_showing, reader_of
+from pyagent.kit.timestamps import Zone
 
 __all__ = ["Twice"]
 

@@ -26,9 +26,9 @@ from urllib3.exceptions import (
 )
 
 from pyagent.api import PyagentError
-from pyagent.api.http import environment_proxy
 from pyagent.api.masking import mask_url
-from pyagent.api.tls import client_context
+from pyagent.kit.http_client import environment_proxy
+from pyagent.kit.tls import client_context
 
 __all__ = ["Answer", "Connection", "InfluxDBError", "Streamed", "checked_url", "one_line"]
 

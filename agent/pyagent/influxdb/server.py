@@ -18,8 +18,8 @@ from influxdb_client.service.setup_service import SetupService
 from influxdb_client.service.telegrafs_service import TelegrafsService
 from urllib3.exceptions import HTTPError
 
-from pyagent.api.tls import client_context
 from pyagent.influxdb.connection import InfluxDBError
+from pyagent.kit.tls import client_context
 
 __all__ = ["Configuration", "InfluxDB"]
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pyagent.api import Metric
-from pyagent.api.glob import Matcher, Verdicts, compile_patterns
 from pyagent.config.plan import FilterOptions
+from pyagent.kit.glob import Matcher, Verdicts, compile_patterns
 from pyagent.pipeline.metricpass import passing
 
 __all__ = ["Selection", "compile_selection"]

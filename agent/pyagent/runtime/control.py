@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from pyagent.api import PyagentError, redact
-from pyagent.api.connections import Connections, StreamClient
+from pyagent.kit.connections import Connections, StreamClient
 from pyagent.runtime.health import degraded, health
 from pyagent.runtime.prometheus import prometheus
 from pyagent.runtime.status import Document

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from pyagent.api.connections import Connections, StreamClient
+from pyagent.kit.connections import Connections, StreamClient
 from pyagent.runtime.control import public_answer, served_client
 from pyagent.runtime.status import Document
 

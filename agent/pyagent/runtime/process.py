@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from pyagent import __version__
 from pyagent.api import ConfigError
 from pyagent.api.asking import how_to_ask, is_asked_with
-from pyagent.api.connections import limit_connections
 from pyagent.api.files import make_private_directory
 from pyagent.api.foreign import wait_for_ends
 from pyagent.api.statistics import provide_statistics
@@ -22,6 +21,7 @@ from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.quarantine import Quarantine
 from pyagent.config import Plan, PluginPlan
+from pyagent.kit.connections import limit_connections
 from pyagent.lineprotocol import implementation
 from pyagent.pipeline.executors import ThreadWorker
 from pyagent.pipeline.failures import FailureLog, one_line

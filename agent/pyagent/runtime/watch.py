@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pyagent.api import ConfigError
-from pyagent.api.libraries import how_to_install
 from pyagent.config import default_sources, expand_sources, is_url
+from pyagent.kit.libraries import how_to_install
 from pyagent.runtime.settings import RunSettings
 
 __all__ = ["FileWatch", "watch_configuration"]

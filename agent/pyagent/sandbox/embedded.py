@@ -12,9 +12,9 @@ from typing import Any, Self, cast
 
 from aiohttp import web
 
-from pyagent.api.connections import Connections
-from pyagent.api.http_connection import HttpConnection
-from pyagent.api.scratch import ScratchFolder
+from pyagent.kit.connections import Connections
+from pyagent.kit.http_connection import HttpConnection
+from pyagent.kit.scratch import ScratchFolder
 from pyagent.sandbox import faults
 from pyagent.sandbox.documents import Document
 from pyagent.sandbox.errors import InfluxError, SandboxError

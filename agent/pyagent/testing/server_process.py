@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pyagent.api.scratch import ScratchFolder
+from pyagent.kit.scratch import ScratchFolder
 
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0

@@ -26,7 +26,7 @@ from pyagent.api import (
     option,
 )
 from pyagent.api.errors import TooMuch
-from pyagent.api.files import match_files
+from pyagent.kit.globpath import match_files
 
 __all__ = ["Exec", "ExecOptions"]
 

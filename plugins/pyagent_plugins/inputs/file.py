@@ -19,7 +19,8 @@ from pyagent.api import (
     option,
 )
 from pyagent.api.errors import TooMuch
-from pyagent.api.files import match_files, read_file, without_mark
+from pyagent.api.files import read_file, without_mark
+from pyagent.kit.globpath import match_files
 
 __all__ = ["File", "FileOptions"]
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from urllib.parse import unquote_to_bytes
 
 from pyagent.api import Accumulator, ConfigError, Input, Secret, option
-from pyagent.api.listener import Answer, HttpListener, ListenerOptions, Refused, Request, bad_lines, same_secret
 from pyagent.api.plugin import PrecisionName
+from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request, bad_lines, same_secret
 
 __all__ = ["HTTPListenerV2", "HTTPListenerV2Options"]
 

@@ -7,7 +7,8 @@ lines; 400 that they hold all but the bad ones, which it names.
 from typing import Annotated, Literal
 
 from pyagent.api import Accumulator, ConfigError, Input, Secret, option
-from pyagent.api.listener import (
+from pyagent.api.plugin import PrecisionName
+from pyagent.kit.http_server import (
     Answer,
     HttpListener,
     ListenerOptions,
@@ -17,7 +18,6 @@ from pyagent.api.listener import (
     header_text,
     same_secret,
 )
-from pyagent.api.plugin import PrecisionName
 
 __all__ = ["InfluxDBListener", "InfluxDBListenerOptions"]
 

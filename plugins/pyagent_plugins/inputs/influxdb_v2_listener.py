@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pyagent import __version__
 from pyagent.api import Accumulator, Duration, Input, Secret, option
-from pyagent.api.listener import (
+from pyagent.api.plugin import PrecisionName
+from pyagent.kit.http_server import (
     Answer,
     HttpListener,
     ListenerOptions,
@@ -20,7 +21,6 @@ from pyagent.api.listener import (
     header_text,
     same_secret,
 )
-from pyagent.api.plugin import PrecisionName
 
 __all__ = ["InfluxDBV2Listener", "InfluxDBV2ListenerOptions"]
 

@@ -8,19 +8,8 @@ import os
 import sys
 from typing import Annotated, Any
 
-from pyagent.api import (
-    Accumulator,
-    Field,
-    Input,
-    Kind,
-    Measurement,
-    Options,
-    PyagentError,
-    Uint,
-    fields,
-    host_path,
-    option,
-)
+from pyagent.api import Accumulator, Field, Input, Kind, Measurement, Options, PyagentError, Uint, fields, option
+from pyagent.kit.procfs import host_path
 
 
 class MemOptions(Options, frozen=True):

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
 from pyagent.api.files import without_mark
-from pyagent.api.timestamps import load_zone, parse_timestamp
 from pyagent.api.units import format_number
+from pyagent.kit.timestamps import load_zone, parse_timestamp
 
 __all__ = ["Csv", "CsvOptions"]
 

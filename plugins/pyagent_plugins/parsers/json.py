@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from pyagent.api import ConfigError, Metric, Options, ParseError, Parser, option
 from pyagent.api.files import without_mark
-from pyagent.api.gjson import MISSING, Path, compile_path
-from pyagent.api.glob import Matcher, compile_patterns
-from pyagent.api.timestamps import load_zone, parse_timestamp
 from pyagent.api.units import format_number
+from pyagent.kit.gjson import MISSING, Path, compile_path
+from pyagent.kit.glob import Matcher, compile_patterns
+from pyagent.kit.timestamps import load_zone, parse_timestamp
 
 __all__ = ["Json", "JsonOptions"]
 

@@ -20,10 +20,10 @@ from aiohttp import web
 from test_doctor import MEM, answering, influxdb, output, wrong
 
 import pyagent.cli.doctor
-from pyagent.api.http import HttpClient
 from pyagent.cli.doctor import reach
 from pyagent.cli.doctor.examination import Examination
 from pyagent.cli.doctor.findings import Level, Report
+from pyagent.kit.http_client import HttpClient
 from pyagent.runtime.settings import RunSettings
 from pyagent.sandbox import Sandbox
 from pyagent.testing.servers import free_port

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api.files import make_private_directory, match_files
+from pyagent.api.files import make_private_directory
+from pyagent.kit.globpath import match_files
 
 
 @pytest.fixture

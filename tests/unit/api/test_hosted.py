@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pyagent.api.files import check_readable, match_files, open_file, readable_path
+from pyagent.api.files import open_file, readable_path
 from pyagent.api.hosted import Guard, HostedPath
+from pyagent.kit.globpath import check_readable, match_files
 
 SECRET = b"INFLUX_TOKEN=s3cret\n"
 

@@ -271,4 +271,4 @@ def test_is_imported_where_a_configuration_uses_it_and_nowhere_else() -> None:
     code = "import sys, pyagent.cli.run, pyagent.runtime.process; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "pyagent.config.filters" in modules
-    assert not [name for name in modules if name.startswith("pyagent.cel") or name == "pyagent.api.regex"]
+    assert not [name for name in modules if name.startswith("pyagent.cel") or name == "pyagent.kit.regex"]

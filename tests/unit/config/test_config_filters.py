@@ -9,12 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError
-from pyagent.api.glob import compile_patterns
 from pyagent.config.filters import read_filters
 from pyagent.config.plan import FilterOptions
 from pyagent.config.section import Notes, Section
 from pyagent.config.source import SourceText
 from pyagent.config.toml import parse_document
+from pyagent.kit.glob import compile_patterns
 
 
 def matches(pattern: str, text: str, separators: str = "") -> bool:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from pyagent.api import Batch, Duration, Input, LineOptions, NoOptions, Output, Retry
-from pyagent.api.http import HttpClient, HttpResponse
 from pyagent.config import InputPlan, OutputPlan
+from pyagent.kit.http_client import HttpClient, HttpResponse
 from pyagent.pipeline.fanout import Route
 from pyagent.pipeline.inputs.running_input import InputRunner
 from pyagent.pipeline.outputs.running_output import OutputRunner

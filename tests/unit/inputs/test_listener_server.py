@@ -21,10 +21,10 @@ from serving import json_of, serving
 
 from pyagent.api import Accumulator, ConfigError, Ingested, Input, PyagentError
 from pyagent.api.errors import TooMuch
-from pyagent.api.http import HttpClient, HttpError, TlsOptions
-from pyagent.api.inflate import Inflater
-from pyagent.api.listener import Answer, HttpListener, ListenerOptions, Refused, Request
-from pyagent.api.tls import client_context
+from pyagent.kit.http_client import HttpClient, HttpError
+from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request
+from pyagent.kit.inflate import Inflater
+from pyagent.kit.tls import TlsOptions, client_context
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.influxdb_listener import InfluxDBListener
 from pyagent_plugins.inputs.influxdb_v2_listener import InfluxDBV2Listener
@@ -152,7 +152,7 @@ async def test_a_head_that_does_not_end_is_given_up_and_one_that_does_in_time_is
 
 
 async def test_idle_clients_make_room_for_new_ones_and_those_at_work_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.api.connections._most", 5)
+    monkeypatch.setattr("pyagent.kit.connections._most", 5)
     async with serving(InfluxDBV2Listener) as served:
         busy, idle = await served.connect(), [await served.connect() for _ in range(4)]
         busy.send(head(16) + b"m f=0i 0\n")
@@ -172,7 +172,7 @@ async def test_idle_clients_make_room_for_new_ones_and_those_at_work_stay(monkey
 
 
 async def test_room_that_comes_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.api.listener._PATIENCE", 30)
+    monkeypatch.setattr("pyagent.kit.http_server._PATIENCE", 30)
     async with serving(InfluxDBV2Listener, limit=2) as served:
         assert (await served.post(WRITE, b"m f=1i 1\nm f=2i 2")).status == 204
         late = [asyncio.create_task(served.post(WRITE, b"m f=3i 3")) for _ in range(2)]
@@ -315,7 +315,7 @@ class Nothing:
 
 
 async def test_a_port_in_use_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.api.listening._REBIND_TIME", 0.1)
+    monkeypatch.setattr("pyagent.kit.listen_address._REBIND_TIME", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(PyagentError) as raised:
@@ -364,7 +364,7 @@ async def test_an_address_that_cannot_be_had(address: str, message: str) -> None
 
 
 async def test_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.api.listening._REBIND_TIME", 0.1)
+    monkeypatch.setattr("pyagent.kit.listen_address._REBIND_TIME", 0.1)
     path = tmp_path / "listener.sock"
     # One that a killed process left.
     with socket.socket(socket.AF_UNIX) as left:
@@ -390,7 +390,7 @@ async def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -
 
 
 async def test_a_stop_without_a_start_and_one_with_requests_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.api.listener._PATIENCE", 30)
+    monkeypatch.setattr("pyagent.kit.http_server._PATIENCE", 30)
     await make_input(InfluxDBV2Listener, {"service_address": ":0"}).stop()
     async with serving(InfluxDBV2Listener, limit=1) as served:
         assert (await served.post(WRITE, b"m f=1i 1")).status == 204

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from pyagent.api.http import HttpError, HttpResponse
 from pyagent.cli.doctor.findings import Report
 from pyagent.cli.doctor.gathering import YEAR_2000, local_time
 from pyagent.cli.doctor.reach import Server
 from pyagent.cli.terminal import some_of, span
+from pyagent.kit.http_client import HttpError, HttpResponse
 
 __all__ = ["Target", "look_at_bucket"]
 

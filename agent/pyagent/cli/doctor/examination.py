@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pyagent.api import ConfigError
-from pyagent.api.http import HttpError, TlsOptions
 from pyagent.cli.doctor import host
 from pyagent.cli.doctor.bucket import Target, look_at_bucket
 from pyagent.cli.doctor.findings import Level, Report, parted
 from pyagent.cli.doctor.gathering import MadeOutput, look_at_inputs, make_outputs
 from pyagent.cli.doctor.reach import Place, Server, reach
 from pyagent.config import OutputPlan, Plan, SourceError, is_url, mask_url
+from pyagent.kit.http_client import HttpError
+from pyagent.kit.tls import TlsOptions
 from pyagent.runtime.loading import Loader, Texts
 from pyagent.runtime.settings import RunSettings
 

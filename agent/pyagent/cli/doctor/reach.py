@@ -12,11 +12,11 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from pyagent.api import ConfigError
-from pyagent.api.connecting import SPEAKS_HTTPS, cause_and_advice, wants_https
-from pyagent.api.http import HttpClient, HttpError, HttpResponse, TlsOptions, environment_proxy
-from pyagent.api.tls import system_context
 from pyagent.api.units import counted
 from pyagent.cli.doctor.findings import Report
+from pyagent.kit.connect_errors import SPEAKS_HTTPS, cause_and_advice, wants_https
+from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse, environment_proxy
+from pyagent.kit.tls import TlsOptions, system_context
 
 __all__ = ["Place", "Server", "in_container", "reach"]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from pyagent.api.regex import longest_text
+from pyagent.kit.regex import longest_text
 from pyagent.sandbox.errors import InfluxError, invalid
 
 _CLASSES: Final[dict[str, str]] = {

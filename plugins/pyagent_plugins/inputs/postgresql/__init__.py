@@ -30,7 +30,7 @@ from pyagent.api import (
 )
 from pyagent.api.files import readable_path
 from pyagent.api.hosted import HostedPath
-from pyagent.api.libraries import how_to_install
+from pyagent.kit.libraries import how_to_install
 from pyagent_plugins.inputs.postgresql.address import (
     FILES,
     SECRETS,

@@ -28,9 +28,10 @@ from pyagent.api import (
     TooLarge,
     option,
 )
-from pyagent.api.connecting import SPEAKS_HTTPS, wants_https
-from pyagent.api.http import HttpClient, HttpError, HttpResponse, TlsOptions
 from pyagent.api.units import joined
+from pyagent.kit.connect_errors import SPEAKS_HTTPS, wants_https
+from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse
+from pyagent.kit.tls import TlsOptions
 from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress, split_url
 from pyagent_plugins.outputs.influxdb_v2.answers import (
     PARTIAL_WRITE,

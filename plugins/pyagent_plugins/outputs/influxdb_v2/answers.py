@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from pyagent.api import Batch, redact
-from pyagent.api.http import HttpResponse
+from pyagent.kit.http_client import HttpResponse
 
 __all__ = [
     "PARTIAL_WRITE",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api.timestamps import load_zone, parse_timestamp
+from pyagent.kit.timestamps import load_zone, parse_timestamp
 
 S = 1_000_000_000
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pyagent.api.http import HttpClient, HttpError, TlsOptions
-from pyagent.api.listening import TlsServerOptions
-from pyagent.api.tls import client_context, server_context, system_context
 from pyagent.influxdb import InfluxDB
+from pyagent.kit.http_client import HttpClient, HttpError
+from pyagent.kit.listen_address import TlsServerOptions
+from pyagent.kit.tls import TlsOptions, client_context, server_context, system_context
 from pyagent.testing.outputs import ScriptedServer
 
 NAME = "subjectAltName=IP:127.0.0.1,DNS:influx.example\n"
@@ -238,4 +238,4 @@ def test_contexts_are_made_in_one_place(root: Path) -> None:
         for path in (root / folder).rglob("*.py")
         if any(maker in path.read_text() for maker in makers)
     }
-    assert found == {"agent/pyagent/api/tls.py"}
+    assert found == {"agent/pyagent/kit/tls.py"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api.gjson import MISSING, compile_path
+from pyagent.kit.gjson import MISSING, compile_path
 
 DOCUMENT: Any = {
     "name": {"first": "Tom", "last": "Anderson"},

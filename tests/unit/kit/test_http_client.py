@@ -8,7 +8,8 @@ import pytest
 from yarl import URL
 
 from pyagent.api import ConfigError, Secret
-from pyagent.api.http import HttpClient, HttpError, TlsOptions, _proxy_for
+from pyagent.kit.http_client import HttpClient, HttpError, _proxy_for
+from pyagent.kit.tls import TlsOptions
 from pyagent.testing.outputs import Answer, Raw, ScriptedServer
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api import regex
-from pyagent.api.regex import compile_regex
+from pyagent.kit import regex
+from pyagent.kit.regex import compile_regex
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pyagent.api.connecting import explained, is_lasting, wants_https
-from pyagent.api.http import HttpClient, HttpError, TlsOptions
+from pyagent.kit.connect_errors import explained, is_lasting, wants_https
+from pyagent.kit.http_client import HttpClient, HttpError
+from pyagent.kit.tls import TlsOptions
 from pyagent.testing.outputs import ScriptedServer
 from pyagent.testing.servers import free_port
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pyagent.api.scratch import ScratchFolder
+from pyagent.kit.scratch import ScratchFolder
 
 
 def old(folder: Path) -> Path:
@@ -25,7 +25,7 @@ def test_it_goes_in_the_end(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_goes_with_the_next_one(tmp_path: Path) -> None:
-    code = f"from pyagent.api.scratch import *; import os; ScratchFolder('pyagent-x.', {str(tmp_path)!r}); os._exit(9)"
+    code = f"from pyagent.kit.scratch import *; import os; ScratchFolder('pyagent-x.', {str(tmp_path)!r}); os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     (left,) = tmp_path.iterdir()
     old(left)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pyagent.api import connections
-from pyagent.api.connections import Connections, StreamClient, limit_connections
-from pyagent.api.tls import client_context, server_context
+from pyagent.kit import connections
+from pyagent.kit.connections import Connections, StreamClient, limit_connections
+from pyagent.kit.tls import client_context, server_context
 
 LOG = logging.getLogger("pyagent.test")
 DEADLINE = 60.0

@@ -1,0 +1,29 @@
+"""Names that are in `pyagent.kit` now: their old paths go on for one version, with a warning that names the new one."""
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["moved", "moved_module"]
+
+
+def moved(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of `module`. `names`: where each name is now."""
+
+    def look_up(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        new = names[name]
+        message = f"{module}.{name} is now {new}.{name}; the old path goes with the next version"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(new), name)
+
+    return look_up
+
+
+def moved_module(old: str, new: str, names: str, **elsewhere: str) -> tuple[Callable[[str], Any], list[str]]:
+    """The `__getattr__` and the `__all__` of `old`. `names`: those in `new`, with spaces between;
+    `elsewhere`: where others are."""
+    places = dict.fromkeys(names.split(), new) | elsewhere
+    return moved(old, places), list(places)
