@@ -1,7 +1,7 @@
 """Typed options: one declaration gives validation, the sample configuration, the plugin's page and a JSON Schema."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -16,6 +16,9 @@ class Options(msgspec.Struct, kw_only=True, frozen=True):
     A field without a default is required. `__post_init__` may check values against each other and raise ValueError.
     Types: bool, int, float, str, lists and dicts of these, Literal, nested Options, and Duration, Size, Secret.
     """
+
+    parses: ClassVar[bool] = False
+    """The plugin parses, in the format that its option `data_format` names: set it where `ParserOptions` cannot be a base."""
 
     def remarks(self) -> Iterable[tuple[str, str]]:
         """What is allowed and probably not meant, for a warning with file and line: an option, and what is to be said of it."""

@@ -14,7 +14,7 @@ a parser of the `data_format` that the configuration names, with that parser's o
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 from pyagent.api.metric import Metric
 from pyagent.api.options import Options, option
@@ -26,6 +26,7 @@ __all__ = ["Parser", "ParserOptions"]
 class ParserOptions(Options, frozen=True):
     """Base of the options of a plugin that parses. One that has another default format declares `data_format` anew."""
 
+    parses: ClassVar[bool] = True
     data_format: Annotated[str, option("format of the data; it has options of its own")] = "influx"
 
 
@@ -50,6 +51,10 @@ class Parser(Plugin[O_co]):
     It may keep what it learned from one piece of data for the next (a table's header, say), where its options ask for
     that; so whoever parses things that have nothing to do with each other makes a parser for each.
     """
+
+    line_precision: PrecisionName | None = None
+    """Of a parser of plain line protocol the unit of its times: the engine reads such data itself, where it need make no
+    metrics of them."""
 
     def __init__(
         self, options: O_co, log: logging.Logger, *, measurement: str = "", parse_lines: LineParser | None = None

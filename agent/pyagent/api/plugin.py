@@ -44,11 +44,13 @@ PrecisionName = Literal["ns", "us", "ms", "s"]
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of a body of line protocol: the number of metrics taken, and of bad lines with the first messages."""
+    """What became of data: the number of metrics taken, and of bad lines (or pieces of data) with the first messages."""
 
     taken: int
     errors: tuple[str, ...] = ()
     bad: int = 0
+    texts: tuple[str, ...] = ()
+    """For each of `errors` how the text at fault begins."""
 
 
 class Accumulator(Protocol):
@@ -76,15 +78,19 @@ class Accumulator(Protocol):
 
     async def ingest(
         self,
-        data: bytes,
+        data: bytes | Sequence[bytes],
+        parser: "Parser[Any] | None" = None,
         *,
         precision: PrecisionName = "ns",
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
     ) -> Ingested:
-        """`deliver` for line protocol as received. Lines without a time get the present, and all get those of `tags` whose
-        keys they do not have. Bad lines are told and cost no others; with `all_or_nothing` they cost the whole body.
-        Raises Full, and TooMuch for a body that becomes more than there is room for."""
+        """`deliver` for data as received, read by `parser`; without one they are line protocol with times of `precision`.
+
+        Several pieces of data are read each by itself, and queued together. Metrics without a time get the present, and all
+        get those of `tags` whose keys they do not have. Bad lines of line protocol, and pieces that another parser cannot
+        read, cost no others; with `all_or_nothing` they cost everything. Raises Full, and then nothing was taken, and
+        TooMuch for data that become more than there is room for."""
 
 
 class Plugin(Generic[O_co]):

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from pyagent.api import ConfigError, ParserOptions, Plugin
+from pyagent.api import ConfigError, Plugin
 from pyagent.config.plan import Kind
 from pyagent.config.registry import MOST_SOURCE, Registry, _is_of_other_kind
 from pyagent.reading import read_file
@@ -112,7 +112,7 @@ class Catalog:
         Raises ConfigError where it cannot be imported.
         """
         own = self.load(entry).options_type
-        return [own, *self._parser_options()] if issubclass(own, ParserOptions) else [own]
+        return [own, *self._parser_options()] if own.parses else [own]
 
     def _parser_options(self) -> Iterator[type[msgspec.Struct]]:
         for parser in self.entries("parsers"):

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from pyagent.api import ConfigError, Parser, ParserOptions
+from pyagent.api import ConfigError, Parser
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import Kind, ParserPlan
 from pyagent.config.registry import Found, Registry, from_outside
@@ -27,7 +27,7 @@ def find_plugin(registry: Registry, kind: Kind, name: str, section: Section) -> 
 
 def with_parser(registry: Registry, found: Found, section: Section) -> Found:
     """The plugin with the parser of its `data_format`, if its options say that it parses. Raises as `find_plugin`."""
-    if not issubclass(found.plugin.options_type, ParserOptions):
+    if not found.plugin.options_type.parses:
         return found
     parser = _find(registry, "parsers", data_format(found, section), section, "data_format")
     return dataclasses.replace(found, parser=parser)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from pyagent.api import ConfigError, Duration, ParserOptions, Size
+from pyagent.api import ConfigError, Duration, Size
 from pyagent.config.catalog import Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
 from pyagent.config.plan import AgentSettings, Kind
@@ -90,7 +90,7 @@ def plugin_sample(catalog: Catalog, entry: Entry, given: Mapping[str, Any] | Non
     own = {option.name for option in declared_options(plugin.options_type)}
     lines += [f"  {name} = {toml_value(value)}" for name, value in given.items() if name not in own]
     lines += _options(plugin.options_type, entry.label, given)
-    if issubclass(plugin.options_type, ParserOptions):
+    if plugin.options_type.parses:
         lines.append("  ## further options are those of the format: pyagent plugins show parsers.NAME")
     return "\n".join(lines) + "\n"
 

@@ -35,6 +35,7 @@ from aiohttp import HttpVersion11, web
 from pyagent import __version__
 from pyagent.api.errors import ConfigError, Full, PyagentError, TooMuch
 from pyagent.api.options import option
+from pyagent.api.parser import Parser
 from pyagent.api.plugin import Accumulator, Ingested, PrecisionName
 from pyagent.api.units import Duration, Size
 from pyagent.kit.connections import Connections
@@ -188,16 +189,17 @@ class Request:
         self,
         acc: Accumulator,
         data: bytes,
+        parser: Parser[Any] | None = None,
         *,
         precision: PrecisionName = "ns",
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
     ) -> Ingested:
-        """The same for data that came in another way than as the body."""
+        """The same for data that came in another way than as the body, or that `parser` reads."""
 
         async def take() -> Ingested | None:
             try:
-                return await acc.ingest(data, precision=precision, tags=tags, all_or_nothing=all_or_nothing)
+                return await acc.ingest(data, parser, precision=precision, tags=tags, all_or_nothing=all_or_nothing)
             except Full as full:
                 if asyncio.get_running_loop().time() >= deadline or not self._server.listening:
                     raise Refused(429, str(full), {"Retry-After": _RETRY_AFTER}) from None

@@ -138,8 +138,7 @@ class Route:
         all_or_nothing: bool,
     ) -> Ingested:
         """The same for line protocol where every output is `plain`: no metric is made of it. Raises TooMuch, too."""
-        if self._lacks_room(self.outputs, lambda output: output.has_room(1)):
-            self._refuse()  # before the work of reading it
+        self.check_room()
         stages, outputs = self.stages, self.outputs
         wanted = dict.fromkeys(output.form.line_options for output in outputs) or {LineOptions(): None}
         most = most_text(len(data))
@@ -153,12 +152,18 @@ class Route:
         relayed = await self.run_aside(len(data), relay_all)
         self._check_unchanged(stages, outputs)
         result = next(iter(relayed.values()))
-        errors = tuple(map(str, result.errors))
+        errors, texts = tuple(map(str, result.errors)), tuple(error.text for error in result.errors)
         if errors and all_or_nothing:
-            return Ingested(0, errors, result.bad)
+            return Ingested(0, errors, result.bad, texts)
         offers = [(o, Formed(((None, relayed[o.form.line_options].encoded),), filtered=0)) for o in outputs]
         await self._safe(self._take(offers, self._keeping(offers)))
-        return Ingested(result.encoded.count, errors, result.bad)
+        return Ingested(result.encoded.count, errors, result.bad, texts)
+
+    def check_room(self) -> None:
+        """Raises Full where there is no room for one metric: before the work of reading what a listener received."""
+        sure = [output for output in self.outputs if not output.form.selects]
+        if self._lacks_room(sure, lambda output: output.has_room(1)):
+            self._refuse()
 
     async def run_aside(self, size: int, work: Callable[[], T]) -> T:
         """What `work` makes of `size` bytes of text, in a thread where they are many. Raises what it raises."""

@@ -99,19 +99,19 @@ def copies(metrics: Sequence[Metric]) -> list[Metric]:
     return [Metric(m.name, dict(m.tags), dict(m.fields), m.time, m.kind) for m in metrics]
 
 
-def usable(returned: object, most: int) -> list[Metric]:
-    """What `process` returned as metrics of the engine's own, by the rules of `Accumulator.add`; those without fields are
-    left out. Raises Unusable for what is of no use: then all of it is."""
+def usable(returned: object, most: int, what: str = "process") -> list[Metric]:
+    """What `process` (or `what`) returned as metrics of the engine's own, by the rules of `Accumulator.add`; those without
+    fields are left out. Raises Unusable for what is of no use: then all of it is."""
     if inspect.iscoroutine(returned):
         returned.close()
-        raise Unusable("process is `async def`; write a plain `def`")
+        raise Unusable(f"{what} is `async def`; write a plain `def`")
     if not hasattr(returned, "__iter__"):
-        raise Unusable(f"process returned {_kind(returned)}, not a list of metrics")
+        raise Unusable(f"{what} returned {_kind(returned)}, not a list of metrics")
     result: list[Metric] = []
     for count, item in enumerate(returned):
         if count >= most:
-            raise Unusable(f"process returned more than {most:,} metrics")
-        if (metric := usable_metric(item, "process returned")).fields:
+            raise Unusable(f"{what} returned more than {most:,} metrics")
+        if (metric := usable_metric(item, f"{what} returned")).fields:
             result.append(metric)
     return result
 

@@ -2,9 +2,9 @@
 one), an accumulator hands what must be acknowledged to an `IngestPort`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from pyagent.api import Ingested, Metric
+from pyagent.api import Ingested, Metric, Parser
 from pyagent.api.plugin import PrecisionName
 
 __all__ = ["IngestPort", "Sink"]
@@ -40,6 +40,9 @@ class Sink(Protocol):
     async def run_aside(self, size: int, work: Callable[[], T]) -> T:
         """What `work` makes of `size` bytes of text, in a thread where they are many. Raises what it raises."""
 
+    def check_room(self) -> None:
+        """Raises Full where there is no room for one metric that has to be acknowledged: before the work of reading it."""
+
     def has_room(self) -> bool:
         """Whether every queue on the way is at most half full."""
 
@@ -54,6 +57,11 @@ class IngestPort(Protocol):
         """Raises Full."""
 
     async def ingest(
-        self, data: bytes, precision: PrecisionName, tags: Mapping[str, str] | None, all_or_nothing: bool
+        self,
+        pieces: Sequence[bytes],
+        parser: Parser[Any] | None,
+        precision: PrecisionName,
+        tags: Mapping[str, str] | None,
+        all_or_nothing: bool,
     ) -> Ingested:
         """Raises Full and TooMuch."""

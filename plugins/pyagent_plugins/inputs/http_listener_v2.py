@@ -1,19 +1,19 @@
-"""Takes metrics over HTTP, as line protocol.
+"""Takes metrics over HTTP, in any format.
 
 An answer with `http_success_code` says that the outputs' queues hold the metrics.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import unquote_to_bytes
 
 from pyagent.api import Accumulator, ConfigError, Input, Secret, option
-from pyagent.api.plugin import PrecisionName
 from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request, bad_lines, same_secret
 
 __all__ = ["HTTPListenerV2", "HTTPListenerV2Options"]
 
 
 class HTTPListenerV2Options(ListenerOptions, frozen=True):
+    parses: ClassVar[bool] = True
     service_address: Annotated[str, option("where to listen: ':8080', 'tcp://host:port' or 'unix:///path'")] = ":8080"
     paths: Annotated[list[str], option("paths to take metrics on ([]: /telegraf)")] = []
     path_tag: Annotated[bool, option("keep the path in the tag http_listener_v2_path")] = False
@@ -27,10 +27,8 @@ class HTTPListenerV2Options(ListenerOptions, frozen=True):
         dict[str, str], option("headers of a request to keep, and the tags to keep them in")
     ] = {}
     http_headers: Annotated[dict[str, Secret], option("headers to add to every answer")] = {}
+    data_format: Annotated[str, option("format of the metrics; it has options of its own")] = "influx"
     http_success_code: Annotated[int, option("status of the answer when all is well (0: 204)")] = 204
-    data_format: Annotated[str, option("format of the metrics; so far only 'influx'")] = "influx"
-    influx_timestamp_precision: Annotated[PrecisionName, option("unit of the times in line protocol")] = "ns"
-    influx_parser_type: Annotated[Literal["", "internal", "upstream"], option("accepted; there is one parser")] = ""
 
 
 _PATH_TAG = "http_listener_v2_path"
@@ -39,9 +37,7 @@ _PATH_TAG = "http_listener_v2_path"
 class HTTPListenerV2(Input[HTTPListenerV2Options]):
     def setup(self) -> None:
         options = self.options
-        if options.data_format != "influx":
-            message = f"cannot use data_format {options.data_format!r}: it is not supported yet here; use 'influx'"
-            raise ConfigError(message, option="data_format")
+        self._parser = self.parser
         if options.http_success_code != 0 and not 200 <= options.http_success_code <= 299:
             message = f"cannot use http_success_code {options.http_success_code}: give one of 200 to 299"
             raise ConfigError(message, option="http_success_code")
@@ -74,7 +70,7 @@ class HTTPListenerV2(Input[HTTPListenerV2Options]):
         ingested = await request.ingest_data(
             self._acc,
             data,
-            precision=options.influx_timestamp_precision,
+            self._parser,
             tags=self._tags(request),
             all_or_nothing=True,
         )

@@ -27,7 +27,7 @@ class Influx(Parser[InfluxOptions]):
         if unit not in _PRECISIONS:
             problem = f"cannot read times in units of {unit}; use one of 1ns, 1us, 1ms and 1s"
             raise ConfigError(problem, option="influx_timestamp_precision")
-        self._precision = _PRECISIONS[unit]
+        self._precision = self.line_precision = _PRECISIONS[unit]
 
     def parse(self, data: bytes) -> list[Metric]:
         parsed = self.parse_lines(without_mark(data), self._precision)

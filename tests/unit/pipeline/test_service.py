@@ -1,17 +1,34 @@
 """Service inputs: what they acknowledge is safe, and what cannot be kept is refused."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 from plans import LOG, SECOND, START, input_plan, numbers, output_plan
 
-from pyagent.api import Accumulator, Batch, Duration, Full, Ingested, Input, Metric, NoOptions, Output, Retry
+from pyagent.api import (
+    Accumulator,
+    Batch,
+    Duration,
+    Full,
+    Ingested,
+    Input,
+    Metric,
+    NoOptions,
+    Output,
+    ParseError,
+    Parser,
+    Retry,
+)
 from pyagent.config import FilterOptions
 from pyagent.pipeline.fanout import Route
 from pyagent.pipeline.inputs.running_input import InputRunner
 from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.testing import make_parser
 from pyagent.testing.virtual import VirtualClock, run_virtual
+from pyagent_plugins.parsers.influx import Influx
+from pyagent_plugins.parsers.value import Value
 
 
 class Listener(Input):
@@ -178,5 +195,127 @@ def test_a_start_that_fails_is_tried_again() -> None:
         assert asyncio.get_running_loop().time() == pytest.approx(20, abs=1)
         assert runner.plugin.acc is runner.acc
         await runner.stop(grace=1)
+
+    run_virtual(main())
+
+
+# Data that a parser reads ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plan", [{}, {"filters": FilterOptions(namedrop=("x",))}], ids=["relayed", "parsed"])
+def test_pieces_of_lines_are_read_each_by_itself_and_get_the_same_tags(plan: dict[str, Any]) -> None:
+    async def main() -> None:
+        output = out()
+        acc = listener(Route([output]), **plan).acc
+        parser = make_parser(Influx, {"influx_timestamp_precision": "1s"})
+        result = await acc.ingest([b"a v=1i 1", b"b v=2i 2\nbad\n", b"c v=3i 3"], parser, tags={"t": "x"})
+        assert (result.taken, result.bad, result.texts) == (3, 1, ("bad",))
+        assert lines_of(output) == [f"{name},host=h,t=x v={n}i {n * SECOND}" for n, name in enumerate("abc", 1)]
+
+    run_virtual(main())
+
+
+def test_a_string_that_does_not_end_costs_no_other_piece() -> None:
+    async def main() -> None:
+        output = out()
+        acc = listener(Route([output])).acc
+        result = await acc.ingest([b'a v="x', b'b,t=x" v=1i 1', b'c v="y" 1'], make_parser(Influx))
+        assert (result.taken, result.bad) == (2, 1)
+        assert lines_of(output) == ['b,host=h,t=x" v=1i 1', 'c,host=h v="y" 1']
+
+    run_virtual(main())
+
+
+def test_pieces_of_other_formats_that_cannot_be_read_cost_the_others_only_where_asked() -> None:
+    async def main() -> None:
+        output = out()
+        acc = listener(Route([output])).acc
+        parser = make_parser(Value, measurement="answer")
+        strict = await acc.ingest([b"1", b"two"], parser, all_or_nothing=True)
+        assert (strict.taken, strict.bad, len(output.queue)) == (0, 1, 0)
+        assert strict.errors == ("'two' is not of the type integer",)
+        lenient = await acc.ingest([b"1", b"two", b"3"], parser, tags={"t": "x"})
+        assert (lenient.taken, lenient.bad, lenient.texts) == (2, 1, ("two",))
+        assert [line.rpartition(" ")[0] for line in lines_of(output)] == [
+            f"answer,host=h,t=x value={n}i" for n in (1, 3)
+        ]
+
+    run_virtual(main())
+
+
+async def test_a_full_queue_refuses_before_a_parser_has_its_work() -> None:
+    class Counting(Value):
+        calls = 0
+
+        def parse(self, data: bytes) -> list[Metric]:
+            Counting.calls += 1
+            return super().parse(data)
+
+    acc = listener(Route([out(metric_buffer_limit=2)])).acc
+    parser = make_parser(Counting)
+    await acc.ingest([b"1", b"2"], parser)
+    with pytest.raises(Full):
+        await acc.ingest(b"3", parser)
+    assert Counting.calls == 2
+
+
+class Own(Parser):
+    """Of somebody else: it hangs, fails, or gives what are no metrics."""
+
+    release: threading.Event
+
+    def parse(self, data: bytes) -> list[Metric]:
+        match data:
+            case b"hang":
+                self.release.wait(60)
+            case b"fail":
+                raise KeyError("x")
+            case b"refuse":
+                raise ParseError("it is no good")
+            case b"nonsense":
+                return [1]  # type: ignore[list-item]
+        return [Metric("m", {}, {"v": data.decode()}, 1)]
+
+
+async def test_a_parser_from_outside_stops_nobody_and_hands_on_nothing_but_metrics() -> None:
+    output = out()
+    runner = listener(Route([output]))
+    parser = make_parser(Own)
+    assert isinstance(parser, Own)
+    parser.release = threading.Event()
+    result = await runner.acc.ingest([b"a", b"fail", b"refuse", b"nonsense", b"b"], parser)
+    assert result.taken == 2
+    assert [error.partition(" (")[0] for error in result.errors] == [
+        "KeyError: 'x'",
+        "it is no good",
+        "parse returned a int in place of a metric",
+    ]
+    assert runner._door._isolated is not None
+    runner._door._isolated.deadline = 0.01
+    try:
+        result = await runner.acc.ingest([b"hang"], parser)
+        assert (result.taken, result.bad) == (0, 1)
+        assert result.errors == ("the parser is given up: it did not end within 0.01 s",)
+    finally:
+        parser.release.set()
+    await runner.stop(grace=1)
+
+
+def test_what_a_service_input_hands_on_while_it_stops_is_taken() -> None:
+    class Last(Listener):
+        async def stop(self) -> None:
+            await self.acc.ingest(b"last v=1i 1")
+
+    async def main() -> None:
+        output = out()
+        plugin = Last(NoOptions(), LOG)
+        runner = InputRunner(
+            input_plan(Last), plugin, global_tags={}, route=Route([output]), clock=VirtualClock(START), log=LOG
+        )
+        await plugin.start(runner.acc)
+        await runner.stop(grace=1)
+        assert lines_of(output) == ["last v=1i 1"]
+        with pytest.raises(Full, match="stopped"):
+            await runner.acc.ingest(BODY)
 
     run_virtual(main())

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, cast, get_args
 
-from pyagent.api import FieldValue, Full, Ingested, Kind, Measurement, Metric, Uint, field_value, timestamp_ns
+from pyagent.api import FieldValue, Full, Ingested, Kind, Measurement, Metric, Parser, Uint, field_value, timestamp_ns
 from pyagent.api.foreign import plain_text
 from pyagent.api.measurements import FieldType
 from pyagent.api.plugin import PrecisionName
@@ -111,16 +111,19 @@ class Accumulator:
 
     async def ingest(
         self,
-        data: bytes,
+        data: bytes | Sequence[bytes],
+        parser: Parser[Any] | None = None,
         *,
         precision: PrecisionName = "ns",
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
     ) -> Ingested:
+        pieces: Sequence[bytes] = (data,) if isinstance(data, bytes) else data
         if self._foreign:
-            data, precision, all_or_nothing = bytes(memoryview(data)), _plain_precision(precision), bool(all_or_nothing)
+            pieces = [bytes(memoryview(piece)) for piece in islice(pieces, MOST_DELIVERED)]
+            precision, all_or_nothing = _plain_precision(precision), bool(all_or_nothing)
             tags = {plain_text(key): plain_text(value) for key, value in (tags or {}).items()}
-        return await self._service().ingest(data, precision, tags, all_or_nothing)
+        return await self._service().ingest(pieces, parser, precision, tags, all_or_nothing)
 
     @staticmethod
     def _own(metric: Metric, what: str) -> Metric:

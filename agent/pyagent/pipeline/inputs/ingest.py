@@ -2,20 +2,34 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pyagent.api import Ingested, Metric
+from pyagent.api import Ingested, Metric, ParseError, Parser
 from pyagent.api.plugin import PrecisionName
 from pyagent.config import InputPlan
 from pyagent.lineprotocol import parse
+from pyagent.pipeline.failures import one_line, told
 from pyagent.pipeline.modifiers import Intake
 from pyagent.pipeline.offload import in_slices, most_metrics
 from pyagent.pipeline.ports import Sink
 from pyagent.pipeline.schedule import Clock
+from pyagent.pipeline.traits import plugin_files
+
+if TYPE_CHECKING:
+    from pyagent.pipeline.isolation import Isolated
 
 __all__ = ["ServiceDoor"]
 
 T = TypeVar("T")
+
+_BUILTIN = "pyagent_plugins."
+_EFFORT = 8
+"""How many times as long a byte of other formats takes as one of line protocol, about."""
+_MOST_METRICS = 1_000_000
+"""Of one piece of data that a parser from outside reads; more is no list."""
+_TEXT = 200
+"""Characters of a text at fault that are kept."""
 
 
 class ServiceDoor:
@@ -24,21 +38,41 @@ class ServiceDoor:
     def __init__(
         self, plan: InputPlan, intake: Intake, route: Sink, clock: Clock, taken: Callable[[int], None]
     ) -> None:
+        self._plan = plan
         self._precision = int(plan.service_precision)
         self._intake = intake
         self._route = route
         self._clock = clock
         self._taken = taken
         self._loop = asyncio.get_running_loop()
+        self._isolated: Isolated | None = None
+        """The thread of a parser from outside."""
+
+    def close(self) -> None:
+        """Wait no longer for a parser from outside."""
+        if self._isolated is not None:
+            self._isolated.hurry()
+            self._isolated.abandon()
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         """Raises Full."""
         await self._on_main(lambda: self._admit(list(metrics)))
 
     async def ingest(
-        self, data: bytes, precision: PrecisionName, tags: Mapping[str, str] | None, all_or_nothing: bool
+        self,
+        pieces: Sequence[bytes],
+        parser: Parser[Any] | None,
+        precision: PrecisionName,
+        tags: Mapping[str, str] | None,
+        all_or_nothing: bool,
     ) -> Ingested:
         """Raises Full and TooMuch."""
+        if parser is not None:
+            if not _reads_lines(parser) or (len(pieces) > 1 and any(b'"' in piece for piece in pieces)):
+                # The last: a string that does not end would swallow a part of the next piece.
+                return await self._parse(parser, pieces, tags or {}, all_or_nothing)
+            precision = parser.line_precision or "ns"
+        data = pieces[0] if len(pieces) == 1 else b"\n".join(pieces)
         return await self._on_main(lambda: self._ingest(data, precision, tags or {}, all_or_nothing))
 
     async def _ingest(
@@ -57,10 +91,45 @@ class ServiceDoor:
             return result
         now, most = self._clock.now(), most_metrics(len(data))
         parsed = await self._route.run_aside(len(data), lambda: parse(data, now, precision, most=most))
-        errors = tuple(map(str, parsed.errors))
+        errors, texts = tuple(map(str, parsed.errors)), tuple(error.text for error in parsed.errors)
         if errors and all_or_nothing:
-            return Ingested(0, errors, parsed.bad)
-        return Ingested(await self._admit(parsed.metrics, tags), errors, parsed.bad)
+            return Ingested(0, errors, parsed.bad, texts)
+        return Ingested(await self._admit(parsed.metrics, tags), errors, parsed.bad, texts)
+
+    async def _parse(
+        self, parser: Parser[Any], pieces: Sequence[bytes], tags: Mapping[str, str], all_or_nothing: bool
+    ) -> Ingested:
+        """The same for other formats. A parser from outside has a thread of its own, and a deadline."""
+        own = _is_own(parser)
+        work = partial(_parse_all, parser, pieces, None if own else plugin_files(self._plan))
+        if asyncio.get_running_loop() is not self._loop:
+            parsed = work()  # in the plugin's own place: nobody else waits
+        else:
+            self._route.check_room()
+            if own:
+                parsed = await self._route.run_aside(_EFFORT * sum(map(len, pieces)), work)
+            else:
+                parsed = await self._apart(work, len(pieces))
+        errors, texts = tuple(parsed.errors), tuple(parsed.texts)
+        if errors and all_or_nothing:
+            return Ingested(0, errors, len(errors), texts)
+        taken = await self._on_main(lambda: self._admit(parsed.metrics, tags))
+        return Ingested(taken, errors, len(errors), texts)
+
+    async def _apart(self, work: "Callable[[], _Parsed]", count: int) -> "_Parsed":
+        from pyagent.pipeline.isolation import Bypass, GivenUp, Isolated
+
+        if self._isolated is None:
+            self._isolated = Isolated(f"{self._plan.label} parser", plugin_files(self._plan))
+        try:
+            return await self._isolated.call(work)
+        except Bypass:
+            reason = "the parser has not ended a call that was given up"
+        except GivenUp as error:
+            reason = f"the parser is given up: {error}"
+        parsed = _Parsed()
+        parsed.errors, parsed.texts = [reason] * count, [""] * count
+        return parsed
 
     async def _admit(self, metrics: list[Metric], tags: Mapping[str, str] | None = None) -> int:
         def taken_in(some: list[Metric]) -> list[Metric]:
@@ -78,3 +147,42 @@ class ServiceDoor:
         if asyncio.get_running_loop() is self._loop:
             return await work()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))
+
+
+def _is_own(parser: Parser[Any]) -> bool:
+    return type(parser).__module__.startswith(_BUILTIN)
+
+
+def _reads_lines(parser: Parser[Any]) -> bool:
+    """Whether the engine may read the data in its place."""
+    return _is_own(parser) and parser.line_precision is not None and not parser.default_tags
+
+
+class _Parsed:
+    def __init__(self) -> None:
+        self.metrics: list[Metric] = []
+        self.errors: list[str] = []
+        self.texts: list[str] = []
+
+
+def _parse_all(parser: Parser[Any], pieces: Sequence[bytes], files: tuple[str, ...] | None) -> _Parsed:
+    """`files`: the code of a parser from outside, of which nothing but plain values goes on; None for one of the engine's."""
+    parsed = _Parsed()
+    for piece in pieces:
+        try:
+            if files is None:
+                parsed.metrics += [metric for metric in parser.parse(piece) if metric.fields]
+            else:
+                from pyagent.pipeline.isolation import usable
+
+                parsed.metrics += usable(parser.parse(piece), _MOST_METRICS, "parse")
+        except ParseError as error:
+            parsed.errors.append(one_line(error))
+        except Exception as error:
+            if files is None:
+                raise
+            parsed.errors.append(one_line(told(error, files)))
+        else:
+            continue
+        parsed.texts.append(bytes(piece[:_TEXT]).decode("utf-8", "replace"))
+    return parsed

@@ -134,14 +134,19 @@ class InputRunner:
                 self._log.warning("the gather did not end within %g s; it is given up", grace)
                 self._gather.cancel()
         self.flush()
-        self.acc.close()
+        if not self._starts:
+            self.acc.close()
         try:
+            # What a service input has received and not handed on yet is taken until it has stopped.
             # In its own place, but not for ever: a plugin may hang here too.
             await asyncio.wait_for(self._close(), grace)
         except TimeoutError:
             self._log.warning("stopping did not end within %g s; it is given up", grace)
         except Exception as error:
             self._log.warning("cannot stop the plugin: %s", one_line(error))
+        self.flush()
+        self.acc.close()
+        self._door.close()
         self._worker.abandon()
         if self.plan.has_foreign_code:
             let_go(self.plugin, self.plan.label)
