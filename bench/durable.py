@@ -81,16 +81,16 @@ def _throughput(folder: Path, pieces: list[list[object]], *, sync: bool) -> floa
     start = time.perf_counter()
     for round_ in range(ROUNDS):
         for number in range(GROUP):
-            queue.append(encode(pieces[(round_ * GROUP + number) % len(pieces)]))  # type: ignore[arg-type]
-        _do(queue.commit())
+            queue.enqueue(encode(pieces[(round_ * GROUP + number) % len(pieces)]))  # type: ignore[arg-type]
+        _do(queue.flush_to_log())
         while len(queue):
-            _do(queue.load(SIZE))
-            batch = queue.take(SIZE)
+            _do(queue.prefetch(SIZE))
+            batch = queue.next_batch(SIZE)
             assert batch is not None
             batch.payload("gzip")
-            queue.settle(batch)
+            queue.complete(batch)
             count += batch.count
-        _do(queue.acknowledge())
+        _do(queue.commit())
     taken = time.perf_counter() - start
     _do(queue.close())
     return count / taken
@@ -102,8 +102,8 @@ def _outage(folder: Path, seconds: int) -> int:
     pieces: list[Encoded] = [encode(metrics(RATE, first=RATE * number, seed=number)) for number in range(3)]
     before = _resident()
     for second in range(seconds):
-        queue.append(pieces[second % len(pieces)])
-        _do(queue.commit())
+        queue.enqueue(pieces[second % len(pieces)])
+        _do(queue.flush_to_log())
     assert len(queue) == seconds * RATE
     print(_resident(), _resident() - before, queue.disk_bytes)
     _do(queue.close())

@@ -8,27 +8,27 @@ from test_queue import Machine
 
 LONG = os.environ.get("PYAGENT_LONG_FAULTS") == "1"
 LIVES, STEPS = (20_000 if LONG else 400), 60
-OFTEN = ["append", "admit", "commit", "take", "deliver", "acknowledge", "settle"]
+OFTEN = ["enqueue", "enqueue_pinned", "flush_to_log", "next_batch", "deliver", "commit", "complete"]
 SELDOM = [*OFTEN, "break_disk", "mend_disk", "mend_disk", "crash", "crash_within"]
 CALLS = ["write", "sync", "create", "sync_directory", "truncate"]
 
 
 def arguments(name: str, choice: random.Random) -> dict[str, Any]:
     match name:
-        case "append" | "admit":
+        case "enqueue" | "enqueue_pinned":
             return {"count": choice.randint(1, 20)}
-        case "take":
+        case "next_batch":
             return {"most": choice.randint(1, 12)}
         case "deliver":
             return {"which": choice.randint(0, 2)}
-        case "settle":
+        case "complete":
             return {"which": choice.randint(0, 2), "start": choice.randint(0, 6), "stop": choice.randint(0, 12)}
         case "break_disk":
             return {"names": {call for call in CALLS if choice.random() < 0.3}, "left": choice.randint(0, 3)}
         case "crash":
             return {"seed": choice.randint(0, 2**32), "power": choice.random() < 0.5}
         case "crash_within":
-            what = choice.choice(["commit", "commit", "acknowledge"])
+            what = choice.choice(["flush_to_log", "flush_to_log", "commit"])
             return {"calls": choice.randint(0, 6), "what": what} | arguments("crash", choice)
     return {}
 
@@ -38,7 +38,7 @@ def live(seed: int) -> Machine:
     machine = Machine()
     for _ in range(STEPS):
         name = choice.choice(SELDOM if choice.random() < 0.3 else OFTEN)
-        if name in ("settle", "deliver") and not machine.batches:
+        if name in ("complete", "deliver") and not machine.batches:
             continue
         getattr(machine, name)(**arguments(name, choice))
         machine.sums_are_right()

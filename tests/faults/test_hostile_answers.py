@@ -97,7 +97,7 @@ async def main():
     lane = Lane(output_plan(InfluxDB), OutputQueue(10_000), receive, refusals=quarantine, log=log)
     task = asyncio.create_task(lane.run())
     for second in range(70):
-        lane.queue.append(numbered(100 * second, 100))
+        lane.queue.enqueue(numbered(100 * second, 100))
         lane.appended()
         await asyncio.sleep(1)
     well = True

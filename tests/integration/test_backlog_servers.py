@@ -19,12 +19,12 @@ def backlog_body(count: int) -> bytes:
     queue = MemoryQueue(count, batch_size=100)
     for first in range(0, count, 10):
         metrics = [Metric("backlog", {}, {"n": n}, (HOUR + n) * 10**9) for n in range(first, first + 10)]
-        queue.append(encode(metrics))
-    batch = queue.take(150)
+        queue.enqueue(encode(metrics))
+    batch = queue.next_batch(150)
     assert batch is not None
     batch.payload("gzip")
-    queue.settle(batch, [batch])
-    whole = queue.take(count)
+    queue.complete(batch, [batch])
+    whole = queue.next_batch(count)
     assert whole is not None
     assert whole.count == count
     body = whole.payload("gzip")

@@ -182,7 +182,7 @@ class Batch(Protocol):
     def payload(self, encoding: CompressionName = "identity") -> bytes:
         """All lines as one body, compressed if so named. The bytes are kept for a retry."""
 
-    def lines(self, start: int, stop: int) -> "Batch":
+    def slice(self, start: int, stop: int) -> "Batch":
         """The metrics from index `start` up to, not including, `stop`."""
 
 

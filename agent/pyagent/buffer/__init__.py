@@ -1,20 +1,21 @@
 """What is encoded and not yet delivered."""
 
-from pyagent.buffer.batch import Batch, Chunk, Lines, Sealed, gzip, memory_of
+from pyagent.buffer.batch import QueueBatch
+from pyagent.buffer.block import Chunk, CompressedBlock, EncodedBlock, gzip, memory_of
 from pyagent.buffer.memory_queue import MemoryQueue
 from pyagent.buffer.queue import OutputQueue
 from pyagent.buffer.queue_names import BufferSettings, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.usage import Usage
 
 __all__ = [
-    "Batch",
     "BufferSettings",
     "Chunk",
-    "Lines",
+    "CompressedBlock",
+    "EncodedBlock",
     "MemoryQueue",
     "OutputQueue",
+    "QueueBatch",
     "QueueName",
-    "Sealed",
     "StoredQueue",
     "Usage",
     "gzip",

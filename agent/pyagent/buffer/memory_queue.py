@@ -4,20 +4,21 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 
-from pyagent.buffer.batch import Batch, Chunk, Lines, take_chunks
+from pyagent.buffer.batch import QueueBatch, next_chunks
+from pyagent.buffer.block import Chunk, EncodedBlock
 
 __all__ = ["MemoryQueue", "batches_of"]
 
-_WORTH_SEALING = 64
+_WORTH_COMPRESSING = 64
 """Fewer metrics are not worth a compressed chunk of their own."""
 
 
 class MemoryQueue:
     """What is encoded and not yet delivered.
 
-    What a listener has acknowledged comes in by `admit` and is never evicted. A batch that was taken stays part of the
-    queue (it counts against the limit, but is never evicted) until `settle` says what became of it. Invariant:
-    added = delivered + refused (both told by `settle`) + dropped + len(queue).
+    What a listener acknowledges is enqueued pinned, and is never evicted. A batch that was taken stays part of the
+    queue (it counts against the limit, but is never evicted) until `complete` says what became of it. Invariant:
+    added = delivered + refused (both told by `complete`) + dropped + len(queue).
 
     `max_bytes` bounds what waits as it lies in memory, compressed or not; 0 is no bound. Where there is no room the oldest
     go, or with `drop_newest` what comes in.
@@ -35,15 +36,15 @@ class MemoryQueue:
         self._drop_newest = drop_newest
         self._waiting: deque[Chunk] = deque()
         self._backlog: deque[Chunk] = deque()
-        """Older ones that others go ahead of, after `divide`."""
+        """Older ones that others go ahead of, after `split_backlog`."""
         self._waiting_count = 0
         """Metrics in both."""
-        self._kept_count = 0
+        self._pinned_count = 0
         """Those of them that are never evicted."""
         self._bytes = 0
-        self._unsealed = 0
-        """Metrics put in since the backlog was last sealed."""
-        self._taken: list[tuple[Batch, deque[Chunk]]] = []
+        self._uncompressed = 0
+        """Metrics put in since the backlog was last compressed."""
+        self._taken: list[tuple[QueueBatch, deque[Chunk]]] = []
         """Each with where it came from."""
         self._taken_count = 0
 
@@ -58,16 +59,16 @@ class MemoryQueue:
     @property
     def pinned(self) -> int:
         """Metrics that no eviction can remove."""
-        return self._kept_count + self._taken_count
+        return self._pinned_count + self._taken_count
 
     @property
     def evictable(self) -> int:
         """Metrics that `evict` can remove."""
-        return self._waiting_count - self._kept_count
+        return self._waiting_count - self._pinned_count
 
     @property
     def fresh(self) -> bool:
-        """Whether what `take` gives next is no backlog that `divide` put behind."""
+        """Whether what `next_batch` gives next is no backlog that `split_backlog` put behind."""
         return bool(self._waiting)
 
     @property
@@ -80,62 +81,55 @@ class MemoryQueue:
         """Bytes that what waits takes as it is held."""
         return self._bytes
 
-    def held(self) -> Iterator[Lines]:
+    def held(self) -> Iterator[EncodedBlock]:
         """What is kept in memory, each piece once or more; queues of equal outputs hold the same pieces."""
         taken = chain.from_iterable(batch.chunks for batch, _ in self._taken)
-        return (chunk.lines for chunk in chain(self._all(), taken))
+        return (chunk.block for chunk in chain(self._all(), taken))
 
     @property
     def oldest(self) -> int:
         """The earliest time held, ns since the epoch; 0 when empty."""
         first = next(self._all(), None)
-        found = [batch.oldest for batch, _ in self._taken] + ([first.lines.oldest] if first else [])
+        found = [batch.oldest for batch, _ in self._taken] + ([first.block.oldest] if first else [])
         return min(found, default=0)
 
-    def append(self, lines: Lines) -> int:
-        """Take encoded metrics; returns how many had no room: the oldest of those waiting that may go, or of these."""
-        if not lines.count:
-            return 0
-        self.added += lines.count
-        self._put(Chunk(lines))
+    def enqueue(self, block: EncodedBlock, *, pinned: bool = False) -> int:
+        """Take in encoded metrics; `pinned`: they stay whatever comes (ask `can_admit` first). Returns how many had no room:
+        the oldest of those waiting that may go, or of these."""
+        if block.count:
+            self.added += block.count
+            self._put(Chunk(block, pinned=pinned))
         return self.evict()
 
-    def has_room(self, count: int) -> bool:
-        """Whether `admit` may take so many. An empty queue takes any number, else a large body would never fit."""
+    def can_admit(self, count: int) -> bool:
+        """Whether so many may be pinned. An empty queue takes any number, else a large body would never fit."""
         held = self.pinned
         return held == 0 or (held + count <= self.limit and not (self.max_bytes and self._bytes > self.max_bytes))
 
-    def admit(self, lines: Lines) -> int:
-        """Take metrics that stay whatever comes (ask `has_room` first); returns how many others had to go."""
-        if lines.count:
-            self.added += lines.count
-            self._put(Chunk(lines, kept=True))
-        return self.evict()
-
-    def take(self, most: int) -> Batch | None:
-        """Up to `most` of the oldest metrics, fewer where they are large, or None. `settle` it in the end."""
+    def next_batch(self, most: int) -> QueueBatch | None:
+        """Up to `most` of the oldest metrics, fewer where they are large, or None. `complete` it in the end."""
         source = self._waiting or self._backlog
-        chunks = take_chunks(source, most, lambda chunk, sign: self._count((chunk,), sign))
+        chunks = next_chunks(source, most, lambda chunk, sign: self._count((chunk,), sign))
         if not chunks:
             return None
-        batch = Batch(chunks)
+        batch = QueueBatch(chunks)
         self._taken.append((batch, source))
         self._taken_count += batch.count
         return batch
 
-    def settle(self, batch: Batch, kept: Iterable[Batch] = ()) -> None:
-        """End a taken batch: `kept`, parts of it in order, go back to the front; all else has left the queue."""
+    def complete(self, batch: QueueBatch, requeue: Iterable[QueueBatch] = ()) -> None:
+        """End a batch that was taken: `requeue`, parts of it in order, go back to the front; all else has left the queue."""
         index = next(i for i, (taken, _) in enumerate(self._taken) if taken is batch)
         _, source = self._taken.pop(index)
         self._taken_count -= batch.count
         chunks: list[Chunk] = []
-        for part in kept:
-            # What was compressed to be sent is kept so: the next attempt finds it ready.
-            chunks += [part.seal()] if part.compressed and part.uniform else part.chunks
+        for part in requeue:
+            # What was compressed to be sent stays so: the next attempt finds it ready.
+            chunks += [part.compress()] if part.is_compressed and part.uniform else part.chunks
         source.extendleft(reversed(chunks))
         self._count(chunks, 1)
 
-    def divide(self) -> None:
+    def split_backlog(self) -> None:
         """From now on what comes in is taken before what waits now."""
         self._backlog.extend(self._waiting)
         self._waiting.clear()
@@ -144,26 +138,26 @@ class MemoryQueue:
         """Put another queue's metrics in front of this one's, which empties it; returns how many metrics had to go."""
         if older._taken:
             raise RuntimeError("BUG: a queue was adopted while a batch of it is being written")
-        chunks = older.clear()
+        chunks = older.drain()
         older.added -= sum(map(len, chunks))
         self.added += sum(map(len, chunks))
-        self.restore(chunks)
+        self.put_back(chunks)
         return self.evict()
 
-    def clear(self, most: int = 0) -> list[Chunk]:
+    def drain(self, most: int = 0) -> list[Chunk]:
         """Take out all that waits, the oldest first, for another place; `most`: about so many bytes of it, as they are held."""
         chunks: list[Chunk] = []
         size = 0
         for source in (self._backlog, self._waiting):
             while source and not 0 < most <= size:
                 chunks.append(source.popleft())
-                size += chunks[-1].weight
+                size += chunks[-1].memory_size
         self._count(chunks, -1)
-        self._unsealed = min(self._unsealed, self._waiting_count)
+        self._uncompressed = min(self._uncompressed, self._waiting_count)
         return chunks
 
-    def restore(self, chunks: Iterable[Chunk]) -> None:
-        """Put back what `clear` took out, in front."""
+    def put_back(self, chunks: Iterable[Chunk]) -> None:
+        """Put back what `drain` took out, in front."""
         chunks = list(chunks)
         (self._backlog or self._waiting).extendleft(reversed(chunks))
         self._count(chunks, 1)
@@ -184,7 +178,7 @@ class MemoryQueue:
         for source in (self._waiting, self._backlog) if newest else (self._backlog, self._waiting):
             for index in range(len(source) - 1, -1, -1) if newest else range(len(source)):
                 chunk = source[index]
-                if chunk.kept:
+                if chunk.pinned:
                     continue
                 self._count((chunk,), -1)
                 if 0 < most < len(chunk):
@@ -205,35 +199,35 @@ class MemoryQueue:
     def _put(self, chunk: Chunk) -> None:
         self._waiting.append(chunk)
         self._count((chunk,), 1)
-        self._unsealed += len(chunk)
-        if self._unsealed >= self._batch_size and self._waiting_count >= 2 * self._batch_size:
-            self._seal_backlog()
+        self._uncompressed += len(chunk)
+        if self._uncompressed >= self._batch_size and self._waiting_count >= 2 * self._batch_size:
+            self._compress_backlog()
 
-    def _seal_backlog(self) -> None:
+    def _compress_backlog(self) -> None:
         """Compress what waits behind others, in batches as they will be sent."""
         loose: deque[Chunk] = deque()
-        while self._waiting and self._waiting[-1].sealed is None:
+        while self._waiting and self._waiting[-1].compressed_block is None:
             loose.appendleft(self._waiting.pop())
         self._count(loose, -1)
         chunks: list[Chunk] = []
         for part in batches_of(loose, self._batch_size):
-            worth = part.count >= min(self._batch_size, _WORTH_SEALING)
-            chunks += [part.seal()] if worth else part.chunks
+            worth = part.count >= min(self._batch_size, _WORTH_COMPRESSING)
+            chunks += [part.compress()] if worth else part.chunks
         self._waiting.extend(chunks)
         self._count(chunks, 1)
-        self._unsealed = 0
+        self._uncompressed = 0
 
     def _count(self, chunks: Iterable[Chunk], sign: int) -> None:
         for chunk in chunks:
             self._waiting_count += sign * len(chunk)
-            self._bytes += sign * chunk.weight
-            if chunk.kept:
-                self._kept_count += sign * len(chunk)
+            self._bytes += sign * chunk.memory_size
+            if chunk.pinned:
+                self._pinned_count += sign * len(chunk)
 
 
-def batches_of(chunks: Iterable[Chunk], size: int) -> Iterator[Batch]:
+def batches_of(chunks: Iterable[Chunk], size: int) -> Iterator[QueueBatch]:
     """Batches of at most `size` metrics and BATCH_BYTES, in order. What may be evicted and what may not stay apart."""
-    for _, run in groupby(chunks, key=lambda chunk: chunk.kept):
+    for _, run in groupby(chunks, key=lambda chunk: chunk.pinned):
         rest = deque(run)
         while rest:
-            yield Batch(take_chunks(rest, size))
+            yield QueueBatch(next_chunks(rest, size))

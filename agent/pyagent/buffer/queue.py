@@ -11,11 +11,12 @@ disk's thread. One DiskWork at a time: ask for it, run it, and call its `done` b
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-from pyagent.buffer.batch import Batch, Chunk, Lines
-from pyagent.buffer.log.offsets import NumberSet, numbers_done
+from pyagent.buffer.batch import QueueBatch
+from pyagent.buffer.block import Chunk, EncodedBlock
+from pyagent.buffer.log.offsets import OffsetSet, offsets_done
 from pyagent.buffer.log.reader import LogReader
 from pyagent.buffer.log.segments import SEGMENT_SIZE, Recovery, SegmentLog
-from pyagent.buffer.log.window import Loaded, Stretch
+from pyagent.buffer.log.window import LogWindow, Prefetched
 from pyagent.buffer.memory_queue import MemoryQueue, batches_of
 from pyagent.buffer.usage import Usage
 
@@ -24,8 +25,8 @@ __all__ = ["DiskWork", "OutputQueue", "SizeLimit"]
 MEMORY_BESIDE_DISK = 64 << 20
 """Bytes that may wait in memory for a disk that takes nothing, however many metrics the queue may hold."""
 
-COMMIT_BYTES = 2 * SEGMENT_SIZE
-"""What one commit brings to the disk, about: it is in memory twice more meanwhile, compressed and put together."""
+FLUSH_BYTES = 2 * SEGMENT_SIZE
+"""What one flush brings to the disk, about: it is in memory twice more meanwhile, compressed and put together."""
 
 
 class SizeLimit(OSError):
@@ -56,11 +57,11 @@ class DiskWork:
 class OutputQueue:
     """Bounded by `limit` metrics and `max_bytes` (0: no bound) of text as it is kept.
 
-    What a listener has acknowledged comes in by `admit` and is never evicted. Polled metrics that there is no room for are
-    dropped and counted: the oldest, or with `drop_newest` what comes in. What was taken counts until it is settled.
-    Invariant: added + restored = left by `settle` + dropped + damaged + len(queue).
+    What a listener acknowledges is enqueued pinned, and is never evicted. Polled metrics that there is no room for are
+    dropped and counted: the oldest, or with `drop_newest` what comes in. A batch counts until it is completed.
+    Invariant: added + restored = left by `complete` + dropped + damaged + len(queue).
 
-    `newest_first`: after `divide`, what comes in is taken before what waits.
+    `newest_first`: after `split_backlog`, what comes in is taken before what waits.
     """
 
     def __init__(
@@ -92,17 +93,17 @@ class OutputQueue:
         self._drop_newest = drop_newest
         self._newest_first = newest_first
         self._tail = MemoryQueue(limit, batch_size, max_bytes=max_bytes, drop_newest=drop_newest)
-        self._stretches: list[Stretch] = []
-        self._committing: list[Chunk] = []
-        self._taken: list[tuple[Batch, Stretch]] = []
-        self._done_numbers = NumberSet()
-        self._kept_on_disk = 0
+        self._windows: list[LogWindow] = []
+        self._flushing: list[Chunk] = []
+        self._taken: list[tuple[QueueBatch, LogWindow]] = []
+        self._done_offsets = OffsetSet()
+        self._pinned_on_disk = 0
         """Metrics in the log that somebody was told are safe."""
         self._dropped_on_disk = 0
         self._stuck = False
         """The oldest in the log must not be dropped: what comes in gives way."""
         self._due = 0
-        """Metrics of the log that the next commit drops, for `evict`."""
+        """Metrics of the log that the next flush drops, for `evict`."""
         self._usage = usage or Usage()
         self._counted = Usage()
         """This queue's part of it."""
@@ -112,15 +113,15 @@ class OutputQueue:
     def __len__(self) -> int:
         return (
             len(self._tail)
-            + sum(map(len, self._stretches))
-            + sum(map(len, self._committing))
+            + sum(map(len, self._windows))
+            + sum(map(len, self._flushing))
             + sum(batch.count for batch, _ in self._taken)
         )
 
     @property
     def waiting(self) -> int:
         """Metrics that are not in a batch just being written."""
-        return self._tail.waiting + sum(map(len, self._stretches)) + sum(map(len, self._committing))
+        return self._tail.waiting + sum(map(len, self._windows)) + sum(map(len, self._flushing))
 
     @property
     def dropped(self) -> int:
@@ -130,29 +131,29 @@ class OutputQueue:
     @property
     def size(self) -> int:
         """Bytes: of the text in memory, and of the log's files."""
-        in_memory = self._tail.size + sum(chunk.size for chunk in self._committing)
-        return in_memory + (self.log.size if self.log and any(map(len, self._stretches)) else 0)
+        in_memory = self._tail.size + sum(chunk.size for chunk in self._flushing)
+        return in_memory + (self.log.size if self.log and any(map(len, self._windows)) else 0)
 
     @property
     def disk_bytes(self) -> int:
         return self.log.size if self.log else 0
 
-    def held(self) -> Iterator[Lines]:
+    def held(self) -> Iterator[EncodedBlock]:
         """What is kept in memory, each piece once or more; queues of equal outputs hold the same pieces."""
-        chunks = [*self._committing, *chain.from_iterable(stretch.chunks for stretch in self._stretches)]
+        chunks = [*self._flushing, *chain.from_iterable(window.chunks for window in self._windows)]
         chunks += [chunk for batch, _ in self._taken for chunk in batch.chunks]
-        return chain(self._tail.held(), (chunk.lines for chunk in chunks))
+        return chain(self._tail.held(), (chunk.block for chunk in chunks))
 
     @property
     def oldest(self) -> int:
         """The earliest time known of what is held, ns since the epoch; 0 when empty or unknown."""
-        times = [stretch.oldest for stretch in self._stretches] + [batch.oldest for batch, _ in self._taken]
-        times += [chunk.lines.oldest for chunk in self._committing[:1]] + [self._tail.oldest]
+        times = [window.oldest for window in self._windows] + [batch.oldest for batch, _ in self._taken]
+        times += [chunk.block.oldest for chunk in self._flushing[:1]] + [self._tail.oldest]
         return min((time for time in times if time), default=0)
 
     @property
-    def backlog(self) -> bool:
-        """Whether what `take` gives next is what `divide` put behind."""
+    def gives_backlog(self) -> bool:
+        """Whether what `next_batch` gives is what `split_backlog` set aside."""
         source = self._source()
         return source is not None and (
             source is not self._sources()[0] or (source is self._tail and not self._tail.fresh)
@@ -160,34 +161,27 @@ class OutputQueue:
 
     # What comes in ----------------------------------------------------------------------------------------------------
 
-    def append(self, lines: Lines) -> int:
-        """Take encoded metrics; returns how many had no room."""
-        self.added += lines.count
-        dropped = self._tail.append(lines) + self._evict()
+    def enqueue(self, block: EncodedBlock, *, pinned: bool = False) -> int:
+        """Take in encoded metrics; `pinned`: they stay whatever comes (ask `can_admit` first). Returns how many had no room."""
+        self.added += block.count
+        dropped = self._tail.enqueue(block, pinned=pinned) + self._evict()
         self._changed()
         return dropped
 
-    def has_room(self, count: int) -> bool:
-        """Whether `admit` may take so many. An empty queue takes any number, else a large body would never fit."""
+    def can_admit(self, count: int) -> bool:
+        """Whether so many may be pinned. An empty queue takes any number, else a large body would never fit."""
         if self.persisting and self.disk_error:
             return False
-        kept = self._kept_on_disk + sum(len(chunk) for chunk in self._committing if chunk.kept)
-        if not kept:
-            return self._tail.has_room(count)
-        return kept + self._tail.pinned + count <= self.limit
-
-    def admit(self, lines: Lines) -> int:
-        """Take metrics that stay whatever comes (ask `has_room` first); returns how many others had to go."""
-        self.added += lines.count
-        dropped = self._tail.admit(lines) + self._evict()
-        self._changed()
-        return dropped
+        pinned = self._pinned_on_disk + sum(len(chunk) for chunk in self._flushing if chunk.pinned)
+        if not pinned:
+            return self._tail.can_admit(count)
+        return pinned + self._tail.pinned + count <= self.limit
 
     @property
     def pinned(self) -> int:
         """Metrics that no eviction can remove."""
-        committing = sum(len(chunk) for chunk in self._committing if chunk.kept)
-        return self._kept_on_disk + committing + self._tail.pinned
+        flushing = sum(len(chunk) for chunk in self._flushing if chunk.pinned)
+        return self._pinned_on_disk + flushing + self._tail.pinned
 
     @property
     def evictable(self) -> int:
@@ -196,15 +190,15 @@ class OutputQueue:
 
     @property
     def _unread_evictable(self) -> int:
-        """Those in the log that a commit can drop: nobody was told that they are safe, and they are not in memory."""
+        """Those in the log that a flush can drop: nobody was told that they are safe, and they are not in memory."""
         if self._drop_newest or not self._on_disk:
             return 0
-        unread = next((stretch.unread for stretch in self._stretches if stretch.unread), 0)
-        return max(min(unread, sum(map(len, self._stretches)) - self._kept_on_disk), 0)
+        unread = next((window.unread for window in self._windows if window.unread), 0)
+        return max(min(unread, sum(map(len, self._windows)) - self._pinned_on_disk), 0)
 
     def evict(self, count: int) -> int:
         """Drop up to so many of those that may go, the oldest (with `drop_newest`: the newest); returns how many go. Those in
-        the log go with the next commit."""
+        the log go with the next flush."""
         in_log = min(count, self._unread_evictable - self._due)
         self._due += in_log
         gone = in_log + (self._tail.evict(count - in_log) if count > in_log else 0)
@@ -224,7 +218,7 @@ class OutputQueue:
     def _evict(self) -> int:
         excess = len(self) - self.limit
         if excess <= 0 or (self._on_disk and not self._stuck and not self._drop_newest):
-            return 0  # the oldest are in the log, and go with the next commit
+            return 0  # the oldest are in the log, and go with the next flush
         return self._tail.evict(min(excess, self._tail.waiting))
 
     @property
@@ -234,69 +228,69 @@ class OutputQueue:
 
     # What goes out ----------------------------------------------------------------------------------------------------
 
-    def take(self, most: int) -> Batch | None:
-        """Up to `most` metrics; None where there are none in memory (see `load`). `settle` it in the end."""
+    def next_batch(self, most: int) -> QueueBatch | None:
+        """Up to `most` metrics; None where there are none in memory (see `prefetch`). `complete` it in the end."""
         source = self._source()
-        if not isinstance(source, Stretch):
-            return source.take(most) if source is not None else None
-        batch = source.take(most)
+        if not isinstance(source, LogWindow):
+            return source.next_batch(most) if source is not None else None
+        batch = source.next_batch(most)
         if batch is not None:
             self._taken.append((batch, source))
         return batch
 
-    def settle(self, batch: Batch, kept: Iterable[Batch] = ()) -> None:
-        """End a taken batch: `kept`, parts of it in order, go back to the front; all else has left the queue."""
+    def complete(self, batch: QueueBatch, requeue: Iterable[QueueBatch] = ()) -> None:
+        """End a batch that was taken: `requeue`, parts of it in order, go back to the front; all else has left the queue."""
         index = next((i for i, (taken, _) in enumerate(self._taken) if taken is batch), None)
         if index is None:
-            self._tail.settle(batch, kept)
+            self._tail.complete(batch, requeue)
             self._changed()
             return
-        _, stretch = self._taken.pop(index)
-        parts = list(kept)
-        for chunk, start, stop in numbers_done(batch.chunks, parts):
-            number: int = chunk.lines.number  # type: ignore[attr-defined]  # these come from the log
-            self._done_numbers.add(number + start, number + stop)
-            if chunk.kept:
-                self._kept_on_disk -= stop - start
-        stretch.give_back(parts)
+        _, window = self._taken.pop(index)
+        parts = list(requeue)
+        for chunk, start, stop in offsets_done(batch.chunks, parts):
+            number: int = chunk.block.number  # type: ignore[attr-defined]  # these come from the log
+            self._done_offsets.add(number + start, number + stop)
+            if chunk.pinned:
+                self._pinned_on_disk -= stop - start
+        window.give_back(parts)
         if len(self) <= self.limit:
             self._stuck = False
         self._changed()
 
-    def divide(self) -> DiskWork | None:
+    def split_backlog(self) -> DiskWork | None:
         """From now on what comes in is taken before what waits now."""
         if not self._newest_first:
             return None
-        self._tail.divide()
+        self._tail.split_backlog()
         log = self.log
-        if log is None or not len(last := self._stretches[-1]):
+        if log is None or not len(last := self._windows[-1]):
             return None
-        if len(self._stretches) > 1 and (len(self._stretches[0]) or self._is_taken(self._stretches[0])):
+        if len(self._windows) > 1 and (len(self._windows[0]) or self._is_taken(self._windows[0])):
             return None  # what was put behind before is not through yet
-        fresh: list[Stretch] = []
+        fresh: list[LogWindow] = []
 
         def work() -> None:
             last.reader.stop = log.next
-            fresh.append(Stretch(LogReader(log, log.next)))
+            fresh.append(LogWindow(LogReader(log, log.next)))
 
         def done(_: OSError | None) -> None:
-            for stretch in self._stretches[:-1]:
-                stretch.reader.close()
-            self._stretches = [last, *fresh]
+            for window in self._windows[:-1]:
+                window.reader.close()
+            self._windows = [last, *fresh]
 
         return DiskWork(work, done)
 
-    def _is_taken(self, stretch: Stretch) -> bool:
-        return any(source is stretch for _, source in self._taken)
+    def _is_taken(self, window: LogWindow) -> bool:
+        return any(source is window for _, source in self._taken)
 
-    def _sources(self) -> list["Stretch | MemoryQueue"]:
+    def _sources(self) -> list["LogWindow | MemoryQueue"]:
         """In the order in which they are taken from."""
-        sources: list[Stretch | MemoryQueue] = [*self._stretches]
+        sources: list[LogWindow | MemoryQueue] = [*self._windows]
         if not self._on_disk:
             sources.append(self._tail)
         return sources[::-1] if self._newest_first else sources
 
-    def _source(self) -> "Stretch | MemoryQueue | None":
+    def _source(self) -> "LogWindow | MemoryQueue | None":
         sources = self._sources()
         return next((s for s in sources if (s.waiting if isinstance(s, MemoryQueue) else len(s))), None)
 
@@ -305,24 +299,24 @@ class OutputQueue:
     def attach(self, log: SegmentLog, recovery: Recovery) -> None:
         """Use this log, which is open, and what was found in it."""
         self.log = log
-        self._done_numbers = NumberSet(log.acknowledged)
-        start = log.acknowledged if recovery.waiting else log.next
-        self._stretches = [Stretch(LogReader(log, start, recovery.absent), recovery.waiting, recovery.oldest)]
+        self._done_offsets = OffsetSet(log.committed)
+        start = log.committed if recovery.waiting else log.next
+        self._windows = [LogWindow(LogReader(log, start, recovery.absent), recovery.waiting, recovery.oldest)]
         if not recovery.waiting:
-            self._done_numbers.add(log.acknowledged, log.next)
+            self._done_offsets.add(log.committed, log.next)
         elif self._newest_first:
-            self._stretches[0].reader.stop = log.next
-            self._stretches.append(Stretch(LogReader(log, log.next)))
+            self._windows[0].reader.stop = log.next
+            self._windows.append(LogWindow(LogReader(log, log.next)))
         self.restored += recovery.waiting + recovery.lost_metrics
         self.damaged += recovery.lost_metrics
         self.damaged_bytes += recovery.damaged_bytes
         self.set_aside = recovery.aside
-        self._kept_on_disk = recovery.acknowledged_waiting
+        self._pinned_on_disk = recovery.pinned_waiting
         self._changed()
 
     @property
-    def uncommitted(self) -> int:
-        """Metrics that wait in memory, and are in no commit under way."""
+    def unflushed(self) -> int:
+        """Metrics that wait in memory, and are in no flush under way."""
         return self._tail.waiting
 
     @property
@@ -333,38 +327,38 @@ class OutputQueue:
     @property
     def safe(self) -> bool:
         """Whether all that it holds is in the log."""
-        return not self._tail and not self._committing
+        return not self._tail and not self._flushing
 
-    def load(self, least: int) -> DiskWork | None:
-        """Read from the log what `take` will want, about so many metrics or a batch's bytes; None where there is nothing to
-        read. Its `done` raises the OSError of a log that cannot be read now."""
+    def prefetch(self, least: int) -> DiskWork | None:
+        """Read from the log what `next_batch` will want, about so many metrics or a batch's bytes; None where there is nothing
+        to read. Its `done` raises the OSError of a log that cannot be read now."""
         source = self._source()
-        if not isinstance(source, Stretch) or not source.unread or source.suffices(least):
+        if not isinstance(source, LogWindow) or not source.unread or source.suffices(least):
             return None
-        stretch, results = source, list[Loaded]()
+        window, results = source, list[Prefetched]()
 
         def done(error: OSError | None) -> None:
             for result in results:
-                stretch.loaded(result)
+                window.prefetched(result)
                 self.damaged += result.lost
                 for start, stop in result.passed:
-                    self._done_numbers.add(start, stop)
+                    self._done_offsets.add(start, stop)
                 error = result.error
             self._changed()
             if error is not None:
                 raise error
 
-        return DiskWork(lambda: results.append(stretch.load(least)), done)
+        return DiskWork(lambda: results.append(window.prefetch(least)), done)
 
-    def commit(self) -> DiskWork | None:
-        """Bring what waits in memory to the log, COMMIT_BYTES of it; None where there is nothing to bring. Wanted while
+    def flush_to_log(self) -> DiskWork | None:
+        """Bring what waits in memory to the log, FLUSH_BYTES of it; None where there is nothing to bring. Wanted while
         `persisting`."""
         log = self.log
         if log is None or not (self._tail.waiting or self._due):
             return None
-        chunks = self._committing = self._tail.clear(COMMIT_BYTES)
-        oldest = next((stretch for stretch in self._stretches if stretch.unread), self._stretches[-1])
-        newest = self._stretches[-1]
+        chunks = self._flushing = self._tail.drain(FLUSH_BYTES)
+        oldest = next((window for window in self._windows if window.unread), self._windows[-1])
+        newest = self._windows[-1]
         excess = 0 if self._drop_newest else max(len(self) - self.limit, self._due)
         self._due = 0
         self._changed()
@@ -374,27 +368,27 @@ class OutputQueue:
         def work() -> None:
             if excess > 0:
                 evicted.append(oldest.reader.skip(excess))
-            size = sum(chunk.weight for chunk in chunks)
+            size = sum(chunk.memory_size for chunk in chunks)
             if self.max_bytes and log.size + size + SEGMENT_SIZE > self.max_bytes:
                 if not self._drop_newest:
                     evicted.append(oldest.reader.skip(0, whole_segment=True))
                 if log.size + size > self.max_bytes:
                     raise SizeLimit(None, "the buffer has reached its size limit")
             if chunks:
-                log.append([(batch, batch.chunks[0].kept) for batch in batches_of(chunks, self._batch_size)])
+                log.append([(batch, batch.chunks[0].pinned) for batch in batches_of(chunks, self._batch_size)])
 
         def done(error: OSError | None) -> None:
-            self._committing = []
+            self._flushing = []
             gone = 0
             for start, stop, count in evicted:
                 gone += count
-                self._done_numbers.add(start, stop)
+                self._done_offsets.add(start, stop)
             lost = oldest.reader.take_lost()
             oldest.skipped(gone + lost)
             self._dropped_on_disk += gone
             self.damaged += lost
             if error is not None:
-                self._tail.restore(chunks)
+                self._tail.put_back(chunks)
                 self._tail.max_bytes = min(self.max_bytes or MEMORY_BESIDE_DISK, MEMORY_BESIDE_DISK)
                 self.disk_error = error
                 self._tail.evict(max(len(self) - self.limit, 0))
@@ -403,43 +397,47 @@ class OutputQueue:
             self._stuck = gone < min(excess, unread)
             self.disk_error = None
             newest.appended(chunks)
-            self._kept_on_disk += sum(len(chunk) for chunk in chunks if chunk.kept)
+            self._pinned_on_disk += sum(len(chunk) for chunk in chunks if chunk.pinned)
             self._changed()
 
         return DiskWork(work, done)
 
-    def acknowledge(self) -> DiskWork | None:
+    def commit(self) -> DiskWork | None:
         """Tell the log what is done with; None where that is nothing new."""
-        log, until = self.log, self._done_numbers.until
-        if log is None or until <= log.acknowledged:
+        log, until = self.log, self._done_offsets.until
+        if log is None or until <= log.committed:
             return None
-        return DiskWork(lambda: log.acknowledge(until), lambda _: None)
+        return DiskWork(lambda: log.commit(until), lambda _: None)
 
     def close(self) -> DiskWork | None:
         """Give the log back. What waits in memory is not in it."""
         log, self.log = self.log, None
         if log is None:
             return None
-        stretches, self._stretches = self._stretches, []
-        self._kept_on_disk = self._due = 0
+        windows, self._windows = self._windows, []
+        self._pinned_on_disk = self._due = 0
         self._changed()
 
         def work() -> None:
-            for stretch in stretches:
-                stretch.reader.close()
+            for window in windows:
+                window.reader.close()
             log.close()
 
         return DiskWork(work, lambda _: None)
 
     def adopt(self, older: "OutputQueue") -> int:
         """Put another queue's metrics in front of this one's, and take over its log; returns how many had to go."""
-        if older._taken or older._committing:
+        if older._taken or older._flushing:
             raise RuntimeError("BUG: a queue was adopted while a part of it is being written")
         before = len(older)
         if older.log is not None and self.log is None:
             self.log, older.log = older.log, None
-            self._stretches, older._stretches = older._stretches, []
-            self._done_numbers, self._kept_on_disk, older._kept_on_disk = older._done_numbers, older._kept_on_disk, 0
+            self._windows, older._windows = older._windows, []
+            self._done_offsets, self._pinned_on_disk, older._pinned_on_disk = (
+                older._done_offsets,
+                older._pinned_on_disk,
+                0,
+            )
             self.disk_error = older.disk_error
             self.set_aside = older.set_aside
         dropped = self._tail.adopt(older._tail)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pyagent.api import Duration, Output, Secret
 from pyagent.api.errors import ConfigError, PyagentError
-from pyagent.buffer import Batch, OutputQueue
+from pyagent.buffer import OutputQueue, QueueBatch
 from pyagent.client.settings import Settings
 from pyagent.config import OutputPlan
 from pyagent.config.registry import Registry
@@ -67,7 +67,7 @@ def make_way(
     runner = OutputRunner(plan, plugin, log=_delivery_log, keeping=keeping)
     write = plugin.write
 
-    async def watched(batch: Batch) -> None:
+    async def watched(batch: QueueBatch) -> None:
         try:
             await cast("Awaitable[None]", write(batch))
         except Exception as error:

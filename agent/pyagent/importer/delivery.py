@@ -104,7 +104,7 @@ class Delivery:
         loop = asyncio.get_running_loop()
         self._refused.clear()
         before = self._lane.rejected
-        self._queue.admit(Encoded(piece.data, piece.ends, 0, 0, []))
+        self._queue.enqueue(Encoded(piece.data, piece.ends, 0, 0, []), pinned=True)
         while not await self._lane.write_queue():
             failure, self._failure = self._failure, None
             if isinstance(failure, Reject | TooLarge):
@@ -183,15 +183,15 @@ class Delivery:
 
     def _give_up_lines(self, failure: Reject | TooLarge) -> None:
         """Each line alone is refused, so that the lane does not know whether it is the lines or the server."""
-        batch = self._queue.take(_BATCH)
+        batch = self._queue.next_batch(_BATCH)
         if batch is None:
             return
         if batch.count > _FEW:
-            self._queue.settle(batch, [batch])
+            self._queue.complete(batch, [batch])
             raise Undelivered(joined(one_line(failure), "each line alone is refused as well"))
-        self._refused.extend((batch.lines(i, i + 1).payload(), one_line(failure)) for i in range(batch.count))
+        self._refused.extend((batch.slice(i, i + 1).payload(), one_line(failure)) for i in range(batch.count))
         self._lane.rejected += batch.count
-        self._queue.settle(batch)
+        self._queue.complete(batch)
 
 
 def _with_places(piece: Piece, refused: "deque[tuple[bytes, str]]") -> list[tuple[int, str]]:

@@ -59,20 +59,20 @@ class StoredBuffers:
         log, recovery = await self._open(stored)
         moved = 0
         try:
-            reader = LogReader(log, log.acknowledged, recovery.absent)
+            reader = LogReader(log, log.committed, recovery.absent)
             while (frame := await self._in_thread(reader.read)) is not None:
                 lines, skip, _ = frame
                 chunk = Chunk(lines, skip)
-                if not lane.queue.has_room(len(chunk)):
+                if not lane.queue.can_admit(len(chunk)):
                     raise Full(f"{_are(moved)} adopted, then the queue of {to} is full; adopt the rest later")
                 lane.adopt(chunk)
                 if lane.keeper is not None:
                     await lane.keeper.commit()
                 moved += len(chunk)
                 end = reader.expected
-                await self._in_thread(lambda end=end: log.acknowledge(end))  # type: ignore[misc]  # bound now
+                await self._in_thread(lambda end=end: log.commit(end))  # type: ignore[misc]  # bound now
             reader.close()
-            await self._in_thread(lambda: log.acknowledge(log.next))
+            await self._in_thread(lambda: log.commit(log.next))
         except OSError as error:
             reason = error.strerror or error
             raise PyagentError(
@@ -88,7 +88,7 @@ class StoredBuffers:
         stored = self._orphan(name)
         log, recovery = await self._open(stored)
         try:
-            await self._in_thread(lambda: log.acknowledge(log.next))
+            await self._in_thread(lambda: log.commit(log.next))
         except OSError as error:
             raise PyagentError(f"cannot drop the buffer {name}: {error.strerror or error}") from None
         finally:
@@ -138,7 +138,7 @@ class StoredBuffers:
             recovery = await self._in_thread(log.open)
         except OSError as error:
             raise PyagentError(f"cannot open the buffer {stored.path.name}: {error.strerror or error}") from None
-        for level, text in recovery.lines(stored.path):
+        for level, text in recovery.messages(stored.path):
             _log.log(level, "%s", text)
         return log, recovery
 

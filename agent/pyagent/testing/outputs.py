@@ -51,7 +51,7 @@ class MemoryBatch:
         body = b"".join(line + b"\n" for line in self._lines)
         return gzip.compress(body, mtime=0) if encoding == "gzip" else body
 
-    def lines(self, start: int, stop: int) -> "MemoryBatch":
+    def slice(self, start: int, stop: int) -> "MemoryBatch":
         return MemoryBatch(self._lines[start:stop], self.oldest, self.newest, self.partition)
 
 

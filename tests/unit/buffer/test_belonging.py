@@ -25,7 +25,7 @@ def a_log(folder: Path, count: int, done: int = 0, *, first: int = 0) -> Path:
     log.open('{"output": "o", "partition": null}')
     for number in range(first, first + count, 10):
         log.append([(batch(number, 10), True)])
-    log.acknowledge(done)
+    log.commit(done)
     copy = folder.with_name(folder.name + " as killed")
     shutil.copytree(folder, copy)
     log.close()
@@ -51,13 +51,13 @@ def in_the_earlier_form(folder: Path) -> Path:
 
 
 def texts(recovery: Recovery, folder: Path) -> list[str]:
-    return [text for level, text in recovery.lines(folder) if level >= logging.WARNING]
+    return [text for level, text in recovery.messages(folder) if level >= logging.WARNING]
 
 
 def test_a_folder_that_was_copied_is_the_same_log(tmp_path: Path) -> None:
     folder = a_log(tmp_path / "here", 100, 30)
     found, recovery, missed = read(folder)
-    assert (found, list(recovery.lines(folder)), missed) == (list(range(30, 100)), [], 0)
+    assert (found, list(recovery.messages(folder)), missed) == (list(range(30, 100)), [], 0)
 
 
 @pytest.mark.parametrize(("others", "done"), [(100, 30), (100, 100), (500, 480), (1000, 0), (20, 10)])
@@ -79,7 +79,7 @@ def test_a_cursor_from_an_old_backup_sends_again_and_loses_nothing(tmp_path: Pat
     log = SegmentLog(tmp_path / "log", segment_size=500)
     log.open()
     log.append([(batch(100, 10), True)])
-    log.acknowledge(90)
+    log.commit(90)
     log.append([(batch(n, 10), True) for n in range(110, 200, 10)])
     folder = mixed(tmp_path / "log", backup, tmp_path / "restored")
     log.close()
@@ -95,7 +95,7 @@ def test_a_cursor_ahead_of_all_segments_removes_none(tmp_path: Path) -> None:
     log = SegmentLog(tmp_path / "log", segment_size=500)
     log.open()
     log.append([(batch(100, 10), True)])
-    log.acknowledge(110)
+    log.commit(110)
     log.close()
     shutil.copy(tmp_path / "log" / "cursor", folder / "cursor")
     found, recovery, _ = read(folder)
@@ -223,14 +223,14 @@ def test_a_log_of_earlier_versions_is_read_and_gone_on_with(tmp_path: Path) -> N
     folder = in_the_earlier_form(a_log(tmp_path / "log", 60, 20))
     for _ in range(2):
         found, recovery, missed = read(folder)
-        assert (found, list(recovery.lines(folder)), missed) == (list(range(20, 60)), [], 0)
+        assert (found, list(recovery.messages(folder)), missed) == (list(range(20, 60)), [], 0)
     log = SegmentLog(folder)
     log.open()
     log.append([(batch(60, 10), True)])
-    log.acknowledge(30)
+    log.commit(30)
     log.close()
     found, recovery, missed = read(folder)
-    assert (found, list(recovery.lines(folder)), missed) == (list(range(30, 70)), [], 0)
+    assert (found, list(recovery.messages(folder)), missed) == (list(range(30, 70)), [], 0)
 
 
 def test_a_cursor_of_earlier_versions_ahead_of_all_segments_removes_none(tmp_path: Path) -> None:
@@ -285,13 +285,13 @@ def test_a_segment_that_comes_back_after_it_was_done_with_is_no_loss(tmp_path: P
     first = min(a_log(tmp_path / "log", 100, 0).glob("*.seg"))
     log = SegmentLog(tmp_path / "log", segment_size=500)
     log.open()
-    log.acknowledge(100)
+    log.commit(100)
     log.close()
     shutil.copy(first, tmp_path / "log" / first.name)
     log = SegmentLog(tmp_path / "log")
     recovery = log.open()
     log.append([(batch(200, 10), True)])
-    reader = LogReader(log, log.acknowledged, recovery.absent)
+    reader = LogReader(log, log.committed, recovery.absent)
     numbers = []
     while frame := reader.read():
         numbers += [int(row[4:-1]) for row in frame[0].data.splitlines()]

@@ -34,7 +34,7 @@ def fill(folder: Path, done: int = 0, *, killed: bool = False) -> Path:
             batches.append((batch(number, count), True))
             number += count
         log.append(batches)
-    log.acknowledge(done)
+    log.commit(done)
     copy = folder.with_name(folder.name + " copy")
     if killed:
         shutil.copytree(folder, copy)
@@ -54,7 +54,7 @@ def check(folder: Path, done: int) -> bool:
     assert told(recovery, missed) == len(missing)
     assert {n for start, stop in recovery.lost for n in range(start, stop)} == missing
     assert bool(missing) <= bool(recovery.damaged or not list(folder.glob("*.seg")))
-    lines = [text for _, text in recovery.lines(folder) if "is damaged" in text]
+    lines = [text for _, text in recovery.messages(folder) if "is damaged" in text]
     assert len(lines) == bool(missing or recovery.damaged)
     assert not missing or f"{len(missing)} metric{' is' if len(missing) == 1 else 's are'} lost" in lines[0]
     return bool(missing)
@@ -147,7 +147,7 @@ def test_a_clean_end_is_no_damage(tmp_path: Path, done: int, killed: bool) -> No
     for _ in range(2):
         found, recovery, missed = read(folder)
         assert found == list(range(done, TOTAL))
-        assert (list(recovery.lines(folder)), missed) == ([], 0)
+        assert (list(recovery.messages(folder)), missed) == ([], 0)
 
 
 def broken_off(folder: Path) -> Iterator[Path]:
@@ -189,11 +189,11 @@ def test_a_write_that_was_broken_off_is_no_loss(tmp_path: Path) -> None:
         found, recovery, missed = read(folder)
         assert found[: TOTAL - 4] == list(range(4, TOTAL))
         assert (told(recovery, missed), recovery.damaged) == (0, [])
-        texts = [text for _, text in recovery.lines(folder)]
+        texts = [text for _, text in recovery.messages(folder)]
         if folder.name != f"broken {whole}":
             [text] = texts
             assert re.search(r"a write that was broken off, of (0|9|70) metrics or more", text)
-        assert list(read(folder)[1].lines(folder)) == []
+        assert list(read(folder)[1].messages(folder)) == []
 
 
 def test_without_the_cursor_headers_say_how_many_are_missing_and_else_bytes_do(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyagent.buffer import Batch, Chunk, MemoryQueue, Sealed, gzip, memory_of
+from pyagent.buffer import Chunk, CompressedBlock, MemoryQueue, QueueBatch, gzip, memory_of
 from pyagent.lineprotocol import Encoded
 
 
 @dataclass(frozen=True)
-class NumberedLines:
+class NumberedBlock:
     """Encoded metrics whose text is their number."""
 
     first: int
@@ -45,21 +45,21 @@ class NumberedLines:
         return self.first + self.count - 1
 
 
-def numbers(batch: Batch) -> list[int]:
+def numbers(batch: QueueBatch) -> list[int]:
     return [int(line) for line in batch.payload().split()]
 
 
 def test_a_batch_joins_and_cuts_chunks() -> None:
-    batch = Batch([Chunk(NumberedLines(0, 3)), Chunk(NumberedLines(3, 4)).cut(1, 4)])
+    batch = QueueBatch([Chunk(NumberedBlock(0, 3)), Chunk(NumberedBlock(3, 4)).cut(1, 4)])
     assert (batch.count, batch.oldest, batch.newest) == (6, 0, 6)
     assert numbers(batch) == [0, 1, 2, 4, 5, 6]
-    assert numbers(batch.lines(2, 5)) == [2, 4, 5]
-    assert numbers(batch.lines(4, 4)) == []
+    assert numbers(batch.slice(2, 5)) == [2, 4, 5]
+    assert numbers(batch.slice(4, 4)) == []
     assert batch.size == len(batch.payload())
 
 
 def test_a_compressed_payload_is_gzip_and_is_made_once() -> None:
-    batch = Batch([Chunk(NumberedLines(0, 1000))])
+    batch = QueueBatch([Chunk(NumberedBlock(0, 1000))])
     body = batch.payload("gzip")
     assert zlib.decompress(body, 31) == batch.payload()
     assert batch.payload("gzip") is body
@@ -72,11 +72,11 @@ def test_a_batch_of_large_metrics_has_few_of_them(sealed: bool) -> None:
     text = b"".join(b"x" * (size << 20) for size in SIZES)
     ends = array("I", accumulate(size << 20 for size in SIZES))
     queue = MemoryQueue(100)
-    queue.append(Sealed(gzip(text), ends, 1, 2) if sealed else Encoded(text, ends, 1, 2, []))
+    queue.enqueue(CompressedBlock(gzip(text), ends, 1, 2) if sealed else Encoded(text, ends, 1, 2, []))
     found = []
-    while (batch := queue.take(4)) is not None:
+    while (batch := queue.next_batch(4)) is not None:
         found.append([length >> 20 for length in batch.lengths()])
-        queue.settle(batch)
+        queue.complete(batch)
     assert found == [[1, 1, 1, 1], [7, 8], [7], [20], [9, 7], [1]]
     assert queue.bytes == 0
 
@@ -87,24 +87,24 @@ SIZES = (1, 1, 1, 1, 7, 8, 7, 20, 9, 7, 1)
 
 def test_several_batches_may_be_under_way_and_end_in_any_order() -> None:
     queue = MemoryQueue(10)
-    queue.append(NumberedLines(0, 6))
-    first, second = queue.take(2), queue.take(2)
+    queue.enqueue(NumberedBlock(0, 6))
+    first, second = queue.next_batch(2), queue.next_batch(2)
     assert first is not None
     assert second is not None
     assert len(queue) == 6
-    queue.settle(second)
-    queue.settle(first, [first])
+    queue.complete(second)
+    queue.complete(first, [first])
     assert len(queue) == 4
-    rest = queue.take(10)
+    rest = queue.next_batch(10)
     assert rest is not None
     assert numbers(rest) == [0, 1, 4, 5]
 
 
 def test_where_the_newest_go_the_oldest_stay() -> None:
     queue = MemoryQueue(4, drop_newest=True)
-    queue.append(NumberedLines(0, 3))
-    assert queue.append(NumberedLines(3, 3)) == 2
-    rest = queue.take(10)
+    queue.enqueue(NumberedBlock(0, 3))
+    assert queue.enqueue(NumberedBlock(3, 3)) == 2
+    rest = queue.next_batch(10)
     assert rest is not None
     assert numbers(rest) == [0, 1, 2, 3]
 
@@ -112,7 +112,7 @@ def test_where_the_newest_go_the_oldest_stay() -> None:
 def test_bytes_are_a_bound_as_well() -> None:
     queue = MemoryQueue(1000, max_bytes=20)
     for number in range(100, 200):
-        queue.append(NumberedLines(number, 1))
+        queue.enqueue(NumberedBlock(number, 1))
     assert queue.bytes <= 20
     assert len(queue) == 5
     assert queue.dropped == 95
@@ -120,15 +120,15 @@ def test_bytes_are_a_bound_as_well() -> None:
 
 def test_after_a_division_what_comes_in_goes_first() -> None:
     queue = MemoryQueue(100)
-    queue.append(NumberedLines(0, 3))
-    queue.divide()
-    queue.append(NumberedLines(3, 2))
+    queue.enqueue(NumberedBlock(0, 3))
+    queue.split_backlog()
+    queue.enqueue(NumberedBlock(3, 2))
     assert queue.fresh
-    fresh, backlog = queue.take(10), queue.take(10)
+    fresh, backlog = queue.next_batch(10), queue.next_batch(10)
     assert fresh is not None
     assert backlog is not None
     assert (numbers(fresh), numbers(backlog)) == ([3, 4], [0, 1, 2])
-    queue.settle(backlog, [backlog.lines(1, 3)])
+    queue.complete(backlog, [backlog.slice(1, 3)])
     assert not queue.fresh
     assert len(queue) == 4
 
@@ -136,15 +136,15 @@ def test_after_a_division_what_comes_in_goes_first() -> None:
 def test_a_backlog_is_compressed_and_sent_as_it_is() -> None:
     queue = MemoryQueue(10_000, batch_size=100)
     for first in range(0, 1000, 10):
-        queue.append(NumberedLines(first, 10))
-    first_batch = queue.take(100)
+        queue.enqueue(NumberedBlock(first, 10))
+    first_batch = queue.next_batch(100)
     assert first_batch is not None
     assert numbers(first_batch) == list(range(100))
-    queue.settle(first_batch)
-    batch = queue.take(100)
+    queue.complete(first_batch)
+    batch = queue.next_batch(100)
     assert batch is not None
-    assert [chunk.sealed is not None for chunk in batch.chunks] == [True]
-    assert batch.payload("gzip") is batch.chunks[0].sealed.packed  # type: ignore[union-attr]
+    assert [chunk.compressed_block is not None for chunk in batch.chunks] == [True]
+    assert batch.payload("gzip") is batch.chunks[0].compressed_block.packed  # type: ignore[union-attr]
     assert (
         zlib.decompress(batch.payload("gzip"), 31) == batch.payload() == b"".join(b"%d\n" % n for n in range(100, 200))
     )
@@ -152,12 +152,12 @@ def test_a_backlog_is_compressed_and_sent_as_it_is() -> None:
 
 
 def test_memory_that_queues_share_is_counted_once() -> None:
-    shared, alone = NumberedLines(0, 10), NumberedLines(100, 5)
+    shared, alone = NumberedBlock(0, 10), NumberedBlock(100, 5)
     one, other = MemoryQueue(100), MemoryQueue(100)
     for queue in (one, other):
-        queue.append(shared)
-    one.append(alone)
-    one.take(3)
+        queue.enqueue(shared)
+    one.enqueue(alone)
+    one.next_batch(3)
     expected = sum(len(lines.data) + 8 * lines.count for lines in (shared, alone))
     assert memory_of([*one.held(), *other.held()]) == expected
 
@@ -165,23 +165,23 @@ def test_memory_that_queues_share_is_counted_once() -> None:
 def test_a_compressed_backlog_is_counted_by_what_it_takes() -> None:
     queue = MemoryQueue(10_000, batch_size=1000)
     for first in range(0, 4000, 100):
-        queue.append(NumberedLines(first, 100))
+        queue.enqueue(NumberedBlock(first, 100))
     assert memory_of(queue.held()) < queue.size + 4 * 4000
 
 
 def test_a_retry_uses_the_compressed_bytes() -> None:
     queue = MemoryQueue(100)
-    queue.append(NumberedLines(0, 5))
-    batch = queue.take(10)
+    queue.enqueue(NumberedBlock(0, 5))
+    batch = queue.next_batch(10)
     assert batch is not None
     sent = batch.payload("gzip")
-    queue.settle(batch, [batch])
-    queue.append(NumberedLines(5, 2))
-    again = queue.take(10)
+    queue.complete(batch, [batch])
+    queue.enqueue(NumberedBlock(5, 2))
+    again = queue.next_batch(10)
     assert again is not None
     assert again.payload("gzip").startswith(sent)
     assert numbers(again) == list(range(7))
-    assert numbers(again.lines(3, 6)) == [3, 4, 5]
+    assert numbers(again.slice(3, 6)) == [3, 4, 5]
 
 
 class QueueModel(RuleBasedStateMachine):
@@ -193,13 +193,13 @@ class QueueModel(RuleBasedStateMachine):
         self.queue = MemoryQueue(20, batch_size=4)
         self.next = 0
         self.waiting: list[int] = []
-        self.kept: set[int] = set()
+        self.pinned: set[int] = set()
         self.taken: list[int] = []
-        self.batch: Batch | None = None
+        self.batch: QueueBatch | None = None
         self.left = 0
 
-    def new(self, count: int) -> NumberedLines:
-        lines = NumberedLines(self.next, count)
+    def new(self, count: int) -> NumberedBlock:
+        lines = NumberedBlock(self.next, count)
         self.waiting += range(self.next, self.next + count)
         self.next += count
         return lines
@@ -207,36 +207,36 @@ class QueueModel(RuleBasedStateMachine):
     def evict(self) -> int:
         """What the model drops; returns how many."""
         excess = max(len(self.waiting) + len(self.taken) - 20, 0)
-        gone = [number for number in self.waiting if number not in self.kept][:excess]
+        gone = [number for number in self.waiting if number not in self.pinned][:excess]
         self.waiting = [number for number in self.waiting if number not in gone]
         self.left += len(gone)
         return len(gone)
 
     @rule(count=st.integers(0, 30))
-    def append(self, count: int) -> None:
-        assert self.queue.append(self.new(count)) == self.evict()
+    def enqueue(self, count: int) -> None:
+        assert self.queue.enqueue(self.new(count)) == self.evict()
 
     @rule(count=st.integers(0, 30))
-    def admit(self, count: int) -> None:
-        held = len([number for number in self.waiting if number in self.kept]) + len(self.taken)
-        assert self.queue.has_room(count) == (held == 0 or held + count <= 20)
-        if self.queue.has_room(count):
-            self.kept.update(range(self.next, self.next + count))
-            assert self.queue.admit(self.new(count)) == self.evict()
+    def enqueue_pinned(self, count: int) -> None:
+        held = len([number for number in self.waiting if number in self.pinned]) + len(self.taken)
+        assert self.queue.can_admit(count) == (held == 0 or held + count <= 20)
+        if self.queue.can_admit(count):
+            self.pinned.update(range(self.next, self.next + count))
+            assert self.queue.enqueue(self.new(count), pinned=True) == self.evict()
 
     @precondition(lambda self: self.batch is None)
     @rule(most=st.integers(1, 25))
-    def take(self, most: int) -> None:
-        self.batch = self.queue.take(most)
+    def next_batch(self, most: int) -> None:
+        self.batch = self.queue.next_batch(most)
         self.taken, self.waiting = self.waiting[:most], self.waiting[most:]
         assert (numbers(self.batch) if self.batch else []) == self.taken
 
     @precondition(lambda self: self.batch is not None)
     @rule(start=st.integers(0, 25), stop=st.integers(0, 25))
-    def settle(self, start: int, stop: int) -> None:
+    def complete(self, start: int, stop: int) -> None:
         assert self.batch is not None
         stop = max(start, stop)
-        self.queue.settle(self.batch, [self.batch.lines(start, stop)])
+        self.queue.complete(self.batch, [self.batch.slice(start, stop)])
         back = self.taken[start:stop]
         self.left += len(self.taken) - len(back)
         self.waiting = back + self.waiting
@@ -246,7 +246,7 @@ class QueueModel(RuleBasedStateMachine):
     @rule()
     def hand_over_to_a_successor(self) -> None:
         successor = MemoryQueue(20, batch_size=4)
-        successor.append(self.new(3))
+        successor.enqueue(self.new(3))
         assert successor.adopt(self.queue) == self.evict()
         assert len(self.queue) == 0
         self.queue = successor

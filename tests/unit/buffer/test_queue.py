@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from memory_disk import MemoryDisk
 
-from pyagent.buffer import Batch, OutputQueue
+from pyagent.buffer import OutputQueue, QueueBatch
 from pyagent.buffer.log.segments import SegmentLog
 from pyagent.buffer.queue import DiskWork
 from pyagent.lineprotocol import Encoded
@@ -35,7 +35,7 @@ class Numbered:
         self.count, self.oldest, self.newest = count, first + 1, first + count
 
 
-def numbers(batch: Batch) -> list[int]:
+def numbers(batch: QueueBatch) -> list[int]:
     return [int(line) for line in batch.payload().split()]
 
 
@@ -60,17 +60,17 @@ def test_of_large_metrics_a_log_has_no_more_in_memory_than_two_batches() -> None
     queue.persisting = True
     log = SegmentLog(HERE, files=MemoryDisk())
     queue.attach(log, log.open("test"))
-    queue.admit(Encoded(b"x" * (8 * size), array("I", range(size, 9 * size, size)), 1, 2, []))
-    assert do(queue.commit())
+    queue.enqueue(Encoded(b"x" * (8 * size), array("I", range(size, 9 * size, size)), 1, 2, []), pinned=True)
+    assert do(queue.flush_to_log())
     found = []
-    while do(queue.load(1000)) and (batch := queue.take(1000)):
-        queue.settle(batch, [batch])  # a receiver that fails
-        assert do(queue.load(1000))
+    while do(queue.prefetch(1000)) and (batch := queue.next_batch(1000)):
+        queue.complete(batch, [batch])  # a receiver that fails
+        assert do(queue.prefetch(1000))
         assert sum(len(lines.data) for lines in queue.held()) <= 32 << 20
-        batch = queue.take(1000)
+        batch = queue.next_batch(1000)
         assert batch is not None
         found.append(batch.count)
-        queue.settle(batch)
+        queue.complete(batch)
     assert found == [3, 3, 2]
 
 
@@ -88,22 +88,22 @@ def test_what_waits_comes_to_the_disk_in_pieces() -> None:
     log = SegmentLog(HERE, files=disk)
     queue.attach(log, log.open("test"))
     for number in range(16):
-        queue.admit(Encoded(b"%d" % (number % 10) * size, array("I", [size]), 1, 2, []))
-    commits = 0
-    while queue.uncommitted:
-        assert do(queue.commit())
-        commits += 1
-    assert commits == 4
+        queue.enqueue(Encoded(b"%d" % (number % 10) * size, array("I", [size]), 1, 2, []), pinned=True)
+    flushes = 0
+    while queue.unflushed:
+        assert do(queue.flush_to_log())
+        flushes += 1
+    assert flushes == 4
     assert disk.largest < 5 * size
     found = []
-    while do(queue.load(1)) and (batch := queue.take(1)):
+    while do(queue.prefetch(1)) and (batch := queue.next_batch(1)):
         found.append(int(batch.payload()[:1]))
-        queue.settle(batch)
+        queue.complete(batch)
     assert found == [number % 10 for number in range(16)]
 
 
 async def test_a_receipt_is_for_all_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.buffer.queue.COMMIT_BYTES", 1)
+    monkeypatch.setattr("pyagent.buffer.queue.FLUSH_BYTES", 1)
     queue = OutputQueue(1000)
     keeper = Keeper(
         queue,
@@ -119,7 +119,7 @@ async def test_a_receipt_is_for_all_pieces(tmp_path: Path, monkeypatch: pytest.M
     running = asyncio.create_task(keeper.run())
     await keeper.ready.wait()
     for number in range(10):
-        queue.admit(Numbered(number, 1))
+        queue.enqueue(Numbered(number, 1), pinned=True)
     receipt = keeper.receipt()
     assert receipt is not None
     await receipt
@@ -129,7 +129,7 @@ async def test_a_receipt_is_for_all_pieces(tmp_path: Path, monkeypatch: pytest.M
 
 
 class Machine(RuleBasedStateMachine):
-    """Polled metrics and acknowledged ones come in, batches are taken, delivered and given back, the disk fails, and now and
+    """Polled metrics and pinned ones come in, batches are taken, delivered and given back, the disk fails, and now and
     then everything is gone but what is on the disk."""
 
     def __init__(self) -> None:
@@ -137,13 +137,13 @@ class Machine(RuleBasedStateMachine):
         self.choice = random.Random(0)
         self.disk = MemoryDisk()
         self.next = 0
-        self.committed: set[int] = set()
-        """Numbers that a commit said are durable."""
-        self.admitted: set[int] = set()
+        self.flushed: set[int] = set()
+        """Numbers that a flush said are durable."""
+        self.pinned: set[int] = set()
         self.delivered: list[int] = []
-        self.batches: list[Batch] = []
+        self.batches: list[QueueBatch] = []
         self.left = 0
-        """Metrics that left the queue of now by `settle`."""
+        """Metrics that left the queue of now by `complete`."""
         self.queue = self.new_queue()
 
     def new_queue(self) -> OutputQueue:
@@ -155,39 +155,39 @@ class Machine(RuleBasedStateMachine):
         return queue
 
     @rule(count=st.integers(1, 20))
-    def append(self, count: int) -> None:
-        self.queue.append(Numbered(self.next, count))
+    def enqueue(self, count: int) -> None:
+        self.queue.enqueue(Numbered(self.next, count))
         self.next += count
 
     @rule(count=st.integers(1, 20))
-    def admit(self, count: int) -> None:
-        if self.queue.has_room(count):
-            self.queue.admit(Numbered(self.next, count))
-            self.admitted.update(range(self.next, self.next + count))
+    def enqueue_pinned(self, count: int) -> None:
+        if self.queue.can_admit(count):
+            self.queue.enqueue(Numbered(self.next, count), pinned=True)
+            self.pinned.update(range(self.next, self.next + count))
             self.next += count
 
     @rule()
-    def commit(self) -> None:
+    def flush_to_log(self) -> None:
         waiting = {int(line) for chunk in self.queue._tail._all() for line in bytes(chunk.text()).split()}
-        if do(self.queue.commit()):
-            self.committed |= waiting
+        if do(self.queue.flush_to_log()):
+            self.flushed |= waiting
 
     @rule(most=st.integers(1, 12))
-    def take(self, most: int) -> None:
-        do(self.queue.load(most))
-        if len(self.batches) < 3 and (batch := self.queue.take(most)):
+    def next_batch(self, most: int) -> None:
+        do(self.queue.prefetch(most))
+        if len(self.batches) < 3 and (batch := self.queue.next_batch(most)):
             self.batches.append(batch)
 
     @precondition(lambda self: self.batches)
     @rule(which=st.integers(0, 2), start=st.integers(0, 12), stop=st.integers(0, 12))
-    def settle(self, which: int, start: int, stop: int) -> None:
+    def complete(self, which: int, start: int, stop: int) -> None:
         batch = self.batches.pop(which % len(self.batches))
-        kept = [batch.lines(start, stop)] if start < min(stop, batch.count) else []
+        kept = [batch.slice(start, stop)] if start < min(stop, batch.count) else []
         back = {n for part in kept for n in numbers(part)}
         gone = [n for n in numbers(batch) if n not in back]
         self.delivered += gone
         self.left += len(gone)
-        self.queue.settle(batch, kept)
+        self.queue.complete(batch, kept)
 
     @precondition(lambda self: self.batches)
     @rule(which=st.integers(0, 2))
@@ -195,11 +195,11 @@ class Machine(RuleBasedStateMachine):
         batch = self.batches.pop(which % len(self.batches))
         self.delivered += numbers(batch)
         self.left += batch.count
-        self.queue.settle(batch)
+        self.queue.complete(batch)
 
     @rule()
-    def acknowledge(self) -> None:
-        do(self.queue.acknowledge())
+    def commit(self) -> None:
+        do(self.queue.commit())
 
     @rule(
         names=st.sets(st.sampled_from(["write", "sync", "create", "sync_directory", "truncate"]), max_size=3),
@@ -227,23 +227,23 @@ class Machine(RuleBasedStateMachine):
         assert self.queue.log is not None
         twice = bool(self.queue.log._cuts)  # the disk would not even let a failed write be undone
         dropped = self.queue.dropped
-        safe = self.committed - set(self.delivered)
+        safe = self.flushed - set(self.delivered)
         self.disk.crash(random.Random(seed), power=power)
         self.queue = self.new_queue()
         found = self.everything()
-        # What was evicted may be back; what was committed and neither delivered nor evicted must be.
+        # What was evicted may be back; what was flushed and neither delivered nor evicted must be.
         missing = safe - set(found)
         assert len(missing) <= dropped
-        assert not missing & self.admitted
+        assert not missing & self.pinned
         assert twice or len(found) == len(set(found)), "twice on disk"
         assert set(found) <= set(range(self.next))
-        # Go on with what is there. What was not committed was promised to nobody.
-        self.committed = set(found)
-        self.admitted &= set(found)
+        # Go on with what is there. What was not flushed was promised to nobody.
+        self.flushed = set(found)
+        self.pinned &= set(found)
 
     @rule(
         calls=st.integers(0, 6),
-        what=st.sampled_from(["commit", "acknowledge"]),
+        what=st.sampled_from(["flush_to_log", "commit"]),
         seed=st.integers(0, 2**32),
         power=st.booleans(),
     )
@@ -271,7 +271,7 @@ class Machine(RuleBasedStateMachine):
         other = OutputQueue(LIMIT, BATCH)
         other.attach(log, log.open())
         found = []
-        while do(other.load(BATCH)) and (batch := other.take(BATCH)):
+        while do(other.prefetch(BATCH)) and (batch := other.next_batch(BATCH)):
             found += numbers(batch)
         return found
 
@@ -279,27 +279,27 @@ class Machine(RuleBasedStateMachine):
     def sums_are_right(self) -> None:
         queue = self.queue
         assert len(queue) >= 0
-        # Beside what is acknowledged, and until the next commit what has come in, as much again.
+        # Beside what is pinned, and until the next flush what has come in, as much again.
         assert len(queue) <= 3 * LIMIT + 40 + queue.restored
 
     def teardown(self) -> None:
         self.disk.fail = lambda name: None
         for batch in self.batches:
-            self.queue.settle(batch, [batch])
+            self.queue.complete(batch, [batch])
         rest: list[int] = []
         for _ in range(200):
-            do(self.queue.commit())
-            do(self.queue.load(BATCH))
-            if batch := self.queue.take(BATCH):
+            do(self.queue.flush_to_log())
+            do(self.queue.prefetch(BATCH))
+            if batch := self.queue.next_batch(BATCH):
                 rest += numbers(batch)
-                self.queue.settle(batch)
-            do(self.queue.acknowledge())
+                self.queue.complete(batch)
+            do(self.queue.commit())
         assert len(self.queue) == 0
         queue = self.queue
         assert queue.log is not None
-        assert queue.log.acknowledged >= max((segment.end for segment in queue.log.segments), default=0)
+        assert queue.log.committed >= max((segment.end for segment in queue.log.segments), default=0)
         assert queue.added + queue.restored == self.left + len(rest) + queue.dropped + queue.damaged
-        assert not self.admitted - set(rest) - set(self.delivered), "acknowledged and not delivered"
+        assert not self.pinned - set(rest) - set(self.delivered), "pinned and not delivered"
 
 
 # 100 lives, found anew in each run; faults/test_buffer_soak.py drives 400 further ones, and `make faults` 20,000.

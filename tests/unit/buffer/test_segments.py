@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from memory_disk import MemoryDisk
 
-from pyagent.buffer import Batch, Chunk, QueueName, stored_queues
+from pyagent.buffer import Chunk, QueueBatch, QueueName, stored_queues
 from pyagent.buffer.log.files import Files
 from pyagent.buffer.log.frames import HEAD_SIZE
 from pyagent.buffer.log.reader import LogReader
@@ -23,7 +23,7 @@ EVERY_OFFSET = os.environ.get("PYAGENT_LONG_FAULTS") == "1"
 FRAMES, EACH = 12, 5
 
 
-class Lines:
+class NumberedBlock:
     def __init__(self, first: int, count: int) -> None:
         rows = [b"m n=%di\n" % number for number in range(first, first + count)]
         self.data = b"".join(rows)
@@ -33,8 +33,8 @@ class Lines:
         self.count, self.oldest, self.newest = count, first, first + count
 
 
-def batch(first: int, count: int) -> Batch:
-    return Batch([Chunk(Lines(first, count))])
+def batch(first: int, count: int) -> QueueBatch:
+    return QueueBatch([Chunk(NumberedBlock(first, count))])
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def read(folder: Path) -> tuple[list[int], Recovery, int]:
     """The numbers found, what recovery says, and what the reader misses beyond that."""
     log = SegmentLog(folder)
     recovery = log.open()
-    reader = LogReader(log, log.acknowledged, recovery.absent)
+    reader = LogReader(log, log.committed, recovery.absent)
     found: list[int] = []
     while (frame := reader.read()) is not None:
         lines, skip, _ = frame
@@ -143,7 +143,7 @@ def test_an_empty_log_of_a_passing_queue_leaves_no_folder_and_no_lock_that_means
 
     log = SegmentLog(folder, passing=True)
     log.open("whose it is")
-    log.acknowledge(3)
+    log.commit(3)
 
     log.close()
     assert not folder.exists()
@@ -189,7 +189,7 @@ def test_acknowledged_segments_go_and_a_restart_finds_the_rest(pristine: Path, t
     log = SegmentLog(folder)
     log.open()
     before = len(log.segments)
-    log.acknowledge(EACH * FRAMES - 3)
+    log.commit(EACH * FRAMES - 3)
     assert len(log.segments) < before
     log.close()
     assert read(folder)[0] == list(range(EACH * FRAMES - 3, EACH * FRAMES))
@@ -214,10 +214,10 @@ def test_a_large_batch_is_compressed_and_comes_back_as_it_was(tmp_path: Path) ->
     assert written < len(whole.payload()) / 3
     frame = LogReader(log, 0).read()
     assert frame is not None
-    again = Batch([Chunk(frame[0])])
+    again = QueueBatch([Chunk(frame[0])])
     assert again.payload() == whole.payload()
     assert again.payload("gzip") == whole.payload("gzip")
-    assert again.lines(990, 1000).payload() == batch(990, 10).payload()
+    assert again.slice(990, 1000).payload() == batch(990, 10).payload()
     log.close()
 
 

@@ -44,10 +44,10 @@ class Served:
 
     def lines(self) -> list[str]:
         """What the queue holds, which it gives away."""
-        batch = self.output.queue.take(1_000_000)
+        batch = self.output.queue.next_batch(1_000_000)
         if batch is None:
             return []
-        self.output.queue.settle(batch)
+        self.output.queue.complete(batch)
         return batch.payload().decode().splitlines()
 
     async def request(

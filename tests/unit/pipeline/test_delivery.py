@@ -366,7 +366,7 @@ def test_an_overflow_drops_the_oldest_and_is_told_ever_more_rarely(caplog: pytes
         for first in range(0, 1000, 5):
             output.append(numbered(first, 5))
         assert accounted(output, 1000)
-        batch = output.queue.take(100)
+        batch = output.queue.next_batch(100)
         assert batch is not None
         assert numbers(batch) == list(range(990, 1000))
 

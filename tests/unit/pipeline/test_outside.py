@@ -399,7 +399,7 @@ async def test_a_listener_is_told_when_the_queue_holds_what_came_out(gate: Gate)
     assert (admitted.done(), output.queued) == (False, 0)
     gate.go.set()
     await admitted
-    assert (batch := output.queue.take(10)) is not None
+    assert (batch := output.queue.next_batch(10)) is not None
     assert batch.payload().startswith(b"m n=10i ")
 
 

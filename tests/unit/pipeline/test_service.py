@@ -69,7 +69,7 @@ def listener(route: Route, **plan: Any) -> InputRunner:
 
 
 def lines_of(output: OutputRunner) -> list[str]:
-    batch = output.queue.take(1000)
+    batch = output.queue.next_batch(1000)
     assert batch is not None
     return batch.payload().decode().splitlines()
 
@@ -132,7 +132,7 @@ def test_a_full_queue_refuses_and_what_it_took_outlives_polled_metrics() -> None
             await acc.deliver([Metric("m", {}, {"n": n}, START) for n in range(3)])
         route.deliver([Metric("polled", {}, {"n": n}, START) for n in range(50, 70)])
         assert len(output.queue) == 10
-        batch = output.queue.take(100)
+        batch = output.queue.next_batch(100)
         assert batch is not None
         assert numbers(batch) == [*range(100, 108), 68, 69]
         assert output.queue.dropped == 24

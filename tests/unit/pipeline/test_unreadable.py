@@ -259,14 +259,14 @@ def test_the_log_keeps_what_was_refused_until_the_quarantine_is_safe(
         await asyncio.sleep(30)
         log = output.queue.log
         assert log is not None
-        assert (output.rejected, log.acknowledged) == (1, 0)
+        assert (output.rejected, log.committed) == (1, 0)
         await route.admit(gathered(2))
         await asyncio.sleep(30)
-        assert log.acknowledged == 0
+        assert log.committed == 0
         refusals.broken = False
         await route.admit(gathered(2))
         await asyncio.sleep(30)
-        assert log.acknowledged == 14
+        assert log.committed == 14
         output.end()
         await task
         assert refusals.calls == 3

@@ -16,7 +16,7 @@ own: where only the payload is damaged, the length still leads to the next frame
 Head of a segment (those of earlier versions have none):
 
     magic    4  "PYSG"           log      8  a random number      first         8  number of its first metric
-    version  1                   follows  8  the number behind    acknowledged  8  as the cursor was then
+    version  1                   follows  8  the number behind    committed  8  as the cursor was then
     -        3  zero                         the last metric      CRC-32        4
                                              that was safe
 
@@ -31,16 +31,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from pyagent.buffer.batch import Batch, Sealed
+from pyagent.buffer.batch import QueueBatch
+from pyagent.buffer.block import CompressedBlock
 
 __all__ = [
-    "ACKNOWLEDGED",
     "HEADER_SIZE",
     "HEAD_SIZE",
+    "PINNED",
     "VERSION",
     "Head",
     "Header",
-    "StoredLines",
+    "StoredBlock",
     "begins_frame",
     "frames_in",
     "headers_in",
@@ -50,7 +51,7 @@ __all__ = [
 ]
 
 MAGIC = b"PYA1"
-ACKNOWLEDGED, COMPRESSED, RENUMBERED = 1, 2, 4
+PINNED, COMPRESSED, RENUMBERED = 1, 2, 4
 """Flags: somebody was told that these metrics are safe; the payload is compressed; the numbers before were given up on
 purpose, and what is missing there is no loss (in a segment without a head, which says more)."""
 
@@ -74,7 +75,7 @@ class Head:
     log: int
     follows: int
     first: int
-    acknowledged: int
+    committed: int
     version: int = VERSION
 
     @classmethod
@@ -84,11 +85,11 @@ class Head:
             return None
         if zlib.crc32(data[: _HEAD.size]) != _CRC.unpack_from(data, _HEAD.size)[0]:
             return None
-        _, version, log, follows, first, acknowledged = _HEAD.unpack_from(data)
-        return cls(log, follows, first, acknowledged, version)
+        _, version, log, follows, first, committed = _HEAD.unpack_from(data)
+        return cls(log, follows, first, committed, version)
 
     def pack(self) -> bytes:
-        head = _HEAD.pack(_HEAD_MAGIC, self.version, self.log, self.follows, self.first, self.acknowledged)
+        head = _HEAD.pack(_HEAD_MAGIC, self.version, self.log, self.follows, self.first, self.committed)
         return head + _CRC.pack(zlib.crc32(head))
 
 
@@ -127,8 +128,8 @@ class Header:
         return len(payload) == self.length and zlib.crc32(payload) == self.payload_crc
 
 
-class StoredLines:
-    """Lines that lie on disk, too: the metric at index i has the number `number` + i."""
+class StoredBlock:
+    """EncodedBlock that lie on disk, too: the metric at index i has the number `number` + i."""
 
     __slots__ = ("count", "data", "ends", "newest", "number", "oldest")
 
@@ -141,7 +142,7 @@ class StoredLines:
         self.number = number
 
 
-class StoredSealed(Sealed):
+class StoredCompressedBlock(CompressedBlock):
     """The same, compressed."""
 
     __slots__ = ("number",)
@@ -151,7 +152,7 @@ class StoredSealed(Sealed):
         self.number = number
 
 
-def pack(batch: Batch, number: int, flags: int = 0) -> bytes:
+def pack(batch: QueueBatch, number: int, flags: int = 0) -> bytes:
     """The frame of a batch whose first metric has this number."""
     lengths = array("I", batch.lengths())
     if sys.byteorder == "big":
@@ -169,7 +170,7 @@ def pack(batch: Batch, number: int, flags: int = 0) -> bytes:
     return b"".join((header, _CRC.pack(zlib.crc32(header)), payload))
 
 
-def unpack(header: Header, payload: bytes) -> "StoredLines | StoredSealed | None":
+def unpack(header: Header, payload: bytes) -> "StoredBlock | StoredCompressedBlock | None":
     """What a frame holds; None where it is damaged."""
     if not header.fits(payload) or len(payload) < _CRC.size:
         return None
@@ -185,7 +186,7 @@ def unpack(header: Header, payload: bytes) -> "StoredLines | StoredSealed | None
     ends = array("I", accumulate(lengths))
     if len(ends) != header.count or (not compressed and ends[-1] != len(text)):
         return None
-    kind = StoredSealed if compressed else StoredLines
+    kind = StoredCompressedBlock if compressed else StoredBlock
     return kind(text, ends, header.oldest, header.newest, header.number)
 
 

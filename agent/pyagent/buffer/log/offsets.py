@@ -3,12 +3,13 @@
 from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
 
-from pyagent.buffer.batch import Batch, Chunk
+from pyagent.buffer.batch import QueueBatch
+from pyagent.buffer.block import Chunk
 
-__all__ = ["NumberSet", "numbers_done", "uncovered"]
+__all__ = ["OffsetSet", "offsets_done", "uncovered"]
 
 
-class NumberSet:
+class OffsetSet:
     """All numbers below `until`, and ranges behind it."""
 
     def __init__(self, until: int = 0) -> None:
@@ -22,14 +23,14 @@ class NumberSet:
                 self.until = max(self.until, self._ranges.pop(0)[1])
 
 
-def numbers_done(chunks: Sequence[Chunk], kept: Iterable[Batch]) -> Iterator[tuple[Chunk, int, int]]:
+def offsets_done(chunks: Sequence[Chunk], kept: Iterable[QueueBatch]) -> Iterator[tuple[Chunk, int, int]]:
     """The parts of `chunks` that are not in `kept`, parts of them in the same order: each with its chunk, and the indices
     in that chunk's lines."""
     left = iter([chunk for batch in kept for chunk in batch.chunks])
     part = next(left, None)
     for chunk in chunks:
         position = chunk.start
-        while part is not None and part.lines is chunk.lines and chunk.start <= part.start and part.stop <= chunk.stop:
+        while part is not None and part.block is chunk.block and chunk.start <= part.start and part.stop <= chunk.stop:
             if position < part.start:
                 yield chunk, position, part.start
             position = part.stop

@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Sequence
 
 from pyagent.buffer.log.frames import (
-    ACKNOWLEDGED,
     HEADER_SIZE,
+    PINNED,
     Header,
-    StoredLines,
-    StoredSealed,
+    StoredBlock,
+    StoredCompressedBlock,
     next_frame,
     unpack,
 )
@@ -37,7 +37,7 @@ class LogReader:
         self._descriptor = -1
         self._offset = 0
 
-    def read(self) -> "tuple[StoredLines | StoredSealed, int, bool] | None":
+    def read(self) -> "tuple[StoredBlock | StoredCompressedBlock, int, bool] | None":
         """The next frame's lines, how many of its first metrics are to be left out because they were read before, and whether
         somebody was told that they are safe. None at the end. Raises OSError."""
         while (header := self._header()) is not None:
@@ -47,7 +47,7 @@ class LogReader:
                 self._offset += header.size  # the header is whole, so its length can be trusted
                 continue
             skip = self._pass(header)
-            return lines, skip, bool(header.flags & ACKNOWLEDGED)
+            return lines, skip, bool(header.flags & PINNED)
         end = max((segment.end for segment in self._log.segments), default=self.expected)
         self._miss(end if self.stop is None else min(end, self.stop))
         return None
@@ -59,7 +59,7 @@ class LogReader:
         start, skipped = self.expected, 0
         segment: Segment | None = None
         with contextlib.suppress(OSError):  # whoever wants to read it is told
-            while (header := self._header()) is not None and not header.flags & ACKNOWLEDGED:
+            while (header := self._header()) is not None and not header.flags & PINNED:
                 if self._segment is not segment and segment is not None and whole_segment:
                     break
                 segment = self._segment

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyagent.buffer.log.checkpoint import Cursor
+from pyagent.buffer.log.cursor import Cursor
 from pyagent.buffer.log.files import Files
 from pyagent.buffer.log.frames import HEAD_SIZE, VERSION, Head, frames_in
 from pyagent.buffer.log.scan import Recovery, Scan, Segment, SegmentFile
@@ -74,14 +74,14 @@ class Finder:
         start = self._start(kept)
         cursor = self._cursor
         ours = bool(cursor.log) and cursor.log == self._log
-        acknowledged = max((file.head.acknowledged for file in kept if file.head), default=0)
+        committed = max((file.head.committed for file in kept if file.head), default=0)
         while True:
             scan = Scan(
                 self._files,
                 kept,
                 start=start,
                 written=cursor.written if ours else None,
-                done=max(acknowledged, cursor.number if ours else 0),
+                done=max(committed, cursor.number if ours else 0),
                 sync=self._sync,
             )
             scan.run()
@@ -96,7 +96,7 @@ class Finder:
                 break
         recovery, self._scan = scan.recovery, scan
         recovery.cursor = self._doubt
-        if start is not None and start < acknowledged and scan.segments:
+        if start is not None and start < committed and scan.segments:
             recovery.cursor = "is older than its segments; what was delivered since then may be sent again"
         # What is missing before the first one is told now.
         start = max(start or 0, min((segment.first for segment in scan.segments), default=0))

@@ -10,8 +10,8 @@ from pyagent.api.asking import how_to_ask
 from pyagent.api.units import counted
 from pyagent.buffer.log.files import Files
 from pyagent.buffer.log.frames import (
-    ACKNOWLEDGED,
     HEAD_SIZE,
+    PINNED,
     RENUMBERED,
     Head,
     Header,
@@ -41,7 +41,7 @@ class Recovery:
     lost (from, to), bytes that hold no metric though they should, and what was set aside."""
 
     waiting: int = 0
-    acknowledged_waiting: int = 0
+    pinned_waiting: int = 0
     oldest: int = 0
     """The first one's time, ns since the epoch."""
     lost: list[tuple[int, int]] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Recovery:
     def lost_metrics(self) -> int:
         return sum(stop - start for start, stop in self.lost)
 
-    def lines(self, directory: Path) -> Iterator[tuple[int, str]]:
+    def messages(self, directory: Path) -> Iterator[tuple[int, str]]:
         """For the log: levels and texts."""
         if self.cursor:
             yield logging.WARNING, f"the cursor of the buffer {directory} {self.cursor}"
@@ -123,7 +123,7 @@ class _Rest:
 
 class Scan:
     """`start`: the number of the first metric that is due, None: all are. `written`: the number behind the last metric that
-    was safe, None: not known. `done`: metrics with a lower number were acknowledged once."""
+    was safe, None: not known. `done`: metrics with a lower number were committed once."""
 
     def __init__(
         self,
@@ -252,7 +252,7 @@ class Scan:
             recovery = self.recovery
             recovery.oldest = recovery.oldest or header.oldest
             recovery.waiting += new
-            recovery.acknowledged_waiting += new if header.flags & ACKNOWLEDGED else 0
+            recovery.pinned_waiting += new if header.flags & PINNED else 0
         self._expected = max(expected or 0, header.end)
         self.end = max(self.end, header.end)
 

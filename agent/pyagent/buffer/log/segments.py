@@ -2,8 +2,8 @@
 
 - `append` returns when its frames are synced. After an error of the disk nothing is trusted that was under way: the segment
   is left behind, and the same frames are written once more to a new one; where that fails too, they count as not written.
-- `acknowledge` moves the cursor first, durably, and then removes whole segments: neither needs room on the disk. A segment
-  that is missing is one that was acknowledged.
+- `commit` moves the cursor first, durably, and then removes whole segments: neither needs room on the disk. A segment
+  that is missing is one that was committed.
 - `open` cuts off a write that was broken off, passes over damaged frames, and sets aside what it cannot understand and what
   is another log's. It removes nothing that could hold a metric. What cannot be read now is no damage: it raises OSError.
 
@@ -15,10 +15,10 @@ import errno
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyagent.buffer.batch import Batch
-from pyagent.buffer.log.checkpoint import Cursor
+from pyagent.buffer.batch import QueueBatch
+from pyagent.buffer.log.cursor import Cursor
 from pyagent.buffer.log.files import Files
-from pyagent.buffer.log.frames import ACKNOWLEDGED, RENUMBERED, Head, pack
+from pyagent.buffer.log.frames import PINNED, RENUMBERED, Head, pack
 from pyagent.buffer.log.recovery import Finder, write_identity
 from pyagent.buffer.log.scan import Recovery, Segment
 
@@ -65,7 +65,7 @@ class SegmentLog:
         self._cuts: list[tuple[Path, int]] = []
 
     @property
-    def acknowledged(self) -> int:
+    def committed(self) -> int:
         return self._cursor.number
 
     @property
@@ -107,7 +107,7 @@ class SegmentLog:
         self.segments, self._last_file = found.segments, found.last_file
         self.next = self._safe = found.end
         # Numbers of a damaged end are told as lost here; the reader need not wonder about them.
-        self._renumbered = self.next > max((segment.end for segment in self.segments), default=self.acknowledged)
+        self._renumbered = self.next > max((segment.end for segment in self.segments), default=self.committed)
         self._remove_acknowledged()
         with contextlib.suppress(OSError):
             self.files.sync_directory(self.directory)
@@ -115,14 +115,14 @@ class SegmentLog:
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
-    def append(self, batches: Sequence[tuple[Batch, bool]]) -> int:
+    def append(self, batches: Sequence[tuple[QueueBatch, bool]]) -> int:
         """Write batches, each with whether somebody is told that it is safe; returns the bytes written, when they are
         durable. Raises OSError, and then none of them counts as written."""
         self._cut()
         number = self.next
         frames: list[bytes] = []
-        for batch, acknowledged in batches:
-            flags = (ACKNOWLEDGED if acknowledged else 0) | (0 if frames or not self._renumbered else RENUMBERED)
+        for batch, pinned in batches:
+            flags = (PINNED if pinned else 0) | (0 if frames or not self._renumbered else RENUMBERED)
             frames.append(pack(batch, number, flags))
             number += batch.count
         data = b"".join(frames)
@@ -152,7 +152,7 @@ class SegmentLog:
             self._last_file += 1
             path = self.directory / f"{self._last_file:010d}.seg"
             self._active = self.files.create(path)
-            data = Head(self._cursor.log, self._safe, self.next, self.acknowledged).pack() + data
+            data = Head(self._cursor.log, self._safe, self.next, self.committed).pack() + data
             segment = Segment(path, self.next, self.next, 0, (self._safe, self.next))
             self.segments.append(segment)
             if self._sync:
@@ -198,16 +198,16 @@ class SegmentLog:
 
     # Done with --------------------------------------------------------------------------------------------------------
 
-    def acknowledge(self, number: int) -> None:
+    def commit(self, number: int) -> None:
         """Metrics with a lower number are done with. Raises OSError; then some may be sent again after a crash."""
-        if number > self.acknowledged:
+        if number > self.committed:
             if all(segment.end <= number for segment in self.segments):
                 number = max(number, self._safe)  # what was lost at its end is not to be missed once more
             self._cursor.write(number)
             self._remove_acknowledged()
 
     def _remove_acknowledged(self) -> None:
-        while self.segments and self.segments[0].end <= self.acknowledged:
+        while self.segments and self.segments[0].end <= self.committed:
             if len(self.segments) == 1:
                 if self._active is not None and self.segments[0].size < self._segment_size // 2:
                     return  # it is written on

@@ -3,15 +3,16 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from pyagent.buffer.batch import BATCH_BYTES, Batch, Chunk, take_chunks
+from pyagent.buffer.batch import BATCH_BYTES, QueueBatch, next_chunks
+from pyagent.buffer.block import Chunk
 from pyagent.buffer.log.reader import LogReader
 
-__all__ = ["Loaded", "Stretch"]
+__all__ = ["LogWindow", "Prefetched"]
 
 
 @dataclass(slots=True)
-class Loaded:
-    """What `Stretch.load` read. `passed`: the numbers (from, to) that it went over without finding a metric that is due."""
+class Prefetched:
+    """What `LogWindow.prefetch` read. `passed`: the numbers (from, to) that it went over without a metric that is due."""
 
     chunks: list[Chunk] = field(default_factory=list)
     passed: list[tuple[int, int]] = field(default_factory=list)
@@ -21,8 +22,8 @@ class Loaded:
     """Why it does not hold more."""
 
 
-class Stretch:
-    """Read from its beginning on. `load` is blocking, all else belongs to the main loop."""
+class LogWindow:
+    """Read from its beginning on. `prefetch` is blocking, all else belongs to the main loop."""
 
     def __init__(self, reader: LogReader, unread: int = 0, oldest: int = 0) -> None:
         self.reader = reader
@@ -30,9 +31,9 @@ class Stretch:
         """About, ns since the epoch."""
         self.unread = unread
         """Metrics in the log from where the reader is."""
-        self._loaded: deque[Chunk] = deque()
-        self._loaded_count = 0
-        self._returned: deque[Batch] = deque()
+        self._prefetched: deque[Chunk] = deque()
+        self._prefetched_count = 0
+        self._returned: deque[QueueBatch] = deque()
         """What was taken and not delivered, the oldest first; compressed already, it is sent again as it is."""
 
     def __len__(self) -> int:
@@ -41,7 +42,7 @@ class Stretch:
     @property
     def held(self) -> int:
         """Metrics in memory."""
-        return self._loaded_count + sum(batch.count for batch in self._returned)
+        return self._prefetched_count + sum(batch.count for batch in self._returned)
 
     def suffices(self, least: int) -> bool:
         """Whether so many metrics are in memory, or as much text as a batch has."""
@@ -49,30 +50,30 @@ class Stretch:
 
     @property
     def chunks(self) -> list[Chunk]:
-        return [*(chunk for batch in self._returned for chunk in batch.chunks), *self._loaded]
+        return [*(chunk for batch in self._returned for chunk in batch.chunks), *self._prefetched]
 
     @property
     def oldest(self) -> int:
         """The earliest time known, ns since the epoch; 0 when empty."""
         if self._returned:
             return self._returned[0].oldest
-        if self._loaded:
-            return self._loaded[0].lines.oldest
+        if self._prefetched:
+            return self._prefetched[0].block.oldest
         return self._oldest_unread if self.unread else 0
 
     def appended(self, chunks: list[Chunk]) -> None:
         """These are in the log now."""
         if not self.unread and chunks:
-            self._oldest_unread = chunks[0].lines.oldest
+            self._oldest_unread = chunks[0].block.oldest
         self.unread += sum(map(len, chunks))
 
     def skipped(self, count: int) -> None:
         self.unread = max(self.unread - count, 0)
 
-    def load(self, least: int) -> Loaded:
+    def prefetch(self, least: int) -> Prefetched:
         """Blocking: read frames until there are so many metrics, or enough for a batch, or the log ends or cannot be read. Give
-        it to `loaded`."""
-        result = Loaded()
+        it to `prefetched`."""
+        result = Prefetched()
         count = size = 0
         while count < least and size < BATCH_BYTES and not result.ended:
             before = self.reader.expected
@@ -85,33 +86,33 @@ class Stretch:
                 result.ended = True
                 result.passed.append((before, self.reader.expected))
             else:
-                lines, skip, acknowledged = found
-                result.passed.append((before, lines.number + skip))
-                result.chunks.append(Chunk(lines, skip, kept=acknowledged))
-                count += lines.count - skip
+                block, skip, pinned = found
+                result.passed.append((before, block.number + skip))
+                result.chunks.append(Chunk(block, skip, pinned=pinned))
+                count += block.count - skip
                 size += result.chunks[-1].size
         result.lost = self.reader.take_lost()
         return result
 
-    def loaded(self, result: Loaded) -> None:
+    def prefetched(self, result: Prefetched) -> None:
         count = sum(map(len, result.chunks))
-        self._loaded.extend(result.chunks)
-        self._loaded_count += count
+        self._prefetched.extend(result.chunks)
+        self._prefetched_count += count
         if result.chunks:
-            self._oldest_unread = result.chunks[-1].lines.newest
+            self._oldest_unread = result.chunks[-1].block.newest
         self.unread = 0 if result.ended else max(self.unread - count - result.lost, 0)
 
-    def take(self, most: int) -> Batch | None:
+    def next_batch(self, most: int) -> QueueBatch | None:
         """Up to `most` metrics of those in memory."""
         if self._returned:
             batch = self._returned.popleft()
             if batch.count > most:
-                self._returned.appendleft(batch.lines(most, batch.count))
-                batch = batch.lines(0, most)
+                self._returned.appendleft(batch.slice(most, batch.count))
+                batch = batch.slice(0, most)
             return batch
-        chunks = take_chunks(self._loaded, most)
-        self._loaded_count -= sum(map(len, chunks))
-        return Batch(chunks) if chunks else None
+        chunks = next_chunks(self._prefetched, most)
+        self._prefetched_count -= sum(map(len, chunks))
+        return QueueBatch(chunks) if chunks else None
 
-    def give_back(self, parts: list[Batch]) -> None:
+    def give_back(self, parts: list[QueueBatch]) -> None:
         self._returned.extendleft(reversed(parts))

@@ -135,7 +135,7 @@ class Keeper:
 
     def delivered(self) -> None:
         """Something was. The disk is left alone again where all is."""
-        if not self._always and self.queue.persisting and len(self.queue) <= self.queue.uncommitted:
+        if not self._always and self.queue.persisting and len(self.queue) <= self.queue.unflushed:
             self.queue.persisting = False
 
     async def run(self) -> None:
@@ -207,7 +207,7 @@ class Keeper:
 
     async def bring(self) -> None:
         """Where the queue is kept on disk, bring there what waits in memory: only from there it can be written."""
-        if self.queue.persisting and self.queue.uncommitted:
+        if self.queue.persisting and self.queue.unflushed:
             await self._commit()
 
     async def load(self, least: int) -> float:
@@ -219,7 +219,7 @@ class Keeper:
         if now < self._read_again:
             return self._read_again - now
         try:
-            read = await self._perform(lambda: self.queue.load(least))
+            read = await self._perform(lambda: self.queue.prefetch(least))
         except OSError as error:
             self._read_pause = min(2 * self._read_pause or _PAUSE_FIRST, _PAUSE_MOST)
             self._read_again = now + self._read_pause
@@ -249,19 +249,19 @@ class Keeper:
                 return
             self._before = None
             self._before_failures.succeeded("making the quarantine safe")
-        await self._attempt(lambda: self._perform(self.queue.acknowledge))
+        await self._attempt(lambda: self._perform(self.queue.commit))
 
     async def divide(self) -> None:
         if not self.is_open:
-            self.queue.divide()
+            self.queue.split_backlog()
         else:
-            await self._attempt(lambda: self._perform(self.queue.divide))
+            await self._attempt(lambda: self._perform(self.queue.split_backlog))
 
     async def close(self) -> None:
         """Bring to disk what waits, and give the log back."""
-        if self._begun.is_set() and (self.queue.uncommitted or self.is_open):
+        if self._begun.is_set() and (self.queue.unflushed or self.is_open):
             self.queue.persisting = True
-            while self.queue.uncommitted and await self._commit() is None:
+            while self.queue.unflushed and await self._commit() is None:
                 pass
             await self.acknowledge()
             await self._perform(self.queue.close)
@@ -276,17 +276,17 @@ class Keeper:
         def commit() -> DiskWork | None:
             nonlocal due
             self._complete = self._complete and not self.queue.written_from_memory
-            before = self.queue.uncommitted
-            work = self.queue.commit()
-            due -= before - self.queue.uncommitted
+            before = self.queue.unflushed
+            work = self.queue.flush_to_log()
+            due -= before - self.queue.unflushed
             return work
 
         async def work() -> None:
             nonlocal due
             await self._open()
-            due, self._complete = self.queue.uncommitted, True
+            due, self._complete = self.queue.unflushed, True
             await self._perform(commit)
-            while due > 0 and self.queue.uncommitted:
+            while due > 0 and self.queue.unflushed:
                 await self._perform(commit)
 
         error = await self._attempt(work)
@@ -334,7 +334,7 @@ class Keeper:
                 ),
                 log.directory,
             )
-        for level, text in recovery.lines(log.directory):
+        for level, text in recovery.messages(log.directory):
             self._log.log(level, "%s", text)
 
     def _tell_lost(self) -> None:

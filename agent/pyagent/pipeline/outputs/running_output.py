@@ -15,7 +15,7 @@ from typing import Any
 from pyagent.api import Full, Output
 from pyagent.api.foreign import let_go
 from pyagent.api.units import counted
-from pyagent.buffer import Batch, BufferSettings, OutputQueue, QueueName, stored_queues
+from pyagent.buffer import BufferSettings, OutputQueue, QueueBatch, QueueName, stored_queues
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.executors import LoopWorker, Worker, worker_for
@@ -172,7 +172,7 @@ class OutputRunner:
     def has_room(self, count: int, partition: str | None = None) -> bool:
         """Whether `admit` may be called with so many."""
         lane = self.lanes.get(partition)
-        return (lane is None or lane.queue.has_room(count)) and self._may_pin(count)
+        return (lane is None or lane.queue.can_admit(count)) and self._may_pin(count)
 
     def takes(self, formed: Formed) -> bool:
         """Whether `take` may be asked to keep all of it."""
@@ -180,7 +180,9 @@ class OutputRunner:
         for partition, lines in formed.parts:
             counts[partition] += lines.count
         queues = ((count, self.lanes.get(partition)) for partition, count in counts.items() if count)
-        return self._may_pin(formed.count) and all(lane is None or lane.queue.has_room(count) for count, lane in queues)
+        return self._may_pin(formed.count) and all(
+            lane is None or lane.queue.can_admit(count) for count, lane in queues
+        )
 
     def _may_pin(self, count: int) -> bool:
         """Whether so many more may stay whatever comes; any number where none do, else a large body would never fit."""
@@ -208,7 +210,7 @@ class OutputRunner:
             if self._told.first(f"encode {reason}"):
                 self._log.error("cannot encode a metric of %r: %s; it is dropped", metric.name[:100], reason)
         lane = self.lane(partition)
-        lane.queue.admit(lines) if keep else lane.queue.append(lines)
+        lane.queue.enqueue(lines, pinned=True) if keep else lane.queue.enqueue(lines)
         lane.appended()
 
     # Lanes ------------------------------------------------------------------------------------------------------------
@@ -431,7 +433,7 @@ class OutputRunner:
         if unsafe:
             self._log.error("%s could not be written before the end", counted(unsafe, "metric"))
 
-    async def _write(self, batch: Batch) -> None:
+    async def _write(self, batch: QueueBatch) -> None:
         if not self._connected:
             async with self._connecting:
                 if not self._connected:

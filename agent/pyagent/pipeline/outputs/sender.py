@@ -17,7 +17,7 @@ from typing import Protocol
 from pyagent.api import Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
 from pyagent.api.units import counted, joined
-from pyagent.buffer import Batch, Chunk, OutputQueue
+from pyagent.buffer import Chunk, OutputQueue, QueueBatch
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import FailureLog, explain, one_line
@@ -92,7 +92,7 @@ class Lane:
         self,
         plan: OutputPlan,
         queue: OutputQueue,
-        write: Callable[[Batch], Awaitable[None]],
+        write: Callable[[QueueBatch], Awaitable[None]],
         *,
         partition: str | None = None,
         writers: int = 1,
@@ -166,9 +166,9 @@ class Lane:
             self._wake.set()
 
     def adopt(self, chunk: Chunk) -> None:
-        """Put metrics of another queue into this one, where they stay (ask `queue.has_room` first)."""
-        ends = array("I", accumulate(Batch([chunk]).lengths()))
-        self.queue.admit(Encoded(bytes(chunk.text()), ends, chunk.lines.oldest, chunk.lines.newest, []))
+        """Put metrics of another queue into this one, where they stay (ask `queue.can_admit` first)."""
+        ends = array("I", accumulate(QueueBatch([chunk]).lengths()))
+        self.queue.enqueue(Encoded(bytes(chunk.text()), ends, chunk.block.oldest, chunk.block.newest, []), pinned=True)
         self.appended()
 
     def flush_soon(self) -> None:
@@ -234,7 +234,7 @@ class Lane:
     async def _writer(self, at_least: int, failed_before: int | None = None) -> bool:
         while len(self.queue) >= at_least and failed_before in (None, self.failures.total):
             unreadable = await self.keeper.load(self.plan.metric_batch_size) if self.keeper is not None else 0.0
-            batch = self.queue.take(self.plan.metric_batch_size)
+            batch = self.queue.next_batch(self.plan.metric_batch_size)
             if batch is None:
                 if unreadable:
                     self._retry_at = asyncio.get_running_loop().time() + unreadable
@@ -253,9 +253,9 @@ class Lane:
             await asyncio.sleep(0)  # an output need not wait for anything
         return True
 
-    async def _write_batch(self, batch: Batch) -> bool:
+    async def _write_batch(self, batch: QueueBatch) -> bool:
         parts = deque([batch])
-        doubtful: list[tuple[Batch, Reject | TooLarge]] = []
+        doubtful: list[tuple[QueueBatch, Reject | TooLarge]] = []
         proven, taken = False, 0
         started = time.monotonic()
         self.busy_since = asyncio.get_running_loop().time()
@@ -292,7 +292,7 @@ class Lane:
                     doubtful.clear()
         finally:
             # Also when cancelled: what was not settled goes back, in order. While there are doubts, nothing has left it.
-            self.queue.settle(batch, [batch] if doubtful else _in_order(batch, parts))
+            self.queue.complete(batch, [batch] if doubtful else _in_order(batch, parts))
             self.busy_since = None
             self.write_seconds += time.monotonic() - started
         self.last_write = time.time()
@@ -314,7 +314,7 @@ class Lane:
         to = f" to {where}" if where else ""
         self._log.log(level, "%s of %s written in %.1f ms%s", batch, counted(count, "metric"), 1000 * seconds, to)
 
-    def _within_rate(self, parts: deque[Batch]) -> bool:
+    def _within_rate(self, parts: deque[QueueBatch]) -> bool:
         """Make the first part fit what may be sent now; where nothing may, wait."""
         assert self._rate is not None
         now = asyncio.get_running_loop().time()
@@ -324,27 +324,27 @@ class Lane:
             return False
         if count < parts[0].count:
             first = parts.popleft()
-            parts.extendleft((first.lines(count, first.count), first.lines(0, count)))
+            parts.extendleft((first.slice(count, first.count), first.slice(0, count)))
         return True
 
-    def _refused(self, part: Batch, refusal: Reject | TooLarge) -> list[Batch]:
+    def _refused(self, part: QueueBatch, refusal: Reject | TooLarge) -> list[QueueBatch]:
         """Account for a refusal; returns what is to be tried in place of the part."""
         lines = _named(part, refusal)
         if isinstance(refusal, Reject) and (refusal.rest_stored or lines):
             if not refusal.rest_stored:
-                self._reject([part.lines(line, line + 1) for line in lines], len(lines), refusal)
+                self._reject([part.slice(line, line + 1) for line in lines], len(lines), refusal)
                 return part.without(lines)
             rejected = min(refusal.dropped, part.count)
-            self._reject([part.lines(line, line + 1) for line in lines], rejected, refusal, suspected=True)
+            self._reject([part.slice(line, line + 1) for line in lines], rejected, refusal, suspected=True)
             self.written += part.count - rejected
             return []
         if part.count == 1:
             self._reject([part], 1, refusal)
             return []
         half = part.count // 2
-        return [part.lines(0, half), part.lines(half, part.count)]
+        return [part.slice(0, half), part.slice(half, part.count)]
 
-    def _reject(self, lines: list[Batch], count: int, refusal: Exception, *, suspected: bool = False) -> None:
+    def _reject(self, lines: list[QueueBatch], count: int, refusal: Exception, *, suspected: bool = False) -> None:
         self.rejected += count
         reason = one_line(refusal)
         kept = ""
@@ -362,7 +362,7 @@ class Lane:
         if self._attempts:
             self._recovering = True
             if self._newest_first:
-                self.queue.divide() if self.keeper is None else await self.keeper.divide()
+                self.queue.split_backlog() if self.keeper is None else await self.keeper.divide()
         self._attempts = 0
         self.failures.succeeded()
 
@@ -373,7 +373,7 @@ class Lane:
         if len(self.queue) < self.plan.metric_batch_size:
             self._recovering = False
             return
-        least = _BACKLOG_BREATH if self._newest_first and self.queue.backlog else 0.0
+        least = _BACKLOG_BREATH if self._newest_first and self.queue.gives_backlog else 0.0
         pause = max(min(took, _BREATH_MOST), least)
         if pause > 0.001 and not self._stopping:
             await asyncio.sleep(pause)
@@ -396,34 +396,34 @@ class Lane:
             self.keeper.keep()
 
 
-def _named(part: Batch, refusal: Reject | TooLarge) -> list[int]:
+def _named(part: QueueBatch, refusal: Reject | TooLarge) -> list[int]:
     """The lines of the part that a refusal names."""
     named = refusal.lines or () if isinstance(refusal, Reject) else ()
     return sorted({line for line in named if 0 <= line < part.count})
 
 
-def _says_which(part: Batch, refusal: Reject | TooLarge) -> bool:
+def _says_which(part: QueueBatch, refusal: Reject | TooLarge) -> bool:
     """Whether it is certain that it is about metrics: it names some, or the others are stored."""
     return bool(_named(part, refusal)) or (isinstance(refusal, Reject) and refusal.rest_stored)
 
 
-def _many(parts: deque[Batch]) -> bool:
+def _many(parts: deque[QueueBatch]) -> bool:
     return sum(part.count for part in parts) > _FEW
 
 
-def _samples_first(parts: deque[Batch]) -> deque[Batch]:
+def _samples_first(parts: deque[QueueBatch]) -> deque[QueueBatch]:
     """The last metric of each part before all others, as a receiver may refuse everything, whatever is in it. The parts that
     halving leaves are each twice as long as the one before, so the samples are from everywhere."""
     if not _many(parts):
         return parts
-    samples = [part.lines(part.count - 1, part.count) for part in parts]
-    return deque([*reversed(samples), *(part.lines(0, part.count - 1) for part in parts if part.count > 1)])
+    samples = [part.slice(part.count - 1, part.count) for part in parts]
+    return deque([*reversed(samples), *(part.slice(0, part.count - 1) for part in parts if part.count > 1)])
 
 
-def _in_order(batch: Batch, parts: deque[Batch]) -> list[Batch]:
+def _in_order(batch: QueueBatch, parts: deque[QueueBatch]) -> list[QueueBatch]:
     """Parts of the batch as they stand in it: samples were taken out of them."""
-    order = {id(chunk.lines): index for index, chunk in reversed(list(enumerate(batch.chunks)))}
-    return sorted(parts, key=lambda part: (order[id(part.chunks[0].lines)], part.chunks[0].start))
+    order = {id(chunk.block): index for index, chunk in reversed(list(enumerate(batch.chunks)))}
+    return sorted(parts, key=lambda part: (order[id(part.chunks[0].block)], part.chunks[0].start))
 
 
 def _all_refused(refusal: Reject | TooLarge) -> Retry:

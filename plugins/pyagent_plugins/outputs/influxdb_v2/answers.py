@@ -174,7 +174,7 @@ def _rows(batch: Batch) -> list[bytes]:
     """Each metric's text, without its last line break."""
     rows = batch.payload().removesuffix(b"\n").split(b"\n")
     if len(rows) != batch.count:  # some text has line breaks
-        rows = [batch.lines(i, i + 1).payload().removesuffix(b"\n") for i in range(batch.count)]
+        rows = [batch.slice(i, i + 1).payload().removesuffix(b"\n") for i in range(batch.count)]
     return rows
 
 

@@ -1,4 +1,4 @@
-"""How far a log is acknowledged, and how far it was written, in a small file that never grows, so that a full disk cannot
+"""How far a log is committed, and how far it was written, in a small file that never grows, so that a full disk cannot
 stop it.
 
 Two slots; the one that was synced last is never the one being written, so that it stands whatever becomes of the other:
