@@ -1,6 +1,6 @@
 """Typed options: one declaration gives validation, the sample configuration, the plugin's page and a JSON Schema."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -36,15 +36,28 @@ def option(
     writes: bool = False,
     reads_path: bool | Callable[[str], Iterable[str]] = False,
     deprecated: str | None = None,
+    renamed_from: str | Sequence[str] = (),
+    no_effect: bool = False,
+    ge: float | str | None = None,
+    gt: float | str | None = None,
+    le: float | str | None = None,
+    lt: float | str | None = None,
 ) -> msgspec.Meta:
     """Describe an option in one line of text, with its effect where it has one.
 
     `executes`: its value is run as a command or as code. `writes`: its value names what is written to. `reads_path`: its
     value names a file that is read (a function gives the files that a value names); open it with `pyagent.api.files`.
-    `deprecated`: what to use instead; the option still works and is warned about.
+    `deprecated`: what to use instead; the option still works and is warned about. `renamed_from`: names that it had before;
+    they still work, with a warning. `no_effect`: it is taken because configurations have it, and `text` says why it does
+    nothing; a value other than the default is warned about, and samples leave it out.
+    `ge`, `gt`, `le`, `lt`: bounds of a number, or of each number of a list; for a duration or a size they may be text ("1s").
     """
-    effects = {"executes": executes, "writes": writes, "reads_path": reads_path, "deprecated": deprecated}
-    return msgspec.Meta(description=text, extra={name: value for name, value in effects.items() if value})
+    effects: dict[str, Any] = {"executes": executes, "writes": writes, "reads_path": reads_path}
+    effects |= {"deprecated": deprecated, "no_effect": no_effect}
+    effects["renamed_from"] = (renamed_from,) if isinstance(renamed_from, str) else tuple(renamed_from)
+    bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    extra = {name: value for name, value in effects.items() if value}
+    return msgspec.Meta(description=text, extra=extra | {k: v for k, v in bounds.items() if v is not None})
 
 
 def decode_option(kind: type, value: Any) -> Any:

@@ -44,6 +44,9 @@ def as_document(shown: Description) -> dict[str, Any]:
 def _option(declared: Declared) -> dict[str, Any]:
     default = {} if declared.default is None else {"default": declared.default}
     more: dict[str, Any] = {"deprecated": declared.deprecated} if declared.deprecated else {}
+    more |= {"bounds": declared.bounds} if declared.bounds else {}
+    more |= {"renamed_from": list(declared.renamed_from)} if declared.renamed_from else {}
+    more |= {"no_effect": True} if declared.no_effect else {}
     return {
         "name": declared.name,
         "type": declared.type,
@@ -110,7 +113,11 @@ def _default(option: Declared) -> str:
 
 
 def _meaning(option: Declared) -> str:
-    return f"{option.text} (deprecated: use {option.deprecated})" if option.deprecated else option.text
+    more = [option.bounds] if option.bounds else []
+    more += [f"deprecated: use {option.deprecated}"] if option.deprecated else []
+    more += [f"before: {', '.join(option.renamed_from)}"] if option.renamed_from else []
+    text = f"without effect: {option.text}" if option.no_effect else option.text
+    return text + "".join(f" ({words})" for words in more)
 
 
 def _table(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:

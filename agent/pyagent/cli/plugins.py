@@ -126,6 +126,8 @@ def _deprecated(plugins: Catalog, kinds: Sequence[Any]) -> Iterator[tuple[str, s
 
 def _deprecated_options(options: type[msgspec.Struct], before: str) -> Iterator[tuple[str, str]]:
     for option in declared_options(options):
+        for old in option.renamed_from:
+            yield before + old, option.name
         if option.deprecated:
             yield before + option.name, option.deprecated
         elif found := table_type(option.annotation):

@@ -36,15 +36,6 @@ _CHOICES = {
     "logtarget": ("", "file", "stderr"),
     "buffer_strategy": ("", "memory", "disk", "disk_write_through"),
 }
-_NOT_NEGATIVE = frozenset(
-    (
-        "collection_jitter",
-        "collection_offset",
-        "flush_jitter",
-        "metric_batch_size",
-        "metric_buffer_limit",
-    )
-)
 
 
 class AgentTable:
@@ -115,8 +106,6 @@ class AgentTable:
 
     def _check(self, section: Section, name: str, value: Any) -> None:
         key = self._key(section, name)
-        if name in _NOT_NEGATIVE and value < 0:
-            raise section.error(f"{name} cannot be negative; found {value}", key)
         if name in _CHOICES and value not in _CHOICES[name]:
             choices = ", ".join(repr(choice) for choice in _CHOICES[name] if choice)
             raise section.error(f"{name} cannot be {value!r}; use one of {choices}", key)

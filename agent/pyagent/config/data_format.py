@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from pyagent.api import ConfigError, Parser
+from pyagent.config.annotations import fields_by_key
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import Kind, ParserPlan
 from pyagent.config.registry import Found, Registry, from_outside
@@ -58,11 +59,7 @@ def create_parser(plan: ParserPlan, measurement: str, log: logging.Logger) -> Pa
 
 def option_names(found: Found | None) -> frozenset[str]:
     """The options that a plugin has of its own, without its parser's; none for None."""
-    return (
-        frozenset(info.encode_name for info in msgspec.structs.fields(found.plugin.options_type))
-        if found
-        else frozenset()
-    )
+    return frozenset(fields_by_key(found.plugin.options_type)) if found else frozenset()
 
 
 def data_format(found: Found, section: Section) -> str:

@@ -1,17 +1,18 @@
 """What can be configured, as the declarations say it: options with type, default and one line of text."""
 
 import types
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from pyagent.api import Duration, Secret, Size
 from pyagent.api.options import Options, option
+from pyagent.config.annotations import bounds_text
 from pyagent.config.plan import Kind
 
-__all__ = ["COMMON", "Declared", "declared_options", "plain", "table_type"]
+__all__ = ["COMMON", "Declared", "declared_options", "default_of", "plain", "table_type"]
 
 _TYPES: dict[Any, str] = {
     bool: "boolean",
@@ -44,6 +45,17 @@ class Declared:
     """What to use instead."""
     effects: tuple[str, ...] = ()
     """`executes`, `writes`, `reads_path`."""
+    renamed_from: tuple[str, ...] = ()
+    no_effect: bool = False
+    bounds: str = ""
+    """Of a number, in words: `0 or more`."""
+    limits: Mapping[str, float | str] = field(default_factory=dict)
+    """The same by `ge`, `gt`, `le`, `lt`."""
+
+    @property
+    def offered(self) -> bool:
+        """Samples and forms have it: there is no better one, and it does something."""
+        return not self.deprecated and not self.no_effect
 
 
 def declared_options(kind: type[msgspec.Struct]) -> Iterator[Declared]:
@@ -58,10 +70,14 @@ def declared_options(kind: type[msgspec.Struct]) -> Iterator[Declared]:
             annotation=annotation,
             type=_type_name(annotation),
             required=info.required,
-            default=None if info.required else plain(_default(info)),
+            default=None if info.required else plain(default_of(info)),
             text=(meta.description or "") if meta else "",
             deprecated=extra.get("deprecated", ""),
             effects=tuple(name for name in ("executes", "writes", "reads_path") if extra.get(name)),
+            renamed_from=extra.get("renamed_from", ()),
+            no_effect=extra.get("no_effect", False),
+            bounds=bounds_text(extra),
+            limits={name: extra[name] for name in ("ge", "gt", "le", "lt") if name in extra},
         )
 
 
@@ -101,7 +117,8 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]
     return msgspec.structs.fields(kind)
 
 
-def _default(info: msgspec.structs.FieldInfo) -> Any:
+def default_of(info: msgspec.structs.FieldInfo) -> Any:
+    """The value of an option that is not set."""
     return info.default if info.default is not msgspec.NODEFAULT else info.default_factory()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyagent.api import Input, Measurement, ParserOptions
+from pyagent.api import Input, Measurement
 from pyagent.config.catalog import Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
 from pyagent.config.sample import plugin_sample
@@ -56,7 +56,7 @@ def describe_plugin(catalog: Catalog, entry: Entry) -> Description:
         text=text,
         notes=read_notes(_notes_file(catalog.source(entry))),
         options=list(declared_options(plugin.options_type)),
-        parses=issubclass(plugin.options_type, ParserOptions),
+        parses=plugin.options_type.parses,
         measurements=plugin.measurements if issubclass(plugin, Input) else (),
         sample=plugin_sample(catalog, entry),
     )

@@ -98,7 +98,7 @@ def _plugin(plan: PluginPlan, written: _Written | None, agent: Table, mask: "_Ma
     for options in (plan.options, *([parser.options] if parser else [])):
         for option in declared_options(type(options)):
             source = plan.option_locations.get(option.attribute, DEFAULT)
-            if option.deprecated and source == DEFAULT:
+            if not option.offered and source == DEFAULT:
                 continue
             result.values[option.name] = Value(mask(plain(getattr(options, option.attribute))), source)
     return result

@@ -121,7 +121,8 @@ def _deprecated(catalog: Catalog, label: str) -> dict[str, str]:
     except ConfigError:
         return {}
     names = {option.name for option in options}
-    return {option.name: option.deprecated for option in options if option.deprecated in names}
+    renamed = {old: option.name for option in options for old in option.renamed_from if old not in names}
+    return renamed | {option.name: option.deprecated for option in options if option.deprecated in names}
 
 
 def _strings(editor: "_Editor", value: Any, label: str, name: str) -> list[str]:

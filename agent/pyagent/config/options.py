@@ -12,7 +12,8 @@ import msgspec
 
 from pyagent.api import ConfigError, Options, Secret
 from pyagent.api.options import decode_option
-from pyagent.config.declared import table_type
+from pyagent.config.annotations import extra_of, fields_by_key, out_of_bounds
+from pyagent.config.declared import default_of, table_type
 from pyagent.config.policy import Policy
 from pyagent.config.section import Section, type_name
 
@@ -69,7 +70,7 @@ class _Decoder:
         ignored: set[str],
         loose: set[str],
     ) -> tuple[dict[str, Any], dict[str, str]]:
-        fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
+        fields = fields_by_key(kind)
         values: dict[str, Any] = {}
         places: dict[str, str] = {}
         for key, value in table.items():
@@ -79,15 +80,22 @@ class _Decoder:
                 continue
             if info.name in values:
                 raise self._section.error(f"the option {name!r} is given twice, the second time as {key!r}", *path, key)
-            self._check_effects(info.type, (*path, key), value)
+            extra = extra_of(info.type)
+            self._check_effects(extra, (*path, key), value, info.encode_name if name != info.encode_name else "")
             converted = self._convert(value, info.type, (*path, key))
-            values[info.name] = self._policy.hosted(_effects(info.type), converted)
+            if wanted := out_of_bounds(extra, converted):
+                message = f"the option {_name((*path, key))!r} must be {wanted}; found {value}"
+                raise self._section.error(message, *path, key)
+            if extra.get("no_effect") and converted != default_of(info):
+                text = get_args(info.type)[1].description
+                self._section.warn(f"the option {key!r} has no effect: {text}", *path, key)
+            values[info.name] = self._policy.hosted(extra, converted)
             places[info.name] = self._section.at(*path, key)
         return values, places
 
-    def _check_effects(self, annotation: Any, path: tuple[str | int, ...], value: Any) -> None:
-        effects = _effects(annotation)
-        if value and (instead := effects.get("deprecated")):
+    def _check_effects(self, effects: Mapping[str, Any], path: tuple[str | int, ...], value: Any, renamed: str) -> None:
+        """`renamed`: the name of today, where it is written with an old one."""
+        if (instead := renamed) or (value and (instead := effects.get("deprecated", ""))):
             self._section.warn(f"the option {path[-1]!r} is deprecated; use {instead}", *path)
         if reason := self._policy.refusal(effects, value):
             raise self._section.error(
@@ -147,13 +155,6 @@ def check_type(annotation: Any) -> None:
         msgspec.convert(object(), annotation, dec_hook=decode_option)
 
 
-def _effects(annotation: Any) -> Mapping[str, Any]:
-    for argument in get_args(annotation)[1:] if get_origin(annotation) is Annotated else ():
-        if isinstance(argument, msgspec.Meta):
-            return argument.extra or {}
-    return {}
-
-
 def _name(path: tuple[str | int, ...]) -> str:
     text = ""
     for part in path:
@@ -208,12 +209,12 @@ def _unknown_keys(
     loose: Iterable[str] = (),
 ) -> Iterator[_Unknown]:
     """Those of a table and of the tables in it."""
-    fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
+    fields = fields_by_key(kind)
     for key, value in table.items():
         info = fields.get(_field_name(key, fields, loose))
         if info is None:
             if key not in ignored:
-                yield (*path, key), list(fields)
+                yield (*path, key), [info.encode_name for name, info in fields.items() if name == info.encode_name]
         elif inner := table_type(info.type):
             tables = enumerate(value) if isinstance(value, list) else [(None, value)]
             for index, item in tables:

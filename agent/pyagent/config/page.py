@@ -112,9 +112,12 @@ def _default(option: Declared) -> str:
 
 
 def _meaning(option: Declared) -> str:
-    more = [f"deprecated: use {option.deprecated}"] if option.deprecated else []
+    more = [option.bounds] if option.bounds else []
+    more += [f"deprecated: use {option.deprecated}"] if option.deprecated else []
+    more += [f"before: `{'`, `'.join(option.renamed_from)}`"] if option.renamed_from else []
     more += [_EFFECTS[effect] for effect in option.effects]
-    return _plain(option.text) + "".join(f" ({words})" for words in more)
+    text = f"without effect: {option.text}" if option.no_effect else option.text
+    return _plain(text) + "".join(f" ({words})" for words in more)
 
 
 def _measurement(measurement: Measurement) -> Iterator[str]:

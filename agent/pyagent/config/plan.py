@@ -38,12 +38,14 @@ class AgentSettings(Options, frozen=True):
     interval: Annotated[Duration, option("how often every input is gathered")] = Duration("10s")
     round_interval: Annotated[bool, option("gather at multiples of the interval: at :00, :10, :20, ...")] = True
     precision: Annotated[Duration, option("unit that times are rounded to; 0 chooses by the interval")] = Duration(0)
-    collection_jitter: Annotated[Duration, option("random delay up to this much before each gather")] = Duration(0)
-    collection_offset: Annotated[Duration, option("fixed shift of the schedule")] = Duration(0)
+    collection_jitter: Annotated[Duration, option("random delay up to this much before each gather", ge=0)] = Duration(
+        0
+    )
+    collection_offset: Annotated[Duration, option("fixed shift of the schedule", ge=0)] = Duration(0)
     flush_interval: Annotated[Duration, option("how often outputs are written")] = Duration("10s")
-    flush_jitter: Annotated[Duration, option("random delay up to this much before each flush")] = Duration(0)
-    metric_batch_size: Annotated[int, option("metrics in one write at the most")] = 1000
-    metric_buffer_limit: Annotated[int, option("metrics kept per output while it cannot be written")] = 10_000
+    flush_jitter: Annotated[Duration, option("random delay up to this much before each flush", ge=0)] = Duration(0)
+    metric_batch_size: Annotated[int, option("metrics in one write at the most", ge=0)] = 1000
+    metric_buffer_limit: Annotated[int, option("metrics kept per output while it cannot be written", ge=0)] = 10_000
     debug: Annotated[bool, option("log debug messages")] = False
     quiet: Annotated[bool, option("log errors only; wins over debug")] = False
     logtarget: Annotated[str, option("where to log", deprecated="logfile")] = ""

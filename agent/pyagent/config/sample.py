@@ -99,7 +99,7 @@ def _options(
     kind: type[msgspec.Struct], label: str = "", given: Mapping[str, Any] = MappingProxyType({})
 ) -> Iterator[str]:
     """The lines of a table's options; those that are tables themselves come last, as TOML wants it."""
-    declared = [option for option in declared_options(kind) if not option.deprecated]
+    declared = [option for option in declared_options(kind) if option.offered]
     plain, tables = (
         [o for o in declared if not table_type(o.annotation)],
         [(o, found) for o in declared if (found := table_type(o.annotation))],
@@ -117,7 +117,8 @@ def _options(
 
 
 def _meaning(option: Declared) -> str:
-    return f"{option.text} ({option.type})" if option.text else option.type
+    kind = f"{option.type}, {option.bounds}" if option.bounds else option.type
+    return f"{option.text} ({kind})" if option.text else kind
 
 
 def _placeholder(annotation: Any) -> Any:

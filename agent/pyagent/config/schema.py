@@ -16,6 +16,7 @@ __all__ = ["json_schema"]
 
 _KINDS: tuple[Kind, ...] = ("inputs", "outputs", "processors", "aggregators", "secretstores")
 _REFERENCE = "#/$defs/"
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _TAGS = {"type": "object", "additionalProperties": {"type": "string"}}
 
 
@@ -60,6 +61,8 @@ def _table(kinds: Iterable[type[msgspec.Struct]]) -> dict[str, Any]:
             if option.name in properties:
                 continue
             properties[option.name] = _option(option)
+            for old in option.renamed_from:
+                properties.setdefault(old, _old(option))
             if option.required:
                 required.append(option.name)
     table: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
@@ -74,7 +77,17 @@ def _option(option: Declared) -> dict[str, Any]:
         found["default"] = option.default
     if option.deprecated:
         found |= {"deprecated": True, "description": f"{option.text} (deprecated: use {option.deprecated})"}
+    if option.no_effect:
+        found["description"] = f"without effect: {option.text}"
+    for name, word in _BOUNDS.items():
+        # Of a duration and a size only what is no text can be compared, and a duration's bound may be in another unit.
+        if isinstance(bound := option.limits.get(name), int | float) and option.annotation is not Duration:
+            found[word] = bound
     return found
+
+
+def _old(option: Declared) -> dict[str, Any]:
+    return {**_type(option.annotation), "deprecated": True, "description": f"the old name of {option.name}"}
 
 
 def _type(annotation: Any) -> Mapping[str, Any]:

@@ -21,11 +21,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeVar
 
-import msgspec
-
-from pyagent.api import Batch, ConfigError, Output
-from pyagent.api.options import decode_option
+from pyagent.api import Batch, Output
 from pyagent.api.plugin import CompressionName
+from pyagent.testing.inputs import make_options, plugin_name
 
 __all__ = ["Answer", "MemoryBatch", "Raw", "Request", "ScriptedServer", "make_output", "write"]
 
@@ -57,16 +55,7 @@ class MemoryBatch:
 
 def make_output(plugin: type[_O], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None) -> _O:
     """Make an output from a table as it stands in the configuration. Raises ConfigError."""
-    kind = plugin.options_type
-    table = dict(options or {})
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}
-    if unknown := sorted(table.keys() - known):
-        raise ConfigError(f"{plugin.__name__} has no option {unknown[0]!r}; it has {sorted(known)}", option=unknown[0])
-    try:
-        converted = msgspec.convert(table, kind, dec_hook=decode_option)
-    except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from None
-    return plugin(converted, log or logging.getLogger(plugin.__module__.rpartition(".")[2]))
+    return plugin(make_options(plugin, options), log or logging.getLogger(plugin_name(plugin)))
 
 
 async def write(output: Output[Any], batch: Batch) -> None:

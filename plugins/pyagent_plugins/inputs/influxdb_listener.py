@@ -30,7 +30,9 @@ class InfluxDBListenerOptions(ListenerOptions, frozen=True):
     retention_policy_tag: Annotated[str, option("tag that keeps the retention policy it named (empty: none)")] = ""
     token_shared_secret: Annotated[Secret, option("secret of JSON web tokens (not supported yet)")] = Secret("")
     token_username: Annotated[str, option("user of JSON web tokens (not supported yet)")] = ""
-    parser_type: Annotated[Literal["", "internal", "upstream"], option("accepted; there is one parser")] = "internal"
+    parser_type: Annotated[Literal["", "internal", "upstream"], option("there is one parser", no_effect=True)] = (
+        "internal"
+    )
 
 
 _VERSION = {"X-Influxdb-Version": "1.0"}

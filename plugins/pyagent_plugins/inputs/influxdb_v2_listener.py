@@ -29,9 +29,11 @@ class InfluxDBV2ListenerOptions(ListenerOptions, frozen=True):
     service_address: Annotated[str, option("where to listen: ':8086', 'host:port' or 'unix:///path'")] = ":8086"
     token: Annotated[Secret, option("token that a writer must have (empty: none)")] = Secret("")
     bucket_tag: Annotated[str, option("tag that keeps the bucket which a writer named (empty: none)")] = ""
-    max_undelivered_metrics: Annotated[int, option("accepted; a full buffer is what limits writers")] = 0
-    parser_type: Annotated[Literal["", "internal", "upstream"], option("accepted; there is one parser")] = "internal"
-    use_internal_statistics: Annotated[bool, option("accepted and without effect")] = True
+    max_undelivered_metrics: Annotated[int, option("a full buffer is what limits writers", no_effect=True)] = 0
+    parser_type: Annotated[Literal["", "internal", "upstream"], option("there is one parser", no_effect=True)] = (
+        "internal"
+    )
+    use_internal_statistics: Annotated[bool, option("its numbers are those of the agent", no_effect=True)] = True
 
 
 _PRECISIONS: dict[str, PrecisionName] = {"": "ns", "ns": "ns", "us": "us", "ms": "ms", "s": "s"}

@@ -15,8 +15,8 @@ from pyagent.api.statistics import own_statistics
 
 class InternalOptions(Options, frozen=True):
     collect_memstats: Annotated[bool, option("report the agent's memory as `internal_memstats`")] = True
-    collect_gostats: Annotated[bool, option("accepted; there are no statistics of Go here")] = False
-    per_instance: Annotated[bool, option("accepted; plugins are told apart by their alias in any case")] = False
+    collect_gostats: Annotated[bool, option("there are no statistics of Go here", no_effect=True)] = False
+    per_instance: Annotated[bool, option("plugins are told apart by their alias in any case", no_effect=True)] = False
 
 
 _ERRORS = {"errors": Field("int", "1", "errors logged by the plugin"), "startup_errors": Field("int", "1", "always 0")}

@@ -25,21 +25,20 @@ __all__ = ["File", "FileOptions"]
 class FileOptions(Options, frozen=True):
     files: Annotated[list[str], option("files to append to; stdout is standard output ([]: stdout)", writes=True)] = []
     data_format: Annotated[str, option("how metrics are written; only influx so far")] = "influx"
-    use_batch_format: Annotated[bool, option("accepted; line protocol is the same in batches")] = False
-    influx_max_line_bytes: Annotated[int, option("spread the fields of longer lines over several (0: never)")] = 0
+    use_batch_format: Annotated[bool, option("line protocol is the same in batches", no_effect=True)] = False
+    influx_max_line_bytes: Annotated[int, option("spread the fields of longer lines over several (0: never)", ge=0)] = 0
     influx_sort_fields: Annotated[bool, option("sort fields by name")] = False
     influx_uint_support: Annotated[bool, option("write unsigned integers as such, not as signed ones")] = False
     influx_omit_timestamp: Annotated[bool, option("leave out the time")] = False
-    rotation_interval: Annotated[Duration, option("archive a file after this time (0: never)")] = Duration(0)
-    rotation_max_size: Annotated[Size, option("archive a file that has reached this size (0: never)")] = Size(0)
-    rotation_max_archives: Annotated[int, option("archives of a file to keep (-1: all)")] = 5
+    rotation_interval: Annotated[Duration, option("archive a file after this time (0: never)", ge=0)] = Duration(0)
+    rotation_max_size: Annotated[Size, option("archive a file that has reached this size (0: never)", ge=0)] = Size(0)
+    rotation_max_archives: Annotated[int, option("archives of a file to keep (-1: all)", ge=-1)] = 5
     compression_algorithm: Annotated[
         Literal["", "identity", "gzip", "zlib", "zstd"], option("compress what is written (zstd is not supported yet)")
     ] = ""
-    compression_level: Annotated[int, option("0 (none) to 9 (best); -1: the algorithm's default")] = -1
+    compression_level: Annotated[int, option("0 (none) to 9 (best); -1: the algorithm's default", ge=-1, le=9)] = -1
 
 
-_LEAST = {"rotation_interval": 0, "rotation_max_size": 0, "rotation_max_archives": -1, "influx_max_line_bytes": 0}
 _WBITS = {"gzip": 31, "zlib": 15}
 _ADVICE = {
     errno.ENOENT: "make its folder",
@@ -67,12 +66,6 @@ class File(Output[FileOptions]):
         if options.compression_algorithm == "zstd":
             problem = "cannot compress with zstd: it is not supported yet; use gzip or zlib"
             raise ConfigError(problem, option="compression_algorithm")
-        if not -1 <= options.compression_level <= 9:
-            problem = f"cannot use compression_level {options.compression_level}: give one from -1 to 9"
-            raise ConfigError(problem, option="compression_level")
-        for name, least in _LEAST.items():
-            if getattr(options, name) < least:
-                raise ConfigError(f"cannot use {name} {getattr(options, name)}: the least is {least}", option=name)
         if "" in options.files:
             raise ConfigError("cannot use the file '': it has no name; give a path or stdout", option="files")
         names = dict.fromkeys(options.files or ["stdout"])

@@ -19,14 +19,16 @@ __all__ = ["Csv", "CsvOptions"]
 
 
 class CsvOptions(Options, frozen=True):
-    csv_header_row_count: Annotated[int, option("rows of column names; those of several rows are joined")] = 0
+    csv_header_row_count: Annotated[int, option("rows of column names; those of several rows are joined", ge=0)] = 0
     csv_column_names: Annotated[list[str], option("names of the columns, in place of a header's")] = []
     csv_column_types: Annotated[list[str], option("int, float, bool or string for each column; []: by its look")] = []
-    csv_skip_rows: Annotated[int, option("lines to leave out at the start")] = 0
-    csv_metadata_rows: Annotated[int, option("lines after these that hold a key and a value: they become tags")] = 0
+    csv_skip_rows: Annotated[int, option("lines to leave out at the start", ge=0)] = 0
+    csv_metadata_rows: Annotated[
+        int, option("lines after these that hold a key and a value: they become tags", ge=0)
+    ] = 0
     csv_metadata_separators: Annotated[list[str], option("what stands between the two")] = []
     csv_metadata_trim_set: Annotated[str, option("characters to cut from both ends of the two")] = ""
-    csv_skip_columns: Annotated[int, option("columns to leave out on the left")] = 0
+    csv_skip_columns: Annotated[int, option("columns to leave out on the left", ge=0)] = 0
     csv_delimiter: Annotated[str, option("one character between values")] = ","
     csv_comment: Annotated[str, option("one character that begins lines to leave out")] = ""
     csv_trim_space: Annotated[bool, option("cut spaces around values and names")] = False
@@ -45,15 +47,9 @@ class CsvOptions(Options, frozen=True):
     ] = "none"
 
 
-_COUNTS = ("csv_header_row_count", "csv_skip_rows", "csv_metadata_rows", "csv_skip_columns")
-
-
 class Csv(Parser[CsvOptions]):
     def setup(self) -> None:
         options = self.options
-        for name in _COUNTS:
-            if getattr(options, name) < 0:
-                raise ConfigError(f"{name} cannot be negative", option=name)
         if not options.csv_header_row_count and not options.csv_column_names:
             problem = "there are no names for the columns; set csv_header_row_count or csv_column_names"
             raise ConfigError(problem, option="data_format")

@@ -15,7 +15,7 @@ __all__ = ["Influx", "InfluxOptions"]
 
 class InfluxOptions(Options, frozen=True):
     influx_timestamp_precision: Annotated[Duration, option("unit of the times: 1ns, 1us, 1ms or 1s")] = Duration("1ns")
-    influx_parser_type: Annotated[str, option("accepted; there is one parser only")] = "internal"
+    influx_parser_type: Annotated[str, option("there is one parser only", no_effect=True)] = "internal"
 
 
 _PRECISIONS: dict[int, PrecisionName] = {0: "ns", 1: "ns", 1_000: "us", 1_000_000: "ms", 1_000_000_000: "s"}

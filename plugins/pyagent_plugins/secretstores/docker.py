@@ -13,7 +13,7 @@ __all__ = ["Docker", "DockerOptions"]
 
 class DockerOptions(Options, frozen=True):
     path: Annotated[str, option("folder of the secrets", reads_path=True)] = "/run/secrets"
-    dynamic: Annotated[bool, option("accepted; files are read at the start and at every reload")] = False
+    dynamic: Annotated[bool, option("files are read at the start and at every reload", no_effect=True)] = False
 
 
 class Docker(SecretStore[DockerOptions]):

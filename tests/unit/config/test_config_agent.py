@@ -59,9 +59,9 @@ def test_empty_choices_are_the_defaults(load: Load) -> None:
         ("Interval = -1", "a.conf:2: agent: interval must be positive; found -1s"),
         ('interval = "2w"', "a.conf:2: agent: the option 'interval': cannot read the duration '2w'"),
         ("interval = true", "a.conf:2: agent: the option 'interval': expected a duration"),
-        ('collection_jitter = "-1s"', "a.conf:2: agent: collection_jitter cannot be negative; found -1s"),
-        ('collection_offset = "-1s"', "a.conf:2: agent: collection_offset cannot be negative; found -1s"),
-        ("metric_batch_size = -1", "a.conf:2: agent: metric_batch_size cannot be negative; found -1"),
+        ('collection_jitter = "-1s"', "a.conf:2: agent: the option 'collection_jitter' must be 0 or more; found -1s"),
+        ('collection_offset = "-1s"', "a.conf:2: agent: the option 'collection_offset' must be 0 or more; found -1s"),
+        ("metric_batch_size = -1", "a.conf:2: agent: the option 'metric_batch_size' must be 0 or more; found -1"),
         (
             "interval = 5\nInterval = 6",
             "a.conf:3: agent: the option 'interval' is given twice, the second time as 'Inter",

@@ -99,7 +99,9 @@ def test_an_empty_format_is_the_default_one(load: Load) -> None:
 
 def test_common_options_of_parsers_are_warned_about_where_they_have_no_effect(load: Load) -> None:
     assert load('[[inputs.file]]\ndata_format = "value"\ndata_type = "float"').warnings == ()
-    assert load('[[inputs.file]]\ninflux_parser_type = "upstream"').warnings == ()
+    assert load('[[inputs.file]]\ninflux_parser_type = "upstream"').warnings == (
+        "a.conf:2: inputs.file: the option 'influx_parser_type' has no effect: there is one parser only",
+    )
     assert load('[[inputs.file]]\ndata_type = "float"').warnings == (
         "a.conf:2: inputs.file: the option 'data_type' has no effect here",
     )

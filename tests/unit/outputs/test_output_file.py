@@ -394,11 +394,11 @@ class TestCompression:
     [
         ({"data_format": "json"}, "data_format", "'json': only influx is supported yet"),
         ({"compression_algorithm": "zstd"}, "compression_algorithm", "cannot compress with zstd"),
-        ({"compression_level": 10}, "compression_level", "give one from -1 to 9"),
-        ({"rotation_max_archives": -2}, "rotation_max_archives", "the least is -1"),
-        ({"rotation_interval": "-1h"}, "rotation_interval", "the least is 0"),
-        ({"rotation_max_size": -1}, "rotation_max_size", "the least is 0"),
-        ({"influx_max_line_bytes": -1}, "influx_max_line_bytes", "the least is 0"),
+        ({"compression_level": 10}, "compression_level", "must be -1 to 9; found 10"),
+        ({"rotation_max_archives": -2}, "rotation_max_archives", "must be -1 or more; found -2"),
+        ({"rotation_interval": "-1h"}, "rotation_interval", "must be 0 or more; found -1h"),
+        ({"rotation_max_size": -1}, "rotation_max_size", "must be 0 or more"),
+        ({"influx_max_line_bytes": -1}, "influx_max_line_bytes", "must be 0 or more"),
         ({"files": [""]}, "files", "it has no name"),
     ],
 )

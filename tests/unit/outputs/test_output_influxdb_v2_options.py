@@ -25,7 +25,7 @@ class TestOptions:
             ({"urls": ["http://[::1"]}, "urls", "Invalid IPv6 URL"),
             ({"urls": ["http://h/a b"]}, "urls", "blank or control character"),
             ({"urls": ["http://h/a\r\nX: y"]}, "urls", "blank or control character"),
-            ({"timeout": "-1s"}, "timeout", "negative"),
+            ({"timeout": "-1s"}, "timeout", "must be 0 or more"),
             ({"token": TOKEN + "\n"}, "token", "line break"),
             ({"http_headers": {"X-Site": "a\r\nX: b"}}, "http_headers", "line break"),
             ({"http_proxy": "socks5://127.0.0.1:1"}, "http_proxy", "unsupported scheme 'socks5'"),

@@ -70,7 +70,7 @@ def _inputs() -> Iterator[Document]:
             "options": [
                 _option(one)
                 for one in declared_options(plugin.options_type)
-                if not one.deprecated and table_type(one.annotation) is None
+                if one.offered and table_type(one.annotation) is None
             ],
             "measurements": {
                 one.name: {name: field.unit for name, field in one.fields.items() if field.unit} for one in measurements

@@ -64,7 +64,7 @@ class PostgresqlOptions(Options, frozen=True):
     prepared_statements: Annotated[bool, option("false behind PgBouncer with pool_mode = transaction")] = True
     max_lifetime: Annotated[Duration, option("age at which the connection is replaced; 0s: never")] = Duration(0)
     max_idle: Annotated[int, option("0: close the connection after each gather")] = 1
-    max_open: Annotated[int, option("accepted and without effect: there is one connection")] = 1
+    max_open: Annotated[int, option("there is one connection", no_effect=True)] = 1
 
 
 MEASUREMENT = Measurement(

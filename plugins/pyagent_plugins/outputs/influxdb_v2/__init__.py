@@ -56,7 +56,7 @@ class InfluxDBOptions(TlsOptions, frozen=True):
     exclude_bucket_tag: Annotated[bool, option("leave that tag out of what is written; nothing without bucket_tag")] = (
         False
     )
-    timeout: Annotated[Duration, option("longest time for a whole request")] = Duration("5s")
+    timeout: Annotated[Duration, option("longest time for a whole request (0: 5s)", ge=0)] = Duration("5s")
     user_agent: Annotated[str, option("the User-Agent header (empty: pyagent/VERSION)")] = ""
     content_encoding: Annotated[Literal["gzip", "identity"], option("compress the body, or not")] = "gzip"
     http_headers: Annotated[
@@ -67,14 +67,16 @@ class InfluxDBOptions(TlsOptions, frozen=True):
     influx_uint_support: Annotated[bool, option("write unsigned integers as such, not as signed ones")] = False
     influx_omit_timestamp: Annotated[bool, option("leave the time to the server")] = False
     concurrent_writes: Annotated[int, option("writes at once to each bucket; more than 1 gives up their order")] = 1
-    ping_timeout: Annotated[Duration, option("accepted; it concerns HTTP/2, which is not used")] = Duration(0)
-    read_idle_timeout: Annotated[Duration, option("accepted; it concerns HTTP/2, which is not used")] = Duration(0)
+    ping_timeout: Annotated[Duration, option("it concerns HTTP/2, which is not used", no_effect=True)] = Duration(0)
+    read_idle_timeout: Annotated[Duration, option("it concerns HTTP/2, which is not used", no_effect=True)] = Duration(
+        0
+    )
     rate_limit: Annotated[Size, option("most bytes, before compression, in each rate_limit_period; 0: no limit")] = (
         Size(0)
     )
     rate_limit_period: Annotated[Duration, option("the period of rate_limit")] = Duration(0)
     tls_renegotiation_method: Annotated[
-        Literal["", "never", "once", "freely"], option("accepted; it concerns servers other than InfluxDB")
+        Literal["", "never", "once", "freely"], option("it concerns servers other than InfluxDB", no_effect=True)
     ] = ""
 
     def remarks(self) -> Iterable[tuple[str, str]]:
@@ -137,8 +139,6 @@ class InfluxDB(Output[InfluxDBOptions]):
             raise ConfigError(
                 "cannot keep to rate_limit: it has no rate_limit_period; give one, such as '1m'", option="rate_limit"
             )
-        if options.timeout < 0:
-            raise ConfigError(f"cannot use the timeout {options.timeout}: it is negative; give '5s'", option="timeout")
         headers = "".join(name + value.reveal() for name, value in options.http_headers.items())
         texts = {"token": options.token.reveal(), "user_agent": options.user_agent, "http_headers": headers}
         for name, text in texts.items():
