@@ -1,6 +1,7 @@
 """The contracts of a plugin: what it is given and what it must provide. Everything else is the engine's work.
 
-A plugin's name is its module's name; the module defines exactly one subclass of `Input` (or `Output`).
+A plugin's name is its module's name; the module defines exactly one subclass of `Input` (or `Output`), besides
+private bases (`_Base`).
 """
 
 import logging

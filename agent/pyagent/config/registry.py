@@ -257,6 +257,7 @@ def _only_class(module: ModuleType, kind: Kind, place: str) -> type[Plugin[Any]]
         for item in vars(module).values()
         if isinstance(item, type)
         and issubclass(item, base)
+        and not item.__name__.startswith("_")  # a base that is the file's own affair
         and (item.__module__ == module.__name__ or item.__module__.startswith(f"{module.__name__}."))
     }
     if len(found) == 1:

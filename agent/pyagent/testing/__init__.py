@@ -11,19 +11,28 @@
 """
 
 from pyagent.testing.inputs import assert_declared, gather, lines, make_input, make_parser, run_input
+from pyagent.testing.outputs import Answer, MemoryBatch, Raw, Request, ScriptedServer, make_output, run_output, write
 from pyagent.testing.stages import make_aggregator, make_processor, process, run_aggregator, run_processor, summed_up
 
 __all__ = [
+    "Answer",
+    "MemoryBatch",
+    "Raw",
+    "Request",
+    "ScriptedServer",
     "assert_declared",
     "gather",
     "lines",
     "make_aggregator",
     "make_input",
+    "make_output",
     "make_parser",
     "make_processor",
     "process",
     "run_aggregator",
     "run_input",
+    "run_output",
     "run_processor",
     "summed_up",
+    "write",
 ]

@@ -25,7 +25,7 @@ from pyagent.api import Batch, Output
 from pyagent.api.plugin import CompressionName
 from pyagent.testing.inputs import make_options, plugin_name
 
-__all__ = ["Answer", "MemoryBatch", "Raw", "Request", "ScriptedServer", "make_output", "write"]
+__all__ = ["Answer", "MemoryBatch", "Raw", "Request", "ScriptedServer", "make_output", "run_output", "write"]
 
 _O = TypeVar("_O", bound=Output[Any])
 
@@ -56,6 +56,19 @@ class MemoryBatch:
 def make_output(plugin: type[_O], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None) -> _O:
     """Make an output from a table as it stands in the configuration. Raises ConfigError."""
     return plugin(make_options(plugin, options), log or logging.getLogger(plugin_name(plugin)))
+
+
+async def run_output(plugin: type[Output[Any]], batch: Batch, options: Mapping[str, Any] | None = None) -> None:
+    """Make an output from its table of options, connect it, write one batch, and close it.
+
+    Raises what the plugin raises: Retry, Reject, TooLarge, or ConfigError for options that it does not take.
+    """
+    output = make_output(plugin, options)
+    try:
+        await output.connect()
+        await write(output, batch)
+    finally:
+        await output.close()
 
 
 async def write(output: Output[Any], batch: Batch) -> None:

@@ -117,6 +117,13 @@ def test_a_missing_folder_is_an_empty_one(load: Load, tmp_path: Path) -> None:
     assert load("[[inputs.nothing]]", plugin_directories=folders).inputs[0].origin == "file"
 
 
+def test_a_private_base_in_the_file_is_no_second_plugin(load: Load) -> None:
+    (load.folder / "based.py").write_text(
+        "from pyagent.api import Input\nclass _Base(Input):\n    def gather(self, acc): pass\nclass Based(_Base): pass\n"
+    )
+    assert load("[[inputs.based]]").inputs[0].plugin.__name__ == "Based"
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -125,6 +132,7 @@ def test_a_missing_folder_is_an_empty_one(load: Load, tmp_path: Path) -> None:
             INPUT + "class More(Nothing): pass",
             "/bad.py must define exactly one subclass of Input; it defines More, Nothing",
         ),
+        (INPUT.replace("Nothing", "_Nothing"), "/bad.py must define exactly one subclass of Input; it defines none"),
         (OUTPUT, "/bad.py must define exactly one subclass of Input; it defines none"),
         ("\nx = = 1", "cannot import /bad.py: line 2: invalid syntax"),
         ("\n\n1 / 0", "cannot import /bad.py: line 3: ZeroDivisionError: division by zero"),
