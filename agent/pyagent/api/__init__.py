@@ -13,7 +13,7 @@ share besides is in `pyagent.kit`.
 """
 
 from pyagent.api.errors import ConfigError, Full, ParseError, PyagentError, Reject, Retry, TooLarge
-from pyagent.api.measurements import Field, FieldType, Measurement, fields
+from pyagent.api.measurements import Chart, Field, FieldType, Measurement, counters, fields
 from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, timestamp_ns
 from pyagent.api.moved import moved
 from pyagent.api.options import NoOptions, Options, option
@@ -27,6 +27,7 @@ __all__ = [
     "Accumulator",
     "Aggregator",
     "Batch",
+    "Chart",
     "ConfigError",
     "Duration",
     "Field",
@@ -58,6 +59,7 @@ __all__ = [
     "Size",
     "TooLarge",
     "Uint",
+    "counters",
     "field_value",
     "fields",
     "option",

@@ -4,18 +4,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Field", "FieldType", "Measurement"]
+__all__ = ["Chart", "Field", "FieldType", "Measurement"]
 
 FieldType = Literal["int", "uint", "float", "bool", "str"]
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: its type on the wire, its unit (`bytes`, `percent`, `ms`, `1` for a plain count) and its meaning."""
+    """One field: its type on the wire, its unit (`bytes`, `percent`, `ms`, `1` for a plain count) and its meaning.
+
+    `counter`: it only grows, until what counts starts anew; dashboards show its rate.
+    """
 
     type: FieldType
     unit: str = ""
     text: str = ""
+    counter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One panel of the plugin's dashboard: fields that are looked at together. The other fields have a panel each.
+
+    `stacked`: their sum means something. `overview`: it is on the overview of a host, too. `span`: a time such as `24h` that
+    it always shows, whatever the dashboard shows.
+    """
+
+    title: str
+    fields: tuple[str, ...]
+    stacked: bool = False
+    overview: bool = False
+    span: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +50,17 @@ class Measurement:
     tags: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, Field] = field(default_factory=dict)
     open: bool = False
+    charts: Sequence[Chart] = ()
 
 
 def fields(kind: FieldType, unit: str, **texts: str) -> dict[str, Field]:
     """Several fields of one type and unit: `fields("uint", "bytes", total="...", free="...")`."""
     return {name: Field(kind, unit, text) for name, text in texts.items()}
+
+
+def counters(kind: FieldType, unit: str, **texts: str) -> dict[str, Field]:
+    """As `fields`, for those that only grow."""
+    return {name: Field(kind, unit, text, counter=True) for name, text in texts.items()}
 
 
 Measurements = Sequence[Measurement]

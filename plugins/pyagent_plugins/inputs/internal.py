@@ -9,7 +9,7 @@ import gc
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pyagent.api import Accumulator, Field, Input, Measurement, Options, fields, option
+from pyagent.api import Accumulator, Chart, Field, Input, Measurement, Options, counters, fields, option
 from pyagent.api.statistics import own_statistics
 
 
@@ -19,7 +19,7 @@ class InternalOptions(Options, frozen=True):
     per_instance: Annotated[bool, option("plugins are told apart by their alias in any case", no_effect=True)] = False
 
 
-_ERRORS = {"errors": Field("int", "1", "errors logged by the plugin"), "startup_errors": Field("int", "1", "always 0")}
+_ERRORS = counters("int", "1", errors="errors logged by the plugin", startup_errors="always 0")
 
 
 class Internal(Input[InternalOptions]):
@@ -29,13 +29,21 @@ class Internal(Input[InternalOptions]):
             "sums over all plugins",
             tags={"version": "the agent's version"},
             fields={
-                **fields(
+                **counters(
                     "int", "1", metrics_gathered="gathered", metrics_written="delivered", metrics_dropped="dropped"
                 ),
-                **fields("int", "1", metrics_rejected="refused by receivers", write_errors="failed writes"),
-                **fields("int", "1", gather_errors="failed gathers", gather_timeouts="gathers that overran"),
+                **counters("int", "1", metrics_rejected="refused by receivers", write_errors="failed writes"),
+                **counters("int", "1", gather_errors="failed gathers", gather_timeouts="gathers that overran"),
+                **fields("int", "1", metrics_quarantined="refused by receivers and kept, until somebody looks at them"),
                 **fields("int", "ns", loop_lag_ns="time that the event loop kept this gather waiting"),
             },
+            charts=(
+                Chart("Metrics gathered and delivered", ("metrics_gathered", "metrics_written"), overview=True),
+                Chart("Metrics in quarantine", ("metrics_quarantined",)),
+                Chart("Metrics dropped or refused", ("metrics_dropped", "metrics_rejected")),
+                Chart("Failures", ("gather_errors", "gather_timeouts", "write_errors")),
+                Chart("Event loop: time that a gather waited", ("loop_lag_ns",)),
+            ),
         ),
         Measurement(
             "internal_config",
@@ -52,11 +60,16 @@ class Internal(Input[InternalOptions]):
             "one metric for each input",
             tags={"input": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
             fields={
-                **fields("int", "1", metrics_gathered="gathered", gather_errors="failed gathers"),
-                **fields("int", "1", gather_timeouts="gathers that overran the interval"),
+                **counters("int", "1", metrics_gathered="gathered", gather_errors="failed gathers"),
+                **counters("int", "1", gather_timeouts="gathers that overran the interval"),
                 **fields("int", "ns", gather_time_ns="time that the last gather took"),
                 **_ERRORS,
             },
+            charts=(
+                Chart("Inputs: metrics gathered", ("metrics_gathered",)),
+                Chart("Inputs: time that a gather takes", ("gather_time_ns",)),
+                Chart("Inputs: failures", ("gather_errors", "gather_timeouts")),
+            ),
         ),
         Measurement(
             "internal_write",
@@ -64,12 +77,11 @@ class Internal(Input[InternalOptions]):
             tags={"output": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
             fields={
                 **fields("int", "1", buffer_size="metrics that wait", buffer_limit="metrics that may wait"),
-                **fields("int", "1", metrics_added="queued", metrics_written="delivered"),
-                **fields("int", "1", metrics_dropped="dropped by a full queue", metrics_rejected="refused for good"),
-                **fields("int", "1", metrics_filtered="kept out by filters", write_errors="failed writes"),
-                **fields(
-                    "int", "ns", write_time_ns="time spent in writes", oldest_age_ns="age of the oldest that waits"
-                ),
+                **counters("int", "1", metrics_added="queued", metrics_written="delivered"),
+                **counters("int", "1", metrics_dropped="dropped by a full queue", metrics_rejected="refused for good"),
+                **counters("int", "1", metrics_filtered="kept out by filters", write_errors="failed writes"),
+                **counters("int", "ns", write_time_ns="time spent in writes"),
+                **fields("int", "ns", oldest_age_ns="age of the oldest that waits"),
                 **fields(
                     "int",
                     "bytes",
@@ -81,13 +93,21 @@ class Internal(Input[InternalOptions]):
                 "files_set_aside": Field("int", "1", "files of its log that are not understood, or belong elsewhere"),
                 **_ERRORS,
             },
+            charts=(
+                Chart("Outputs: metrics that wait", ("buffer_size",), overview=True),
+                Chart("Outputs: age of the oldest that waits", ("oldest_age_ns",)),
+                Chart("Outputs: metrics queued and delivered", ("metrics_added", "metrics_written")),
+                Chart("Outputs: metrics dropped or refused", ("metrics_dropped", "metrics_rejected")),
+                Chart("Outputs: failed writes", ("write_errors",)),
+                Chart("Outputs: size of what waits", ("buffer_bytes", "buffer_disk_bytes")),
+            ),
         ),
         Measurement(
             "internal_aggregate",
             "one metric for each aggregator",
             tags={"aggregator": "its name", "alias": "its alias, where it has one", "version": "the agent's version"},
             fields={
-                **fields("int", "1", metrics_pushed="handed on", metrics_dropped="outside of the window"),
+                **counters("int", "1", metrics_pushed="handed on", metrics_dropped="outside of the window"),
                 "errors": _ERRORS["errors"],
             },
         ),
@@ -97,8 +117,9 @@ class Internal(Input[InternalOptions]):
             tags={"version": "the agent's version"},
             fields={
                 "sys_bytes": Field("uint", "bytes", "resident memory"),
-                "num_gc": Field("uint", "1", "runs of Python's garbage collector"),
+                "num_gc": Field("uint", "1", "runs of Python's garbage collector", counter=True),
             },
+            charts=(Chart("Memory of the agent", ("sys_bytes",)),),
         ),
     )
 
@@ -115,6 +136,7 @@ class Internal(Input[InternalOptions]):
                 "metrics_written": _sum(outputs, "written"),
                 "metrics_dropped": _sum(outputs, "dropped"),
                 "metrics_rejected": _sum(outputs, "rejected"),
+                "metrics_quarantined": document.get("quarantine", {}).get("metrics"),
                 "write_errors": _sum(outputs, "failures"),
                 "gather_errors": _sum(inputs, "failures"),
                 "gather_timeouts": _sum(inputs, "overruns"),

@@ -8,7 +8,19 @@ import os
 import sys
 from typing import Annotated, Any
 
-from pyagent.api import Accumulator, Field, Input, Kind, Measurement, Options, PyagentError, Uint, fields, option
+from pyagent.api import (
+    Accumulator,
+    Chart,
+    Field,
+    Input,
+    Kind,
+    Measurement,
+    Options,
+    PyagentError,
+    Uint,
+    fields,
+    option,
+)
 from pyagent.kit.procfs import host_path
 
 
@@ -87,6 +99,16 @@ class Mem(Input[MemOptions]):
                 wired="may not be moved to disk (macOS, BSD)",
             )
             | fields("float", "percent", available_percent="available of total", used_percent="used of total"),
+            charts=(
+                Chart("Memory used, last 24 h", ("used",), overview=True, span="24h"),
+                Chart("Memory used of the total", ("used_percent",), overview=True),
+                Chart("Memory used, cached, buffered, free", ("used", "cached", "buffered", "free")),
+                Chart("Memory that programs can have", ("available", "total")),
+                Chart("Swap", ("swap_free", "swap_total", "swap_cached")),
+                Chart("Waiting to be written to disk", ("dirty", "write_back")),
+                Chart("Kernel", ("slab", "sreclaimable", "sunreclaim", "page_tables")),
+                Chart("Allocated by processes, and the limit", ("committed_as", "commit_limit")),
+            ),
         ),
     )
 

@@ -37,6 +37,7 @@ DOCUMENT: dict[str, Any] = {
     "configuration": {"age_seconds": 9.5, "last_reload_ok": True, "from_cache": False},
     "inputs": [INPUT, {**INPUT, "alias": "second"}],
     "outputs": [OUTPUT],
+    "quarantine": {"metrics": 8, "bytes": 900, "entries": 2, "evicted": 0},
     "aggregators": [{"plugin": "minmax", "alias": "", "pushed": 3, "dropped": 1, "failures": 0}],
 }
 
@@ -55,6 +56,7 @@ def test_measurements_are_declared_and_carry_the_agents_numbers() -> None:
     assert_declared(Internal, metrics)
     found = {(m.name, m.tags.get("alias", "")): m for m in metrics}
     assert found["internal_agent", ""].fields["metrics_gathered"] == 14
+    assert found["internal_agent", ""].fields["metrics_quarantined"] == 8
     assert found["internal_gather", "second"].tags == {"input": "mem", "alias": "second", "version": "1.2"}
     assert found["internal_gather", ""].fields["gather_time_ns"] == 500_000_000
     write = found["internal_write", "main"].fields
@@ -63,6 +65,16 @@ def test_measurements_are_declared_and_carry_the_agents_numbers() -> None:
     assert found["internal_aggregate", ""].fields["metrics_pushed"] == 3
     assert found["internal_config", ""].fields["last_reload_ok"] is True
     assert found["internal_memstats", ""].fields["sys_bytes"] > 1_000_000
+
+
+def test_an_agent_without_a_quarantine_says_nothing_of_it() -> None:
+    before = statistics._source
+    statistics.provide_statistics(lambda: {name: value for name, value in DOCUMENT.items() if name != "quarantine"})
+    try:
+        found = {m.name: m for m in run_input(Internal)}
+    finally:
+        statistics._source = before
+    assert "metrics_quarantined" not in found["internal_agent"].fields
 
 
 @pytest.mark.usefixtures("running")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pyagent.api import (
     Accumulator,
+    Chart,
     ConfigError,
     Duration,
     Field,
@@ -24,6 +25,7 @@ from pyagent.api import (
     Options,
     PyagentError,
     Secret,
+    counters,
     fields,
     option,
     redact,
@@ -75,8 +77,8 @@ MEASUREMENT = Measurement(
         "db": "the database; for the background writer, the one that address names, else postgres",
     },
     fields={"datname": Field("str", "", "name of the database")}
-    | fields("int", "bytes", temp_bytes="written to temporary files by queries")
-    | fields(
+    | counters("int", "bytes", temp_bytes="written to temporary files by queries")
+    | counters(
         "float",
         "ms",
         active_time="spent running statements",
@@ -87,7 +89,8 @@ MEASUREMENT = Measurement(
         idle_in_transaction_time="spent idle in a transaction",
         session_time="spent by sessions",
     )
-    | fields(
+    | fields("int", "1", datid="identifier (OID) of the database", numbackends="connections now")
+    | counters(
         "int",
         "1",
         blks_hit="blocks found in the buffer cache",
@@ -101,10 +104,8 @@ MEASUREMENT = Measurement(
         checkpoints_timed="checkpoints that were due",
         checksum_failures="pages with a wrong checksum (with data checksums)",
         conflicts="queries cancelled by recovery on a standby",
-        datid="identifier (OID) of the database",
         deadlocks="deadlocks",
         maxwritten_clean="times the background writer stopped at bgwriter_lru_maxpages",
-        numbackends="connections now",
         parallel_workers_launched="parallel workers launched (from 18)",
         parallel_workers_to_launch="parallel workers planned (from 18)",
         sessions="sessions begun",
@@ -121,6 +122,19 @@ MEASUREMENT = Measurement(
         xact_rollback="transactions rolled back",
     ),
     open=True,
+    charts=(
+        Chart("Connections", ("numbackends",), overview=True),
+        Chart("Transactions", ("xact_commit", "xact_rollback"), overview=True),
+        Chart("Blocks found in the buffer cache, and read", ("blks_hit", "blks_read")),
+        Chart("Rows read", ("tup_returned", "tup_fetched")),
+        Chart("Rows written", ("tup_inserted", "tup_updated", "tup_deleted")),
+        Chart("Deadlocks and conflicts", ("deadlocks", "conflicts")),
+        Chart("Temporary files: bytes", ("temp_bytes",)),
+        Chart("Time spent by sessions", ("active_time", "idle_in_transaction_time")),
+        Chart("Time spent reading and writing blocks", ("blk_read_time", "blk_write_time")),
+        Chart("Checkpoints", ("checkpoints_timed", "checkpoints_req")),
+        Chart("Buffers written", ("buffers_checkpoint", "buffers_clean", "buffers_backend")),
+    ),
 )
 
 # PostgreSQL 17 moved these columns to a view of their own and renamed them: the fields keep their names.
