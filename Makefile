@@ -64,6 +64,10 @@ bench: setup ## Measure speed and size, one table in the end; BENCH=idle runs be
 	@scripts/debian-packages demo
 	@$(bin)/python bench $(BENCH) $(ARGS)
 
+.PHONY: dashboards
+dashboards: setup ## Make the dashboards of dashboards/ anew; needed after a change of what a plugin declares
+	@PYAGENT_PLUGIN_DIRECTORY= $(bin)/pyagent dashboards --directory dashboards >/dev/null
+
 .PHONY: sanitize
 sanitize: setup ## Test and fuzz the native core under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/sanitize

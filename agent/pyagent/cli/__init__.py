@@ -13,6 +13,7 @@ from pyagent import __version__
 COMMANDS = {
     "buffer": "list the queues on disk, give one to another output, or drop it",
     "config": "make a configuration, check one, or show what it means",
+    "dashboards": "make dashboards and alert rules for Grafana",
     "demo": "run agents against an embedded InfluxDB 2 and show what arrives",
     "doctor": "look for what keeps data from arriving, and say what to do",
     "help": "show the help of the agent or of a command",

@@ -13,9 +13,10 @@ class RefusedSecret(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         name = self.option_strings[-1].lstrip("-")
+        variable = name.upper().replace("-", "_") if name.startswith("grafana-") else f"INFLUX_{name.upper()}"
         parser.error(
             f"cannot take a {name} as an argument: everybody on this host sees the arguments of a process, and the shell "
-            f"remembers them; write it into a file and name that with --{name}-file, or set INFLUX_{name.upper()}"
+            f"remembers them; write it into a file and name that with --{name}-file, or set {variable}"
         )
 
 

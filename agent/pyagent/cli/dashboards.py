@@ -1,0 +1,192 @@
+"""`pyagent dashboards`: dashboards and alert rules for Grafana, of what the plugins say that they measure."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyagent.api import ConfigError, PyagentError, Secret, redact
+from pyagent.api.units import counted
+from pyagent.cli import how_to_install
+from pyagent.cli.arguments import Parser
+from pyagent.cli.chosen_instance import use_instance
+from pyagent.cli.flags import add_instance_flag, add_source_flags, catalog, source_settings
+from pyagent.cli.server_flags import RefusedSecret
+
+if TYPE_CHECKING:
+    from pyagent.config import Plan
+    from pyagent.dashboards.subjects import Destination, Subject
+
+_EPILOG = """\
+  pyagent dashboards                                   for all plugins, into the folder dashboards
+  pyagent dashboards --config telegraf.conf            just those that fit a configuration
+  pyagent dashboards --instance ram --directory DIR
+  pyagent dashboards --config URL --push http://localhost:3000"""
+DIRECTORY = "dashboards"
+
+
+def configure(parser: Parser) -> None:
+    parser.epilog = _EPILOG
+
+    def flag(name: str, metavar: str, text: str) -> None:
+        parser.add_argument(name, default="", metavar=metavar, help=text)
+
+    flag("--directory", "DIR", f"write files into it (default {DIRECTORY}, or none with --push)")
+    flag("--host", "HOST", "the only host that the dashboards without variables show")
+    flag("--datasource", "UID", "a data source of Grafana that is there already, in Flux")
+    parser.group("A running Grafana")
+    flag("--push", "URL", "put them into this Grafana, such as http://localhost:3000")
+    flag("--grafana-token-file", "FILE", "file with a token of a service account (else GRAFANA_TOKEN, else asked for)")
+    flag("--tls-ca", "FILE", "certificate authorities to trust, PEM")
+    parser.add_argument("--no-alerts", action="store_true", help="put no alert rules into it")
+    parser.add_argument("--grafana-token", default="", help=argparse.SUPPRESS, action=RefusedSecret)
+    add_source_flags(parser)
+    add_instance_flag(parser)
+    parser.set_defaults(parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    try:
+        from pyagent.dashboards import subjects as _  # noqa: F401  # its library may be missing
+    except ImportError as error:
+        print(f"E! cannot make dashboards: {error}{how_to_install(error)}", file=sys.stderr)
+        return 1
+    try:
+        subjects, destination = _what_there_is(arguments)
+        if not arguments.push or arguments.directory:
+            _write(arguments, subjects, destination)
+        if arguments.push:
+            asyncio.run(_push(arguments, subjects, destination))
+    except (ConfigError, PyagentError) as error:
+        print(f"E! {redact(str(error))}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"E! cannot write {error.filename}: {error.strerror}; name another folder by --directory", file=sys.stderr
+        )
+        return 1
+    return 0
+
+
+def _what_there_is(arguments: argparse.Namespace) -> tuple[list["Subject"], "Destination"]:
+    """Of the configuration that is named, else of all plugins. Raises PyagentError where there is nothing to show."""
+    from pyagent.dashboards.subjects import Destination, destination_of, subjects_of_catalog, subjects_of_plan
+
+    if not (arguments.config or arguments.config_directory or arguments.instance):
+        subjects, problems = subjects_of_catalog(catalog(arguments))
+        for problem in problems:
+            _warn(problem)
+        return subjects, Destination()
+
+    from pyagent.runtime.loading import Loader
+    from pyagent.runtime.log import component_logger, configure_logging
+    from pyagent.runtime.stdout import own_stdout
+
+    configure_logging(quiet=True)
+    use_instance(arguments.parser, arguments)
+    settings = source_settings(arguments.parser, arguments)
+
+    async def load() -> "Plan":
+        loader = Loader(settings, component_logger("config"))
+        return await loader.plan(await loader.read(), partial=True)
+
+    # What plugins print as they are imported is not what was asked for.
+    with own_stdout():
+        plan = asyncio.run(load())
+    for broken in plan.broken:
+        _warn(broken.reason)
+    subjects = subjects_of_plan(plan)
+    if not subjects:
+        raise PyagentError(
+            "cannot make dashboards: no input of this configuration declares what it measures; see pyagent plugins, or add "
+            "[[inputs.internal]] for the agent's health"
+        )
+    if not any(subject.name == "internal" for subject in subjects):
+        _warn("without [[inputs.internal]] there is no dashboard of the agents' health, and no alert but of silence")
+    silent = sorted({one.name for one in plan.inputs} - {subject.name for subject in subjects})
+    if silent:
+        _warn(
+            f"without a dashboard, as they do not say what they measure: {', '.join(f'inputs.{name}' for name in silent)}"
+        )
+    destination, others = destination_of(plan)
+    if others:
+        _warn(
+            f"{destination.bucket} is the first bucket of the dashboards; choose the others on them: {', '.join(others)}"
+        )
+    return subjects, destination
+
+
+def _write(arguments: argparse.Namespace, subjects: Sequence["Subject"], destination: "Destination") -> None:
+    import shlex
+
+    from pyagent.dashboards.boards import DATA_SOURCE
+    from pyagent.dashboards.files import files_of, write_files
+
+    directory = Path(arguments.directory or DIRECTORY)
+    files = files_of(subjects, destination, datasource=arguments.datasource or DATA_SOURCE, host=arguments.host)
+    written, removed = write_files(directory, files)
+    names = [Path(name).stem for name in files if name.startswith("import/")]
+    print(f"{counted(len(names), 'dashboard')} in {directory}: {', '.join(names)}")
+    print(f"{counted(len(written), 'file')} written, {len(files) - len(written)} as before, {len(removed)} removed")
+    print("For Grafana's folder of provisioning, on its host:")
+    print(f"    sudo cp -r {shlex.quote(str(directory / 'provisioning'))}/. /etc/grafana/provisioning/")
+    if wanted := _variables(arguments, destination):
+        print(f"Its environment has to give {', '.join(wanted)} (docs/grafana.md).")
+    print("Or through its pages: Dashboards, New, Import, and a file of the folder import.")
+
+
+def _variables(arguments: argparse.Namespace, destination: "Destination") -> list[str]:
+    """What the file of the data source leaves to the environment of Grafana."""
+    if arguments.datasource:
+        return []
+    known = {"URL": destination.url, "ORG": destination.organization, "BUCKET": destination.bucket, "TOKEN": ""}
+    return [f"GRAFANA_INFLUX_{name}" for name, value in known.items() if not value]
+
+
+async def _push(arguments: argparse.Namespace, subjects: Sequence["Subject"], destination: "Destination") -> None:
+    from pyagent.dashboards.alerts import alert_rules
+    from pyagent.dashboards.boards import DATA_SOURCE, boards
+    from pyagent.dashboards.grafana import Grafana, checked_address
+
+    url = checked_address(arguments.push)
+    uid = arguments.datasource or DATA_SOURCE
+    influx = Secret(os.environ.get("GRAFANA_INFLUX_TOKEN", "").strip())
+    grafana = Grafana(url, _token(arguments), tls_ca=arguments.tls_ca)
+    try:
+        print(f"Grafana {await grafana.check()} at {url}")
+        print(f"data source {uid}: {await grafana.put_source(uid, destination, influx.reveal())}")
+        await grafana.put_folder()
+        for board in boards(subjects, destination, "provisioning", datasource=uid):
+            done, address = await grafana.put_board(board)
+            print(f"{done:<9}  {board.title:<16}  {address}")
+        rules = [] if arguments.no_alerts else alert_rules(subjects, destination, datasource=uid)
+        if rules:
+            await grafana.put_rules(rules)
+            print(f"{counted(len(rules), 'alert rule')} in the folder pyagent")
+    finally:
+        await grafana.close()
+
+
+def _token(arguments: argparse.Namespace) -> str:
+    """Of the file, else of GRAFANA_TOKEN, else as it is typed. Raises PyagentError."""
+    from pyagent.cli.provision.questions import Missing, Questions
+    from pyagent.cli.tokens import checked_token, first_line
+
+    if arguments.grafana_token_file:
+        return checked_token(first_line(arguments.grafana_token_file, "token"), f"in {arguments.grafana_token_file}")
+    if token := os.environ.get("GRAFANA_TOKEN", "").strip():
+        return checked_token(token, "in GRAFANA_TOKEN")
+    try:
+        return checked_token(Questions().secret("the token of a service account in Grafana"), "that was typed")
+    except Missing:
+        raise PyagentError(
+            "cannot use Grafana without a token: write one of a service account into a file and name that with "
+            "--grafana-token-file, or set GRAFANA_TOKEN"
+        ) from None
+
+
+def _warn(text: str) -> None:
+    print(f"W! {redact(text)}", file=sys.stderr)

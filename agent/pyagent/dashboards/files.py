@@ -1,0 +1,182 @@
+"""The folder that `pyagent dashboards` writes: what Grafana reads as files, what its import page takes, and what is shared.
+
+provisioning/datasources/pyagent.yaml    each goes to /etc/grafana/provisioning/... as it is
+provisioning/dashboards/pyagent.yaml
+provisioning/dashboards/pyagent/*.json
+provisioning/alerting/pyagent.yaml
+import/*.json                            for Dashboards, New, Import
+shared/*.json                            the same without variables, for public dashboards
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyagent.dashboards.alerts import FOLDER, FOLDER_TITLE, GROUP, alert_rules
+from pyagent.dashboards.boards import DATA_SOURCE, FORMS, Form, boards
+from pyagent.dashboards.subjects import Destination, Subject
+
+__all__ = ["files_of", "write_files"]
+
+_FOLDERS: dict[Form, str] = {
+    "provisioning": "provisioning/dashboards/pyagent",
+    "import": "import",
+    "shared": "shared",
+}
+_PROVISIONING = "/etc/grafana/provisioning"
+"""Where Grafana looks for such files, in its packages and in its image."""
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_. /-]*[A-Za-z0-9_/]|[A-Za-z_]")
+_NO_TEXT = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
+
+
+def files_of(
+    subjects: Sequence[Subject], destination: Destination, *, datasource: str = DATA_SOURCE, host: str = ""
+) -> dict[str, str]:
+    """Texts by their paths in the folder, of one subject at the least. A data source of one's own is not provisioned."""
+    found = {}
+    for form in FORMS:
+        for board in boards(subjects, destination, form, datasource=datasource, host=host):
+            found[f"{_FOLDERS[form]}/{board.name}.json"] = board.text()
+    found["provisioning/dashboards/pyagent.yaml"] = _PROVIDER
+    if datasource == DATA_SOURCE:
+        interval = min(subject.interval for subject in subjects)
+        found["provisioning/datasources/pyagent.yaml"] = _source(destination, str(interval))
+    if rules := alert_rules(subjects, destination, datasource=datasource):
+        found["provisioning/alerting/pyagent.yaml"] = _rules(rules)
+    return found
+
+
+def write_files(directory: Path, files: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Write what differs; returns the paths that were written, and those of earlier dashboards that were removed, as they fit
+    no more. Raises OSError."""
+    written, removed = [], []
+    for name, text in files.items():
+        path = directory / name
+        if _text_of(path) != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+            written.append(name)
+    for folder in _FOLDERS.values():
+        for path in sorted((directory / folder).glob("*.json")):
+            if f"{folder}/{path.name}" not in files and _is_ours(path):
+                path.unlink()
+                removed.append(f"{folder}/{path.name}")
+    return written, removed
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        document = json.loads(_text_of(path) or "")
+    except ValueError:
+        return False
+    return isinstance(document, dict) and str(document.get("uid", "")).startswith("pyagent-")
+
+
+_PROVIDER = f"""\
+# Grafana reads the dashboards beside this file, in the folder pyagent.
+apiVersion: 1
+providers:
+  - name: pyagent
+    orgId: 1
+    folder: {FOLDER_TITLE}
+    folderUid: {FOLDER}
+    type: file
+    disableDeletion: false
+    allowUiUpdates: false
+    updateIntervalSeconds: 30
+    options:
+      # As Grafana sees it.
+      path: {_PROVISIONING}/dashboards/pyagent
+      foldersFromFilesStructure: false
+"""
+
+
+def _source(destination: Destination, interval: str) -> str:
+    """Grafana replaces $NAME by its environment; the token is never in the file."""
+    url = _literal(destination.url) if destination.url else "$GRAFANA_INFLUX_URL"
+    organization = _literal(destination.organization) if destination.organization else "$GRAFANA_INFLUX_ORG"
+    bucket = _literal(destination.bucket) if destination.bucket else "$GRAFANA_INFLUX_BUCKET"
+    return f"""\
+# InfluxDB for the dashboards of pyagent. Grafana takes $NAME from its environment (for a package: /etc/default/grafana-server).
+# The token needs to read the bucket, and nothing else: whoever sees a dashboard may send any query with it.
+apiVersion: 1
+datasources:
+  - name: InfluxDB of pyagent
+    uid: {DATA_SOURCE}
+    type: influxdb
+    access: proxy
+    orgId: 1
+    editable: false
+    # As Grafana reaches it, without a path.
+    url: {url}
+    jsonData:
+      version: Flux
+      organization: {organization}
+      defaultBucket: {bucket}
+      httpMode: POST
+      # No window is shorter than the agent's interval.
+      timeInterval: {interval}
+      tlsSkipVerify: false
+    secureJsonData:
+      token: $GRAFANA_INFLUX_TOKEN
+"""
+
+
+def _rules(rules: Sequence[Mapping[str, Any]]) -> str:
+    kept = ("uid", "title", "condition", "data", "noDataState", "execErrState", "for", "annotations", "labels")
+    group = {
+        "orgId": 1,
+        "name": GROUP,
+        "folder": FOLDER_TITLE,
+        "interval": "1m",
+        "rules": [_unexpanded({key: rule[key] for key in kept}) for rule in rules],
+    }
+    head = "# Who is called is said by Grafana's notification policies: the rules have the label source=pyagent.\n"
+    return head + "\n".join(_yaml({"apiVersion": 1, "groups": [group]})) + "\n"
+
+
+def _literal(text: str) -> str:
+    return _scalar(_unexpanded(text))
+
+
+def _unexpanded(value: Any) -> Any:
+    """As a provisioning file has it, where `$` begins a variable of the environment."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, Mapping):
+        return {key: _unexpanded(item) for key, item in value.items()}
+    return [_unexpanded(item) for item in value] if isinstance(value, list) else value
+
+
+def _yaml(value: Any, indent: str = "") -> Iterator[str]:
+    """Mappings and lists in block style, a text of several lines as it is."""
+    pairs = value.items() if isinstance(value, Mapping) else ((None, item) for item in value)
+    for key, item in pairs:
+        head = f"{indent}{_scalar(key)}:" if key is not None else f"{indent}-"
+        if isinstance(item, str) and "\n" in item:
+            yield f"{head} |-"
+            yield from (f"{indent}  {line}".rstrip() for line in item.split("\n"))
+        elif not isinstance(item, Mapping | list) or not item:
+            yield f"{head} {_scalar(item)}"
+        elif key is None:
+            first, *others = _yaml(item, f"{indent}  ")
+            yield f"{head} {first.lstrip()}"
+            yield from others
+        else:
+            yield head
+            yield from _yaml(item, f"{indent}  ")
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NO_TEXT:
+        return value
+    return json.dumps(value, ensure_ascii=False)
