@@ -8,7 +8,7 @@ from typing import Any
 
 from pyagent.api import Measurement
 from pyagent.config.declared import Declared
-from pyagent.config.description import Description, flat_options
+from pyagent.config.description import Description, field_type, flat_options
 from pyagent.config.toml_text import toml_value
 from pyagent.runtime.colours import coloured, has_colours
 
@@ -31,7 +31,7 @@ def as_document(shown: Description) -> dict[str, Any]:
                 "open": measurement.open,
                 "tags": dict(measurement.tags),
                 "fields": {
-                    name: {"type": field.type, "unit": field.unit, "text": field.text}
+                    name: {"type": field.type, "unit": field.unit, "text": field.text, "counter": field.counter}
                     for name, field in measurement.fields.items()
                 },
             }
@@ -99,7 +99,7 @@ def _measurement(measurement: Measurement) -> Iterator[str]:
     yield _title(f"Measurement {measurement.name}") + more
     yield from _wrapped(measurement.text, "  ")
     yield from _table([(f"tag {name}", "", "", text) for name, text in measurement.tags.items()])
-    yield from _table([(name, field.type, field.unit, field.text) for name, field in measurement.fields.items()])
+    yield from _table([(name, field_type(field), field.unit, field.text) for name, field in measurement.fields.items()])
 
 
 def _title(text: str) -> str:

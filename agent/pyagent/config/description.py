@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyagent.api import Input, Measurement
+from pyagent.api import Field, Input, Measurement
 from pyagent.config.catalog import Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
 from pyagent.config.sample import plugin_sample
 from pyagent.reading import read_file
 
-__all__ = ["Description", "Notes", "describe_plugin", "flat_options"]
+__all__ = ["Description", "Notes", "describe_plugin", "field_type", "flat_options"]
 
 MOST_NOTES = 1 << 20
 """Bytes of a file of notes."""
@@ -68,6 +68,11 @@ def flat_options(options: Sequence[Declared], before: str = "") -> Iterator[tupl
         yield before + option.name, option
         if found := table_type(option.annotation):
             yield from flat_options(list(declared_options(found[0])), f"{before}{option.name}.")
+
+
+def field_type(field: Field) -> str:
+    """`int`, or of one that only grows `int, counter`."""
+    return f"{field.type}, counter" if field.counter else field.type
 
 
 def read_notes(file: Path | None) -> Notes:

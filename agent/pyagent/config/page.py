@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pyagent.api import Measurement
 from pyagent.config.catalog import KINDS, Catalog, Entry
 from pyagent.config.declared import COMMON, Declared, declared_options
-from pyagent.config.description import Description, describe_plugin, flat_options
+from pyagent.config.description import Description, describe_plugin, field_type, flat_options
 from pyagent.config.plan import Kind
 from pyagent.config.toml_text import toml_value
 
@@ -129,7 +129,10 @@ def _measurement(measurement: Measurement) -> Iterator[str]:
     if measurement.tags:
         yield _table(("tag", "meaning"), [(f"`{name}`", _plain(text)) for name, text in measurement.tags.items()])
     if measurement.fields:
-        rows = [(f"`{name}`", field.type, field.unit, _plain(field.text)) for name, field in measurement.fields.items()]
+        rows = [
+            (f"`{name}`", field_type(field), field.unit, _plain(field.text))
+            for name, field in measurement.fields.items()
+        ]
         yield _table(("field", "type", "unit", "meaning"), rows)
 
 

@@ -133,7 +133,7 @@ def test_show(pyagent: Run, folder: Path) -> None:
         },
     ]
     (measurement,) = document["measurements"]
-    assert measurement["fields"] == {"files": {"type": "int", "unit": "1", "text": "their number"}}
+    assert measurement["fields"] == {"files": {"type": "int", "unit": "1", "text": "their number", "counter": False}}
     assert (measurement["tags"], measurement["open"]) == ({"queue": "its name"}, True)
     assert "[[inputs.spool]]" in document["sample"]
 

@@ -31,7 +31,7 @@ class SpoolOptions(Options, frozen=True):
 class Spool(Input[SpoolOptions]):
     measurements = (
         Measurement("spool", "files that wait", {"queue": "its name"}, {"files": Field("int", "1", "their number")}, open=True),
-        Measurement("plain", fields={"ok": Field("bool", "", "it works")}),
+        Measurement("plain", fields={"ok": Field("bool", "", "it works"), "n": Field("int", "", "gone by", counter=True)}),
     )
 '''
 NOTES = """\
@@ -116,7 +116,10 @@ def test_a_page_of_ones_own(tmp_path: Path) -> None:
     assert "Files that wait. Further fields and tags may appear." in page
     assert "| `queue` | its name |" in page
     assert "| `files` | int | 1 | their number |" in page
-    assert "| field | type | meaning |\n| --- | --- | --- |\n| `ok` | bool | it works |" in page, "no unit, no column"
+    assert (
+        "| field | type | meaning |\n| --- | --- | --- |\n| `ok` | bool | it works |\n| `n` | int, counter | gone by |\n"
+        in page
+    ), "no unit, no column"
     assert "](" not in page, "there is nothing to link to"
     linked = plugin_page(catalog, entry, "../")
     assert "[the options of all inputs](../index.md#options-of-all-inputs)" in linked
