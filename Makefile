@@ -37,7 +37,7 @@ endif
 
 .PHONY: unit
 unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; under a minute
-	@$(bin)/python -m pytest tests/unit -m "not system" -n auto --dist worksteal $(ARGS)
+	@$(bin)/python -m pytest tests/unit tests/plugins -m "not system" -n auto --dist worksteal $(ARGS)
 
 .PHONY: faults
 faults: setup ## Run the long form of the fault tests: 500 kills, every damaged byte, 20,000 lives of a disk; an hour

@@ -93,7 +93,7 @@ def main() -> int:
     try:
         return run(
             [
-                Stage("the unit tests", *PYTEST, "tests/unit", "-n", "auto", "--dist", "worksteal"),
+                Stage("the unit tests", *PYTEST, "tests/unit", "tests/plugins", "-n", "auto", "--dist", "worksteal"),
                 Stage("the native core under sanitizers", "scripts/sanitize", beside=True),
                 Stage("the unit tests on other Pythons", "scripts/unit-elsewhere", "-q", beside=True),
                 # The longest files first; and in the order given, not by the number of their tests.

@@ -17,6 +17,8 @@ from hypothesis import settings
 from pyagent.api import Secret
 from pyagent.testing.servers import InfluxDB1, PostgresServer, Server, ServerMissing, VictoriaMetrics
 
+pytest_plugins = ["pyagent.testing.pytest_plugin"]
+
 ROOT = Path(__file__).resolve().parent.parent
 S = TypeVar("S", bound=Server)
 

@@ -18,7 +18,7 @@ class Difference:
     telegraf: str
     pyagent: str
     cases: tuple[str, ...]
-    """Names of recorded cases: folders of `config/` and `pipeline/*/`, files of `cli/`."""
+    """Names of recorded cases: folders of `config/` and `pipeline/*/`, files of `cli/`; with their path, those of plugins."""
 
 
 DIFFERENCES = (
@@ -57,6 +57,18 @@ DIFFERENCES = (
         "ignored; other files are checked",
         "count; one that the command does not know is an error",
         ("config_check_flag_before",),
+    ),
+    Difference(
+        "a host without a line `MemTotal`, or with a total of 0 (`inputs.mem`)",
+        "a metric with zeros",
+        "an error: nothing was measured",
+        ("host/mem/zero_total",),
+    ),
+    Difference(
+        "a write with a precision that there is not (`inputs.influxdb_v2_listener`)",
+        "the times are taken as nanoseconds, in 1970",
+        "status 400, as from InfluxDB",
+        ("services/influxdb_v2_listener/write",),
     ),
     Difference(
         "a word too many (`config check telegraf.conf`, `plugins nope`)",

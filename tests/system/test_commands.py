@@ -92,7 +92,7 @@ def test_the_unit_tests_run_on_every_other_python(run: Run, tree: Path, tmp_path
     assert said[:-1] == [
         f"set up .venv-{others[0]}",
         f"The unit tests on Python {others[0]}:",
-        "pytest ran: -m pytest tests/unit -m not system -p no:cacheprovider -q",
+        "pytest ran: -m pytest tests/unit tests/plugins -m not system -p no:cacheprovider -q",
     ]
     assert said[-1].startswith(f"The unit tests do not run on Python {others[2]}: ")
     assert "set up" not in run("scripts/unit-elsewhere", "-q")

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from pyagent.api import ConfigError, Input, LineOptions, Metric, Output
@@ -12,7 +12,7 @@ from pyagent.lineprotocol import encode
 from pyagent.pipeline.fanout import Route
 from pyagent.pipeline.inputs.running_input import InputRunner
 from pyagent.pipeline.outputs.running_output import OutputRunner
-from pyagent.pipeline.schedule import SystemClock
+from pyagent.pipeline.schedule import Clock, SystemClock
 from pyagent.pipeline.stages.chain import Stages
 from pyagent.pipeline.traits import InputTraits, OutputTraits
 from pyagent.runtime.agent import FLUSH_GRACE, GRACE
@@ -20,9 +20,10 @@ from pyagent.runtime.build import Built, LeftOut, build_plugins, build_stages
 from pyagent.runtime.log import component_logger
 from pyagent.runtime.settings import RunSettings
 
-__all__ = ["patiently", "run_once"]
+__all__ = ["MetricSink", "patiently", "run_once"]
 
 T = TypeVar("T")
+Meanwhile = Callable[[Route, Sequence[InputRunner]], Awaitable[None]]
 
 GATHER_DEADLINE = 30.0
 """Seconds after which a gather is given up; the others' metrics are not withheld for it."""
@@ -31,18 +32,47 @@ TELL_AFTER = 5.0
 _TEST_FORMAT = LineOptions(sort_fields=True, uint_support=True)
 
 
-async def run_once(plan: Plan, settings: RunSettings) -> int:
+class MetricSink(Route):
+    """The end of the way for --test: `consume` gets the metrics in place of the outputs."""
+
+    plain = False
+
+    def __init__(self, consume: Callable[[list[Metric]], None]) -> None:
+        super().__init__()
+        self._consume = consume
+
+    def _queue(self, metrics: list[Metric]) -> None:
+        self._consume(metrics)
+
+    async def admit(self, metrics: list[Metric]) -> None:
+        self.deliver(metrics)
+
+
+async def run_once(
+    plan: Plan,
+    settings: RunSettings,
+    *,
+    sink: MetricSink | None = None,
+    clock: Clock | None = None,
+    meanwhile: Meanwhile | None = None,
+) -> int:
     """Gather once; print (--test) or write (--once). Returns the exit status: 1 if --once left something unwritten.
 
     A failing input is logged and does not change the status, as with Telegraf, but for --strict-exit.
+
+    `sink`: where the metrics of --test go in place of standard output. `clock`: for the times of what is gathered.
+    `meanwhile`: called between the gather and the end, in place of waiting for `settings.test_wait` seconds.
     """
-    if settings.test and not settings.once and sys.__stdout__ is None:
+    testing = settings.test and not settings.once
+    if testing and sink is None and sys.__stdout__ is None:
         raise ConfigError("cannot print metrics: standard output is closed; open it, or use --once")
     left_out = LeftOut(plan)
+    clock = clock or SystemClock()
+    meanwhile = meanwhile or (lambda *_: asyncio.sleep(settings.test_wait))
     built_outputs = await _built(plan.outputs, left_out)
-    if settings.test and not settings.once:
+    if testing:
         printer = _Printer()
-        failed = await _gather(plan, settings, printer, left_out)
+        failed = await _gather(plan, sink or MetricSink(printer), left_out, clock, meanwhile)
         if printer.failed is not None:
             raise printer.failed
         return 1 if failed and settings.strict_exit else 0
@@ -55,7 +85,7 @@ async def run_once(plan: Plan, settings: RunSettings) -> int:
         )
         for one in built_outputs
     ]
-    failed = await _gather(plan, settings, Route(outputs), left_out)
+    failed = await _gather(plan, Route(outputs), left_out, clock, meanwhile)
     names = ", ".join(output.plan.label for output in outputs)
     await patiently(asyncio.gather(*(output.stop(FLUSH_GRACE) for output in outputs)), f"the last write of {names}")
     unsent = sum(output.queued for output in outputs)
@@ -76,11 +106,11 @@ async def _built(plans: Sequence[PluginPlan], left_out: LeftOut) -> list[Built]:
     return await patiently(build_plugins(plans, left_out), f"the setup of {', '.join(one.label for one in plans)}")
 
 
-async def _gather(plan: Plan, settings: RunSettings, route: Route, left_out: LeftOut) -> bool:
+async def _gather(plan: Plan, route: Route, left_out: LeftOut, clock: Clock, meanwhile: Meanwhile) -> bool:
     """Whether an input failed: in its gather or its start, by not ending, or by not being there at all."""
     stages = (*plan.processors, *plan.aggregators)
     setup = f"the setup of {', '.join(one.label for one in stages)}"
-    route.replace(await patiently(build_stages(plan, route, SystemClock(), left_out), setup))
+    route.replace(await patiently(build_stages(plan, route, clock, left_out), setup))
     pushing = [asyncio.create_task(aggregator.run()) for aggregator in route.stages.aggregators]
     runners = [
         InputRunner(
@@ -88,7 +118,7 @@ async def _gather(plan: Plan, settings: RunSettings, route: Route, left_out: Lef
             cast("Input[Any]", one.plugin),
             global_tags=plan.global_tags,
             route=route,
-            clock=SystemClock(),
+            clock=clock,
             log=one.log,
             traits=cast("InputTraits | None", one.traits),
         )
@@ -103,8 +133,7 @@ async def _gather(plan: Plan, settings: RunSettings, route: Route, left_out: Lef
         names = ", ".join(label for task, label in gathers.items() if task in hanging)
         component_logger("agent").info("waiting for %s, %g s at the most", names, GATHER_DEADLINE)
         _, hanging = await asyncio.wait(hanging, timeout=GATHER_DEADLINE - TELL_AFTER)
-    if settings.test_wait:
-        await asyncio.sleep(settings.test_wait)
+    await meanwhile(route, runners)
     await asyncio.gather(*(runner.stop(GRACE) for runner in runners))
     for task in pushing:
         task.cancel()
@@ -113,17 +142,14 @@ async def _gather(plan: Plan, settings: RunSettings, route: Route, left_out: Lef
     return bool(left_out) or bool(hanging) or any(runner.failures.total for runner in runners)
 
 
-class _Printer(Route):
-    """Prints what comes in, instead of queueing it."""
-
-    plain = False
+class _Printer:
+    """Prints metrics to standard output."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.failed: OSError | None = None
         """Why nothing can be printed any more: the reader has gone, the disk is full."""
 
-    def _queue(self, metrics: list[Metric]) -> None:
+    def __call__(self, metrics: list[Metric]) -> None:
         if self.failed is not None:
             return
         encoded = encode(metrics, _TEST_FORMAT)
@@ -140,6 +166,3 @@ class _Printer(Route):
             return
         for metric, reason in encoded.rejected:
             component_logger("agent").error("cannot encode a metric of %r: %s", metric.name[:100], reason)
-
-    async def admit(self, metrics: list[Metric]) -> None:
-        self.deliver(metrics)

@@ -170,6 +170,9 @@ class ScriptedServer:
             handler.cancel()
         await asyncio.gather(*self._handlers, return_exceptions=True)
 
+    def _next_step(self, method: str, target: str) -> Answer | Raw:
+        return self._script.pop(0) if self._script else Answer()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._handlers.add(task)
@@ -190,7 +193,7 @@ class ScriptedServer:
         first, *rest = head.rstrip("\r\n").split("\r\n")
         method, target, _ = first.split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
-        step = self._script.pop(0) if self._script else Answer()
+        step = self._next_step(method, target)
         unread = isinstance(step, Raw) and step.unread
         body = b"" if unread else await reader.readexactly(int(headers.get("content-length", 0)))
         self.requests.append(Request(method, target, headers, body))

@@ -9,7 +9,7 @@ import pytest
 
 from pyagent.api import ConfigError, Input, Metric, PyagentError
 from pyagent.pipeline.inputs.accumulator import Accumulator
-from pyagent.testing import assert_declared, lines, make_input, run_input
+from pyagent.testing import lines, make_input, run_input
 from pyagent_plugins.inputs.file import File
 
 
@@ -31,19 +31,6 @@ def gather(options: Mapping[str, Any]) -> tuple[list[Metric], str]:
     return acc.drain(), failure
 
 
-def test_line_protocol_is_the_default(folder: Path) -> None:
-    (folder / "in").write_text("m,t=a v=1i 5\nn v=2\n")
-    metrics = run_input(File, {"files": ["in"]})
-    assert lines(metrics) == ["m,t=a v=1i", "n v=2"]
-    assert metrics[0].time == 5
-
-
-def test_a_table_in_utf_16_is_read_by_its_mark(folder: Path) -> None:
-    (folder / "in.csv").write_bytes("grün,b\r\n1,2\r\n".encode("utf-16"))
-    [metric] = run_input(File, {"files": ["in.csv"], "data_format": "csv", "csv_header_row_count": 1})
-    assert metric.fields == {"grün": 1, "b": 2}
-
-
 def test_what_is_no_file_or_has_no_end_is_told(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     with open(folder / "large", "wb") as file:
@@ -61,33 +48,6 @@ def test_files_of_the_kernel_are_read(folder: Path) -> None:
     assert metric.fields["value"] == int(Path("/proc/sys/kernel/pid_max").read_text())
 
 
-def test_another_format_with_its_options(folder: Path) -> None:
-    (folder / "in.json").write_text('{"t": 3, "n": {"v": 1}, "id": "x", "s": "no"}')
-    options = {"files": ["in.json"], "data_format": "json", "tag_keys": ["id"], "json_time_key": "t"}
-    [metric] = run_input(File, {**options, "json_time_format": "unix"})
-    assert metric == Metric("file", {"id": "x"}, {"n_v": 1.0}, 3_000_000_000)
-    assert_declared(File, [metric])
-
-
-def test_each_file_has_its_own_header(folder: Path) -> None:
-    (folder / "a.csv").write_text("x,y\n1,2\n")
-    (folder / "b.csv").write_text("y,x\n3,4\n")
-    options = {"files": ["*.csv"], "data_format": "csv", "csv_header_row_count": 1}
-    assert lines(run_input(File, options)) == ["file x=1i,y=2i", "file x=4i,y=3i"]
-
-
-def test_patterns_and_tags(folder: Path) -> None:
-    (folder / "sub").mkdir()
-    (folder / "a.lp").write_text("m,origin=own v=1")
-    (folder / "sub" / "b.lp").write_text("m v=2")
-    options = {"files": ["**.lp", "a.lp"], "file_tag": "origin", "file_path_tag": "path"}
-    assert lines(run_input(File, options)) == [
-        f"m,origin=a.lp,path={folder}/a.lp v=1",
-        f"m,origin=a.lp,path={folder}/a.lp v=1",
-        f"m,origin=b.lp,path={folder}/sub/b.lp v=2",
-    ]
-
-
 def test_folders_that_a_pattern_matches_are_no_files(folder: Path) -> None:
     (folder / "data" / "deep").mkdir(parents=True)
     (folder / "data" / "deep" / "a").write_text("m v=1")
@@ -95,23 +55,8 @@ def test_folders_that_a_pattern_matches_are_no_files(folder: Path) -> None:
     assert gather({"files": ["data"]}) == ([], "cannot read 'data': Is a directory")
 
 
-def test_a_pattern_without_files_stops_everything(folder: Path) -> None:
-    (folder / "in").write_text("m v=1")
-    metrics, failure = gather({"files": ["in", "none.*"]})
-    assert metrics == []
-    assert failure.startswith("cannot find file(s): none.*; ")
-
-
 def test_a_pattern_that_is_none(folder: Path) -> None:
     assert gather({"files": ["[a"]})[1].startswith("cannot read the pattern '[a'")
-
-
-def test_the_first_bad_file_ends_it_and_earlier_ones_stay(folder: Path) -> None:
-    for name, text in (("a", "m v=1"), ("b", "m v=2\nbad\n"), ("c", "m v=3")):
-        (folder / name).write_text(text)
-    metrics, failure = gather({"files": ["a", "b", "c"]})
-    assert lines(metrics) == ["m v=1"]
-    assert failure.startswith("cannot parse 'b': line 2, ")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

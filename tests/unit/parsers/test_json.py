@@ -114,21 +114,6 @@ def test_what_is_not_unicode() -> None:
     assert metric.fields == {"a": "\ufffd", "b": "\ufffd", "c": "\U0001f600"}
 
 
-def test_queries() -> None:
-    text = '{"data": {"items": [{"id": "a", "v": 1}, {"id": "b", "v": 2}], "one": {"v": 3}, "no": null}, "x": 9}'
-    assert [metric.tags for metric in parse(text, json_query="data.items", tag_keys=["id"])] == [
-        {"id": "a"},
-        {"id": "b"},
-    ]
-    assert one(text, json_query="data.items.#(v>1)").fields == {"v": 2.0}
-    assert one(text, json_query="data.one").fields == {"v": 3.0}
-    assert parse(text, json_query="data.none") == parse(text, json_query="data.no") == []
-    with pytest.raises(ParseError, match="leads to a number"):
-        parse(text, json_query="x")
-    with pytest.raises(ParseError, match="leads to text"):
-        parse(text, json_query="data.items.0.id")
-
-
 @pytest.mark.parametrize(
     ("options", "option"),
     [

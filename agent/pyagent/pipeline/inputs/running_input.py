@@ -117,8 +117,8 @@ class InputRunner:
             tick = schedule.next(self._clock.now())
 
     async def gather_once(self) -> None:
-        """One gather, for --test and --once; a service input begins to listen."""
-        if self._starts:
+        """One gather, for --test and --once; a service input begins to listen, if it does not yet."""
+        if self._starts and not self._listens:
             await self._start()
         if not self._gathers:
             return

@@ -1,0 +1,192 @@
+"""The recordings of Telegraf and its own test cases, as cases of `pyagent.testing`. They are read where they lie.
+
+Those of plugins that there are not yet are only counted.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pyagent.config.registry import Registry
+from pyagent.testing.cases import Case, read_environ
+from pyagent.testing.servers import SERVERS
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+GOLDEN = SHARED / "golden" / "telegraf"
+CORPUS = SHARED / "corpus" / "telegraf" / "plugins"
+
+_TABLE = re.compile(r"^\s*\[\[(inputs|outputs|processors|aggregators)\.(\w+)\]\]", re.MULTILINE)
+_FORMAT = re.compile(r'^\s*data_format\s*=\s*"(\w+)"', re.MULTILINE)
+_EVERY_TIME = 'precision = "1ns"'
+"""Telegraf's own tests have no agent, which would round times."""
+
+
+class Recorded:
+    """`cases`: those that can run here. `waiting`: how many there are of each plugin that is not there yet."""
+
+    def __init__(self) -> None:
+        self.cases: list[Case] = []
+        self.waiting: Counter[str] = Counter()
+        for case in (*_planted(), *_host(), *_services(), *_corpus()):
+            missing = _missing(case.config)
+            if missing:
+                self.waiting[missing] += 1
+            else:
+                self.cases.append(case)
+
+    @property
+    def report(self) -> str:
+        """One line."""
+        total = sum(self.waiting.values())
+        named = ", ".join(f"{name} {count}" for name, count in sorted(self.waiting.items()))
+        return f"{total} recorded cases wait for their plugins: {named}"
+
+
+@cache
+def recorded() -> Recorded:
+    return Recorded()
+
+
+def _missing(config: str) -> str | None:
+    """The first plugin of a configuration that is not there."""
+    wanted = [(kind, name) for kind, name in _TABLE.findall(config)]
+    wanted += [("parsers", name) for name in _FORMAT.findall(config)]
+    registry = Registry()
+    return next((f"{kind}.{name}" for kind, name in wanted if name not in registry.names(kind)), None)
+
+
+def _planted() -> Iterator[Case]:
+    for path in sorted(GOLDEN.glob("planted/*.conf")):
+        yield Case(
+            label=f"planted/{path.stem}",
+            folder=path.parent,
+            config=path.read_text(),
+            expected=path.with_suffix(".out").read_bytes(),
+            errors=None,
+            fails=False,
+            environ={"HOST_PROC": str(GOLDEN / "proc")},
+        )
+
+
+def _host() -> Iterator[Case]:
+    for path in sorted(GOLDEN.glob("host/*/*/telegraf.conf")):
+        folder = path.parent
+        yield Case(
+            label="/".join(folder.parts[-3:]),
+            folder=folder,
+            config=_agent(path.read_text()),
+            expected=_bytes(folder / "expected.out"),
+            errors=None,
+            fails="E! " in _text(folder / "expected.err"),
+            environ=read_environ(_text(folder / "env")),
+            varies=(*_varies(folder), *(("lines:*",) if (folder / "mode").exists() else ())),
+            gathers=2 if (folder / "then").is_dir() else 1,
+            setup="setup.sh" if (folder / "setup.sh").exists() else "",
+            program="server.py" if (folder / "server.py").exists() else "",
+            seconds=float((_text(folder / "mode").split() or ["", "0"])[1]),
+        )
+
+
+def _varies(folder: Path) -> tuple[str, ...]:
+    lines = [line.strip() for line in _text(folder / "varies").splitlines()]
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _services() -> Iterator[Case]:
+    """Those of listeners, files and commands, and those of servers that can be started here, by their name."""
+    varying = _varying_of_services()
+    for path in sorted(GOLDEN.glob("services/*/*/telegraf.conf")):
+        folder = path.parent
+        plugin = folder.parent.name
+        config = path.read_text()
+        recorded = json.loads(_text(folder / "requests.json") or "[]")
+        requests = [_with_body(one) for one in recorded if isinstance(one, dict) and "request" in one]
+        sent = (folder / "sent.txt").exists() and "service_address" in config
+        if requests or sent:
+            config = re.sub(r"127\.0\.0\.1:\d+", "${LISTEN}", config)
+        server = plugin if plugin in SERVERS else ""
+        yield Case(
+            label="/".join(folder.parts[-3:]),
+            folder=folder,
+            config=config,
+            expected=_bytes(folder / "expected.out"),
+            errors=None,
+            fails="E! " in _text(folder / "expected.err"),
+            server=server,
+            recorded=bool(server),
+            # Not every value of a server is named there, and its version may be another one.
+            varies=("*", "fields:*", "lines:*", *varying.get(plugin, ())) if server else (),
+            requests=requests,
+            messages=[{"file": "sent.txt"}] if sent else [],
+        )
+
+
+def _varying_of_services() -> dict[str, list[str]]:
+    """The tags that vary, by plugin: a column of the recordings' README."""
+    rows = (line.split("|") for line in _text(GOLDEN / "services" / "README.md").splitlines() if line.startswith("| "))
+    return {
+        row[1].strip(): [f"tag:{name}" for name in re.findall(r"`([^`]+)`", row[6].partition(";")[0])]
+        for row in rows
+        if len(row) > 6 and row[6].strip().startswith("tags ")
+    }
+
+
+def _with_body(exchange: dict[str, Any]) -> dict[str, Any]:
+    """What was sent; of the answer the status, as its words and headers are free."""
+    request = exchange["request"]
+    return {
+        "request": request | {"body": request["body"].removeprefix("gzip of: ")},
+        "answer": {"status": exchange["answer"]["status"]},
+    }
+
+
+def _corpus() -> Iterator[Case]:
+    for path in sorted(CORPUS.glob("*/*/*/**/telegraf.conf")):
+        folder = path.parent
+        plugin = Path(*folder.parts[: len(CORPUS.parts) + 2])
+        expected = next(
+            (one for name in (".", "proc", "proc1") if (one := folder / name / "expected.out").exists()), None
+        )
+        if expected is None:
+            continue  # one whose code decides between several outcomes
+        planted = expected.parent.name if expected.parent != folder else ""
+        messages = json.loads(_text(folder / "sequence.json") or "[]")
+        config = path.read_text()
+        if messages:
+            config = config.replace("127.0.0.1:0", "${LISTEN}")
+        yield Case(
+            label="/".join(folder.relative_to(CORPUS).parts),
+            folder=folder,
+            config=f"{config}\n[agent]\nomit_hostname = true\n{_EVERY_TIME}\n",
+            expected=expected.read_bytes(),
+            errors=None,
+            fails=bool(_text(folder / "expected.err").strip()),
+            environ={"HOST_PROC": f"DIR/{planted.replace('1', '0')}"} if planted else {},
+            gathers=2 if planted == "proc1" else 1,
+            then=("proc1", "proc0"),
+            working_directory=plugin,
+            messages=messages,
+            input=_bytes(folder / "input.influx"),
+        )
+
+
+def _agent(config: str) -> str:
+    return config if "[agent]" in config else f"{config}\n[agent]\nomit_hostname = true\n"
+
+
+def _replaced(text: str, replaced: dict[str, str]) -> str:
+    for old, new in replaced.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _text(path: Path) -> str:
+    return _bytes(path).decode("utf-8", "surrogateescape")
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""

@@ -1,0 +1,2 @@
+#!/bin/sh
+printf 'said,n=%s v="%s"\n' "$#" "$1"
