@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 from pyagent.api import Secret
-from pyagent.testing.servers import InfluxDB1, PostgresServer, Server, ServerMissing, VictoriaMetrics
+from pyagent.testing.servers import InfluxDB1, Memcached, Nginx, PostgresServer, Server, ServerMissing, VictoriaMetrics
 
 pytest_plugins = ["pyagent.testing.pytest_plugin"]
 
@@ -110,6 +110,18 @@ def victoria_metrics() -> Iterator[VictoriaMetrics]:
 def influxd_1() -> Iterator[InfluxDB1]:
     """An InfluxDB 1 server: `.url` + `/write?db=test`, `/query`."""
     yield from _running(lambda: InfluxDB1(["test"]))
+
+
+@pytest.fixture(scope="session")
+def nginx() -> Iterator[Nginx]:
+    """nginx with its status page at `.url` and `.unix_url`."""
+    yield from _running(Nginx)
+
+
+@pytest.fixture(scope="session")
+def memcached() -> Iterator[Memcached]:
+    """A memcached server at `.address`."""
+    yield from _running(Memcached)
 
 
 def _running(make: Callable[[], S]) -> Iterator[S]:

@@ -14,6 +14,7 @@ import pytest
 from pyagent.api import Aggregator, ConfigError, Input, Metric, Processor, PyagentError
 from pyagent.config.registry import Registry
 from pyagent.testing import assert_declared, gather, lines, make_input, run_aggregator, run_input, run_processor
+from pyagent.testing.outputs import Answer, ScriptedServer
 
 EXAMPLES = sorted(path.name for path in (Path(__file__).parents[2] / "docs/examples").glob("*.py"))
 
@@ -25,9 +26,9 @@ def example(root: Path, name: str) -> type[Input[Any]]:
     return found.plugin
 
 
-def test_the_page_shows_the_examples_verbatim(root: Path) -> None:
-    page = (root / "docs/writing-plugins.md").read_text()
-    shown = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
+def test_the_pages_show_the_examples_verbatim(root: Path) -> None:
+    pages = [(root / "docs" / name).read_text() for name in ("writing-plugins.md", "kits.md")]
+    shown = [text for page in pages for text in re.findall(r"(?ms)^```python\n(.*?)^```$", page)]
     assert sorted(shown) == sorted((root / "docs/examples" / name).read_text() for name in EXAMPLES)
 
 
@@ -60,6 +61,19 @@ async def test_tcp_connect(root: Path) -> None:
     assert metrics[0].tags == {"address": f"127.0.0.1:{port}"}
     with pytest.raises(PyagentError, match=f"^cannot connect to 127.0.0.1:{port}: "):
         await gather(make_input(tcp_connect, {"address": f"127.0.0.1:{port}"}))
+
+
+async def test_queue_length(root: Path) -> None:
+    queue_length = example(root, "queue_length")
+    async with ScriptedServer(Answer(200, "17\n"), Answer(200, "many")) as server:
+        plugin = make_input(queue_length, {"urls": [server.url], "token": "abcdef"})
+        metrics = await gather(plugin)
+        assert_declared(queue_length, metrics)
+        assert lines(metrics) == [f"queue,url={server.url} length=17i"]
+        assert server.requests[0].headers["authorization"] == "Bearer abcdef"
+        with pytest.raises(PyagentError, match=f"^cannot read {server.url}: it is no number but 'many'$"):
+            await gather(plugin)
+        await plugin.stop()
 
 
 def test_report(root: Path, tmp_path: Path) -> None:

@@ -56,12 +56,18 @@ class HttpError(PyagentError):
         self.lasting = lasting
 
 
+class _SlowAnswer(TimeoutError):
+    """It has not begun in time."""
+
+
 class HttpClient:
     """One pool of connections, opened by the first request.
 
     `timeout`: seconds for a whole request. `max_body`: bytes of an answer, inflated, above which it is refused.
-    `proxy`: a proxy's URL; empty takes the environment's (http_proxy, https_proxy, no_proxy). `unix_socket`: the path of a
-    socket that all requests go to, whatever host their URL names; proxies are out of account then.
+    `proxy`: a proxy's URL; empty takes the environment's (http_proxy, https_proxy, no_proxy); None is none. `unix_socket`: the
+    path of a socket that all requests go to, whatever host their URL names; proxies are out of account then.
+    `answer_timeout`: seconds until an answer begins; 0: as `timeout` has it. `idle_timeout`: seconds for which a connection is
+    kept that is not used. `cookies`: keep those that servers set, and send them.
     """
 
     def __init__(
@@ -69,13 +75,19 @@ class HttpClient:
         *,
         timeout: float = 5.0,
         tls: TlsOptions | None = None,
-        proxy: str = "",
+        proxy: str | None = "",
         local_address: str = "",
         user_agent: str = "",
         max_body: int = 4 * 1024 * 1024,
         unix_socket: str = "",
+        answer_timeout: float = 0.0,
+        idle_timeout: float = 90.0,
+        cookies: bool = False,
     ) -> None:
         self._timeout = timeout
+        self._answer_timeout = answer_timeout
+        self._idle_timeout = idle_timeout
+        self._cookies = cookies
         self._ssl = tls.ssl_context() if tls else None
         self._server_name = (tls.tls_server_name if tls and tls.tls_enable else "") or None
         self._proxy = proxy
@@ -112,29 +124,41 @@ class HttpClient:
         if self._session is None:
             connector: aiohttp.BaseConnector
             if self._unix_socket:
-                connector = aiohttp.UnixConnector(self._unix_socket, keepalive_timeout=90)
+                connector = aiohttp.UnixConnector(self._unix_socket, keepalive_timeout=self._idle_timeout)
             else:
-                connector = aiohttp.TCPConnector(keepalive_timeout=90, local_addr=self._local)
+                connector = aiohttp.TCPConnector(keepalive_timeout=self._idle_timeout, local_addr=self._local)
+            # As Go's: also of hosts that are addresses, and as they came.
+            jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False) if self._cookies else aiohttp.DummyCookieJar()
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
                 headers={"User-Agent": self._user_agent},
-                cookie_jar=aiohttp.DummyCookieJar(),
+                cookie_jar=jar,
             )
         target = URL(url, encoded=True)
-        proxy = None if self._unix_socket else self._proxy or _proxy_for(target)
+        proxy = None if self._unix_socket or self._proxy is None else self._proxy or _proxy_for(target)
         encrypted = target.scheme == "https" or (proxy or "").startswith("https:")
-        async with self._session.request(
+        sent = self._session.request(
             method,
             target,
             headers=headers,
             # In a stream a large body leaves in pieces, and the loop breathes between them.
             data=io.BytesIO(body) if body and len(body) > _PIECEWISE else body,
+            skip_auto_headers=("Content-Type",),
             allow_redirects=False,
             proxy=proxy,
             ssl=self._ssl or (system_context() if encrypted else True),
             server_hostname=self._server_name,
-        ) as response:
+        )
+        patience = asyncio.timeout(self._answer_timeout or None)
+        try:
+            async with patience:
+                response = await sent
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise _SlowAnswer(f"no answer within {self._answer_timeout:g} s") from None
+        async with response:
             answer, broken = bytearray(), ""
             try:
                 async for chunk in response.content.iter_chunked(65536):
@@ -153,6 +177,8 @@ class HttpClient:
     def _cause(self, error: Exception, url: str) -> str:
         """The failure in one line. aiohttp's own texts span lines, and hold the proxy's address with its password."""
         match error:
+            case _SlowAnswer():
+                return str(error)
             case TimeoutError():
                 return f"no answer within {self._timeout:g} s"
             case UnixClientConnectorError():
@@ -173,6 +199,10 @@ class HttpClient:
             case OSError() if error.strerror:
                 return error.strerror
         return " ".join(str(error).split()) or type(error).__name__
+
+    def forget_cookies(self) -> None:
+        if self._session is not None:
+            self._session.cookie_jar.clear()
 
     async def close(self) -> None:
         if self._session is not None:

@@ -5,7 +5,7 @@ The measure is Go's crypto/x509, by which Telegraf judges them.
 
 import ssl
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pyagent.api.errors import ConfigError
 from pyagent.api.files import readable_path
@@ -67,6 +67,10 @@ class TlsOptions(Options, frozen=True):
     tls_cipher_suites: Annotated[
         list[str], option("cipher suites to allow, by their IANA names ([]: OpenSSL's choice)")
     ] = []
+    tls_renegotiation_method: Annotated[
+        Literal["", "never", "once", "freely"],
+        option("whether a server may ask for a new handshake; `once` is as `freely` (empty: never)"),
+    ] = ""
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """The context for these options, None where they are all default. Raises ConfigError naming the file at fault."""
@@ -76,6 +80,7 @@ class TlsOptions(Options, frozen=True):
             or self.insecure_skip_verify
             or self.tls_min_version not in ("", "TLS12")
             or self.tls_cipher_suites
+            or self.tls_renegotiation_method in ("once", "freely")
         ):
             return None
         option, path = "tls_ca", self.tls_ca
@@ -93,6 +98,8 @@ class TlsOptions(Options, frozen=True):
                 f"cannot load {option} {path!r}: {cause}; give the path of a PEM file", option=option
             ) from None
         context.minimum_version = tls_version(self.tls_min_version or "TLS12", "tls_min_version")
+        if self.tls_renegotiation_method not in ("once", "freely"):
+            context.options |= ssl.OP_NO_RENEGOTIATION
         if self.tls_cipher_suites:
             _allow_suites(context, self.tls_cipher_suites)
         if self.insecure_skip_verify:

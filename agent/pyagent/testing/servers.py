@@ -8,10 +8,12 @@ also when the process that started it dies in whatever way: a small shell stands
 when its standard input closes. Programs are never downloaded; `ServerMissing` names the package that has them.
 """
 
+import contextlib
 import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -25,6 +27,8 @@ from pyagent.testing.server_process import Server, ServerError, ServerMissing, f
 __all__ = [
     "SERVERS",
     "InfluxDB1",
+    "Memcached",
+    "Nginx",
     "PostgresServer",
     "Server",
     "ServerError",
@@ -182,10 +186,78 @@ store-enabled = false
                 answer.read()
 
 
+class Nginx(Server):
+    """nginx with its status page at `url` and, on a unix socket, at `unix_url`."""
+
+    name = "nginx"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/stub"
+
+    @property
+    def unix_url(self) -> str:
+        return f"http+unix://{self.directory}/nginx.sock:/stub"
+
+    def command(self) -> list[str]:
+        program = _program("nginx", self.name, "nginx-light")
+        config = self.directory / "nginx.conf"
+        folders = " ".join(
+            f"{kind}_temp_path {self.directory}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        config.write_text(f"""
+daemon off; master_process off; pid {self.directory}/pid; error_log stderr;
+events {{ worker_connections 64; }}
+http {{
+  access_log off; {folders}
+  server {{
+    listen 127.0.0.1:{self.port}; listen unix:{self.directory}/nginx.sock;
+    location /stub {{ stub_status; }}
+    location /hello {{ return 200 "hello"; }}
+    location /notstatus {{ return 200 "nothing here"; }}
+  }}
+}}
+""")
+        return [program, "-p", str(self.directory), "-e", "stderr", "-c", str(config)]
+
+    def answers(self) -> bool:
+        return _status(self.url) == 200
+
+    def variables(self) -> dict[str, str]:
+        return super().variables() | {"SERVER": f"http://127.0.0.1:{self.port}"}
+
+
+class Memcached(Server):
+    """memcached at `address`."""
+
+    name = "memcached"
+
+    def __init__(self) -> None:
+        super().__init__()
+        if os.geteuid() == 0:  # it refuses root
+            self.user = "nobody"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        program = _program("memcached", self.name, "memcached")
+        return [program, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "16"]
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5):
+            return True
+        return False
+
+
 SERVERS: dict[str, Callable[[], Server]] = {
     "postgresql": lambda: PostgresServer(["app_production", "testing"]),
     "victoria-metrics": VictoriaMetrics,
     "influxdb": lambda: InfluxDB1(["test"]),
+    "nginx": Nginx,
+    "memcached": Memcached,
 }
 """Those that a case may name (`server = "postgresql"` in its case.toml), each started once for all cases. A project with
 plugins of its own adds its servers here, in its conftest.py."""

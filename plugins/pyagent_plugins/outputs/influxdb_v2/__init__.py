@@ -75,9 +75,6 @@ class InfluxDBOptions(TlsOptions, frozen=True):
         Size(0)
     )
     rate_limit_period: Annotated[Duration, option("the period of rate_limit")] = Duration(0)
-    tls_renegotiation_method: Annotated[
-        Literal["", "never", "once", "freely"], option("it concerns servers other than InfluxDB", no_effect=True)
-    ] = ""
 
     def remarks(self) -> Iterable[tuple[str, str]]:
         if not self.bucket.strip() and not self.bucket_tag:

@@ -1,0 +1,56 @@
+"""The same work for many things at once, such as the servers that one table names: one that fails costs only itself.
+
+async def gather(self, acc: Accumulator) -> None:
+await for_each(self.options.servers, lambda server: self._ask(server, acc))
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import reduce
+from typing import TypeVar
+
+from pyagent.api.errors import PyagentError
+from pyagent.api.units import joined
+
+__all__ = ["AT_ONCE", "for_each", "joined_failures"]
+
+T = TypeVar("T")
+
+AT_ONCE = 50
+_MOST_MESSAGES = 10
+
+
+async def for_each(things: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_once: int = AT_ONCE) -> None:
+    """Do `work` for all `things`, for `at_once` of them at a time.
+
+    When all are done, raises one PyagentError with the messages of those that failed; first of all, what is no PyagentError.
+    """
+    waiting = list(things)
+    remaining = iter(waiting)
+    failures: list[Exception] = []
+
+    async def worker() -> None:
+        for thing in remaining:
+            try:
+                await work(thing)
+            except Exception as error:
+                failures.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(at_once, len(waiting))):
+            group.create_task(worker())
+    if failures:
+        raise joined_failures(failures)
+
+
+def joined_failures(failures: Iterable[Exception]) -> Exception:
+    """One error for several: a PyagentError with all their messages, or the first that is none: a fault of the code."""
+    messages = []
+    for failure in failures:
+        if not isinstance(failure, PyagentError):
+            return failure
+        messages.append(str(failure))
+    # They come in any order, and it is yet the same cause.
+    shown = sorted(dict.fromkeys(messages))
+    more = [f"and {len(shown) - _MOST_MESSAGES} more"] if len(shown) > _MOST_MESSAGES else []
+    return PyagentError(reduce(joined, shown[:_MOST_MESSAGES] + more))
