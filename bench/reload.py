@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from _report import Row, print_report, versions
-from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.loading import Loader
 from pyagent.runtime.log import component_logger
@@ -36,7 +36,7 @@ def text(number: int) -> str:
 class Watched:
     """When an input gathered, loop time."""
 
-    def __init__(self, runner: InputRunner) -> None:
+    def __init__(self, runner: RunningInput) -> None:
         self.times: list[float] = []
         tick = runner._tick
 

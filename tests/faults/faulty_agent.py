@@ -11,7 +11,7 @@ from typing import Any
 
 from pyagent.buffer.log.files import Files
 from pyagent.cli import main
-from pyagent.pipeline.outputs import disk_writer as keeping
+from pyagent.pipeline.outputs import disk_writer
 
 RULES = os.environ["FAULTY_DISK"]
 CALLS = ("lock", "create", "open", "read", "write", "sync", "sync_directory", "truncate", "rename", "unlink")
@@ -52,8 +52,8 @@ def _patch(rules: _Rules) -> None:
     for name in CALLS:
         setattr(Files, name, faulty(name))
     # Attempts at a disk that fails, and at a log that another agent holds: a trial is shorter than the usual pauses.
-    assert hasattr(keeping, "_PAUSE_FIRST")
-    keeping._PAUSE_FIRST, keeping._PAUSE_MOST = 0.1, 0.3
+    assert hasattr(disk_writer, "_PAUSE_FIRST")
+    disk_writer._PAUSE_FIRST, disk_writer._PAUSE_MOST = 0.1, 0.3
 
 
 if __name__ == "__main__":

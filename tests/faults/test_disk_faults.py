@@ -19,9 +19,9 @@ from test_server_faults import impatient, metrics, plan, runner, until
 from pyagent.api import Full
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.log.files import Files
-from pyagent.pipeline.executors import ThreadWorker
-from pyagent.pipeline.outputs import disk_writer as keeping_module
-from pyagent.pipeline.outputs.running_output import Keeping
+from pyagent.pipeline.executors import ThreadExecutor
+from pyagent.pipeline.outputs import disk_writer
+from pyagent.pipeline.outputs.running_output import BufferResources
 
 __all__ = ["impatient", "plan"]  # fixtures
 
@@ -85,8 +85,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     for name in ("write", "sync", "create", "sync_directory", "read", "unlink"):
         monkeypatch.setattr(Files, name, breakable(name))
-    monkeypatch.setattr(keeping_module, "_PAUSE_FIRST", 0.02)
-    monkeypatch.setattr(keeping_module, "_PAUSE_MOST", 0.05)
+    monkeypatch.setattr(disk_writer, "_PAUSE_FIRST", 0.02)
+    monkeypatch.setattr(disk_writer, "_PAUSE_MOST", 0.05)
     return names
 
 
@@ -97,22 +97,22 @@ async def test_a_disk_that_fails_is_told_of_and_used_again_when_it_works(
     caplog.set_level(logging.INFO)
     receiver = await Receiver().start()
     receiver.mode = "503"
-    keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))
-    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=True, metric_batch_size=1000))
+    buffer_resources = BufferResources(BufferSettings(tmp_path), ThreadExecutor("disk"))
+    output = runner(receiver.url, buffer_resources, lambda plugin: plan(plugin, on_disk=True, metric_batch_size=1000))
     task = asyncio.create_task(output.run())
-    output.admit(metrics("m", 0, 50))
+    output.enqueue_block(metrics("m", 0, 50), pinned=True)
     await output.durable()
     failing.add(call)
-    output.admit(metrics("m", 50, 50))
+    output.enqueue_block(metrics("m", 50, 50), pinned=True)
     if call in ("write", "sync"):
         with pytest.raises(Full, match="the buffer on disk takes nothing"):
             await output.durable()
-        assert not output.has_room(1), "a listener is told to come back"
+        assert not output.can_admit(1), "a listener is told to come back"
         assert "Input/output error" in str(output.queue.disk_error)
         # What is gathered goes on, in memory.
-        output.append(metrics("m", 100, 50))
+        output.enqueue_block(metrics("m", 100, 50))
     failing.clear()
-    await until(lambda: output.has_room(1))
+    await until(lambda: output.can_admit(1))
     await output.durable()
     receiver.mode = "ok"
     await until(lambda: output.queued == 0)
@@ -130,16 +130,16 @@ async def test_a_disk_that_failed_with_nothing_to_keep_is_open_to_listeners_agai
 ) -> None:
     receiver = await Receiver().start()
     failing.add(call)
-    keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))
-    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=True))
+    buffer_resources = BufferResources(BufferSettings(tmp_path), ThreadExecutor("disk"))
+    output = runner(receiver.url, buffer_resources, lambda plugin: plan(plugin, on_disk=True))
     task = asyncio.create_task(output.run())
     # It cannot even be opened, or takes nothing: what is gathered goes by memory.
-    output.append(metrics("m", 0, 50))
-    await until(lambda: not output.has_room(1) or output.written == 50)
+    output.enqueue_block(metrics("m", 0, 50))
+    await until(lambda: not output.can_admit(1) or output.written == 50)
     await until(lambda: output.written == 50)
     failing.clear()
-    await until(lambda: output.has_room(1))
-    output.admit(metrics("m", 50, 50))
+    await until(lambda: output.can_admit(1))
+    output.enqueue_block(metrics("m", 50, 50), pinned=True)
     await output.durable()
     await until(lambda: output.written == 100)
     output.end()
@@ -151,12 +151,12 @@ async def test_a_disk_that_failed_with_nothing_to_keep_is_open_to_listeners_agai
 
 async def test_memory_goes_on_where_the_disk_does_not(tmp_path: Path, plan: Any, failing: set[str]) -> None:
     receiver = await Receiver().start()
-    keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))
+    buffer_resources = BufferResources(BufferSettings(tmp_path), ThreadExecutor("disk"))
     failing.update({"create", "write", "sync"})
-    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=True))
+    output = runner(receiver.url, buffer_resources, lambda plugin: plan(plugin, on_disk=True))
     task = asyncio.create_task(output.run())
     for first in range(0, 300, 60):
-        output.append(metrics("m", first, 60))
+        output.enqueue_block(metrics("m", first, 60))
         await until(lambda first=first: len(receiver.taken) == first + 60)
     output.end()
     await task
@@ -175,11 +175,11 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end(
         released.wait(30)
 
     receiver = await Receiver().start()
-    keeping = Keeping(BufferSettings(tmp_path), ThreadWorker("disk"))
-    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=True))
+    buffer_resources = BufferResources(BufferSettings(tmp_path), ThreadExecutor("disk"))
+    output = runner(receiver.url, buffer_resources, lambda plugin: plan(plugin, on_disk=True))
     monkeypatch.setattr(Files, "sync", sync)
     task = asyncio.create_task(output.run())
-    output.append(metrics("m", 0, 50))
+    output.enqueue_block(metrics("m", 0, 50))
     await asyncio.to_thread(hangs.wait, 10)
     output.end()
     began = asyncio.get_running_loop().time()

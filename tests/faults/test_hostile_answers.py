@@ -66,7 +66,7 @@ import asyncio, logging
 from plans import numbered, output_plan
 from pyagent.buffer import OutputQueue
 from pyagent.buffer.quarantine import Quarantine
-from pyagent.pipeline.outputs.sender import Lane
+from pyagent.pipeline.outputs.sender import Sender
 from pyagent.testing.outputs import Answer, MemoryBatch, ScriptedServer, make_output, write
 from pyagent.testing.virtual import run_virtual
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB
@@ -94,17 +94,17 @@ async def main():
 
     log = logging.getLogger("test")
     quarantine = Quarantine(None, log=log)
-    lane = Lane(output_plan(InfluxDB), OutputQueue(10_000), receive, refusals=quarantine, log=log)
-    task = asyncio.create_task(lane.run())
+    sender = Sender(output_plan(InfluxDB), OutputQueue(10_000), receive, dead_letters=quarantine, log=log)
+    task = asyncio.create_task(sender.run())
     for second in range(70):
-        lane.queue.enqueue(numbered(100 * second, 100))
-        lane.appended()
+        sender.queue.enqueue(numbered(100 * second, 100))
+        sender.appended()
         await asyncio.sleep(1)
     well = True
     await asyncio.sleep(200)
-    lane.end()
+    sender.end()
     await task
-    assert (quarantine.metrics, lane.rejected, lane.written) == (0, 0, 7000)
+    assert (quarantine.metrics, sender.rejected, sender.written) == (0, 0, 7000)
     print(asked)
 
 run_virtual(main())

@@ -16,8 +16,8 @@ HEAD = """
 import asyncio, logging
 from pyagent.api import Duration, Input, NoOptions, Output
 from pyagent.config import AggregatorPlan
-from pyagent.pipeline.outputs.running_output import OutputRunner
-from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.outputs.running_output import RunningOutput
+from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.fanout import Route
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.pipeline.stages.aggregators import AggregatorRunner
@@ -43,7 +43,7 @@ ROUNDS = {
     "gathers": """
 plan = input_plan(Nothing, interval=Duration(1), round_interval=%r)
 def make():
-    return InputRunner(plan, Nothing(NoOptions(), LOG), global_tags={}, route=Route(), clock=SystemClock(), log=LOG).run()
+    return RunningInput(plan, Nothing(NoOptions(), LOG), global_tags={}, route=Route(), clock=SystemClock(), log=LOG).run()
 """,
     "windows": """
 plan = AggregatorPlan(kind="aggregators", name="a", plugin=MinMax, options=NoOptions(), location="x:1", identity="",
@@ -54,7 +54,7 @@ def make():
     "flushes": """
 plan = output_plan(Taking, flush_interval=Duration(%d + 1))
 def make():
-    return OutputRunner(plan, Taking(NoOptions(), LOG), log=LOG).run()
+    return RunningOutput(plan, Taking(NoOptions(), LOG), log=LOG).run()
 """,
 }
 
@@ -71,8 +71,8 @@ def test_between_two_batches_others_have_their_turn() -> None:
     code = f"""{HEAD}
 async def both():
     plan = output_plan(Taking, metric_batch_size=1)
-    output = OutputRunner(plan, Taking(NoOptions(), LOG), log=LOG)
-    output.append(numbered(0, 1000))
+    output = RunningOutput(plan, Taking(NoOptions(), LOG), log=LOG)
+    output.enqueue_block(numbered(0, 1000))
     await main(output.write_queue(), 100)
     print(Taking.written < 1000)
 asyncio.run(both())"""

@@ -10,9 +10,9 @@ from receiver import Receiver, line
 
 from pyagent.buffer import BufferSettings
 from pyagent.lineprotocol import encode, parse
-from pyagent.pipeline.executors import ThreadWorker
-from pyagent.pipeline.outputs import sender as lane
-from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
+from pyagent.pipeline.executors import ThreadExecutor
+from pyagent.pipeline.outputs import sender
+from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.outputs import make_output
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB
 
@@ -51,7 +51,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         ("_BACKOFF_MOST", 0.05),
         ("_BACKOFF_SLOW_MOST", 0.05),
     ):
-        monkeypatch.setattr(lane, name, seconds)
+        monkeypatch.setattr(sender, name, seconds)
 
 
 class Quarantined:
@@ -68,10 +68,10 @@ class Quarantined:
         pass
 
 
-def runner(url: str, keeping: Keeping, plan: Any) -> OutputRunner:
+def runner(url: str, buffer_resources: BufferResources, plan: Any) -> RunningOutput:
     options = {"urls": [url], "bucket": "b", "organization": "o", "timeout": "300ms"}
     plugin = make_output(InfluxDB, options, LOG)
-    return OutputRunner(plan(InfluxDB), plugin, log=LOG, keeping=keeping)
+    return RunningOutput(plan(InfluxDB), plugin, log=LOG, buffer_resources=buffer_resources)
 
 
 def metrics(source: str, first: int, count: int) -> Any:
@@ -109,13 +109,15 @@ async def until(condition: Any, seconds: float = 20.0) -> None:
 @pytest.mark.parametrize("on_disk", [False, True])
 async def test_no_fault_of_a_server_loses_a_metric(tmp_path: Path, plan: Any, on_disk: bool) -> None:
     receiver = await Receiver().start()
-    keeping = Keeping(BufferSettings(tmp_path if on_disk else None), ThreadWorker("disk") if on_disk else None)
-    output = runner(receiver.url, keeping, lambda plugin: plan(plugin, on_disk=on_disk))
+    buffer_resources = BufferResources(
+        BufferSettings(tmp_path if on_disk else None), ThreadExecutor("disk") if on_disk else None
+    )
+    output = runner(receiver.url, buffer_resources, lambda plugin: plan(plugin, on_disk=on_disk))
     task = asyncio.create_task(output.run())
     first = 0
     for fault in (*FAULTS, *HARMLESS):
         receiver.mode = fault
-        output.append(metrics("m", first, 60))
+        output.enqueue_block(metrics("m", first, 60))
         first += 60
         output.flush_soon()
         # It is really met.
@@ -123,7 +125,7 @@ async def test_no_fault_of_a_server_loses_a_metric(tmp_path: Path, plan: Any, on
         await until(lambda fault=fault: fault in HARMLESS or output.error)
     receiver.mode = "ok"
     await until(lambda: output.queued == 0)
-    output.append(metrics("fresh", 0, 1))
+    output.enqueue_block(metrics("fresh", 0, 1))
     output.flush_soon()
     await until(lambda: ("fresh", 0) in receiver.taken)
     output.end()
@@ -143,8 +145,8 @@ async def test_bad_lines_are_found_and_kept_aside_and_all_others_arrive(plan: An
     receiver = await Receiver().start()
     receiver.bad = {("m", number) for number in (3, 49, 50, 77, 119)}
     quarantine = Quarantined()
-    output = runner(receiver.url, Keeping(refusals=quarantine), plan)
-    output.append(metrics("m", 0, 120))
+    output = runner(receiver.url, BufferResources(dead_letters=quarantine), plan)
+    output.enqueue_block(metrics("m", 0, 120))
     await output.write_queue()
     await output.stop(5)
     await receiver.stop()
@@ -158,11 +160,11 @@ async def test_bad_lines_are_found_and_kept_aside_and_all_others_arrive(plan: An
 async def test_a_dead_server_holds_up_no_other_and_comes_back_unflooded(plan: Any) -> None:
     dead, alive = await Receiver().start(), await Receiver().start()
     dead.mode = "slow"
-    outputs = [runner(receiver.url, Keeping(), plan) for receiver in (dead, alive)]
+    outputs = [runner(receiver.url, BufferResources(), plan) for receiver in (dead, alive)]
     tasks = [asyncio.create_task(output.run()) for output in outputs]
     for round_ in range(5):
         for output in outputs:
-            output.append(metrics("m", 60 * round_, 60))
+            output.enqueue_block(metrics("m", 60 * round_, 60))
             output.flush_soon()
         await until(lambda round_=round_: len(alive.taken) == 60 * (round_ + 1))
     assert not dead.taken

@@ -17,9 +17,8 @@ from pyagent.client.settings import Settings
 from pyagent.client.spool import Slot, orphans, take_slot
 from pyagent.client.way import Way, make_way, output_plan
 from pyagent.lineprotocol import Encoded, relay
-from pyagent.pipeline.executors import ThreadWorker
-from pyagent.pipeline.outputs.encoder import Formed
-from pyagent.pipeline.outputs.running_output import Keeping
+from pyagent.pipeline.executors import ThreadExecutor
+from pyagent.pipeline.outputs.running_output import BufferResources
 
 __all__ = ["Engine", "Left"]
 
@@ -57,14 +56,14 @@ class Engine:
         self.slot: Slot | None = None
         self._refused = refused
         refused.again = self._again
-        self._worker: ThreadWorker | None = None
+        self._executor: ThreadExecutor | None = None
         self._directory = settings.buffer_directory
         self._keep = settings.when_full != "drop_oldest"
         """What was taken stays, whatever comes."""
         self.plan = output_plan(settings)
         if self._directory is not None:
             self.slot = take_slot(self._directory, settings.target)
-            self._worker = ThreadWorker("pyagent client disk")
+            self._executor = ThreadExecutor("pyagent client disk")
         try:
             self._own = self._way(self.slot)
         except BaseException:
@@ -101,7 +100,7 @@ class Engine:
     def total(self, what: str) -> int:
         """Over all ways: restored, written, rejected, dropped or damaged."""
         if what in ("written", "rejected"):
-            return sum(getattr(way.lane, what) for way in self._ways)
+            return sum(getattr(way.sender, what) for way in self._ways)
         found: int = sum(getattr(way.queue, what) for way in self._ways)
         return found + self._moved if what == "restored" else found
 
@@ -120,28 +119,32 @@ class Engine:
     @property
     def last_write(self) -> float:
         """Seconds since the epoch; 0: never."""
-        return max(way.lane.last_write for way in self._ways)
+        return max(way.sender.last_write for way in self._ways)
 
     @property
     def error(self) -> str:
         """Why nothing is delivered, or kept on disk, at present."""
-        return self._own.lane.failures.current or self.disk_error
+        return self._own.sender.failures.current or self.disk_error
 
     @property
     def disk_error(self) -> str:
         """Why nothing is kept on disk at present."""
-        keeper = self._own.lane.keeper
-        return next((log.current for log in keeper.all_failures if log.current), "") if keeper is not None else ""
+        disk_writer = self._own.sender.disk_writer
+        return (
+            next((log.current for log in disk_writer.all_failures if log.current), "")
+            if disk_writer is not None
+            else ""
+        )
 
     @property
     def delivers(self) -> bool:
         """As far as is known."""
-        return not self._own.lane.failures.current
+        return not self._own.sender.failures.current
 
     def try_disk(self) -> None:
         """Whether a disk that took nothing does so again."""
-        if (keeper := self._own.lane.keeper) is not None:
-            keeper.hurry()
+        if (disk_writer := self._own.sender.disk_writer) is not None:
+            disk_writer.retry_now()
 
     @property
     def stalled(self) -> str:
@@ -149,7 +152,7 @@ class Engine:
         if not self.waiting or self._waits_since is None:
             return ""
         settings = self.settings
-        busy = next((way.lane.busy_since for way in self._ways if way.lane.busy_since is not None), None)
+        busy = next((way.sender.busy_since for way in self._ways if way.sender.busy_since is not None), None)
         for since, most in (
             (busy, min(settings.flush_interval, settings.timeout)),
             (max(self._waits_since, self._written_at), settings.flush_interval),
@@ -221,7 +224,7 @@ class Engine:
 
     def _take(self, encoded: Encoded) -> None:
         self._comes()
-        self._own.runner.take(Formed(((None, encoded),), 0), keep=self._keep)
+        self._own.runner.enqueue_block(encoded, pinned=self._keep)
         self.make_room()
 
     def _again(self, encoded: Encoded) -> None:
@@ -271,7 +274,7 @@ class Engine:
         """Write all that was taken until now, and what processes before have left; returns how many of it wait still at the
         deadline (monotonic seconds)."""
         for way in self._ways:
-            way.lane.hurry()
+            way.sender.retry_now()
         self.try_disk()
         if self.slot is None:
             self._drain(True)
@@ -316,8 +319,8 @@ class Engine:
         left = Left()
         for way in self._ways:
             await self._end(way, left)
-        if self._worker is not None:
-            self._worker.abandon()
+        if self._executor is not None:
+            self._executor.abandon()
         if self.slot is not None:
             self.slot.release(removed=not left.lost)
         self.lost, self.kept, self.closed = left.lost, left.kept, True
@@ -326,12 +329,14 @@ class Engine:
 
     async def _end(self, way: Way, left: Left) -> None:
         before = len(way.queue)
-        keeper = way.lane.keeper
-        if keeper is not None:
+        disk_writer = way.sender.disk_writer
+        if disk_writer is not None:
             try:
-                await asyncio.wait_for(keeper.close(), _DISK_GRACE)
+                await asyncio.wait_for(disk_writer.close(), _DISK_GRACE)
             except (TimeoutError, OSError) as error:
-                log.error("cannot keep what is left in %s: %s", keeper.directory, error or "the disk does not answer")
+                log.error(
+                    "cannot keep what is left in %s: %s", disk_writer.directory, error or "the disk does not answer"
+                )
         unsafe = len(way.queue)
         left.lost += unsafe
         left.kept += before - unsafe
@@ -360,8 +365,8 @@ class Engine:
 
     async def _restore(self, slot: Slot, way: Way) -> None:
         """Take up what a process before this one has left in the folder: the queue's log, and journals."""
-        assert way.lane.keeper is not None
-        await way.lane.keeper.ready.wait()
+        assert way.sender.disk_writer is not None
+        await way.sender.disk_writer.ready.wait()
         self._comes()
         for path, data in list(slot.left()):
             if not data.endswith(b"\n"):
@@ -372,7 +377,7 @@ class Engine:
                 log.error("%s lost: %s", lost, found.errors[0].reason)
             self._moved += found.encoded.count
             self._comes()
-            way.runner.take(Formed(((None, found.encoded),), 0), keep=True)
+            way.runner.enqueue_block(found.encoded, pinned=True)
             await way.runner.durable()
             path.unlink(missing_ok=True)
         way.runner.flush_soon()
@@ -382,8 +387,8 @@ class Engine:
         assert self._directory is not None
         for slot in orphans(self._directory, self.settings.target):
             way = self._way(slot)
-            keeper = way.lane.keeper
-            assert keeper is not None
+            disk_writer = way.sender.disk_writer
+            assert disk_writer is not None
             self._ways.append(way)
             running = asyncio.create_task(way.runner.run())
             self._tasks.append(running)
@@ -393,15 +398,15 @@ class Engine:
                     await asyncio.sleep(_ORPHAN_LOOK)
                 running.cancel()
                 await asyncio.wait([running])
-                await keeper.close()
+                await disk_writer.close()
                 await way.close()
             finally:
                 slot.release(removed=True)
 
     def _way(self, slot: Slot | None) -> Way:
         settings = BufferSettings(max_bytes=self._most_bytes(slot))
-        keeping = Keeping(settings, self._worker, self._refused)
-        return make_way(self.plan, keeping, None if slot is None else slot.path, self._tried)
+        buffer_resources = BufferResources(settings, self._executor, self._refused)
+        return make_way(self.plan, buffer_resources, None if slot is None else slot.path, self._tried)
 
     def _tried(self, error: Exception | None) -> None:
         if error is None:

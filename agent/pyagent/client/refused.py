@@ -20,7 +20,7 @@ _LINE_OPTIONS = LineOptions(uint_support=True)
 
 
 class Refused:
-    """What the pipeline asks where a receiver refuses lines for good (`pyagent.pipeline.outputs.sender.Refusals`)."""
+    """What the pipeline asks where a receiver refuses lines for good (`pyagent.pipeline.outputs.sender.DeadLetters`)."""
 
     def __init__(self, tell: Callable[[Rejected], None] | None) -> None:
         self.last: deque[Rejected] = deque(maxlen=_KEPT)

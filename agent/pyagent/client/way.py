@@ -1,4 +1,4 @@
-"""How points go out: the output influxdb_v2, as a configuration would have it, with a queue and one lane."""
+"""How points go out: the output influxdb_v2, as a configuration would have it, with a queue and one sender."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,8 +12,8 @@ from pyagent.buffer import OutputQueue, QueueBatch
 from pyagent.client.settings import Settings
 from pyagent.config import OutputPlan
 from pyagent.config.registry import Registry
-from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
-from pyagent.pipeline.outputs.sender import Lane
+from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
+from pyagent.pipeline.outputs.sender import Sender
 
 __all__ = ["Way", "make_way", "output_plan"]
 
@@ -36,14 +36,14 @@ _NEVER = Duration(10**9 * 86_400 * 365)
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An output's runner and its one lane, which other threads may ask for its sums."""
+    """An output's runner and its one sender, which other threads may ask for its sums."""
 
-    runner: OutputRunner
-    lane: Lane
+    runner: RunningOutput
+    sender: Sender
 
     @property
     def queue(self) -> OutputQueue:
-        return self.lane.queue
+        return self.sender.queue
 
     async def close(self) -> None:
         """Give back its connections."""
@@ -53,7 +53,10 @@ class Way:
 
 
 def make_way(
-    plan: OutputPlan, keeping: Keeping, directory: Path | None, tried: Callable[[Exception | None], None]
+    plan: OutputPlan,
+    buffer_resources: BufferResources,
+    directory: Path | None,
+    tried: Callable[[Exception | None], None],
 ) -> Way:
     """`directory`: where the queue is kept on disk; None: it is not. `tried` hears of each attempt: why it failed, or
     None. Raises ConfigError."""
@@ -64,7 +67,7 @@ def make_way(
     except ConfigError as error:
         raise ConfigError(_in_our_words(str(error))) from None
     plugin.strict = True  # type: ignore[attr-defined]  # it is influxdb_v2
-    runner = OutputRunner(plan, plugin, log=_delivery_log, keeping=keeping)
+    runner = RunningOutput(plan, plugin, log=_delivery_log, buffer_resources=buffer_resources)
     write = plugin.write
 
     async def watched(batch: QueueBatch) -> None:
@@ -78,7 +81,7 @@ def make_way(
         tried(None)
 
     plugin.write = watched  # type: ignore[method-assign,assignment]
-    return Way(runner, runner.lane(None))
+    return Way(runner, runner.sender(None))
 
 
 def _in_our_words(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Pieces of line protocol to a server: by the agent's own output and its lane, with its back-off and its search for the lines
+"""Pieces of line protocol to a server: by the agent's own output and its sender, with its back-off and its search for the lines
 that are refused."""
 
 import asyncio
@@ -15,7 +15,7 @@ from pyagent.importer.pieces import Piece, Rejected
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.outputs.rate_limit import RateLimit
-from pyagent.pipeline.outputs.sender import Lane
+from pyagent.pipeline.outputs.sender import Sender
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB, InfluxDBOptions
 
 __all__ = ["Delivery", "Target", "Undelivered", "rate_limit"]
@@ -88,7 +88,7 @@ class Delivery:
         self._output = InfluxDB(options, log)
         self._output.strict = True
         self._queue = OutputQueue(plan.metric_buffer_limit, _BATCH)
-        self._lane = Lane(plan, self._queue, self._write, rate=rate, refusals=self, log=log)
+        self._sender = Sender(plan, self._queue, self._write, rate=rate, dead_letters=self, log=log)
         self._patience = patience
         self._tell = told
         self._told: set[str] = set()
@@ -103,20 +103,20 @@ class Delivery:
             return []
         loop = asyncio.get_running_loop()
         self._refused.clear()
-        before = self._lane.rejected
+        before = self._sender.rejected
         self._queue.enqueue(Encoded(piece.data, piece.ends, 0, 0, []), pinned=True)
-        while not await self._lane.write_queue():
+        while not await self._sender.write_queue():
             failure, self._failure = self._failure, None
             if isinstance(failure, Reject | TooLarge):
                 self._give_up_lines(failure)
                 continue
-            wake = self._lane.retry_at
+            wake = self._sender.retry_at
             if failure is not None:
                 # The last attempt is made when the patience ends, however long the server asks to be left alone.
                 wake = min(wake, self._check_patience(failure))
             await asyncio.sleep(max(wake - loop.time(), 0.001))
         rejected = [_located(piece, line, reason) for line, reason in _with_places(piece, self._refused)]
-        unnamed = self._lane.rejected - before - len(rejected)
+        unnamed = self._sender.rejected - before - len(rejected)
         if unnamed > 0:
             # The server tells how many it refused, and not which.
             rejected += [Rejected(0, 0, "the server refused a line of this part and did not name it", b"")] * unnamed
@@ -126,7 +126,7 @@ class Delivery:
     async def close(self) -> None:
         await self._output.close()
 
-    # What the lane asks for -------------------------------------------------------------------------------------------
+    # What the sender asks for -------------------------------------------------------------------------------------------
 
     def put(
         self, output: str, partition: str | None, lines: list[bytes], reason: str, *, suspected: bool = False
@@ -182,7 +182,7 @@ class Delivery:
         return self._failing_since + self._patience
 
     def _give_up_lines(self, failure: Reject | TooLarge) -> None:
-        """Each line alone is refused, so that the lane does not know whether it is the lines or the server."""
+        """Each line alone is refused, so that the sender does not know whether it is the lines or the server."""
         batch = self._queue.next_batch(_BATCH)
         if batch is None:
             return
@@ -190,7 +190,7 @@ class Delivery:
             self._queue.complete(batch, [batch])
             raise Undelivered(joined(one_line(failure), "each line alone is refused as well"))
         self._refused.extend((batch.slice(i, i + 1).payload(), one_line(failure)) for i in range(batch.count))
-        self._lane.rejected += batch.count
+        self._sender.rejected += batch.count
         self._queue.complete(batch)
 
 

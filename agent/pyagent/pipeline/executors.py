@@ -1,8 +1,8 @@
 """Where a plugin's calls run, so that a plugin that blocks harms nobody but itself.
 
-- `HereWorker`: on the main loop, for the engine's own async plugins.
-- `ThreadWorker`: a daemon thread of the plugin's own, for a plain `def`.
-- `LoopWorker`: a daemon thread with a loop of its own, for an `async def` from outside: even `time.sleep` in it stops nobody
+- `InlineExecutor`: on the main loop, for the engine's own async plugins.
+- `ThreadExecutor`: a daemon thread of the plugin's own, for a plain `def`.
+- `LoopExecutor`: a daemon thread with a loop of its own, for an `async def` from outside: even `time.sleep` in it stops nobody
   else. (One loop per plugin and not one for all: plugins from outside must not be able to stop each other either.)
 
 A thread cannot be cancelled, so these are never joined: `abandon` forgets what is running, and the process may end under it.
@@ -20,14 +20,14 @@ from typing import Any, Protocol
 from pyagent.api.foreign import give_up
 from pyagent.pipeline.failures import told
 
-__all__ = ["HereWorker", "LoopWorker", "Tell", "ThreadWorker", "Worker", "worker_for"]
+__all__ = ["Executor", "InlineExecutor", "LoopExecutor", "Tell", "ThreadExecutor", "executor_for"]
 
 Call = Callable[[], Awaitable[None] | None]
 Tell = Callable[[BaseException], Exception]
 """Makes of what a call raised, where it raised it, what the caller gets."""
 
 
-class Worker(Protocol):
+class Executor(Protocol):
     async def call(self, function: Call) -> None:
         """Run `function` to its end; raises what it raises, an exit or an interrupt as RuntimeError."""
 
@@ -39,7 +39,7 @@ class Worker(Protocol):
         """Whether a call has begun in a thread and not ended, though nobody may wait for it any more."""
 
 
-class HereWorker:
+class InlineExecutor:
     """Runs on the loop of the caller."""
 
     async def call(self, function: Call) -> None:
@@ -82,7 +82,7 @@ class _Handover:
             self.future.set_exception(wrapped)
 
 
-class ThreadWorker:
+class ThreadExecutor:
     """A daemon thread, started by the first call, that runs one call after the other."""
 
     def __init__(self, name: str, tell: Tell | None = None) -> None:
@@ -128,7 +128,7 @@ class ThreadWorker:
             del item, function, handover
 
 
-class LoopWorker:
+class LoopExecutor:
     """A daemon thread with an event loop of its own."""
 
     def __init__(self, name: str, tell: Tell | None = None) -> None:
@@ -198,10 +198,10 @@ class LoopWorker:
             loop.close()
 
 
-def worker_for(asynchronous: bool, *, own: bool, name: str, files: tuple[str, ...] = ()) -> Worker:
+def executor_for(asynchronous: bool, *, own: bool, name: str, files: tuple[str, ...] = ()) -> Executor:
     """The place for a plugin's calls, of which the chief one is `async def` or not. `own` tells the engine's own plugins from
     those of others; `files`: the plugin's code."""
     if asynchronous and own:
-        return HereWorker()
+        return InlineExecutor()
     tell = None if own else partial(told, files=files)
-    return LoopWorker(name, tell) if asynchronous else ThreadWorker(name, tell)
+    return LoopExecutor(name, tell) if asynchronous else ThreadExecutor(name, tell)

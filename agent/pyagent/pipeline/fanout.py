@@ -8,8 +8,8 @@ from pyagent.api import Full, Ingested, LineOptions, Metric
 from pyagent.lineprotocol import Precision, Relayed, relay
 from pyagent.pipeline.offload import SLICE, Aside, in_slices, most_text
 from pyagent.pipeline.outputs.disk_writer import until_safe
-from pyagent.pipeline.outputs.encoder import Formed
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.outputs.encoder import EncodedParts
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.stages.chain import Stages
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ __all__ = ["Acknowledge", "Route"]
 T = TypeVar("T")
 
 Acknowledge = Literal["all", "any"]
-Offer = tuple[OutputRunner, Formed]
+Offer = tuple[RunningOutput, EncodedParts]
 
 
 class Route:
     """The stages and outputs that there are now. `deliver` is called on the main loop with whole gathers."""
 
-    def __init__(self, outputs: Iterable[OutputRunner] = (), *, acknowledge: Acknowledge | None = None) -> None:
+    def __init__(self, outputs: Iterable[RunningOutput] = (), *, acknowledge: Acknowledge | None = None) -> None:
         """`acknowledge`: whether all outputs have to keep what a listener acknowledges, or any one; None: all that keep their
         queue on disk, and any one where none does."""
         self._acknowledge = acknowledge
-        self.outputs: tuple[OutputRunner, ...] = tuple(outputs)
+        self.outputs: tuple[RunningOutput, ...] = tuple(outputs)
         self.stages = Stages()
         self._aside = Aside()
         self._passages: Passages | None = None
@@ -80,54 +80,56 @@ class Route:
             self._queue(stages.aggregated(metrics))
 
     def _queue(self, metrics: list[Metric]) -> None:
-        for output, formed in self._formed(metrics):
-            output.take(formed)
+        for output, encoded in self._encode(metrics):
+            output.enqueue(encoded)
 
-    def _formed(self, metrics: list[Metric], outputs: Sequence[OutputRunner] | None = None) -> list[Offer]:
+    def _encode(self, metrics: list[Metric], outputs: Sequence[RunningOutput] | None = None) -> list[Offer]:
         """What each output is to get: encoded once for all that want the same bytes."""
         offers: list[Offer] = []
         for output in (self.outputs if outputs is None else outputs) if metrics else ():
-            same = next((formed for other, formed in offers if other.form == output.form), None)
-            offers.append((output, output.form(metrics) if same is None else same))
+            same = next((encoded for other, encoded in offers if other.encoder == output.encoder), None)
+            offers.append((output, output.encoder(metrics) if same is None else same))
         return offers
 
-    async def admit(self, metrics: list[Metric]) -> None:
+    async def deliver_pinned(self, metrics: list[Metric]) -> None:
         """Queue what a listener acknowledges once this returns. Raises Full if outputs that have to keep it could not."""
         if (passages := self._outside(self.stages)) is not None:
             # What is on the way before it needs its room, too. What filters make of it only the end of the way can tell.
             before = passages.gathered.inside
-            sure = [output for output in self.outputs if not output.form.selects]
-            if passages.gathered.full or self._lacks_room(sure, lambda output: _has_room(output, before, len(metrics))):
+            sure = [output for output in self.outputs if not output.encoder.selects]
+            if passages.gathered.full or self._lacks_room(
+                sure, lambda output: _can_admit(output, before, len(metrics))
+            ):
                 self._refuse()
             await self._safe(await passages.gathered.hand(metrics, self.stages, self._offer))
             return
         if len(metrics) > SLICE:
-            await self._admit_many(metrics)
+            await self._deliver_many(metrics)
             return
         processed = self.stages.processed(metrics)
-        keeping = self._offer(self.stages.passing(processed))
+        admitting = self._offer(self.stages.passing(processed))
         # Not before it is taken: they would count what is offered again once more.
         self.stages.aggregate(processed)
-        await self._safe(keeping)
+        await self._safe(admitting)
 
-    async def _admit_many(self, metrics: list[Metric]) -> None:
+    async def _deliver_many(self, metrics: list[Metric]) -> None:
         """The same, and others get their turn meanwhile."""
         stages, outputs = self.stages, self.outputs
         processed = await in_slices(metrics, stages.processed)
-        offers: dict[OutputRunner, Formed] = {}
+        offers: dict[RunningOutput, EncodedParts] = {}
 
-        def form(some: list[Metric]) -> list[Metric]:
-            for output, formed in self._formed(stages.passing(some), outputs):
-                offers[output] = offers[output] + formed if output in offers else formed
+        def encode(some: list[Metric]) -> list[Metric]:
+            for output, encoded in self._encode(stages.passing(some), outputs):
+                offers[output] = offers[output] + encoded if output in offers else encoded
             return some
 
-        await in_slices(processed, form)
+        await in_slices(processed, encode)
         self._check_unchanged(stages, outputs)
-        keeping = self._take(list(offers.items()), self._keeping(list(offers.items())))
+        admitting = self._enqueue(list(offers.items()), self._admitting(list(offers.items())))
         await in_slices(processed, lambda some: self.stages.aggregate(some))
-        await self._safe(keeping)
+        await self._safe(admitting)
 
-    async def admit_lines(
+    async def relay_pinned(
         self,
         data: bytes,
         now: int,
@@ -137,10 +139,10 @@ class Route:
         round_to: int,
         all_or_nothing: bool,
     ) -> Ingested:
-        """The same for line protocol where every output is `plain`: no metric is made of it. Raises TooMuch, too."""
+        """The same for line protocol where every output is `relayable`: no metric is made of it. Raises TooMuch, too."""
         self.check_room()
         stages, outputs = self.stages, self.outputs
-        wanted = dict.fromkeys(output.form.line_options for output in outputs) or {LineOptions(): None}
+        wanted = dict.fromkeys(output.encoder.line_options for output in outputs) or {LineOptions(): None}
         most = most_text(len(data))
 
         def relay_all() -> dict[LineOptions, Relayed]:
@@ -155,48 +157,48 @@ class Route:
         errors, texts = tuple(map(str, result.errors)), tuple(error.text for error in result.errors)
         if errors and all_or_nothing:
             return Ingested(0, errors, result.bad, texts)
-        offers = [(o, Formed(((None, relayed[o.form.line_options].encoded),), filtered=0)) for o in outputs]
-        await self._safe(self._take(offers, self._keeping(offers)))
+        offers = [(o, EncodedParts(((None, relayed[o.encoder.line_options].encoded),), filtered=0)) for o in outputs]
+        await self._safe(self._enqueue(offers, self._admitting(offers)))
         return Ingested(result.encoded.count, errors, result.bad, texts)
 
     def check_room(self) -> None:
         """Raises Full where there is no room for one metric: before the work of reading what a listener received."""
-        sure = [output for output in self.outputs if not output.form.selects]
-        if self._lacks_room(sure, lambda output: output.has_room(1)):
+        sure = [output for output in self.outputs if not output.encoder.selects]
+        if self._lacks_room(sure, lambda output: output.can_admit(1)):
             self._refuse()
 
     async def run_aside(self, size: int, work: Callable[[], T]) -> T:
         """What `work` makes of `size` bytes of text, in a thread where they are many. Raises what it raises."""
         return await self._aside.run(size, work)
 
-    def _offer(self, metrics: list[Metric]) -> list[OutputRunner]:
-        offers = self._formed(metrics)
-        return self._take(offers, self._keeping(offers))
+    def _offer(self, metrics: list[Metric]) -> list[RunningOutput]:
+        offers = self._encode(metrics)
+        return self._enqueue(offers, self._admitting(offers))
 
-    def _keeping(self, offers: list[Offer]) -> list[OutputRunner]:
+    def _admitting(self, offers: list[Offer]) -> list[RunningOutput]:
         """The outputs that keep what they are offered. Raises Full where that is not enough to acknowledge it."""
-        offered = [(output, formed) for output, formed in offers if formed.count]
-        keeping = [output for output, formed in offered if output.takes(formed)]
-        if self._lacks_room([output for output, _ in offered], keeping.__contains__):
+        offered = [(output, encoded) for output, encoded in offers if encoded.count]
+        admitting = [output for output, encoded in offered if output.can_admit_all(encoded)]
+        if self._lacks_room([output for output, _ in offered], admitting.__contains__):
             self._refuse()
-        return keeping
+        return admitting
 
-    def _lacks_room(self, outputs: Sequence[OutputRunner], has_room: Callable[[OutputRunner], bool]) -> bool:
+    def _lacks_room(self, outputs: Sequence[RunningOutput], can_admit: Callable[[RunningOutput], bool]) -> bool:
         """Whether one that has to keep it has no room, or none of them has."""
-        found = [output for output in outputs if has_room(output)]
+        found = [output for output in outputs if can_admit(output)]
         return bool(outputs) and (not found or any(self._must_keep(one) and one not in found for one in outputs))
 
-    def _must_keep(self, output: OutputRunner) -> bool:
+    def _must_keep(self, output: RunningOutput) -> bool:
         """Whether nothing may be acknowledged that this output does not keep."""
         return output.plan.on_disk if self._acknowledge is None else self._acknowledge == "all"
 
-    def _take(self, offers: list[Offer], keeping: list[OutputRunner]) -> list[OutputRunner]:
+    def _enqueue(self, offers: list[Offer], admitting: list[RunningOutput]) -> list[RunningOutput]:
         """Queue it everywhere; returns the outputs that keep it."""
-        for output, formed in offers:
-            output.take(formed, keep=output in keeping)
-        return keeping
+        for output, encoded in offers:
+            output.enqueue(encoded, pinned=output in admitting)
+        return admitting
 
-    async def _safe(self, outputs: list[OutputRunner]) -> None:
+    async def _safe(self, outputs: list[RunningOutput]) -> None:
         """Wait until it is as safe as is configured. Raises Full where one that has to keep it cannot, or none can."""
         # With all of them before the first wait: what is on the way to one disk must not hide what is on that to another.
         receipts = {output: output.receipts() for output in outputs}
@@ -206,7 +208,7 @@ class Route:
         elif outputs and all(receipts.values()):
             await _until_one(list(receipts.values()))
 
-    def _check_unchanged(self, stages: Stages, outputs: Sequence[OutputRunner]) -> None:
+    def _check_unchanged(self, stages: Stages, outputs: Sequence[RunningOutput]) -> None:
         """Raises Full where a reload has come in between."""
         if self.stages is not stages or self.outputs is not outputs:
             raise Full("the configuration is being reloaded; send it again later")
@@ -218,11 +220,11 @@ class Route:
         raise Full(f"{which} is full of metrics that are not written yet, or its disk fails; send it again later")
 
     @property
-    def plain(self) -> bool:
+    def relayable(self) -> bool:
         """Every output takes text as it is encoded, and nothing stands before them."""
-        return not self.stages and not self._passages and all(output.form.plain for output in self.outputs)
+        return not self.stages and not self._passages and all(output.encoder.relayable for output in self.outputs)
 
-    def has_room(self) -> bool:
+    def below_high_water(self) -> bool:
         """Whether every output's queue, and the way there, is at most half full."""
         if self._passages is not None and 2 * self._passages.gathered.waiting > self._passages.gathered.limit:
             return False
@@ -239,9 +241,9 @@ class Route:
             output.flush_soon()
 
 
-def _has_room(output: OutputRunner, before: int, count: int) -> bool:
+def _can_admit(output: RunningOutput, before: int, count: int) -> bool:
     # An empty queue takes any number, but one that will not be empty does not.
-    return output.has_room(before + count) and (not before or before + count <= output.plan.metric_buffer_limit)
+    return output.can_admit(before + count) and (not before or before + count <= output.plan.metric_buffer_limit)
 
 
 async def _until_one(receipts: list[list[asyncio.Future[None]]]) -> None:

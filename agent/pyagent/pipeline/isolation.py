@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pyagent.api import Kind, Metric, PyagentError, field_value, timestamp_ns
 from pyagent.api.foreign import plain_text
-from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.failures import told
 
 __all__ = ["Bypass", "GivenUp", "Isolated", "Unusable", "copies", "plain_call", "usable", "usable_metric"]
@@ -41,7 +41,7 @@ class Isolated:
     def __init__(self, name: str, files: tuple[str, ...] = ()) -> None:
         """`files`: the plugin's code."""
         self.deadline = DEADLINE
-        self._worker = ThreadWorker(name, partial(told, files=files))
+        self._executor = ThreadExecutor(name, partial(told, files=files))
         self._turn = asyncio.Lock()
         self._call: asyncio.Task[None] | None = None
         self._given_up: asyncio.Future[str] | None = None
@@ -53,7 +53,7 @@ class Isolated:
             if self._abandoned or (self._call is not None and not self._call.done()):
                 raise Bypass
             results: list[T] = []
-            self._call = asyncio.create_task(self._worker.call(lambda: results.append(function())))
+            self._call = asyncio.create_task(self._executor.call(lambda: results.append(function())))
             self._call.add_done_callback(_seen)
             self._given_up = asyncio.get_running_loop().create_future()
             try:
@@ -86,7 +86,7 @@ class Isolated:
         """Take no further calls; what runs is forgotten."""
         if not self._abandoned:
             self._abandoned = True
-            self._worker.abandon()
+            self._executor.abandon()
 
 
 def _seen(call: asyncio.Task[None]) -> None:

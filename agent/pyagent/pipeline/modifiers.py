@@ -50,7 +50,7 @@ class Intake:
             self._always.update(plan.tags)
 
     @property
-    def plain(self) -> bool:
+    def relayable(self) -> bool:
         """Nothing but tags is added: text may be relayed without making metrics of it."""
         return self._selection is None and not self._naming
 

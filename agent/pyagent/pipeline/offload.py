@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pyagent.api import Metric
 from pyagent.lineprotocol import implementation
-from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.executors import ThreadExecutor
 
 __all__ = ["SLICE", "Aside", "in_slices", "most_metrics", "most_text"]
 
@@ -32,11 +32,11 @@ class Aside:
             return work()
         async with self._turn:
             results: list[T] = []
-            worker = ThreadWorker("large text")
+            executor = ThreadExecutor("large text")
             try:
-                await worker.call(lambda: results.append(work()))
+                await executor.call(lambda: results.append(work()))
             finally:
-                worker.abandon()
+                executor.abandon()
             return results[0]
 
 

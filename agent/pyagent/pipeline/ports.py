@@ -18,14 +18,14 @@ class Sink(Protocol):
     def deliver(self, metrics: list[Metric]) -> None:
         """Queue what was gathered. Never raises for what a metric holds."""
 
-    async def admit(self, metrics: list[Metric]) -> None:
+    async def deliver_pinned(self, metrics: list[Metric]) -> None:
         """Queue metrics that may be acknowledged once this returns. Raises Full where they may not."""
 
     @property
-    def plain(self) -> bool:
-        """Whether `admit_lines` may be called: nothing on the way needs metrics."""
+    def relayable(self) -> bool:
+        """Whether `relay_pinned` may be called: nothing on the way needs metrics."""
 
-    async def admit_lines(
+    async def relay_pinned(
         self,
         data: bytes,
         now: int,
@@ -35,7 +35,7 @@ class Sink(Protocol):
         round_to: int,
         all_or_nothing: bool,
     ) -> Ingested:
-        """`admit` for line protocol of which no metrics are made. Raises Full and TooMuch."""
+        """`deliver_pinned` for line protocol of which no metrics are made. Raises Full and TooMuch."""
 
     async def run_aside(self, size: int, work: Callable[[], T]) -> T:
         """What `work` makes of `size` bytes of text, in a thread where they are many. Raises what it raises."""
@@ -43,7 +43,7 @@ class Sink(Protocol):
     def check_room(self) -> None:
         """Raises Full where there is no room for one metric that has to be acknowledged: before the work of reading it."""
 
-    def has_room(self) -> bool:
+    def below_high_water(self) -> bool:
         """Whether every queue on the way is at most half full."""
 
     def flush_soon(self) -> None:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 from pyagent.api import ConfigError, Input, Output
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.fanout import Acknowledge, Route
-from pyagent.pipeline.inputs.running_input import InputRunner
-from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.pipeline.schedule import Clock, SystemClock
 from pyagent.pipeline.stages.aggregators import AggregatorRunner
 from pyagent.pipeline.stages.chain import Stages
@@ -27,8 +27,8 @@ GRACE = 3.0
 FLUSH_GRACE = 15.0
 """Seconds for the last flush of an output; more than its own time-out usually is."""
 
-RunnerT = TypeVar("RunnerT", InputRunner, OutputRunner)
-Runner = InputRunner | OutputRunner | AggregatorRunner
+RunnerT = TypeVar("RunnerT", RunningInput, RunningOutput)
+Runner = RunningInput | RunningOutput | AggregatorRunner
 
 
 class Agent:
@@ -38,21 +38,21 @@ class Agent:
         self,
         *,
         clock: Clock | None = None,
-        keeping: Keeping | None = None,
+        buffer_resources: BufferResources | None = None,
         gather_timeout: float = 0.0,
         acknowledge: Acknowledge | None = None,
     ) -> None:
         self.plan: Plan | None = None
-        self._keeping = keeping or Keeping()
+        self._buffer_resources = buffer_resources or BufferResources()
         self._gather_timeout = gather_timeout
-        self.inputs: list[InputRunner] = []
+        self.inputs: list[RunningInput] = []
         self.broken: tuple[Broken, ...] = ()
         """Plugins of the plan that cannot be used."""
         self.route = Route(acknowledge=acknowledge)
         self.clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
-        self._leaving: dict[OutputRunner, asyncio.Event] = {}
+        self._leaving: dict[RunningOutput, asyncio.Event] = {}
         """Outputs that are being ended, the first one first; set when they use their queues no more."""
         self.on_left: Callable[[], None] = lambda: None
         """Called when the last of the outputs that were replaced has left its queues."""
@@ -60,7 +60,7 @@ class Agent:
         """Of what was replaced and has not yet ended."""
 
     @property
-    def outputs(self) -> tuple[OutputRunner, ...]:
+    def outputs(self) -> tuple[RunningOutput, ...]:
         return self.route.outputs
 
     @property
@@ -146,7 +146,7 @@ class Agent:
         """Whether its task is alive; one that has no schedule, a listener, has none to keep alive."""
         task = self._tasks.get(runner)
         ended = task is not None and task.done()
-        return not ended or (isinstance(runner, InputRunner) and not runner.next_tick)
+        return not ended or (isinstance(runner, RunningInput) and not runner.next_tick)
 
     def flush(self) -> None:
         """Write what every output has, now."""
@@ -154,8 +154,8 @@ class Agent:
 
     # One plugin -------------------------------------------------------------------------------------------------------
 
-    def _input(self, global_tags: Mapping[str, str], built: Built) -> InputRunner:
-        return InputRunner(
+    def _input(self, global_tags: Mapping[str, str], built: Built) -> RunningInput:
+        return RunningInput(
             cast("InputPlan", built.plan),
             cast("Input[Any]", built.plugin),
             global_tags=global_tags,
@@ -166,20 +166,20 @@ class Agent:
             traits=cast("InputTraits | None", built.traits),
         )
 
-    def _output(self, leaving: set[str], built: Built) -> OutputRunner:
+    def _output(self, leaving: set[str], built: Built) -> RunningOutput:
         plan = cast("OutputPlan", built.plan)
-        return OutputRunner(
+        return RunningOutput(
             plan,
             cast("Output[Any]", built.plugin),
             log=built.log,
-            keeping=self._keeping,
+            buffer_resources=self._buffer_resources,
             inherits=plan.queue_id in leaving,
             traits=cast("OutputTraits | None", built.traits),
         )
 
     def _check_disk(self, plan: Plan) -> None:
         for output in plan.outputs:
-            if output.on_disk and not (output.buffer_directory or self._keeping.settings.directory):
+            if output.on_disk and not (output.buffer_directory or self._buffer_resources.settings.directory):
                 raise ConfigError(
                     f"{output.location}: cannot keep the buffer of {output.label} on disk: there is no state "
                     "directory; give --state-directory, or buffer_directory in [agent]"
@@ -201,11 +201,11 @@ class Agent:
                 self._start(aggregator, aggregator.run, plugin_logger(aggregator.plan))
         return None if finishing is None else self._in_background("processors and aggregators", finishing)
 
-    async def _stop_input(self, runner: InputRunner) -> None:
+    async def _stop_input(self, runner: RunningInput) -> None:
         await _cancel(self._tasks.pop(runner))
         await runner.stop(GRACE)
 
-    async def _retire(self, runner: OutputRunner) -> None:
+    async def _retire(self, runner: RunningOutput) -> None:
         """End an output; what it had not written goes to its successor, or is written now."""
         task = self._tasks.pop(runner)
         runner.end()
@@ -226,7 +226,7 @@ class Agent:
             if not self._leaving:
                 self.on_left()
 
-    async def _elders(self, runner: OutputRunner) -> None:
+    async def _elders(self, runner: RunningOutput) -> None:
         """Return when those before it that have the same queue have left: until then they may hand theirs over to it, or
         use it on disk."""
         for elder, gone in list(self._leaving.items()):
@@ -235,14 +235,14 @@ class Agent:
             if elder.plan.queue_id == runner.plan.queue_id:
                 await gone.wait()
 
-    def _heir(self, runner: OutputRunner) -> OutputRunner | None:
+    def _heir(self, runner: RunningOutput) -> RunningOutput | None:
         """Its successor that runs now: while the last write went on, the first one may have been replaced as well."""
         heir = runner.successor
         while heir is not None and heir not in self.route.outputs:
             heir = heir.successor
         return heir
 
-    def _has_left(self, runner: OutputRunner) -> None:
+    def _has_left(self, runner: RunningOutput) -> None:
         """It uses its queues no more; those that have waited for it may."""
         if gone := self._leaving.pop(runner, None):
             gone.set()

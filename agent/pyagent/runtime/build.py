@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from pyagent.api import Aggregator, ConfigError, Plugin, Processor
 from pyagent.api.foreign import let_go
 from pyagent.config import AggregatorPlan, BrokenPlugin, Plan, PluginPlan, ProcessorPlan, create_plugin
-from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.failures import one_line, told
 from pyagent.pipeline.fanout import Route
 from pyagent.pipeline.schedule import Clock
@@ -151,11 +151,11 @@ async def _create_outsider(plan: PluginPlan, log: logging.Logger) -> Built:
         plugin = create_plugin(plan, log)
         made.append(Built(plan, plugin, log, traits_of(plan, plugin)))
 
-    worker = ThreadWorker(f"{plan.label} setup", partial(told, files=plugin_files(plan)))
+    executor = ThreadExecutor(f"{plan.label} setup", partial(told, files=plugin_files(plan)))
     try:
-        await asyncio.wait_for(worker.call(make), SETUP_DEADLINE)
+        await asyncio.wait_for(executor.call(make), SETUP_DEADLINE)
     finally:
-        worker.abandon()
+        executor.abandon()
     return made[0]
 
 

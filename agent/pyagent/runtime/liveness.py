@@ -9,8 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from pyagent.pipeline.inputs.running_input import InputRunner
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.runtime.agent import Agent
 
 __all__ = ["Liveness", "Pulse"]
@@ -35,7 +35,7 @@ class Liveness:
         now, wall = self._clock(), self._agent.clock.now()
         found = []
         late: dict[object, float] = {}
-        runners: list[InputRunner | OutputRunner] = [*self._agent.inputs, *self._agent.outputs]
+        runners: list[RunningInput | RunningOutput] = [*self._agent.inputs, *self._agent.outputs]
         for runner in runners:
             if not self._agent.runs(runner):
                 found.append(f"{runner.plan.label} does not run any more")
@@ -47,8 +47,8 @@ class Liveness:
         self._late = late
         return found
 
-    def _overdue(self, runner: InputRunner | OutputRunner, wall: int, now: float) -> list[tuple[object, str]]:
-        if isinstance(runner, InputRunner):
+    def _overdue(self, runner: RunningInput | RunningOutput, wall: int, now: float) -> list[tuple[object, str]]:
+        if isinstance(runner, RunningInput):
             overdue = bool(runner.next_tick) and wall > runner.next_tick
             return (
                 [((runner, runner.next_tick), f"{runner.plan.label} has not ticked since it was due")]
@@ -59,9 +59,9 @@ class Liveness:
             return []
         problem = f"{runner.plan.label}: its writing does not come round"
         return [
-            (lane, problem)
-            for lane in runner.lanes.values()
-            if lane.busy_since is not None and now - lane.busy_since > LONGEST_WRITE
+            (sender, problem)
+            for sender in runner.partitions.values()
+            if sender.busy_since is not None and now - sender.busy_since > LONGEST_WRITE
         ]
 
 

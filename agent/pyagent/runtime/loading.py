@@ -19,7 +19,7 @@ from pyagent.config import (
     read_source,
     settings_place,
 )
-from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.runtime.cache import ConfigCache
 from pyagent.runtime.log import to_journal
 from pyagent.runtime.settings import RunSettings
@@ -113,9 +113,9 @@ class Loader:
         settings = self._settings
         # In a thread: plugins from outside are imported here, and an import may hang.
         plans: list[Plan] = []
-        worker = ThreadWorker("configuration")
+        executor = ThreadExecutor("configuration")
         try:
-            await worker.call(
+            await executor.call(
                 lambda: plans.append(
                     load_plan(
                         texts,
@@ -137,7 +137,7 @@ class Loader:
             self._log.debug("traceback of that failure", exc_info=error)
             raise ConfigError(f"BUG: cannot load the configuration: {describe(error)}; please report this") from None
         finally:
-            worker.abandon()
+            executor.abandon()
         return plans[0]
 
     def attempt(self, texts: Texts) -> None:

@@ -9,8 +9,8 @@ from pyagent.api.units import counted
 from pyagent.buffer import Chunk, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.log.reader import LogReader
 from pyagent.buffer.log.segments import Recovery, SegmentLog
-from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
-from pyagent.pipeline.outputs.sender import Lane
+from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
+from pyagent.pipeline.outputs.sender import Sender
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.log import component_logger
 from pyagent.runtime.routes import StoredBuffer
@@ -25,21 +25,25 @@ _log = component_logger("buffer")
 class StoredBuffers:
     """What lies in the buffers' folders. What blocks is done in the disk's thread."""
 
-    def __init__(self, agent: Agent, keeping: Keeping) -> None:
+    def __init__(self, agent: Agent, buffer_resources: BufferResources) -> None:
         self._agent = agent
-        self._keeping = keeping
+        self._buffer_resources = buffer_resources
 
     def list(self) -> Sequence[StoredBuffer]:
-        lanes = {lane.keeper.directory: (output, lane) for output, lane in self._lanes() if lane.keeper is not None}
+        senders = {
+            sender.disk_writer.directory: (output, sender)
+            for output, sender in self._senders()
+            if sender.disk_writer is not None
+        }
         found = []
         for stored in self._stored():
-            output, lane = lanes.get(stored.path, (self._claims(stored), None))
+            output, sender = senders.get(stored.path, (self._claims(stored), None))
             found.append(
                 StoredBuffer(
                     name=stored.path.name,
                     output=stored.name.output,
                     partition=stored.name.partition,
-                    metrics=len(lane.queue) if lane is not None else None,
+                    metrics=len(sender.queue) if sender is not None else None,
                     bytes=stored.bytes,
                     oldest=stored.oldest,
                     used_by=output.plan.label if output is not None else "",
@@ -55,7 +59,7 @@ class StoredBuffers:
         """Give what is in it to an output that runs; returns the number of metrics. Where that has no room for all, the rest
         stays where it is."""
         stored = self._orphan(name)
-        lane = self._target(stored, to)
+        sender = self._target(stored, to)
         log, recovery = await self._open(stored)
         moved = 0
         try:
@@ -63,11 +67,11 @@ class StoredBuffers:
             while (frame := await self._in_thread(reader.read)) is not None:
                 lines, skip, _ = frame
                 chunk = Chunk(lines, skip)
-                if not lane.queue.can_admit(len(chunk)):
+                if not sender.queue.can_admit(len(chunk)):
                     raise Full(f"{_are(moved)} adopted, then the queue of {to} is full; adopt the rest later")
-                lane.adopt(chunk)
-                if lane.keeper is not None:
-                    await lane.keeper.commit()
+                sender.adopt(chunk)
+                if sender.disk_writer is not None:
+                    await sender.disk_writer.flush_to_log()
                 moved += len(chunk)
                 end = reader.expected
                 await self._in_thread(lambda end=end: log.commit(end))  # type: ignore[misc]  # bound now
@@ -80,7 +84,7 @@ class StoredBuffers:
             ) from None
         finally:
             await self._in_thread(log.close)
-        lane.flush_soon()
+        sender.flush_soon()
         return moved
 
     async def drop(self, name: str) -> int:
@@ -95,20 +99,20 @@ class StoredBuffers:
             await self._in_thread(log.close)
         return recovery.waiting
 
-    def _claims(self, stored: StoredQueue) -> OutputRunner | None:
-        """The output that will have a lane for it, but has none yet."""
+    def _claims(self, stored: StoredQueue) -> RunningOutput | None:
+        """The output that will have a sender for it, but has none yet."""
         for output in self._agent.outputs:
             name = QueueName(output.plan.queue_id, stored.name.partition)
-            possible = output.form.partition is not None or name.partition is None
+            possible = output.encoder.partition is not None or name.partition is None
             if possible and output.directory is not None and stored.path == output.directory / name.folder:
                 return output
         return None
 
-    def _lanes(self) -> Sequence[tuple[OutputRunner, Lane]]:
-        return [(output, lane) for output in self._agent.outputs for lane in output.lanes.values()]
+    def _senders(self) -> Sequence[tuple[RunningOutput, Sender]]:
+        return [(output, sender) for output in self._agent.outputs for sender in output.partitions.values()]
 
     def _stored(self) -> Sequence[StoredQueue]:
-        folders = {output.directory for output in self._agent.outputs} | {self._keeping.settings.directory}
+        folders = {output.directory for output in self._agent.outputs} | {self._buffer_resources.settings.directory}
         return [stored for folder in sorted(filter(None, folders)) for stored in stored_queues(folder)]
 
     def _orphan(self, name: str) -> StoredQueue:
@@ -120,12 +124,12 @@ class StoredBuffers:
                 return stored
         raise LookupError(f"there is no buffer {name} that holds anything")
 
-    def _target(self, stored: StoredQueue, to: str) -> Lane:
+    def _target(self, stored: StoredQueue, to: str) -> Sender:
         outputs = self._agent.outputs
         exact = [output for output in outputs if to in (output.plan.queue_id, output.plan.label, output.plan.alias)]
         found = exact or [output for output in outputs if to == output.plan.name]
         if len(found) == 1:
-            return found[0].lane(stored.name.partition if found[0].form.partition is not None else None)
+            return found[0].sender(stored.name.partition if found[0].encoder.partition is not None else None)
         if found:
             identities = ", ".join(output.plan.queue_id for output in found)
             raise LookupError(f"several outputs are called {to}: say which by one of {identities}")
@@ -143,9 +147,9 @@ class StoredBuffers:
         return log, recovery
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        assert self._keeping.worker is not None
+        assert self._buffer_resources.executor is not None
         result: deque[T] = deque()
-        await self._keeping.worker.call(lambda: result.append(work()))
+        await self._buffer_resources.executor.call(lambda: result.append(work()))
         return result[0]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from pyagent.config import PluginPlan
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.outputs.running_output import RunningOutput
 
 __all__ = ["Running", "match", "successor"]
 
@@ -41,9 +41,12 @@ def _anywhere(plan: PluginPlan) -> PluginPlan:
     return dataclasses.replace(plan, location="", option_locations={})
 
 
-def successor(runner: OutputRunner, candidates: Iterable[OutputRunner]) -> OutputRunner | None:
+def successor(runner: RunningOutput, candidates: Iterable[RunningOutput]) -> RunningOutput | None:
     """The new output that writes to the same place in the same format: what is queued is as good there."""
     for candidate in candidates:
-        if candidate.plan.queue_id == runner.plan.queue_id and candidate.form.line_options == runner.form.line_options:
+        if (
+            candidate.plan.queue_id == runner.plan.queue_id
+            and candidate.encoder.line_options == runner.encoder.line_options
+        ):
             return candidate
     return None

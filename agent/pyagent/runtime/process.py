@@ -23,9 +23,9 @@ from pyagent.buffer.quarantine import Quarantine
 from pyagent.config import Plan, PluginPlan
 from pyagent.kit.connections import limit_connections
 from pyagent.lineprotocol import implementation
-from pyagent.pipeline.executors import ThreadWorker
+from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.failures import FailureLog, one_line
-from pyagent.pipeline.outputs.running_output import Keeping
+from pyagent.pipeline.outputs.running_output import BufferResources
 from pyagent.pipeline.supervision import supervise
 from pyagent.reading import limit_files
 from pyagent.runtime.agent import Agent
@@ -93,8 +93,10 @@ class _Process:
         self._log = component_logger("agent")
         self._notifier = Notifier()
         self._quarantine = _quarantine(settings)
-        keeping = _keeping(settings, self._quarantine)
-        self._agent = Agent(keeping=keeping, gather_timeout=settings.gather_timeout, acknowledge=settings.acknowledge)
+        buffer_resources = _buffer_resources(settings, self._quarantine)
+        self._agent = Agent(
+            buffer_resources=buffer_resources, gather_timeout=settings.gather_timeout, acknowledge=settings.acknowledge
+        )
         self._liveness = Liveness(self._agent)
         self._summary = Summary()
         watchdog = self._notifier.watchdog
@@ -105,7 +107,7 @@ class _Process:
         self._told_warnings: tuple[str, ...] = ()
         self._ending = False
         self._ending_since = 0.0
-        self._buffers = StoredBuffers(self._agent, keeping)
+        self._buffers = StoredBuffers(self._agent, buffer_resources)
         self._loader = Loader(settings, self._log)
         self._reload_state = ReloadState()
         self._watch_failures = FailureLog(component_logger("config"))
@@ -422,7 +424,7 @@ def _quarantine(settings: RunSettings) -> Quarantine | None:
     return Quarantine(directory, log=component_logger("quarantine"))
 
 
-def _keeping(settings: RunSettings, quarantine: Quarantine | None) -> Keeping:
+def _buffer_resources(settings: RunSettings, quarantine: Quarantine | None) -> BufferResources:
     buffers = BufferSettings(
         directory=settings.state_directory / "buffer" if settings.state_directory else None,
         max_bytes=settings.buffer_max_size,
@@ -430,7 +432,7 @@ def _keeping(settings: RunSettings, quarantine: Quarantine | None) -> Keeping:
         newest_first=settings.drain == "newest",
         max_partitions=max(min(settings.buffer_max_partitions, raise_limit() // _DESCRIPTORS_OF_A_PARTITION), 1),
     )
-    return Keeping(buffers, ThreadWorker("disk"), quarantine)
+    return BufferResources(buffers, ThreadExecutor("disk"), quarantine)
 
 
 def _names(plans: Sequence[PluginPlan]) -> str:

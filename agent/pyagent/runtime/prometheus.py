@@ -39,7 +39,7 @@ _HELP = {
 }
 _QUARANTINE_HELP = {
     "metrics": ("gauge", "Metrics that were refused for good and are kept."),
-    "entries": ("gauge", "Refusals that they came from."),
+    "entries": ("gauge", "DeadLetters that they came from."),
     "bytes": ("gauge", "Size of their records."),
     "evicted": ("counter", "Refused metrics that had to go for newer ones."),
 }

@@ -8,8 +8,8 @@ from pyagent import __version__
 from pyagent.api.foreign import given_up
 from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
-from pyagent.pipeline.inputs.running_input import InputRunner
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.stages.aggregators import AggregatorRunner
 from pyagent.pipeline.stages.processors import ProcessorStage
 from pyagent.runtime.agent import Agent
@@ -94,7 +94,7 @@ def _names(plan: PluginPlan) -> Document:
     return {"name": plan.label, "plugin": plan.name, "alias": plan.alias}
 
 
-def _input(runner: InputRunner, now: float) -> Document:
+def _input(runner: RunningInput, now: float) -> Document:
     return {
         **_names(runner.plan),
         "interval_seconds": runner.plan.interval.seconds,
@@ -119,8 +119,8 @@ def _stage(stage: ProcessorStage | AggregatorRunner) -> Document:
     }
 
 
-def _output(runner: OutputRunner, now: float) -> Document:
-    lanes, queues, sums = list(runner.lanes.values()), list(runner.queues), runner.lanes.sums
+def _output(runner: RunningOutput, now: float) -> Document:
+    senders, queues, sums = list(runner.partitions.values()), list(runner.queues), runner.partitions.sums
     oldest = min((queue.oldest for queue in queues if queue.oldest), default=0)
     return {
         **_names(runner.plan),
@@ -128,12 +128,12 @@ def _output(runner: OutputRunner, now: float) -> Document:
         "restored": sums.restored,
         "written": sums.written,
         "rejected": sums.rejected,
-        "dropped": runner.lanes.usage.dropped,
+        "dropped": runner.partitions.usage.dropped,
         "damaged": sums.damaged,
         "damaged_bytes": sums.damaged_bytes,
         "set_aside": sum(queue.set_aside for queue in runner.queues),
         "filtered": runner.filtered,
-        "not_encodable": dict(runner.lost),
+        "not_encodable": dict(runner.not_encodable),
         "queued": runner.queued,
         "limit": runner.plan.metric_buffer_limit,
         "queued_bytes": sum(queue.size for queue in queues),
@@ -146,15 +146,15 @@ def _output(runner: OutputRunner, now: float) -> Document:
         "flush_interval_seconds": runner.plan.flush_interval.seconds,
         "failures": sums.failures,
         "error": runner.error,
-        "partitions_overflowed": runner.lanes.overflowed,
+        "partitions_overflowed": runner.partitions.overflowed,
         "partitions": {
-            str(lane.partition): {
-                "queued": len(lane.queue),
-                "written": lane.written,
-                "failures": lane.failures.total,
-                "error": lane.failures.current,
+            str(sender.partition): {
+                "queued": len(sender.queue),
+                "written": sender.written,
+                "failures": sender.failures.total,
+                "error": sender.failures.current,
             }
-            for lane in lanes
-            if lane.partition is not None
+            for sender in senders
+            if sender.partition is not None
         },
     }

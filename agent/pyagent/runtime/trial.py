@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pyagent.api.files import make_private_directory
 
 if TYPE_CHECKING:
-    from pyagent.pipeline.inputs.running_input import InputRunner
+    from pyagent.pipeline.inputs.running_input import RunningInput
     from pyagent.runtime.agent import Agent
 
 __all__ = ["Trials", "cycle_is_over", "has_run"]
@@ -35,11 +35,13 @@ async def has_run(agent: "Agent") -> None:
 def cycle_is_over(agent: "Agent") -> bool:
     """Every input has gathered once, or begun to listen, and every output has tried to write what it was given."""
     return all(map(_has_gathered, agent.inputs)) and all(
-        lane.write_seconds or not len(lane.queue) for output in agent.outputs for lane in output.lanes.values()
+        sender.write_seconds or not len(sender.queue)
+        for output in agent.outputs
+        for sender in output.partitions.values()
     )
 
 
-def _has_gathered(runner: "InputRunner") -> bool:
+def _has_gathered(runner: "RunningInput") -> bool:
     return bool(runner.last_duration or runner.failures.total) or runner.listens
 
 

@@ -16,8 +16,8 @@ from pyagent.buffer import OutputQueue, QueueBatch
 from pyagent.buffer.log.segments import SegmentLog
 from pyagent.buffer.queue import DiskWork
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.executors import HereWorker
-from pyagent.pipeline.outputs.disk_writer import Keeper
+from pyagent.pipeline.executors import InlineExecutor
+from pyagent.pipeline.outputs.disk_writer import DiskWriter
 
 HERE = Path("/state/queue")
 LIMIT, BATCH = 60, 8
@@ -105,27 +105,27 @@ def test_what_waits_comes_to_the_disk_in_pieces() -> None:
 async def test_a_receipt_is_for_all_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyagent.buffer.queue.FLUSH_BYTES", 1)
     queue = OutputQueue(1000)
-    keeper = Keeper(
+    disk_writer = DiskWriter(
         queue,
         tmp_path / "queue",
         identity="test",
         always=True,
         sync=False,
         passing=False,
-        worker=HereWorker(),
+        executor=InlineExecutor(),
         log=logging.getLogger("test"),
     )
-    keeper.begin()
-    running = asyncio.create_task(keeper.run())
-    await keeper.ready.wait()
+    disk_writer.begin()
+    running = asyncio.create_task(disk_writer.run())
+    await disk_writer.ready.wait()
     for number in range(10):
         queue.enqueue(Numbered(number, 1), pinned=True)
-    receipt = keeper.receipt()
+    receipt = disk_writer.receipt()
     assert receipt is not None
     await receipt
     assert queue.safe
     running.cancel()
-    await keeper.close()
+    await disk_writer.close()
 
 
 class Machine(RuleBasedStateMachine):

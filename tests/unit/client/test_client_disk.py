@@ -11,7 +11,7 @@ from write_receiver import MakeWriter, Receiver
 
 from pyagent.buffer.log.segments import SegmentLog
 from pyagent.client import BufferFull, ConfigError
-from pyagent.pipeline.outputs import disk_writer as keeping
+from pyagent.pipeline.outputs import disk_writer
 
 
 def test_points_on_disk_come_back_in_a_writer_after(
@@ -90,8 +90,8 @@ def test_a_disk_that_was_full_is_no_failure_for_longer_than_that(
     make_writer: MakeWriter, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`statistics`, `health` and `flush` look at the disk anew, and do not wait for the pause between attempts."""
-    monkeypatch.setattr(keeping, "_PAUSE_FIRST", 1e6)
-    monkeypatch.setattr(keeping, "_PAUSE_MOST", 1e6)
+    monkeypatch.setattr(disk_writer, "_PAUSE_FIRST", 1e6)
+    monkeypatch.setattr(disk_writer, "_PAUSE_MOST", 1e6)
     writer = make_writer(buffer_directory=tmp_path)
     with monkeypatch.context() as patch:
 

@@ -11,8 +11,8 @@ from pyagent.api import Batch, Duration, Input, LineOptions, NoOptions, Output, 
 from pyagent.config import InputPlan, OutputPlan
 from pyagent.kit.http_client import HttpClient, HttpResponse
 from pyagent.pipeline.fanout import Route
-from pyagent.pipeline.inputs.running_input import InputRunner
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.testing import make_input
 
@@ -32,7 +32,7 @@ class Down(Output):
 
 
 class Served:
-    def __init__(self, runner: InputRunner, output: OutputRunner, client: HttpClient) -> None:
+    def __init__(self, runner: RunningInput, output: RunningOutput, client: HttpClient) -> None:
         self.runner = runner
         self.output = output
         self._client = client
@@ -107,14 +107,14 @@ async def serving(
     """The plugin with these options, listening on loopback; a queue of `limit` metrics behind it. `more`: further settings
     of every input, such as `name_prefix`."""
     plan: dict[str, Any] = {"name": "test", "options": NoOptions(), "location": "test.conf:1", "identity": "test"}
-    output = OutputRunner(
+    output = RunningOutput(
         OutputPlan(
             kind="outputs", plugin=Down, flush_interval=Duration("1h"), queue_id="q", metric_buffer_limit=limit, **plan
         ),
         Down(NoOptions(), LOG),
         log=LOG,
     )
-    runner = InputRunner(
+    runner = RunningInput(
         InputPlan(kind="inputs", plugin=plugin, interval=Duration("1h"), precision=Duration("1s"), **plan, **more),
         make_input(plugin, {"service_address": "127.0.0.1:0", **(options or {})}, LOG),
         global_tags={},

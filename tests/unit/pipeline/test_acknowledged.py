@@ -2,18 +2,20 @@
 
 import pytest
 from plans import LOG, output_plan
-from test_lanes import Single, gathered
+from test_partitions import Single, gathered
 
 from pyagent.api import Full, NoOptions
 from pyagent.pipeline.fanout import Acknowledge, Route
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing.virtual import run_virtual
 
 
-def outputs(*, on_disk: bool) -> tuple[OutputRunner, OutputRunner]:
+def outputs(*, on_disk: bool) -> tuple[RunningOutput, RunningOutput]:
     """One with room, and one that holds three metrics."""
     roomy, small = (
-        OutputRunner(output_plan(Single, metric_buffer_limit=limit, on_disk=on_disk), Single(NoOptions(), LOG), log=LOG)
+        RunningOutput(
+            output_plan(Single, metric_buffer_limit=limit, on_disk=on_disk), Single(NoOptions(), LOG), log=LOG
+        )
         for limit in (100, 3)
     )
     return roomy, small
@@ -29,12 +31,12 @@ def test_a_full_output_refuses_where_all_have_to_keep_it(
     async def main() -> None:
         roomy, small = outputs(on_disk=on_disk)
         route = Route((roomy, small), acknowledge=acknowledge)
-        await route.admit(gathered(3))
+        await route.deliver_pinned(gathered(3))
         if taken:
-            await route.admit(gathered(2))
+            await route.deliver_pinned(gathered(2))
         else:
             with pytest.raises(Full, match="an output's queue is full"):
-                await route.admit(gathered(2))
+                await route.deliver_pinned(gathered(2))
         # Nothing is taken by one alone of what was refused.
         assert (roomy.queued, small.queued) == ((5, 3) if taken else (3, 3))
 
@@ -46,8 +48,8 @@ def test_where_no_output_can_keep_it_it_is_refused(acknowledge: Acknowledge) -> 
     async def main() -> None:
         _, small = outputs(on_disk=True)
         route = Route((small,), acknowledge=acknowledge)
-        await route.admit(gathered(3))
+        await route.deliver_pinned(gathered(3))
         with pytest.raises(Full, match="the output's queue is full"):
-            await route.admit(gathered(1))
+            await route.deliver_pinned(gathered(1))
 
     run_virtual(main())

@@ -11,7 +11,7 @@ from pyagent.api import Input, LineOptions, Metric, NoOptions, Output
 from pyagent.config import FilterOptions
 from pyagent.pipeline.filters import Selection, compile_selection
 from pyagent.pipeline.modifiers import Intake
-from pyagent.pipeline.outputs.encoder import Form
+from pyagent.pipeline.outputs.encoder import OutputEncoder
 from pyagent.pipeline.stages.chain import Stages
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.aggregators.minmax import MinMax
@@ -92,14 +92,16 @@ def test_an_aggregator_takes_no_others_into_account() -> None:
 def test_an_input_judges_what_was_gathered_before_it_is_renamed_and_tagged() -> None:
     plan = input_plan(Input, filters=FilterOptions(metricpass='name == "a" && tags == {}'), name_prefix="x_")
     intake = Intake(plan, {"host": "h"}, log=LOG)
-    assert not intake.plain
+    assert not intake.relayable
     assert [(m.name, m.tags) for m in intake([metric("a"), metric("b")], 0)] == [("x_a", {"host": "h"})]
 
 
 def test_an_output_counts_what_it_keeps_out() -> None:
-    form = Form(output_plan(Output, filters=IS_A), LineOptions(), log=LOG)
-    assert not form.plain
-    formed = form([metric("a"), metric("b")])
-    assert (formed.filtered, formed.parts[0][1].count) == (1, 1)
-    assert form == Form(output_plan(Output, filters=IS_A), LineOptions(), log=LOG)
-    assert form != Form(output_plan(Output, filters=FilterOptions(metricpass="true")), LineOptions(), log=LOG)
+    encoder = OutputEncoder(output_plan(Output, filters=IS_A), LineOptions(), log=LOG)
+    assert not encoder.relayable
+    encoded = encoder([metric("a"), metric("b")])
+    assert (encoded.filtered, encoded.parts[0][1].count) == (1, 1)
+    assert encoder == OutputEncoder(output_plan(Output, filters=IS_A), LineOptions(), log=LOG)
+    assert encoder != OutputEncoder(
+        output_plan(Output, filters=FilterOptions(metricpass="true")), LineOptions(), log=LOG
+    )

@@ -33,8 +33,8 @@ from pyagent.api.foreign import describe, given_up
 from pyagent.lineprotocol import encode
 from pyagent.pipeline.failures import PluginFailure, told
 from pyagent.pipeline.inputs.accumulator import Accumulator as Collecting
-from pyagent.pipeline.inputs.running_input import InputRunner
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.pipeline.traits import input_traits, output_traits
 
@@ -209,7 +209,7 @@ class Bench:
     def __init__(self, gather: Callable[..., Any]) -> None:
         kind = type("Outside", (Input,), {"gather": gather})
         self.route = Collected()
-        self.runner = InputRunner(
+        self.runner = RunningInput(
             input_plan(kind, origin="file"),
             kind(NoOptions(), LOG),
             global_tags={},
@@ -278,7 +278,7 @@ async def test_a_failure_names_its_line(own: bool) -> None:
     bench = Bench(gather)
     kind = type(bench.runner.plugin)
     plan = input_plan(kind, origin="builtin" if own else "file")
-    runner = InputRunner(plan, bench.runner.plugin, global_tags={}, route=bench.route, clock=SystemClock(), log=LOG)
+    runner = RunningInput(plan, bench.runner.plugin, global_tags={}, route=bench.route, clock=SystemClock(), log=LOG)
     await runner.gather_once()
     line = gather.__code__.co_firstlineno + 1
     assert runner.failures.current == f"cannot gather: KeyError: 'x' (test_foreign.py:{line})"
@@ -297,7 +297,7 @@ async def test_a_property_that_raises_does_so_where_it_may() -> None:
 
     plugin = Property(NoOptions(), LOG)
     plan = input_plan(Property, origin="file")
-    runner = InputRunner(
+    runner = RunningInput(
         plan, plugin, global_tags={}, route=Collected(), clock=SystemClock(), log=LOG, traits=input_traits(plan, plugin)
     )
     await runner.gather_once()
@@ -331,8 +331,8 @@ async def test_an_output_is_asked_once_and_what_it_says_is_plain(caplog: pytest.
     traits = output_traits(plan, plugin)
     assert type(traits.line_options) is LineOptions
     assert (traits.line_options.sort_fields, type(traits.line_options.max_line_bytes)) == (True, int)
-    runner = OutputRunner(plan, plugin, log=LOG, traits=traits)
-    runner.append(numbered(0, 1))
+    runner = RunningOutput(plan, plugin, log=LOG, traits=traits)
+    runner.enqueue_block(numbered(0, 1))
     await runner.stop(1)
     assert "sleep() missing 1 required positional argument" in runner.error
     assert any("cannot close: SystemExit: on purpose" in message for message in caplog.messages)

@@ -13,7 +13,7 @@ from plans import LOG, START, output_plan
 from pyagent.api import Accumulator, Aggregator, Batch, Duration, Full, Metric, NoOptions, Output, Processor, Retry
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
 from pyagent.pipeline.fanout import Route
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.pipeline.stages import ordered_queue as passage
 from pyagent.pipeline.stages.chain import Stages
@@ -110,7 +110,7 @@ async def test_metrics_pass_in_their_order_through_own_and_others_processors() -
     sink = Sink(outside(process, filters=FilterOptions(namedrop=("not",))), after)
     sink.deliver([metric(1), metric(2, "not"), metric(3)])
     sink.deliver([metric(4)])
-    assert not sink.plain
+    assert not sink.relayable
     assert await sink.finish() == [10, 2, 30, 40]
     assert [one.name for one in sink.metrics] == ["m_x", "not_x", "m_x", "m_x"]
     assert len(threads) == 1
@@ -118,7 +118,7 @@ async def test_metrics_pass_in_their_order_through_own_and_others_processors() -
     # With no stage left, and nothing on the way, there is no detour any more.
     sink.deliver([metric(5)])
     assert sink.numbers[-1] == 5
-    assert sink.plain
+    assert sink.relayable
 
 
 def fail(metrics: list[Metric]) -> list[Metric]:
@@ -256,11 +256,11 @@ async def test_one_that_is_too_slow_holds_a_bounded_number(gate: Gate, caplog: p
     sink.deliver([metric(0)])
     await gate.is_entered()
     for number in range(1, 11):
-        assert sink.has_room() == (number <= 6)
+        assert sink.below_high_water() == (number <= 6)
         sink.deliver([metric(number)])
     assert (way.waiting, way.full, sink.numbers) == (10, True, [])
     with pytest.raises(Full):
-        await sink.admit([metric(99)])
+        await sink.deliver_pinned([metric(99)])
     sink.deliver([metric(11)])
     await way.idle()
     assert sink.numbers == list(range(12))
@@ -378,8 +378,8 @@ class Receiver(Output):
             raise Retry("down")
 
 
-def out(limit: int = 10) -> OutputRunner:
-    return OutputRunner(
+def out(limit: int = 10) -> RunningOutput:
+    return RunningOutput(
         output_plan(Receiver, metric_buffer_limit=limit, metric_batch_size=1000), Receiver(NoOptions(), LOG), log=LOG
     )
 
@@ -394,7 +394,7 @@ async def test_a_listener_is_told_when_the_queue_holds_what_came_out(gate: Gate)
     output = out()
     route = Route([output])
     route.replace(Stages([outside(gate)]))
-    admitted = await started(route.admit([metric(1)]))
+    admitted = await started(route.deliver_pinned([metric(1)]))
     await gate.is_entered()
     assert (admitted.done(), output.queued) == (False, 0)
     gate.go.set()
@@ -407,11 +407,11 @@ async def test_a_listener_is_refused_where_the_queue_has_no_room_for_it_and_what
     output = out(limit=4)
     route = Route([output])
     route.replace(Stages([outside(gate)]))
-    first = await started(route.admit([metric(0)]))
+    first = await started(route.deliver_pinned([metric(0)]))
     await gate.is_entered()
-    second = await started(route.admit([metric(1), metric(2)]))
+    second = await started(route.deliver_pinned([metric(1), metric(2)]))
     with pytest.raises(Full):
-        await route.admit([metric(3), metric(4), metric(5)])
+        await route.deliver_pinned([metric(3), metric(4), metric(5)])
     gate.go.set()
     await asyncio.gather(first, second)
     assert output.queued == 3
@@ -421,9 +421,9 @@ async def test_what_grows_beyond_the_room_is_refused_to_the_listener_alone() -> 
     output = out(limit=4)
     route = Route([output])
     route.replace(Stages([outside(lambda metrics: 3 * metrics)]))
-    await route.admit([metric(1)])
+    await route.deliver_pinned([metric(1)])
     with pytest.raises(Full):
-        await route.admit([metric(2)])
+        await route.deliver_pinned([metric(2)])
     assert output.queued == 3
 
 
@@ -431,7 +431,7 @@ async def test_a_listener_that_has_gone_is_not_worked_for(gate: Gate) -> None:
     output = out()
     route = Route([output])
     route.replace(Stages([outside(gate)]))
-    first, gone = await started(route.admit([metric(1)])), await started(route.admit([metric(2)]))
+    first, gone = await started(route.deliver_pinned([metric(1)])), await started(route.deliver_pinned([metric(2)]))
     await gate.is_entered()
     gone.cancel()
     await asyncio.wait([gone])
@@ -470,7 +470,7 @@ async def test_at_a_stop_nobody_is_waited_for_after_the_grace(gate: Gate) -> Non
 
 
 class Both(Sink):
-    def _offer(self, metrics: list[Metric]) -> list[OutputRunner]:
+    def _offer(self, metrics: list[Metric]) -> list[RunningOutput]:
         self.metrics += metrics
         return []
 
@@ -496,7 +496,7 @@ async def test_a_storm_of_reloads_keeps_the_order_and_every_metric(seed: int, ga
             if draw.random() < 0.5:
                 sink.deliver(batch)
             else:
-                tasks.append(await started(sink.admit(batch)))
+                tasks.append(await started(sink.deliver_pinned(batch)))
         if turn % 10 == 0:
             sink.hurry()
         await asyncio.sleep(0)

@@ -23,8 +23,8 @@ from pyagent.api import (
 )
 from pyagent.config import FilterOptions
 from pyagent.pipeline.fanout import Route
-from pyagent.pipeline.inputs.running_input import InputRunner
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing import make_parser
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.parsers.influx import Influx
@@ -53,12 +53,12 @@ class Sink(Output):
         pass
 
 
-def out(plugin: type[Output] = Silent, **plan: Any) -> OutputRunner:
-    return OutputRunner(output_plan(plugin, **plan), plugin(NoOptions(), LOG), log=LOG)
+def out(plugin: type[Output] = Silent, **plan: Any) -> RunningOutput:
+    return RunningOutput(output_plan(plugin, **plan), plugin(NoOptions(), LOG), log=LOG)
 
 
-def listener(route: Route, **plan: Any) -> InputRunner:
-    return InputRunner(
+def listener(route: Route, **plan: Any) -> RunningInput:
+    return RunningInput(
         input_plan(Listener, **plan),
         Listener(NoOptions(), LOG),
         global_tags={"host": "h"},
@@ -68,7 +68,7 @@ def listener(route: Route, **plan: Any) -> InputRunner:
     )
 
 
-def lines_of(output: OutputRunner) -> list[str]:
+def lines_of(output: RunningOutput) -> list[str]:
     batch = output.queue.next_batch(1000)
     assert batch is not None
     return batch.payload().decode().splitlines()
@@ -309,7 +309,7 @@ def test_what_a_service_input_hands_on_while_it_stops_is_taken() -> None:
     async def main() -> None:
         output = out()
         plugin = Last(NoOptions(), LOG)
-        runner = InputRunner(
+        runner = RunningInput(
             input_plan(Last), plugin, global_tags={}, route=Route([output]), clock=VirtualClock(START), log=LOG
         )
         await plugin.start(runner.acc)

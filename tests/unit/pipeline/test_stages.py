@@ -68,7 +68,7 @@ def test_processors_act_one_after_the_other() -> None:
     sink.stages = Stages([processor(suffix("_a")), processor(suffix("_b"))])
     sink.deliver([metric()])
     assert [m.name for m in sink.metrics] == ["m_a_b"]
-    assert not sink.plain
+    assert not sink.relayable
 
 
 def test_what_is_not_selected_passes_by_in_its_place() -> None:

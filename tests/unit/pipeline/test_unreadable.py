@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 from plans import LOG, output_plan
-from test_lanes import Buckets, Single, gathered
+from test_partitions import Buckets, Single, gathered
 
 from pyagent.api import NoOptions
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.log.files import Files
 from pyagent.buffer.log.segments import SegmentLog
-from pyagent.pipeline.executors import HereWorker
+from pyagent.pipeline.executors import InlineExecutor
 from pyagent.pipeline.fanout import Route
-from pyagent.pipeline.outputs import disk_writer as keeping_module
-from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
+from pyagent.pipeline.outputs import disk_writer
+from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.virtual import run_virtual
 
 
@@ -41,7 +41,7 @@ class Broken:
 
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping_module, "SegmentLog", functools.partial(SegmentLog, segment_size=1))
+    monkeypatch.setattr(disk_writer, "SegmentLog", functools.partial(SegmentLog, segment_size=1))
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Broken:
     return broken
 
 
-def an_output(kind: type[Buckets], folder: Path, **plan: Any) -> tuple[OutputRunner, Any, Route]:
+def an_output(kind: type[Buckets], folder: Path, **plan: Any) -> tuple[RunningOutput, Any, Route]:
     plugin = kind(NoOptions(), LOG)
-    settings = Keeping(BufferSettings(folder), HereWorker())
-    output = OutputRunner(output_plan(kind, on_disk=True, **plan), plugin, log=LOG, keeping=settings)
+    settings = BufferResources(BufferSettings(folder), InlineExecutor())
+    output = RunningOutput(output_plan(kind, on_disk=True, **plan), plugin, log=LOG, buffer_resources=settings)
     return output, plugin, Route([output])
 
 
@@ -88,7 +88,7 @@ def test_it_waits_and_others_go_on(
         plugin.down = {"a", "b"}
         task = asyncio.create_task(output.run())
         for _ in range(5):
-            await route.admit(gathered(20, bucket="a") + gathered(20, bucket="b"))
+            await route.deliver_pinned(gathered(20, bucket="a") + gathered(20, bucket="b"))
             await asyncio.sleep(1)
         before = segments(tmp_path)
         broken.call, broken.part, broken.error = call, "+a/", error
@@ -105,7 +105,7 @@ def test_it_waits_and_others_go_on(
         assert "on purpose" in output.error
         assert broken.asked < 100, "it is not asked again at once"
         # What comes in is kept behind it.
-        await route.admit(gathered(20, bucket="a"))
+        await route.deliver_pinned(gathered(20, bucket="a"))
         await asyncio.sleep(20)
         assert output.queued == waiting + 20
         broken.call = ""
@@ -155,7 +155,7 @@ def test_a_segment_that_somebody_removes_is_counted_and_told(tmp_path: Path, cap
         plugin.down = {None}
         task = asyncio.create_task(output.run())
         for _ in range(5):
-            await route.admit(gathered(10))
+            await route.deliver_pinned(gathered(10))
             await asyncio.sleep(1)
         log = output.queue.log
         assert log is not None
@@ -177,7 +177,7 @@ def test_a_log_that_cannot_be_opened_is_opened_later(
         output, plugin, route = an_output(Single, tmp_path / strategy)
         plugin.down = {None}
         task = asyncio.create_task(output.run())
-        await route.admit(gathered(20))
+        await route.deliver_pinned(gathered(20))
         await asyncio.sleep(1)
         output.end()
         await task
@@ -208,7 +208,7 @@ def test_a_folder_that_cannot_be_listed_is_looked_at_later(
         output, plugin, route = an_output(Buckets, tmp_path)
         plugin.down = {"a"}
         task = asyncio.create_task(output.run())
-        await route.admit(gathered(20, bucket="a"))
+        await route.deliver_pinned(gathered(20, bucket="a"))
         await asyncio.sleep(1)
         output.end()
         await task
@@ -250,21 +250,21 @@ def test_the_log_keeps_what_was_refused_until_the_quarantine_is_safe(
     async def main() -> None:
         refusals = Quarantined()
         plugin = Single(NoOptions(), LOG)
-        settings = Keeping(BufferSettings(tmp_path), HereWorker(), refusals)
-        output = OutputRunner(output_plan(Single, on_disk=True), plugin, log=LOG, keeping=settings)
+        settings = BufferResources(BufferSettings(tmp_path), InlineExecutor(), refusals)
+        output = RunningOutput(output_plan(Single, on_disk=True), plugin, log=LOG, buffer_resources=settings)
         route = Route([output])
         plugin.bad = b"n=3i"
         task = asyncio.create_task(output.run())
-        await route.admit(gathered(10))
+        await route.deliver_pinned(gathered(10))
         await asyncio.sleep(30)
         log = output.queue.log
         assert log is not None
         assert (output.rejected, log.committed) == (1, 0)
-        await route.admit(gathered(2))
+        await route.deliver_pinned(gathered(2))
         await asyncio.sleep(30)
         assert log.committed == 0
         refusals.broken = False
-        await route.admit(gathered(2))
+        await route.deliver_pinned(gathered(2))
         await asyncio.sleep(30)
         assert log.committed == 14
         output.end()

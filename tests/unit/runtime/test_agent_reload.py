@@ -22,7 +22,7 @@ from pyagent.api import (
     Retry,
 )
 from pyagent.config import AgentSettings, AggregatorPlan, InputPlan, OutputPlan, Plan
-from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.runtime.agent import Agent
 from pyagent.testing.virtual import VirtualClock, run_virtual
 
@@ -129,7 +129,7 @@ def test_the_first_metrics_are_written_without_waiting_for_the_interval() -> Non
 def test_an_unchanged_plan_changes_nothing_wherever_it_stands_in_the_file() -> None:
     async def scenario(agent: Agent) -> None:
         await agent.apply(a_plan(an_input(), an_output()))
-        runners: list[InputRunner] = list(agent.inputs)
+        runners: list[RunningInput] = list(agent.inputs)
         outputs = agent.outputs
         await agent.apply(a_plan(an_input(location="a.conf:77"), an_output(location="b.conf:3")))
         assert agent.inputs == runners

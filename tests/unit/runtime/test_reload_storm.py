@@ -178,7 +178,7 @@ class Outside(Input):
         acc.add("m", {"n": 1}, time=START)
 
 
-class Keeping(Output):
+class BufferResources(Output):
     async def write(self, batch: Batch) -> None: ...
 
 
@@ -191,7 +191,7 @@ def test_nothing_is_left_behind() -> None:
         async def reload(number: int) -> None:
             often = {"origin": "file", "interval": Duration("20ms"), "identity": str(number)}
             inputs = [dataclasses.replace(an_input(kind, ""), **often) for kind in (Threaded, Outside)]
-            output = dataclasses.replace(an_output(str(number)), plugin=Keeping, origin="file")
+            output = dataclasses.replace(an_output(str(number)), plugin=BufferResources, origin="file")
             await agent.apply(Plan(agent=AgentSettings(), global_tags={}, inputs=tuple(inputs), outputs=(output,)))
 
         async def ended() -> None:

@@ -161,8 +161,8 @@ def test_without_a_folder_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_p
 )
 def test_a_text_has_run_after_its_first_cycle_and_some_seconds(gathered: float, written: float, seconds: float) -> None:
     runner = SimpleNamespace(last_duration=gathered, failures=SimpleNamespace(total=0), listens=False)
-    lane = SimpleNamespace(write_seconds=written, queue=[1])
-    agent = SimpleNamespace(inputs=[runner], outputs=[SimpleNamespace(lanes={None: lane})])
+    sender = SimpleNamespace(write_seconds=written, queue=[1])
+    agent = SimpleNamespace(inputs=[runner], outputs=[SimpleNamespace(partitions={None: sender})])
 
     async def main() -> float:
         await has_run(cast("Agent", agent))

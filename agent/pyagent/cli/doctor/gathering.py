@@ -15,8 +15,8 @@ from pyagent.cli.terminal import some_of, span
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.failures import one_line
 from pyagent.pipeline.fanout import Route
-from pyagent.pipeline.inputs.running_input import InputRunner
-from pyagent.pipeline.outputs.encoder import Form, Formed
+from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.runtime.build import build_plugins, build_stages
 
@@ -47,14 +47,14 @@ class Gathered:
 class MadeOutput:
     plan: OutputPlan
     plugin: Output[Any]
-    form: Form
+    encoder: OutputEncoder
     gathered: Gathered = field(default_factory=Gathered)
 
 
 class _Catcher(Route):
     """Keeps what comes out of the processors."""
 
-    plain = False
+    relayable = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _Catcher(Route):
     def _queue(self, metrics: list[Metric]) -> None:
         self.metrics += metrics
 
-    async def admit(self, metrics: list[Metric]) -> None:
+    async def deliver_pinned(self, metrics: list[Metric]) -> None:
         self.deliver(metrics)
 
 
@@ -74,8 +74,8 @@ async def make_outputs(report: Report, plan: Plan) -> list[MadeOutput]:
         plugin = await _make(report, output)
         if plugin is not None:
             plugin = cast("Output[Any]", plugin)
-            form = Form(output, plugin.line_options(), plugin.partition(), log=_QUIET)
-            made.append(MadeOutput(output, plugin, form))
+            encoder = OutputEncoder(output, plugin.line_options(), plugin.partition(), log=_QUIET)
+            made.append(MadeOutput(output, plugin, encoder))
     return made
 
 
@@ -124,7 +124,7 @@ async def _gather(
     route, clock = _Catcher(), SystemClock()
     with contextlib.suppress(Exception):
         route.replace(await build_stages(plan, route, clock))
-    runner = InputRunner(one, plugin, global_tags=plan.global_tags, route=route, clock=clock, log=_QUIET)
+    runner = RunningInput(one, plugin, global_tags=plan.global_tags, route=route, clock=clock, log=_QUIET)
     began = time.monotonic()
     gather = asyncio.create_task(runner.gather_once())
     await asyncio.wait([gather], timeout=PATIENCE)
@@ -162,17 +162,17 @@ async def _gather(
     report.ok("gather", f"{_count(runner.gathered)} in {took * 1000:.0f} ms")
     _look_at_times(report, route.metrics)
     for output in outputs:
-        formed = output.form(list(route.metrics))
-        _add(output.gathered, formed, one.label)
-        if not formed.count:
+        encoded = output.encoder(list(route.metrics))
+        _add(output.gathered, encoded, one.label)
+        if not encoded.count:
             report.warning(
                 "filters",
-                f"none of its metrics reaches {output.plan.label}: its filters keep {formed.filtered} out",
+                f"none of its metrics reaches {output.plan.label}: its filters keep {encoded.filtered} out",
                 f"look at the filters of {output.plan.locate(None)}",
             )
-        elif formed.filtered:
+        elif encoded.filtered:
             report.note(
-                "filters", f"{formed.count} of them reach {output.plan.label}, its filters keep {formed.filtered} out"
+                "filters", f"{encoded.count} of them reach {output.plan.label}, its filters keep {encoded.filtered} out"
             )
 
 
@@ -200,9 +200,9 @@ def local_time(ahead: float) -> str:
     return f": local time was written as UTC ({hours} h)" if hours and abs(ahead - 3600 * hours) < 120 else ""
 
 
-def _add(gathered: Gathered, formed: Formed, label: str) -> None:
-    gathered.metrics += formed.count
-    for _, lines in formed.parts:
+def _add(gathered: Gathered, encoded: EncodedParts, label: str) -> None:
+    gathered.metrics += encoded.count
+    for _, lines in encoded.parts:
         gathered.size += len(lines.data)
         if lines.oldest / 1e9 >= YEAR_2000 and (not gathered.oldest or lines.oldest < gathered.oldest):
             gathered.oldest, gathered.whose = lines.oldest, label

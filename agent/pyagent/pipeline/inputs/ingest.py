@@ -78,8 +78,8 @@ class ServiceDoor:
     async def _ingest(
         self, data: bytes, precision: PrecisionName, tags: Mapping[str, str], all_or_nothing: bool
     ) -> Ingested:
-        if self._intake.plain and self._route.plain:
-            result = await self._route.admit_lines(
+        if self._intake.relayable and self._route.relayable:
+            result = await self._route.relay_pinned(
                 data,
                 self._clock.now(),
                 precision,
@@ -139,7 +139,7 @@ class ServiceDoor:
 
         count = len(metrics)
         if chosen := await in_slices(metrics, taken_in):
-            await self._route.admit(chosen)
+            await self._route.deliver_pinned(chosen)
         self._taken(count)
         return count
 

@@ -11,7 +11,7 @@ from typing import Any
 from pyagent.api import Input, PyagentError
 from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
-from pyagent.pipeline.executors import Worker, worker_for
+from pyagent.pipeline.executors import Executor, executor_for
 from pyagent.pipeline.failures import FailureLog, explain, one_line
 from pyagent.pipeline.inputs.accumulator import Accumulator
 from pyagent.pipeline.inputs.ingest import ServiceDoor
@@ -20,7 +20,7 @@ from pyagent.pipeline.ports import Sink
 from pyagent.pipeline.schedule import Clock, Schedule
 from pyagent.pipeline.traits import InputTraits, input_traits, plugin_files
 
-__all__ = ["InputRunner"]
+__all__ = ["RunningInput"]
 
 FIRST_TICK_NEAR_NS = 500_000_000
 """A first aligned tick closer than this makes an extra gather at the start pointless: data is there within a second all the
@@ -31,7 +31,7 @@ MOST_GIVEN_UP = 3
 """Gathers that were given up and have not ended; with so many the input is left alone: threads are not for wasting."""
 
 
-class InputRunner:
+class RunningInput:
     """Gathers one input on its schedule. Nothing that the plugin does gets out of here as an exception.
 
     What it gathered goes to `route`, on the main loop. After the first gather that gave anything the outputs are flushed
@@ -75,8 +75,8 @@ class InputRunner:
         self._log = log
         self._is_first = True
         self._gather_timeout = gather_timeout
-        self._worker = self._new_worker()
-        self._given_up: list[Worker] = []
+        self._executor = self._new_worker()
+        self._given_up: list[Executor] = []
         """Those whose thread may still be in a gather that was given up."""
         self._problems: set[str] = set()
         self._loop = asyncio.get_running_loop()
@@ -147,7 +147,7 @@ class InputRunner:
         self.flush()
         self.acc.close()
         self._door.close()
-        self._worker.abandon()
+        self._executor.abandon()
         if self.plan.has_foreign_code:
             let_go(self.plugin, self.plan.label)
             del self.plugin  # what it is made of refers to itself: it would be held until a collection
@@ -168,7 +168,7 @@ class InputRunner:
             self._route.flush_soon()
 
     def _tick(self) -> None:
-        self._given_up = [worker for worker in self._given_up if worker.busy]
+        self._given_up = [executor for executor in self._given_up if executor.busy]
         if len(self._given_up) >= MOST_GIVEN_UP:
             self.overruns += 1
             self.failures.failed(
@@ -195,7 +195,7 @@ class InputRunner:
         try:
             acc = self.acc
             async with deadline:
-                await self._worker.call(lambda: self._checked(acc))
+                await self._executor.call(lambda: self._checked(acc))
         except TimeoutError as error:
             self.flush()
             if deadline.expired():  # else it is the plugin's own
@@ -243,10 +243,10 @@ class InputRunner:
         """The gather goes on or hangs, in its thread; what it adds from now on is counted, and dropped."""
         self.abandoned += 1
         self.failures.failed(f"cannot gather: it took longer than {self._gather_timeout:g} s and is given up")
-        if self._worker.busy:
-            self._given_up.append(self._worker)
-        self._worker.abandon()
-        self._worker = self._new_worker()
+        if self._executor.busy:
+            self._given_up.append(self._executor)
+        self._executor.abandon()
+        self._executor = self._new_worker()
         if not self._starts:
             dropped = self.acc.dropped
             self.acc.close()
@@ -254,9 +254,9 @@ class InputRunner:
             # One count for both: what comes late is told with the rest.
             self.acc.dropped = dropped
 
-    def _new_worker(self) -> Worker:
+    def _new_worker(self) -> Executor:
         own = self.plan.origin == "builtin"
-        return worker_for(self._traits.asynchronous, own=own, name=self.plan.label, files=self._files)
+        return executor_for(self._traits.asynchronous, own=own, name=self.plan.label, files=self._files)
 
     def _new_accumulator(self) -> Accumulator:
         return Accumulator(
@@ -272,7 +272,7 @@ class InputRunner:
         if self.plan.origin == "builtin":
             await self.plugin.stop()
         elif self._traits.stops:
-            await self._worker.call(lambda: self.plugin.stop())
+            await self._executor.call(lambda: self.plugin.stop())
 
     def _problem(self, problem: str, outcome: str = "; it is dropped") -> None:
         """Told by the accumulator, from any thread."""
@@ -284,7 +284,7 @@ class InputRunner:
         """Start a service input; where that fails, try again every interval."""
         while True:
             try:
-                await self._worker.call(lambda: self.plugin.start(self.acc))
+                await self._executor.call(lambda: self.plugin.start(self.acc))
             except Exception as error:
                 self.failures.failed(explain("cannot start", error, self._files))
             else:
@@ -311,7 +311,7 @@ class InputRunner:
         """Hand on a part of what a gather adds without end, at the outputs' speed. Others' metrics must not be dropped
         for it: where the outputs stand still for an interval, the flood itself is."""
         deadline = self._loop.time() + self.plan.interval.seconds
-        while not self._route.has_room():
+        while not self._route.below_high_water():
             if self.acc.closed:
                 return
             if self._loop.time() > deadline:

@@ -12,10 +12,10 @@ from pyagent.api.units import counted
 from pyagent.buffer import OutputQueue
 from pyagent.buffer.log.segments import InUse, Recovery, SegmentLog
 from pyagent.buffer.queue import DiskWork
-from pyagent.pipeline.executors import Worker
+from pyagent.pipeline.executors import Executor
 from pyagent.pipeline.failures import FailureLog
 
-__all__ = ["Keeper", "until_safe"]
+__all__ = ["DiskWriter", "until_safe"]
 
 GROUP_SECONDS = 0.05
 """What comes in within this time is synced together."""
@@ -44,11 +44,11 @@ async def until_safe(receipts: Sequence[asyncio.Future[None]]) -> None:
         raise problem
 
 
-class Keeper:
-    """Keeps one queue on disk: all of it where `always`, else from `keep` on until it is empty.
+class DiskWriter:
+    """Keeps one queue on disk: all of it where `always`, else from `start_persisting` on until it is empty.
 
-    `worker` is the thread that all logs share. Errors of the disk are logged, never raised, but by `receipt`
-    and `commit` (as Full).
+    `executor` is the thread that all logs share. Errors of the disk are logged, never raised, but by `receipt`
+    and `flush_to_log` (as Full).
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Keeper:
         always: bool,
         sync: bool,
         passing: bool,
-        worker: Worker,
+        executor: Executor,
         log: logging.Logger,
         among: set[FailureLog] | None = None,
     ) -> None:
@@ -75,16 +75,16 @@ class Keeper:
         self._always = always
         self._sync = sync
         self._passing = passing
-        self._worker = worker
+        self._executor = executor
         self._log = log
         self.ready = asyncio.Event()
         """What was on disk is known, or cannot be."""
         self._begun = asyncio.Event()
         self._lock = asyncio.Lock()
         self._wanted = asyncio.Event()
-        self._hurried = asyncio.Event()
+        self._retry = asyncio.Event()
         self._complete = True
-        """The last commit had all that was not safe: no batch was being written from memory when it began."""
+        """The last flush had all that was not safe: no batch was being written from memory when it began."""
         self._waiters: list[asyncio.Future[None]] = []
         self._ended = False
         self._read_again = 0.0
@@ -123,11 +123,11 @@ class Keeper:
         if self.queue.persisting:
             self._wanted.set()
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """Try a disk that took nothing again at once."""
-        self._hurried.set()
+        self._retry.set()
 
-    def keep(self) -> None:
+    def start_persisting(self) -> None:
         """Bring to disk what waits, and what comes, until the queue is empty."""
         if not self.queue.persisting:
             self.queue.persisting = True
@@ -151,7 +151,7 @@ class Keeper:
                 await self._wanted.wait()
                 self._wanted.clear()
                 asked = len(self._waiters)
-                error = await self._commit() if self.queue.persisting or self.queue.disk_error else None
+                error = await self._flush_to_log() if self.queue.persisting or self.queue.disk_error else None
                 if error is not None:
                     self._answer(len(self._waiters), f"the buffer on disk takes nothing: {error.strerror or error}")
                 elif self._complete:
@@ -162,9 +162,9 @@ class Keeper:
                 if error is None:
                     await asyncio.sleep(GROUP_SECONDS)
                     continue
-                self._hurried.clear()
+                self._retry.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurried.wait(), pause)
+                    await asyncio.wait_for(self._retry.wait(), pause)
                 self._wanted.set()
         finally:
             # What they wait for goes to a successor, and may be safe there: but nobody here can say so.
@@ -194,23 +194,23 @@ class Keeper:
         self._wanted.set()
         return waiter
 
-    async def commit(self) -> None:
+    async def flush_to_log(self) -> None:
         """Bring to disk what waits, whatever the strategy is. Raises Full where that does not work."""
         self.queue.persisting = True
         while not self.queue.safe:
             if not self._begun.is_set():
                 raise Full(_REPLACED)
-            if error := await self._commit():
+            if error := await self._flush_to_log():
                 raise Full(f"the buffer on disk takes nothing: {error.strerror or error}")
             if not self._complete:
                 await asyncio.sleep(GROUP_SECONDS)
 
-    async def bring(self) -> None:
+    async def persist(self) -> None:
         """Where the queue is kept on disk, bring there what waits in memory: only from there it can be written."""
         if self.queue.persisting and self.queue.unflushed:
-            await self._commit()
+            await self._flush_to_log()
 
-    async def load(self, least: int) -> float:
+    async def prefetch(self, least: int) -> float:
         """Have so many metrics of the log in memory, where there are so many. Returns after how many seconds to try it again
         where it cannot be read now: nothing of it is lost or passed over. 0: it can."""
         if not self.is_open:
@@ -234,7 +234,7 @@ class Keeper:
             self.read_failures.succeeded(f"reading the buffer {self.directory}")
         return 0.0
 
-    async def acknowledge(self, before: Callable[[], None] | None = None) -> None:
+    async def commit(self, before: Callable[[], None] | None = None) -> None:
         """Tell the log what is done with, after `before`, which is blocking; where that raises OSError, later."""
         if not self.is_open:
             return
@@ -251,7 +251,7 @@ class Keeper:
             self._before_failures.succeeded("making the quarantine safe")
         await self._attempt(lambda: self._perform(self.queue.commit))
 
-    async def divide(self) -> None:
+    async def split_backlog(self) -> None:
         if not self.is_open:
             self.queue.split_backlog()
         else:
@@ -261,19 +261,19 @@ class Keeper:
         """Bring to disk what waits, and give the log back."""
         if self._begun.is_set() and (self.queue.unflushed or self.is_open):
             self.queue.persisting = True
-            while self.queue.unflushed and await self._commit() is None:
+            while self.queue.unflushed and await self._flush_to_log() is None:
                 pass
-            await self.acknowledge()
+            await self.commit()
             await self._perform(self.queue.close)
 
-    async def _commit(self) -> OSError | None:
+    async def _flush_to_log(self) -> OSError | None:
         """Bring to disk, piece by piece, what waits now. Returns why it did not work. Before `begin` it does nothing: the log
         is another's."""
         if not self._begun.is_set():
             return None
         due = 0
 
-        def commit() -> DiskWork | None:
+        def flush() -> DiskWork | None:
             nonlocal due
             self._complete = self._complete and not self.queue.written_from_memory
             before = self.queue.unflushed
@@ -285,9 +285,9 @@ class Keeper:
             nonlocal due
             await self._open()
             due, self._complete = self.queue.unflushed, True
-            await self._perform(commit)
+            await self._perform(flush)
             while due > 0 and self.queue.unflushed:
-                await self._perform(commit)
+                await self._perform(flush)
 
         error = await self._attempt(work)
         self._tell_lost()
@@ -368,7 +368,7 @@ class Keeper:
         async def perform() -> bool:
             async with self._lock:
                 if work := ask():
-                    await self._worker.call(work.run)
+                    await self._executor.call(work.run)
                     work.done()
                 return work is not None
 

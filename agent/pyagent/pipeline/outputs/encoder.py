@@ -10,11 +10,11 @@ from pyagent.lineprotocol import Encoded, encode
 from pyagent.pipeline.filters import compile_selection
 from pyagent.pipeline.modifiers import Naming
 
-__all__ = ["Form", "Formed"]
+__all__ = ["EncodedParts", "OutputEncoder"]
 
 
 @dataclass(frozen=True, slots=True)
-class Formed:
+class EncodedParts:
     """Encoded metrics, for each partition on its own, and how many did not pass the filters."""
 
     parts: tuple[tuple[str | None, Encoded], ...]
@@ -25,13 +25,13 @@ class Formed:
         """Metrics that are encoded."""
         return sum(lines.count for _, lines in self.parts)
 
-    def __add__(self, more: "Formed") -> "Formed":
+    def __add__(self, more: "EncodedParts") -> "EncodedParts":
         """Those of `more` behind these; a partition may come several times."""
-        return Formed(self.parts + more.parts, self.filtered + more.filtered)
+        return EncodedParts(self.parts + more.parts, self.filtered + more.filtered)
 
 
-class Form:
-    """Filters, then names, then the encoding. Outputs of equal form share the bytes."""
+class OutputEncoder:
+    """Filters, then names, then the encoding. Outputs with equal encoders share the bytes."""
 
     def __init__(
         self,
@@ -52,12 +52,13 @@ class Form:
         self._selection = compile_selection(plan.filters, log)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Form):
+        if not isinstance(other, OutputEncoder):
             return NotImplemented
         if self.partition is not None:
             return self is other  # which values have a partition is each output's own
         mine, theirs = (
-            (form.line_options, form._naming, form._filters if form._selection else None) for form in (self, other)
+            (encoder.line_options, encoder._naming, encoder._filters if encoder._selection else None)
+            for encoder in (self, other)
         )
         return other.partition is None and mine == theirs
 
@@ -69,17 +70,17 @@ class Form:
         return self._selection is not None
 
     @property
-    def plain(self) -> bool:
+    def relayable(self) -> bool:
         """Nothing but the encoding: text may be relayed without making metrics of it."""
         return self._selection is None and not self._naming and self.partition is None
 
-    def __call__(self, metrics: Sequence[Metric]) -> Formed:
+    def __call__(self, metrics: Sequence[Metric]) -> EncodedParts:
         chosen = metrics if self._selection is None else self._selection.apply(metrics)
         filtered = len(metrics) - len(chosen)
         if self._naming:
             chosen = [Metric(self._naming(m.name), m.tags, m.fields, m.time, m.kind) for m in chosen]
         if self.partition is None:
-            return Formed(((None, encode(chosen, self.line_options)),), filtered)
+            return EncodedParts(((None, encode(chosen, self.line_options)),), filtered)
         parts: dict[str | None, list[Metric]] = {}
         for metric in chosen:
             value = metric.tags.get(self.partition.tag)
@@ -90,4 +91,4 @@ class Form:
                 metric = Metric(metric.name, tags, metric.fields, metric.time, metric.kind)
             parts.setdefault(value, []).append(metric)
         encoded = tuple((value, encode(part, self.line_options)) for value, part in parts.items())
-        return Formed(encoded, filtered)
+        return EncodedParts(encoded, filtered)

@@ -1,4 +1,4 @@
-"""The lanes of one output: one, or one for each value of the tag that divides it, which come and go."""
+"""The senders of one output: one, or one for each value of the tag that divides it, which come and go."""
 
 import logging
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from itertools import islice
 
 from pyagent.api.units import counted
 from pyagent.buffer import Usage
-from pyagent.pipeline.outputs.sender import Lane
+from pyagent.pipeline.outputs.sender import Sender
 
-__all__ = ["IDLE_SECONDS", "Lanes", "Sums"]
+__all__ = ["IDLE_SECONDS", "Partitions", "Sums"]
 
 IDLE_SECONDS = 300.0
 """A partition that has had nothing for so long, and holds nothing, ends."""
@@ -21,7 +21,7 @@ _PLANNED_SHARE = 0.05
 
 @dataclass(slots=True)
 class Sums:
-    """What lanes have done since the start."""
+    """What senders have done since the start."""
 
     added: int = 0
     restored: int = 0
@@ -34,20 +34,20 @@ class Sums:
     """Seconds since the epoch; 0: never."""
     write_seconds: float = 0.0
 
-    def add(self, lane: Lane) -> None:
-        self.added += lane.queue.added
-        self.restored += lane.queue.restored
-        self.written += lane.written
-        self.rejected += lane.rejected
-        self.damaged += lane.queue.damaged
-        self.damaged_bytes += lane.queue.damaged_bytes
-        self.failures += lane.failures.total
-        self.last_write = max(self.last_write, lane.last_write)
-        self.write_seconds += lane.write_seconds
+    def add(self, sender: Sender) -> None:
+        self.added += sender.queue.added
+        self.restored += sender.queue.restored
+        self.written += sender.written
+        self.rejected += sender.rejected
+        self.damaged += sender.queue.damaged
+        self.damaged_bytes += sender.queue.damaged_bytes
+        self.failures += sender.failures.total
+        self.last_write = max(self.last_write, sender.last_write)
+        self.write_seconds += sender.write_seconds
 
 
-class Lanes(dict[str | None, Lane]):
-    """Lanes by partition, the longest unused first. None is that of an output without partitions; in a divided one, of
+class Partitions(dict[str | None, Sender]):
+    """Partitions by partition, the longest unused first. None is that of an output without partitions; in a divided one, of
     metrics that have none.
 
     All together hold at most `limit` metrics: the partitions that hold most give way. There are at most `most` partitions,
@@ -59,11 +59,11 @@ class Lanes(dict[str | None, Lane]):
         limit: int,
         most: int,
         *,
-        make: Callable[[str | None], Lane],
-        end: Callable[[Lane], None],
+        make: Callable[[str | None], Sender],
+        end: Callable[[Sender], None],
         log: logging.Logger,
     ) -> None:
-        """`make` is asked for a new lane, `end` is given one that is empty and is not used any more."""
+        """`make` is asked for a new sender, `end` is given one that is empty and is not used any more."""
         super().__init__()
         self.usage = Usage()
         """Of their queues, which keep it up to date."""
@@ -77,7 +77,7 @@ class Lanes(dict[str | None, Lane]):
         self._ended = Sums()
         self._told_dropped = 0
         self._told_overflow = False
-        self._longest: list[Lane] = []
+        self._longest: list[Sender] = []
         """Those that give way next, the last one first, each down to `_level`."""
         self._level = 0
 
@@ -85,36 +85,36 @@ class Lanes(dict[str | None, Lane]):
     def sums(self) -> Sums:
         """Of those that there are and that there were."""
         sums = replace(self._ended)
-        for lane in self.values():
-            sums.add(lane)
+        for sender in self.values():
+            sums.add(sender)
         return sums
 
-    def lane(self, partition: str | None) -> Lane:
+    def sender(self, partition: str | None) -> Sender:
         """That of a partition, made where there is none yet."""
-        lane = self.pop(partition, None) or self._make(partition)
-        self[partition] = lane  # behind those that were not used for longer
-        return lane
+        sender = self.pop(partition, None) or self._make(partition)
+        self[partition] = sender  # behind those that were not used for longer
+        return sender
 
     def admits(self, partition: str) -> bool:
-        """Whether the partition has a lane, which is made where there may be one more, or an idle one can end for it. It is
+        """Whether the partition has a sender, which is made where there may be one more, or an idle one can end for it. It is
         promised that something is put in."""
         if partition not in self and len(self) >= self._most:
-            idle = next((lane for lane in islice(self.values(), _CANDIDATES) if lane.idle), None)
+            idle = next((sender for sender in islice(self.values(), _CANDIDATES) if sender.idle), None)
             if idle is None:
                 self._overflow(partition)
                 return False
             self._remove(idle)
-        self.lane(partition).promised = True
+        self.sender(partition).promised = True
         return True
 
     def end_idle(self, now: float) -> None:
         """End those that are not used any more; call it now and then. `now`: loop time."""
-        for lane in list(self.values()):
-            if lane.used or not lane.idle:
+        for sender in list(self.values()):
+            if sender.used or not sender.idle:
                 # Where a listener could not take it, nothing came of a promise.
-                lane.promised, lane.used, lane.unused_since = lane.promised and lane.used, False, now
-            elif now - lane.unused_since >= IDLE_SECONDS:
-                self._remove(lane)
+                sender.promised, sender.used, sender.unused_since = sender.promised and sender.used, False, now
+            elif now - sender.unused_since >= IDLE_SECONDS:
+                self._remove(sender)
 
     def appended(self) -> None:
         """Metrics were put into queues: keep the limit, and tell of what has no room."""
@@ -130,10 +130,10 @@ class Lanes(dict[str | None, Lane]):
                 self._limit,
             )
 
-    def _remove(self, lane: Lane) -> None:
-        del self[lane.partition]
-        self._ended.add(lane)
-        self._end(lane)
+    def _remove(self, sender: Sender) -> None:
+        del self[sender.partition]
+        self._ended.add(sender)
+        self._end(sender)
 
     def _overflow(self, partition: str) -> None:
         self.overflowed += 1
@@ -160,8 +160,8 @@ class Lanes(dict[str | None, Lane]):
 
     def _plan(self, excess: int) -> bool:
         """Choose who gives way; False where nothing can go."""
-        lanes = sorted(self.values(), key=lambda lane: lane.queue.evictable)
-        sizes = [lane.queue.evictable for lane in lanes]
+        senders = sorted(self.values(), key=lambda sender: sender.queue.evictable)
+        sizes = [sender.queue.evictable for sender in senders]
         wanted = excess + int(self._limit * _PLANNED_SHARE)
         self._level = total = 0
         for count, size in enumerate(reversed(sizes), 1):
@@ -171,5 +171,5 @@ class Lanes(dict[str | None, Lane]):
                 # These, cut to one length, give that much.
                 self._level = max((total - wanted) // count, 0)
                 break
-        self._longest = [lane for lane, size in zip(lanes, sizes, strict=True) if size > self._level]
+        self._longest = [sender for sender, size in zip(senders, sizes, strict=True) if size > self._level]
         return bool(self._longest)

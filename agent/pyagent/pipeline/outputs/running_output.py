@@ -1,4 +1,4 @@
-"""The life of one output: its lanes, its connection, and its sums."""
+"""The life of one output: its senders, its connection, and its sums."""
 
 import asyncio
 import contextlib
@@ -18,37 +18,37 @@ from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings, OutputQueue, QueueBatch, QueueName, stored_queues
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.executors import LoopWorker, Worker, worker_for
+from pyagent.pipeline.executors import Executor, LoopExecutor, executor_for
 from pyagent.pipeline.failures import FailureLog, one_line
-from pyagent.pipeline.outputs.disk_writer import Keeper, until_safe
-from pyagent.pipeline.outputs.encoder import Form, Formed
-from pyagent.pipeline.outputs.partitions import IDLE_SECONDS, Lanes
+from pyagent.pipeline.outputs.disk_writer import DiskWriter, until_safe
+from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
+from pyagent.pipeline.outputs.partitions import IDLE_SECONDS, Partitions
 from pyagent.pipeline.outputs.rate_limit import RateLimit
-from pyagent.pipeline.outputs.sender import Lane, Refusals, Told
+from pyagent.pipeline.outputs.sender import DeadLetters, Sender, Told
 from pyagent.pipeline.supervision import supervise
 from pyagent.pipeline.traits import OutputTraits, output_traits, plugin_files
 
-__all__ = ["Keeping", "OutputRunner"]
+__all__ = ["BufferResources", "RunningOutput"]
 
 RESTORE_GRACE = 5.0
 """Seconds that writing waits for what is on disk to be found."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class BufferResources:
     """Where queues are kept, and what is shared by all that are."""
 
     settings: BufferSettings = field(default_factory=BufferSettings)
-    worker: Worker | None = None
+    executor: Executor | None = None
     """The thread of the disk; None: nothing is kept on disk."""
-    refusals: Refusals | None = None
+    dead_letters: DeadLetters | None = None
     """None: what is refused for good is dropped."""
 
 
-class OutputRunner:
+class RunningOutput:
     """Writes one output's queues. Nothing that the plugin does gets out of here as an exception.
 
-    Accounting: see Lane; what could not be encoded is in `lost`, what the filters kept out in `filtered`.
+    Accounting: see Sender; what could not be encoded is in `not_encodable`, what the filters kept out in `filtered`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class OutputRunner:
         plugin: Output[Any],
         *,
         log: logging.Logger,
-        keeping: Keeping | None = None,
+        buffer_resources: BufferResources | None = None,
         inherits: bool = False,
         traits: OutputTraits | None = None,
     ) -> None:
@@ -65,22 +65,24 @@ class OutputRunner:
         `traits`: those of a plugin from outside, asked where that may be done."""
         self.plan = plan
         self.plugin = plugin
-        self.successor: OutputRunner | None = None
+        self.successor: RunningOutput | None = None
         """What writes to the same place in its stead, once it is being ended."""
         self.filtered = 0
         """Metrics that this output's filters kept out."""
-        self.lost: Counter[str] = Counter()
+        self.not_encodable: Counter[str] = Counter()
         """Metrics that could not be encoded, by reason."""
-        self._keeping = keeping or Keeping()
-        self.lanes = Lanes(
+        self._buffer_resources = buffer_resources or BufferResources()
+        self.partitions = Partitions(
             plan.metric_buffer_limit,
-            self._keeping.settings.max_partitions,
-            make=self._make_lane,
-            end=self._end_lane,
+            self._buffer_resources.settings.max_partitions,
+            make=self._make_sender,
+            end=self._end_sender,
             log=log,
         )
         traits = traits or output_traits(plan, plugin)
-        self.form = Form(plan, traits.line_options, traits.partition, admits=self.lanes.admits, log=log)
+        self.encoder = OutputEncoder(
+            plan, traits.line_options, traits.partition, admits=self.partitions.admits, log=log
+        )
         self._inherits = inherits
         self._log = log
         limits = traits.limits
@@ -89,33 +91,33 @@ class OutputRunner:
         self._rate = RateLimit(limits.rate_bytes, limits.rate_period) if limited else None
         own = plan.origin == "builtin"
         files = plugin_files(plan)
-        self._worker = worker_for(traits.asynchronous, own=own, name=plan.label, files=files)
-        self._manager = worker_for(True, own=own, name=f"{plan.label} connections", files=files)
-        if isinstance(self._worker, LoopWorker):
-            self._manager = self._worker
+        self._executor = executor_for(traits.asynchronous, own=own, name=plan.label, files=files)
+        self._manager = executor_for(True, own=own, name=f"{plan.label} connections", files=files)
+        if isinstance(self._executor, LoopExecutor):
+            self._manager = self._executor
         self._connected = False
         self._connecting = asyncio.Lock()
         self._ending: dict[str | None, asyncio.Task[None]] = {}
-        """Lanes that are not used any more, until their logs are closed."""
-        self._running: dict[Lane, list[asyncio.Task[None]]] | None = None
+        """Partitions that are not used any more, until their logs are closed."""
+        self._running: dict[Sender, list[asyncio.Task[None]]] | None = None
         self._ended = asyncio.Event()
         self._told = Told()
         self._unlisted = False
         """Some folders could not be read; there may be queues in them."""
         self._list_failures = FailureLog(log)
-        if self.form.partition is None:
-            self.lane(None)
+        if self.encoder.partition is None:
+            self.sender(None)
 
     # Sums -------------------------------------------------------------------------------------------------------------
 
     @property
     def queue(self) -> OutputQueue:
         """That of an output without partitions."""
-        return self.lanes[None].queue
+        return self.partitions[None].queue
 
     @property
     def queues(self) -> Iterator[OutputQueue]:
-        return (lane.queue for lane in self.lanes.values())
+        return (sender.queue for sender in self.partitions.values())
 
     @property
     def queued(self) -> int:
@@ -123,77 +125,74 @@ class OutputRunner:
 
     @property
     def written(self) -> int:
-        return self.lanes.sums.written
+        return self.partitions.sums.written
 
     @property
     def rejected(self) -> int:
         """Metrics that the receiver refused for good."""
-        return self.lanes.sums.rejected
+        return self.partitions.sums.rejected
 
     @property
     def error(self) -> str:
         """Why writing, or keeping on disk, fails at present, where it does."""
-        reasons = (lane.failures.current for lane in self.lanes.values())
-        keepers = [lane.keeper for lane in self.lanes.values() if lane.keeper]
-        kept = (failures.current for keeper in keepers for failures in keeper.all_failures)
+        reasons = (sender.failures.current for sender in self.partitions.values())
+        disk_writers = [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer]
+        kept = (failures.current for disk_writer in disk_writers for failures in disk_writer.all_failures)
         return next((reason for reason in (*reasons, *kept) if reason), "")
 
     # What inputs give -------------------------------------------------------------------------------------------------
 
-    def take(self, formed: Formed, *, keep: bool = False) -> None:
-        """Queue what `form` made. `keep`: somebody is told that these are safe (ask `has_room` first)."""
-        for partition, lines in formed.parts:
-            self._put(lines, partition, keep=keep)
-        self.filtered += formed.filtered
-        self.lanes.appended()
+    def enqueue(self, encoded: EncodedParts, *, pinned: bool = False) -> None:
+        """Queue what `encoder` made. `pinned`: somebody is promised that these are safe (ask `can_admit` first); else the
+        oldest go, counted, where there is no room."""
+        for partition, block in encoded.parts:
+            self._enqueue(block, partition, pinned=pinned)
+        self.filtered += encoded.filtered
+        self.partitions.appended()
 
-    def append(self, lines: Encoded, filtered: int = 0) -> None:
-        """Queue encoded metrics; the oldest go, counted, where there is no room. `filtered`: how many did not pass."""
-        self.take(Formed(((None, lines),), filtered))
+    def enqueue_block(self, block: Encoded, partition: str | None = None, *, pinned: bool = False) -> None:
+        """The same for the metrics of one partition."""
+        self.enqueue(EncodedParts(((partition, block),), filtered=0), pinned=pinned)
 
-    def admit(self, lines: Encoded, filtered: int = 0, partition: str | None = None) -> None:
-        """Queue metrics that somebody is told are safe: they are not dropped for others. Ask `has_room` first."""
-        self.take(Formed(((partition, lines),), filtered), keep=True)
-
-    async def requeue(self, lines: Sequence[bytes], partition: str | None) -> None:
-        """Queue encoded lines, each of one metric, once more; return when they are as safe as is configured.
+    async def requeue(self, texts: Sequence[bytes], partition: str | None) -> None:
+        """Queue encoded metrics, each with its line break, once more; return when they are as safe as is configured.
 
         Raises LookupError where there can be no such partition, Full where there is no room.
         """
-        if partition is not None and self.form.partition is None:
+        if partition is not None and self.encoder.partition is None:
             raise LookupError(f"{self.plan.label} does not divide its metrics any more, these are of {partition!r}")
-        if not self.has_room(len(lines), partition):
+        if not self.can_admit(len(texts), partition):
             raise Full(f"the queue of {self.plan.label} is full; try it again later")
         now = time.time_ns()
-        ends = array("I", accumulate(map(len, lines)))
-        self.admit(Encoded(b"".join(lines), ends, now, now, []), partition=partition)
+        ends = array("I", accumulate(map(len, texts)))
+        self.enqueue_block(Encoded(b"".join(texts), ends, now, now, []), partition, pinned=True)
         await self.durable()
 
-    def has_room(self, count: int, partition: str | None = None) -> bool:
-        """Whether `admit` may be called with so many."""
-        lane = self.lanes.get(partition)
-        return (lane is None or lane.queue.can_admit(count)) and self._may_pin(count)
+    def can_admit(self, count: int, partition: str | None = None) -> bool:
+        """Whether so many may be pinned."""
+        sender = self.partitions.get(partition)
+        return (sender is None or sender.queue.can_admit(count)) and self._may_pin(count)
 
-    def takes(self, formed: Formed) -> bool:
-        """Whether `take` may be asked to keep all of it."""
+    def can_admit_all(self, encoded: EncodedParts) -> bool:
+        """Whether all of it may be pinned."""
         counts: Counter[str | None] = Counter()  # a partition may come several times
-        for partition, lines in formed.parts:
-            counts[partition] += lines.count
-        queues = ((count, self.lanes.get(partition)) for partition, count in counts.items() if count)
-        return self._may_pin(formed.count) and all(
-            lane is None or lane.queue.can_admit(count) for count, lane in queues
+        for partition, block in encoded.parts:
+            counts[partition] += block.count
+        queues = ((count, self.partitions.get(partition)) for partition, count in counts.items() if count)
+        return self._may_pin(encoded.count) and all(
+            sender is None or sender.queue.can_admit(count) for count, sender in queues
         )
 
     def _may_pin(self, count: int) -> bool:
         """Whether so many more may stay whatever comes; any number where none do, else a large body would never fit."""
-        pinned = self.lanes.usage.pinned
+        pinned = self.partitions.usage.pinned
         return not pinned or pinned + count <= self.plan.metric_buffer_limit
 
     def receipts(self) -> list[asyncio.Future[None]]:
         """Register with every queue at once; done when all that was queued so far is as safe as is configured (`until_safe`
         waits for them)."""
-        keepers = [lane.keeper for lane in self.lanes.values() if lane.keeper is not None]
-        return [receipt for keeper in keepers if (receipt := keeper.receipt()) is not None]
+        disk_writers = [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer is not None]
+        return [receipt for disk_writer in disk_writers if (receipt := disk_writer.receipt()) is not None]
 
     async def durable(self) -> None:
         """Return when all that was queued so far is as safe as is configured. Raises Full where it cannot be."""
@@ -201,97 +200,97 @@ class OutputRunner:
 
     def flush_soon(self) -> None:
         """Write what there is without waiting for the interval (but not before a back-off ends)."""
-        for lane in self.lanes.values():
-            lane.flush_soon()
+        for sender in self.partitions.values():
+            sender.flush_soon()
 
-    def _put(self, lines: Encoded, partition: str | None, *, keep: bool) -> None:
-        for metric, reason in lines.rejected:
-            self.lost[reason] += 1
+    def _enqueue(self, block: Encoded, partition: str | None, *, pinned: bool) -> None:
+        for metric, reason in block.rejected:
+            self.not_encodable[reason] += 1
             if self._told.first(f"encode {reason}"):
                 self._log.error("cannot encode a metric of %r: %s; it is dropped", metric.name[:100], reason)
-        lane = self.lane(partition)
-        lane.queue.enqueue(lines, pinned=True) if keep else lane.queue.enqueue(lines)
-        lane.appended()
+        sender = self.sender(partition)
+        sender.queue.enqueue(block, pinned=pinned)
+        sender.appended()
 
-    # Lanes ------------------------------------------------------------------------------------------------------------
+    # Partitions ------------------------------------------------------------------------------------------------------------
 
-    def lane(self, partition: str | None) -> Lane:
+    def sender(self, partition: str | None) -> Sender:
         """That of a partition, made where there is none yet."""
-        return self.lanes.lane(partition)
+        return self.partitions.sender(partition)
 
-    def _make_lane(self, partition: str | None) -> Lane:
-        plan, settings = self.plan, self._keeping.settings
+    def _make_sender(self, partition: str | None) -> Sender:
+        plan, settings = self.plan, self._buffer_resources.settings
         queue = OutputQueue(
             plan.metric_buffer_limit,
             plan.metric_batch_size,
             max_bytes=settings.max_bytes,
             drop_newest=settings.drop_newest,
             newest_first=settings.newest_first,
-            usage=self.lanes.usage,
+            usage=self.partitions.usage,
         )
-        lane = Lane(
+        sender = Sender(
             plan,
             queue,
             self._write,
             partition=partition,
             writers=self._writers,
             rate=self._rate,
-            refusals=self._keeping.refusals,
+            dead_letters=self._buffer_resources.dead_letters,
             newest_first=settings.newest_first,
             log=self._log,
             told=self._told,
             destination=lambda partition: self.plugin.destination(partition),  # no method: it holds the plugin
         )
-        if (directory := self.directory) is not None and self._keeping.worker is not None:
+        if (directory := self.directory) is not None and self._buffer_resources.executor is not None:
             name = QueueName(plan.queue_id, partition)
-            lane.keeper = Keeper(
+            sender.disk_writer = DiskWriter(
                 queue,
                 directory / name.folder,
                 identity=name.identity,
                 always=plan.on_disk,
                 sync=plan.buffer_disk_sync,
                 passing=partition is not None,
-                worker=self._keeping.worker,
+                executor=self._buffer_resources.executor,
                 log=self._log,
-                among=self._told.keeping,
+                among=self._told.disk,
             )
         if self._running is not None:
-            self._start(lane)
-        return lane
+            self._start(sender)
+        return sender
 
-    def _end_lane(self, lane: Lane) -> None:
+    def _end_sender(self, sender: Sender) -> None:
         """End an idle one: its tasks, and its log's descriptors."""
-        lane.end()
-        self._told.forget(lane)
-        tasks = self._running.pop(lane, []) if self._running is not None else []
+        sender.end()
+        self._told.forget(sender)
+        tasks = self._running.pop(sender, []) if self._running is not None else []
 
         async def end() -> None:
             for task in tasks:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
-            if lane.keeper is not None:
+            if sender.disk_writer is not None:
                 with contextlib.suppress(OSError):  # it is empty, and closed all the same
-                    await lane.keeper.close()
+                    await sender.disk_writer.close()
 
-        ending = self._ending[lane.partition] = asyncio.create_task(end(), name=f"{self.plan.label} end")
-        ending.add_done_callback(lambda _: self._ending.pop(lane.partition, None))
+        ending = self._ending[sender.partition] = asyncio.create_task(end(), name=f"{self.plan.label} end")
+        ending.add_done_callback(lambda _: self._ending.pop(sender.partition, None))
 
     @property
     def directory(self) -> Path | None:
         """Where the queues are kept; None: in memory only."""
         if self.plan.on_disk and self.plan.buffer_directory:
             return Path(self.plan.buffer_directory)
-        return self._keeping.settings.directory
+        return self._buffer_resources.settings.directory
 
-    def _restore_lanes(self) -> None:
-        """Have a lane for each partition that has something on disk."""
-        if self.form.partition is None or self.directory is None or self._keeping.worker is None:
+    def _restore_senders(self) -> None:
+        """Have a sender for each partition that has something on disk."""
+        if self.encoder.partition is None or self.directory is None or self._buffer_resources.executor is None:
             return
         errors: list[OSError] = []
         for stored in stored_queues(self.directory, errors):
-            if stored.name.output == self.plan.queue_id and stored.name.partition not in self.lanes:
-                self.lane(stored.name.partition)
+            if stored.name.output == self.plan.queue_id and stored.name.partition not in self.partitions:
+                self.sender(stored.name.partition)
         self._unlisted = bool(errors)
         for error in errors:
             self._list_failures.failed(
@@ -300,24 +299,26 @@ class OutputRunner:
         if not errors:
             self._list_failures.succeeded("looking for queues")
 
-    def _start(self, lane: Lane) -> None:
+    def _start(self, sender: Sender) -> None:
         assert self._running is not None
 
         async def run() -> None:
-            if lane.keeper is not None and not self._inherits:
+            if sender.disk_writer is not None and not self._inherits:
                 with contextlib.suppress(TimeoutError):
                     # The oldest first; but a disk that hangs must not stop what is new.
-                    await asyncio.wait_for(lane.keeper.ready.wait(), RESTORE_GRACE)
-            await lane.run()
+                    await asyncio.wait_for(sender.disk_writer.ready.wait(), RESTORE_GRACE)
+            await sender.run()
 
-        self._running[lane] = [asyncio.create_task(supervise(run, self._log), name=self.plan.label)]
-        if (keeper := lane.keeper) is not None:
-            if (before := self._ending.get(lane.partition)) is not None:
-                before.add_done_callback(lambda _: None if self._inherits else keeper.begin())
+        self._running[sender] = [asyncio.create_task(supervise(run, self._log), name=self.plan.label)]
+        if (disk_writer := sender.disk_writer) is not None:
+            if (before := self._ending.get(sender.partition)) is not None:
+                before.add_done_callback(lambda _: None if self._inherits else disk_writer.begin())
             elif not self._inherits:
-                keeper.begin()
-            keep = keeper.run
-            self._running[lane].append(asyncio.create_task(supervise(keep, self._log), name=f"{self.plan.label} disk"))
+                disk_writer.begin()
+            write_to_disk = disk_writer.run
+            self._running[sender].append(
+                asyncio.create_task(supervise(write_to_disk, self._log), name=f"{self.plan.label} disk")
+            )
 
     # From the beginning to the end ------------------------------------------------------------------------------------
 
@@ -326,15 +327,15 @@ class OutputRunner:
         self._running = {}
         try:
             if not self._inherits:
-                self._restore_lanes()
-            for lane in self.lanes.values():
-                if lane not in self._running:
-                    self._start(lane)
+                self._restore_senders()
+            for sender in self.partitions.values():
+                if sender not in self._running:
+                    self._start(sender)
             while not self._ended.is_set():
                 await self._wait_for_end()
-            for lane in self.lanes.values():
-                lane.end()
-            if self._running:  # one that is divided has no lane before its first metric
+            for sender in self.partitions.values():
+                sender.end()
+            if self._running:  # one that is divided has no sender before its first metric
                 await asyncio.wait([tasks[0] for tasks in self._running.values()])
         finally:
             tasks = [task for tasks in self._running.values() for task in tasks]
@@ -346,18 +347,18 @@ class OutputRunner:
 
     async def _wait_for_end(self) -> None:
         """Or end partitions that are not used any more, after a while."""
-        if self.form.partition is None:
+        if self.encoder.partition is None:
             await self._ended.wait()
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), IDLE_SECONDS / 5)
-        self.lanes.end_idle(asyncio.get_running_loop().time())
+        self.partitions.end_idle(asyncio.get_running_loop().time())
         if self._unlisted and not self._inherits:
-            self._restore_lanes()
+            self._restore_senders()
 
     async def write_queue(self, at_least: int = 1) -> bool:
         """Write all there is in queues that hold so many; False where something was not taken."""
-        results = await asyncio.gather(*(lane.write_queue(at_least) for lane in self.lanes.values()))
+        results = await asyncio.gather(*(sender.write_queue(at_least) for sender in self.partitions.values()))
         return all(results)
 
     def end(self) -> None:
@@ -366,31 +367,31 @@ class OutputRunner:
 
     async def quiet(self) -> None:
         """Return when nothing is under way in the disk's thread."""
-        await self._ended_lanes()
-        for lane in list(self.lanes.values()):
-            if lane.keeper is not None:
-                await lane.keeper.quiet()
+        await self._ended_senders()
+        for sender in list(self.partitions.values()):
+            if sender.disk_writer is not None:
+                await sender.disk_writer.quiet()
 
-    async def _ended_lanes(self) -> None:
+    async def _ended_senders(self) -> None:
         while self._ending:
             await asyncio.wait(list(self._ending.values()))
 
-    def adopt(self, older: "OutputRunner") -> None:
+    def adopt(self, older: "RunningOutput") -> None:
         """Take over what the output before this one has not written, which must have ended and be quiet. Its logs come
         along; `begin` when no other has to be waited for."""
-        for partition, lane in older.lanes.items():
-            mine = self.lane(partition)
-            mine.queue.adopt(lane.queue)
+        for partition, sender in older.partitions.items():
+            mine = self.sender(partition)
+            mine.queue.adopt(sender.queue)
         self.flush_soon()
 
     def begin(self) -> None:
         """There is nothing to wait for any more: use what is on disk."""
         if self._inherits:
             self._inherits = False
-            self._restore_lanes()
-            for lane in self.lanes.values():
-                if lane.keeper is not None:
-                    lane.keeper.begin()
+            self._restore_senders()
+            for sender in self.partitions.values():
+                if sender.disk_writer is not None:
+                    sender.disk_writer.begin()
 
     async def stop(self, grace: float) -> None:
         """Write what there is, once, keep on disk what is left, and close; at most about `grace` seconds for each. Call it
@@ -408,18 +409,18 @@ class OutputRunner:
             self._log.warning("closing did not end within %g s; it is given up", grace)
         except Exception as error:
             self._log.warning("cannot close: %s", one_line(error))
-        self._worker.abandon()
+        self._executor.abandon()
         self._manager.abandon()
         if self.plan.has_foreign_code:
             let_go(self.plugin, self.plan.label)
-            del self.plugin  # lanes refer to this one and it to them: it would be held until a collection
+            del self.plugin  # senders refer to this one and it to them: it would be held until a collection
 
     async def _keep_rest(self, grace: float) -> None:
         left = self.queued
-        keepers = [lane.keeper for lane in self.lanes.values() if lane.keeper is not None]
+        disk_writers = [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer is not None]
         try:
             async with asyncio.timeout(grace):
-                await asyncio.gather(*(keeper.close() for keeper in keepers), self._ended_lanes())
+                await asyncio.gather(*(disk_writer.close() for disk_writer in disk_writers), self._ended_senders())
         except TimeoutError:
             self._log.warning("the buffer on disk did not take what is left within %g s", grace)
         unsafe = self.queued
@@ -439,4 +440,4 @@ class OutputRunner:
                 if not self._connected:
                     await self._manager.call(lambda: self.plugin.connect())
                     self._connected = True
-        await self._worker.call(lambda: self.plugin.write(batch))
+        await self._executor.call(lambda: self.plugin.write(batch))

@@ -1,6 +1,6 @@
 """One queue's way to the receiver: when to write, and what becomes of a batch that is not taken.
 
-An output has one lane, or one for each partition: a bucket that refuses everything holds up no other.
+An output has one sender, or one for each partition: a bucket that refuses everything holds up no other.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from pyagent.buffer import Chunk, OutputQueue, QueueBatch
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import FailureLog, explain, one_line
-from pyagent.pipeline.outputs.disk_writer import Keeper
+from pyagent.pipeline.outputs.disk_writer import DiskWriter
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.traits import plugin_files
 
-__all__ = ["Lane", "Refusals", "Told"]
+__all__ = ["DeadLetters", "Sender", "Told"]
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 1.0, 15.0
 """Seconds: the wait after a first failure, and the longest: a server that is back should soon be noticed."""
@@ -33,9 +33,9 @@ _BACKOFF_SLOW, _BACKOFF_SLOW_MOST = 10.0, 60.0
 """The same where only a person can mend it."""
 _SHORTEST_SHARE = 0.1
 """The wait is a random part of that, at least so much: many agents must not come back at once."""
-_BREATH_MOST = 1.0
+_RECOVERY_PAUSE_MOST = 1.0
 """Seconds that a receiver that came back is left alone between two batches of a backlog, at the most."""
-_BACKLOG_BREATH = 0.1
+_BACKLOG_PAUSE = 0.1
 """The least of it for a backlog that newer metrics go ahead of."""
 _SUSPICIOUS, _FEW = 4, 16
 """Metrics refused one by one before anything is taken: then a few others are tried, unless no more than so many are left."""
@@ -43,7 +43,7 @@ _MOST_TOLD = 100
 """Different refusals that are logged."""
 
 
-class Refusals(Protocol):
+class DeadLetters(Protocol):
     """Where metrics go that a receiver refuses for good."""
 
     def put(
@@ -57,11 +57,11 @@ class Refusals(Protocol):
 
 @dataclass(slots=True)
 class Told:
-    """What the log has been told of one output's lanes: a thousand of them must not say a thousand times what goes wrong."""
+    """What the log has been told of one output's senders: a thousand of them must not say a thousand times what goes wrong."""
 
     failing: set[FailureLog] = field(default_factory=set)
     """Those that fail to write."""
-    keeping: set[FailureLog] = field(default_factory=set)
+    disk: set[FailureLog] = field(default_factory=set)
     """Those that fail to keep metrics on disk."""
     refusals: set[str] = field(default_factory=set)
     success: bool = False
@@ -74,14 +74,14 @@ class Told:
         self.refusals.add(refusal)
         return True
 
-    def forget(self, lane: "Lane") -> None:
+    def forget(self, sender: "Sender") -> None:
         """It has ended."""
-        self.failing.discard(lane.failures)
-        if lane.keeper is not None:
-            self.keeping.difference_update(lane.keeper.all_failures)
+        self.failing.discard(sender.failures)
+        if sender.disk_writer is not None:
+            self.disk.difference_update(sender.disk_writer.all_failures)
 
 
-class Lane:
+class Sender:
     """Writes one queue. Nothing that the plugin does gets out of here as an exception.
 
     Accounting: every metric put into the queue is in exactly one of `written`, `rejected`, `queue.dropped`,
@@ -97,7 +97,7 @@ class Lane:
         partition: str | None = None,
         writers: int = 1,
         rate: RateLimit | None = None,
-        refusals: Refusals | None = None,
+        dead_letters: DeadLetters | None = None,
         newest_first: bool = False,
         log: logging.Logger,
         told: Told | None = None,
@@ -106,7 +106,7 @@ class Lane:
         self.plan = plan
         self.queue = queue
         self.partition = partition
-        self.keeper: Keeper | None = None
+        self.disk_writer: DiskWriter | None = None
         self._told = told or Told()
         self._destination = destination
         self.failures = FailureLog(log, self._told.failing)
@@ -128,7 +128,7 @@ class Lane:
         self._write = write
         self._writers = writers
         self._rate = rate
-        self._refusals = refusals
+        self._dead_letters = dead_letters
         self._newest_first = newest_first
         self._log = log
         self._wake = asyncio.Event()
@@ -148,7 +148,7 @@ class Lane:
         """Nothing is held, and nothing is under way."""
         if self.promised or self.busy_since is not None or len(self.queue):
             return False
-        return self.keeper is None or self.keeper.idle
+        return self.disk_writer is None or self.disk_writer.idle
 
     @property
     def retry_at(self) -> float:
@@ -160,8 +160,8 @@ class Lane:
     def appended(self) -> None:
         """Something was put into the queue."""
         self.used, self.promised = True, False
-        if self.keeper is not None:
-            self.keeper.appended()
+        if self.disk_writer is not None:
+            self.disk_writer.appended()
         if len(self.queue) >= self.plan.metric_batch_size:
             self._wake.set()
 
@@ -176,7 +176,7 @@ class Lane:
         self._flush_now = True
         self._wake.set()
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """Write what there is now, though an attempt has failed just before: somebody waits for it."""
         self._attempts, self._retry_at = 0, 0.0
         self.flush_soon()
@@ -223,8 +223,8 @@ class Lane:
 
     async def write_queue(self, at_least: int = 1) -> bool:
         """Write batches, oldest first, while the queue holds `at_least` metrics; False where one was not taken."""
-        if self.keeper is not None and len(self.queue) >= at_least:
-            await self.keeper.bring()
+        if self.disk_writer is not None and len(self.queue) >= at_least:
+            await self.disk_writer.persist()
         if self._writers == 1:
             return await self._writer(at_least)
         failed_before = self.failures.total
@@ -233,7 +233,9 @@ class Lane:
 
     async def _writer(self, at_least: int, failed_before: int | None = None) -> bool:
         while len(self.queue) >= at_least and failed_before in (None, self.failures.total):
-            unreadable = await self.keeper.load(self.plan.metric_batch_size) if self.keeper is not None else 0.0
+            unreadable = (
+                await self.disk_writer.prefetch(self.plan.metric_batch_size) if self.disk_writer is not None else 0.0
+            )
             batch = self.queue.next_batch(self.plan.metric_batch_size)
             if batch is None:
                 if unreadable:
@@ -244,12 +246,12 @@ class Lane:
             started = time.monotonic()
             if not await self._write_batch(batch):
                 return False
-            if self.keeper is not None:
+            if self.disk_writer is not None:
                 # What was refused must be safe elsewhere before the log forgets it.
                 refused, self._refused_unsynced = self._refused_unsynced, False
-                await self.keeper.acknowledge(self._refusals.sync if refused and self._refusals else None)
-                self.keeper.delivered()
-            await self._breathe(time.monotonic() - started)
+                await self.disk_writer.commit(self._dead_letters.sync if refused and self._dead_letters else None)
+                self.disk_writer.delivered()
+            await self._throttle_recovery(time.monotonic() - started)
             await asyncio.sleep(0)  # an output need not wait for anything
         return True
 
@@ -348,9 +350,9 @@ class Lane:
         self.rejected += count
         reason = one_line(refusal)
         kept = ""
-        if self._refusals is not None and lines:
+        if self._dead_letters is not None and lines:
             texts = [line.payload() for line in lines]
-            self._refusals.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
+            self._dead_letters.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
             self._refused_unsynced = True
             how = how_to_ask("quarantine list")
             kept = f"; {how} shows them" if how else ""
@@ -362,19 +364,19 @@ class Lane:
         if self._attempts:
             self._recovering = True
             if self._newest_first:
-                self.queue.split_backlog() if self.keeper is None else await self.keeper.divide()
+                self.queue.split_backlog() if self.disk_writer is None else await self.disk_writer.split_backlog()
         self._attempts = 0
         self.failures.succeeded()
 
-    async def _breathe(self, took: float) -> None:
+    async def _throttle_recovery(self, took: float) -> None:
         """Leave a receiver that has just come back as much time as it takes, until the backlog is through."""
         if not self._recovering:
             return
         if len(self.queue) < self.plan.metric_batch_size:
             self._recovering = False
             return
-        least = _BACKLOG_BREATH if self._newest_first and self.queue.gives_backlog else 0.0
-        pause = max(min(took, _BREATH_MOST), least)
+        least = _BACKLOG_PAUSE if self._newest_first and self.queue.gives_backlog else 0.0
+        pause = max(min(took, _RECOVERY_PAUSE_MOST), least)
         if pause > 0.001 and not self._stopping:
             await asyncio.sleep(pause)
 
@@ -392,8 +394,8 @@ class Lane:
             wait = error.after + share
         self._retry_at = now + wait
         self.failures.failed(explain("cannot write", error, plugin_files(self.plan)))
-        if self.keeper is not None and now - self._failing_since >= self.plan.flush_interval.seconds:
-            self.keeper.keep()
+        if self.disk_writer is not None and now - self._failing_since >= self.plan.flush_interval.seconds:
+            self.disk_writer.start_persisting()
 
 
 def _named(part: QueueBatch, refusal: Reject | TooLarge) -> list[int]:

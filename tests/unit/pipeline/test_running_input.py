@@ -9,7 +9,7 @@ import pytest
 from plans import LOG, SECOND, START, Collected, input_plan
 
 from pyagent.api import Accumulator, Duration, Input, Metric
-from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.testing.virtual import VirtualClock, run_virtual
 
 
@@ -39,7 +39,7 @@ class Bench:
         self.clock = VirtualClock(start)
         self.plugin = Ticking(input_plan(Ticking).options, LOG)
         self.route = Collected()
-        self.runner = InputRunner(
+        self.runner = RunningInput(
             input_plan(Ticking, **settings),
             self.plugin,
             global_tags={"host": "h1", "rack": "global"},
@@ -143,10 +143,10 @@ def test_a_gather_is_given_up_by_its_deadline_and_not_by_a_timeout_of_its_own(se
         await asyncio.sleep(seconds)
         raise TimeoutError
 
-    async def main() -> InputRunner:
+    async def main() -> RunningInput:
         plugin = Ticking(input_plan(Ticking).options, LOG)
         plugin.behave = gather
-        runner = InputRunner(
+        runner = RunningInput(
             input_plan(Ticking),
             plugin,
             global_tags={},
@@ -163,7 +163,7 @@ def test_a_gather_is_given_up_by_its_deadline_and_not_by_a_timeout_of_its_own(se
     assert runner.failures.current.startswith(
         "cannot gather: it took longer than 1 s and is given up"
         if abandoned
-        else "cannot gather: TimeoutError (test_ga"
+        else "cannot gather: TimeoutError (test_running_input.py:"
     )
 
 

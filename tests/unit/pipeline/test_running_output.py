@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plans import LOG, numbered, numbers, output_plan
 
 from pyagent.api import Batch, Duration, Output, Reject, Retry, TooLarge
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing.virtual import run_virtual
 
 
@@ -40,16 +40,16 @@ class Receiver(Output):
         self.closed += 1
 
 
-def runner(**plan: Any) -> tuple[OutputRunner, Receiver]:
+def runner(**plan: Any) -> tuple[RunningOutput, Receiver]:
     plugin = Receiver(output_plan(Receiver).options, LOG)
-    return OutputRunner(output_plan(Receiver, **plan), plugin, log=LOG), plugin
+    return RunningOutput(output_plan(Receiver, **plan), plugin, log=LOG), plugin
 
 
-def accounted(output: OutputRunner, added: int) -> bool:
+def accounted(output: RunningOutput, added: int) -> bool:
     return added == output.written + output.rejected + output.queue.dropped + len(output.queue)
 
 
-async def run_for(output: OutputRunner, seconds: float) -> None:
+async def run_for(output: RunningOutput, seconds: float) -> None:
     task = asyncio.create_task(output.run())
     await asyncio.sleep(seconds)
     output.end()
@@ -61,7 +61,7 @@ def test_writes_every_interval_whatever_there_is() -> None:
         output, receiver = runner()
         loop = asyncio.get_running_loop()
         for second in range(25):
-            loop.call_later(second + 0.5, output.append, numbered(second, 1))
+            loop.call_later(second + 0.5, output.enqueue_block, numbered(second, 1))
         await run_for(output, 25)
         assert [(round(when), count) for when, count in receiver.writes] == [(10, 10), (20, 10)]
         assert receiver.connects == 1
@@ -75,7 +75,7 @@ def test_writes_every_interval_whatever_there_is() -> None:
 def test_a_full_batch_goes_at_once_and_the_rest_waits() -> None:
     async def main() -> None:
         output, receiver = runner(metric_batch_size=10)
-        asyncio.get_running_loop().call_later(1, output.append, numbered(0, 25))
+        asyncio.get_running_loop().call_later(1, output.enqueue_block, numbered(0, 25))
         await run_for(output, 5)
         assert [(round(when), count) for when, count in receiver.writes] == [(1, 10), (1, 10)]
         assert len(output.queue) == 5
@@ -86,7 +86,7 @@ def test_a_full_batch_goes_at_once_and_the_rest_waits() -> None:
 def test_flush_soon_does_not_wait_for_the_interval() -> None:
     async def main() -> None:
         output, receiver = runner()
-        output.append(numbered(0, 1))
+        output.enqueue_block(numbered(0, 1))
         output.flush_soon()
         await run_for(output, 1)
         assert receiver.writes == [(0.0, 1)]
@@ -103,7 +103,7 @@ def test_a_dead_receiver_costs_one_line_and_backs_off(caplog: pytest.LogCaptureF
     async def main() -> None:
         output, receiver = runner()
         receiver.answer = refuse
-        output.append(numbered(0, 5))
+        output.enqueue_block(numbered(0, 5))
         output.flush_soon()
         await run_for(output, 3600)
         assert 240 < len(receiver.writes) < 900  # at most 15 s apart, and a random part of that
@@ -129,8 +129,8 @@ def test_the_first_batch_is_told_and_the_others_to_who_debugs(
     async def main() -> None:
         output, _ = runner()
         for count in (1, 2, 0, 3):
-            output.append(numbered(0, count))
-            assert await output.lanes[None].write_queue()
+            output.enqueue_block(numbered(0, count))
+            assert await output.partitions[None].write_queue()
         await output.stop(grace=5)
 
     run_virtual(main())
@@ -152,7 +152,7 @@ def test_where_an_output_cannot_say_where_it_writes_it_writes(
 
     async def main() -> None:
         output, receiver = runner()
-        output.append(numbered(0, 1))
+        output.enqueue_block(numbered(0, 1))
         await output.stop(grace=5)
         assert receiver.stored == [0]
 
@@ -171,7 +171,7 @@ def test_the_receivers_own_wait_is_kept() -> None:
                 raise Retry("429", after=42.0)
 
         receiver.answer = busy
-        output.append(numbered(0, 1))
+        output.enqueue_block(numbered(0, 1))
         output.flush_soon()
         await run_for(output, 60)
         first, second = (when for when, _ in receiver.writes)
@@ -191,7 +191,7 @@ def test_the_bad_lines_are_found_and_all_others_arrive() -> None:
     async def main() -> None:
         output, receiver = runner()
         receiver.answer = refuse
-        output.append(numbered(0, 64))
+        output.enqueue_block(numbered(0, 64))
         assert await output.write_queue()
         assert receiver.stored == [n for n in range(64) if n not in bad]
         assert output.rejected == len(bad)
@@ -209,7 +209,7 @@ def test_where_everything_is_refused_everything_is_kept(refusal: Exception) -> N
             raise refusal
 
         receiver.answer = refuse
-        output.append(numbered(0, 1000))
+        output.enqueue_block(numbered(0, 1000))
         for _ in range(3):
             receiver.writes.clear()
             assert not await output.write_queue()
@@ -233,7 +233,7 @@ def test_the_good_ones_are_found_among_many_that_are_refused(good: set[int]) -> 
     async def main() -> None:
         output, receiver = runner(metric_batch_size=1000, metric_buffer_limit=1000)
         receiver.answer = refuse
-        output.append(numbered(0, 1000))
+        output.enqueue_block(numbered(0, 1000))
         taken = await output.write_queue()
         assert accounted(output, 1000)
         if taken:
@@ -262,7 +262,7 @@ def test_what_is_left_after_samples_goes_back_in_its_order() -> None:
 
         receiver.answer = refuse
         for start in range(0, 100, 10):
-            output.append(numbered(start, 10))
+            output.enqueue_block(numbered(start, 10))
         assert not await output.write_queue()
         assert accounted(output, 100)
         stored = list(receiver.stored)
@@ -284,10 +284,10 @@ def test_a_single_metric_that_is_refused_waits_for_one_that_is_taken() -> None:
     async def main() -> None:
         output, receiver = runner()
         receiver.answer = refuse
-        output.append(numbered(0, 1))
+        output.enqueue_block(numbered(0, 1))
         assert not await output.write_queue()
         assert (output.rejected, len(output.queue)) == (0, 1)
-        output.append(numbered(1, 1))
+        output.enqueue_block(numbered(1, 1))
         assert await output.write_queue()
         assert (output.rejected, receiver.stored) == (1, [1])
 
@@ -302,7 +302,7 @@ def test_named_lines_are_left_out_and_the_others_sent_again() -> None:
     async def main() -> None:
         output, receiver = runner()
         receiver.answer = refuse
-        output.append(numbered(0, 8))
+        output.enqueue_block(numbered(0, 8))
         assert await output.write_queue()
         assert receiver.stored == [0, 1, 3, 4, 6, 7]
         assert output.rejected == 2
@@ -319,7 +319,7 @@ def test_lines_that_are_not_in_the_batch_are_searched_for() -> None:
     async def main() -> None:
         output, receiver = runner()
         receiver.answer = refuse
-        output.append(numbered(0, 8))
+        output.enqueue_block(numbered(0, 8))
         assert await output.write_queue()
         assert receiver.stored == [0, 1, 3, 4, 5, 6, 7]
         assert accounted(output, 8)
@@ -335,7 +335,7 @@ def test_a_partial_write_is_not_sent_again() -> None:
             raise Reject("partial write: field type conflict", rest_stored=True, dropped=3)
 
         receiver.answer = partial
-        output.append(numbered(0, 8))
+        output.enqueue_block(numbered(0, 8))
         assert await output.write_queue()
         assert len(receiver.writes) == 1
         assert (output.written, output.rejected, len(output.queue)) == (5, 3, 0)
@@ -351,7 +351,7 @@ def test_too_large_batches_are_halved_and_one_too_large_metric_is_dropped() -> N
     async def main() -> None:
         output, receiver = runner()
         receiver.answer = narrow
-        output.append(numbered(0, 16))
+        output.enqueue_block(numbered(0, 16))
         assert await output.write_queue()
         assert receiver.stored == [n for n in range(16) if n != 7]
         assert output.rejected == 1
@@ -364,7 +364,7 @@ def test_an_overflow_drops_the_oldest_and_is_told_ever_more_rarely(caplog: pytes
     async def main() -> None:
         output, _ = runner(metric_buffer_limit=10)
         for first in range(0, 1000, 5):
-            output.append(numbered(first, 5))
+            output.enqueue_block(numbered(first, 5))
         assert accounted(output, 1000)
         batch = output.queue.next_batch(100)
         assert batch is not None
@@ -378,7 +378,7 @@ def test_cancelled_in_the_middle_of_a_write_nothing_is_lost() -> None:
     async def main() -> None:
         output, receiver = runner()
         receiver.answer = lambda got: asyncio.sleep(3600)
-        output.append(numbered(0, 5))
+        output.enqueue_block(numbered(0, 5))
         output.flush_soon()
         task = asyncio.create_task(output.run())
         await asyncio.sleep(1)
@@ -394,7 +394,7 @@ def test_the_last_flush_does_not_hang() -> None:
     async def main() -> None:
         output, receiver = runner()
         receiver.answer = lambda got: asyncio.sleep(3600)
-        output.append(numbered(0, 5))
+        output.enqueue_block(numbered(0, 5))
         await output.stop(grace=5)
         assert asyncio.get_running_loop().time() < 6
         assert receiver.closed == 1
@@ -410,8 +410,8 @@ def test_a_metric_that_cannot_be_encoded_is_counted_and_told_once(caplog: pytest
     async def main() -> None:
         output, _ = runner()
         for _ in range(3):
-            output.append(encode([Metric("m" * 1000, {}, {"f": float("nan")}, 0), Metric("m", {}, {"n": 1}, 0)]))
-        assert sum(output.lost.values()) == 3
+            output.enqueue_block(encode([Metric("m" * 1000, {}, {"f": float("nan")}, 0), Metric("m", {}, {"n": 1}, 0)]))
+        assert sum(output.not_encodable.values()) == 3
         assert len(output.queue) == 3
 
     run_virtual(main())
@@ -451,7 +451,7 @@ def test_whatever_the_receiver_says_the_sums_are_right(script: list[tuple[int, s
         receiver.answer = answer
         added = 0
         for count, _ in script:
-            output.append(numbered(added, count))
+            output.enqueue_block(numbered(added, count))
             added += count
             await output.write_queue(at_least=1)
             assert accounted(output, added)
@@ -470,7 +470,7 @@ def test_flush_jitter_spreads_the_writes() -> None:
         output, receiver = runner(flush_jitter=Duration("5s"))
         loop = asyncio.get_running_loop()
         for second in range(100):
-            loop.call_later(second, output.append, numbered(second, 1))
+            loop.call_later(second, output.enqueue_block, numbered(second, 1))
         await run_for(output, 100)
         gaps = [after - before for (before, _), (after, _) in zip(receiver.writes, receiver.writes[1:], strict=False)]
         assert gaps

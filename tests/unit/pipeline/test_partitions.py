@@ -13,10 +13,10 @@ from plans import LOG, START, output_plan
 
 from pyagent.api import Batch, Full, Limits, Metric, NoOptions, Output, Partition, Reject, Retry
 from pyagent.buffer import BufferSettings, OutputQueue
-from pyagent.pipeline.executors import HereWorker
+from pyagent.pipeline.executors import InlineExecutor
 from pyagent.pipeline.fanout import Route
 from pyagent.pipeline.outputs.rate_limit import RateLimit
-from pyagent.pipeline.outputs.running_output import Keeping, OutputRunner
+from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.virtual import run_virtual
 
 
@@ -66,14 +66,14 @@ def gathered(count: int, **tags: str) -> list[Metric]:
 
 
 def new(
-    kind: type[Buckets] = Buckets, keeping: Keeping | None = None, **plan: Any
-) -> tuple[OutputRunner, Buckets, Route]:
+    kind: type[Buckets] = Buckets, buffer_resources: BufferResources | None = None, **plan: Any
+) -> tuple[RunningOutput, Buckets, Route]:
     plugin = kind(NoOptions(), LOG)
-    output = OutputRunner(output_plan(kind, **plan), plugin, log=LOG, keeping=keeping)
+    output = RunningOutput(output_plan(kind, **plan), plugin, log=LOG, buffer_resources=buffer_resources)
     return output, plugin, Route([output])
 
 
-async def run_for(output: OutputRunner, seconds: float) -> None:
+async def run_for(output: RunningOutput, seconds: float) -> None:
     task = asyncio.create_task(output.run())
     await asyncio.sleep(seconds)
     output.end()
@@ -96,7 +96,7 @@ def test_a_divided_output_that_never_had_a_metric_ends() -> None:
     async def main() -> None:
         output, _, _ = new()
         await run_for(output, 1.0)
-        assert output.lanes == {}
+        assert output.partitions == {}
 
     run_virtual(main())
 
@@ -129,7 +129,7 @@ def test_the_limit_is_the_outputs_and_the_fullest_partition_gives_way() -> None:
         route.deliver(gathered(15, bucket="a"))
         route.deliver(gathered(10, bucket="b"))
         assert output.queued == 20
-        assert {key: len(lane.queue) for key, lane in output.lanes.items()} == {"a": 10, "b": 10}
+        assert {key: len(sender.queue) for key, sender in output.partitions.items()} == {"a": 10, "b": 10}
         assert sum(queue.dropped for queue in output.queues) == 5
 
     run_virtual(main())
@@ -187,8 +187,8 @@ def test_a_line_larger_than_the_rate_goes_alone() -> None:
 
 def test_after_an_outage_the_newest_can_go_first() -> None:
     async def main() -> None:
-        keeping = Keeping(BufferSettings(newest_first=True))
-        output, plugin, route = new(Single, keeping, metric_batch_size=10)
+        buffer_resources = BufferResources(BufferSettings(newest_first=True))
+        output, plugin, route = new(Single, buffer_resources, metric_batch_size=10)
         plugin.down = {None}
         task = asyncio.create_task(output.run())
         route.deliver(gathered(200))
@@ -229,7 +229,7 @@ class Quarantined:
 def test_what_is_refused_for_good_goes_to_the_quarantine_with_its_partition() -> None:
     async def main() -> None:
         quarantine = Quarantined()
-        output, plugin, route = new(keeping=Keeping(refusals=quarantine))
+        output, plugin, route = new(buffer_resources=BufferResources(dead_letters=quarantine))
         plugin.bad = b" n=3i"
         route.deliver(gathered(8, bucket="a"))
         await output.write_queue()
@@ -241,9 +241,9 @@ def test_what_is_refused_for_good_goes_to_the_quarantine_with_its_partition() ->
     run_virtual(main())
 
 
-def keeping(directory: Path | None = None, most: int = 1000) -> Keeping:
-    worker = HereWorker() if directory else None
-    return Keeping(BufferSettings(directory=directory, max_partitions=most), worker)
+def buffer_resources(directory: Path | None = None, most: int = 1000) -> BufferResources:
+    executor = InlineExecutor() if directory else None
+    return BufferResources(BufferSettings(directory=directory, max_partitions=most), executor)
 
 
 def of_values(values: Iterable[int], count: int = 1) -> list[Metric]:
@@ -254,11 +254,11 @@ def test_more_values_than_there_may_be_partitions_go_together_and_keep_their_tag
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
-        output, plugin, route = new(keeping=keeping(most=3))
+        output, plugin, route = new(buffer_resources=buffer_resources(most=3))
         route.deliver(of_values(range(5)))
         route.deliver(of_values(range(5)))
-        assert set(output.lanes) == {"b0", "b1", "b2", None}
-        assert output.lanes.overflowed == 4
+        assert set(output.partitions) == {"b0", "b1", "b2", None}
+        assert output.partitions.overflowed == 4
         await output.write_queue()
         assert sorted(line[:11] for line in plugin.stored[None]) == [b"m,bucket=b3"] * 2 + [b"m,bucket=b4"] * 2
         assert plugin.stored["b0"][0].startswith(b"m n=0i")
@@ -273,14 +273,14 @@ def test_more_values_than_there_may_be_partitions_go_together_and_keep_their_tag
 
 def test_one_that_holds_nothing_ends_for_a_new_value() -> None:
     async def main() -> None:
-        output, plugin, route = new(keeping=keeping(most=3))
+        output, plugin, route = new(buffer_resources=buffer_resources(most=3))
         for value in range(50):
             route.deliver(of_values([value]))
             await output.write_queue()
         assert {key: len(lines) for key, lines in plugin.stored.items()} == {f"b{value}": 1 for value in range(50)}
-        assert len(output.lanes) == 3
+        assert len(output.partitions) == 3
         assert output.written == 50
-        assert output.lanes.sums.added == 50
+        assert output.partitions.sums.added == 50
 
     run_virtual(main())
 
@@ -290,7 +290,7 @@ def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back
         return len(os.listdir("/proc/self/fd"))
 
     async def main() -> None:
-        output, plugin, route = new(keeping=keeping(tmp_path), on_disk=True)
+        output, plugin, route = new(buffer_resources=buffer_resources(tmp_path), on_disk=True)
         before = descriptors(), len(asyncio.all_tasks())
         task = asyncio.create_task(output.run())
         route.deliver(of_values(range(20)))
@@ -299,9 +299,9 @@ def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back
         await asyncio.sleep(200)
         route.deliver(of_values([7]))
         await asyncio.sleep(250)
-        assert set(output.lanes) == {"b7"}
+        assert set(output.partitions) == {"b7"}
         await asyncio.sleep(400)
-        assert output.lanes == {}
+        assert output.partitions == {}
         await output.quiet()
         assert descriptors() == before[0]
         assert os.listdir(tmp_path) == [], "years of values would be as many folders"
@@ -310,13 +310,13 @@ def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back
         route.deliver(of_values(range(20)))
         await output.durable()
         await asyncio.sleep(900)
-        assert set(output.lanes) == {"b3"}, "what is not written is not left alone"
+        assert set(output.partitions) == {"b3"}, "what is not written is not left alone"
         plugin.down = set()
         await asyncio.sleep(100)
         assert {key: len(lines) for key, lines in plugin.stored.items()} == {
             f"b{value}": 3 if value == 7 else 2 for value in range(20)
         }
-        assert (output.written, output.lanes.sums.added, output.queued) == (41, 41, 0)
+        assert (output.written, output.partitions.sums.added, output.queued) == (41, 41, 0)
         output.end()
         await task
 
@@ -325,7 +325,7 @@ def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back
 
 def test_a_value_that_comes_back_while_its_partition_ends_waits_for_its_log(tmp_path: Path) -> None:
     async def main() -> None:
-        output, plugin, route = new(keeping=keeping(tmp_path, most=1), on_disk=True)
+        output, plugin, route = new(buffer_resources=buffer_resources(tmp_path, most=1), on_disk=True)
         task = asyncio.create_task(output.run())
         for value in (1, 2, 1, 2, 1, 1, 2):
             route.deliver(of_values([value]))
@@ -361,7 +361,7 @@ def test_a_thousand_partitions_are_not_added_up_for_each_metric(monkeypatch: pyt
         counted = 0
         for _ in range(500):
             route.deliver(gathered(1, bucket="b0"))
-            assert output.lanes.usage.metrics == 5000
+            assert output.partitions.usage.metrics == 5000
         assert counted < 20_000
 
     run_virtual(main())
@@ -370,15 +370,17 @@ def test_a_thousand_partitions_are_not_added_up_for_each_metric(monkeypatch: pyt
 @pytest.mark.parametrize("strategy", ["memory", "disk"])
 def test_what_is_acknowledged_in_all_partitions_is_within_the_limit(strategy: str, tmp_path: Path) -> None:
     async def main() -> None:
-        output, plugin, route = new(keeping=keeping(tmp_path), on_disk=strategy == "disk", metric_buffer_limit=100)
+        output, plugin, route = new(
+            buffer_resources=buffer_resources(tmp_path), on_disk=strategy == "disk", metric_buffer_limit=100
+        )
         plugin.down = {f"b{value}" for value in range(50)}
         task = asyncio.create_task(output.run())
         taken = 0
         for _ in range(10):
             with contextlib.suppress(Full):
-                await route.admit(of_values(range(50)))
+                await route.deliver_pinned(of_values(range(50)))
                 taken += 50
-        assert (taken, output.queued, output.lanes.usage.pinned) == (100, 100, 100)
+        assert (taken, output.queued, output.partitions.usage.pinned) == (100, 100, 100)
         route.deliver(of_values(range(50)))
         assert output.queued == 100, "what is gathered gives way"
         output.end()
@@ -391,7 +393,7 @@ def test_what_is_acknowledged_in_all_partitions_is_within_the_limit(strategy: st
 def test_on_disk_as_well_the_limit_is_the_outputs(tmp_path: Path) -> None:
     async def main() -> None:
         output, plugin, route = new(
-            keeping=keeping(tmp_path), on_disk=True, metric_buffer_limit=100, metric_batch_size=5
+            buffer_resources=buffer_resources(tmp_path), on_disk=True, metric_buffer_limit=100, metric_batch_size=5
         )
         plugin.down = {f"b{value}" for value in range(10)}
         task = asyncio.create_task(output.run())
@@ -400,8 +402,8 @@ def test_on_disk_as_well_the_limit_is_the_outputs(tmp_path: Path) -> None:
             await asyncio.sleep(1)
         assert output.queued <= 100
         assert output.queued >= 80, "in whole frames"
-        assert output.queued == output.lanes.usage.metrics
-        assert output.lanes.usage.dropped + output.queued == 1000
+        assert output.queued == output.partitions.usage.metrics
+        assert output.partitions.usage.dropped + output.queued == 1000
         output.end()
         await task
         await output.stop(5)
@@ -417,7 +419,7 @@ def test_hundreds_of_partitions_that_fail_are_a_few_lines_in_the_log(caplog: pyt
         for _ in range(5):
             route.deliver(of_values(range(300)))
             await asyncio.sleep(10)
-        failing = sum(bool(lane.failures.current) for lane in output.lanes.values())
+        failing = sum(bool(sender.failures.current) for sender in output.partitions.values())
         plugin.down = set()
         await asyncio.sleep(60)
         output.end()

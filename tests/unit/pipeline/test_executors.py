@@ -9,9 +9,9 @@ import pytest
 from plans import LOG, START, Collected, input_plan
 
 from pyagent.api import Accumulator, Input, Metric
-from pyagent.pipeline.executors import HereWorker, LoopWorker, ThreadWorker, Worker, worker_for
+from pyagent.pipeline.executors import Executor, InlineExecutor, LoopExecutor, ThreadExecutor, executor_for
 from pyagent.pipeline.inputs.accumulator import HIGH_WATER
-from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.schedule import SystemClock
 
 
@@ -20,15 +20,15 @@ async def asynchronous() -> None: ...
 
 
 def test_who_runs_where() -> None:
-    assert isinstance(worker_for(True, own=True, name="w"), HereWorker)
-    assert isinstance(worker_for(True, own=False, name="w"), LoopWorker)
-    assert isinstance(worker_for(False, own=True, name="w"), ThreadWorker)
-    assert isinstance(worker_for(False, own=False, name="w"), ThreadWorker)
+    assert isinstance(executor_for(True, own=True, name="w"), InlineExecutor)
+    assert isinstance(executor_for(True, own=False, name="w"), LoopExecutor)
+    assert isinstance(executor_for(False, own=True, name="w"), ThreadExecutor)
+    assert isinstance(executor_for(False, own=False, name="w"), ThreadExecutor)
 
 
-@pytest.mark.parametrize("worker", [ThreadWorker("w"), LoopWorker("w")], ids=["thread", "loop"])
+@pytest.mark.parametrize("executor", [ThreadExecutor("w"), LoopExecutor("w")], ids=["thread", "loop"])
 @pytest.mark.parametrize("error", [OSError("refused"), SystemExit(3), KeyboardInterrupt(), StopIteration(1)])
-async def test_what_a_call_raises_comes_back_as_an_exception(worker: Worker, error: BaseException) -> None:
+async def test_what_a_call_raises_comes_back_as_an_exception(executor: Executor, error: BaseException) -> None:
     async def fail_async() -> None:
         raise error
 
@@ -37,13 +37,13 @@ async def test_what_a_call_raises_comes_back_as_an_exception(worker: Worker, err
 
     expected = OSError if isinstance(error, OSError) else RuntimeError
     with pytest.raises(expected):
-        await worker.call(fail if isinstance(worker, ThreadWorker) else fail_async)
+        await executor.call(fail if isinstance(executor, ThreadExecutor) else fail_async)
     # ... and the next call finds it working.
-    await worker.call(plain if isinstance(worker, ThreadWorker) else asynchronous)
+    await executor.call(plain if isinstance(executor, ThreadExecutor) else asynchronous)
 
 
 async def test_a_task_of_a_plugin_that_exits_ends_no_loop() -> None:
-    worker = LoopWorker("w")
+    executor = LoopExecutor("w")
     made: list[asyncio.Task[None]] = []
 
     async def leave() -> None:
@@ -54,14 +54,16 @@ async def test_a_task_of_a_plugin_that_exits_ends_no_loop() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
-    await worker.call(make)
-    await worker.call(asynchronous)
+    await executor.call(make)
+    await executor.call(asynchronous)
     assert isinstance(made[0].exception(), SystemExit)
-    worker.abandon()
+    executor.abandon()
 
 
-@pytest.mark.parametrize("kind", [ThreadWorker, LoopWorker])
-async def test_blocking_stops_neither_the_main_loop_nor_other_plugins(kind: type[ThreadWorker | LoopWorker]) -> None:
+@pytest.mark.parametrize("kind", [ThreadExecutor, LoopExecutor])
+async def test_blocking_stops_neither_the_main_loop_nor_other_plugins(
+    kind: type[ThreadExecutor | LoopExecutor],
+) -> None:
     started, release = threading.Event(), threading.Event()
     blocked, other = kind("blocked"), kind("other")
 
@@ -72,9 +74,9 @@ async def test_blocking_stops_neither_the_main_loop_nor_other_plugins(kind: type
     async def block_async() -> None:
         block()
 
-    call = asyncio.ensure_future(blocked.call(block if kind is ThreadWorker else block_async))
+    call = asyncio.ensure_future(blocked.call(block if kind is ThreadExecutor else block_async))
     await asyncio.to_thread(started.wait)
-    await other.call(plain if kind is ThreadWorker else asynchronous)
+    await other.call(plain if kind is ThreadExecutor else asynchronous)
     assert not call.done()
     blocked.abandon()
     other.abandon()
@@ -89,11 +91,11 @@ async def test_a_plain_plugin_may_have_an_async_stop() -> None:
         await asyncio.sleep(0)
         ran.append(threading.current_thread().name)
 
-    await ThreadWorker("w").call(stop)
+    await ThreadExecutor("w").call(stop)
     assert ran == ["w"]
 
 
-def runner_of(gather: Any) -> tuple[InputRunner, list[Metric]]:
+def runner_of(gather: Any) -> tuple[RunningInput, list[Metric]]:
     class Outside(Input):
         async def stop(self) -> None:
             pass
@@ -102,7 +104,7 @@ def runner_of(gather: Any) -> tuple[InputRunner, list[Metric]]:
     plan = input_plan(Outside, origin="file")
     route = Collected()
     return (
-        InputRunner(
+        RunningInput(
             plan,
             Outside(plan.options, LOG),
             global_tags={},

@@ -17,8 +17,8 @@ from pyagent.buffer import BufferSettings
 from pyagent.buffer.log.files import Files
 from pyagent.config import AgentSettings, Plan
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.executors import ThreadWorker
-from pyagent.pipeline.outputs.running_output import Keeping
+from pyagent.pipeline.executors import ThreadExecutor
+from pyagent.pipeline.outputs.running_output import BufferResources
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.orphan_buffers import StoredBuffers
 
@@ -55,9 +55,9 @@ def a_plan(**output: Any) -> Plan:
 
 
 def an_agent(folder: Path) -> tuple[Agent, StoredBuffers]:
-    keeping = Keeping(BufferSettings(folder), ThreadWorker("disk"))
-    agent = Agent(keeping=keeping)
-    return agent, StoredBuffers(agent, keeping)
+    buffer_resources = BufferResources(BufferSettings(folder), ThreadExecutor("disk"))
+    agent = Agent(buffer_resources=buffer_resources)
+    return agent, StoredBuffers(agent, buffer_resources)
 
 
 async def until(condition: Any) -> None:
@@ -122,7 +122,7 @@ async def test_who_waits_for_the_disk_is_answered_when_the_output_is_replaced(
     real = Files.sync
     monkeypatch.setattr(Files, "sync", lambda self, descriptor: go_on.wait(20) and real(self, descriptor))
     output = agent.outputs[0]
-    output.admit(Encoded(b"late n=1i\n", array("I", [10]), 1, 1, []))
+    output.enqueue_block(Encoded(b"late n=1i\n", array("I", [10]), 1, 1, []), pinned=True)
     waiting = asyncio.create_task(output.durable())
     await asyncio.sleep(0.1)
     assert not waiting.done()
