@@ -18,9 +18,9 @@ from pyagent.api import Duration, Input, NoOptions, Output
 from pyagent.config import AggregatorPlan
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.inputs.running_input import RunningInput
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.schedule import SystemClock
-from pyagent.pipeline.stages.aggregators import AggregatorRunner
+from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent_plugins.aggregators.minmax import MinMax
 from plans import LOG, input_plan, numbered, output_plan
 
@@ -43,13 +43,13 @@ ROUNDS = {
     "gathers": """
 plan = input_plan(Nothing, interval=Duration(1), round_interval=%r)
 def make():
-    return RunningInput(plan, Nothing(NoOptions(), LOG), global_tags={}, route=Route(), clock=SystemClock(), log=LOG).run()
+    return RunningInput(plan, Nothing(NoOptions(), LOG), global_tags={}, sink=Fanout(), clock=SystemClock(), log=LOG).run()
 """,
     "windows": """
 plan = AggregatorPlan(kind="aggregators", name="a", plugin=MinMax, options=NoOptions(), location="x:1", identity="",
     period=Duration(1), delay=Duration(0), precision=Duration(1), round_interval=%r)
 def make():
-    return AggregatorRunner(plan, MinMax(NoOptions(), LOG), deliver=print, clock=SystemClock(), log=LOG).run()
+    return RunningAggregator(plan, MinMax(NoOptions(), LOG), deliver=print, clock=SystemClock(), log=LOG).run()
 """,
     "flushes": """
 plan = output_plan(Taking, flush_interval=Duration(%d + 1))

@@ -11,7 +11,7 @@ __all__ = ["Aggregator", "Processor"]
 class Processor(Plugin[O_co]):
     """Changes metrics on their way. There are two of each where aggregators are used: one before them, one after.
 
-    It computes, and waits for nothing: what it is given are metrics on their way. One from outside runs in a thread of its own
+    It computes, and waits for nothing: what it is given are metrics on their way. An external one runs in a thread of its own
     and gets copies; while a call of it takes longer than a few seconds, metrics go on unprocessed.
     """
 
@@ -21,7 +21,7 @@ class Processor(Plugin[O_co]):
 
 
 class Aggregator(Plugin[O_co]):
-    """Sums up what passes by, and hands over the sum at the end of each period. One from outside runs in a thread of its
+    """Sums up what passes by, and hands over the sum at the end of each period. An external one runs in a thread of its
     own, one call after the other."""
 
     def add(self, metrics: Sequence[Metric]) -> None:

@@ -87,7 +87,7 @@ def create(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """Load everything and make every plugin, as at a start; connect to nothing, start nothing, open no log file.
 
-    2: the agent would start, and leave out plugins from outside that cannot be used.
+    2: the agent would start, and leave out external plugins that cannot be used.
     """
     from pyagent.config.load import has_plugins
     from pyagent.config.registry import call_with_deadline

@@ -96,7 +96,7 @@ def has_plugins(document: Document) -> bool:
 def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
     """Make the plugin that the plan describes. Raises ConfigError "FILE:LINE: ..." whatever went wrong in its `setup`.
 
-    For a plugin from outside (`plan.origin`) the caller may go on without it.
+    For an external plugin (`plan.origin`) the caller may go on without it.
     """
     try:
         if isinstance(plan, InputPlan) and plan.parser is not None:

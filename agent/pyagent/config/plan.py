@@ -199,7 +199,7 @@ class AggregatorPlan(PluginPlan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenPlugin:
-    """A plugin from outside (drop-in file or entry point) that cannot be used. It harms no other."""
+    """An external plugin (drop-in file or entry point) that cannot be used. It harms no other."""
 
     kind: Kind
     name: str

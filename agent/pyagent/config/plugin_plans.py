@@ -198,7 +198,7 @@ def _common(entry: Entry, found: Found) -> _Common:
         options=options,
         location=section.location,
         option_locations=places,
-        # Code from outside is treated as such also where only the parser is.
+        # External code is treated as such also where only the parser is.
         origin=found.parser.origin if found.parser and found.origin == "builtin" else found.origin,
         log_level=_log_level(section, found),
         name_override=common_text(section, "name_override"),

@@ -56,7 +56,7 @@ _BUILTIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class PluginBroken(ConfigError):
-    """A plugin from outside cannot be used: no reason to stop the others."""
+    """An external plugin cannot be used: no reason to stop the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Registry:
     def find(self, kind: Kind, name: str) -> Found:
         """The plugin of that name.
 
-        Raises PluginBroken for one from outside that cannot be used, ConfigError for a name that is unknown or stands
+        Raises PluginBroken for an external one that cannot be used, ConfigError for a name that is unknown or stands
         for several, and for a library that is missing.
         """
         found = self._found.get((kind, name))
@@ -222,7 +222,7 @@ def _run_file(module_name: str, file: Path) -> ModuleType:
 
 
 def _guarded(place: str, load: Callable[[], T], version: str = "") -> T:
-    """Import code from outside: whatever it does, it gives a module within the deadline or PluginBroken."""
+    """Import external code: whatever it does, it gives a module within the deadline or PluginBroken."""
     try:
         if place + version in _hung:
             raise TimeoutError

@@ -2,8 +2,8 @@
 
 - `InlineExecutor`: on the main loop, for the engine's own async plugins.
 - `ThreadExecutor`: a daemon thread of the plugin's own, for a plain `def`.
-- `LoopExecutor`: a daemon thread with a loop of its own, for an `async def` from outside: even `time.sleep` in it stops nobody
-  else. (One loop per plugin and not one for all: plugins from outside must not be able to stop each other either.)
+- `LoopExecutor`: a daemon thread with a loop of its own, for an external `async def`: even `time.sleep` in it stops nobody
+  else. (One loop per plugin and not one for all: external plugins must not be able to stop each other either.)
 
 A thread cannot be cancelled, so these are never joined: `abandon` forgets what is running, and the process may end under it.
 """
@@ -198,10 +198,10 @@ class LoopExecutor:
             loop.close()
 
 
-def executor_for(asynchronous: bool, *, own: bool, name: str, files: tuple[str, ...] = ()) -> Executor:
-    """The place for a plugin's calls, of which the chief one is `async def` or not. `own` tells the engine's own plugins from
-    those of others; `files`: the plugin's code."""
-    if asynchronous and own:
+def executor_for(asynchronous: bool, *, builtin: bool, name: str, files: tuple[str, ...] = ()) -> Executor:
+    """The place for a plugin's calls, of which the chief one is `async def` or not. `builtin`: it is one of the engine's own
+    plugins; `files`: the plugin's code."""
+    if asynchronous and builtin:
         return InlineExecutor()
-    tell = None if own else partial(told, files=files)
+    tell = None if builtin else partial(told, files=files)
     return LoopExecutor(name, tell) if asynchronous else ThreadExecutor(name, tell)

@@ -72,7 +72,7 @@ class PluginFailure(PyagentError):
 
 
 def told(error: BaseException, files: Iterable[str]) -> Exception:
-    """What a plugin from outside raised, as an exception of the engine's own; call it where the plugin runs. `files`: the
+    """What an external plugin raised, as an exception of the engine's own; call it where the plugin runs. `files`: the
     plugin's."""
     files = tuple(files)
     text = describe(error, files)

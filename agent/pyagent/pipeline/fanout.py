@@ -10,12 +10,12 @@ from pyagent.pipeline.offload import SLICE, Aside, in_slices, most_text
 from pyagent.pipeline.outputs.disk_writer import until_safe
 from pyagent.pipeline.outputs.encoder import EncodedParts
 from pyagent.pipeline.outputs.running_output import RunningOutput
-from pyagent.pipeline.stages.chain import Stages
+from pyagent.pipeline.stages.chain import ProcessorChain
 
 if TYPE_CHECKING:
-    from pyagent.pipeline.stages.ordered_queue import Passages
+    from pyagent.pipeline.stages.ordered_queue import ProcessorQueues
 
-__all__ = ["Acknowledge", "Route"]
+__all__ = ["Acknowledge", "Fanout"]
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ Acknowledge = Literal["all", "any"]
 Offer = tuple[RunningOutput, EncodedParts]
 
 
-class Route:
+class Fanout:
     """The stages and outputs that there are now. `deliver` is called on the main loop with whole gathers."""
 
     def __init__(self, outputs: Iterable[RunningOutput] = (), *, acknowledge: Acknowledge | None = None) -> None:
@@ -31,55 +31,56 @@ class Route:
         queue on disk, and any one where none does."""
         self._acknowledge = acknowledge
         self.outputs: tuple[RunningOutput, ...] = tuple(outputs)
-        self.stages = Stages()
+        self.stages = ProcessorChain()
         self._aside = Aside()
-        self._passages: Passages | None = None
-        """There are stages from outside, or were."""
+        self._queues: ProcessorQueues | None = None
+        """There are external stages, or were."""
 
-    def replace(self, stages: Stages) -> Coroutine[Any, Any, None] | None:
+    def replace(self, stages: ProcessorChain) -> Coroutine[Any, Any, None] | None:
         """Put `stages` in place. What aggregators that end have summed up is handed on: now or, where something is from
         outside, by what is returned, which the caller runs."""
         old = self.stages
-        if stages.outside and self._passages is None:
-            from pyagent.pipeline.stages.ordered_queue import Passages
+        if stages.external and self._queues is None:
+            from pyagent.pipeline.stages.ordered_queue import ProcessorQueues
 
-            self._passages = Passages()
-        if (passages := self._outside(old)) is not None:
+            self._queues = ProcessorQueues()
+        if (queues := self._async_path(old)) is not None:
             self.stages = stages
-            return passages.finish(old, stages, self.deliver_aggregated)
+            return queues.finish(old, stages, self.deliver_aggregated)
         for aggregator in old.aggregators:
             if aggregator not in stages.aggregators:
                 aggregator.push()
         self.stages = stages
         return None
 
-    def hurry(self) -> None:
-        """Wait no longer for what is from outside and at work now: what is inside goes on as it is. Others get their turn, so
+    def abandon_calls(self) -> None:
+        """Wait no longer for what is external and at work now: what is inside goes on as it is. Others get their turn, so
         call it again where there is no end."""
-        if self._passages is not None:
-            self._passages.hurry()
+        if self._queues is not None:
+            self._queues.abandon_calls()
 
-    def _outside(self, stages: Stages) -> "Passages | None":
-        """The way through `stages`, where some are from outside or others' metrics are still on it; None is the short one."""
-        passages = self._passages
-        return passages if passages is not None and (stages.outside or passages) else None
+    def _async_path(self, stages: ProcessorChain) -> "ProcessorQueues | None":
+        """The way through `stages`, where some are external or others' metrics are still on it; None is the short one."""
+        queues = self._queues
+        return queues if queues is not None and (stages.external or queues) else None
 
     def deliver(self, metrics: list[Metric]) -> None:
         """Queue metrics for every output. Never raises for what a metric holds: what cannot be encoded is counted there."""
-        if (passages := self._outside(self.stages)) is not None:
-            passages.gathered.hand(metrics, self.stages, self._queue)
+        if (queues := self._async_path(self.stages)) is not None:
+            queues.gathered.submit(metrics, self.stages, self.emit)
         else:
-            self._queue(self.stages.gathered(metrics))
+            self.emit(self.stages.gathered(metrics))
 
-    def deliver_aggregated(self, metrics: list[Metric], stages: Stages | None = None) -> None:
+    def deliver_aggregated(self, metrics: list[Metric], stages: ProcessorChain | None = None) -> None:
         """The same for what an aggregator pushed; `stages`: those that it was one of, where they are replaced."""
         stages = self.stages if stages is None else stages
-        if (passages := self._outside(stages)) is not None:
-            passages.aggregated.hand(metrics, stages, self._queue)
+        if (queues := self._async_path(stages)) is not None:
+            queues.aggregated.submit(metrics, stages, self.emit)
         else:
-            self._queue(stages.aggregated(metrics))
+            self.emit(stages.aggregated(metrics))
 
-    def _queue(self, metrics: list[Metric]) -> None:
+    def emit(self, metrics: list[Metric]) -> None:
+        """What has come out of the stages, for every output."""
         for output, encoded in self._encode(metrics):
             output.enqueue(encoded)
 
@@ -93,15 +94,13 @@ class Route:
 
     async def deliver_pinned(self, metrics: list[Metric]) -> None:
         """Queue what a listener acknowledges once this returns. Raises Full if outputs that have to keep it could not."""
-        if (passages := self._outside(self.stages)) is not None:
+        if (queues := self._async_path(self.stages)) is not None:
             # What is on the way before it needs its room, too. What filters make of it only the end of the way can tell.
-            before = passages.gathered.inside
+            before = queues.gathered.inside
             sure = [output for output in self.outputs if not output.encoder.selects]
-            if passages.gathered.full or self._lacks_room(
-                sure, lambda output: _can_admit(output, before, len(metrics))
-            ):
+            if queues.gathered.full or self._lacks_room(sure, lambda output: _can_admit(output, before, len(metrics))):
                 self._refuse()
-            await self._safe(await passages.gathered.hand(metrics, self.stages, self._offer))
+            await self._safe(await queues.gathered.submit(metrics, self.stages, self._offer))
             return
         if len(metrics) > SLICE:
             await self._deliver_many(metrics)
@@ -208,7 +207,7 @@ class Route:
         elif outputs and all(receipts.values()):
             await _until_one(list(receipts.values()))
 
-    def _check_unchanged(self, stages: Stages, outputs: Sequence[RunningOutput]) -> None:
+    def _check_unchanged(self, stages: ProcessorChain, outputs: Sequence[RunningOutput]) -> None:
         """Raises Full where a reload has come in between."""
         if self.stages is not stages or self.outputs is not outputs:
             raise Full("the configuration is being reloaded; send it again later")
@@ -222,18 +221,18 @@ class Route:
     @property
     def relayable(self) -> bool:
         """Every output takes text as it is encoded, and nothing stands before them."""
-        return not self.stages and not self._passages and all(output.encoder.relayable for output in self.outputs)
+        return not self.stages and not self._queues and all(output.encoder.relayable for output in self.outputs)
 
     def below_high_water(self) -> bool:
         """Whether every output's queue, and the way there, is at most half full."""
-        if self._passages is not None and 2 * self._passages.gathered.waiting > self._passages.gathered.limit:
+        if self._queues is not None and 2 * self._queues.gathered.waiting > self._queues.gathered.limit:
             return False
         return all(2 * output.queued <= output.plan.metric_buffer_limit for output in self.outputs)
 
     def flush_soon(self) -> None:
         """Ask every output to write what it has without waiting for its interval, and what is on the way to it."""
-        if self._passages:
-            self._passages.gathered.hand([], self.stages, lambda _: self._flush_soon())
+        if self._queues:
+            self._queues.gathered.submit([], self.stages, lambda _: self._flush_soon())
         self._flush_soon()
 
     def _flush_soon(self) -> None:

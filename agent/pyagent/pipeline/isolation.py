@@ -1,4 +1,4 @@
-"""Calls of a plugin from outside that others must not have to wait for: a thread, a deadline, and copies of metrics.
+"""Calls of an external plugin that others must not have to wait for: a thread, a deadline, and copies of metrics.
 
 What a plugin is given are copies, and what it returns is looked at and copied, so that nothing it does later, or only half,
 changes what goes on. One limit is left: code that keeps the interpreter's lock for itself (an extension in C) stops everybody.
@@ -15,7 +15,7 @@ from pyagent.api.foreign import plain_text
 from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.failures import told
 
-__all__ = ["Bypass", "GivenUp", "Isolated", "Unusable", "copies", "plain_call", "usable", "usable_metric"]
+__all__ = ["Busy", "CallTimedOut", "IsolatedCall", "Unusable", "copies", "plain_call", "usable", "usable_metric"]
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ DEADLINE = 5.0
 """Seconds for one call."""
 
 
-class Bypass(Exception):
+class Busy(Exception):
     """A call that was given up is still under way: there is nobody to take another one."""
 
 
@@ -31,11 +31,11 @@ class Unusable(PyagentError, TypeError):
     """What a plugin returned or added is not what the engine can use."""
 
 
-class GivenUp(Exception):
+class CallTimedOut(Exception):
     """The call did not end in time."""
 
 
-class Isolated:
+class IsolatedCall:
     """The thread of one plugin: one call at a time, and none is waited for longer than `deadline` seconds."""
 
     def __init__(self, name: str, files: tuple[str, ...] = ()) -> None:
@@ -48,10 +48,10 @@ class Isolated:
         self._abandoned = False
 
     async def call(self, function: Callable[[], T]) -> T:
-        """What `function` returns. Raises what it raises, GivenUp, or at once Bypass."""
+        """What `function` returns. Raises what it raises, CallTimedOut, or at once Busy."""
         async with self._turn:
             if self._abandoned or (self._call is not None and not self._call.done()):
-                raise Bypass
+                raise Busy
             results: list[T] = []
             self._call = asyncio.create_task(self._executor.call(lambda: results.append(function())))
             self._call.add_done_callback(_seen)
@@ -61,7 +61,7 @@ class Isolated:
                     (self._call, self._given_up), timeout=self.deadline, return_when=asyncio.FIRST_COMPLETED
                 )
                 if not self._call.done():
-                    raise GivenUp(
+                    raise CallTimedOut(
                         self._given_up.result()
                         if self._given_up.done()
                         else f"it did not end within {self.deadline:g} s"
@@ -76,7 +76,7 @@ class Isolated:
         if self._given_up is not None and not self._given_up.done():
             self._given_up.set_result(reason)
 
-    def hurry(self) -> None:
+    def abandon_calls(self) -> None:
         """Where a call is under way, wait for this one no longer, and for no other."""
         if self._given_up is not None:
             self.give_up("the agent does not wait for it any more")

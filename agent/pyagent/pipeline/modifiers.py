@@ -9,11 +9,11 @@ from pyagent.config import AggregatorPlan, InputPlan, PluginPlan
 from pyagent.pipeline.filters import compile_selection
 from pyagent.pipeline.schedule import round_time
 
-__all__ = ["Intake", "Naming"]
+__all__ = ["Modifiers", "NameModifiers"]
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
+class NameModifiers:
     """`name_override`, then `name_prefix`, then `name_suffix`."""
 
     override: str
@@ -21,7 +21,7 @@ class Naming:
     suffix: str
 
     @classmethod
-    def of(cls, plan: PluginPlan) -> "Naming":
+    def of(cls, plan: PluginPlan) -> "NameModifiers":
         return cls(plan.name_override, plan.name_prefix, plan.name_suffix)
 
     def __bool__(self) -> bool:
@@ -31,14 +31,14 @@ class Naming:
         return f"{self.prefix}{self.override or name}{self.suffix}"
 
 
-class Intake:
+class Modifiers:
     """Selects by the raw name and tags, renames, adds the plugin's and the global tags where a metric has none of that key,
     and takes away fields and tags that are not wanted, in this order."""
 
     def __init__(
         self, plan: InputPlan | AggregatorPlan, global_tags: Mapping[str, str], *, log: logging.Logger
     ) -> None:
-        self._naming = Naming.of(plan)
+        self._name_modifiers = NameModifiers.of(plan)
         # An aggregator's filters are about what it is given.
         self._selection = compile_selection(plan.filters, log) if isinstance(plan, InputPlan) else None
         self.tags: Mapping[str, str] = {**global_tags, **plan.tags}
@@ -52,19 +52,19 @@ class Intake:
     @property
     def relayable(self) -> bool:
         """Nothing but tags is added: text may be relayed without making metrics of it."""
-        return self._selection is None and not self._naming
+        return self._selection is None and not self._name_modifiers
 
     def __call__(self, metrics: list[Metric], precision: int) -> list[Metric]:
         """What passes, changed in place; times rounded to `precision` ns (0: as they are) come first of all."""
-        selection, naming, tags = self._selection, self._naming, self.tags
+        selection, name_modifiers, tags = self._selection, self._name_modifiers, self.tags
         if precision > 1:
             for metric in metrics:
                 metric.time = round_time(metric.time, precision)
         if selection is not None:
             metrics = selection.select(metrics)
         for metric in metrics:
-            if naming:
-                metric.name = naming(metric.name)
+            if name_modifiers:
+                metric.name = name_modifiers(metric.name)
             if tags:
                 metric.tags = {**tags, **metric.tags}
         if selection is not None:

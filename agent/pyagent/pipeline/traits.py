@@ -1,4 +1,4 @@
-"""What the engine has to know of a plugin before it runs. For one from outside all of it is asked, and made plain, where its
+"""What the engine has to know of a plugin before it runs. For an external one all of it is asked, and made plain, where its
 `setup` runs: anything of it may be anybody's code."""
 
 import inspect

@@ -8,12 +8,12 @@ from typing import Any, TypeVar, cast
 
 from pyagent.api import ConfigError, Input, Output
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
-from pyagent.pipeline.fanout import Acknowledge, Route
+from pyagent.pipeline.fanout import Acknowledge, Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.pipeline.schedule import Clock, SystemClock
-from pyagent.pipeline.stages.aggregators import AggregatorRunner
-from pyagent.pipeline.stages.chain import Stages
+from pyagent.pipeline.stages.aggregators import RunningAggregator
+from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.pipeline.supervision import supervise
 from pyagent.pipeline.traits import InputTraits, OutputTraits
 from pyagent.runtime.build import Broken, Built, LeftOut, build_plugins, build_stages
@@ -28,7 +28,7 @@ FLUSH_GRACE = 15.0
 """Seconds for the last flush of an output; more than its own time-out usually is."""
 
 RunnerT = TypeVar("RunnerT", RunningInput, RunningOutput)
-Runner = RunningInput | RunningOutput | AggregatorRunner
+Runner = RunningInput | RunningOutput | RunningAggregator
 
 
 class Agent:
@@ -48,7 +48,7 @@ class Agent:
         self.inputs: list[RunningInput] = []
         self.broken: tuple[Broken, ...] = ()
         """Plugins of the plan that cannot be used."""
-        self.route = Route(acknowledge=acknowledge)
+        self.fanout = Fanout(acknowledge=acknowledge)
         self.clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
@@ -61,7 +61,7 @@ class Agent:
 
     @property
     def outputs(self) -> tuple[RunningOutput, ...]:
-        return self.route.outputs
+        return self.fanout.outputs
 
     @property
     def is_leaving(self) -> bool:
@@ -81,27 +81,27 @@ class Agent:
     async def _apply(self, plan: Plan, left_out: LeftOut) -> None:
         same_tags = self.plan is not None and dict(self.plan.global_tags) == dict(plan.global_tags)
         matched_inputs = match(plan.inputs, self.inputs if same_tags else ())
-        matched_outputs = match(plan.outputs, self.route.outputs)
+        matched_outputs = match(plan.outputs, self.fanout.outputs)
         self._check_disk(plan)
-        stages = await build_stages(plan, self.route, self.clock, left_out)
+        stages = await build_stages(plan, self.fanout, self.clock, left_out)
         built_inputs = await build_plugins([p for p, runner in matched_inputs if runner is None], left_out)
         built_outputs = await build_plugins([p for p, runner in matched_outputs if runner is None], left_out)
         # From here on nothing waits: what runs is what it was when the last one was asked.
         kept_inputs = _kept(matched_inputs, self.inputs, [one.plan for one in built_inputs], left_out)
-        kept_outputs = _kept(matched_outputs, self.route.outputs, [one.plan for one in built_outputs], left_out)
+        kept_outputs = _kept(matched_outputs, self.fanout.outputs, [one.plan for one in built_outputs], left_out)
         if not kept_inputs and not built_inputs:
             raise ConfigError(f"no input can be started: {left_out.reasons('inputs')}")
         if not kept_outputs and not built_outputs and left_out.reasons("outputs"):
             raise ConfigError(f"no output can be started: {left_out.reasons('outputs')}")
 
         # From here on nothing fails.
-        old_outputs = [runner for runner in self.route.outputs if runner not in kept_outputs]
+        old_outputs = [runner for runner in self.fanout.outputs if runner not in kept_outputs]
         leaving = {runner.plan.queue_id for runner in (*self._leaving, *old_outputs)}
         inputs = [self._input(plan.global_tags, built) for built in built_inputs]
         outputs = [self._output(leaving, built) for built in built_outputs]
         # New outputs take over first, so that nothing gathered finds none.
         self._leaving |= {runner: asyncio.Event() for runner in old_outputs}
-        self.route.outputs = (*kept_outputs, *outputs)
+        self.fanout.outputs = (*kept_outputs, *outputs)
         for runner in old_outputs:
             runner.successor = successor(runner, outputs)
             self._in_background(runner.plan.label, self._retire(runner))
@@ -125,15 +125,15 @@ class Agent:
         self.inputs.clear()
         # Inputs still hand on what they gathered, and outputs that were replaced what they have not written.
         await self._settle(FLUSH_GRACE)
-        finishing = self._replace_stages(Stages())
+        finishing = self._replace_stages(ProcessorChain())
         while finishing is not None and not finishing.done():
             await asyncio.wait([finishing], timeout=GRACE)
-            self.route.hurry()
-        self._leaving |= {runner: asyncio.Event() for runner in self.route.outputs}
-        for runner in self.route.outputs:
+            self.fanout.abandon_calls()
+        self._leaving |= {runner: asyncio.Event() for runner in self.fanout.outputs}
+        for runner in self.fanout.outputs:
             self._in_background(runner.plan.label, self._retire(runner))
         await self._settle()
-        self.route.outputs = ()
+        self.fanout.outputs = ()
 
     async def requeue(self, output: str, partition: str | None, lines: Sequence[bytes]) -> None:
         """Queue lines for the output of this identity. Raises LookupError where none runs, Full where there is no room."""
@@ -150,7 +150,7 @@ class Agent:
 
     def flush(self) -> None:
         """Write what every output has, now."""
-        self.route.flush_soon()
+        self.fanout.flush_soon()
 
     # One plugin -------------------------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Agent:
             cast("InputPlan", built.plan),
             cast("Input[Any]", built.plugin),
             global_tags=global_tags,
-            route=self.route,
+            sink=self.fanout,
             clock=self.clock,
             log=built.log,
             gather_timeout=self._gather_timeout,
@@ -188,14 +188,14 @@ class Agent:
     def _start(self, runner: Runner, run: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
         self._tasks[runner] = asyncio.create_task(supervise(run, log), name=runner.plan.label)
 
-    def _replace_stages(self, stages: Stages) -> asyncio.Task[None] | None:
+    def _replace_stages(self, stages: ProcessorChain) -> asyncio.Task[None] | None:
         """What aggregators that end have summed up is handed on; it is not lost for a change. Where that takes time it is
         done in the background, by the task that is returned."""
-        running = self.route.stages.aggregators
+        running = self.fanout.stages.aggregators
         for aggregator in running:
             if aggregator not in stages.aggregators:
                 self._tasks.pop(aggregator).cancel()
-        finishing = self.route.replace(stages)
+        finishing = self.fanout.replace(stages)
         for aggregator in stages.aggregators:
             if aggregator not in running:
                 self._start(aggregator, aggregator.run, plugin_logger(aggregator.plan))
@@ -238,7 +238,7 @@ class Agent:
     def _heir(self, runner: RunningOutput) -> RunningOutput | None:
         """Its successor that runs now: while the last write went on, the first one may have been replaced as well."""
         heir = runner.successor
-        while heir is not None and heir not in self.route.outputs:
+        while heir is not None and heir not in self.fanout.outputs:
             heir = heir.successor
         return heir
 
@@ -247,7 +247,7 @@ class Agent:
         if gone := self._leaving.pop(runner, None):
             gone.set()
         leaving = {other.plan.queue_id for other in self._leaving}
-        for output in self.route.outputs:
+        for output in self.fanout.outputs:
             if output.plan.queue_id not in leaving:
                 output.begin()
 

@@ -11,11 +11,11 @@ from pyagent.api.foreign import let_go
 from pyagent.config import AggregatorPlan, BrokenPlugin, Plan, PluginPlan, ProcessorPlan, create_plugin
 from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.failures import one_line, told
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.schedule import Clock
-from pyagent.pipeline.stages.aggregators import AggregatorRunner
-from pyagent.pipeline.stages.chain import Stages
-from pyagent.pipeline.stages.processors import ProcessorStage
+from pyagent.pipeline.stages.aggregators import RunningAggregator
+from pyagent.pipeline.stages.chain import ProcessorChain
+from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent.pipeline.traits import InputTraits, OutputTraits, plugin_files, traits_of
 from pyagent.runtime.log import plugin_logger
 from pyagent.runtime.plan_diff import Running, match
@@ -23,11 +23,11 @@ from pyagent.runtime.plan_diff import Running, match
 __all__ = ["Broken", "Built", "LeftOut", "build_plugins", "build_stages"]
 
 RunningT = TypeVar("RunningT", bound=Running)
-StageT = TypeVar("StageT", ProcessorStage, AggregatorRunner)
+StageT = TypeVar("StageT", RunningProcessor, RunningAggregator)
 StagePlanT = TypeVar("StagePlanT", ProcessorPlan, AggregatorPlan)
 
 SETUP_DEADLINE = 10.0
-"""Seconds for the setup of a plugin from outside."""
+"""Seconds for the setup of an external plugin."""
 
 
 class Built(NamedTuple):
@@ -35,11 +35,11 @@ class Built(NamedTuple):
     plugin: Plugin[Any]
     log: logging.Logger
     traits: InputTraits | OutputTraits | None
-    """Of one from outside, asked where its setup runs."""
+    """Of an external one, asked where its setup runs."""
 
 
 class Broken(NamedTuple):
-    """One from outside that cannot be used."""
+    """An external one that cannot be used."""
 
     label: str
     reason: str
@@ -63,7 +63,7 @@ class LeftOut:
     def __init__(self, plan: Plan) -> None:
         self.plugins: list[BrokenPlugin] = list(plan.broken)
         self.made: list[Built] = []
-        """Those that can be used and have code from outside."""
+        """Those that can be used and have external code."""
         self._kept: set[int] = set()
         """Indices of those in whose place something runs."""
 
@@ -115,7 +115,7 @@ class LeftOut:
 async def build_plugins(
     plans: Sequence[PluginPlan], left_out: LeftOut | None = None, *, before: int = 0
 ) -> list[Built]:
-    """Make the plugins. Raises ConfigError for one of the engine's own; one from outside is left out, and is in `left_out`
+    """Make the plugins. Raises ConfigError for one of the engine's own; an external one is left out, and is in `left_out`
     then, or told where that is None."""
     built: list[Built] = []
     for plan in plans:
@@ -126,7 +126,7 @@ async def build_plugins(
                 left_out.made.append(built[-1])
             continue
         try:
-            built.append(await _create_outsider(plan, log))
+            built.append(await _create_external(plan, log))
             if left_out is not None:
                 left_out.made.append(built[-1])
             continue
@@ -143,7 +143,7 @@ async def build_plugins(
     return built
 
 
-async def _create_outsider(plan: PluginPlan, log: logging.Logger) -> Built:
+async def _create_external(plan: PluginPlan, log: logging.Logger) -> Built:
     """In a thread of its own and not for ever: the setup is anybody's code, and so is all that the engine asks."""
     made: list[Built] = []
 
@@ -159,24 +159,24 @@ async def _create_outsider(plan: PluginPlan, log: logging.Logger) -> Built:
     return made[0]
 
 
-async def build_stages(plan: Plan, route: Route, clock: Clock, left_out: LeftOut | None = None) -> Stages:
-    """The stages to put in place of the route's; unchanged ones are taken over, with what they remember, and so are those in
+async def build_stages(plan: Plan, fanout: Fanout, clock: Clock, left_out: LeftOut | None = None) -> ProcessorChain:
+    """The stages to put in place of the fanout's; unchanged ones are taken over, with what they remember, and so are those in
     whose place there is nothing that works. Raises ConfigError.
 
     Processors exist twice, before and after the aggregators, each with a state of its own; the settings
     `skip_processors_before_aggregators` and `skip_processors_after_aggregators` leave one pass out.
     """
-    running, agent = route.stages, plan.agent
+    running, agent = fanout.stages, plan.agent
     left_out = LeftOut(plan) if left_out is None else left_out
     build = partial(_processors, plan, left_out=left_out)
     before = [] if agent.skip_processors_before_aggregators else await build(running.before)
     twice = plan.aggregators and not agent.skip_processors_after_aggregators
     after = await build(running.after) if twice else []
-    make = partial(_aggregator, route, clock)
-    return Stages(before, await _stages(plan.aggregators, running.aggregators, left_out, make), after)
+    make = partial(_aggregator, fanout, clock)
+    return ProcessorChain(before, await _stages(plan.aggregators, running.aggregators, left_out, make), after)
 
 
-async def _processors(plan: Plan, running: Sequence[ProcessorStage], left_out: LeftOut) -> list[ProcessorStage]:
+async def _processors(plan: Plan, running: Sequence[RunningProcessor], left_out: LeftOut) -> list[RunningProcessor]:
     return await _stages(plan.processors, running, left_out, _processor)
 
 
@@ -203,19 +203,19 @@ async def _stages(
     return [stage for _, stage in sorted(places, key=lambda place: place[0])]
 
 
-def _processor(built: Built) -> ProcessorStage:
+def _processor(built: Built) -> RunningProcessor:
     plan, plugin, log = cast("ProcessorPlan", built.plan), cast("Processor[Any]", built.plugin), built.log
     if plan.origin == "builtin":
-        return ProcessorStage(plan, plugin, log=log)
-    from pyagent.pipeline.stages.external import OutsideProcessor
+        return RunningProcessor(plan, plugin, log=log)
+    from pyagent.pipeline.stages.external import ExternalProcessor
 
-    return OutsideProcessor(plan, plugin, log=log)
+    return ExternalProcessor(plan, plugin, log=log)
 
 
-def _aggregator(route: Route, clock: Clock, built: Built) -> AggregatorRunner:
+def _aggregator(fanout: Fanout, clock: Clock, built: Built) -> RunningAggregator:
     plan, plugin, log = cast("AggregatorPlan", built.plan), cast("Aggregator[Any]", built.plugin), built.log
     if plan.origin == "builtin":
-        return AggregatorRunner(plan, plugin, deliver=route.deliver_aggregated, clock=clock, log=log)
-    from pyagent.pipeline.stages.external import OutsideAggregator
+        return RunningAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=clock, log=log)
+    from pyagent.pipeline.stages.external import ExternalAggregator
 
-    return OutsideAggregator(plan, plugin, deliver=route.deliver_aggregated, clock=clock, log=log)
+    return ExternalAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=clock, log=log)

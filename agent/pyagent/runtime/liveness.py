@@ -1,6 +1,6 @@
 """Whether the agent does what it is for: the schedule ticks, and the outputs' loops come round.
 
-systemd's watchdog is fed only then. What is isolated is no reason to be killed: an input or an output from outside whose
+systemd's watchdog is fed only then. What is isolated is no reason to be killed: an external input or output whose
 own code hangs holds up nobody, and a restart would mend nothing for the others. A server that refuses everything is none
 either: the loop goes on asking it.
 """

@@ -111,7 +111,7 @@ class Loader:
     async def plan(self, texts: Texts, *, partial: bool = False) -> Plan:
         """`partial`: the texts need neither an input nor an output. Raises ConfigError."""
         settings = self._settings
-        # In a thread: plugins from outside are imported here, and an import may hang.
+        # In a thread: external plugins are imported here, and an import may hang.
         plans: list[Plan] = []
         executor = ThreadExecutor("configuration")
         try:

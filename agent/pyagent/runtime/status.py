@@ -10,8 +10,8 @@ from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.running_output import RunningOutput
-from pyagent.pipeline.stages.aggregators import AggregatorRunner
-from pyagent.pipeline.stages.processors import ProcessorStage
+from pyagent.pipeline.stages.aggregators import RunningAggregator
+from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent.runtime.agent import Agent
 
 __all__ = ["Document", "ReloadState", "status"]
@@ -74,9 +74,9 @@ def status(agent: Agent, reload: ReloadState, instance: str, *, loop_lag: float 
             ),
             "disk_bytes": sum(queue.disk_bytes for runner in agent.outputs for queue in runner.queues),
         },
-        "processors": [_stage(one) for one in (*agent.route.stages.before, *agent.route.stages.after)],
+        "processors": [_stage(one) for one in (*agent.fanout.stages.before, *agent.fanout.stages.after)],
         "aggregators": [
-            _stage(one) | {"pushed": one.pushed, "dropped": one.dropped} for one in agent.route.stages.aggregators
+            _stage(one) | {"pushed": one.pushed, "dropped": one.dropped} for one in agent.fanout.stages.aggregators
         ],
     }
 
@@ -110,7 +110,7 @@ def _input(runner: RunningInput, now: float) -> Document:
     }
 
 
-def _stage(stage: ProcessorStage | AggregatorRunner) -> Document:
+def _stage(stage: RunningProcessor | RunningAggregator) -> Document:
     return {
         **_names(stage.plan),
         "bypassed": stage.bypassed,

@@ -134,7 +134,7 @@ def test_a_parser_from_a_drop_in_folder(load: Load, tmp_path: Path) -> None:
     [metric] = gathered(load, text)
     assert metric.fields == {"n": 3}
     before = load(text).inputs[0]
-    assert before.origin == "file", "code from outside is treated as such"
+    assert before.origin == "file", "external code is treated as such"
     (load.folder / "words.py").write_text(PARSER + "\n# changed\n")
     assert load(text).inputs[0].identity != before.identity
 

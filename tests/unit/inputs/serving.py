@@ -10,7 +10,7 @@ from typing import Any
 from pyagent.api import Batch, Duration, Input, LineOptions, NoOptions, Output, Retry
 from pyagent.config import InputPlan, OutputPlan
 from pyagent.kit.http_client import HttpClient, HttpResponse
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import SystemClock
@@ -118,7 +118,7 @@ async def serving(
         InputPlan(kind="inputs", plugin=plugin, interval=Duration("1h"), precision=Duration("1s"), **plan, **more),
         make_input(plugin, {"service_address": "127.0.0.1:0", **(options or {})}, LOG),
         global_tags={},
-        route=Route([output]),
+        sink=Fanout([output]),
         clock=SystemClock(),
         log=LOG,
     )

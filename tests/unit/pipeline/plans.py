@@ -6,14 +6,14 @@ from typing import Any
 from pyagent.api import Batch, Duration, Input, Metric, NoOptions, Output
 from pyagent.config import InputPlan, OutputPlan
 from pyagent.lineprotocol import Encoded, encode
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 
 SECOND = 1_000_000_000
 START = 1_795_478_400 * SECOND + 3 * SECOND  # 2026-11-24T00:00:03Z
 LOG = logging.getLogger("pyagent.test")
 
 
-class Collected(Route):
+class Collected(Fanout):
     """Keeps the metrics that come in."""
 
     plain = False

@@ -5,7 +5,7 @@ from plans import LOG, output_plan
 from test_partitions import Single, gathered
 
 from pyagent.api import Full, NoOptions
-from pyagent.pipeline.fanout import Acknowledge, Route
+from pyagent.pipeline.fanout import Acknowledge, Fanout
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing.virtual import run_virtual
 
@@ -30,13 +30,13 @@ def test_a_full_output_refuses_where_all_have_to_keep_it(
 ) -> None:
     async def main() -> None:
         roomy, small = outputs(on_disk=on_disk)
-        route = Route((roomy, small), acknowledge=acknowledge)
-        await route.deliver_pinned(gathered(3))
+        fanout = Fanout((roomy, small), acknowledge=acknowledge)
+        await fanout.deliver_pinned(gathered(3))
         if taken:
-            await route.deliver_pinned(gathered(2))
+            await fanout.deliver_pinned(gathered(2))
         else:
             with pytest.raises(Full, match="an output's queue is full"):
-                await route.deliver_pinned(gathered(2))
+                await fanout.deliver_pinned(gathered(2))
         # Nothing is taken by one alone of what was refused.
         assert (roomy.queued, small.queued) == ((5, 3) if taken else (3, 3))
 
@@ -47,9 +47,9 @@ def test_a_full_output_refuses_where_all_have_to_keep_it(
 def test_where_no_output_can_keep_it_it_is_refused(acknowledge: Acknowledge) -> None:
     async def main() -> None:
         _, small = outputs(on_disk=True)
-        route = Route((small,), acknowledge=acknowledge)
-        await route.deliver_pinned(gathered(3))
+        fanout = Fanout((small,), acknowledge=acknowledge)
+        await fanout.deliver_pinned(gathered(3))
         with pytest.raises(Full, match="the output's queue is full"):
-            await route.deliver_pinned(gathered(1))
+            await fanout.deliver_pinned(gathered(1))
 
     run_virtual(main())

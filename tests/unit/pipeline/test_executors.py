@@ -20,10 +20,10 @@ async def asynchronous() -> None: ...
 
 
 def test_who_runs_where() -> None:
-    assert isinstance(executor_for(True, own=True, name="w"), InlineExecutor)
-    assert isinstance(executor_for(True, own=False, name="w"), LoopExecutor)
-    assert isinstance(executor_for(False, own=True, name="w"), ThreadExecutor)
-    assert isinstance(executor_for(False, own=False, name="w"), ThreadExecutor)
+    assert isinstance(executor_for(True, builtin=True, name="w"), InlineExecutor)
+    assert isinstance(executor_for(True, builtin=False, name="w"), LoopExecutor)
+    assert isinstance(executor_for(False, builtin=True, name="w"), ThreadExecutor)
+    assert isinstance(executor_for(False, builtin=False, name="w"), ThreadExecutor)
 
 
 @pytest.mark.parametrize("executor", [ThreadExecutor("w"), LoopExecutor("w")], ids=["thread", "loop"])
@@ -102,17 +102,17 @@ def runner_of(gather: Any) -> tuple[RunningInput, list[Metric]]:
 
     Outside.gather = gather  # type: ignore[method-assign]
     plan = input_plan(Outside, origin="file")
-    route = Collected()
+    fanout = Collected()
     return (
         RunningInput(
             plan,
             Outside(plan.options, LOG),
             global_tags={},
-            route=route,
+            sink=fanout,
             clock=SystemClock(),
             log=LOG,
         ),
-        route.metrics,
+        fanout.metrics,
     )
 
 

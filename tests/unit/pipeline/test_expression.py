@@ -10,9 +10,9 @@ from test_stages import Sink, aggregator, metric, processor, suffix
 from pyagent.api import Input, LineOptions, Metric, NoOptions, Output
 from pyagent.config import FilterOptions
 from pyagent.pipeline.filters import Selection, compile_selection
-from pyagent.pipeline.modifiers import Intake
+from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.outputs.encoder import OutputEncoder
-from pyagent.pipeline.stages.chain import Stages
+from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.aggregators.minmax import MinMax
 
@@ -81,7 +81,7 @@ def test_an_aggregator_takes_no_others_into_account() -> None:
     async def main() -> None:
         clock, sink = VirtualClock(START), Sink()
         runner = aggregator(MinMax(NoOptions(), LOG), sink, clock, drop_original=True, filters=IS_A)
-        sink.stages = Stages((), [runner])
+        sink.stages = ProcessorChain((), [runner])
         sink.deliver([metric("a"), metric("b")])
         runner.push()
         assert [m.name for m in sink.metrics] == ["b", "a"]
@@ -91,9 +91,9 @@ def test_an_aggregator_takes_no_others_into_account() -> None:
 
 def test_an_input_judges_what_was_gathered_before_it_is_renamed_and_tagged() -> None:
     plan = input_plan(Input, filters=FilterOptions(metricpass='name == "a" && tags == {}'), name_prefix="x_")
-    intake = Intake(plan, {"host": "h"}, log=LOG)
-    assert not intake.relayable
-    assert [(m.name, m.tags) for m in intake([metric("a"), metric("b")], 0)] == [("x_a", {"host": "h"})]
+    modifiers = Modifiers(plan, {"host": "h"}, log=LOG)
+    assert not modifiers.relayable
+    assert [(m.name, m.tags) for m in modifiers([metric("a"), metric("b")], 0)] == [("x_a", {"host": "h"})]
 
 
 def test_an_output_counts_what_it_keeps_out() -> None:

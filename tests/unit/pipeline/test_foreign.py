@@ -1,4 +1,4 @@
-"""What plugins from outside give, whatever it is like: nothing of theirs goes on but plain values, and nothing that it raises
+"""What external plugins give, whatever it is like: nothing of theirs goes on but plain values, and nothing that it raises
 gets out of their threads as it is."""
 
 import asyncio
@@ -118,7 +118,7 @@ async def test_what_is_delivered_is_plain_before_anybody_else_sees_it() -> None:
         async def ingest(self, *given: object) -> None:
             seen.append(given)  # type: ignore[arg-type]
 
-    acc = Collecting(foreign=True, door=Door())  # type: ignore[arg-type]
+    acc = Collecting(foreign=True, ingest_port=Door())  # type: ignore[arg-type]
 
     def endless() -> Iterator[Metric]:
         yield hostile_metric()
@@ -204,16 +204,16 @@ def test_the_place_is_the_last_line_of_the_plugins_own_code() -> None:
 
 
 class Bench:
-    """An input from outside whose `gather` is given."""
+    """An external input whose `gather` is given."""
 
     def __init__(self, gather: Callable[..., Any]) -> None:
         kind = type("Outside", (Input,), {"gather": gather})
-        self.route = Collected()
+        self.fanout = Collected()
         self.runner = RunningInput(
             input_plan(kind, origin="file"),
             kind(NoOptions(), LOG),
             global_tags={},
-            route=self.route,
+            sink=self.fanout,
             clock=SystemClock(),
             log=LOG,
         )
@@ -267,18 +267,18 @@ async def test_one_that_adds_and_returns_something_is_told_and_has_not_failed(ca
     assert caplog.messages == [
         "gather returned a bool, which is not used; add metrics by acc.add(measurement, fields, tags)"
     ]
-    assert len(bench.route.metrics) == 2
+    assert len(bench.fanout.metrics) == 2
 
 
-@pytest.mark.parametrize("own", [True, False])
-async def test_a_failure_names_its_line(own: bool) -> None:
+@pytest.mark.parametrize("builtin", [True, False])
+async def test_a_failure_names_its_line(builtin: bool) -> None:
     async def gather(self: Input, acc: Accumulator) -> None:
         raise KeyError("x")
 
     bench = Bench(gather)
     kind = type(bench.runner.plugin)
-    plan = input_plan(kind, origin="builtin" if own else "file")
-    runner = RunningInput(plan, bench.runner.plugin, global_tags={}, route=bench.route, clock=SystemClock(), log=LOG)
+    plan = input_plan(kind, origin="builtin" if builtin else "file")
+    runner = RunningInput(plan, bench.runner.plugin, global_tags={}, sink=bench.fanout, clock=SystemClock(), log=LOG)
     await runner.gather_once()
     line = gather.__code__.co_firstlineno + 1
     assert runner.failures.current == f"cannot gather: KeyError: 'x' (test_foreign.py:{line})"
@@ -298,7 +298,13 @@ async def test_a_property_that_raises_does_so_where_it_may() -> None:
     plugin = Property(NoOptions(), LOG)
     plan = input_plan(Property, origin="file")
     runner = RunningInput(
-        plan, plugin, global_tags={}, route=Collected(), clock=SystemClock(), log=LOG, traits=input_traits(plan, plugin)
+        plan,
+        plugin,
+        global_tags={},
+        sink=Collected(),
+        clock=SystemClock(),
+        log=LOG,
+        traits=input_traits(plan, plugin),
     )
     await runner.gather_once()
     assert runner.failures.current.startswith("cannot gather: SystemExit: on purpose (test_foreign.py:")

@@ -14,7 +14,7 @@ from plans import LOG, START, output_plan
 from pyagent.api import Batch, Full, Limits, Metric, NoOptions, Output, Partition, Reject, Retry
 from pyagent.buffer import BufferSettings, OutputQueue
 from pyagent.pipeline.executors import InlineExecutor
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.virtual import run_virtual
@@ -67,10 +67,10 @@ def gathered(count: int, **tags: str) -> list[Metric]:
 
 def new(
     kind: type[Buckets] = Buckets, buffer_resources: BufferResources | None = None, **plan: Any
-) -> tuple[RunningOutput, Buckets, Route]:
+) -> tuple[RunningOutput, Buckets, Fanout]:
     plugin = kind(NoOptions(), LOG)
     output = RunningOutput(output_plan(kind, **plan), plugin, log=LOG, buffer_resources=buffer_resources)
-    return output, plugin, Route([output])
+    return output, plugin, Fanout([output])
 
 
 async def run_for(output: RunningOutput, seconds: float) -> None:
@@ -82,8 +82,8 @@ async def run_for(output: RunningOutput, seconds: float) -> None:
 
 def test_each_value_of_the_tag_has_its_batches_and_the_tag_can_be_left_out() -> None:
     async def main() -> None:
-        output, plugin, route = new()
-        route.deliver(gathered(2, bucket="a", host="h") + gathered(1, bucket="b") + gathered(1, host="h"))
+        output, plugin, fanout = new()
+        fanout.deliver(gathered(2, bucket="a", host="h") + gathered(1, bucket="b") + gathered(1, host="h"))
         await output.write_queue()
         assert {key: len(lines) for key, lines in plugin.stored.items()} == {"a": 2, "b": 1, None: 1}
         assert plugin.stored["a"][0].startswith(b"m,host=h n=0i")
@@ -103,11 +103,11 @@ def test_a_divided_output_that_never_had_a_metric_ends() -> None:
 
 def test_a_partition_that_fails_holds_up_no_other() -> None:
     async def main() -> None:
-        output, plugin, route = new()
+        output, plugin, fanout = new()
         plugin.down = {"dead"}
         task = asyncio.create_task(output.run())
         for _ in range(10):
-            route.deliver(gathered(3, bucket="dead") + gathered(3, bucket="alive"))
+            fanout.deliver(gathered(3, bucket="dead") + gathered(3, bucket="alive"))
             await asyncio.sleep(10)
         await asyncio.sleep(11)
         assert len(plugin.stored["alive"]) == 30
@@ -125,9 +125,9 @@ def test_a_partition_that_fails_holds_up_no_other() -> None:
 
 def test_the_limit_is_the_outputs_and_the_fullest_partition_gives_way() -> None:
     async def main() -> None:
-        output, _, route = new(metric_buffer_limit=20)
-        route.deliver(gathered(15, bucket="a"))
-        route.deliver(gathered(10, bucket="b"))
+        output, _, fanout = new(metric_buffer_limit=20)
+        fanout.deliver(gathered(15, bucket="a"))
+        fanout.deliver(gathered(10, bucket="b"))
         assert output.queued == 20
         assert {key: len(sender.queue) for key, sender in output.partitions.items()} == {"a": 10, "b": 10}
         assert sum(queue.dropped for queue in output.queues) == 5
@@ -139,15 +139,15 @@ def test_so_many_writes_at_once_as_is_allowed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(globals(), "LIMITS", Limits(concurrent_writes=3))
 
     async def main() -> None:
-        output, plugin, route = new(Single, metric_batch_size=10)
+        output, plugin, fanout = new(Single, metric_batch_size=10)
         plugin.seconds = 1.0
-        route.deliver(gathered(90))
+        fanout.deliver(gathered(90))
         assert await output.write_queue()
         assert plugin.most_at_once == 3
         assert asyncio.get_running_loop().time() == pytest.approx(3.0)
         assert (output.written, output.queued) == (90, 0)
         # A failure of one keeps its batch, and costs no other.
-        route.deliver(gathered(40))
+        fanout.deliver(gathered(40))
         plugin.down = {None}
         assert not await output.write_queue()
         assert output.queued == 40
@@ -162,8 +162,8 @@ def test_a_rate_is_kept_to_and_nothing_is_lost_for_it(monkeypatch: pytest.Monkey
     monkeypatch.setitem(globals(), "LIMITS", Limits(rate_bytes=300, rate_period=10.0))
 
     async def main() -> None:
-        output, plugin, route = new(Single, metric_batch_size=50)
-        route.deliver(gathered(50))
+        output, plugin, fanout = new(Single, metric_batch_size=50)
+        fanout.deliver(gathered(50))
         size = len(b"m n=10i 1795478403000000010\n")
         await run_for(output, 95)
         assert (output.written, output.queued) == (50, 0)
@@ -188,16 +188,16 @@ def test_a_line_larger_than_the_rate_goes_alone() -> None:
 def test_after_an_outage_the_newest_can_go_first() -> None:
     async def main() -> None:
         buffer_resources = BufferResources(BufferSettings(newest_first=True))
-        output, plugin, route = new(Single, buffer_resources, metric_batch_size=10)
+        output, plugin, fanout = new(Single, buffer_resources, metric_batch_size=10)
         plugin.down = {None}
         task = asyncio.create_task(output.run())
-        route.deliver(gathered(200))
+        fanout.deliver(gathered(200))
         await asyncio.sleep(60)
         plugin.down = set()
         while not plugin.stored:
             await asyncio.sleep(0.01)
         # It is back, and drains its backlog: what is gathered now does not wait behind it.
-        route.deliver([Metric("fresh", {}, {"n": 1}, START)])
+        fanout.deliver([Metric("fresh", {}, {"n": 1}, START)])
         output.flush_soon()
         await asyncio.sleep(1)
         lines = plugin.stored[None]
@@ -229,9 +229,9 @@ class Quarantined:
 def test_what_is_refused_for_good_goes_to_the_quarantine_with_its_partition() -> None:
     async def main() -> None:
         quarantine = Quarantined()
-        output, plugin, route = new(buffer_resources=BufferResources(dead_letters=quarantine))
+        output, plugin, fanout = new(buffer_resources=BufferResources(dead_letters=quarantine))
         plugin.bad = b" n=3i"
-        route.deliver(gathered(8, bucket="a"))
+        fanout.deliver(gathered(8, bucket="a"))
         await output.write_queue()
         assert (output.written, output.rejected) == (7, 1)
         ((partition, lines, reason, suspected),) = quarantine.put_
@@ -254,9 +254,9 @@ def test_more_values_than_there_may_be_partitions_go_together_and_keep_their_tag
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
-        output, plugin, route = new(buffer_resources=buffer_resources(most=3))
-        route.deliver(of_values(range(5)))
-        route.deliver(of_values(range(5)))
+        output, plugin, fanout = new(buffer_resources=buffer_resources(most=3))
+        fanout.deliver(of_values(range(5)))
+        fanout.deliver(of_values(range(5)))
         assert set(output.partitions) == {"b0", "b1", "b2", None}
         assert output.partitions.overflowed == 4
         await output.write_queue()
@@ -273,9 +273,9 @@ def test_more_values_than_there_may_be_partitions_go_together_and_keep_their_tag
 
 def test_one_that_holds_nothing_ends_for_a_new_value() -> None:
     async def main() -> None:
-        output, plugin, route = new(buffer_resources=buffer_resources(most=3))
+        output, plugin, fanout = new(buffer_resources=buffer_resources(most=3))
         for value in range(50):
-            route.deliver(of_values([value]))
+            fanout.deliver(of_values([value]))
             await output.write_queue()
         assert {key: len(lines) for key, lines in plugin.stored.items()} == {f"b{value}": 1 for value in range(50)}
         assert len(output.partitions) == 3
@@ -290,14 +290,14 @@ def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back
         return len(os.listdir("/proc/self/fd"))
 
     async def main() -> None:
-        output, plugin, route = new(buffer_resources=buffer_resources(tmp_path), on_disk=True)
+        output, plugin, fanout = new(buffer_resources=buffer_resources(tmp_path), on_disk=True)
         before = descriptors(), len(asyncio.all_tasks())
         task = asyncio.create_task(output.run())
-        route.deliver(of_values(range(20)))
+        fanout.deliver(of_values(range(20)))
         await output.durable()
         assert descriptors() > before[0] + 40
         await asyncio.sleep(200)
-        route.deliver(of_values([7]))
+        fanout.deliver(of_values([7]))
         await asyncio.sleep(250)
         assert set(output.partitions) == {"b7"}
         await asyncio.sleep(400)
@@ -307,7 +307,7 @@ def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back
         assert os.listdir(tmp_path) == [], "years of values would be as many folders"
         assert len(asyncio.all_tasks()) <= before[1] + 2, "that of the output, and what it waits with"
         plugin.down = {"b3"}
-        route.deliver(of_values(range(20)))
+        fanout.deliver(of_values(range(20)))
         await output.durable()
         await asyncio.sleep(900)
         assert set(output.partitions) == {"b3"}, "what is not written is not left alone"
@@ -325,10 +325,10 @@ def test_one_that_is_not_used_ends_with_its_tasks_and_descriptors_and_comes_back
 
 def test_a_value_that_comes_back_while_its_partition_ends_waits_for_its_log(tmp_path: Path) -> None:
     async def main() -> None:
-        output, plugin, route = new(buffer_resources=buffer_resources(tmp_path, most=1), on_disk=True)
+        output, plugin, fanout = new(buffer_resources=buffer_resources(tmp_path, most=1), on_disk=True)
         task = asyncio.create_task(output.run())
         for value in (1, 2, 1, 2, 1, 1, 2):
-            route.deliver(of_values([value]))
+            fanout.deliver(of_values([value]))
             await output.durable()
             await output.write_queue()
         assert {key: len(lines) for key, lines in plugin.stored.items()} == {"b1": 4, "b2": 3}
@@ -351,16 +351,16 @@ def test_a_thousand_partitions_are_not_added_up_for_each_metric(monkeypatch: pyt
 
     async def main() -> None:
         nonlocal counted
-        output, _, route = new(metric_buffer_limit=5000)
+        output, _, fanout = new(metric_buffer_limit=5000)
         monkeypatch.setattr(OutputQueue, "__len__", counting)
         for _ in range(6):
-            route.deliver(of_values(range(1000)))
+            fanout.deliver(of_values(range(1000)))
         assert output.queued == 5000
         assert {len(queue) for queue in output.queues} <= {4, 5, 6}
         assert counted < 60_000
         counted = 0
         for _ in range(500):
-            route.deliver(gathered(1, bucket="b0"))
+            fanout.deliver(gathered(1, bucket="b0"))
             assert output.partitions.usage.metrics == 5000
         assert counted < 20_000
 
@@ -370,7 +370,7 @@ def test_a_thousand_partitions_are_not_added_up_for_each_metric(monkeypatch: pyt
 @pytest.mark.parametrize("strategy", ["memory", "disk"])
 def test_what_is_acknowledged_in_all_partitions_is_within_the_limit(strategy: str, tmp_path: Path) -> None:
     async def main() -> None:
-        output, plugin, route = new(
+        output, plugin, fanout = new(
             buffer_resources=buffer_resources(tmp_path), on_disk=strategy == "disk", metric_buffer_limit=100
         )
         plugin.down = {f"b{value}" for value in range(50)}
@@ -378,10 +378,10 @@ def test_what_is_acknowledged_in_all_partitions_is_within_the_limit(strategy: st
         taken = 0
         for _ in range(10):
             with contextlib.suppress(Full):
-                await route.deliver_pinned(of_values(range(50)))
+                await fanout.deliver_pinned(of_values(range(50)))
                 taken += 50
         assert (taken, output.queued, output.partitions.usage.pinned) == (100, 100, 100)
-        route.deliver(of_values(range(50)))
+        fanout.deliver(of_values(range(50)))
         assert output.queued == 100, "what is gathered gives way"
         output.end()
         await task
@@ -392,13 +392,13 @@ def test_what_is_acknowledged_in_all_partitions_is_within_the_limit(strategy: st
 
 def test_on_disk_as_well_the_limit_is_the_outputs(tmp_path: Path) -> None:
     async def main() -> None:
-        output, plugin, route = new(
+        output, plugin, fanout = new(
             buffer_resources=buffer_resources(tmp_path), on_disk=True, metric_buffer_limit=100, metric_batch_size=5
         )
         plugin.down = {f"b{value}" for value in range(10)}
         task = asyncio.create_task(output.run())
         for _ in range(20):
-            route.deliver(of_values(range(10), 5))
+            fanout.deliver(of_values(range(10), 5))
             await asyncio.sleep(1)
         assert output.queued <= 100
         assert output.queued >= 80, "in whole frames"
@@ -413,11 +413,11 @@ def test_on_disk_as_well_the_limit_is_the_outputs(tmp_path: Path) -> None:
 
 def test_hundreds_of_partitions_that_fail_are_a_few_lines_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        output, plugin, route = new()
+        output, plugin, fanout = new()
         plugin.down = {f"b{value}" for value in range(300)}
         task = asyncio.create_task(output.run())
         for _ in range(5):
-            route.deliver(of_values(range(300)))
+            fanout.deliver(of_values(range(300)))
             await asyncio.sleep(10)
         failing = sum(bool(sender.failures.current) for sender in output.partitions.values())
         plugin.down = set()

@@ -38,12 +38,12 @@ class Bench:
     def __init__(self, start: int = START, **settings: Any) -> None:
         self.clock = VirtualClock(start)
         self.plugin = Ticking(input_plan(Ticking).options, LOG)
-        self.route = Collected()
+        self.fanout = Collected()
         self.runner = RunningInput(
             input_plan(Ticking, **settings),
             self.plugin,
             global_tags={"host": "h1", "rack": "global"},
-            route=self.route,
+            sink=self.fanout,
             clock=self.clock,
             log=LOG,
         )
@@ -56,7 +56,7 @@ class Bench:
 
     @property
     def delivered(self) -> list[Metric]:
-        return self.route.metrics
+        return self.fanout.metrics
 
     @property
     def times(self) -> list[float]:
@@ -78,7 +78,7 @@ def on_bench(act: Callable[[Bench], Any], start: int = START, **settings: Any) -
 def test_gathers_right_after_the_start_and_then_at_multiples() -> None:
     bench = on_bench(lambda bench: bench.run_for(30))
     assert bench.times == [3, 10, 20, 30]
-    assert bench.route.flushes == 1
+    assert bench.fanout.flushes == 1
 
 
 def test_no_extra_gather_when_the_first_tick_is_near() -> None:
@@ -150,7 +150,7 @@ def test_a_gather_is_given_up_by_its_deadline_and_not_by_a_timeout_of_its_own(se
             input_plan(Ticking),
             plugin,
             global_tags={},
-            route=Collected(),
+            sink=Collected(),
             clock=VirtualClock(START),
             log=LOG,
             gather_timeout=1.0,

@@ -22,7 +22,7 @@ from pyagent.api import (
     Retry,
 )
 from pyagent.config import FilterOptions
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing import make_parser
@@ -57,12 +57,12 @@ def out(plugin: type[Output] = Silent, **plan: Any) -> RunningOutput:
     return RunningOutput(output_plan(plugin, **plan), plugin(NoOptions(), LOG), log=LOG)
 
 
-def listener(route: Route, **plan: Any) -> RunningInput:
+def listener(fanout: Fanout, **plan: Any) -> RunningInput:
     return RunningInput(
         input_plan(Listener, **plan),
         Listener(NoOptions(), LOG),
         global_tags={"host": "h"},
-        route=route,
+        sink=fanout,
         clock=VirtualClock(START),
         log=LOG,
     )
@@ -81,7 +81,7 @@ BODY = b"m,a=1 n=1i 1700000000123456789\nm,host=own n=2i\n"
 def test_lines_get_tags_and_the_time_where_they_have_none(plan: dict[str, Any]) -> None:
     async def main() -> None:
         output = out()
-        runner = listener(Route([output]), tags={"rack": "r"}, **plan)
+        runner = listener(Fanout([output]), tags={"rack": "r"}, **plan)
         result = await runner.acc.ingest(BODY, tags={"bucket": "b"})
         assert result == Ingested(2)
         assert lines_of(output) == [
@@ -97,7 +97,7 @@ def test_lines_get_tags_and_the_time_where_they_have_none(plan: dict[str, Any]) 
 def test_times_are_rounded_only_by_the_plugins_own_precision(plan: dict[str, Any]) -> None:
     async def main() -> None:
         output = out()
-        await listener(Route([output]), service_precision=Duration("1s"), **plan).acc.ingest(
+        await listener(Fanout([output]), service_precision=Duration("1s"), **plan).acc.ingest(
             b"m n=1i 1700000000500000000"
         )
         assert lines_of(output)[0].endswith(" 1700000001000000000")
@@ -109,7 +109,7 @@ def test_times_are_rounded_only_by_the_plugins_own_precision(plan: dict[str, Any
 def test_bad_lines_cost_the_others_only_where_asked(plan: dict[str, Any]) -> None:
     async def main() -> None:
         output = out()
-        acc = listener(Route([output]), **plan).acc
+        acc = listener(Fanout([output]), **plan).acc
         body = b"m n=1i 1\nm n=\nm n=3i 3\n"
         strict = await acc.ingest(body, all_or_nothing=True)
         assert (strict.taken, len(strict.errors), len(output.queue)) == (0, 1, 0)
@@ -124,13 +124,13 @@ def test_bad_lines_cost_the_others_only_where_asked(plan: dict[str, Any]) -> Non
 def test_a_full_queue_refuses_and_what_it_took_outlives_polled_metrics() -> None:
     async def main() -> None:
         output = out(metric_buffer_limit=10)
-        route = Route([output])
-        acc = listener(route).acc
-        route.deliver([Metric("polled", {}, {"n": n}, START) for n in range(6)])
+        fanout = Fanout([output])
+        acc = listener(fanout).acc
+        fanout.deliver([Metric("polled", {}, {"n": n}, START) for n in range(6)])
         await acc.deliver([Metric("m", {}, {"n": n}, START) for n in range(100, 108)])
         with pytest.raises(Full):
             await acc.deliver([Metric("m", {}, {"n": n}, START) for n in range(3)])
-        route.deliver([Metric("polled", {}, {"n": n}, START) for n in range(50, 70)])
+        fanout.deliver([Metric("polled", {}, {"n": n}, START) for n in range(50, 70)])
         assert len(output.queue) == 10
         batch = output.queue.next_batch(100)
         assert batch is not None
@@ -144,7 +144,7 @@ def test_a_full_queue_is_written_though_it_holds_no_whole_batch() -> None:
     async def main() -> None:
         output = out(Sink, metric_buffer_limit=10, metric_batch_size=9, flush_interval=Duration("1h"))
         running = asyncio.create_task(output.run())
-        acc = listener(Route([output])).acc
+        acc = listener(Fanout([output])).acc
         await acc.deliver([Metric("m", {}, {"n": 1}, START)])  # the first is written at once
         await asyncio.sleep(1)
         metrics = [Metric("m", {}, {"n": n}, START) for n in range(6)]
@@ -164,7 +164,7 @@ def test_a_full_queue_is_written_though_it_holds_no_whole_batch() -> None:
 def test_an_input_that_is_being_stopped_takes_nothing_and_says_so_to_the_sender() -> None:
     async def main() -> None:
         output = out()
-        runner = listener(Route([output]))
+        runner = listener(Fanout([output]))
         await runner.stop(grace=1)
         with pytest.raises(Full, match="stopped"):
             await runner.acc.ingest(BODY)
@@ -178,7 +178,7 @@ def test_an_input_that_is_being_stopped_takes_nothing_and_says_so_to_the_sender(
 def test_one_output_with_room_is_enough() -> None:
     async def main() -> None:
         stuck, free = out(metric_buffer_limit=4), out(metric_buffer_limit=100)
-        acc = listener(Route([stuck, free])).acc
+        acc = listener(Fanout([stuck, free])).acc
         for first in range(0, 12, 4):
             await acc.deliver([Metric("m", {}, {"n": n}, START) for n in range(first, first + 4)])
         assert (len(stuck.queue), len(free.queue)) == (4, 12)
@@ -188,7 +188,7 @@ def test_one_output_with_room_is_enough() -> None:
 
 def test_a_start_that_fails_is_tried_again() -> None:
     async def main() -> None:
-        runner = listener(Route([out()]))
+        runner = listener(Fanout([out()]))
         runner.plugin.fails = 2
         await runner.run()
         assert runner.failures.total == 2
@@ -206,7 +206,7 @@ def test_a_start_that_fails_is_tried_again() -> None:
 def test_pieces_of_lines_are_read_each_by_itself_and_get_the_same_tags(plan: dict[str, Any]) -> None:
     async def main() -> None:
         output = out()
-        acc = listener(Route([output]), **plan).acc
+        acc = listener(Fanout([output]), **plan).acc
         parser = make_parser(Influx, {"influx_timestamp_precision": "1s"})
         result = await acc.ingest([b"a v=1i 1", b"b v=2i 2\nbad\n", b"c v=3i 3"], parser, tags={"t": "x"})
         assert (result.taken, result.bad, result.texts) == (3, 1, ("bad",))
@@ -218,7 +218,7 @@ def test_pieces_of_lines_are_read_each_by_itself_and_get_the_same_tags(plan: dic
 def test_a_string_that_does_not_end_costs_no_other_piece() -> None:
     async def main() -> None:
         output = out()
-        acc = listener(Route([output])).acc
+        acc = listener(Fanout([output])).acc
         result = await acc.ingest([b'a v="x', b'b,t=x" v=1i 1', b'c v="y" 1'], make_parser(Influx))
         assert (result.taken, result.bad) == (2, 1)
         assert lines_of(output) == ['b,host=h,t=x" v=1i 1', 'c,host=h v="y" 1']
@@ -229,7 +229,7 @@ def test_a_string_that_does_not_end_costs_no_other_piece() -> None:
 def test_pieces_of_other_formats_that_cannot_be_read_cost_the_others_only_where_asked() -> None:
     async def main() -> None:
         output = out()
-        acc = listener(Route([output])).acc
+        acc = listener(Fanout([output])).acc
         parser = make_parser(Value, measurement="answer")
         strict = await acc.ingest([b"1", b"two"], parser, all_or_nothing=True)
         assert (strict.taken, strict.bad, len(output.queue)) == (0, 1, 0)
@@ -251,7 +251,7 @@ async def test_a_full_queue_refuses_before_a_parser_has_its_work() -> None:
             Counting.calls += 1
             return super().parse(data)
 
-    acc = listener(Route([out(metric_buffer_limit=2)])).acc
+    acc = listener(Fanout([out(metric_buffer_limit=2)])).acc
     parser = make_parser(Counting)
     await acc.ingest([b"1", b"2"], parser)
     with pytest.raises(Full):
@@ -279,7 +279,7 @@ class Own(Parser):
 
 async def test_a_parser_from_outside_stops_nobody_and_hands_on_nothing_but_metrics() -> None:
     output = out()
-    runner = listener(Route([output]))
+    runner = listener(Fanout([output]))
     parser = make_parser(Own)
     assert isinstance(parser, Own)
     parser.release = threading.Event()
@@ -290,8 +290,8 @@ async def test_a_parser_from_outside_stops_nobody_and_hands_on_nothing_but_metri
         "it is no good",
         "parse returned a int in place of a metric",
     ]
-    assert runner._door._isolated is not None
-    runner._door._isolated.deadline = 0.01
+    assert runner._ingest_port._isolated_call is not None
+    runner._ingest_port._isolated_call.deadline = 0.01
     try:
         result = await runner.acc.ingest([b"hang"], parser)
         assert (result.taken, result.bad) == (0, 1)
@@ -310,7 +310,7 @@ def test_what_a_service_input_hands_on_while_it_stops_is_taken() -> None:
         output = out()
         plugin = Last(NoOptions(), LOG)
         runner = RunningInput(
-            input_plan(Last), plugin, global_tags={}, route=Route([output]), clock=VirtualClock(START), log=LOG
+            input_plan(Last), plugin, global_tags={}, sink=Fanout([output]), clock=VirtualClock(START), log=LOG
         )
         await plugin.start(runner.acc)
         await runner.stop(grace=1)

@@ -8,17 +8,17 @@ from plans import LOG, SECOND, START, Collected
 
 from pyagent.api import Aggregator, Duration, Metric, NoOptions, Processor
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.schedule import round_time
-from pyagent.pipeline.stages.aggregators import AggregatorRunner
-from pyagent.pipeline.stages.chain import Stages
-from pyagent.pipeline.stages.processors import ProcessorStage
+from pyagent.pipeline.stages.aggregators import RunningAggregator
+from pyagent.pipeline.stages.chain import ProcessorChain
+from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.aggregators.minmax import MinMax
 from pyagent_plugins.processors.override import Override, OverrideOptions
 
 
-def processor(plugin: Processor[Any], **settings: Any) -> ProcessorStage:
+def processor(plugin: Processor[Any], **settings: Any) -> RunningProcessor:
     defaults: dict[str, Any] = {
         "kind": "processors",
         "name": "p",
@@ -26,10 +26,10 @@ def processor(plugin: Processor[Any], **settings: Any) -> ProcessorStage:
         "location": "x:1",
         "identity": "",
     }
-    return ProcessorStage(ProcessorPlan(plugin=type(plugin), **defaults | settings), plugin, log=LOG)
+    return RunningProcessor(ProcessorPlan(plugin=type(plugin), **defaults | settings), plugin, log=LOG)
 
 
-def aggregator(plugin: Aggregator[Any], route: Route, clock: VirtualClock, **settings: Any) -> AggregatorRunner:
+def aggregator(plugin: Aggregator[Any], fanout: Fanout, clock: VirtualClock, **settings: Any) -> RunningAggregator:
     defaults: dict[str, Any] = {
         "kind": "aggregators",
         "name": "a",
@@ -41,7 +41,7 @@ def aggregator(plugin: Aggregator[Any], route: Route, clock: VirtualClock, **set
         "precision": Duration("1s"),
     }
     plan = AggregatorPlan(plugin=type(plugin), **defaults | settings)
-    return AggregatorRunner(plan, plugin, deliver=route.deliver_aggregated, clock=clock, log=LOG)
+    return RunningAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=clock, log=LOG)
 
 
 def suffix(text: str) -> Override:
@@ -52,20 +52,20 @@ def metric(name: str = "m", value: float = 1.0, seconds: float = 0.0, **tags: st
     return Metric(name, tags, {"v": value}, START + round(seconds * SECOND))
 
 
-class Sink(Route):
-    """A route whose end keeps what comes out."""
+class Sink(Fanout):
+    """A fanout whose end keeps what comes out."""
 
     def __init__(self) -> None:
         super().__init__()
         self.metrics: list[Metric] = []
 
-    def _queue(self, metrics: list[Metric]) -> None:
+    def emit(self, metrics: list[Metric]) -> None:
         self.metrics += metrics
 
 
 def test_processors_act_one_after_the_other() -> None:
     sink = Sink()
-    sink.stages = Stages([processor(suffix("_a")), processor(suffix("_b"))])
+    sink.stages = ProcessorChain([processor(suffix("_a")), processor(suffix("_b"))])
     sink.deliver([metric()])
     assert [m.name for m in sink.metrics] == ["m_a_b"]
     assert not sink.relayable
@@ -106,7 +106,7 @@ def test_a_period_is_pushed_at_its_end_and_the_next_begins() -> None:
     async def main() -> None:
         clock, sink = VirtualClock(START), Sink()
         runner = aggregator(MinMax(NoOptions(), LOG), sink, clock, tags={"by": "minmax"}, name_suffix="_s")
-        sink.stages = Stages((), [runner], [processor(suffix("_after"))])
+        sink.stages = ProcessorChain((), [runner], [processor(suffix("_after"))])
         task = asyncio.create_task(runner.run())
         sink.deliver([metric(value=3, host="h"), metric(value=1, host="h"), metric(value=7, host="i")])
         await asyncio.sleep(27.5)  # START is 3 s behind a multiple of 30 s
@@ -239,7 +239,7 @@ def test_originals_are_dropped_for_all_where_one_aggregator_says_so() -> None:
         dropping = aggregator(
             MinMax(NoOptions(), LOG), sink, clock, drop_original=True, filters=FilterOptions(namepass=("gone",))
         )
-        sink.stages = Stages((), [keeping, dropping])
+        sink.stages = ProcessorChain((), [keeping, dropping])
         sink.deliver([metric("gone"), metric("stays"), metric("gone", seconds=-60)])
         assert [m.name for m in sink.metrics] == ["stays"]
         keeping.push()
@@ -250,6 +250,6 @@ def test_originals_are_dropped_for_all_where_one_aggregator_says_so() -> None:
 
 def test_without_stages_metrics_pass_untouched() -> None:
     metrics = [metric()]
-    assert Stages().gathered(metrics) is metrics
-    assert not Stages()
+    assert ProcessorChain().gathered(metrics) is metrics
+    assert not ProcessorChain()
     assert Collected().stages.aggregated(metrics) is metrics

@@ -19,7 +19,7 @@ from pyagent.buffer import BufferSettings
 from pyagent.buffer.log.files import Files
 from pyagent.buffer.log.segments import SegmentLog
 from pyagent.pipeline.executors import InlineExecutor
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.outputs import disk_writer
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.virtual import run_virtual
@@ -66,11 +66,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Broken:
     return broken
 
 
-def an_output(kind: type[Buckets], folder: Path, **plan: Any) -> tuple[RunningOutput, Any, Route]:
+def an_output(kind: type[Buckets], folder: Path, **plan: Any) -> tuple[RunningOutput, Any, Fanout]:
     plugin = kind(NoOptions(), LOG)
     settings = BufferResources(BufferSettings(folder), InlineExecutor())
     output = RunningOutput(output_plan(kind, on_disk=True, **plan), plugin, log=LOG, buffer_resources=settings)
-    return output, plugin, Route([output])
+    return output, plugin, Fanout([output])
 
 
 def segments(folder: Path) -> dict[str, bytes]:
@@ -84,11 +84,11 @@ def test_it_waits_and_others_go_on(
     caplog.set_level(logging.INFO)
 
     async def main() -> None:
-        output, plugin, route = an_output(Buckets, tmp_path, metric_batch_size=10)
+        output, plugin, fanout = an_output(Buckets, tmp_path, metric_batch_size=10)
         plugin.down = {"a", "b"}
         task = asyncio.create_task(output.run())
         for _ in range(5):
-            await route.deliver_pinned(gathered(20, bucket="a") + gathered(20, bucket="b"))
+            await fanout.deliver_pinned(gathered(20, bucket="a") + gathered(20, bucket="b"))
             await asyncio.sleep(1)
         before = segments(tmp_path)
         broken.call, broken.part, broken.error = call, "+a/", error
@@ -105,7 +105,7 @@ def test_it_waits_and_others_go_on(
         assert "on purpose" in output.error
         assert broken.asked < 100, "it is not asked again at once"
         # What comes in is kept behind it.
-        await route.deliver_pinned(gathered(20, bucket="a"))
+        await fanout.deliver_pinned(gathered(20, bucket="a"))
         await asyncio.sleep(20)
         assert output.queued == waiting + 20
         broken.call = ""
@@ -126,15 +126,15 @@ def test_a_full_queue_makes_room_where_it_can(tmp_path: Path, broken: Broken) ->
     """What is to be dropped from a log that cannot be read stays; what is gathered gives way."""
 
     async def main() -> None:
-        output, plugin, route = an_output(Single, tmp_path, metric_batch_size=10, metric_buffer_limit=50)
+        output, plugin, fanout = an_output(Single, tmp_path, metric_batch_size=10, metric_buffer_limit=50)
         plugin.down = {None}
         task = asyncio.create_task(output.run())
         for _ in range(4):
-            route.deliver(gathered(10))
+            fanout.deliver(gathered(10))
             await asyncio.sleep(1)
         broken.call = "read"
         for _ in range(10):
-            route.deliver(gathered(10))
+            fanout.deliver(gathered(10))
             await asyncio.sleep(1)
         assert output.queue.disk_error is None
         broken.call, plugin.down = "", set()
@@ -151,11 +151,11 @@ def test_a_full_queue_makes_room_where_it_can(tmp_path: Path, broken: Broken) ->
 
 def test_a_segment_that_somebody_removes_is_counted_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        output, plugin, route = an_output(Single, tmp_path, metric_batch_size=10)
+        output, plugin, fanout = an_output(Single, tmp_path, metric_batch_size=10)
         plugin.down = {None}
         task = asyncio.create_task(output.run())
         for _ in range(5):
-            await route.deliver_pinned(gathered(10))
+            await fanout.deliver_pinned(gathered(10))
             await asyncio.sleep(1)
         log = output.queue.log
         assert log is not None
@@ -174,16 +174,16 @@ def test_a_log_that_cannot_be_opened_is_opened_later(
     tmp_path: Path, broken: Broken, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main(strategy: str) -> None:
-        output, plugin, route = an_output(Single, tmp_path / strategy)
+        output, plugin, fanout = an_output(Single, tmp_path / strategy)
         plugin.down = {None}
         task = asyncio.create_task(output.run())
-        await route.deliver_pinned(gathered(20))
+        await fanout.deliver_pinned(gathered(20))
         await asyncio.sleep(1)
         output.end()
         await task
         await output.stop(1)
         broken.call, broken.error = "open", errno.EACCES
-        output, plugin, route = an_output(Single, tmp_path / strategy)
+        output, plugin, fanout = an_output(Single, tmp_path / strategy)
         if strategy == "memory":
             object.__setattr__(output.plan, "on_disk", False)
         task = asyncio.create_task(output.run())
@@ -205,10 +205,10 @@ def test_a_folder_that_cannot_be_listed_is_looked_at_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        output, plugin, route = an_output(Buckets, tmp_path)
+        output, plugin, fanout = an_output(Buckets, tmp_path)
         plugin.down = {"a"}
         task = asyncio.create_task(output.run())
-        await route.deliver_pinned(gathered(20, bucket="a"))
+        await fanout.deliver_pinned(gathered(20, bucket="a"))
         await asyncio.sleep(1)
         output.end()
         await task
@@ -252,19 +252,19 @@ def test_the_log_keeps_what_was_refused_until_the_quarantine_is_safe(
         plugin = Single(NoOptions(), LOG)
         settings = BufferResources(BufferSettings(tmp_path), InlineExecutor(), refusals)
         output = RunningOutput(output_plan(Single, on_disk=True), plugin, log=LOG, buffer_resources=settings)
-        route = Route([output])
+        fanout = Fanout([output])
         plugin.bad = b"n=3i"
         task = asyncio.create_task(output.run())
-        await route.deliver_pinned(gathered(10))
+        await fanout.deliver_pinned(gathered(10))
         await asyncio.sleep(30)
         log = output.queue.log
         assert log is not None
         assert (output.rejected, log.committed) == (1, 0)
-        await route.deliver_pinned(gathered(2))
+        await fanout.deliver_pinned(gathered(2))
         await asyncio.sleep(30)
         assert log.committed == 0
         refusals.broken = False
-        await route.deliver_pinned(gathered(2))
+        await fanout.deliver_pinned(gathered(2))
         await asyncio.sleep(30)
         assert log.committed == 14
         output.end()

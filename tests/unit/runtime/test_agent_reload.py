@@ -245,7 +245,7 @@ class Summing(Aggregator):
 
 
 class Strange(Input):
-    measurements = "none"  # type: ignore[assignment]  # code from outside may hold anything
+    measurements = "none"  # type: ignore[assignment]  # external code may hold anything
 
     def gather(self, acc: Accumulator) -> None: ...
 
@@ -286,7 +286,7 @@ def test_an_unchanged_aggregator_goes_on_with_its_window() -> None:
 @pytest.mark.parametrize("strange", [an_input(Strange, origin="file"), an_output(plugin=StrangeOutput, origin="file")])
 def test_a_plugin_from_outside_that_declares_nonsense_is_left_out(strange: InputPlan | OutputPlan) -> None:
     async def main() -> None:
-        agent = Agent()  # on real time: the setup of what is from outside has a thread
+        agent = Agent()  # on real time: the setup of what is external has a thread
         await agent.apply(a_plan(an_input(), an_output()))
         await agent.apply(a_plan(an_input(), an_output(identity="changed"), strange))
         assert [runner.plan.plugin for runner in (*agent.inputs, *agent.outputs)] == [Counting, Storing]

@@ -1,4 +1,4 @@
-"""Plugins from outside that cannot be used: those that ran in their place go on, the others run, and all of it is told."""
+"""External plugins that cannot be used: those that ran in their place go on, the others run, and all of it is told."""
 
 import logging
 import time
@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def runners(agent: Agent, kind: str) -> list[Any]:
-    stages = agent.route.stages
+    stages = agent.fanout.stages
     found = {"inputs": agent.inputs, "outputs": agent.outputs, "processors": stages.before}
     return [runner for runner in found.get(kind, stages.aggregators) if runner.plan.origin == "file"]
 

@@ -14,7 +14,7 @@ from pyagent.cli.doctor.findings import Report, parted
 from pyagent.cli.terminal import some_of, span
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.failures import one_line
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
 from pyagent.pipeline.schedule import SystemClock
@@ -51,7 +51,7 @@ class MadeOutput:
     gathered: Gathered = field(default_factory=Gathered)
 
 
-class _Catcher(Route):
+class _Catcher(Fanout):
     """Keeps what comes out of the processors."""
 
     relayable = False
@@ -60,7 +60,7 @@ class _Catcher(Route):
         super().__init__()
         self.metrics: list[Metric] = []
 
-    def _queue(self, metrics: list[Metric]) -> None:
+    def emit(self, metrics: list[Metric]) -> None:
         self.metrics += metrics
 
     async def deliver_pinned(self, metrics: list[Metric]) -> None:
@@ -121,10 +121,10 @@ async def _make(report: Report, plan: PluginPlan) -> Any:
 async def _gather(
     report: Report, plan: Plan, one: InputPlan, plugin: Input[Any], outputs: Sequence[MadeOutput]
 ) -> None:
-    route, clock = _Catcher(), SystemClock()
+    fanout, clock = _Catcher(), SystemClock()
     with contextlib.suppress(Exception):
-        route.replace(await build_stages(plan, route, clock))
-    runner = RunningInput(one, plugin, global_tags=plan.global_tags, route=route, clock=clock, log=_QUIET)
+        fanout.replace(await build_stages(plan, fanout, clock))
+    runner = RunningInput(one, plugin, global_tags=plan.global_tags, sink=fanout, clock=clock, log=_QUIET)
     began = time.monotonic()
     gather = asyncio.create_task(runner.gather_once())
     await asyncio.wait([gather], timeout=PATIENCE)
@@ -152,7 +152,7 @@ async def _gather(
             "look at its filters (namepass, tagpass, fieldinclude, metricpass ...), and at what it measures",
         )
         return
-    if not route.metrics:
+    if not fanout.metrics:
         report.warning(
             "filters",
             f"it gathers {_count(runner.gathered)}, and its own filters keep all of them out",
@@ -160,9 +160,9 @@ async def _gather(
         )
         return
     report.ok("gather", f"{_count(runner.gathered)} in {took * 1000:.0f} ms")
-    _look_at_times(report, route.metrics)
+    _look_at_times(report, fanout.metrics)
     for output in outputs:
-        encoded = output.encoder(list(route.metrics))
+        encoded = output.encoder(list(fanout.metrics))
         _add(output.gathered, encoded, one.label)
         if not encoded.count:
             report.warning(

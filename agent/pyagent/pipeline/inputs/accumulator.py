@@ -19,7 +19,7 @@ __all__ = ["Abandoned", "Accumulator"]
 HIGH_WATER = 1_000
 """Metrics that may wait for the main loop before an adding thread does."""
 MOST_DELIVERED = 1_000_000
-"""Metrics that a plugin from outside may deliver at once; more is no list."""
+"""Metrics that an external plugin may deliver at once; more is no list."""
 
 
 class Abandoned(Exception):
@@ -31,7 +31,7 @@ class Accumulator:
 
     `measurements` pins the types of declared fields. `report(problem)` is told why something was dropped, once per
     reason. `overflow()` is called from the adding thread when HIGH_WATER metrics wait; it returns when there is room.
-    `foreign`: what adds is a plugin from outside, of which nothing but plain values goes on.
+    `foreign`: what adds is an external plugin, of which nothing but plain values goes on.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Accumulator:
         report: Callable[[str], None] | None = None,
         overflow: Callable[[], None] | None = None,
         now: Callable[[], int] = clock.time_ns,
-        door: IngestPort | None = None,
+        ingest_port: IngestPort | None = None,
         foreign: bool = False,
     ) -> None:
-        self._door = door
+        self._ingest_port = ingest_port
         self._foreign = foreign
         self._pins = {m.name: {name: _PINS[f.type] for name, f in m.fields.items()} for m in measurements}
         # append and popleft of a deque are atomic, so adding needs no lock.
@@ -135,9 +135,9 @@ class Accumulator:
     def _service(self) -> IngestPort:
         if self._closed:
             raise Full("this input is being stopped; send it again later")
-        if self._door is None:
+        if self._ingest_port is None:
             raise RuntimeError("this accumulator takes no deliveries; use add")
-        return self._door
+        return self._ingest_port
 
     def drain(self) -> list[Metric]:
         """What was added since the last time."""

@@ -10,16 +10,16 @@ from pyagent.api.plugin import PrecisionName
 from pyagent.config import InputPlan
 from pyagent.lineprotocol import parse
 from pyagent.pipeline.failures import one_line, told
-from pyagent.pipeline.modifiers import Intake
+from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.offload import in_slices, most_metrics
 from pyagent.pipeline.ports import Sink
 from pyagent.pipeline.schedule import Clock
 from pyagent.pipeline.traits import plugin_files
 
 if TYPE_CHECKING:
-    from pyagent.pipeline.isolation import Isolated
+    from pyagent.pipeline.isolation import IsolatedCall
 
-__all__ = ["ServiceDoor"]
+__all__ = ["AckedIngest"]
 
 T = TypeVar("T")
 
@@ -27,32 +27,32 @@ _BUILTIN = "pyagent_plugins."
 _EFFORT = 8
 """How many times as long a byte of other formats takes as one of line protocol, about."""
 _MOST_METRICS = 1_000_000
-"""Of one piece of data that a parser from outside reads; more is no list."""
+"""Of one piece of data that an external parser reads; more is no list."""
 _TEXT = 200
 """Characters of a text at fault that are kept."""
 
 
-class ServiceDoor:
+class AckedIngest:
     """`acc.deliver` and `acc.ingest` of one input, from whatever loop the plugin runs on. `taken` counts."""
 
     def __init__(
-        self, plan: InputPlan, intake: Intake, route: Sink, clock: Clock, taken: Callable[[int], None]
+        self, plan: InputPlan, modifiers: Modifiers, sink: Sink, clock: Clock, taken: Callable[[int], None]
     ) -> None:
         self._plan = plan
         self._precision = int(plan.service_precision)
-        self._intake = intake
-        self._route = route
+        self._modifiers = modifiers
+        self._sink = sink
         self._clock = clock
         self._taken = taken
         self._loop = asyncio.get_running_loop()
-        self._isolated: Isolated | None = None
-        """The thread of a parser from outside."""
+        self._isolated_call: IsolatedCall | None = None
+        """The thread of an external parser."""
 
     def close(self) -> None:
-        """Wait no longer for a parser from outside."""
-        if self._isolated is not None:
-            self._isolated.hurry()
-            self._isolated.abandon()
+        """Wait no longer for an external parser."""
+        if self._isolated_call is not None:
+            self._isolated_call.abandon_calls()
+            self._isolated_call.abandon()
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         """Raises Full."""
@@ -78,19 +78,19 @@ class ServiceDoor:
     async def _ingest(
         self, data: bytes, precision: PrecisionName, tags: Mapping[str, str], all_or_nothing: bool
     ) -> Ingested:
-        if self._intake.relayable and self._route.relayable:
-            result = await self._route.relay_pinned(
+        if self._modifiers.relayable and self._sink.relayable:
+            result = await self._sink.relay_pinned(
                 data,
                 self._clock.now(),
                 precision,
-                tags={**self._intake.tags, **tags},
+                tags={**self._modifiers.tags, **tags},
                 round_to=self._precision or 1,
                 all_or_nothing=all_or_nothing,
             )
             self._taken(result.taken)
             return result
         now, most = self._clock.now(), most_metrics(len(data))
-        parsed = await self._route.run_aside(len(data), lambda: parse(data, now, precision, most=most))
+        parsed = await self._sink.run_aside(len(data), lambda: parse(data, now, precision, most=most))
         errors, texts = tuple(map(str, parsed.errors)), tuple(error.text for error in parsed.errors)
         if errors and all_or_nothing:
             return Ingested(0, errors, parsed.bad, texts)
@@ -99,15 +99,15 @@ class ServiceDoor:
     async def _parse(
         self, parser: Parser[Any], pieces: Sequence[bytes], tags: Mapping[str, str], all_or_nothing: bool
     ) -> Ingested:
-        """The same for other formats. A parser from outside has a thread of its own, and a deadline."""
-        own = _is_own(parser)
-        work = partial(_parse_all, parser, pieces, None if own else plugin_files(self._plan))
+        """The same for other formats. An external parser has a thread of its own, and a deadline."""
+        builtin = _is_builtin(parser)
+        work = partial(_parse_all, parser, pieces, None if builtin else plugin_files(self._plan))
         if asyncio.get_running_loop() is not self._loop:
             parsed = work()  # in the plugin's own place: nobody else waits
         else:
-            self._route.check_room()
-            if own:
-                parsed = await self._route.run_aside(_EFFORT * sum(map(len, pieces)), work)
+            self._sink.check_room()
+            if builtin:
+                parsed = await self._sink.run_aside(_EFFORT * sum(map(len, pieces)), work)
             else:
                 parsed = await self._apart(work, len(pieces))
         errors, texts = tuple(parsed.errors), tuple(parsed.texts)
@@ -117,15 +117,15 @@ class ServiceDoor:
         return Ingested(taken, errors, len(errors), texts)
 
     async def _apart(self, work: "Callable[[], _Parsed]", count: int) -> "_Parsed":
-        from pyagent.pipeline.isolation import Bypass, GivenUp, Isolated
+        from pyagent.pipeline.isolation import Busy, CallTimedOut, IsolatedCall
 
-        if self._isolated is None:
-            self._isolated = Isolated(f"{self._plan.label} parser", plugin_files(self._plan))
+        if self._isolated_call is None:
+            self._isolated_call = IsolatedCall(f"{self._plan.label} parser", plugin_files(self._plan))
         try:
-            return await self._isolated.call(work)
-        except Bypass:
+            return await self._isolated_call.call(work)
+        except Busy:
             reason = "the parser has not ended a call that was given up"
-        except GivenUp as error:
+        except CallTimedOut as error:
             reason = f"the parser is given up: {error}"
         parsed = _Parsed()
         parsed.errors, parsed.texts = [reason] * count, [""] * count
@@ -135,11 +135,11 @@ class ServiceDoor:
         def taken_in(some: list[Metric]) -> list[Metric]:
             for metric in some if tags else ():
                 metric.tags = {**(tags or {}), **metric.tags}
-            return self._intake(some, self._precision)
+            return self._modifiers(some, self._precision)
 
         count = len(metrics)
         if chosen := await in_slices(metrics, taken_in):
-            await self._route.deliver_pinned(chosen)
+            await self._sink.deliver_pinned(chosen)
         self._taken(count)
         return count
 
@@ -149,13 +149,13 @@ class ServiceDoor:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))
 
 
-def _is_own(parser: Parser[Any]) -> bool:
+def _is_builtin(parser: Parser[Any]) -> bool:
     return type(parser).__module__.startswith(_BUILTIN)
 
 
 def _reads_lines(parser: Parser[Any]) -> bool:
     """Whether the engine may read the data in its place."""
-    return _is_own(parser) and parser.line_precision is not None and not parser.default_tags
+    return _is_builtin(parser) and parser.line_precision is not None and not parser.default_tags
 
 
 class _Parsed:
@@ -166,7 +166,7 @@ class _Parsed:
 
 
 def _parse_all(parser: Parser[Any], pieces: Sequence[bytes], files: tuple[str, ...] | None) -> _Parsed:
-    """`files`: the code of a parser from outside, of which nothing but plain values goes on; None for one of the engine's."""
+    """`files`: the code of an external parser, of which nothing but plain values goes on; None for one of the engine's."""
     parsed = _Parsed()
     for piece in pieces:
         try:

@@ -14,8 +14,8 @@ from pyagent.config import InputPlan
 from pyagent.pipeline.executors import Executor, executor_for
 from pyagent.pipeline.failures import FailureLog, explain, one_line
 from pyagent.pipeline.inputs.accumulator import Accumulator
-from pyagent.pipeline.inputs.ingest import ServiceDoor
-from pyagent.pipeline.modifiers import Intake
+from pyagent.pipeline.inputs.ingest import AckedIngest
+from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.ports import Sink
 from pyagent.pipeline.schedule import Clock, Schedule
 from pyagent.pipeline.traits import InputTraits, input_traits, plugin_files
@@ -34,7 +34,7 @@ MOST_GIVEN_UP = 3
 class RunningInput:
     """Gathers one input on its schedule. Nothing that the plugin does gets out of here as an exception.
 
-    What it gathered goes to `route`, on the main loop. After the first gather that gave anything the outputs are flushed
+    What it gathered goes to `sink`, on the main loop. After the first gather that gave anything the outputs are flushed
     at once, so that a new user sees data without waiting for an interval.
     """
 
@@ -44,13 +44,13 @@ class RunningInput:
         plugin: Input[Any],
         *,
         global_tags: Mapping[str, str],
-        route: Sink,
+        sink: Sink,
         clock: Clock,
         log: logging.Logger,
         gather_timeout: float = 0.0,
         traits: InputTraits | None = None,
     ) -> None:
-        """`gather_timeout`: seconds after which a gather is given up; 0: never. `traits`: those of a plugin from outside, asked
+        """`gather_timeout`: seconds after which a gather is given up; 0: never. `traits`: those of an external plugin, asked
         where that may be done."""
         self._traits = traits or input_traits(plan, plugin)
         self._files = plugin_files(plan)
@@ -69,8 +69,8 @@ class RunningInput:
         """When the last gather began, ns since the epoch; 0: never."""
         self.last_duration = 0.0
         """Seconds that the last finished one took."""
-        self._intake = Intake(plan, global_tags, log=log)
-        self._route = route
+        self._modifiers = Modifiers(plan, global_tags, log=log)
+        self._sink = sink
         self._clock = clock
         self._log = log
         self._is_first = True
@@ -80,7 +80,7 @@ class RunningInput:
         """Those whose thread may still be in a gather that was given up."""
         self._problems: set[str] = set()
         self._loop = asyncio.get_running_loop()
-        self._door = ServiceDoor(plan, self._intake, route, clock, self._taken)
+        self._ingest_port = AckedIngest(plan, self._modifiers, sink, clock, self._taken)
         self.acc = self._new_accumulator()
         self._starts = self._traits.starts
         self._gathers = self._traits.gathers
@@ -146,7 +146,7 @@ class RunningInput:
             self._log.warning("cannot stop the plugin: %s", one_line(error))
         self.flush()
         self.acc.close()
-        self._door.close()
+        self._ingest_port.close()
         self._executor.abandon()
         if self.plan.has_foreign_code:
             let_go(self.plugin, self.plan.label)
@@ -157,15 +157,15 @@ class RunningInput:
         metrics = self.acc.drain()
         if not metrics:
             return
-        if chosen := self._intake(metrics, self.plan.precision):
-            self._route.deliver(chosen)
+        if chosen := self._modifiers(metrics, self.plan.precision):
+            self._sink.deliver(chosen)
         self._taken(len(metrics))
 
     def _taken(self, count: int) -> None:
         self.gathered += count
         if self._is_first and count:
             self._is_first = False
-            self._route.flush_soon()
+            self._sink.flush_soon()
 
     def _tick(self) -> None:
         self._given_up = [executor for executor in self._given_up if executor.busy]
@@ -255,8 +255,8 @@ class RunningInput:
             self.acc.dropped = dropped
 
     def _new_worker(self) -> Executor:
-        own = self.plan.origin == "builtin"
-        return executor_for(self._traits.asynchronous, own=own, name=self.plan.label, files=self._files)
+        builtin = self.plan.origin == "builtin"
+        return executor_for(self._traits.asynchronous, builtin=builtin, name=self.plan.label, files=self._files)
 
     def _new_accumulator(self) -> Accumulator:
         return Accumulator(
@@ -264,7 +264,7 @@ class RunningInput:
             report=self._problem,
             overflow=self._make_room,
             now=self._clock.now,
-            door=self._door,
+            ingest_port=self._ingest_port,
             foreign=self.plan.origin != "builtin",
         )
 
@@ -311,7 +311,7 @@ class RunningInput:
         """Hand on a part of what a gather adds without end, at the outputs' speed. Others' metrics must not be dropped
         for it: where the outputs stand still for an interval, the flood itself is."""
         deadline = self._loop.time() + self.plan.interval.seconds
-        while not self._route.below_high_water():
+        while not self._sink.below_high_water():
             if self.acc.closed:
                 return
             if self._loop.time() > deadline:

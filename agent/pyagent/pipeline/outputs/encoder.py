@@ -8,7 +8,7 @@ from pyagent.api import LineOptions, Metric, Partition
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded, encode
 from pyagent.pipeline.filters import compile_selection
-from pyagent.pipeline.modifiers import Naming
+from pyagent.pipeline.modifiers import NameModifiers
 
 __all__ = ["EncodedParts", "OutputEncoder"]
 
@@ -47,7 +47,7 @@ class OutputEncoder:
         self.line_options = line_options
         self.partition = partition
         self._admits = admits
-        self._naming = Naming.of(plan)
+        self._name_modifiers = NameModifiers.of(plan)
         self._filters = plan.filters
         self._selection = compile_selection(plan.filters, log)
 
@@ -57,7 +57,7 @@ class OutputEncoder:
         if self.partition is not None:
             return self is other  # which values have a partition is each output's own
         mine, theirs = (
-            (encoder.line_options, encoder._naming, encoder._filters if encoder._selection else None)
+            (encoder.line_options, encoder._name_modifiers, encoder._filters if encoder._selection else None)
             for encoder in (self, other)
         )
         return other.partition is None and mine == theirs
@@ -72,13 +72,13 @@ class OutputEncoder:
     @property
     def relayable(self) -> bool:
         """Nothing but the encoding: text may be relayed without making metrics of it."""
-        return self._selection is None and not self._naming and self.partition is None
+        return self._selection is None and not self._name_modifiers and self.partition is None
 
     def __call__(self, metrics: Sequence[Metric]) -> EncodedParts:
         chosen = metrics if self._selection is None else self._selection.apply(metrics)
         filtered = len(metrics) - len(chosen)
-        if self._naming:
-            chosen = [Metric(self._naming(m.name), m.tags, m.fields, m.time, m.kind) for m in chosen]
+        if self._name_modifiers:
+            chosen = [Metric(self._name_modifiers(m.name), m.tags, m.fields, m.time, m.kind) for m in chosen]
         if self.partition is None:
             return EncodedParts(((None, encode(chosen, self.line_options)),), filtered)
         parts: dict[str | None, list[Metric]] = {}

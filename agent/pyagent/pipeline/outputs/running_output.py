@@ -62,7 +62,7 @@ class RunningOutput:
         traits: OutputTraits | None = None,
     ) -> None:
         """`inherits`: `adopt` will be called with the output before, whose queues on disk are left alone until then.
-        `traits`: those of a plugin from outside, asked where that may be done."""
+        `traits`: those of an external plugin, asked where that may be done."""
         self.plan = plan
         self.plugin = plugin
         self.successor: RunningOutput | None = None
@@ -89,10 +89,10 @@ class RunningOutput:
         self._writers = max(limits.concurrent_writes, 1)
         limited = limits.rate_bytes > 0 and limits.rate_period > 0
         self._rate = RateLimit(limits.rate_bytes, limits.rate_period) if limited else None
-        own = plan.origin == "builtin"
+        builtin = plan.origin == "builtin"
         files = plugin_files(plan)
-        self._executor = executor_for(traits.asynchronous, own=own, name=plan.label, files=files)
-        self._manager = executor_for(True, own=own, name=f"{plan.label} connections", files=files)
+        self._executor = executor_for(traits.asynchronous, builtin=builtin, name=plan.label, files=files)
+        self._manager = executor_for(True, builtin=builtin, name=f"{plan.label} connections", files=files)
         if isinstance(self._executor, LoopExecutor):
             self._manager = self._executor
         self._connected = False

@@ -10,14 +10,14 @@ from pyagent.config import AggregatorPlan
 from pyagent.pipeline.failures import FailureLog, explain
 from pyagent.pipeline.filters import compile_selection
 from pyagent.pipeline.inputs.accumulator import Accumulator
-from pyagent.pipeline.modifiers import Intake
+from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.schedule import Clock, next_multiple
 from pyagent.pipeline.traits import plugin_files
 
-__all__ = ["AggregatorRunner"]
+__all__ = ["RunningAggregator"]
 
 
-class AggregatorRunner:
+class RunningAggregator:
     """One aggregator with its window.
 
     A metric counts from `grace` before the window's start to `delay` behind its end, both included. The first window began
@@ -40,11 +40,11 @@ class AggregatorRunner:
         self.dropped = 0
         """Metrics outside of the window."""
         self.bypassed = 0
-        """Metrics that it has not seen in time; only one from outside can be so slow."""
+        """Metrics that it has not seen in time; only an external one can be so slow."""
         self.pushed = 0
         self.deliver = deliver
         self._selection = compile_selection(plan.filters, log)
-        self._intake = Intake(plan, {}, log=log)
+        self._modifiers = Modifiers(plan, {}, log=log)
         self._clock = clock
         self._log = log
         self._acc = Accumulator(now=clock.now, report=lambda problem: log.error("%s; it is dropped", problem))
@@ -138,7 +138,7 @@ class AggregatorRunner:
 
     def _hand_on(self, metrics: list[Metric]) -> None:
         self.pushed += len(metrics)
-        if metrics := self._intake(metrics, self.plan.precision):
+        if metrics := self._modifiers(metrics, self.plan.precision):
             self.deliver(metrics)
 
 

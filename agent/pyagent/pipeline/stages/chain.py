@@ -3,26 +3,26 @@
 from collections.abc import Sequence
 
 from pyagent.api import Metric
-from pyagent.pipeline.stages.aggregators import AggregatorRunner
-from pyagent.pipeline.stages.processors import ProcessorStage
+from pyagent.pipeline.stages.aggregators import RunningAggregator
+from pyagent.pipeline.stages.processors import RunningProcessor
 
-__all__ = ["Stages"]
+__all__ = ["ProcessorChain"]
 
 
-class Stages:
+class ProcessorChain:
     """All of them, in order. Without any, metrics pass untouched."""
 
     def __init__(
         self,
-        before: Sequence[ProcessorStage] = (),
-        aggregators: Sequence[AggregatorRunner] = (),
-        after: Sequence[ProcessorStage] = (),
+        before: Sequence[RunningProcessor] = (),
+        aggregators: Sequence[RunningAggregator] = (),
+        after: Sequence[RunningProcessor] = (),
     ) -> None:
         self.before = tuple(before)
         self.aggregators = tuple(aggregators)
         self.after = tuple(after)
-        everything: tuple[ProcessorStage | AggregatorRunner, ...] = (*self.before, *self.aggregators, *self.after)
-        self.outside = any(stage.plan.origin != "builtin" for stage in everything)
+        everything: tuple[RunningProcessor | RunningAggregator, ...] = (*self.before, *self.aggregators, *self.after)
+        self.external = any(stage.plan.origin != "builtin" for stage in everything)
         """Some are not the engine's own: metrics take the way of `pyagent.pipeline.stages.ordered_queue`."""
 
     def __bool__(self) -> bool:

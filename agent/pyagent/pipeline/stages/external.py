@@ -1,4 +1,4 @@
-"""Processors and aggregators from outside, which may do anything, beside a main loop that must not stop.
+"""External processors and aggregators, which may do anything, beside a main loop that must not stop.
 
 Each has a thread. A call that does not end in time is given up: its metrics go on as they were, and so do the next ones, past
 the plugin, until the call ends.
@@ -13,26 +13,26 @@ from pyagent.api import Aggregator, Metric, Processor, PyagentError
 from pyagent.config import AggregatorPlan, ProcessorPlan
 from pyagent.pipeline.failures import explain
 from pyagent.pipeline.inputs.accumulator import Accumulator
-from pyagent.pipeline.isolation import Bypass, GivenUp, Isolated, copies, plain_call, usable
+from pyagent.pipeline.isolation import Busy, CallTimedOut, IsolatedCall, copies, plain_call, usable
 from pyagent.pipeline.schedule import Clock
-from pyagent.pipeline.stages.aggregators import AggregatorRunner
-from pyagent.pipeline.stages.processors import ProcessorStage, runs
+from pyagent.pipeline.stages.aggregators import RunningAggregator
+from pyagent.pipeline.stages.processors import RunningProcessor, runs
 from pyagent.pipeline.traits import plugin_files
 
-__all__ = ["OutsideAggregator", "OutsideProcessor"]
+__all__ = ["ExternalAggregator", "ExternalProcessor"]
 
 MOST_PUSHED = 100_000
 """Metrics of one push."""
 
 
-class OutsideProcessor(ProcessorStage):
-    """One processor from outside."""
+class ExternalProcessor(RunningProcessor):
+    """One external processor."""
 
     def __init__(self, plan: ProcessorPlan, plugin: Processor[Any], *, log: logging.Logger) -> None:
         super().__init__(plan, plugin, log=log)
-        self.isolated = Isolated(plan.label, plugin_files(plan))
+        self.isolated_call = IsolatedCall(plan.label, plugin_files(plan))
 
-    async def take(self, metrics: list[Metric], *, bypass: bool = False) -> list[Metric]:
+    async def process(self, metrics: list[Metric], *, bypass: bool = False) -> list[Metric]:
         """What becomes of these metrics. `bypass`: there is no time to ask."""
         parts = runs(self._selection, metrics)
         chosen = sum(len(run) for selected, run in parts if selected)
@@ -40,11 +40,11 @@ class OutsideProcessor(ProcessorStage):
             return metrics
         try:
             if bypass:
-                raise Bypass
-            result = await self.isolated.call(lambda: self._in_thread(parts))
-        except Bypass:
+                raise Busy
+            result = await self.isolated_call.call(lambda: self._in_thread(parts))
+        except Busy:
             self.bypassed += chosen
-        except GivenUp as error:
+        except CallTimedOut as error:
             self.bypassed += chosen
             self.failures.failed(f"cannot process: {error}; metrics go on as they are until this call ends")
         except Exception as error:
@@ -63,8 +63,8 @@ class OutsideProcessor(ProcessorStage):
         return result
 
 
-class OutsideAggregator(AggregatorRunner):
-    """One aggregator from outside. What it has not seen in time goes on, whatever `drop_original` says."""
+class ExternalAggregator(RunningAggregator):
+    """One external aggregator. What it has not seen in time goes on, whatever `drop_original` says."""
 
     def __init__(
         self,
@@ -76,11 +76,11 @@ class OutsideAggregator(AggregatorRunner):
         log: logging.Logger,
     ) -> None:
         super().__init__(plan, plugin, deliver=deliver, clock=clock, log=log)
-        self.isolated = Isolated(plan.label, plugin_files(plan))
+        self.isolated_call = IsolatedCall(plan.label, plugin_files(plan))
         self._acc = self._new_accumulator()
         self._pushing: asyncio.Task[None] | None = None
 
-    async def take(self, metrics: list[Metric], *, bypass: bool = False) -> set[int]:
+    async def process(self, metrics: list[Metric], *, bypass: bool = False) -> set[int]:
         """Take metrics into account; returns the ids of those that must go no further."""
         if self._window_is_over():
             if bypass:
@@ -92,11 +92,11 @@ class OutsideAggregator(AggregatorRunner):
             return gone
         try:
             if bypass:
-                raise Bypass
-            await self.isolated.call(lambda: plain_call(self.plugin.add, copies(inside)))
-        except Bypass:
+                raise Busy
+            await self.isolated_call.call(lambda: plain_call(self.plugin.add, copies(inside)))
+        except Busy:
             self.bypassed += len(inside)
-        except GivenUp as error:
+        except CallTimedOut as error:
             self.bypassed += len(inside)
             self.failures.failed(f"cannot aggregate: {error}; metrics go on without it until this call ends")
         except Exception as error:
@@ -122,11 +122,11 @@ class OutsideAggregator(AggregatorRunner):
         self._next_window()
         acc = self._acc
         try:
-            await self.isolated.call(lambda: self._push_in_thread(acc))
-        except Bypass:
+            await self.isolated_call.call(lambda: self._push_in_thread(acc))
+        except Busy:
             # What it has summed up stays there; it comes with the next push.
             self.failures.failed("cannot push: a call before has not ended")
-        except GivenUp as error:
+        except CallTimedOut as error:
             self.failures.failed(f"cannot push: {error}")
             # What it adds later is refused: it raises there, so that the sums are not reset, and come with the next push.
             acc.close()

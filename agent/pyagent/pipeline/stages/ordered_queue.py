@@ -1,7 +1,7 @@
-"""The way of metrics through stages of which some are from outside: each waits for its turn, so that their order stays.
+"""The way of metrics through stages of which some are external: each waits for its turn, so that their order stays.
 
 Nothing waits for ever: a stage has a deadline (`pyagent.pipeline.isolation`), and where more than WAITING metrics queue behind
-a call, it is given up at once, and they go past the plugins from outside until half of the room is free.
+a call, it is given up at once, and they go past the external plugins until half of the room is free.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from typing import Any, Generic, TypeVar
 
 from pyagent.api import Metric
 from pyagent.api.foreign import let_go
-from pyagent.pipeline.isolation import Isolated
-from pyagent.pipeline.stages.chain import Stages
-from pyagent.pipeline.stages.external import OutsideAggregator, OutsideProcessor
-from pyagent.pipeline.stages.processors import ProcessorStage
+from pyagent.pipeline.isolation import IsolatedCall
+from pyagent.pipeline.stages.chain import ProcessorChain
+from pyagent.pipeline.stages.external import ExternalAggregator, ExternalProcessor
+from pyagent.pipeline.stages.processors import RunningProcessor
 
-__all__ = ["Passage", "Passages"]
+__all__ = ["OrderedQueue", "ProcessorQueues"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger("pyagent.agent")
@@ -29,7 +29,7 @@ WAITING = 10_000
 class _Job(Generic[T]):
     """Metrics on their way, and who waits for their end."""
 
-    def __init__(self, metrics: list[Metric], stages: Stages, end: Callable[[list[Metric]], T]) -> None:
+    def __init__(self, metrics: list[Metric], stages: ProcessorChain, end: Callable[[list[Metric]], T]) -> None:
         self.metrics = metrics
         self.stages = stages
         self._end = end
@@ -46,10 +46,10 @@ class _Job(Generic[T]):
                 self.future.set_result(result)
 
 
-Through = Callable[[Stages, list[Metric], bool], Awaitable[list[Metric]]]
+Through = Callable[[ProcessorChain, list[Metric], bool], Awaitable[list[Metric]]]
 
 
-class Passage:
+class OrderedQueue:
     """One way: metrics go in, and come out in their order, each through the stages that there were when it went in."""
 
     def __init__(self, through: Through, limit: int = WAITING) -> None:
@@ -60,7 +60,7 @@ class Passage:
         self._jobs: deque[_Job[Any]] = deque()
         self._current: _Job[Any] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._hurried = False
+        self._overloaded = False
 
     def __bool__(self) -> bool:
         """Something is on the way."""
@@ -76,7 +76,9 @@ class Passage:
         """What can be refused should be."""
         return self.waiting >= self.limit
 
-    def hand(self, metrics: list[Metric], stages: Stages, end: Callable[[list[Metric]], T]) -> "asyncio.Future[T]":
+    def submit(
+        self, metrics: list[Metric], stages: ProcessorChain, end: Callable[[list[Metric]], T]
+    ) -> "asyncio.Future[T]":
         """Send metrics through `stages`; `end` gets what comes out, on the main loop, and what it returns or raises is the
         future's. One that is cancelled while it waits for its turn is left out."""
         job = _Job(metrics, stages, end)
@@ -86,99 +88,103 @@ class Passage:
             self._task = asyncio.create_task(self._run())
         elif self.waiting > self.limit:
             # From here to where half of the room is free again, nobody is asked: the order stays.
-            self._hurried = True
-            for one in _isolated(self._current):
+            self._overloaded = True
+            for one in _isolated_call(self._current):
                 one.give_up(f"it is too slow, more than {self.limit:,} metrics wait")
         return job.future
 
-    async def idle(self) -> None:
+    async def drained(self) -> None:
         """Return when all that was handed over so far has come out."""
         if self:
-            await self.hand([], Stages(), lambda _: None)
+            await self.submit([], ProcessorChain(), lambda _: None)
 
-    def hurry(self) -> None:
+    def abandon_calls(self) -> None:
         """Wait no longer for the call under way."""
-        for one in _isolated(self._current):
-            one.hurry()
+        for one in _isolated_call(self._current):
+            one.abandon_calls()
 
     async def _run(self) -> None:
         while self._jobs:
             self._current = job = self._jobs.popleft()
             self.waiting -= len(job.metrics)
             if 2 * self.waiting <= self.limit:
-                self._hurried = False
+                self._overloaded = False
             if job.future.cancelled():
                 continue
             try:
-                job.finish(await self._through(job.stages, job.metrics, self._hurried))
+                job.finish(await self._through(job.stages, job.metrics, self._overloaded))
             except Exception:
                 _LOG.exception("BUG: cannot process metrics, they go on as they are; please report this")
                 job.finish(job.metrics)
         self._current = self._task = None
 
 
-def _isolated(job: _Job[Any] | None) -> list[Isolated]:
-    return [] if job is None else [stage.isolated for stage in _outside(job.stages)]
+def _isolated_call(job: _Job[Any] | None) -> list[IsolatedCall]:
+    return [] if job is None else [stage.isolated_call for stage in _external(job.stages)]
 
 
-def _outside(stages: Stages) -> list[OutsideProcessor | OutsideAggregator]:
+def _external(stages: ProcessorChain) -> list[ExternalProcessor | ExternalAggregator]:
     everything = (*stages.before, *stages.aggregators, *stages.after)
-    return [stage for stage in everything if isinstance(stage, OutsideProcessor | OutsideAggregator)]
+    return [stage for stage in everything if isinstance(stage, ExternalProcessor | ExternalAggregator)]
 
 
-async def _gathered(stages: Stages, metrics: list[Metric], bypass: bool) -> list[Metric]:
+async def _gathered(stages: ProcessorChain, metrics: list[Metric], bypass: bool) -> list[Metric]:
     metrics = await _processed(stages.before, metrics, bypass)
     gone: set[int] = set()
     for one in stages.aggregators:
-        gone |= await one.take(metrics, bypass=bypass) if isinstance(one, OutsideAggregator) else one.add(metrics)
+        gone |= await one.process(metrics, bypass=bypass) if isinstance(one, ExternalAggregator) else one.add(metrics)
     return [metric for metric in metrics if id(metric) not in gone] if gone else metrics
 
 
-async def _aggregated(stages: Stages, metrics: list[Metric], bypass: bool) -> list[Metric]:
+async def _aggregated(stages: ProcessorChain, metrics: list[Metric], bypass: bool) -> list[Metric]:
     return await _processed(stages.after, metrics, bypass)
 
 
-async def _processed(stages: Sequence[ProcessorStage], metrics: list[Metric], bypass: bool) -> list[Metric]:
+async def _processed(stages: Sequence[RunningProcessor], metrics: list[Metric], bypass: bool) -> list[Metric]:
     for stage in stages:
-        metrics = await stage.take(metrics, bypass=bypass) if isinstance(stage, OutsideProcessor) else stage(metrics)
+        metrics = (
+            await stage.process(metrics, bypass=bypass) if isinstance(stage, ExternalProcessor) else stage(metrics)
+        )
     return metrics
 
 
-class Passages:
+class ProcessorQueues:
     """Both ways: that of what was gathered, and that of what aggregators pushed."""
 
     def __init__(self) -> None:
-        self.gathered = Passage(_gathered)
-        self.aggregated = Passage(_aggregated)
-        self._ending: list[Stages] = []
+        self.gathered = OrderedQueue(_gathered)
+        self.aggregated = OrderedQueue(_aggregated)
+        self._ending: list[ProcessorChain] = []
 
     def __bool__(self) -> bool:
         return bool(self.gathered or self.aggregated)
 
-    async def finish(self, old: Stages, new: Stages, deliver: Callable[[list[Metric], Stages], None]) -> None:
+    async def finish(
+        self, old: ProcessorChain, new: ProcessorChain, deliver: Callable[[list[Metric], ProcessorChain], None]
+    ) -> None:
         """Hand on what is inside of stages that `new` does not take over, then let go of them."""
         self._ending.append(old)
-        await self.gathered.idle()
+        await self.gathered.drained()
         for aggregator in old.aggregators:
             if aggregator not in new.aggregators:
                 # What processors are to make of it is what they were made for, not what came in their place.
                 aggregator.deliver = lambda metrics: deliver(metrics, old)
-                if isinstance(aggregator, OutsideAggregator):
+                if isinstance(aggregator, ExternalAggregator):
                     await aggregator.end()
                 else:
                     aggregator.push()
-        await self.aggregated.idle()
-        kept = _outside(new)
-        for stage in _outside(old):
+        await self.aggregated.drained()
+        kept = _external(new)
+        for stage in _external(old):
             if stage not in kept:
-                stage.isolated.abandon()
+                stage.isolated_call.abandon()
                 # Taken out: an aggregator that has ended refers to all stages, and they to it.
                 let_go(vars(stage).pop("plugin", None), stage.plan.label)
         self._ending.remove(old)
 
-    def hurry(self) -> None:
+    def abandon_calls(self) -> None:
         """Wait no longer for any call under way. Others get their turn, so call it again where there is no end."""
-        self.gathered.hurry()
-        self.aggregated.hurry()
-        for stage in (stage for stages in self._ending for stage in _outside(stages)):
-            stage.isolated.hurry()
+        self.gathered.abandon_calls()
+        self.aggregated.abandon_calls()
+        for stage in (stage for stages in self._ending for stage in _external(stages)):
+            stage.isolated_call.abandon_calls()

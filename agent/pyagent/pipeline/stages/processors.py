@@ -10,10 +10,10 @@ from pyagent.pipeline.failures import FailureLog, explain
 from pyagent.pipeline.filters import Selection, compile_selection
 from pyagent.pipeline.traits import plugin_files
 
-__all__ = ["ProcessorStage", "runs"]
+__all__ = ["RunningProcessor", "runs"]
 
 
-class ProcessorStage:
+class RunningProcessor:
     """One processor. What its filters do not select passes by it; where it fails, metrics go on as they were."""
 
     def __init__(self, plan: ProcessorPlan, plugin: Processor[Any], *, log: logging.Logger) -> None:
@@ -21,7 +21,7 @@ class ProcessorStage:
         self.plugin = plugin
         self.failures = FailureLog(log)
         self.bypassed = 0
-        """Metrics that went on as they were because it did not end in time; only one from outside can be so slow."""
+        """Metrics that went on as they were because it did not end in time; only an external one can be so slow."""
         self._selection = compile_selection(plan.filters, log)
 
     def __call__(self, metrics: list[Metric]) -> list[Metric]:

@@ -1,4 +1,4 @@
-"""Processors and aggregators from outside: whatever they do, metrics come out, once and in order. Real threads, no sleeps:
+"""External processors and aggregators: whatever they do, metrics come out, once and in order. Real threads, no sleeps:
 what hangs does so until the test lets it go."""
 
 import asyncio
@@ -12,27 +12,27 @@ from plans import LOG, START, output_plan
 
 from pyagent.api import Accumulator, Aggregator, Batch, Duration, Full, Metric, NoOptions, Output, Processor, Retry
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
-from pyagent.pipeline.fanout import Route
+from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import SystemClock
-from pyagent.pipeline.stages import ordered_queue as passage
-from pyagent.pipeline.stages.chain import Stages
-from pyagent.pipeline.stages.external import OutsideAggregator, OutsideProcessor
-from pyagent.pipeline.stages.processors import ProcessorStage
+from pyagent.pipeline.stages import ordered_queue
+from pyagent.pipeline.stages.chain import ProcessorChain
+from pyagent.pipeline.stages.external import ExternalAggregator, ExternalProcessor
+from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent_plugins.processors.override import Override, OverrideOptions
 
 COMMON: dict[str, Any] = {"name": "own", "options": NoOptions(), "location": "x:1", "identity": "", "origin": "file"}
 
 
-class Sink(Route):
-    """A route whose end keeps what comes out."""
+class Sink(Fanout):
+    """A fanout whose end keeps what comes out."""
 
-    def __init__(self, *before: ProcessorStage) -> None:
+    def __init__(self, *before: RunningProcessor) -> None:
         super().__init__()
         self.metrics: list[Metric] = []
-        assert self.replace(Stages(before)) is None
+        assert self.replace(ProcessorChain(before)) is None
 
-    def _queue(self, metrics: list[Metric]) -> None:
+    def emit(self, metrics: list[Metric]) -> None:
         self.metrics += metrics
 
     @property
@@ -41,19 +41,19 @@ class Sink(Route):
 
     async def finish(self) -> list[Any]:
         """End the stages, as a stop or a reload does."""
-        finishing = self.replace(Stages())
+        finishing = self.replace(ProcessorChain())
         assert finishing is not None
         await finishing
         return self.numbers
 
 
-def outside(process: Callable[[list[Metric]], Any], **settings: Any) -> OutsideProcessor:
+def external(process: Callable[[list[Metric]], Any], **settings: Any) -> ExternalProcessor:
     class Own(Processor):
         def process(self, metrics: list[Metric]) -> list[Metric]:
             return process(metrics)  # type: ignore[no-any-return]  # anything is what is tested
 
     plan = ProcessorPlan(kind="processors", plugin=Own, **COMMON | settings)
-    return OutsideProcessor(plan, Own(NoOptions(), LOG), log=LOG)
+    return ExternalProcessor(plan, Own(NoOptions(), LOG), log=LOG)
 
 
 def metric(number: Any, name: str = "m") -> Metric:
@@ -106,8 +106,8 @@ async def test_metrics_pass_in_their_order_through_own_and_others_processors() -
         yield from times_ten(metrics)
 
     named = ProcessorPlan(kind="processors", plugin=Override, **COMMON | {"origin": "builtin"})
-    after = ProcessorStage(named, Override(OverrideOptions(name_suffix="_x"), LOG), log=LOG)
-    sink = Sink(outside(process, filters=FilterOptions(namedrop=("not",))), after)
+    after = RunningProcessor(named, Override(OverrideOptions(name_suffix="_x"), LOG), log=LOG)
+    sink = Sink(external(process, filters=FilterOptions(namedrop=("not",))), after)
     sink.deliver([metric(1), metric(2, "not"), metric(3)])
     sink.deliver([metric(4)])
     assert not sink.relayable
@@ -151,8 +151,8 @@ def changed(**settings: Any) -> Callable[[list[Metric]], list[Metric]]:
 @pytest.mark.parametrize(
     ("process", "message"),
     [
-        (fail, f"cannot process: ZeroDivisionError: on purpose (test_outside.py:{fail.__code__.co_firstlineno + 2})"),
-        (leave, f"cannot process: SystemExit: 3 (test_outside.py:{leave.__code__.co_firstlineno + 1})"),
+        (fail, f"cannot process: ZeroDivisionError: on purpose (test_external.py:{fail.__code__.co_firstlineno + 2})"),
+        (leave, f"cannot process: SystemExit: 3 (test_external.py:{leave.__code__.co_firstlineno + 1})"),
         (coroutine, "cannot process: process is `async def`; write a plain `def`"),
         (endless, "cannot process: process returned more than 10,020 metrics"),
         (lambda metrics: None, "cannot process: process returned None, not a list of metrics"),
@@ -176,7 +176,7 @@ def changed(**settings: Any) -> Callable[[list[Metric]], list[Metric]]:
 async def test_what_fails_lets_everything_pass_as_it_was(
     process: Callable[[list[Metric]], Any], message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage = outside(process)
+    stage = external(process)
     sink = Sink(stage)
     given = [metric(1), metric(2)]
     for _ in range(3):
@@ -194,7 +194,7 @@ async def test_values_are_made_what_the_wire_can_hold() -> None:
             Metric("m", {}, {}, 0),
         )
 
-    sink = Sink(outside(process))
+    sink = Sink(external(process))
     sink.deliver([metric(1)])
     assert await sink.finish() == ["text"]
     assert sink.metrics == [Metric("m", {"a": "1"}, {"n": "text"}, 1_500_000_000)]
@@ -208,29 +208,29 @@ async def test_what_it_changes_afterwards_changes_nothing() -> None:
         kept.extend(metrics)
         return metrics
 
-    sink = Sink(outside(process))
+    sink = Sink(external(process))
     sink.deliver([metric(1)])
     sink.deliver([metric(2)])
     assert await sink.finish() == [1, 2]
 
 
 async def test_one_that_hangs_is_passed_by_until_it_returns(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
-    stage = outside(gate)
-    stage.isolated.deadline = IMPATIENT
+    stage = external(gate)
+    stage.isolated_call.deadline = IMPATIENT
     sink = Sink(stage)
     for number in range(5):
         sink.deliver([metric(number)])
     await gate.is_entered()
-    await sink._passages.gathered.idle()
+    await sink._queues.gathered.drained()
     assert sink.numbers == [0, 1, 2, 3, 4]
     assert (gate.calls, stage.bypassed, stage.failures.total) == (1, 5, 1)
     assert messages(caplog) == [
         "cannot process: it did not end within 0.02 s; metrics go on as they are until this call ends"
     ]
-    stage.isolated.deadline = PATIENT
+    stage.isolated_call.deadline = PATIENT
     gate.go.set()
-    assert stage.isolated._call is not None
-    await stage.isolated._call
+    assert stage.isolated_call._call is not None
+    await stage.isolated_call._call
     sink.deliver([metric(5)])
     # What the call under way at the time returned is not there a second time.
     assert await sink.finish() == [0, 1, 2, 3, 4, 50]
@@ -238,7 +238,7 @@ async def test_one_that_hangs_is_passed_by_until_it_returns(gate: Gate, caplog: 
 
 
 async def test_the_main_loop_goes_on_meanwhile(gate: Gate) -> None:
-    sink = Sink(outside(gate))
+    sink = Sink(external(gate))
     sink.deliver([metric(1)])
     await gate.is_entered()
     await asyncio.sleep(0)
@@ -248,10 +248,10 @@ async def test_the_main_loop_goes_on_meanwhile(gate: Gate) -> None:
 
 
 async def test_one_that_is_too_slow_holds_a_bounded_number(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
-    stage = outside(gate)
+    stage = external(gate)
     sink = Sink(stage)
-    assert sink._passages is not None
-    way = sink._passages.gathered
+    assert sink._queues is not None
+    way = sink._queues.gathered
     way.limit = 10
     sink.deliver([metric(0)])
     await gate.is_entered()
@@ -262,7 +262,7 @@ async def test_one_that_is_too_slow_holds_a_bounded_number(gate: Gate, caplog: p
     with pytest.raises(Full):
         await sink.deliver_pinned([metric(99)])
     sink.deliver([metric(11)])
-    await way.idle()
+    await way.drained()
     assert sink.numbers == list(range(12))
     assert stage.bypassed == 12
     assert messages(caplog) == [
@@ -290,10 +290,10 @@ class Own(Aggregator):
         self.count = 0
 
 
-def aggregator(plugin: Aggregator, route: Route, **settings: Any) -> OutsideAggregator:
+def aggregator(plugin: Aggregator, fanout: Fanout, **settings: Any) -> ExternalAggregator:
     window: dict[str, Any] = {"period": Duration("1h"), "delay": Duration("1h"), "precision": Duration("1ns")}
     plan = AggregatorPlan(kind="aggregators", plugin=type(plugin), grace=Duration("100d"), **COMMON | window | settings)
-    return OutsideAggregator(plan, plugin, deliver=route.deliver_aggregated, clock=SystemClock(), log=LOG)
+    return ExternalAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=SystemClock(), log=LOG)
 
 
 def now(number: int) -> Metric:
@@ -302,8 +302,8 @@ def now(number: int) -> Metric:
 
 async def test_an_aggregator_sums_up_in_its_thread_and_the_last_sum_takes_the_way_of_its_plan() -> None:
     sink, plugin = Sink(), Own(NoOptions(), LOG)
-    after = outside(times_ten)
-    sink.replace(Stages((), [aggregator(plugin, sink, drop_original=True)], [after]))
+    after = external(times_ten)
+    sink.replace(ProcessorChain((), [aggregator(plugin, sink, drop_original=True)], [after]))
     sink.deliver([now(1), now(2)])
     sink.deliver([now(3)])
     assert await sink.finish() == [30]
@@ -318,8 +318,8 @@ async def test_what_an_aggregator_has_not_seen_goes_on(gate: Gate, caplog: pytes
 
     sink = Sink()
     stage = aggregator(Hanging(NoOptions(), LOG), sink, drop_original=True)
-    stage.isolated.deadline = IMPATIENT
-    sink.replace(Stages((), [stage]))
+    stage.isolated_call.deadline = IMPATIENT
+    sink.replace(ProcessorChain((), [stage]))
     sink.deliver([now(1)])
     sink.deliver([now(2)])
     await gate.is_entered()
@@ -340,17 +340,17 @@ async def test_a_push_that_hangs_gives_what_it_had_and_the_rest_at_the_next(gate
 
     sink = Sink()
     stage = aggregator(Hanging(NoOptions(), LOG), sink)
-    sink.replace(Stages((), [stage]))
+    sink.replace(ProcessorChain((), [stage]))
     sink.deliver([now(1)])
-    await sink._passages.gathered.idle()
-    stage.isolated.deadline = IMPATIENT
+    await sink._queues.gathered.drained()
+    stage.isolated_call.deadline = IMPATIENT
     await stage._push()
-    stage.isolated.deadline = PATIENT
-    await sink._passages.aggregated.idle()
+    stage.isolated_call.deadline = PATIENT
+    await sink._queues.aggregated.drained()
     assert [(one.name, one.fields["n"]) for one in sink.metrics[1:]] == [("sum", 1)]
     gate.go.set()
-    assert stage.isolated._call is not None
-    await asyncio.wait([stage.isolated._call])
+    assert stage.isolated_call._call is not None
+    await asyncio.wait([stage.isolated_call._call])
     await sink.finish()
     # It was not reset, as its push had not ended.
     assert [(one.name, one.fields["n"]) for one in sink.metrics[2:]] == [("sum", 1), ("more", 1)]
@@ -365,7 +365,7 @@ async def test_a_push_without_end_is_bounded(caplog: pytest.LogCaptureFixture, m
                 acc.add("sum", {"n": 1})
 
     sink = Sink()
-    sink.replace(Stages((), [aggregator(Endless(NoOptions(), LOG), sink)]))
+    sink.replace(ProcessorChain((), [aggregator(Endless(NoOptions(), LOG), sink)]))
     assert len(await sink.finish()) == 2001
     assert messages(caplog) == ["cannot push more than 2,000 metrics at once"]
 
@@ -392,9 +392,9 @@ async def started(work: Awaitable[None]) -> asyncio.Future[None]:
 
 async def test_a_listener_is_told_when_the_queue_holds_what_came_out(gate: Gate) -> None:
     output = out()
-    route = Route([output])
-    route.replace(Stages([outside(gate)]))
-    admitted = await started(route.deliver_pinned([metric(1)]))
+    fanout = Fanout([output])
+    fanout.replace(ProcessorChain([external(gate)]))
+    admitted = await started(fanout.deliver_pinned([metric(1)]))
     await gate.is_entered()
     assert (admitted.done(), output.queued) == (False, 0)
     gate.go.set()
@@ -405,13 +405,13 @@ async def test_a_listener_is_told_when_the_queue_holds_what_came_out(gate: Gate)
 
 async def test_a_listener_is_refused_where_the_queue_has_no_room_for_it_and_what_is_before_it(gate: Gate) -> None:
     output = out(limit=4)
-    route = Route([output])
-    route.replace(Stages([outside(gate)]))
-    first = await started(route.deliver_pinned([metric(0)]))
+    fanout = Fanout([output])
+    fanout.replace(ProcessorChain([external(gate)]))
+    first = await started(fanout.deliver_pinned([metric(0)]))
     await gate.is_entered()
-    second = await started(route.deliver_pinned([metric(1), metric(2)]))
+    second = await started(fanout.deliver_pinned([metric(1), metric(2)]))
     with pytest.raises(Full):
-        await route.deliver_pinned([metric(3), metric(4), metric(5)])
+        await fanout.deliver_pinned([metric(3), metric(4), metric(5)])
     gate.go.set()
     await asyncio.gather(first, second)
     assert output.queued == 3
@@ -419,34 +419,34 @@ async def test_a_listener_is_refused_where_the_queue_has_no_room_for_it_and_what
 
 async def test_what_grows_beyond_the_room_is_refused_to_the_listener_alone() -> None:
     output = out(limit=4)
-    route = Route([output])
-    route.replace(Stages([outside(lambda metrics: 3 * metrics)]))
-    await route.deliver_pinned([metric(1)])
+    fanout = Fanout([output])
+    fanout.replace(ProcessorChain([external(lambda metrics: 3 * metrics)]))
+    await fanout.deliver_pinned([metric(1)])
     with pytest.raises(Full):
-        await route.deliver_pinned([metric(2)])
+        await fanout.deliver_pinned([metric(2)])
     assert output.queued == 3
 
 
 async def test_a_listener_that_has_gone_is_not_worked_for(gate: Gate) -> None:
     output = out()
-    route = Route([output])
-    route.replace(Stages([outside(gate)]))
-    first, gone = await started(route.deliver_pinned([metric(1)])), await started(route.deliver_pinned([metric(2)]))
+    fanout = Fanout([output])
+    fanout.replace(ProcessorChain([external(gate)]))
+    first, gone = await started(fanout.deliver_pinned([metric(1)])), await started(fanout.deliver_pinned([metric(2)]))
     await gate.is_entered()
     gone.cancel()
     await asyncio.wait([gone])
     gate.go.set()
     await first
-    await route._passages.gathered.idle()
+    await fanout._queues.gathered.drained()
     assert (gate.calls, output.queued) == (1, 1)
 
 
 async def test_after_a_reload_what_is_inside_comes_out_before_what_follows(gate: Gate) -> None:
-    sink = Sink(outside(gate))
+    sink = Sink(external(gate))
     sink.deliver([metric(1)])
     await gate.is_entered()
     sink.deliver([metric(2)])
-    finishing = sink.replace(Stages([outside(lambda metrics: metrics)]))
+    finishing = sink.replace(ProcessorChain([external(lambda metrics: metrics)]))
     assert finishing is not None
     sink.deliver([metric(3)])
     gate.go.set()
@@ -456,15 +456,15 @@ async def test_after_a_reload_what_is_inside_comes_out_before_what_follows(gate:
 
 async def test_at_a_stop_nobody_is_waited_for_after_the_grace(gate: Gate) -> None:
     sink = Sink()
-    sink.replace(Stages([outside(gate)], [aggregator(Own(NoOptions(), LOG), sink)], [outside(gate)]))
+    sink.replace(ProcessorChain([external(gate)], [aggregator(Own(NoOptions(), LOG), sink)], [external(gate)]))
     for number in range(3):
         sink.deliver([metric(number)])
     await gate.is_entered()
-    finishing = sink.replace(Stages())
+    finishing = sink.replace(ProcessorChain())
     assert finishing is not None
     task = await started(finishing)
     while not task.done():
-        sink.hurry()
+        sink.abandon_calls()
         await asyncio.sleep(0)
     assert sink.numbers == [0, 1, 2]
 
@@ -485,10 +485,10 @@ async def test_a_storm_of_reloads_keeps_the_order_and_every_metric(seed: int, ga
         return metrics
 
     sink, tasks, number = Both(), list[asyncio.Future[Any]](), 0
-    kept = outside(rough)
+    kept = external(rough)
     for turn in range(100):
-        stages = [stage for stage in (kept, outside(rough), outside(gate)) if draw.random() < 0.4]
-        if (finishing := sink.replace(Stages(stages))) is not None:
+        stages = [stage for stage in (kept, external(rough), external(gate)) if draw.random() < 0.4]
+        if (finishing := sink.replace(ProcessorChain(stages))) is not None:
             tasks.append(asyncio.ensure_future(finishing))
         for _ in range(draw.randrange(5)):
             batch = [metric(number + index) for index in range(draw.randrange(1, 4))]
@@ -498,12 +498,12 @@ async def test_a_storm_of_reloads_keeps_the_order_and_every_metric(seed: int, ga
             else:
                 tasks.append(await started(sink.deliver_pinned(batch)))
         if turn % 10 == 0:
-            sink.hurry()
+            sink.abandon_calls()
         await asyncio.sleep(0)
-    if (finishing := sink.replace(Stages())) is not None:
+    if (finishing := sink.replace(ProcessorChain())) is not None:
         tasks.append(asyncio.ensure_future(finishing))
-    while not all(task.done() for task in tasks) or sink._passages:
-        sink.hurry()
+    while not all(task.done() for task in tasks) or sink._queues:
+        sink.abandon_calls()
         await asyncio.sleep(0)
     assert all(task.exception() is None for task in tasks)
     assert sink.numbers == list(range(number))
@@ -511,23 +511,23 @@ async def test_a_storm_of_reloads_keeps_the_order_and_every_metric(seed: int, ga
 
 async def test_a_flush_takes_what_is_on_the_way_with_it(gate: Gate) -> None:
     output = out()
-    route = Route([output])
-    route.replace(Stages([outside(gate)]))
+    fanout = Fanout([output])
+    fanout.replace(ProcessorChain([external(gate)]))
     written = asyncio.Event()
     output.flush_soon = lambda: written.set() if output.queued else None  # type: ignore[method-assign]
-    route.deliver([metric(1)])
-    route.flush_soon()
+    fanout.deliver([metric(1)])
+    fanout.flush_soon()
     assert not written.is_set()
     gate.go.set()
     await written.wait()
 
 
 async def test_a_defect_of_the_engine_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def through(stages: Stages, metrics: list[Metric], bypass: bool) -> list[Metric]:
+    async def through(stages: ProcessorChain, metrics: list[Metric], bypass: bool) -> list[Metric]:
         raise KeyError("a defect")
 
-    way, seen = passage.Passage(through), list[Metric]()
-    await way.hand([metric(1)], Stages(), seen.extend)
+    way, seen = ordered_queue.OrderedQueue(through), list[Metric]()
+    await way.submit([metric(1)], ProcessorChain(), seen.extend)
     assert seen == [metric(1)]
     assert not way
     assert "BUG" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 
 from pyagent.api import Accumulator, Batch, ConfigError, Duration, Input, Metric, NoOptions, Output, Processor
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan, ProcessorPlan
-from pyagent.pipeline.stages.external import OutsideProcessor
+from pyagent.pipeline.stages.external import ExternalProcessor
 from pyagent.runtime import agent as agent_module
 from pyagent.runtime import build as staging
 from pyagent.runtime.agent import Agent
@@ -134,13 +134,13 @@ async def test_neither_a_reload_nor_a_stop_waits_for_one_that_hangs(monkeypatch:
     monkeypatch.setattr(agent_module, "GRACE", 0.3)  # time enough for those that do not hang
     agent = Agent()
     await agent.apply(a_plan(Hanging, Naming, source=Listening))
-    [hanging, naming] = agent.route.stages.before
+    [hanging, naming] = agent.fanout.stages.before
     waiting = asyncio.create_task(received(1))
     await asyncio.to_thread(Hanging.entered.wait)
     await agent.apply(a_plan(Hanging, Naming, source=Listening))
-    assert agent.route.stages.before == (hanging, naming), "what is unchanged goes on"
+    assert agent.fanout.stages.before == (hanging, naming), "what is unchanged goes on"
     await agent.apply(a_plan(Naming, source=Listening))
-    assert agent.route.stages.before == (naming,)
+    assert agent.fanout.stages.before == (naming,)
     after = asyncio.create_task(received(2))
     monkeypatch.setattr(agent_module, "FLUSH_GRACE", 0.02)
     await agent.stop()
@@ -173,9 +173,9 @@ async def test_one_that_cannot_be_set_up_is_left_out(
 async def test_what_is_passed_by_is_told() -> None:
     agent = Agent()
     await agent.apply(a_plan(Hanging, Naming, source=Listening))
-    [hanging, _] = agent.route.stages.before
-    assert isinstance(hanging, OutsideProcessor)
-    hanging.isolated.deadline = 0.02
+    [hanging, _] = agent.fanout.stages.before
+    assert isinstance(hanging, ExternalProcessor)
+    hanging.isolated_call.deadline = 0.02
     await received(1)
     document = status(agent, ReloadState(), "default")
     failure = "cannot process: it did not end within 0.02 s; metrics go on as they are until this call ends"
