@@ -9,11 +9,11 @@ from pyagent.api import ConfigError, Input, LineOptions, Metric, Output
 from pyagent.api.units import counted
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.lineprotocol import encode
-from pyagent.pipeline.fanout import Route
-from pyagent.pipeline.inputs.running_input import InputRunner
-from pyagent.pipeline.outputs.running_output import OutputRunner
+from pyagent.pipeline.fanout import Fanout
+from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import Clock, SystemClock
-from pyagent.pipeline.stages.chain import Stages
+from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.pipeline.traits import InputTraits, OutputTraits
 from pyagent.runtime.agent import FLUSH_GRACE, GRACE
 from pyagent.runtime.build import Built, LeftOut, build_plugins, build_stages
@@ -23,7 +23,7 @@ from pyagent.runtime.settings import RunSettings
 __all__ = ["MetricSink", "patiently", "run_once"]
 
 T = TypeVar("T")
-Meanwhile = Callable[[Route, Sequence[InputRunner]], Awaitable[None]]
+Meanwhile = Callable[[Fanout, Sequence[RunningInput]], Awaitable[None]]
 
 GATHER_DEADLINE = 30.0
 """Seconds after which a gather is given up; the others' metrics are not withheld for it."""
@@ -32,19 +32,19 @@ TELL_AFTER = 5.0
 _TEST_FORMAT = LineOptions(sort_fields=True, uint_support=True)
 
 
-class MetricSink(Route):
+class MetricSink(Fanout):
     """The end of the way for --test: `consume` gets the metrics in place of the outputs."""
 
-    plain = False
+    relayable = False
 
     def __init__(self, consume: Callable[[list[Metric]], None]) -> None:
         super().__init__()
         self._consume = consume
 
-    def _queue(self, metrics: list[Metric]) -> None:
+    def emit(self, metrics: list[Metric]) -> None:
         self._consume(metrics)
 
-    async def admit(self, metrics: list[Metric]) -> None:
+    async def deliver_pinned(self, metrics: list[Metric]) -> None:
         self.deliver(metrics)
 
 
@@ -77,7 +77,7 @@ async def run_once(
             raise printer.failed
         return 1 if failed and settings.strict_exit else 0
     outputs = [
-        OutputRunner(
+        RunningOutput(
             cast("OutputPlan", one.plan),
             cast("Output[Any]", one.plugin),
             log=one.log,
@@ -85,7 +85,7 @@ async def run_once(
         )
         for one in built_outputs
     ]
-    failed = await _gather(plan, Route(outputs), left_out, clock, meanwhile)
+    failed = await _gather(plan, Fanout(outputs), left_out, clock, meanwhile)
     names = ", ".join(output.plan.label for output in outputs)
     await patiently(asyncio.gather(*(output.stop(FLUSH_GRACE) for output in outputs)), f"the last write of {names}")
     unsent = sum(output.queued for output in outputs)
@@ -106,18 +106,18 @@ async def _built(plans: Sequence[PluginPlan], left_out: LeftOut) -> list[Built]:
     return await patiently(build_plugins(plans, left_out), f"the setup of {', '.join(one.label for one in plans)}")
 
 
-async def _gather(plan: Plan, route: Route, left_out: LeftOut, clock: Clock, meanwhile: Meanwhile) -> bool:
+async def _gather(plan: Plan, fanout: Fanout, left_out: LeftOut, clock: Clock, meanwhile: Meanwhile) -> bool:
     """Whether an input failed: in its gather or its start, by not ending, or by not being there at all."""
     stages = (*plan.processors, *plan.aggregators)
     setup = f"the setup of {', '.join(one.label for one in stages)}"
-    route.replace(await patiently(build_stages(plan, route, clock, left_out), setup))
-    pushing = [asyncio.create_task(aggregator.run()) for aggregator in route.stages.aggregators]
+    fanout.replace(await patiently(build_stages(plan, fanout, clock, left_out), setup))
+    pushing = [asyncio.create_task(aggregator.run()) for aggregator in fanout.stages.aggregators]
     runners = [
-        InputRunner(
+        RunningInput(
             cast("InputPlan", one.plan),
             cast("Input[Any]", one.plugin),
             global_tags=plan.global_tags,
-            route=route,
+            sink=fanout,
             clock=clock,
             log=one.log,
             traits=cast("InputTraits | None", one.traits),
@@ -133,11 +133,11 @@ async def _gather(plan: Plan, route: Route, left_out: LeftOut, clock: Clock, mea
         names = ", ".join(label for task, label in gathers.items() if task in hanging)
         component_logger("agent").info("waiting for %s, %g s at the most", names, GATHER_DEADLINE)
         _, hanging = await asyncio.wait(hanging, timeout=GATHER_DEADLINE - TELL_AFTER)
-    await meanwhile(route, runners)
+    await meanwhile(fanout, runners)
     await asyncio.gather(*(runner.stop(GRACE) for runner in runners))
     for task in pushing:
         task.cancel()
-    if (finishing := route.replace(Stages())) is not None:
+    if (finishing := fanout.replace(ProcessorChain())) is not None:
         await finishing
     return bool(left_out) or bool(hanging) or any(runner.failures.total for runner in runners)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from pyagent.api import ConfigError
 from pyagent.config import Plan, SourceText, load_plan
 from pyagent.lineprotocol import parse
-from pyagent.pipeline.fanout import Route
-from pyagent.pipeline.inputs.running_input import InputRunner
+from pyagent.pipeline.fanout import Fanout
+from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.schedule import sleep_on
 from pyagent.runtime.log import component_logger
 from pyagent.runtime.log_lines import TextLines
@@ -175,7 +175,7 @@ class _Run:
             partial=True,
         )
 
-    async def _meanwhile(self, route: Route, runners: Sequence[InputRunner]) -> None:
+    async def _meanwhile(self, fanout: Fanout, runners: Sequence[RunningInput]) -> None:
         """What happens between the first gather and the end."""
         case, outcome = self._case, self._outcome
         for number in range(1, case.gathers):
@@ -192,7 +192,7 @@ class _Run:
         if case.input:
             parsed = parse(case.input, self._clock.now())
             outcome.problems += [f"input.influx: {error}" for error in parsed.errors]
-            route.deliver(parsed.metrics)
+            fanout.deliver(parsed.metrics)
         if case.requests:
             address = outcome.texts["${LISTEN}"]
             outcome.problems += await asyncio.to_thread(send_requests, case.requests, address, self._work)
@@ -201,7 +201,7 @@ class _Run:
             await asyncio.to_thread(send_messages, case.messages, address, self._work)
             await self._until_all_is_there(runners)
 
-    async def _until_all_is_there(self, runners: Sequence[InputRunner]) -> None:
+    async def _until_all_is_there(self, runners: Sequence[RunningInput]) -> None:
         """A listener says nothing to who sends over a socket: wait for as much as is expected, or until it is clear that it
         does not come."""
         wanted = len(expected_metrics(in_run(self._case.expected or b"", self._outcome.texts)))
