@@ -71,6 +71,12 @@ DIFFERENCES = (
         ("services/influxdb_v2_listener/write",),
     ),
     Difference(
+        "the `User-Agent` of requests (`inputs.http`)",
+        "`Go-http-client/1.1`",
+        "`pyagent/VERSION`",
+        ("services/http/json_post_headers",),
+    ),
+    Difference(
         "a word too many (`config check telegraf.conf`, `plugins nope`)",
         "ignored; other files are checked, or everything is printed",
         "an error: a flag was forgotten, or a name misspelt",

@@ -6,18 +6,24 @@ Those of plugins that there are not yet are only counted.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from recorded_web import RecordedWeb
+
 from pyagent.config.registry import Registry
 from pyagent.testing.cases import Case, read_environ
-from pyagent.testing.servers import SERVERS
+from pyagent.testing.servers import SERVERS, Server
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 GOLDEN = SHARED / "golden" / "telegraf"
 CORPUS = SHARED / "corpus" / "telegraf" / "plugins"
+
+SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {"http": RecordedWeb}
+"""By the plugin that was recorded with them."""
+SERVERS.update(SERVERS_OF_RECORDINGS)
 
 _TABLE = re.compile(r"^\s*\[\[(inputs|outputs|processors|aggregators)\.(\w+)\]\]", re.MULTILINE)
 _FORMAT = re.compile(r'^\s*data_format\s*=\s*"(\w+)"', re.MULTILINE)
@@ -108,7 +114,8 @@ def _services() -> Iterator[Case]:
         sent = (folder / "sent.txt").exists() and "service_address" in config
         if requests or sent:
             config = re.sub(r"127\.0\.0\.1:\d+", "${LISTEN}", config)
-        server = plugin if plugin in SERVERS else ""
+        # In a case `down` there is none.
+        server = plugin if plugin in SERVERS and folder.name != "down" else ""
         yield Case(
             label="/".join(folder.parts[-3:]),
             folder=folder,

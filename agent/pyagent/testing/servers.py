@@ -227,6 +227,9 @@ http {{
     def variables(self) -> dict[str, str]:
         return super().variables() | {"SERVER": f"http://127.0.0.1:{self.port}"}
 
+    def recorded(self) -> dict[str, str]:
+        return {"127.0.0.1:18510": f"127.0.0.1:{self.port}", "18510": str(self.port), "DIR": str(self.directory)}
+
 
 class Memcached(Server):
     """memcached at `address`."""

@@ -1,0 +1,60 @@
+"""The small web server that recordings of inputs that ask over HTTP were made with, for HTTP and for HTTPS."""
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from pyagent.testing.server_process import Server, free_port
+
+WEB = Path(__file__).resolve().parents[3] / "shared" / "golden" / "telegraf" / "services" / "_web"
+
+_BOTH = """
+cd "$1"
+"$2" web.py "$3" & first=$!
+"$2" web.py "$4" "$5/chain.pem" "$5/srv.key" & second=$!
+trap 'kill $first $second' TERM
+wait $first $second
+"""
+
+
+class RecordedWeb(Server):
+    """On `port`, and by TLS on `tls_port`; `ca.pem` in its folder is the authority."""
+
+    name = "the web server of the recordings"
+    tls_port = 0
+
+    def prepare(self) -> None:
+        self.tls_port = free_port()
+        (self.directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+        new = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+        for command in (
+            f"req -x509 {new} -subj /CN=test -days 30 -keyout ca.key -out ca.pem",
+            f"req {new} -subj /CN=localhost -keyout srv.key -out request",
+            "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out chain.pem",
+        ):
+            self.run(["openssl", *command.split()])
+
+    def command(self) -> list[str]:
+        arguments = [str(WEB), sys.executable, str(self.port), str(self.tls_port), str(self.directory)]
+        return ["/bin/sh", "-c", _BOTH, "both", *arguments]
+
+    def answers(self) -> bool:
+        return all(self._takes(f"{scheme}:{port}") for scheme, port in (("http", self.port), ("https", self.tls_port)))
+
+    @staticmethod
+    def _takes(place: str) -> bool:
+        scheme, _, port = place.partition(":")
+        try:
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{scheme}://127.0.0.1:{port}/ok").close()
+        except urllib.error.URLError as error:
+            return "certificate" in str(error.reason)  # it is there, and not trusted
+        except OSError:
+            return False
+        return True
+
+    def recorded(self) -> dict[str, str]:
+        places = {f"{host}:18570": f"{host}:{self.port}" for host in ("127.0.0.1", "localhost")}
+        places |= {f"{host}:18571": f"{host}:{self.tls_port}" for host in ("127.0.0.1", "localhost")}
+        return places | {"DIR": os.fspath(self.directory)}
