@@ -1,19 +1,50 @@
 """The plugins of docs/writing-plugins.md run, and the page shows them as they are."""
 
 import asyncio
+import gzip
+import json
+import logging
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from pyagent.api import Aggregator, ConfigError, Input, Metric, Processor, PyagentError
+from pyagent.api import (
+    Aggregator,
+    ConfigError,
+    Full,
+    Input,
+    Metric,
+    Output,
+    ParseError,
+    Parser,
+    Processor,
+    PyagentError,
+    Retry,
+    SecretStore,
+)
 from pyagent.config.registry import Registry
-from pyagent.testing import assert_declared, gather, lines, make_input, run_aggregator, run_input, run_processor
+from pyagent.kit.http_client import HttpClient
+from pyagent.testing import (
+    MemoryBatch,
+    assert_declared,
+    gather,
+    lines,
+    make_input,
+    make_output,
+    make_parser,
+    run_aggregator,
+    run_input,
+    run_output,
+    run_processor,
+)
+from pyagent.testing.inputs import make_options
 from pyagent.testing.outputs import Answer, ScriptedServer
 
 EXAMPLES = sorted(path.name for path in (Path(__file__).parents[2] / "docs/examples").glob("*.py"))
@@ -108,6 +139,79 @@ def test_spread(root: Path) -> None:
     values = [("a", 5), ("a", -1.5), ("b", 2), ("b", True), ("b", "text")]
     metrics = run_aggregator(found, [Metric("m", {"of": of}, {"v": value}, 0) for of, value in values])
     assert lines(metrics) == ["m,of=a v_spread=6.5", "m,of=b v_spread=0"]
+
+
+class Taking:
+    """The accumulator of a listener, with room for one delivery."""
+
+    def __init__(self) -> None:
+        self.metrics: list[Metric] = []
+
+    async def deliver(self, metrics: Sequence[Metric]) -> None:
+        if self.metrics:
+            raise Full("no room")
+        self.metrics += metrics
+
+
+async def test_doors(root: Path) -> None:
+    doors, acc, client = example(root, "doors"), Taking(), HttpClient(timeout=30.0)
+    plugin: Any = make_input(doors, {"service_address": "127.0.0.1:0"})
+    await plugin.start(acc)
+    try:
+        bodies = (b"[]", b'{"door": "front", "open": true}', b'{"door": "back", "open": false}')
+        url = f"http://127.0.0.1:{plugin._server.port}/"
+        answers = [await client.request("POST", url, body=body) for body in bodies]
+    finally:
+        await client.close()
+        await plugin.stop()
+    assert [answer.status for answer in answers] == [400, 204, 429]
+    assert json.loads(answers[0].body) == {"error": 'the body is not like {"door": "front", "open": true}'}
+    assert answers[2].headers["Retry-After"] == "1"
+    assert lines(acc.metrics) == ["door,door=front open=true"]
+    assert_declared(doors, acc.metrics)
+
+
+async def test_archive(root: Path, tmp_path: Path) -> None:
+    found = Registry([root / "docs/examples"]).find("outputs", "archive").plugin
+    assert issubclass(found, Output)
+    await run_output(found, MemoryBatch(["m v=1 17", "m v=2 18"], oldest=17), {"directory": str(tmp_path)})
+    [file] = tmp_path.iterdir()  # noqa: ASYNC240
+    assert file.name.startswith("17-")
+    assert gzip.decompress(file.read_bytes()) == b"m v=1 17\nm v=2 18\n"
+    with pytest.raises(Retry, match=f"cannot write to {tmp_path}/none: No such file"):
+        await run_output(found, MemoryBatch(["m v=1 17"]), {"directory": f"{tmp_path}/none"})
+    with pytest.raises(ConfigError, match="give the whole path"):
+        make_output(found, {"directory": "here"})
+
+
+def test_pairs(root: Path) -> None:
+    found = Registry([root / "docs/examples"]).find("parsers", "pairs").plugin
+    assert issubclass(found, Parser)
+    parser = make_parser(found, {"pairs_separator": ":"})
+    assert lines(parser.parse(b"inside: 21.5\noutside: -3\n")) == ["test inside=21.5,outside=-3"]
+    for wrong in (b"a: 1\nb\n", b"a: 1\nb: x\n"):
+        with pytest.raises(ParseError, match=r"^line 2: "):
+            parser.parse(wrong)
+
+
+def test_keyfile(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("influx=to=ken\n# none\nother=x\n")
+    configuration = tmp_path / "agent.conf"
+    configuration.write_text(f'[[secretstores.keyfile]]\n  id = "own"\n  path = "{tmp_path}/keys"\n')
+    command = [sys.executable, "-m", "pyagent", "secrets", "list", "--config", str(configuration)]
+    folder = ["--plugin-directory", str(root / "docs/examples")]
+    done = subprocess.run([*command, *folder], capture_output=True, text=True, env={})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ["influx", "other"]
+    found = Registry([root / "docs/examples"]).find("secretstores", "keyfile").plugin
+    assert issubclass(found, SecretStore)
+    store = found(make_options(found, {"path": f"{tmp_path}/keys"}), logging.getLogger("keyfile"))
+    assert store.get("influx") == "to=ken"
+    with pytest.raises(LookupError):
+        store.get("none")
+    (tmp_path / "keys").unlink()
+    with pytest.raises(ConfigError, match="cannot read the secrets"):
+        store.list()
 
 
 def test_the_agent_runs_a_processor_and_an_aggregator_from_a_folder(root: Path, tmp_path: Path) -> None:

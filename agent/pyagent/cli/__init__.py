@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "look for what keeps data from arriving, and say what to do",
     "help": "show the help of the agent or of a command",
     "link": "make a telegraf command that is this agent",
+    "new": "write a plugin to begin with, its options, a case and a test",
     "plugins": "list the plugins, or show what one measures and its options",
     "provision": "set up InfluxDB and this host for an agent",
     "quarantine": "list the metrics that receivers refused, retry or drop them",

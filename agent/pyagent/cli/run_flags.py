@@ -36,7 +36,7 @@ def run_parser() -> Parser:
 
     add_source_flags(parser)
     add_instance_flag(parser)
-    number("--config-url-retry-attempts", "N", "requests for a URL, 10 s apart (default 3, -1: no end)", None)
+    number("--config-url-retry-attempts", "N", "tries of a URL, 10 s apart (default 3, -1: any)", None)
     flag(
         "--config-url-watch-interval",
         "DURATION",
