@@ -14,7 +14,7 @@ share besides is in `pyagent.kit`.
 
 from pyagent.api.errors import ConfigError, Full, ParseError, PyagentError, Reject, Retry, TooLarge
 from pyagent.api.measurements import Chart, Field, FieldType, Measurement, counters, fields
-from pyagent.api.metric import FieldValue, Kind, Metric, Uint, field_value, timestamp_ns
+from pyagent.api.metric import FieldValue, Metric, MetricType, Uint, field_value, timestamp_ns
 from pyagent.api.moved import moved
 from pyagent.api.options import NoOptions, Options, option
 from pyagent.api.parser import Parser, ParserOptions
@@ -36,11 +36,11 @@ __all__ = [
     "Full",
     "Ingested",
     "Input",
-    "Kind",
     "Limits",
     "LineOptions",
     "Measurement",
     "Metric",
+    "MetricType",
     "NoOptions",
     "Options",
     "Output",
@@ -67,4 +67,4 @@ __all__ = [
     "timestamp_ns",
 ]
 
-__getattr__ = moved(__name__, {"host_path": "pyagent.kit.procfs"})
+__getattr__ = moved(__name__, {"host_path": "pyagent.kit.procfs", "Kind": "pyagent.api:MetricType"})

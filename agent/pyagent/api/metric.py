@@ -7,8 +7,9 @@ from enum import Enum, IntEnum
 from typing import Any
 
 from pyagent.api.foreign import plain_text
+from pyagent.api.moved import moved
 
-__all__ = ["FieldValue", "Kind", "Metric", "Uint", "field_value", "timestamp_ns"]
+__all__ = ["FieldValue", "Metric", "MetricType", "Uint", "field_value", "timestamp_ns"]
 
 INT64_MIN, INT64_MAX, UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 
@@ -25,8 +26,8 @@ class Uint(int):
 FieldValue = int | Uint | float | bool | str
 
 
-class Kind(IntEnum):
-    """What a value means over time, as Telegraf's metric types. Line protocol does not carry it; some outputs do."""
+class MetricType(IntEnum):
+    """What a value means over time, as Telegraf's ValueType. Line protocol does not carry it; some outputs do."""
 
     UNTYPED = 0
     COUNTER = 1
@@ -49,7 +50,7 @@ class Metric:
         tags: dict[str, str],
         fields: dict[str, FieldValue],
         time: int,
-        kind: Kind = Kind.UNTYPED,
+        kind: MetricType = MetricType.UNTYPED,
     ) -> None:
         self.name = name
         self.tags = tags
@@ -131,3 +132,6 @@ def timestamp_ns(value: int | float | datetime) -> int:
             raise ValueError("a metric's time as a datetime needs a time zone, for example datetime.now(timezone.utc)")
         return int(value.timestamp()) * 1_000_000_000 + int(value.microsecond) * 1000
     raise TypeError(f"a metric's time is nanoseconds, seconds as a float, or a datetime, not {type(value).__name__}")
+
+
+__getattr__ = moved(__name__, {"Kind": "pyagent.api.metric:MetricType"})

@@ -1,4 +1,5 @@
-"""Names that are in `pyagent.kit` now: their old paths go on for one version, with a warning that names the new one."""
+"""Names that are elsewhere now, most of them in `pyagent.kit`, or are called otherwise: the old ones go on for one version,
+with a warning that names the new one."""
 
 import importlib
 import warnings
@@ -9,15 +10,15 @@ __all__ = ["moved", "moved_module"]
 
 
 def moved(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """The `__getattr__` of `module`. `names`: where each name is now."""
+    """The `__getattr__` of `module`. `names`: where each name is now: a module, or `module:name` where it has another name."""
 
     def look_up(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        new = names[name]
-        message = f"{module}.{name} is now {new}.{name}; the old path goes with the next version"
+        place, _, new = names[name].partition(":")
+        message = f"{module}.{name} is now {place}.{new or name}; the old path goes with the next version"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return getattr(importlib.import_module(new), name)
+        return getattr(importlib.import_module(place), new or name)
 
     return look_up
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get_args
 
 from pyagent.api.measurements import Measurements
-from pyagent.api.metric import Kind, Metric
+from pyagent.api.metric import Metric, MetricType
 from pyagent.api.options import NoOptions, Options
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Accumulator(Protocol):
         fields: Mapping[str, Any],
         tags: Mapping[str, Any] | None = None,
         time: int | float | datetime | None = None,
-        kind: Kind = Kind.UNTYPED,
+        kind: MetricType = MetricType.UNTYPED,
     ) -> None:
         """Add one metric. Values are converted by the table of `field_value`; what cannot be is dropped and counted.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyagent.cel.cost import spend
 from pyagent.cel.syntax import Call
-from pyagent.cel.values import ERRORS, Failure, Kind, equal, shown
+from pyagent.cel.values import ERRORS, CelType, Failure, equal, shown
 
 __all__ = [
     "Code",
@@ -55,12 +55,12 @@ def membership(node: Call, codes: list[Code]) -> Run:
     if node.operands[1].type.name == "map":
         return lambda frame: one(frame) in container(frame)
     items = codes[1].value
-    if isinstance(items, list) and all(isinstance(item, str | Kind) for item in items):
+    if isinstance(items, list) and all(isinstance(item, str | CelType) for item in items):
         known = frozenset(items)
 
         def among(frame: Frame) -> bool:
             value = one(frame)
-            return isinstance(value, str | Kind) and value in known
+            return isinstance(value, str | CelType) and value in known
 
         return among
 

@@ -16,7 +16,7 @@ from pyagent.cel.types import (
     parse_type,
     type_of,
 )
-from pyagent.cel.values import KINDS, Failure, kind_of
+from pyagent.cel.values import CEL_TYPES, Failure, cel_type_of
 
 __all__ = ["FUNCTIONS", "VARIABLES", "check"]
 
@@ -35,7 +35,7 @@ _LANGUAGE = {
     "_==_": "A, A -> bool",
     "_!=_": "A, A -> bool",
 }
-_TYPES = {kind.name: type_of(Type(kind.name)) for kind in KINDS.values()}
+_TYPES = {kind.name: type_of(Type(kind.name)) for kind in CEL_TYPES.values()}
 _TYPES |= {"list": type_of(list_of(DYN)), "map": type_of(map_of(DYN, DYN))}
 
 
@@ -93,7 +93,7 @@ class _Checker:
     def _kind(self, node: Node) -> Type:
         match node:
             case Literal():
-                return Type(kind_of(node.value).name)
+                return Type(cel_type_of(node.value).name)
             case Ident():
                 return self._ident(node)
             case Select():

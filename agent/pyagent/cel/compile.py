@@ -26,7 +26,7 @@ from pyagent.cel.check import FUNCTIONS, VARIABLES
 from pyagent.cel.cost import CostLimit, spend, spend_on
 from pyagent.cel.functions import Dispatch, Overload
 from pyagent.cel.syntax import Call, ExpressionError, Fold, Ident, Items, Literal, Mapped, Node, Select, parts
-from pyagent.cel.values import ERRORS, Failure, Kind, Timestamp, explain_failure, shown
+from pyagent.cel.values import ERRORS, CelType, Failure, Timestamp, explain_failure, shown
 from pyagent.kit.regex import compile_regex
 
 __all__ = ["compile_node"]
@@ -71,14 +71,14 @@ class _Compiler:
     def _ident(self, node: Ident) -> Code:
         slot = node.slot
         if slot < 0:
-            return _fixed(Kind(node.name.removeprefix(".")))
+            return _fixed(CelType(node.name.removeprefix(".")))
         if slot == _TIME:
             return Code(lambda frame: Timestamp(frame[_TIME]))
         return Code(lambda frame: frame[slot])
 
     def _select(self, node: Select) -> Code:
         if node.names_type:
-            return _fixed(Kind(node.names_type))
+            return _fixed(CelType(node.names_type))
         operand, name = self.code(node.operand).run, node.field
         if node.test:
             return Code(lambda frame: has(operand(frame), name))

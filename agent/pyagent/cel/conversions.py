@@ -14,7 +14,7 @@ from pyagent.api.units import format_number
 from pyagent.booleans import BOOLEANS
 from pyagent.cel.functions import Library
 from pyagent.cel.operators import checked_int, checked_uint
-from pyagent.cel.values import Failure, Timestamp, kind_of, shown
+from pyagent.cel.values import Failure, Timestamp, cel_type_of, shown
 
 __all__ = ["LIBRARY", "same", "text_of_bool", "unconvertible"]
 
@@ -29,7 +29,7 @@ def same(value: Any) -> Any:
 for _kind in ("bool", "bytes", "double", "int", "uint", "string", "timestamp", "duration"):
     function(_kind, f"{_kind} -> {_kind}")(same)
 function("dyn", "A -> dyn")(same)
-function("type", "A -> type(A)")(kind_of)
+function("type", "A -> type(A)")(cel_type_of)
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _DOUBLE = re.compile(

@@ -12,7 +12,7 @@ from pyagent.cel.cost import spend, spend_on
 from pyagent.cel.functions import Library
 from pyagent.cel.times import text_of_duration, text_of_time
 from pyagent.cel.types import Type
-from pyagent.cel.values import Failure, Kind, Timestamp, kind_of
+from pyagent.cel.values import CelType, Failure, Timestamp, cel_type_of
 
 __all__ = ["LIBRARY", "check_format"]
 
@@ -82,7 +82,7 @@ def _formatted(clause: tuple[str, int], value: Any) -> str:
     letter, precision = clause
     if letter == "s":
         return str(spend_on(_as_text(value)))
-    kind = kind_of(value).name
+    kind = cel_type_of(value).name
     if kind not in _TAKES[letter]:
         raise _refuse(letter, kind)
     if letter in "fed":
@@ -112,7 +112,7 @@ def _as_text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, Kind):
+    if isinstance(value, CelType):
         return value.name
     if isinstance(value, list | dict):
         spend(1 + len(value))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyagent.cel.types import Type, parse_type
-from pyagent.cel.values import KINDS, Failure
+from pyagent.cel.values import CEL_TYPES, Failure
 
 __all__ = ["Dispatch", "Library", "Overload", "describe_missing"]
 
@@ -25,7 +25,7 @@ class Overload:
     def takes(self, kinds: Sequence[type]) -> bool:
         """Whether values of these Python types will do; what a list holds is not looked at."""
         return all(
-            parameter.variable or (kind in KINDS and KINDS[kind].name == parameter.name)
+            parameter.variable or (kind in CEL_TYPES and CEL_TYPES[kind].name == parameter.name)
             for kind, parameter in zip(kinds, self.parameters, strict=True)
         )
 
@@ -74,7 +74,7 @@ class Dispatch(dict[tuple[type, ...], Callable[..., Any]]):
             if overload.takes(kinds):
                 self[kinds] = overload.call
                 return overload.call
-        given = [KINDS[kind].name if kind in KINDS else kind.__name__ for kind in kinds]
+        given = [CEL_TYPES[kind].name if kind in CEL_TYPES else kind.__name__ for kind in kinds]
         raise Failure(describe_missing(self._name, given, method=self._overloads[0].method))
 
 

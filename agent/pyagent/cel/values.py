@@ -6,7 +6,7 @@
 | int, uint | int, `Uint`; within 64 bits, checked by every operation |
 | list, map | list, dict |
 | google.protobuf.Timestamp, google.protobuf.Duration | `Timestamp`, `Duration`, both nanoseconds |
-| type | `Kind` |
+| type | `CelType` |
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,18 @@ from typing import Any
 from pyagent.api import Duration, Uint
 from pyagent.cel.cost import spend
 
-__all__ = ["ERRORS", "KINDS", "NUMBERS", "Failure", "Kind", "Timestamp", "equal", "explain_failure", "kind_of", "shown"]
+__all__ = [
+    "CEL_TYPES",
+    "ERRORS",
+    "NUMBERS",
+    "CelType",
+    "Failure",
+    "Timestamp",
+    "cel_type_of",
+    "equal",
+    "explain_failure",
+    "shown",
+]
 
 
 class Failure(Exception):
@@ -34,31 +45,31 @@ class Timestamp(int):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CelType:
     """What `type(x)` gives."""
 
     name: str
 
 
-KINDS: Mapping[type, Kind] = {
-    bool: Kind("bool"),
-    int: Kind("int"),
-    Uint: Kind("uint"),
-    float: Kind("double"),
-    str: Kind("string"),
-    bytes: Kind("bytes"),
-    Timestamp: Kind("google.protobuf.Timestamp"),
-    Duration: Kind("google.protobuf.Duration"),
-    list: Kind("list"),
-    dict: Kind("map"),
-    type(None): Kind("null_type"),
-    Kind: Kind("type"),
+CEL_TYPES: Mapping[type, CelType] = {
+    bool: CelType("bool"),
+    int: CelType("int"),
+    Uint: CelType("uint"),
+    float: CelType("double"),
+    str: CelType("string"),
+    bytes: CelType("bytes"),
+    Timestamp: CelType("google.protobuf.Timestamp"),
+    Duration: CelType("google.protobuf.Duration"),
+    list: CelType("list"),
+    dict: CelType("map"),
+    type(None): CelType("null_type"),
+    CelType: CelType("type"),
 }
 NUMBERS = frozenset((int, Uint, float))
 
 
-def kind_of(value: Any) -> Kind:
-    return KINDS[type(value)]
+def cel_type_of(value: Any) -> CelType:
+    return CEL_TYPES[type(value)]
 
 
 def equal(one: Any, other: Any) -> bool:

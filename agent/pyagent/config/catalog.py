@@ -15,20 +15,20 @@ from typing import Any, get_args
 import msgspec
 
 from pyagent.api import ConfigError, Plugin
-from pyagent.config.plan import Kind
+from pyagent.config.plan import PluginKind
 from pyagent.config.registry import MOST_SOURCE, Registry, _is_of_other_kind
 from pyagent.reading import read_file
 
 __all__ = ["KINDS", "Catalog", "Entry", "about"]
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A plugin that a configuration may name."""
 
-    kind: Kind
+    kind: PluginKind
     name: str
     origin: str
     """`pyagent`, the path of a file, or `entry point MODULE of DISTRIBUTION`."""
@@ -50,7 +50,7 @@ class Catalog:
         """One line for each folder that cannot be read."""
         return self._registry.drop_ins.warnings
 
-    def entries(self, *kinds: Kind) -> Iterator[Entry]:
+    def entries(self, *kinds: PluginKind) -> Iterator[Entry]:
         """The plugins of these kinds (of all where none is given), sorted. Nothing is imported."""
         for kind in sorted(kinds or KINDS):
             for name in self._registry.names(kind):
@@ -121,7 +121,7 @@ class Catalog:
             except ConfigError:
                 continue  # its library is not installed: its data_format is refused anyway
 
-    def _origin(self, kind: Kind, name: str) -> str:
+    def _origin(self, kind: PluginKind, name: str) -> str:
         try:
             if importlib.util.find_spec(f"{self._package}.{kind}.{name}"):
                 return "pyagent"

@@ -11,7 +11,7 @@ import msgspec
 from pyagent.api import ConfigError, Parser
 from pyagent.config.annotations import fields_by_key
 from pyagent.config.options import Policy, build_options, decode_values
-from pyagent.config.plan import Kind, ParserPlan
+from pyagent.config.plan import ParserPlan, PluginKind
 from pyagent.config.registry import Found, Registry, from_outside
 from pyagent.config.section import Section
 
@@ -21,7 +21,7 @@ _MOST_METRICS = 1 << 30
 """Bytes of memory that the metrics of one text may take."""
 
 
-def find_plugin(registry: Registry, kind: Kind, name: str, section: Section) -> Found:
+def find_plugin(registry: Registry, kind: PluginKind, name: str, section: Section) -> Found:
     """The plugin of a table, and the parser that it wants. Raises PluginBroken and ConfigError, with the place."""
     return with_parser(registry, _find(registry, kind, name, section), section)
 
@@ -71,7 +71,7 @@ def data_format(found: Found, section: Section) -> str:
     return str(next(info.default for info in fields if info.name == "data_format"))
 
 
-def _find(registry: Registry, kind: Kind, name: str, section: Section, *keys: str) -> Found:
+def _find(registry: Registry, kind: PluginKind, name: str, section: Section, *keys: str) -> Found:
     try:
         return registry.find(kind, name)
     except ConfigError as error:

@@ -10,7 +10,7 @@ import msgspec
 from pyagent.api import Duration, Secret, Size
 from pyagent.api.options import Options, option
 from pyagent.config.annotations import bounds_text
-from pyagent.config.plan import Kind
+from pyagent.config.plan import PluginKind
 
 __all__ = ["COMMON", "Declared", "declared_options", "default_of", "plain", "table_type"]
 
@@ -231,7 +231,7 @@ class _SecretStore(Options, frozen=True):
     labels: Annotated[dict[str, str], option("labels that --select chooses by")] = {}
 
 
-COMMON: dict[Kind, tuple[type[msgspec.Struct], ...]] = {
+COMMON: dict[PluginKind, tuple[type[msgspec.Struct], ...]] = {
     "inputs": (_Input, _OLDEST),
     "outputs": (_Output, _OLDEST),
     "processors": (_Processor, _OLDEST),

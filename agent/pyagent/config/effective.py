@@ -8,14 +8,14 @@ from typing import Any
 from pyagent.api import redact
 from pyagent.api.masking import secret_values
 from pyagent.config.declared import COMMON, declared_options, plain
-from pyagent.config.plan import InputPlan, Kind, Plan, PluginPlan
+from pyagent.config.plan import InputPlan, Plan, PluginKind, PluginPlan
 from pyagent.config.toml import Document
 from pyagent.config.toml_text import toml_key, toml_value
 
 __all__ = ["Effective", "Table", "Value", "as_json", "as_toml", "effective", "plugin_sources"]
 
 DEFAULT = "default"
-_KINDS: Mapping[str, Kind] = {
+_KINDS: Mapping[str, PluginKind] = {
     "inputs": "inputs",
     "plugins": "inputs",
     "outputs": "outputs",
@@ -49,7 +49,7 @@ class Effective:
     sources: tuple[str, ...]
     agent: Table
     global_tags: Table
-    plugins: dict[Kind, list[Table]]
+    plugins: dict[PluginKind, list[Table]]
 
 
 def effective(plan: Plan, documents: Sequence[Document], environ: Mapping[str, str]) -> Effective:
@@ -65,7 +65,7 @@ def effective(plan: Plan, documents: Sequence[Document], environ: Mapping[str, s
         from_host = name == "host" and not plan.agent.omit_hostname
         tags.values[name] = Value(mask(value), agent.values["hostname"].source if from_host else source)
     tables = [table for document in documents for table in _tables(document)]
-    plugins: dict[Kind, list[Table]] = {}
+    plugins: dict[PluginKind, list[Table]] = {}
     for kind in ("inputs", "outputs", "processors", "aggregators"):
         plans: Sequence[PluginPlan] = getattr(plan, kind)
         plugins[kind] = [_plugin(entry, _table_of(entry, tables), agent, mask) for entry in plans]
@@ -76,7 +76,7 @@ def effective(plan: Plan, documents: Sequence[Document], environ: Mapping[str, s
 class _Written:
     """A plugin's table as it stands in a source."""
 
-    kind: Kind
+    kind: PluginKind
     name: str
     document: Document
     path: tuple[str | int, ...]

@@ -18,10 +18,10 @@ from pyagent.config.plan import (
     AggregatorPlan,
     BrokenPlugin,
     InputPlan,
-    Kind,
     OutputPlan,
     ParserPlan,
     Plan,
+    PluginKind,
     PluginPlan,
     ProcessorPlan,
 )
@@ -35,7 +35,7 @@ from pyagent.config.toml import Document, one_line, parse_document
 
 __all__ = ["create_plugin", "has_plugins", "load_plan", "load_stores"]
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, PluginKind] = {
     "inputs": "inputs",
     "plugins": "inputs",
     "outputs": "outputs",
@@ -134,7 +134,7 @@ def _top_level(key: str, value: object) -> str:
     return f"write [[inputs.{key}]]" if isinstance(value, list) else "it belongs below a table, such as [agent]"
 
 
-def _first(broken: Sequence[BrokenPlugin], kind: Kind) -> str:
+def _first(broken: Sequence[BrokenPlugin], kind: PluginKind) -> str:
     return next((one.reason for one in broken if one.kind == kind), "")
 
 
@@ -304,7 +304,7 @@ class _Loader:
         documents = list(dict.fromkeys(id(e.section.document) for e in self._entries))
         return documents.index(id(entry.section.document)), entry.section.line
 
-    def _plugin_tables(self, document: Document) -> Iterator[tuple[Kind, str, Section]]:
+    def _plugin_tables(self, document: Document) -> Iterator[tuple[PluginKind, str, Section]]:
         for key, value in document.data.items():
             if key in _TABLES:
                 continue

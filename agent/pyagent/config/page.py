@@ -7,7 +7,7 @@ from pyagent.api import Measurement
 from pyagent.config.catalog import KINDS, Catalog, Entry
 from pyagent.config.declared import COMMON, Declared, declared_options
 from pyagent.config.description import Description, describe_plugin, field_type, flat_options
-from pyagent.config.plan import Kind
+from pyagent.config.plan import PluginKind
 from pyagent.config.toml_text import toml_value
 
 __all__ = ["builtin_pages", "plugin_page"]
@@ -15,7 +15,7 @@ __all__ = ["builtin_pages", "plugin_page"]
 _MADE = "<!-- Made by `make docs-plugins` from the plugin's declarations and the notes beside it: change those. -->\n\n"
 _EFFECTS = {"executes": "runs commands", "writes": "writes files", "reads_path": "reads files"}
 _HOSTED = "configuration.md#what-a-text-from-a-url-can-do"
-_TITLES: dict[Kind, str] = {
+_TITLES: dict[PluginKind, str] = {
     "inputs": "Inputs",
     "outputs": "Outputs",
     "processors": "Processors",
@@ -149,11 +149,11 @@ def _index(catalog: Catalog, entries: Sequence[Entry]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _common_title(kind: Kind) -> str:
+def _common_title(kind: PluginKind) -> str:
     return f"Options of all {_TITLES[kind].lower()}"
 
 
-def _anchor(kind: Kind) -> str:
+def _anchor(kind: PluginKind) -> str:
     return _common_title(kind).lower().replace(" ", "-")
 
 

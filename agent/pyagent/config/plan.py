@@ -16,17 +16,17 @@ __all__ = [
     "BrokenPlugin",
     "FilterOptions",
     "InputPlan",
-    "Kind",
     "Origin",
     "OutputPlan",
     "ParserPlan",
     "Plan",
+    "PluginKind",
     "PluginPlan",
     "ProcessorPlan",
 ]
 
 Origin = Literal["builtin", "entry point", "file"]
-Kind = Literal["inputs", "outputs", "processors", "aggregators", "parsers", "secretstores"]
+PluginKind = Literal["inputs", "outputs", "processors", "aggregators", "parsers", "secretstores"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ZERO = Duration(0)
@@ -95,7 +95,7 @@ class FilterOptions:
 class PluginPlan:
     """One `[[kind.name]]` of the configuration."""
 
-    kind: Kind
+    kind: PluginKind
     name: str
     alias: str = ""
     plugin: type[Plugin[Any]]
@@ -201,7 +201,7 @@ class AggregatorPlan(PluginPlan):
 class BrokenPlugin:
     """An external plugin (drop-in file or entry point) that cannot be used. It harms no other."""
 
-    kind: Kind
+    kind: PluginKind
     name: str
     alias: str = ""
     location: str

@@ -28,9 +28,9 @@ from pyagent.config.plan import (
     AggregatorPlan,
     FilterOptions,
     InputPlan,
-    Kind,
     Origin,
     OutputPlan,
+    PluginKind,
     ProcessorPlan,
 )
 from pyagent.config.registry import Found, from_outside
@@ -51,7 +51,7 @@ _SECOND, _MILLISECOND = Duration("1s"), Duration("1ms")
 class Entry:
     """A plugin's table while it waits for the settings of all sources."""
 
-    kind: Kind
+    kind: PluginKind
     name: str
     section: Section
     at_source: AgentSettings

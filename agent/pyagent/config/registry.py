@@ -26,7 +26,7 @@ from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, 
 from pyagent.api.foreign import call_with_deadline, describe, file_of
 from pyagent.config.drop_ins import DropIns
 from pyagent.config.options import check_type, suggest
-from pyagent.config.plan import Kind, Origin
+from pyagent.config.plan import Origin, PluginKind
 from pyagent.kit.libraries import missing_library
 from pyagent.reading import read_file
 
@@ -34,7 +34,7 @@ __all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline", "from_outs
 
 T = TypeVar("T")
 
-BASES: dict[Kind, type[Plugin[Any]]] = {
+BASES: dict[PluginKind, type[Plugin[Any]]] = {
     "inputs": Input,
     "outputs": Output,
     "processors": Processor,
@@ -76,9 +76,9 @@ class Registry:
     def __init__(self, directories: Sequence[Path] = (), package: str = "pyagent_plugins") -> None:
         self.drop_ins = DropIns(directories)
         self._package = package
-        self._found: dict[tuple[Kind, str], Found] = {}
+        self._found: dict[tuple[PluginKind, str], Found] = {}
 
-    def find(self, kind: Kind, name: str) -> Found:
+    def find(self, kind: PluginKind, name: str) -> Found:
         """The plugin of that name.
 
         Raises PluginBroken for an external one that cannot be used, ConfigError for a name that is unknown or stands
@@ -89,7 +89,7 @@ class Registry:
             found = self._found[kind, name] = self._find(kind, name)
         return found
 
-    def _find(self, kind: Kind, name: str) -> Found:
+    def _find(self, kind: PluginKind, name: str) -> Found:
         builtin = self._builtin_file(kind, name)
         files = self.drop_ins.named(name)
         if builtin:
@@ -107,7 +107,7 @@ class Registry:
             return self._import_file(kind, name, files[0])
         return Found(_guarded(places[0], lambda: _of_point(points[0].load(), kind, places[0])), "entry point")
 
-    def names(self, kind: Kind) -> list[str]:
+    def names(self, kind: PluginKind) -> list[str]:
         """The names that may be used, sorted: of builtin plugins, drop-in files and entry points."""
         try:
             folders = list(importlib.import_module(f"{self._package}.{kind}").__path__)
@@ -117,7 +117,7 @@ class Registry:
         found |= self.drop_ins.names()
         return sorted(found | {point.name for point in metadata.entry_points(group=f"pyagent.{kind}")})
 
-    def _builtin_file(self, kind: Kind, name: str) -> str | None:
+    def _builtin_file(self, kind: PluginKind, name: str) -> str | None:
         if not _BUILTIN_NAME.fullmatch(name):
             return None
         try:
@@ -126,7 +126,7 @@ class Registry:
             return None
         return spec.origin if spec else None
 
-    def _import_builtin(self, kind: Kind, name: str) -> type[Plugin[Any]]:
+    def _import_builtin(self, kind: PluginKind, name: str) -> type[Plugin[Any]]:
         try:
             module = importlib.import_module(f"{self._package}.{kind}.{name}")
         except ImportError as error:
@@ -135,7 +135,7 @@ class Registry:
             raise ConfigError(f"cannot load {kind}.{name}: {type(error).__name__}: {error}") from error
         return _only_class(module, kind, f"{kind}.{name}")
 
-    def _import_file(self, kind: Kind, name: str, file: Path) -> Found:
+    def _import_file(self, kind: PluginKind, name: str, file: Path) -> Found:
         # A changed file is read anew at a reload, and its old module left to whom it still serves.
         try:
             version = hashlib.sha256(read_file(file, MOST_SOURCE)).hexdigest()[:12]
@@ -148,7 +148,7 @@ class Registry:
             module = _imported[place, version] = _guarded(place, lambda: _run_file(module_name, file), version)
         return Found(_guarded(place, lambda: _only_class(module, kind, place), version), "file", version)
 
-    def _unknown(self, kind: Kind, name: str) -> ConfigError:
+    def _unknown(self, kind: PluginKind, name: str) -> ConfigError:
         """With the ones that the name may have been meant for, and where one of one's own goes."""
         hints, names = [], self.names(kind)
         others = [other for other in BASES if other != kind and name in self.names(other)]
@@ -185,7 +185,7 @@ def from_outside(found: Found, work: Callable[[], T], what: str) -> T:
         raise PluginBroken(f"{what}: {describe(error, (file_of(found.plugin),))}") from None
 
 
-def _of_point(loaded: object, kind: Kind, place: str) -> type[Plugin[Any]]:
+def _of_point(loaded: object, kind: PluginKind, place: str) -> type[Plugin[Any]]:
     if isinstance(loaded, type) and issubclass(loaded, BASES[kind]):
         return _with_sound_options(loaded, place)
     if not isinstance(loaded, ModuleType):
@@ -193,7 +193,7 @@ def _of_point(loaded: object, kind: Kind, place: str) -> type[Plugin[Any]]:
     return _only_class(loaded, kind, place)
 
 
-def _is_of_other_kind(file: Path, kind: Kind) -> bool:
+def _is_of_other_kind(file: Path, kind: PluginKind) -> bool:
     """A file that by its text defines plugins of another kind only: `file.py` may be an input beside the output `file`."""
     try:
         tree = ast.parse(read_file(file, MOST_SOURCE))
@@ -250,7 +250,7 @@ def _line_in(error: BaseException, file: str) -> str:
     return line
 
 
-def _only_class(module: ModuleType, kind: Kind, place: str) -> type[Plugin[Any]]:
+def _only_class(module: ModuleType, kind: PluginKind, place: str) -> type[Plugin[Any]]:
     base = BASES[kind]
     found = {
         item

@@ -11,7 +11,7 @@ import msgspec
 from pyagent.api import ConfigError, Duration, Size
 from pyagent.config.catalog import Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
-from pyagent.config.plan import AgentSettings, Kind
+from pyagent.config.plan import AgentSettings, PluginKind
 from pyagent.config.toml_text import toml_value
 
 __all__ = ["SECTIONS", "plugin_sample", "sample"]
@@ -58,7 +58,7 @@ def sample(catalog: Catalog, *, sections: Sequence[str] = (), chosen: Mapping[st
     return "\n".join(parts)
 
 
-def _plugins(catalog: Catalog, kind: Kind, chosen: Sequence[str]) -> Iterator[str]:
+def _plugins(catalog: Catalog, kind: PluginKind, chosen: Sequence[str]) -> Iterator[str]:
     if chosen:
         for name in chosen:
             for entry in catalog.find(f"{kind}.{name}"):

@@ -10,11 +10,11 @@ from pyagent import __version__
 from pyagent.api import ConfigError, Duration, Secret, Size
 from pyagent.config.catalog import Catalog, about
 from pyagent.config.declared import COMMON, Declared, declared_options, table_type
-from pyagent.config.plan import AgentSettings, Kind
+from pyagent.config.plan import AgentSettings, PluginKind
 
 __all__ = ["json_schema"]
 
-_KINDS: tuple[Kind, ...] = ("inputs", "outputs", "processors", "aggregators", "secretstores")
+_KINDS: tuple[PluginKind, ...] = ("inputs", "outputs", "processors", "aggregators", "secretstores")
 _REFERENCE = "#/$defs/"
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _TAGS = {"type": "object", "additionalProperties": {"type": "string"}}

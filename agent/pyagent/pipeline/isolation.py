@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from pyagent.api import Kind, Metric, PyagentError, field_value, timestamp_ns
+from pyagent.api import Metric, MetricType, PyagentError, field_value, timestamp_ns
 from pyagent.api.foreign import plain_text
 from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.failures import told
@@ -135,7 +135,7 @@ def usable_metric(item: object, what: str) -> Metric:
         if value is not None:
             values[plain_text(field)] = value
     try:
-        when, kind = timestamp_ns(time), Kind(kind)
+        when, kind = timestamp_ns(time), MetricType(kind)
     except (TypeError, ValueError, OverflowError) as error:
         raise Unusable(str(error)) from None
     texts = {plain_text(key): plain_text(value) for key, value in tags.items() if value is not None}

@@ -13,8 +13,8 @@ from pyagent.api import (
     Chart,
     Field,
     Input,
-    Kind,
     Measurement,
+    MetricType,
     Options,
     PyagentError,
     Uint,
@@ -125,7 +125,7 @@ class Mem(Input[MemOptions]):
         result: dict[str, Any] = {name: Uint(value) for name, value in values.items()}
         result["used_percent"] = 100 * values["used"] / total
         result["available_percent"] = 100 * available / total
-        acc.add("mem", result, kind=Kind.GAUGE)
+        acc.add("mem", result, kind=MetricType.GAUGE)
 
 
 def _linux(extended: bool) -> dict[str, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pyagent.api import Kind, PyagentError
+from pyagent.api import MetricType, PyagentError
 from pyagent.testing import assert_declared, lines, run_input
 from pyagent_plugins.inputs.mem import Mem
 
@@ -34,7 +34,7 @@ def test_this_host_agrees_with_psutil() -> None:
     [metric] = run_input(Mem)
     assert_declared(Mem, [metric])
     other = psutil.virtual_memory()
-    assert metric.kind is Kind.GAUGE
+    assert metric.kind is MetricType.GAUGE
     assert metric.fields["total"] == other.total
     # Memory moves between the two readings; what must agree is the meaning.
     room = other.total // 10

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api import Field, Kind, Measurement, Metric, Uint, field_value
+from pyagent.api import Field, Measurement, Metric, MetricType, Uint, field_value
 from pyagent.pipeline.inputs.accumulator import HIGH_WATER, Abandoned, Accumulator
 
 
@@ -97,8 +97,8 @@ def test_a_metric_without_fields_is_none() -> None:
 )
 def test_times(time: Any, expected: int) -> None:
     acc = Accumulator(now=lambda: 42)
-    acc.add("m", {"f": 1}, {"tag": 5, "none": None}, time, Kind.GAUGE)
-    assert acc.drain() == [Metric("m", {"tag": "5"}, {"f": 1}, expected, Kind.GAUGE)]
+    acc.add("m", {"f": 1}, {"tag": 5, "none": None}, time, MetricType.GAUGE)
+    assert acc.drain() == [Metric("m", {"tag": "5"}, {"f": 1}, expected, MetricType.GAUGE)]
 
 
 @given(st.integers(0, 2**63 - 1) | st.floats(0, 2**53, allow_nan=False))

@@ -18,10 +18,10 @@ from pyagent.api import (
     Field,
     Full,
     Input,
-    Kind,
     LineOptions,
     Measurement,
     Metric,
+    MetricType,
     NoOptions,
     Output,
     PyagentError,
@@ -76,14 +76,14 @@ def plain(metric: Metric) -> bool:
         and {type(metric.tags), type(metric.fields)} == {dict}
         and {type(text) for text in texts} == {str}
         and {type(value) for value in values} <= {str, int, float, bool}
-        and type(metric.kind) is Kind
+        and type(metric.kind) is MetricType
     )
 
 
 def test_what_is_added_is_plain() -> None:
     acc = Collecting(foreign=True)
     values = {"t": Text("x"), "i": Whole(1), "f": Real(1.5), "b": Bytes(b"y")}
-    acc.add(Text("m"), values, {"a": Text("b")}, Moment(2026, 1, 1, tzinfo=UTC), Kind(1))
+    acc.add(Text("m"), values, {"a": Text("b")}, Moment(2026, 1, 1, tzinfo=UTC), MetricType(1))
     acc.add("m", {"v": 1}, None, Whole(5), 2)  # type: ignore[arg-type]
     metrics = acc.drain()
     assert [metric.fields for metric in metrics] == [{"t": "x", "i": 1, "f": 1.5, "b": "y"}, {"v": 1}]
@@ -104,7 +104,7 @@ def test_metrics_that_are_handed_over_are_copied_and_plain() -> None:
     given.fields["late"] = given.tags["late"] = "x"
     [metric] = acc.drain()
     assert plain(metric)
-    assert metric == Metric("m", {"a": "b"}, {"t": "x", "f": 2.5}, 7, Kind.SUMMARY)
+    assert metric == Metric("m", {"a": "b"}, {"t": "x", "f": 2.5}, 7, MetricType.SUMMARY)
     assert acc.dropped == {"unusable metric": 2}
 
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api import Kind, Metric
+from pyagent.api import Metric, MetricType
 from pyagent.config.plan import FilterOptions
 from pyagent.pipeline.filters import Selection, compile_selection
 
 
 def metric(name: str = "cpu", tags: dict[str, str] | None = None, **fields: int) -> Metric:
     return Metric(
-        name, {"host": "a", "cpu": "cpu0"} if tags is None else tags, fields or {"x": 1, "y": 2}, 5, Kind.GAUGE
+        name, {"host": "a", "cpu": "cpu0"} if tags is None else tags, fields or {"x": 1, "y": 2}, 5, MetricType.GAUGE
     )
 
 

@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint64_t
 from libcpp.vector cimport vector
 
-from pyagent.api.metric import Kind, Metric, Uint
+from pyagent.api.metric import Metric, MetricType, Uint
 from pyagent.api.plugin import LineOptions
 from pyagent.lineprotocol.results import (
     EPOCH,
@@ -110,7 +110,7 @@ cdef extern from "relay.hpp" namespace "lineprotocol":
 
 cdef object DEFAULT = LineOptions()
 
-init_types(Metric, Uint, Kind.UNTYPED)
+init_types(Metric, Uint, MetricType.UNTYPED)
 
 
 def encode(metrics, options=DEFAULT):

@@ -9,7 +9,7 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 from libcpp.vector cimport vector
 
-from pyagent.api.metric import Kind, Metric, Uint
+from pyagent.api.metric import Metric, MetricType, Uint
 from pyagent.lineprotocol.results import Encoded
 
 
@@ -54,7 +54,7 @@ cdef extern from "intake.hpp" namespace "lineprotocol":
         void clear()
 
 
-init_types(Metric, Uint, Kind.UNTYPED)
+init_types(Metric, Uint, MetricType.UNTYPED)
 
 
 cdef class Intake:

@@ -31,7 +31,7 @@ private:
 struct Types {
     PyTypeObject* metric = nullptr;
     PyTypeObject* uint = nullptr;
-    PyObject* untyped = nullptr;  // Kind.UNTYPED
+    PyObject* untyped = nullptr;  // MetricType.UNTYPED
     Py_ssize_t name = 0, tags = 0, fields = 0, time = 0, kind = 0;  // where a metric keeps them
 };
 

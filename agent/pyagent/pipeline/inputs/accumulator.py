@@ -8,7 +8,18 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, cast, get_args
 
-from pyagent.api import FieldValue, Full, Ingested, Kind, Measurement, Metric, Parser, Uint, field_value, timestamp_ns
+from pyagent.api import (
+    FieldValue,
+    Full,
+    Ingested,
+    Measurement,
+    Metric,
+    MetricType,
+    Parser,
+    Uint,
+    field_value,
+    timestamp_ns,
+)
 from pyagent.api.foreign import plain_text
 from pyagent.api.measurements import FieldType
 from pyagent.api.plugin import PrecisionName
@@ -65,7 +76,7 @@ class Accumulator:
         fields: Mapping[str, Any],
         tags: Mapping[str, Any] | None = None,
         time: int | float | datetime | None = None,
-        kind: Kind = Kind.UNTYPED,
+        kind: MetricType = MetricType.UNTYPED,
     ) -> None:
         if self._closed:
             self._refuse_late(1)
@@ -83,7 +94,7 @@ class Accumulator:
                 },
                 self._fields(measurement, fields),
                 self._now() if time is None else timestamp_ns(time),
-                kind if type(kind) is Kind else Kind(kind),
+                kind if type(kind) is MetricType else MetricType(kind),
             )
         except Exception as error:
             self._drop(f"a metric of {measurement!r:.80} cannot be used: {error}", "unusable metric")
