@@ -12,6 +12,7 @@ A whole plugin is one file:
 share besides is in `pyagent.kit`.
 """
 
+from pyagent.api.about import About
 from pyagent.api.errors import ConfigError, Full, ParseError, PyagentError, Reject, Retry, TooLarge
 from pyagent.api.measurements import Chart, Field, FieldType, Measurement, counters, fields
 from pyagent.api.metric import FieldValue, Metric, MetricType, Uint, field_value, timestamp_ns
@@ -24,6 +25,7 @@ from pyagent.api.stages import Aggregator, Processor
 from pyagent.api.units import Duration, Secret, Size, redact
 
 __all__ = [
+    "About",
     "Accumulator",
     "Aggregator",
     "Batch",

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get_args
 
+from pyagent.api.about import About
 from pyagent.api.measurements import Measurements
 from pyagent.api.metric import Metric, MetricType
 from pyagent.api.options import NoOptions, Options
@@ -98,6 +99,7 @@ class Plugin(Generic[O_co]):
     """What inputs and outputs have in common."""
 
     options_type: ClassVar[type[Options]] = NoOptions
+    about: ClassVar[About] = About()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyagent.api import Measurement
 from pyagent.config.declared import Declared
-from pyagent.config.description import Description, field_type, flat_options
+from pyagent.config.description import Description, about_text, field_type, flat_options
 from pyagent.config.toml_text import toml_value
 from pyagent.runtime.colours import coloured, has_colours
 
@@ -23,6 +23,9 @@ def as_document(shown: Description) -> dict[str, Any]:
         "name": shown.entry.name,
         "from": shown.entry.origin,
         "text": "\n\n".join(filter(None, (shown.summary, shown.text))),
+        "stability": shown.about.stability,
+        "platforms": list(shown.about.platforms),
+        **({"since": shown.about.since} if shown.about.since else {}),
         "options": [_option(declared) for declared in shown.options],
         "measurements": [
             {
@@ -63,6 +66,8 @@ def as_text(shown: Description) -> Iterator[str]:
     yield _title(shown.entry.label) + f" (from {shown.entry.origin})"
     yield ""
     yield from _wrapped(shown.summary or "It says nothing about itself.", "")
+    if note := about_text(shown.about):
+        yield from _wrapped(note, "")
     if about := shown.notes.lead or shown.text:
         yield ""
         yield from _markdown(about, "")

@@ -1,13 +1,15 @@
-"""What `option(...)` says of an option besides its text: bounds, old names, effects."""
+"""What declarations say besides their texts, in words: bounds, old names and effects of options, platforms of plugins."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
-from pyagent.api import Duration, Size
+from pyagent.api import About, Duration, Plugin, Size
 
-__all__ = ["bounds_text", "extra_of", "fields_by_key", "old_names", "out_of_bounds"]
+__all__ = ["about_of", "bounds_text", "extra_of", "fields_by_key", "out_of_bounds", "platform_names"]
+
+_PLATFORMS = {"linux": "Linux", "darwin": "macOS", "win32": "Windows", "freebsd": "FreeBSD"}
 
 
 def extra_of(annotation: Any) -> Mapping[str, Any]:
@@ -23,11 +25,6 @@ def fields_by_key(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.Field
     fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
     old = {name: info for info in fields.values() for name in extra_of(info.type).get("renamed_from", ())}
     return fields | {name: info for name, info in old.items() if name not in fields}
-
-
-def old_names(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Old names of options, and the ones of today."""
-    return {key: info.encode_name for key, info in fields_by_key(kind).items() if key != info.encode_name}
 
 
 def bounds_text(extra: Mapping[str, Any]) -> str:
@@ -56,3 +53,15 @@ def out_of_bounds(extra: Mapping[str, Any], value: Any) -> str:
         and ("lt" not in extra or value < bound("lt"))
     )
     return "" if within else bounds_text(extra)
+
+
+def about_of(plugin: type[Plugin[Any]]) -> About:
+    """What the plugin says of itself as a whole; one from outside may use the name for something else."""
+    given: object = plugin.about
+    return given if isinstance(given, About) else About()
+
+
+def platform_names(platforms: Sequence[str]) -> str:
+    """Values of `sys.platform` as people say them: `Linux and macOS`."""
+    names = [_PLATFORMS.get(platform, platform) for platform in platforms]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from pyagent.api import ConfigError, Parser
-from pyagent.config.annotations import fields_by_key
+from pyagent.config.annotations import about_of, fields_by_key, platform_names
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import ParserPlan, PluginKind
 from pyagent.config.registry import Found, Registry, from_outside
@@ -23,7 +24,11 @@ _MOST_METRICS = 1 << 30
 
 def find_plugin(registry: Registry, kind: PluginKind, name: str, section: Section) -> Found:
     """The plugin of a table, and the parser that it wants. Raises PluginBroken and ConfigError, with the place."""
-    return with_parser(registry, _find(registry, kind, name, section), section)
+    found = _find(registry, kind, name, section)
+    platforms = about_of(found.plugin).platforms
+    if platforms and sys.platform not in platforms:
+        section.warn(f"it is for {platform_names(platforms)}, and may not work here ({sys.platform})")
+    return with_parser(registry, found, section)
 
 
 def with_parser(registry: Registry, found: Found, section: Section) -> Found:

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyagent.api import Field, Input, Measurement
+from pyagent.api import About, Field, Input, Measurement
+from pyagent.config.annotations import about_of, platform_names
 from pyagent.config.catalog import Catalog, Entry, about
 from pyagent.config.declared import Declared, declared_options, table_type
 from pyagent.config.sample import plugin_sample
 from pyagent.reading import read_file
 
-__all__ = ["Description", "Notes", "describe_plugin", "field_type", "flat_options"]
+__all__ = ["Description", "Notes", "about_text", "describe_plugin", "field_type", "flat_options"]
 
 MOST_NOTES = 1 << 20
 """Bytes of a file of notes."""
@@ -39,6 +40,7 @@ class Description:
     text: str
     """The rest of the docstring."""
     notes: Notes
+    about: About
     options: Sequence[Declared]
     parses: bool
     """The options of a parser stand in the same table."""
@@ -55,6 +57,7 @@ def describe_plugin(catalog: Catalog, entry: Entry) -> Description:
         summary=" ".join(summary.split()),
         text=text,
         notes=read_notes(_notes_file(catalog.source(entry))),
+        about=about_of(plugin),
         options=list(declared_options(plugin.options_type)),
         parses=plugin.options_type.parses,
         measurements=plugin.measurements if issubclass(plugin, Input) else (),
@@ -68,6 +71,18 @@ def flat_options(options: Sequence[Declared], before: str = "") -> Iterator[tupl
         yield before + option.name, option
         if found := table_type(option.annotation):
             yield from flat_options(list(declared_options(found[0])), f"{before}{option.name}.")
+
+
+def about_text(about: About) -> str:
+    """What is out of the ordinary, as sentences; empty where nothing is."""
+    texts = {
+        "beta": "Beta: options and metrics may still change.",
+        "experimental": "Experimental: it may go as it came.",
+    }
+    parts = [texts.get(about.stability, "")]
+    parts += [f"For {platform_names(about.platforms)} only."] if about.platforms else []
+    parts += [f"Since {about.since}."] if about.since else []
+    return " ".join(filter(None, parts))
 
 
 def field_type(field: Field) -> str:

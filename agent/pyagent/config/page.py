@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pyagent.api import Measurement
+from pyagent.config.annotations import about_of, platform_names
 from pyagent.config.catalog import KINDS, Catalog, Entry
 from pyagent.config.declared import COMMON, Declared, declared_options
-from pyagent.config.description import Description, describe_plugin, field_type, flat_options
+from pyagent.config.description import Description, about_text, describe_plugin, field_type, flat_options
 from pyagent.config.plan import PluginKind
 from pyagent.config.toml_text import toml_value
 
@@ -54,6 +55,7 @@ def plugin_page(catalog: Catalog, entry: Entry, docs: str = "") -> str:
 def _parts(shown: Description, docs: str) -> Iterator[str]:
     yield f"# {shown.entry.label}"
     yield shown.summary
+    yield about_text(shown.about)
     notes = shown.notes
     yield notes.lead or shown.text
     sample = f"```toml\n{shown.sample.removeprefix(f'# {shown.summary}' + chr(10))}```"
@@ -141,8 +143,16 @@ def _index(catalog: Catalog, entries: Sequence[Entry]) -> str:
     for kind in (kind for kind in _TITLES if kind in KINDS):
         rows = []
         for entry in (entry for entry in entries if entry.kind == kind):
-            rows.append((f"[{entry.name}]({kind}/{entry.name}.md)", _plain(catalog.summary(entry))))
-        parts += [f"## {_TITLES[kind]}", _table(("plugin", "what it does"), rows)]
+            about = about_of(catalog.load(entry))
+            rows.append(
+                (
+                    f"[{entry.name}]({kind}/{entry.name}.md)",
+                    _plain(catalog.summary(entry)),
+                    platform_names(about.platforms) if about.platforms else "",
+                    about.stability if about.stability != "stable" else "",
+                )
+            )
+        parts += [f"## {_TITLES[kind]}", _table(("plugin", "what it does", "platforms", "stability"), rows)]
     for kind in (kind for kind in _TITLES if COMMON.get(kind)):
         options = {option.name: option for options in COMMON[kind] for option in declared_options(options)}
         parts += [f"## {_common_title(kind)}", _options(flat_options(list(options.values())))]

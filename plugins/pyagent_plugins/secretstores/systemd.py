@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pyagent.api import ConfigError, Options, SecretFolder, SecretStore, option
+from pyagent.api import About, ConfigError, Options, SecretFolder, SecretStore, option
 
 __all__ = ["Systemd", "SystemdOptions"]
 
@@ -25,6 +25,8 @@ class SystemdOptions(Options, frozen=True):
 
 
 class Systemd(SecretStore[SystemdOptions]):
+    about = About(platforms=("linux",))
+
     def setup(self) -> None:
         folder = self.options.path or os.environ.get("CREDENTIALS_DIRECTORY", "")
         if not folder:

@@ -126,6 +126,19 @@ def test_a_page_of_ones_own(tmp_path: Path) -> None:
     assert "(../../configuration.md#what-a-text-from-a-url-can-do)" in linked
 
 
+def test_what_is_out_of_the_ordinary_is_said(tmp_path: Path) -> None:
+    about = 'about = About(stability="beta", platforms=("linux", "darwin", "other"), since="0.2")'
+    for name, line in {"told": about, "text": 'about = "mine"', "plain": ""}.items():
+        source = SPOOL.replace("import Field", "import About, Field")
+        (tmp_path / f"{name}.py").write_text(source.replace("    measurements", f"    {line}\n    measurements"))
+    catalog = Catalog([tmp_path])
+    pages = {name: plugin_page(catalog, *catalog.find(name)) for name in ("told", "text", "plain")}
+    text = "Beta: options and metrics may still change. For Linux, macOS and other only. Since 0.2."
+    assert f"Looks into a spool.\n\n{text}\n\nIt opens no file." in pages["told"]
+    assert "Looks into a spool.\n\nIt opens no file." in pages["text"]
+    assert "Looks into a spool.\n\nIt opens no file." in pages["plain"]
+
+
 def test_without_notes_the_docstring_is_the_text(tmp_path: Path) -> None:
     (tmp_path / "spool.py").write_text(SPOOL)
     catalog = Catalog([tmp_path])

@@ -117,6 +117,18 @@ def test_a_missing_folder_is_an_empty_one(load: Load, tmp_path: Path) -> None:
     assert load("[[inputs.nothing]]", plugin_directories=folders).inputs[0].origin == "file"
 
 
+def test_a_plugin_of_another_platform_is_warned_about(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = INPUT.replace("import Input", "import About, Input").replace(
+        "    def gather", '    about = About(platforms=("linux", "darwin"))\n    def gather'
+    )
+    (load.folder / "here.py").write_text(text)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert load("[[inputs.here]]").warnings == ()
+    monkeypatch.setattr("sys.platform", "freebsd")
+    wanted = "a.conf:1: inputs.here: it is for Linux and macOS, and may not work here (freebsd)"
+    assert load("[[inputs.here]]").warnings == (wanted,)
+
+
 def test_a_private_base_in_the_file_is_no_second_plugin(load: Load) -> None:
     (load.folder / "based.py").write_text(
         "from pyagent.api import Input\nclass _Base(Input):\n    def gather(self, acc): pass\nclass Based(_Base): pass\n"
