@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from serving import serving
 
 from pyagent.api import (
     Aggregator,
@@ -80,6 +81,18 @@ def test_spool(root: Path, tmp_path: Path) -> None:
         run_input(spool)
     with pytest.raises(FileNotFoundError):
         run_input(spool, {"directory": str(tmp_path / "none")})
+
+
+async def test_door_feed(root: Path) -> None:
+    async with serving(example(root, "door_feed"), {"service_address": "tcp://127.0.0.1:0"}) as served:
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(b'{"opened": 3}\nnonsense\n{"opened": 4}')
+        writer.close()
+        await writer.wait_closed()
+        async with asyncio.timeout(30):
+            while len(served.output.queue) < 2:
+                await asyncio.sleep(0.01)
+        assert [line.rpartition(" ")[0] for line in served.lines()] == ["door_feed opened=3", "door_feed opened=4"]
 
 
 async def test_tcp_connect(root: Path) -> None:

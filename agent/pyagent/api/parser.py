@@ -65,6 +65,8 @@ class Parser(Plugin[O_co]):
         """Given to every metric that has no tag of that key."""
         self.now: Callable[[], int] = time.time_ns
         """Time of metrics for which the data give none, ns since the epoch."""
+        self.stamps_received = False
+        """Whether `acc.ingest` gives metrics the time at which they were received, whatever the data say."""
         self._parse_lines = parse_lines
         super().__init__(options, log)
 

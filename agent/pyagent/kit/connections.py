@@ -11,7 +11,7 @@ import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 __all__ = ["Client", "Connections", "StreamClient", "limit_connections"]
@@ -79,14 +79,17 @@ class Connections:
         *,
         tls: ssl.SSLContext | None = None,
         most: int | None = None,
+        admit: Callable[[socket.socket, Any], bool] | None = None,
     ) -> None:
-        """`most`: at a time, where that is fewer than others may have."""
+        """`most`: at a time, where that is fewer than others may have. `admit`: whether a new one, with its peer's address, is
+        wanted at all; if not, it is closed."""
         self.places: dict[_Place, None] = {}
         """The oldest first."""
         self._socket = listening
         self._client = client
         self._tls = tls
         self._most = most
+        self._admit = admit
         self._log = log
         self._told: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -110,7 +113,7 @@ class Connections:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(self._socket)
+                accepted, peer = await loop.sock_accept(self._socket)
             except OSError as error:
                 if error.errno in _NO_ROOM:
                     self._tell(
@@ -121,6 +124,10 @@ class Connections:
                 elif error.errno != errno.ECONNABORTED:
                     self._tell("cannot accept a connection: %s", error)
                     await asyncio.sleep(_PAUSE)
+                continue
+            if self._admit is not None and not self._admit(accepted, peer):
+                accepted.close()
+                await asyncio.sleep(0)
                 continue
             try:
                 while not self._make_room():  # noqa: ASYNC110  # connections of all listeners count

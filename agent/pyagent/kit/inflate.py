@@ -24,7 +24,9 @@ class Inflater:
     """One gzip stream of any number of members, at most `limit` bytes inflated. `padded`: zeros may follow a member,
     as in files that were filled up. Raises ValueError where it is damaged."""
 
-    def __init__(self, limit: int, *, padded: bool = False) -> None:
+    def __init__(self, limit: int, *, padded: bool = False, piece: int = _OUT) -> None:
+        """`piece`: bytes that it gives at a time, at the most."""
+        self._piece = piece
         self._room = limit
         self._padded = padded
         self._began = False
@@ -52,7 +54,7 @@ class Inflater:
                     self._began = True
                     self._member = _inflate.decompressobj(_GZIP_WBITS)
                 try:
-                    piece: bytes = self._member.decompress(rest, min(_OUT, self._room + 1))
+                    piece: bytes = self._member.decompress(rest, min(self._piece, self._room + 1))
                 except _Error as error:
                     raise ValueError(str(error)) from None
                 self._room -= len(piece)

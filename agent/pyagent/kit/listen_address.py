@@ -1,6 +1,7 @@
 """Where a service listens, whatever its protocol: the forms of an address, and the server's side of TLS."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -15,7 +16,7 @@ from pyagent.api.options import Options, option
 from pyagent.api.units import Secret
 from pyagent.kit.tls import server_context, tls_version
 
-__all__ = ["ListenAddress", "TlsServerOptions"]
+__all__ = ["ListenAddress", "TlsServerOptions", "bind_everywhere", "bound_socket", "socket_mode"]
 
 _REBIND_TIME, _REBIND_PAUSE = 1.0, 0.05
 """Seconds: the listener that a reload replaces gives up the address a moment after the new one wants it."""
@@ -24,7 +25,7 @@ _REBIND_TIME, _REBIND_PAUSE = 1.0, 0.05
 class TlsServerOptions(Options, frozen=True):
     """The TLS settings that every listening plugin shares, under Telegraf's names. Inherit from it."""
 
-    tls_cert: Annotated[str, option("certificate of this server, PEM: makes it HTTPS", reads_path=True)] = ""
+    tls_cert: Annotated[str, option("certificate of this server, PEM: turns TLS on", reads_path=True)] = ""
     tls_key: Annotated[str, option("key of the certificate, PEM", reads_path=True)] = ""
     tls_key_pwd: Annotated[Secret, option("password of the key")] = Secret("")
     tls_allowed_cacerts: Annotated[
@@ -83,9 +84,7 @@ class ListenAddress:
         if not found:
             scheme, rest = "tcp", text
         if scheme == "unix" and rest.startswith("/"):
-            if mode and (not mode.isdecimal() or set(mode) - set("01234567") or int(mode, 8) > 0o7777):
-                raise ConfigError(f"cannot use socket_mode {mode!r}: give it octal, as '660'", option="socket_mode")
-            return cls(text, path=rest, mode=int(mode, 8) if mode else None)
+            return cls(text, path=rest, mode=socket_mode(mode))
         host, colon, port = rest.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
@@ -114,27 +113,25 @@ class ListenAddress:
         if self.path:
             return self._bind_path()
         if not self.host:
-            return _bind_everywhere(self.port)
+            return bind_everywhere(self.port)
         infos = await asyncio.get_running_loop().getaddrinfo(
             self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         # As Go does it: one address, an IPv4 one if there is one.
         family, _, _, _, address = min(infos, key=lambda info: info[0] != socket.AF_INET)
-        return _bound(family, address)
+        return bound_socket(family, address)
 
-    def _bind_path(self) -> socket.socket:
+    def _bind_path(self, kind: int = socket.SOCK_STREAM) -> socket.socket:
         # A socket file that nobody listens on is left over from a process that was killed.
         try:
             if not stat.S_ISSOCK(os.stat(self.path).st_mode):
                 raise OSError(errno.EEXIST, "a file that is no socket has this name")
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(0)
-                if probe.connect_ex(self.path) in (0, errno.EAGAIN):
-                    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            if not _is_left_over(self.path, kind):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             os.unlink(self.path)
         except FileNotFoundError:
             pass
-        listening = _bound(socket.AF_UNIX, self.path)
+        listening = bound_socket(socket.AF_UNIX, self.path, kind)
         if self.mode is not None:
             os.chmod(self.path, self.mode)
         return listening
@@ -143,9 +140,8 @@ class ListenAddress:
         """Take away the file of a unix socket, unless a successor listens on it."""
         if not self.path:
             return
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(0)
-            if probe.connect_ex(self.path) == errno.ECONNREFUSED:
+        if _is_left_over(self.path):
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
 
     def _explain(self, error: OSError) -> str:
@@ -163,25 +159,42 @@ class ListenAddress:
         return f"cannot listen on {self.text}: {cause or error}; {remedy}"
 
 
-def _bind_everywhere(port: int) -> socket.socket:
+def socket_mode(text: str) -> int | None:
+    """Permissions of a unix socket; None where none are given. Raises ConfigError."""
+    if text and (not text.isdecimal() or set(text) - set("01234567") or int(text, 8) > 0o7777):
+        raise ConfigError(f"cannot use socket_mode {text!r}: give it octal, as '660'", option="socket_mode")
+    return int(text, 8) if text else None
+
+
+def _is_left_over(path: str, kind: int = socket.SOCK_STREAM) -> bool:
+    """Whether nobody has the socket of this name, of whatever kind, any more."""
+    with socket.socket(socket.AF_UNIX, kind) as probe:
+        probe.settimeout(0)
+        return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+def bind_everywhere(port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """IPv6 and IPv4 by one socket; by IPv4 alone on a host without IPv6."""
     try:
-        return _bound(socket.AF_INET6, ("::", port))
+        return bound_socket(socket.AF_INET6, ("::", port), kind, shared=kind == socket.SOCK_STREAM)
     except OSError as error:
         if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
             raise
-    return _bound(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104  # asked for
+    return bound_socket(socket.AF_INET, ("0.0.0.0", port), kind, shared=kind == socket.SOCK_STREAM)  # noqa: S104  # asked for
 
 
-def _bound(family: int, address: Any) -> socket.socket:
-    listening = socket.socket(family)
+def bound_socket(
+    family: int, address: Any, kind: int = socket.SOCK_STREAM, *, only_six: bool = False, shared: bool = True
+) -> socket.socket:
+    """`only_six`: one for every IPv6 address takes no IPv4. `shared`: the address may be one that another has had or has."""
+    bound = socket.socket(family, kind)
     try:
-        if family != socket.AF_UNIX:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family != socket.AF_UNIX and shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
-        listening.bind(address)
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_six or address[0] != "::")
+        bound.bind(address)
     except BaseException:
-        listening.close()
+        bound.close()
         raise
-    return listening
+    return bound

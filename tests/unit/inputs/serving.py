@@ -128,7 +128,7 @@ async def serving(
         yield Served(runner, output, client)
     finally:
         await client.close()
-        await runner.stop(grace=1)
+        await runner.stop(grace=5)
 
 
 def json_of(answer: HttpResponse) -> Any:

@@ -110,6 +110,8 @@ class AckedIngest:
                 parsed = await self._sink.run_aside(_EFFORT * sum(map(len, pieces)), work)
             else:
                 parsed = await self._apart(work, len(pieces))
+        for metric in parsed.metrics if parser.stamps_received else ():
+            metric.time = self._clock.now()
         errors, texts = tuple(parsed.errors), tuple(parsed.texts)
         if errors and all_or_nothing:
             return Ingested(0, errors, len(errors), texts)
@@ -155,7 +157,7 @@ def _is_builtin(parser: Parser[Any]) -> bool:
 
 def _reads_lines(parser: Parser[Any]) -> bool:
     """Whether the engine may read the data in its place."""
-    return _is_builtin(parser) and parser.line_precision is not None and not parser.default_tags
+    return _is_builtin(parser) and bool(parser.line_precision) and not (parser.default_tags or parser.stamps_received)
 
 
 class _Parsed:

@@ -1,0 +1,155 @@
+"""The way from sockets to the outputs' queues for data that nobody waits for an answer to.
+
+What was received waits here until the queues hold it. A full queue is tried again; meanwhile sources are told to wait, so
+that a stream is not read further, and what comes by datagrams beyond the bound is dropped.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, Protocol
+
+from pyagent.api import Accumulator, Full, Ingested, Parser
+from pyagent.api.errors import TooMuch
+from pyagent.api.units import counted
+from pyagent.kit.framing import is_closed
+from pyagent.kit.notices import Notices
+
+__all__ = ["Handover", "Source"]
+
+_AT_ONCE = 256 * 2**10
+_MOST_AT_ONCE = 1000
+"""Bytes, and pieces of other formats than line protocol, that are queued together."""
+_OF_ONE, _OF_ALL = 128 * 2**10, 8 * 2**20
+"""Bytes that wait, from one stream and from all, before streams are not read further."""
+_OVERHEAD = 100
+"""Bytes that each piece takes beside its own."""
+_FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.25
+"""Seconds until a full queue is tried again."""
+
+
+class Source(Protocol):
+    """Where pieces come from."""
+
+    held: int
+    """Bytes that wait here; kept by the Handover."""
+
+    def go_on(self) -> None:
+        """There is room again, after `Handover.has_room` said that there is none."""
+
+
+class Handover:
+    """Hands pieces of data on, in the order in which they come, a few hundred kilobytes at a time.
+
+    `parser` reads them, each by itself. Pieces that it cannot read are logged, and cost no others.
+    """
+
+    def __init__(self, acc: Accumulator, parser: Parser[Any], notices: Notices) -> None:
+        self.held = 0
+        """Bytes that wait."""
+        self._acc = acc
+        self._parser = parser
+        self._joins = parser.line_precision is not None
+        self._notices = notices
+        self._waiting: deque[tuple[bytes, Source]] = deque()
+        self._stopped: set[Source] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def put(self, piece: bytes, source: Source) -> None:
+        """Takes it in any case; ask `has_room` before the next one."""
+        size = len(piece) + _OVERHEAD
+        source.held += size
+        self.held += size
+        self._waiting.append((piece, source))
+        if self._task is None and not self._closing:
+            self._task = asyncio.create_task(self._run())
+
+    def has_room(self, source: Source) -> bool:
+        """If not, `source.go_on` is called when there is."""
+        if source.held < _OF_ONE and self.held < _OF_ALL:
+            return True
+        self._stopped.add(source)
+        return False
+
+    def forget(self, source: Source) -> None:
+        """It has ended; what it gave is handed on all the same."""
+        self._stopped.discard(source)
+
+    async def close(self, grace: float) -> None:
+        """Hand on what waits, for `grace` seconds at the most; call it when nothing comes any more."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=grace)
+        self._closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self.held:
+            self._notices.add("left", f"{self.held} bytes that were received are lost: the outputs' queues are full")
+        self._notices.finish()
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                taken = self._next()
+                pieces = [piece for piece, _ in taken]
+                await self._hand_on([b"".join(map(_ended, pieces))] if self._joins and len(pieces) > 1 else pieces)
+                for piece, source in taken:
+                    source.held -= len(piece) + _OVERHEAD
+                    self.held -= len(piece) + _OVERHEAD
+                self._wake()
+        finally:
+            self._task = None
+
+    def _next(self) -> list[tuple[bytes, Source]]:
+        """What can be queued together. Of line protocol that is one text, whose last piece alone may hold a string that does
+        not end: it would swallow a part of the next one."""
+        waiting = self._waiting
+        taken = [waiting.popleft()]
+        size = len(taken[0][0])
+        while waiting and size + len(waiting[0][0]) <= _AT_ONCE:
+            if not is_closed(taken[-1][0]) if self._joins else len(taken) >= _MOST_AT_ONCE:
+                break
+            taken.append(waiting.popleft())
+            size += len(taken[-1][0])
+        return taken
+
+    async def _hand_on(self, pieces: list[bytes]) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                result = await self._acc.ingest(pieces, self._parser)
+            except Full as full:
+                if self._notices.is_due("wait"):
+                    why = str(full).partition(";")[0]
+                    self._notices.add("wait", f"what is received has to wait: {why}")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LAST_PAUSE)
+                continue
+            except TooMuch as much:
+                self._bad(Ingested(0, (str(much),), 1, (pieces[0][:200].decode("utf-8", "replace"),)))
+                return
+            except Exception as error:
+                self._notices.add(f"BUG: {type(error).__name__}", f"BUG: cannot hand on data: {error!r}", logging.ERROR)
+                return
+            if result.bad:
+                self._bad(result)
+            return
+
+    def _bad(self, result: Ingested) -> None:
+        text = result.texts[0] if result.texts else ""
+        begins = f"; it begins with {text[:80]!r}" if text else ""
+        kind = "data that cannot be read"
+        rest = result.bad - 1
+        more = f", and {counted(rest, 'more like it', 'more like it')}" if rest else ""
+        self._notices.add(kind, f"cannot read what was received: {result.errors[0]}{begins}{more}", logging.ERROR)
+
+    def _wake(self) -> None:
+        if self._stopped and self.held < _OF_ALL:
+            for source in [one for one in self._stopped if 2 * one.held < _OF_ONE]:
+                self._stopped.discard(source)
+                source.go_on()
+
+
+def _ended(lines: bytes) -> bytes:
+    return lines if lines.endswith(b"\n") else lines + b"\n"
