@@ -92,7 +92,7 @@ class Container(Server):
         if not self._wait_until_it_answers():
             raise ServerError(f"cannot boot the container again: {self.log_tail()}")
 
-    async def __call__(self, *command: str, check: bool = True) -> str:
+    async def __call__(self, *command: str, check: bool = True, timeout: float = 120) -> str:
         """Run a command inside, as root; returns what it prints. With `check`, a status other than 0 is an error."""
         leader = self._leader()
         assert leader is not None, "the container does not run"
@@ -102,7 +102,7 @@ class Container(Server):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        output = (await asyncio.wait_for(process.communicate(), 120))[0].decode(errors="replace").strip()
+        output = (await asyncio.wait_for(process.communicate(), timeout))[0].decode(errors="replace").strip()
         assert not check or process.returncode == 0, f"{' '.join(command)}: {process.returncode}\n{output}"
         return output
 

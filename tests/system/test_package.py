@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from building import debian_package
 from container import DEMONSTRATION, PYTHONS, Container, booting
+from page_blocks import Block
 
 from pyagent.sandbox import Sandbox
 from pyagent.testing.servers import ServerMissing
@@ -71,9 +72,8 @@ def of_package(package: Path, name: str) -> str:
 
 def commands_of(readme: Path, server: Sandbox) -> list[str]:
     """The commands that the README gives for the package, for root, with this server in place of `HOST:8086`."""
-    block = re.search(r"(?:^    .*\n)*^    sudo dpkg -i .*\n(?:^    .*\n)*", readme.read_text(), re.MULTILINE)
-    assert block is not None, "the README says how a package is installed"
-    typed = block[0].replace("http://HOST:8086", server.url).replace("\\\n", "").replace("sudo ", "")
+    [text] = [block.text for block in Block.of(readme) if block.text.startswith("sudo dpkg -i ")]
+    typed = text.replace("http://HOST:8086", server.url).replace("\\\n", "").replace("sudo ", "")
     return [line.strip() for line in typed.splitlines()]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def test_the_readmes_plugin_works(root: Path, tmp_path: Path) -> None:
-    [plugin] = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    plugin, _ = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
     (tmp_path / "load.py").write_text(plugin)
     configuration = tmp_path / "readme.conf"
     configuration.write_text("[[inputs.load]]\n")
