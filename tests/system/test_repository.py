@@ -132,5 +132,7 @@ def test_the_shell_scripts_have_no_mistakes(root: Path) -> None:
         if script.suffix == ".py" or script.is_dir():  # what Python keeps of it
             continue
         shell = script.read_text().splitlines()[0].removeprefix("#!")
+        if shell.endswith("python3"):
+            continue
         subprocess.run([shell, "-n", script], check=True, timeout=60)
         assert script.stat().st_mode & 0o111, f"{script} is not executable"
