@@ -16,8 +16,8 @@ from argparse_manpage.manpage import Manpage
 from pyagent import __version__
 from pyagent.cli import COMMANDS
 from pyagent.cli.arguments import Choices, Parser
-from pyagent.cli.plugins import LISTED
 from pyagent.cli.run_flags import whole_parser
+from pyagent.config.catalog import KINDS
 
 COMPLETIONS = {
     "bash": "bash-completion/completions/pyagent",
@@ -26,7 +26,7 @@ COMPLETIONS = {
 }
 INSTANCES = shtab.cmd("ls /run/pyagent 2>/dev/null")
 PLUGINS = shtab.cmd("pyagent plugins 2>/dev/null | cut -d ' ' -f 1")
-CHOICES = {"COMMAND": list(COMMANDS), "KIND": [*LISTED, "show", "page"]}
+CHOICES = {"COMMAND": list(COMMANDS), "KIND": [*sorted(KINDS), "show", "page"]}
 COMPLETED = {
     "FILE": shtab.FILE,
     "FILE_OR_URL": shtab.FILE,

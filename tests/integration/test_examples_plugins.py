@@ -46,7 +46,7 @@ from pyagent.testing import (
     run_processor,
 )
 from pyagent.testing.inputs import make_options
-from pyagent.testing.outputs import Answer, ScriptedServer
+from pyagent.testing.outputs import Answer, ScriptedServer, make_batch, write
 
 EXAMPLES = sorted(path.name for path in (Path(__file__).parents[2] / "docs/examples").glob("*.py"))
 
@@ -315,3 +315,15 @@ def test_an_entry_point_may_name_the_module_or_the_class(
             sys.modules.pop(name, None)
     assert module is not None
     assert [entry.plugin for entry in found] == [module.Spool, module.Spool]
+
+
+async def test_pipe(root: Path, tmp_path: Path) -> None:
+    pipe = Registry([root / "docs/examples"]).find("outputs", "pipe").plugin
+    assert issubclass(pipe, Output)
+    path = tmp_path / "out"
+    output = make_output(pipe, {"path": str(path), "data_format": "json", "json_timestamp_units": "1ms"})
+    await write(output, make_batch(output, [Metric("m", {}, {"used": 1}, 1_700_000_000_123_000_000)]))
+    assert path.read_text() == '{"fields":{"used":1},"name":"m","tags":{},"timestamp":1700000000123}\n'
+    lost = make_output(pipe, {"path": str(tmp_path / "none" / "out")})
+    with pytest.raises(Retry, match="No such file or directory; start its reader"):
+        await write(lost, make_batch(lost, [Metric("m", {}, {"used": 1}, 1)]))

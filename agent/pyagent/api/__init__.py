@@ -19,8 +19,22 @@ from pyagent.api.metric import FieldValue, Metric, MetricType, Uint, field_value
 from pyagent.api.moved import moved
 from pyagent.api.options import NoOptions, Options, option
 from pyagent.api.parser import Parser, ParserOptions
-from pyagent.api.plugin import Accumulator, Batch, Ingested, Input, Limits, LineOptions, Output, Partition, Plugin
+from pyagent.api.plugin import (
+    Accumulator,
+    Batch,
+    Ingested,
+    Input,
+    Limits,
+    LineOptions,
+    Output,
+    Partition,
+    Plugin,
+    QueueFormat,
+    RawMetrics,
+    Serialized,
+)
 from pyagent.api.secretstore import SecretFolder, SecretStore
+from pyagent.api.serializer import Serializer, SerializerOptions
 from pyagent.api.stages import Aggregator, Processor
 from pyagent.api.units import Duration, Secret, Size, redact
 
@@ -53,11 +67,16 @@ __all__ = [
     "Plugin",
     "Processor",
     "PyagentError",
+    "QueueFormat",
+    "RawMetrics",
     "Reject",
     "Retry",
     "Secret",
     "SecretFolder",
     "SecretStore",
+    "Serialized",
+    "Serializer",
+    "SerializerOptions",
     "Size",
     "TooLarge",
     "Uint",

@@ -19,6 +19,8 @@ class Options(msgspec.Struct, kw_only=True, frozen=True):
 
     parses: ClassVar[bool] = False
     """The plugin parses, in the format that its option `data_format` names: set it where `ParserOptions` cannot be a base."""
+    serializes: ClassVar[bool] = False
+    """The same of an output that serializes, where `SerializerOptions` cannot be a base."""
 
     def remarks(self) -> Iterable[tuple[str, str]]:
         """What is allowed and probably not meant, for a warning with file and line: an option, and what is to be said of it."""

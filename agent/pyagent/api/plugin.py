@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from pyagent.api.parser import Parser
+    from pyagent.api.serializer import Serializer
 
     O_co = TypeVar("O_co", bound=Options, default=NoOptions, covariant=True)
 else:
@@ -38,6 +39,9 @@ __all__ = [
     "Output",
     "Partition",
     "Plugin",
+    "QueueFormat",
+    "RawMetrics",
+    "Serialized",
 ]
 
 
@@ -163,7 +167,7 @@ CompressionName = Literal["gzip", "identity"]
 
 
 class Batch(Protocol):
-    """Encoded metrics for one write: lines of the output's format, in the order they were gathered."""
+    """Metrics for one write, in the order they were gathered."""
 
     @property
     def count(self) -> int:
@@ -183,7 +187,15 @@ class Batch(Protocol):
         without that tag."""
 
     def payload(self, encoding: CompressionName = "identity") -> bytes:
-        """All lines as one body, compressed if so named. The bytes are kept for a retry."""
+        """All of it as one body in the output's format, compressed if so named. The bytes are kept for a retry.
+
+        Raises Reject where the format cannot hold some of it: let it pass."""
+
+    def metrics(self) -> list[Metric]:
+        """The metrics themselves, decoded anew each time: they belong to the caller. Kind and unsigned values are those that
+        were gathered where the output's `queue_format` is `RawMetrics`; line protocol has neither.
+
+        Raises Reject where they were serialized in a format that cannot be read again."""
 
     def slice(self, start: int, stop: int) -> "Batch":
         """The metrics from index `start` up to, not including, `stop`."""
@@ -215,6 +227,23 @@ class LineOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Serialized:
+    """The output wants what a serializer makes. `documents`: of a batch as a whole (`serialize_batch`), not the records of
+    its metrics."""
+
+    serializer: "Serializer[Any]"
+    documents: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawMetrics:
+    """The output wants metrics and no text: it calls `batch.metrics()`."""
+
+
+QueueFormat = LineOptions | Serialized | RawMetrics
+
+
+@dataclass(frozen=True, slots=True)
 class Partition:
     """A tag that divides an output: each of its values has a queue, an order and a back-off of its own, and a batch holds
     metrics of one value. `exclude`: the tag is left out of the lines."""
@@ -241,8 +270,27 @@ class Output(Plugin[O_co]):
     thread of its own.
     """
 
+    def __init__(
+        self, options: O_co, log: logging.Logger, new_serializer: "Callable[[], Serializer[Any]] | None" = None
+    ) -> None:
+        self._new_serializer = new_serializer
+        super().__init__(options, log)
+
+    @cached_property
+    def serializer(self) -> "Serializer[Any]":
+        """The serializer of the `data_format`, for outputs whose options are `SerializerOptions`. Look at it in `setup`, so
+        that wrong options are told at the start: it raises ConfigError for them."""
+        if self._new_serializer is None:
+            raise RuntimeError("there is no serializer: the options must inherit from SerializerOptions")
+        return self._new_serializer()
+
+    def queue_format(self) -> QueueFormat:
+        """What the engine is to make of metrics before it queues them: the records of the serializer, where there is one,
+        else line protocol. Outputs that want the same share it."""
+        return self.line_options() if self._new_serializer is None else Serialized(self.serializer)
+
     def line_options(self) -> LineOptions:
-        """How the engine is to encode for this output."""
+        """How the engine is to encode line protocol for this output, where its `queue_format` is not defined."""
         return LineOptions()
 
     def partition(self) -> Partition | None:

@@ -5,6 +5,8 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Protocol
 
+from pyagent.lineprotocol import Content
+
 try:
     from isal import isal_zlib as _deflate
 
@@ -26,7 +28,8 @@ def gzip(data: bytes) -> bytes:
 
 
 class EncodedBlock(Protocol):
-    """What a serializer gives for a list of metrics: their texts one behind the other, and where each ends."""
+    """What encoding gives for a list of metrics: their records one behind the other, and where each ends. A `content` (see
+    Content) says what they are made of where it is not line protocol."""
 
     @property
     def data(self) -> bytes: ...
@@ -46,14 +49,17 @@ class CompressedBlock:
     `packed` is one or more gzip members; receivers read them all as one text (RFC 1952, 2.2).
     """
 
-    __slots__ = ("count", "ends", "newest", "oldest", "packed")
+    __slots__ = ("content", "count", "ends", "newest", "oldest", "packed")
 
-    def __init__(self, packed: bytes, ends: "array[int]", oldest: int, newest: int) -> None:
+    def __init__(
+        self, packed: bytes, ends: "array[int]", oldest: int, newest: int, content: Content = Content.LINES
+    ) -> None:
         self.packed = packed
         self.ends = ends
         self.count = len(ends)
         self.oldest = oldest
         self.newest = newest
+        self.content = content
 
     @property
     def data(self) -> bytes:
@@ -89,6 +95,10 @@ class Chunk:
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    @property
+    def content(self) -> Content:
+        return getattr(self.block, "content", Content.LINES)
 
     @property
     def size(self) -> int:

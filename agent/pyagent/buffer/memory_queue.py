@@ -226,7 +226,8 @@ class MemoryQueue:
 
 
 def batches_of(chunks: Iterable[Chunk], size: int) -> Iterator[QueueBatch]:
-    """Batches of at most `size` metrics and BATCH_BYTES, in order. What may be evicted and what may not stay apart."""
+    """Batches of at most `size` metrics and BATCH_BYTES, in order. What may be evicted and what may not stay apart, and so do
+    contents."""
     for _, run in groupby(chunks, key=lambda chunk: chunk.pinned):
         rest = deque(run)
         while rest:

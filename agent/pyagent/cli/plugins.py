@@ -27,10 +27,6 @@ _EPILOG = """\
   pyagent plugins page inputs.mem     the same in Markdown"""
 
 
-LISTED = sorted({*KINDS, "serializers"})
-"""The kinds that can be listed."""
-
-
 def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
@@ -51,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
         return show(arguments, arguments.name, as_json=arguments.json)
     if arguments.name:
         return _error(f"cannot list {arguments.name!r}: one kind at a time; write pyagent plugins KIND")
-    if arguments.what and arguments.what not in LISTED:
+    if arguments.what and arguments.what not in KINDS:
         from pyagent.config.options import suggest
 
-        if "." not in arguments.what and (near := suggest(arguments.what, LISTED)):
+        if "." not in arguments.what and (near := suggest(arguments.what, KINDS)):
             return _error(f"cannot list {arguments.what}: no kind of plugins has this name; did you mean {near}?")
         return show(arguments, arguments.what, as_json=arguments.json)
     kinds = [arguments.what] if arguments.what else []

@@ -15,6 +15,7 @@ from typing import Any, get_args
 import msgspec
 
 from pyagent.api import ConfigError, Plugin
+from pyagent.config.data_format import format_kind
 from pyagent.config.plan import PluginKind
 from pyagent.config.registry import MOST_SOURCE, Registry, _is_of_other_kind
 from pyagent.reading import read_file
@@ -107,17 +108,18 @@ class Catalog:
         return None
 
     def option_types(self, entry: Entry) -> list[type[msgspec.Struct]]:
-        """The types that declare what its table may hold: its own, and for one that parses those of all parsers.
+        """The types that declare what its table may hold: its own, and for one with a `data_format` those of all formats.
 
         Raises ConfigError where it cannot be imported.
         """
         own = self.load(entry).options_type
-        return [own, *self._parser_options()] if own.parses else [own]
+        kind = format_kind(own)
+        return [own, *self._format_options(kind)] if kind else [own]
 
-    def _parser_options(self) -> Iterator[type[msgspec.Struct]]:
-        for parser in self.entries("parsers"):
+    def _format_options(self, kind: PluginKind) -> Iterator[type[msgspec.Struct]]:
+        for found in self.entries(kind):
             try:
-                yield self.load(parser).options_type
+                yield self.load(found).options_type
             except ConfigError:
                 continue  # its library is not installed: its data_format is refused anyway
 

@@ -1,4 +1,5 @@
-"""The parser behind an option `data_format`: found by name, its options from the same table (reference: telegraf 3.7)."""
+"""The parser or serializer behind an option `data_format`: found by name, its options from the same table (reference:
+telegraf 3.7)."""
 
 import dataclasses
 import logging
@@ -9,50 +10,83 @@ from typing import Any, cast
 
 import msgspec
 
-from pyagent.api import ConfigError, Parser
+from pyagent.api import ConfigError, Options, Parser, Serializer
 from pyagent.config.annotations import about_of, fields_by_key, platform_names
 from pyagent.config.options import Policy, build_options, decode_values
-from pyagent.config.plan import ParserPlan, PluginKind
+from pyagent.config.plan import ParserPlan, PluginKind, SerializerPlan
 from pyagent.config.registry import Found, Registry, from_outside
 from pyagent.config.section import Section
 
-__all__ = ["create_parser", "data_format", "find_plugin", "option_names", "parser_plan", "with_parser"]
+__all__ = [
+    "create_parser",
+    "create_serializer",
+    "data_format",
+    "find_plugin",
+    "format_kind",
+    "option_names",
+    "parser_plan",
+    "serializer_plan",
+    "with_format",
+]
 
 _MOST_METRICS = 1 << 30
 """Bytes of memory that the metrics of one text may take."""
 
 
+def format_kind(options: type[Options]) -> PluginKind | None:
+    """The kind of plugin that a `data_format` in these options names; None where they have none."""
+    if options.parses:
+        return "parsers"
+    return "serializers" if options.serializes else None
+
+
 def find_plugin(registry: Registry, kind: PluginKind, name: str, section: Section) -> Found:
-    """The plugin of a table, and the parser that it wants. Raises PluginBroken and ConfigError, with the place."""
+    """The plugin of a table, and the format that it wants. Raises PluginBroken and ConfigError, with the place."""
     found = _find(registry, kind, name, section)
     platforms = about_of(found.plugin).platforms
     if platforms and sys.platform not in platforms:
         section.warn(f"it is for {platform_names(platforms)}, and may not work here ({sys.platform})")
-    return with_parser(registry, found, section)
+    return with_format(registry, found, section)
 
 
-def with_parser(registry: Registry, found: Found, section: Section) -> Found:
-    """The plugin with the parser of its `data_format`, if its options say that it parses. Raises as `find_plugin`."""
-    if not found.plugin.options_type.parses:
+def with_format(registry: Registry, found: Found, section: Section) -> Found:
+    """The plugin with the parser or serializer of its `data_format`, if its options have one. Raises as `find_plugin`."""
+    kind = format_kind(found.plugin.options_type)
+    if kind is None:
         return found
-    parser = _find(registry, "parsers", data_format(found, section), section, "data_format")
-    return dataclasses.replace(found, parser=parser)
+    return dataclasses.replace(found, format=_find(registry, kind, data_format(found, section), section, "data_format"))
 
 
 def parser_plan(found: Found, section: Section, policy: Policy) -> tuple[ParserPlan | None, Mapping[str, str]]:
     """The parser of a plugin that parses, and the places of its options. Raises ConfigError."""
-    if found.parser is None:
+    if found.format is None:
         return None, {}
-    kind = found.parser.plugin.options_type
-    values, places = decode_values(section, kind, ignored=section.table, policy=policy)
-    plugin = cast("type[Parser[Any]]", found.parser.plugin)
-    name = data_format(found, section)
-    options = from_outside(
-        found.parser,
-        lambda: build_options(section, kind, values),
-        f"{section.location}: {section.label}: cannot read the options of parsers.{name}",
-    )
+    options, places = _options(found.format, "parsers", found, section, policy)
+    plugin = cast("type[Parser[Any]]", found.format.plugin)
     return ParserPlan(data_format=data_format(found, section), plugin=plugin, options=options), places
+
+
+def serializer_plan(found: Found, section: Section, policy: Policy) -> tuple[SerializerPlan | None, Mapping[str, str]]:
+    """The serializer of an output that has one, and the places of its options. Raises ConfigError."""
+    if found.format is None:
+        return None, {}
+    options, places = _options(found.format, "serializers", found, section, policy)
+    plugin, origin = cast("type[Serializer[Any]]", found.format.plugin), found.format.origin
+    name = data_format(found, section)
+    return SerializerPlan(data_format=name, plugin=plugin, options=options, origin=origin), places
+
+
+def _options(
+    format_found: Found, kind: PluginKind, found: Found, section: Section, policy: Policy
+) -> tuple[Options, Mapping[str, str]]:
+    options_type = format_found.plugin.options_type
+    values, places = decode_values(section, options_type, ignored=section.table, policy=policy)
+    options = from_outside(
+        format_found,
+        lambda: build_options(section, options_type, values),
+        f"{section.location}: {section.label}: cannot read the options of {kind}.{data_format(found, section)}",
+    )
+    return options, places
 
 
 def create_parser(plan: ParserPlan, measurement: str, log: logging.Logger) -> Parser[Any]:
@@ -62,13 +96,20 @@ def create_parser(plan: ParserPlan, measurement: str, log: logging.Logger) -> Pa
     return plan.plugin(plan.options, log, measurement=measurement, parse_lines=partial(parse, most=_MOST_METRICS))
 
 
+def create_serializer(plan: SerializerPlan, log: logging.Logger) -> Serializer[Any]:
+    """Make the serializer that the plan describes. Raises ConfigError."""
+    from pyagent.lineprotocol import encode
+
+    return plan.plugin(plan.options, log, encode_lines=encode)
+
+
 def option_names(found: Found | None) -> frozenset[str]:
-    """The options that a plugin has of its own, without its parser's; none for None."""
+    """The options that a plugin has of its own, without its format's; none for None."""
     return frozenset(fields_by_key(found.plugin.options_type)) if found else frozenset()
 
 
 def data_format(found: Found, section: Section) -> str:
-    """That of a plugin that parses: what its table says, else what it takes for granted."""
+    """That of a plugin that has one: what its table says, else what it takes for granted."""
     given = section.table.get("data_format")
     if isinstance(given, str) and given:
         return given
@@ -80,4 +121,4 @@ def _find(registry: Registry, kind: PluginKind, name: str, section: Section, *ke
     try:
         return registry.find(kind, name)
     except ConfigError as error:
-        raise type(error)(str(section.error(str(error), *keys))) from None
+        raise type(error)(str(section.error(str(error), *keys)), option=keys[0] if keys else None) from None

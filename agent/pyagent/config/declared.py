@@ -237,6 +237,7 @@ COMMON: dict[PluginKind, tuple[type[msgspec.Struct], ...]] = {
     "processors": (_Processor, _OLDEST),
     "aggregators": (_Aggregator, _OLDEST),
     "parsers": (),
+    "serializers": (),
     "secretstores": (_SecretStore,),
 }
 """What every plugin of a kind has besides its own options."""

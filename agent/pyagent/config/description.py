@@ -8,7 +8,9 @@ from pathlib import Path
 from pyagent.api import About, Field, Input, Measurement
 from pyagent.config.annotations import about_of, platform_names
 from pyagent.config.catalog import Catalog, Entry, about
+from pyagent.config.data_format import format_kind
 from pyagent.config.declared import Declared, declared_options, table_type
+from pyagent.config.plan import PluginKind
 from pyagent.config.sample import plugin_sample
 from pyagent.reading import read_file
 
@@ -42,8 +44,8 @@ class Description:
     notes: Notes
     about: About
     options: Sequence[Declared]
-    parses: bool
-    """The options of a parser stand in the same table."""
+    format: PluginKind | None
+    """The kind of plugin whose options stand in the same table, by `data_format`."""
     measurements: Sequence[Measurement]
     sample: str
 
@@ -59,7 +61,7 @@ def describe_plugin(catalog: Catalog, entry: Entry) -> Description:
         notes=read_notes(_notes_file(catalog.source(entry))),
         about=about_of(plugin),
         options=list(declared_options(plugin.options_type)),
-        parses=plugin.options_type.parses,
+        format=format_kind(plugin.options_type),
         measurements=plugin.measurements if issubclass(plugin, Input) else (),
         sample=plugin_sample(catalog, entry),
     )

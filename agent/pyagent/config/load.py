@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from pyagent.api import ConfigError, Parser, Plugin, SecretStore
+from pyagent.api import ConfigError, Parser, Plugin, SecretStore, Serializer
 from pyagent.api.foreign import describe, file_of, message_of
 from pyagent.config.agent import AGENT_KEYS, AgentTable
 from pyagent.config.common_options import COMMON_KEYS, without_mistyped
-from pyagent.config.data_format import create_parser, find_plugin
+from pyagent.config.data_format import create_parser, create_serializer, find_plugin
 from pyagent.config.filters import Selector, parse_selectors, read_labels
 from pyagent.config.options import Policy, build_options, decode_values, suggest
 from pyagent.config.plan import (
@@ -24,6 +24,7 @@ from pyagent.config.plan import (
     PluginKind,
     PluginPlan,
     ProcessorPlan,
+    SerializerPlan,
 )
 from pyagent.config.plugin_plans import Entry, aggregator_plan, input_plan, output_plan, processor_plan
 from pyagent.config.policy import foreign_hosts
@@ -101,6 +102,8 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
     try:
         if isinstance(plan, InputPlan) and plan.parser is not None:
             return plan.plugin(plan.options, log, partial(_create_parser, plan, plan.parser, log))
+        if isinstance(plan, OutputPlan) and plan.serializer is not None:
+            return plan.plugin(plan.options, log, partial(_create_serializer, plan, plan.serializer, log))
         return plan.plugin(plan.options, log)
     except _Located:
         raise
@@ -150,6 +153,14 @@ def _create_parser(plan: InputPlan, parser: ParserPlan, log: logging.Logger) -> 
     """Called by the plugin, in its setup or later."""
     try:
         return create_parser(parser, plan.name, log)
+    except ConfigError as error:
+        raise _located(plan, error) from None
+
+
+def _create_serializer(plan: OutputPlan, serializer: SerializerPlan, log: logging.Logger) -> Serializer[Any]:
+    """Called by the plugin, in its setup or later."""
+    try:
+        return create_serializer(serializer, log)
     except ConfigError as error:
         raise _located(plan, error) from None
 

@@ -22,6 +22,7 @@ _TITLES: dict[PluginKind, str] = {
     "processors": "Processors",
     "aggregators": "Aggregators",
     "parsers": "Parsers",
+    "serializers": "Serializers",
     "secretstores": "Secret stores",
 }
 _INDEX = """\
@@ -87,14 +88,15 @@ def _parts(shown: Description, docs: str) -> Iterator[str]:
 def _more_options(shown: Description, docs: str) -> str:
     """The options that are declared elsewhere and stand in the same table."""
     kind = shown.entry.kind
-    if kind == "parsers":
-        return "The options stand in the table of the input that names this `data_format`."
+    if kind in ("parsers", "serializers"):
+        user = "input" if kind == "parsers" else "output"
+        return f"The options stand in the table of the {user} that names this `data_format`."
     if not docs:
         return f"The same table takes the {_common_title(kind).lower()}."
     every = f"[the {_common_title(kind).lower()}]({docs}index.md#{_anchor(kind)})"
     text = f"The same table takes {every}"
-    if shown.parses:
-        text += f", and those of the [parser]({docs}index.md#parsers) that `data_format` names"
+    if shown.format:
+        text += f", and those of the [{shown.format[:-1]}]({docs}index.md#{shown.format}) that `data_format` names"
     effects = {effect for _, option in flat_options(shown.options) for effect in option.effects}
     if not effects:
         return f"{text}."

@@ -8,7 +8,19 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pyagent.api import Aggregator, Duration, Input, Options, Output, Parser, Plugin, Processor, Size, option
+from pyagent.api import (
+    Aggregator,
+    Duration,
+    Input,
+    Options,
+    Output,
+    Parser,
+    Plugin,
+    Processor,
+    Serializer,
+    Size,
+    option,
+)
 
 __all__ = [
     "AgentSettings",
@@ -23,10 +35,11 @@ __all__ = [
     "PluginKind",
     "PluginPlan",
     "ProcessorPlan",
+    "SerializerPlan",
 ]
 
 Origin = Literal["builtin", "entry point", "file"]
-PluginKind = Literal["inputs", "outputs", "processors", "aggregators", "parsers", "secretstores"]
+PluginKind = Literal["inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ZERO = Duration(0)
@@ -143,6 +156,16 @@ class ParserPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SerializerPlan:
+    """How an output's metrics are written: the serializer of its `data_format`, with its options from the output's table."""
+
+    data_format: str
+    plugin: type[Serializer[Any]]
+    options: Options
+    origin: Origin = "builtin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputPlan(PluginPlan):
     plugin: type[Input[Any]]
     interval: Duration
@@ -176,6 +199,8 @@ class OutputPlan(PluginPlan):
     """Everything is kept on disk before it counts as taken."""
     buffer_directory: str = ""
     buffer_disk_sync: bool = True
+    serializer: SerializerPlan | None = None
+    """For an output that serializes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from pyagent.config.common_options import (
     common_text,
     meaningless,
 )
-from pyagent.config.data_format import data_format, option_names, parser_plan
+from pyagent.config.data_format import data_format, format_kind, option_names, parser_plan, serializer_plan
 from pyagent.config.filters import read_filters
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import (
@@ -119,12 +119,15 @@ def output_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Count
         "buffer_directory": at_source.buffer_directory,
         "buffer_disk_sync": at_source.buffer_disk_sync,
     }
+    serializer, places = serializer_plan(found, section, entry.policy)
     common = _common(entry, found)
+    common["option_locations"] = {**places, **common["option_locations"]}
     return OutputPlan(
         kind="outputs",
         plugin=cast("type[Output[Any]]", found.plugin),
         identity=_identity(entry, found, flushing, seen),
-        queue_id=_queue_id(entry, common["alias"], seen),
+        queue_id=_queue_id(entry, common["alias"], serializer.data_format if serializer else "", seen),
+        serializer=serializer,
         **flushing,
         **common,
     )
@@ -168,8 +171,8 @@ def aggregator_plan(entry: Entry, found: Found, settings: AgentSettings, seen: C
 
 def _common(entry: Entry, found: Found) -> _Common:
     kind, section, at_source = entry.kind, entry.section, entry.at_source
-    # A key is unknown where the plugin and its parser both do not know it.
-    others = option_names(found.parser)
+    # A key is unknown where the plugin and its format both do not know it.
+    others = option_names(found.format)
     values, places = decode_values(
         section, found.plugin.options_type, ignored=COMMON_KEYS | others, policy=entry.policy
     )
@@ -198,8 +201,8 @@ def _common(entry: Entry, found: Found) -> _Common:
         options=options,
         location=section.location,
         option_locations=places,
-        # External code is treated as such also where only the parser is.
-        origin=found.parser.origin if found.parser and found.origin == "builtin" else found.origin,
+        # External code is treated as such also where only the format is.
+        origin=found.format.origin if found.format and found.origin == "builtin" else found.origin,
         log_level=_log_level(section, found),
         name_override=common_text(section, "name_override"),
         name_prefix=common_text(section, "name_prefix"),
@@ -215,9 +218,9 @@ def _log_level(section: Section, found: Found) -> str | None:
     level = common_text(section, "log_level")
     if not level or (level.lower() in _LOG_LEVELS and level in (level.lower(), level.upper())):
         return level.lower() or None
-    parser = f", also for parsers.{data_format(found, section)}" if found.parser else ""
+    also = f", also for {format_kind(found.plugin.options_type)}.{data_format(found, section)}" if found.format else ""
     choices = ", ".join(_LOG_LEVELS)
-    section.complain(f"invalid log level {level!r} is ignored{parser}; use one of {choices}", "log_level")
+    section.complain(f"invalid log level {level!r} is ignored{also}; use one of {choices}", "log_level")
     return None
 
 
@@ -237,7 +240,7 @@ def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Cou
     at_source = entry.at_source
     parts = [
         (entry.kind, entry.name, found.plugin.__module__, found.version),
-        (found.parser.plugin.__module__, found.parser.version) if found.parser else (),
+        (found.format.plugin.__module__, found.format.version) if found.format else (),
         entry.section.table,
         dict(resolved),
         entry.policy.secrets.digest(entry.section.table),
@@ -249,11 +252,15 @@ def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Cou
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
 
 
-def _queue_id(entry: Entry, alias: str, seen: Counter[str]) -> str:
-    """Made of what says where the metrics belong, never of URL, token or timeout: those change, and the queue stays."""
+def _queue_id(entry: Entry, alias: str, data_format: str, seen: Counter[str]) -> str:
+    """Made of what says where the metrics belong, never of URL, token or timeout: those change, and the queue stays.
+
+    A queue holds one format: that of line protocol has no name, as queues had it before there were others."""
     place = [entry.section.table.get(key, "") for key in ("organization", "bucket")]
     parts = [alias] if alias else [entry.name, *(part if isinstance(part, str) else "" for part in place)]
     queue = ":".join(quote(part, safe="") for part in parts)
+    if data_format not in ("", "influx"):
+        queue += "=" + quote(data_format, safe="")
     seen[f"queue {queue}"] += 1
     ordinal = seen[f"queue {queue}"] - 1
     return f"{queue}:{ordinal}" if ordinal or not alias else queue

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor, SecretStore
+from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor, SecretStore, Serializer
 from pyagent.api.foreign import call_with_deadline, describe, file_of
 from pyagent.config.drop_ins import DropIns
 from pyagent.config.options import check_type, suggest
@@ -40,6 +40,7 @@ BASES: dict[PluginKind, type[Plugin[Any]]] = {
     "processors": Processor,
     "aggregators": Aggregator,
     "parsers": Parser,
+    "serializers": Serializer,
     "secretstores": SecretStore,
 }
 MOST_SOURCE = 16 << 20
@@ -66,8 +67,8 @@ class Found:
     plugin: type[Plugin[Any]]
     origin: Origin
     version: str = ""
-    parser: "Found | None" = None
-    """That of its `data_format`, for a plugin that parses."""
+    format: "Found | None" = None
+    """The parser or serializer of its `data_format`, for a plugin that has one."""
 
 
 class Registry:

@@ -10,6 +10,7 @@ import msgspec
 
 from pyagent.api import ConfigError, Duration, Size
 from pyagent.config.catalog import Catalog, Entry, about
+from pyagent.config.data_format import format_kind
 from pyagent.config.declared import Declared, declared_options, table_type
 from pyagent.config.plan import AgentSettings, PluginKind
 from pyagent.config.toml_text import toml_value
@@ -81,8 +82,9 @@ def plugin_sample(catalog: Catalog, entry: Entry, given: Mapping[str, Any] | Non
     plugin = catalog.load(entry)
     text = about(plugin).partition("\n\n")[0].replace("\n", " ")
     head = [f"# {text}"] if text else []
-    if entry.kind == "parsers":
-        head.append(f'# Options of an input with data_format = "{entry.name}".')
+    if entry.kind in ("parsers", "serializers"):
+        user = "an input" if entry.kind == "parsers" else "an output"
+        head.append(f'# Options of {user} with data_format = "{entry.name}".')
         return "\n".join([*head, *_options(plugin.options_type)]) + "\n"
     lines = [*head, f"[[{entry.label}]]"]
     if entry.kind == "secretstores":
@@ -90,8 +92,8 @@ def plugin_sample(catalog: Catalog, entry: Entry, given: Mapping[str, Any] | Non
     own = {option.name for option in declared_options(plugin.options_type)}
     lines += [f"  {name} = {toml_value(value)}" for name, value in given.items() if name not in own]
     lines += _options(plugin.options_type, entry.label, given)
-    if plugin.options_type.parses:
-        lines.append("  ## further options are those of the format: pyagent plugins show parsers.NAME")
+    if kind := format_kind(plugin.options_type):
+        lines.append(f"  ## further options are those of the format: pyagent plugins show {kind}.NAME")
     return "\n".join(lines) + "\n"
 
 

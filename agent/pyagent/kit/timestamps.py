@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pyagent.api.metric import INT64_MAX, INT64_MIN
 
-__all__ = ["load_zone", "parse_timestamp"]
+__all__ = ["layout_elements", "load_zone", "parse_timestamp"]
 
 _UNITS = {"unix": 1_000_000_000, "unix_ms": 1_000_000, "unix_us": 1_000, "unix_ns": 1}
 _NAMED = {
@@ -68,7 +68,7 @@ def parse_timestamp(layout: str, value: str | int | float | bool, zone: Zone = U
         raise ValueError(f"cannot read the time {value!r} by the layout {layout!r}: it is not text")
     layout = _NAMED.get(layout.lower(), layout)
     try:
-        return _checked(_Reading(value).read(_chunks(layout), zone))
+        return _checked(_Reading(value).read(layout_elements(layout), zone))
     except _Mismatch as error:
         raise ValueError(f"cannot read the time {value!r} by the layout {layout!r}: {error}") from None
 
@@ -138,7 +138,7 @@ class _Mismatch(Exception):
 
 
 @lru_cache(maxsize=64)
-def _chunks(layout: str) -> tuple[tuple[str, str], ...]:
+def layout_elements(layout: str) -> tuple[tuple[str, str], ...]:
     """Pairs of the plain text before an element and the element; the last one's is empty."""
     found, position = [], 0
     while match := _CHUNK.search(layout, position):

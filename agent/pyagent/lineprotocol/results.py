@@ -2,6 +2,7 @@
 
 from array import array
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Literal
 
 from pyagent.api.errors import TooMuch
@@ -16,6 +17,7 @@ __all__ = [
     "METRIC_BYTES",
     "TIME_MAX",
     "TIME_MIN",
+    "Content",
     "Encoded",
     "ParseError",
     "Parsed",
@@ -61,8 +63,19 @@ def too_much(most: int) -> TooMuch:
     return TooMuch(f"it holds too many metrics: they take more than {most >> 20} MiB; divide it")
 
 
+class Content(IntEnum):
+    """What encoded metrics are made of. The numbers are on disk: a form that changes gets a new one."""
+
+    LINES = 0
+    """Line protocol."""
+    METRICS = 1
+    """The lossless form of pyagent.lineprotocol.lossless, version 1."""
+    RECORDS = 2
+    """What a serializer made, which only the receiver can read."""
+
+
 class Encoded:
-    """Lines of line protocol.
+    """Encoded metrics: lines of line protocol, where `content` does not say otherwise.
 
     `data`: the lines, each ended by LF, in the order of the metrics. `ends`: for each encoded metric the offset behind its
     last line (a metric is several lines where `max_line_bytes` asks for that). `count`: number of encoded metrics.
@@ -70,7 +83,7 @@ class Encoded:
     cannot be encoded, each with the reason.
     """
 
-    __slots__ = ("count", "data", "ends", "newest", "oldest", "rejected")
+    __slots__ = ("content", "count", "data", "ends", "newest", "oldest", "rejected")
 
     def __init__(
         self,
@@ -79,6 +92,7 @@ class Encoded:
         oldest: int,
         newest: int,
         rejected: list[tuple[Metric, str]],
+        content: Content = Content.LINES,
     ) -> None:
         self.data = data
         self.ends = ends
@@ -86,6 +100,7 @@ class Encoded:
         self.oldest = oldest
         self.newest = newest
         self.rejected = rejected
+        self.content = content
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Encoded):

@@ -141,7 +141,8 @@ class Fanout:
         """The same for line protocol where every output is `relayable`: no metric is made of it. Raises TooMuch, too."""
         self.check_room()
         stages, outputs = self.stages, self.outputs
-        wanted = dict.fromkeys(output.encoder.line_options for output in outputs) or {LineOptions(): None}
+        line_options = {output: output.encoder.line_options or LineOptions() for output in outputs}
+        wanted = dict.fromkeys(line_options.values()) or {LineOptions(): None}
         most = most_text(len(data))
 
         def relay_all() -> dict[LineOptions, Relayed]:
@@ -156,7 +157,7 @@ class Fanout:
         errors, texts = tuple(map(str, result.errors)), tuple(error.text for error in result.errors)
         if errors and all_or_nothing:
             return Ingested(0, errors, result.bad, texts)
-        offers = [(o, EncodedParts(((None, relayed[o.encoder.line_options].encoded),), filtered=0)) for o in outputs]
+        offers = [(o, EncodedParts(((None, relayed[line_options[o]].encoded),), filtered=0)) for o in outputs]
         await self._safe(self._enqueue(offers, self._admitting(offers)))
         return Ingested(result.encoded.count, errors, result.bad, texts)
 

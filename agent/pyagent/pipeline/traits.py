@@ -5,10 +5,22 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from pyagent.api import Field, Input, Limits, LineOptions, Measurement, Output, Partition, Plugin
+from pyagent.api import (
+    Field,
+    Input,
+    Limits,
+    LineOptions,
+    Measurement,
+    Output,
+    Partition,
+    Plugin,
+    QueueFormat,
+    RawMetrics,
+    Serialized,
+)
 from pyagent.api.foreign import file_of, plain_text
 from pyagent.api.measurements import Measurements
-from pyagent.config import InputPlan, PluginPlan
+from pyagent.config import InputPlan, OutputPlan, PluginPlan
 
 __all__ = ["InputTraits", "OutputTraits", "input_traits", "output_traits", "plugin_files", "traits_of"]
 
@@ -25,7 +37,7 @@ class InputTraits:
 
 @dataclass(frozen=True, slots=True)
 class OutputTraits:
-    line_options: LineOptions
+    queue_format: QueueFormat
     partition: Partition | None
     limits: Limits
     asynchronous: bool
@@ -57,22 +69,37 @@ def input_traits(plan: PluginPlan, plugin: Input[Any]) -> InputTraits:
 
 
 def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
-    options, partition, limits = plugin.line_options(), plugin.partition(), plugin.limits()
+    wanted, partition, limits = plugin.queue_format(), plugin.partition(), plugin.limits()
     if plan.origin != "builtin":
-        options = LineOptions(
-            uint_support=bool(options.uint_support),
-            sort_fields=bool(options.sort_fields),
-            omit_timestamp=bool(options.omit_timestamp),
-            max_line_bytes=int(options.max_line_bytes),
-        )
+        wanted = _plain_format(wanted)
         partition = None if partition is None else Partition(plain_text(partition.tag), bool(partition.exclude))
         limits = Limits(int(limits.concurrent_writes), int(limits.rate_bytes), float(limits.rate_period))
-    return OutputTraits(options, partition, limits, inspect.iscoroutinefunction(plugin.write))
+    return OutputTraits(wanted, partition, limits, inspect.iscoroutinefunction(plugin.write))
+
+
+def _plain_format(wanted: QueueFormat) -> QueueFormat:
+    """What code from outside gave, as objects of the engine's own. Raises TypeError."""
+    if isinstance(wanted, RawMetrics):
+        return RawMetrics()
+    if isinstance(wanted, Serialized):
+        return Serialized(wanted.serializer, bool(wanted.documents))
+    if not isinstance(wanted, LineOptions):
+        raise TypeError(
+            f"queue_format returned {type(wanted).__name__}; it must return LineOptions, Serialized or RawMetrics"
+        )
+    return LineOptions(
+        uint_support=bool(wanted.uint_support),
+        sort_fields=bool(wanted.sort_fields),
+        omit_timestamp=bool(wanted.omit_timestamp),
+        max_line_bytes=int(wanted.max_line_bytes),
+    )
 
 
 def plugin_files(plan: PluginPlan) -> tuple[str, ...]:
-    """Where the plugin's code is, and its parser's."""
+    """Where the plugin's code is, and its format's."""
     files = [file_of(plan.plugin)]
     if isinstance(plan, InputPlan) and plan.parser is not None:
         files.append(file_of(plan.parser.plugin))
+    if isinstance(plan, OutputPlan) and plan.serializer is not None:
+        files.append(file_of(plan.serializer.plugin))
     return tuple(files)

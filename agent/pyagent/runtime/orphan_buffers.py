@@ -9,6 +9,7 @@ from pyagent.api.units import counted
 from pyagent.buffer import Chunk, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.log.reader import LogReader
 from pyagent.buffer.log.segments import Recovery, SegmentLog
+from pyagent.lineprotocol import Content
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.pipeline.outputs.sender import Sender
 from pyagent.runtime.agent import Agent
@@ -59,7 +60,7 @@ class StoredBuffers:
         """Give what is in it to an output that runs; returns the number of metrics. Where that has no room for all, the rest
         stays where it is."""
         stored = self._orphan(name)
-        sender = self._target(stored, to)
+        output, sender = self._target(stored, to)
         log, recovery = await self._open(stored)
         moved = 0
         try:
@@ -67,6 +68,11 @@ class StoredBuffers:
             while (frame := await self._in_thread(reader.read)) is not None:
                 lines, skip, _ = frame
                 chunk = Chunk(lines, skip)
+                if chunk.content is Content.RECORDS and not _serializes_for(output, stored):
+                    raise PyagentError(
+                        f"cannot give {to} what is in the buffer {name}: it was serialized in another data_format; name an "
+                        f"output of that one ({_are(moved)} adopted)"
+                    )
                 if not sender.queue.can_admit(len(chunk)):
                     raise Full(f"{_are(moved)} adopted, then the queue of {to} is full; adopt the rest later")
                 sender.adopt(chunk)
@@ -124,12 +130,13 @@ class StoredBuffers:
                 return stored
         raise LookupError(f"there is no buffer {name} that holds anything")
 
-    def _target(self, stored: StoredQueue, to: str) -> Sender:
+    def _target(self, stored: StoredQueue, to: str) -> tuple[RunningOutput, Sender]:
         outputs = self._agent.outputs
         exact = [output for output in outputs if to in (output.plan.queue_id, output.plan.label, output.plan.alias)]
         found = exact or [output for output in outputs if to == output.plan.name]
         if len(found) == 1:
-            return found[0].sender(stored.name.partition if found[0].encoder.partition is not None else None)
+            output = found[0]
+            return output, output.sender(stored.name.partition if output.encoder.partition is not None else None)
         if found:
             identities = ", ".join(output.plan.queue_id for output in found)
             raise LookupError(f"several outputs are called {to}: say which by one of {identities}")
@@ -151,6 +158,12 @@ class StoredBuffers:
         result: deque[T] = deque()
         await self._buffer_resources.executor.call(lambda: result.append(work()))
         return result[0]
+
+
+def _serializes_for(output: RunningOutput, stored: StoredQueue) -> bool:
+    """Whether the output sends records as they lie in the queue: the format is in the names of both."""
+    serializer = output.plan.serializer
+    return serializer is not None and f"={serializer.data_format}" in stored.name.output
 
 
 def _are(count: int) -> str:

@@ -44,9 +44,7 @@ def _anywhere(plan: PluginPlan) -> PluginPlan:
 def successor(runner: RunningOutput, candidates: Iterable[RunningOutput]) -> RunningOutput | None:
     """The new output that writes to the same place in the same format: what is queued is as good there."""
     for candidate in candidates:
-        if (
-            candidate.plan.queue_id == runner.plan.queue_id
-            and candidate.encoder.line_options == runner.encoder.line_options
-        ):
+        same_queue = candidate.plan.queue_id == runner.plan.queue_id
+        if same_queue and candidate.encoder.format == runner.encoder.format:
             return candidate
     return None

@@ -11,7 +11,18 @@
 """
 
 from pyagent.testing.inputs import assert_declared, gather, lines, make_input, make_parser, run_input
-from pyagent.testing.outputs import Answer, MemoryBatch, Raw, Request, ScriptedServer, make_output, run_output, write
+from pyagent.testing.outputs import (
+    Answer,
+    MemoryBatch,
+    Raw,
+    Request,
+    ScriptedServer,
+    make_batch,
+    make_output,
+    make_serializer,
+    run_output,
+    write,
+)
 from pyagent.testing.stages import make_aggregator, make_processor, process, run_aggregator, run_processor, summed_up
 
 __all__ = [
@@ -24,10 +35,12 @@ __all__ = [
     "gather",
     "lines",
     "make_aggregator",
+    "make_batch",
     "make_input",
     "make_output",
     "make_parser",
     "make_processor",
+    "make_serializer",
     "process",
     "run_aggregator",
     "run_input",

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from pyagent.api import FieldType, Input, LineOptions, Measurement, Metric, Parser, Plugin, Uint
-from pyagent.config.data_format import create_parser, option_names, parser_plan, with_parser
+from pyagent.config.data_format import create_parser, option_names, parser_plan, with_format
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import ParserPlan
 from pyagent.config.registry import Found, Registry
@@ -45,10 +45,10 @@ def make_input(
 ) -> Input[Any]:
     """Make an input from a table as it stands in the configuration. Raises ConfigError."""
     name = plugin_name(plugin)
-    section = _section(name, dict(options or {}))
+    section = table_section(name, dict(options or {}))
     log = log or logging.getLogger(name)
-    found = with_parser(Registry(), Found(plugin, "builtin"), section)
-    values, _ = decode_values(section, plugin.options_type, ignored=option_names(found.parser))
+    found = with_format(Registry(), Found(plugin, "builtin"), section)
+    values, _ = decode_values(section, plugin.options_type, ignored=option_names(found.format))
     made = build_options(section, plugin.options_type, values)
     parser, _ = parser_plan(found, section, Policy())
     return plugin(made, log) if parser is None else plugin(made, log, partial(create_parser, parser, name, log))
@@ -61,7 +61,7 @@ def plugin_name(plugin: type[Plugin[Any]]) -> str:
 
 def make_options(plugin: type[Plugin[Any]], options: Mapping[str, Any] | None = None) -> Any:
     """A plugin's options from a table as it stands in the configuration. Raises ConfigError."""
-    section = _section(plugin_name(plugin), dict(options or {}))
+    section = table_section(plugin_name(plugin), dict(options or {}))
     values, _ = decode_values(section, plugin.options_type)
     return build_options(section, plugin.options_type, values)
 
@@ -75,7 +75,7 @@ def make_parser(
     return create_parser(plan, measurement, logging.getLogger(name))
 
 
-def _section(name: str, table: dict[str, Any]) -> Section:
+def table_section(name: str, table: dict[str, Any]) -> Section:
     return Section(document=Document("options", table, {}), path=(), label=name, table=table, notes=Notes())
 
 

@@ -19,13 +19,32 @@ import ssl
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Self, TypeVar
 
-from pyagent.api import Batch, Output
+from pyagent.api import Batch, Metric, Output, Serializer
 from pyagent.api.plugin import CompressionName
-from pyagent.testing.inputs import make_options, plugin_name
+from pyagent.buffer import Chunk, QueueBatch
+from pyagent.config.data_format import create_serializer, option_names, serializer_plan, with_format
+from pyagent.config.options import Policy, build_options, decode_values
+from pyagent.config.plan import SerializerPlan
+from pyagent.config.registry import Found, Registry
+from pyagent.lineprotocol import parse
+from pyagent.pipeline.outputs.record_format import record_format
+from pyagent.testing.inputs import make_options, plugin_name, table_section
 
-__all__ = ["Answer", "MemoryBatch", "Raw", "Request", "ScriptedServer", "make_output", "run_output", "write"]
+__all__ = [
+    "Answer",
+    "MemoryBatch",
+    "Raw",
+    "Request",
+    "ScriptedServer",
+    "make_batch",
+    "make_output",
+    "make_serializer",
+    "run_output",
+    "write",
+]
 
 _O = TypeVar("_O", bound=Output[Any])
 
@@ -49,13 +68,41 @@ class MemoryBatch:
         body = b"".join(line + b"\n" for line in self._lines)
         return gzip.compress(body, mtime=0) if encoding == "gzip" else body
 
+    def metrics(self) -> list[Metric]:
+        return parse(self.payload(), self.newest).metrics
+
     def slice(self, start: int, stop: int) -> "MemoryBatch":
         return MemoryBatch(self._lines[start:stop], self.oldest, self.newest, self.partition)
 
 
 def make_output(plugin: type[_O], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None) -> _O:
     """Make an output from a table as it stands in the configuration. Raises ConfigError."""
-    return plugin(make_options(plugin, options), log or logging.getLogger(plugin_name(plugin)))
+    name = plugin_name(plugin)
+    section = table_section(name, dict(options or {}))
+    log = log or logging.getLogger(name)
+    found = with_format(Registry(), Found(plugin, "builtin"), section)
+    values, _ = decode_values(section, plugin.options_type, ignored=option_names(found.format))
+    made = build_options(section, plugin.options_type, values)
+    serializer, _ = serializer_plan(found, section, Policy())
+    if serializer is None:
+        return plugin(made, log)
+    return plugin(made, log, partial(create_serializer, serializer, log))
+
+
+def make_serializer(plugin: type[Serializer[Any]], options: Mapping[str, Any] | None = None) -> Serializer[Any]:
+    """Make a serializer from a table of its options. Raises ConfigError."""
+    name = plugin_name(plugin)
+    plan = SerializerPlan(data_format=name, plugin=plugin, options=make_options(plugin, options))
+    return create_serializer(plan, logging.getLogger(name))
+
+
+def make_batch(output: Output[Any], metrics: Sequence[Metric]) -> Batch:
+    """The batch that the engine would give the output of these metrics. Raises ValueError for what cannot be queued."""
+    wanted = record_format(output.queue_format())
+    encoded = wanted.encode(metrics)
+    if encoded.rejected:
+        raise ValueError("; ".join(f"{metric!r}: {reason}" for metric, reason in encoded.rejected))
+    return QueueBatch([Chunk(encoded)], body=wanted)
 
 
 async def run_output(plugin: type[Output[Any]], batch: Batch, options: Mapping[str, Any] | None = None) -> None:

@@ -17,19 +17,25 @@ import zlib
 from contextlib import suppress
 from typing import Annotated, Literal
 
-from pyagent.api import Batch, ConfigError, Duration, LineOptions, Options, Output, Retry, Size, option
+from pyagent.api import (
+    Batch,
+    ConfigError,
+    Duration,
+    Output,
+    QueueFormat,
+    Retry,
+    Serialized,
+    SerializerOptions,
+    Size,
+    option,
+)
 
 __all__ = ["File", "FileOptions"]
 
 
-class FileOptions(Options, frozen=True):
+class FileOptions(SerializerOptions, frozen=True):
     files: Annotated[list[str], option("files to append to; stdout is standard output ([]: stdout)", writes=True)] = []
-    data_format: Annotated[str, option("how metrics are written; only influx so far")] = "influx"
-    use_batch_format: Annotated[bool, option("line protocol is the same in batches", no_effect=True)] = False
-    influx_max_line_bytes: Annotated[int, option("spread the fields of longer lines over several (0: never)", ge=0)] = 0
-    influx_sort_fields: Annotated[bool, option("sort fields by name")] = False
-    influx_uint_support: Annotated[bool, option("write unsigned integers as such, not as signed ones")] = False
-    influx_omit_timestamp: Annotated[bool, option("leave out the time")] = False
+    use_batch_format: Annotated[bool, option("write each batch as one document, in formats that have such")] = False
     rotation_interval: Annotated[Duration, option("archive a file after this time (0: never)", ge=0)] = Duration(0)
     rotation_max_size: Annotated[Size, option("archive a file that has reached this size (0: never)", ge=0)] = Size(0)
     rotation_max_archives: Annotated[int, option("archives of a file to keep (-1: all)", ge=-1)] = 5
@@ -60,28 +66,20 @@ class File(Output[FileOptions]):
 
     def setup(self) -> None:
         options = self.options
-        if options.data_format != "influx":
-            problem = f"cannot write data_format {options.data_format!r}: only influx is supported yet; correct it"
-            raise ConfigError(problem, option="data_format")
         if options.compression_algorithm == "zstd":
             problem = "cannot compress with zstd: it is not supported yet; use gzip or zlib"
             raise ConfigError(problem, option="compression_algorithm")
         if "" in options.files:
             raise ConfigError("cannot use the file '': it has no name; give a path or stdout", option="files")
+        self.serializer  # noqa: B018  # wrong options of the format are told at the start
         names = dict.fromkeys(options.files or ["stdout"])
         self._targets: list[_Target] = [_RotatingFile(name, options, self.log) for name in names if name != "stdout"]
         if "stdout" in names:
             self._targets.append(_Stdout())  # last, because a pipe cannot take back what it was given
         self._lock = threading.Lock()
 
-    def line_options(self) -> LineOptions:
-        options = self.options
-        return LineOptions(
-            uint_support=options.influx_uint_support,
-            sort_fields=options.influx_sort_fields,
-            omit_timestamp=options.influx_omit_timestamp,
-            max_line_bytes=options.influx_max_line_bytes,
-        )
+    def queue_format(self) -> QueueFormat:
+        return Serialized(self.serializer, documents=self.options.use_batch_format)
 
     def write(self, batch: Batch) -> None:
         data = self._encode(batch)

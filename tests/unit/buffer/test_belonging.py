@@ -13,7 +13,7 @@ from test_segments import Unreadable, batch, read
 from pyagent.api import asking
 from pyagent.buffer import stored_queues
 from pyagent.buffer.log.files import Files
-from pyagent.buffer.log.frames import HEAD_SIZE, Head
+from pyagent.buffer.log.frames import HEAD_SIZE, VERSION, Head
 from pyagent.buffer.log.reader import LogReader
 from pyagent.buffer.log.scan import Recovery
 from pyagent.buffer.log.segments import SegmentLog
@@ -149,7 +149,7 @@ def test_a_second_time_there_is_no_clash(tmp_path: Path) -> None:
 
 def test_segments_of_an_unknown_version_are_set_aside_and_counted(tmp_path: Path) -> None:
     folder = a_log(tmp_path / "log", 50, 10)
-    later = Head(1, 0, 0, 0, version=2).pack() + b"whatever it may be"
+    later = Head(1, 0, 0, 0, version=VERSION + 1).pack() + b"whatever it may be"
     (folder / "0000000077.seg").write_bytes(later)
     found, recovery, _ = read(folder)
     assert found == list(range(10, 50))

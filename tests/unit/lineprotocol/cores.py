@@ -6,9 +6,11 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from pyagent.lineprotocol import encoder, parser, relaying
+from pyagent.lineprotocol import encoder, lossless, parser, relaying
 
-REFERENCE = SimpleNamespace(encode=encoder.encode, parse=parser.parse, relay=relaying.relay)
+REFERENCE = SimpleNamespace(
+    encode=encoder.encode, pack=lossless.pack, parse=parser.parse, relay=relaying.relay, unpack=lossless.unpack
+)
 
 
 def native_core() -> ModuleType:

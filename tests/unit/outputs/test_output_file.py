@@ -87,11 +87,11 @@ class TestFiles:
         assert (tmp_path / "out").read_text() == TEXT * 2
 
     def test_line_options(self) -> None:
-        assert output("x").line_options() == LineOptions()
+        assert output("x").serializer.line_options() == LineOptions()
         own = {"influx_max_line_bytes": 9, "influx_sort_fields": True}
         own |= {"influx_uint_support": True, "influx_omit_timestamp": True}
         expected = LineOptions(max_line_bytes=9, sort_fields=True, uint_support=True, omit_timestamp=True)
-        assert output("x", **own).line_options() == expected
+        assert output("x", **own).serializer.line_options() == expected
 
 
 class TestFailures:
@@ -392,7 +392,7 @@ class TestCompression:
 @pytest.mark.parametrize(
     ("table", "option", "text"),
     [
-        ({"data_format": "json"}, "data_format", "'json': only influx is supported yet"),
+        ({"data_format": "jsn"}, "data_format", "undefined but requested serializer: jsn; did you mean 'json'?"),
         ({"compression_algorithm": "zstd"}, "compression_algorithm", "cannot compress with zstd"),
         ({"compression_level": 10}, "compression_level", "must be -1 to 9; found 10"),
         ({"rotation_max_archives": -2}, "rotation_max_archives", "must be -1 or more; found -2"),

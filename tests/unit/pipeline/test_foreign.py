@@ -335,8 +335,9 @@ async def test_an_output_is_asked_once_and_what_it_says_is_plain(caplog: pytest.
     plugin = Sorting(NoOptions(), LOG)
     plan = output_plan(Sorting, origin="file")
     traits = output_traits(plan, plugin)
-    assert type(traits.line_options) is LineOptions
-    assert (traits.line_options.sort_fields, type(traits.line_options.max_line_bytes)) == (True, int)
+    wanted = traits.queue_format
+    assert type(wanted) is LineOptions
+    assert (wanted.sort_fields, type(wanted.max_line_bytes)) == (True, int)
     runner = RunningOutput(plan, plugin, log=LOG, traits=traits)
     runner.enqueue_block(numbered(0, 1))
     await runner.stop(1)

@@ -3,12 +3,13 @@
 Frame:
 
     magic  4   "PYA1"            length  4   bytes of the payload      newest  8   ns since the epoch
-    flags  1                     number  8   of its first metric       payload's CRC-32  4
-    -      3   zero              count   4   of metrics                header's CRC-32   4
-                                 oldest  8   ns since the epoch        payload
+    flags   1                    number  8   of its first metric       payload's CRC-32  4
+    content 1  see Content       count   4   of metrics                header's CRC-32   4
+    -       2  zero              oldest  8   ns since the epoch        payload
 
-Little-endian. The payload is the size of an index (4), the index (the length of each metric's lines, 4 bytes each), and the
-lines; index and lines are compressed where COMPRESSED is set, the lines as one gzip member that can be sent as it is.
+Little-endian. The payload is the size of an index (4), the index (the length of each metric's record, 4 bytes each), and
+the records; index and records are compressed where COMPRESSED is set, the records as one gzip member that can be sent as it is.
+Records are lines of line protocol where the content is 0, as it is in all frames of the versions before there were others.
 
 Metrics are numbered one by one, so what is missing between two frames is known exactly. The header has a checksum of its
 own: where only the payload is damaged, the length still leads to the next frame.
@@ -19,6 +20,9 @@ Head of a segment (those of earlier versions have none):
     version  1                   follows  8  the number behind    committed  8  as the cursor was then
     -        3  zero                         the last metric      CRC-32        4
                                              that was safe
+
+The version is 1 where all records are line protocol, which earlier versions of the agent can read, and 2 where they are not:
+those set such a segment aside.
 
 The numbers from `follows` to `first` were given up after a write that failed, and what is missing there is no loss.
 """
@@ -33,12 +37,14 @@ from itertools import accumulate
 
 from pyagent.buffer.batch import QueueBatch
 from pyagent.buffer.block import CompressedBlock
+from pyagent.lineprotocol import Content
 
 __all__ = [
     "HEADER_SIZE",
     "HEAD_SIZE",
     "PINNED",
     "VERSION",
+    "VERSION_LINES",
     "Head",
     "Header",
     "StoredBlock",
@@ -55,7 +61,7 @@ PINNED, COMPRESSED, RENUMBERED = 1, 2, 4
 """Flags: somebody was told that these metrics are safe; the payload is compressed; the numbers before were given up on
 purpose, and what is missing there is no loss (in a segment without a head, which says more)."""
 
-_HEADER = struct.Struct("<4sB3xIQIqqI")
+_HEADER = struct.Struct("<4sBB2xIQIqqI")
 _CRC = struct.Struct("<I")
 HEADER_SIZE = _HEADER.size + _CRC.size
 MAX_PAYLOAD = 1 << 30
@@ -64,8 +70,8 @@ _WORTH_COMPRESSING = 64
 _HEAD_MAGIC = b"PYSG"
 _HEAD = struct.Struct("<4sB3xQQQQ")
 HEAD_SIZE = _HEAD.size + _CRC.size
-VERSION = 1
-"""Of segments. Those of another one keep magic, version and checksum where they are."""
+VERSION_LINES, VERSION = 1, 2
+"""Of segments: see above. Those of a later one keep magic, version and checksum where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Head:
     follows: int
     first: int
     committed: int
-    version: int = VERSION
+    version: int = VERSION_LINES
 
     @classmethod
     def at(cls, data: "bytes | memoryview") -> "Head | None":
@@ -102,6 +108,7 @@ class Header:
     oldest: int
     newest: int
     payload_crc: int
+    content: int = 0
 
     @property
     def end(self) -> int:
@@ -121,25 +128,30 @@ class Header:
         text = data[offset : offset + _HEADER.size]
         if zlib.crc32(text) != _CRC.unpack_from(data, offset + _HEADER.size)[0]:
             return None
-        _, flags, length, number, count, oldest, newest, crc = _HEADER.unpack(text)
-        return cls(flags, length, number, count, oldest, newest, crc) if 0 < length <= MAX_PAYLOAD and count else None
+        _, flags, content, length, number, count, oldest, newest, crc = _HEADER.unpack(text)
+        if not 0 < length <= MAX_PAYLOAD or not count:
+            return None
+        return cls(flags, length, number, count, oldest, newest, crc, content)
 
     def fits(self, payload: "bytes | memoryview") -> bool:
         return len(payload) == self.length and zlib.crc32(payload) == self.payload_crc
 
 
 class StoredBlock:
-    """EncodedBlock that lie on disk, too: the metric at index i has the number `number` + i."""
+    """Records that lie on disk, too: the metric at index i has the number `number` + i."""
 
-    __slots__ = ("count", "data", "ends", "newest", "number", "oldest")
+    __slots__ = ("content", "count", "data", "ends", "newest", "number", "oldest")
 
-    def __init__(self, data: bytes, ends: "array[int]", oldest: int, newest: int, number: int) -> None:
+    def __init__(
+        self, data: bytes, ends: "array[int]", oldest: int, newest: int, number: int, content: Content = Content.LINES
+    ) -> None:
         self.data = data
         self.ends = ends
         self.count = len(ends)
         self.oldest = oldest
         self.newest = newest
         self.number = number
+        self.content = content
 
 
 class StoredCompressedBlock(CompressedBlock):
@@ -147,8 +159,10 @@ class StoredCompressedBlock(CompressedBlock):
 
     __slots__ = ("number",)
 
-    def __init__(self, packed: bytes, ends: "array[int]", oldest: int, newest: int, number: int) -> None:
-        super().__init__(packed, ends, oldest, newest)
+    def __init__(
+        self, packed: bytes, ends: "array[int]", oldest: int, newest: int, number: int, content: Content = Content.LINES
+    ) -> None:
+        super().__init__(packed, ends, oldest, newest, content)
         self.number = number
 
 
@@ -160,12 +174,12 @@ def pack(batch: QueueBatch, number: int, flags: int = 0) -> bytes:
     index = lengths.tobytes()
     if batch.count >= _WORTH_COMPRESSING:
         flags |= COMPRESSED
-        index, text = zlib.compress(index, 1), batch.payload("gzip")
+        index, text = zlib.compress(index, 1), batch.stored("gzip")
     else:
-        text = batch.payload()
+        text = batch.stored()
     payload = b"".join((_CRC.pack(len(index)), index, text))
     header = _HEADER.pack(
-        MAGIC, flags, len(payload), number, batch.count, batch.oldest, batch.newest, zlib.crc32(payload)
+        MAGIC, flags, batch.content, len(payload), number, batch.count, batch.oldest, batch.newest, zlib.crc32(payload)
     )
     return b"".join((header, _CRC.pack(zlib.crc32(header)), payload))
 
@@ -178,6 +192,7 @@ def unpack(header: Header, payload: bytes) -> "StoredBlock | StoredCompressedBlo
     index, text = payload[_CRC.size : split], payload[split:]
     compressed = bool(header.flags & COMPRESSED)
     try:
+        content = Content(header.content)
         lengths = array("I", zlib.decompress(index) if compressed else index)
     except (zlib.error, ValueError):
         return None
@@ -187,7 +202,7 @@ def unpack(header: Header, payload: bytes) -> "StoredBlock | StoredCompressedBlo
     if len(ends) != header.count or (not compressed and ends[-1] != len(text)):
         return None
     kind = StoredCompressedBlock if compressed else StoredBlock
-    return kind(text, ends, header.oldest, header.newest, header.number)
+    return kind(text, ends, header.oldest, header.newest, header.number, content)
 
 
 def next_frame(data: "bytes | memoryview", offset: int) -> "tuple[int, Header] | None":

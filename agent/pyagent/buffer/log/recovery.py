@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pyagent.buffer.log.cursor import Cursor
 from pyagent.buffer.log.files import Files
-from pyagent.buffer.log.frames import HEAD_SIZE, VERSION, Head, frames_in
+from pyagent.buffer.log.frames import HEAD_SIZE, VERSION, VERSION_LINES, Head, frames_in
 from pyagent.buffer.log.scan import Recovery, Scan, Segment, SegmentFile
 
 __all__ = ["CORRUPT", "Finder", "Found", "write_identity"]
@@ -152,7 +152,7 @@ class Finder:
             except IsADirectoryError:
                 self._aside.append(path)
                 continue
-            if head is not None and head.version != VERSION:
+            if head is not None and head.version not in (VERSION_LINES, VERSION):
                 self._aside.append(path)
             else:
                 found.append(SegmentFile(path, head))

@@ -18,9 +18,10 @@ from pathlib import Path
 from pyagent.buffer.batch import QueueBatch
 from pyagent.buffer.log.cursor import Cursor
 from pyagent.buffer.log.files import Files
-from pyagent.buffer.log.frames import PINNED, RENUMBERED, Head, pack
+from pyagent.buffer.log.frames import PINNED, RENUMBERED, VERSION, VERSION_LINES, Head, pack
 from pyagent.buffer.log.recovery import Finder, write_identity
 from pyagent.buffer.log.scan import Recovery, Segment
+from pyagent.lineprotocol import Content
 
 __all__ = ["InUse", "Recovery", "Segment", "SegmentLog"]
 
@@ -61,6 +62,8 @@ class SegmentLog:
         self._last_file = 0
         self._active: int | None = None
         """Descriptor of the last segment, where it is being written."""
+        self._version = VERSION
+        """Of that segment."""
         self._renumbered = False
         self._cuts: list[tuple[Path, int]] = []
 
@@ -126,13 +129,15 @@ class SegmentLog:
             frames.append(pack(batch, number, flags))
             number += batch.count
         data = b"".join(frames)
+        lines = all(batch.content is Content.LINES for batch, _ in batches)
+        version = VERSION_LINES if lines else VERSION
         try:
             try:
-                self._write(data, number)
+                self._write(data, number, version)
             except OSError:
                 # Not trusted any more: what a failed sync has dropped, a second one would not tell.
                 self._abandon()
-                self._write(data, number)
+                self._write(data, number, version)
         except OSError:
             self._abandon()
             # A part may be there all the same: its numbers are not given to others.
@@ -143,16 +148,17 @@ class SegmentLog:
             self._cursor.mark(number)
         return len(data)
 
-    def _write(self, data: bytes, end: int) -> None:
+    def _write(self, data: bytes, end: int, version: int) -> None:
         segment = self.segments[-1] if self._active is not None else None
-        if segment is not None and segment.size + len(data) > self._segment_size:
+        if segment is not None and (segment.size + len(data) > self._segment_size or version > self._version):
             self._finish()
             segment = None
         if segment is None:
             self._last_file += 1
             path = self.directory / f"{self._last_file:010d}.seg"
             self._active = self.files.create(path)
-            data = Head(self._cursor.log, self._safe, self.next, self.committed).pack() + data
+            data = Head(self._cursor.log, self._safe, self.next, self.committed, version).pack() + data
+            self._version = version
             segment = Segment(path, self.next, self.next, 0, (self._safe, self.next))
             self.segments.append(segment)
             if self._sync:

@@ -74,7 +74,7 @@ async def make_outputs(report: Report, plan: Plan) -> list[MadeOutput]:
         plugin = await _make(report, output)
         if plugin is not None:
             plugin = cast("Output[Any]", plugin)
-            encoder = OutputEncoder(output, plugin.line_options(), plugin.partition(), log=_QUIET)
+            encoder = OutputEncoder(output, plugin.queue_format(), plugin.partition(), log=_QUIET)
             made.append(MadeOutput(output, plugin, encoder))
     return made
 

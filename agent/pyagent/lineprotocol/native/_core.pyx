@@ -16,6 +16,7 @@ from pyagent.lineprotocol.results import (
     METRIC_BYTES,
     TIME_MAX,
     TIME_MIN,
+    Content,
     Encoded,
     Parsed,
     ParseError,
@@ -108,9 +109,27 @@ cdef extern from "relay.hpp" namespace "lineprotocol":
         void add(Span lines, bint any, int64_t time) except +
 
 
+cdef extern from "lossless.hpp" namespace "lineprotocol":
+    bint init_kinds(object members) except +*
+
+    cdef cppclass Packer:
+        Buffer out
+        vector[uint64_t] ends
+        int64_t oldest
+        int64_t newest
+        const char* reason
+        bint pack(object metric) except +
+        void add(Span record, bint any, int64_t time) except +
+
+    cdef cppclass Unpacker:
+        Unpacker(Span data) except +
+        bint unpack(list metrics) except +*
+
+
 cdef object DEFAULT = LineOptions()
 
 init_types(Metric, Uint, MetricType.UNTYPED)
+init_kinds(sorted(MetricType))
 
 
 def encode(metrics, options=DEFAULT):
@@ -196,11 +215,54 @@ def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, rou
         del relaying
 
 
+def pack(metrics):
+    """As the reference's `pack`."""
+    cdef Packer* packer = new Packer()
+    cdef list rejected = []
+    cdef Span record
+    cdef bytes data
+    try:
+        for metric in metrics:
+            if packer.pack(metric):
+                continue
+            if packer.reason != NULL:
+                rejected.append((metric, packer.reason.decode()))
+                continue
+            alone = _reference_pack([metric])
+            data = alone.data
+            record.data, record.size = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+            packer.add(record, alone.count == 1, alone.oldest)
+            rejected += alone.rejected
+        encoded = _encoded(packer.out, packer.ends, packer.oldest, packer.newest, rejected)
+        encoded.content = Content.METRICS
+        return encoded
+    finally:
+        del packer
+
+
+def unpack(bytes data not None):
+    """As the reference's `unpack`."""
+    cdef list metrics = []
+    cdef Unpacker* unpacker = new Unpacker(_span(data))
+    try:
+        if not unpacker.unpack(metrics):
+            raise ValueError("the data are no records of metrics")
+        return metrics
+    finally:
+        del unpacker
+
+
 # The reference is imported when something out of the ordinary asks for it, which in many processes is never.
 def _reference_encode(metrics, options):
     from pyagent.lineprotocol.encoder import encode
 
     return encode(metrics, options)
+
+
+def _reference_pack(metrics):
+    from pyagent.lineprotocol.lossless import pack
+
+    return pack(metrics)
 
 
 def _reference_parse(*arguments, **named):

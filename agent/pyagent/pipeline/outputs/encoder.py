@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pyagent.api import LineOptions, Metric, Partition
+from pyagent.api import LineOptions, Metric, Partition, QueueFormat
 from pyagent.config import OutputPlan
-from pyagent.lineprotocol import Encoded, encode
+from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.filters import compile_selection
 from pyagent.pipeline.modifiers import NameModifiers
+from pyagent.pipeline.outputs.record_format import record_format
 
 __all__ = ["EncodedParts", "OutputEncoder"]
 
@@ -36,15 +37,16 @@ class OutputEncoder:
     def __init__(
         self,
         plan: OutputPlan,
-        line_options: LineOptions,
+        wanted: QueueFormat,
         partition: Partition | None = None,
         *,
         admits: Callable[[str], bool] = lambda value: True,
         log: logging.Logger,
     ) -> None:
-        """`admits`: whether a value of the partition's tag may have a partition; the metrics of others have none, and keep the
-        tag."""
-        self.line_options = line_options
+        """`wanted`: the output's `queue_format`. `admits`: whether a value of the partition's tag may have a partition; the
+        metrics of others have none, and keep the tag."""
+        serializer = plan.serializer
+        self.format = record_format(wanted, builtin=serializer is None or serializer.origin == "builtin")
         self.partition = partition
         self._admits = admits
         self._name_modifiers = NameModifiers.of(plan)
@@ -57,12 +59,17 @@ class OutputEncoder:
         if self.partition is not None:
             return self is other  # which values have a partition is each output's own
         mine, theirs = (
-            (encoder.line_options, encoder._name_modifiers, encoder._filters if encoder._selection else None)
+            (encoder.format, encoder._name_modifiers, encoder._filters if encoder._selection else None)
             for encoder in (self, other)
         )
         return other.partition is None and mine == theirs
 
     __hash__ = None  # type: ignore[assignment]  # filters hold dicts; mypy knows no other spelling
+
+    @property
+    def line_options(self) -> LineOptions | None:
+        """Of line protocol; None: it is another format."""
+        return self.format.lines
 
     @property
     def selects(self) -> bool:
@@ -72,7 +79,8 @@ class OutputEncoder:
     @property
     def relayable(self) -> bool:
         """Nothing but the encoding: text may be relayed without making metrics of it."""
-        return self._selection is None and not self._name_modifiers and self.partition is None
+        plain = self._selection is None and not self._name_modifiers and self.partition is None
+        return plain and self.format.lines is not None
 
     def __call__(self, metrics: Sequence[Metric]) -> EncodedParts:
         chosen = metrics if self._selection is None else self._selection.apply(metrics)
@@ -80,7 +88,7 @@ class OutputEncoder:
         if self._name_modifiers:
             chosen = [Metric(self._name_modifiers(m.name), m.tags, m.fields, m.time, m.kind) for m in chosen]
         if self.partition is None:
-            return EncodedParts(((None, encode(chosen, self.line_options)),), filtered)
+            return EncodedParts(((None, self.format.encode(chosen)),), filtered)
         parts: dict[str | None, list[Metric]] = {}
         for metric in chosen:
             value = metric.tags.get(self.partition.tag)
@@ -90,5 +98,5 @@ class OutputEncoder:
                 tags = {key: tag for key, tag in metric.tags.items() if key != self.partition.tag}
                 metric = Metric(metric.name, tags, metric.fields, metric.time, metric.kind)
             parts.setdefault(value, []).append(metric)
-        encoded = tuple((value, encode(part, self.line_options)) for value, part in parts.items())
+        encoded = tuple((value, self.format.encode(part)) for value, part in parts.items())
         return EncodedParts(encoded, filtered)

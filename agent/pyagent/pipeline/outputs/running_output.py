@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +79,7 @@ class RunningOutput:
         )
         traits = traits or output_traits(plan, plugin)
         self.encoder = OutputEncoder(
-            plan, traits.line_options, traits.partition, admits=self.partitions.admits, log=log
+            plan, traits.queue_format, traits.partition, admits=self.partitions.admits, log=log
         )
         self._inherits = inherits
         self._log = log
@@ -155,7 +153,7 @@ class RunningOutput:
         self.enqueue(EncodedParts(((partition, block),), filtered=0), pinned=pinned)
 
     async def requeue(self, texts: Sequence[bytes], partition: str | None) -> None:
-        """Queue encoded metrics, each with its line break, once more; return when they are as safe as is configured.
+        """Queue texts (see QueueBatch.texts), each of one metric, once more; return when they are as safe as is configured.
 
         Raises LookupError where there can be no such partition, Full where there is no room.
         """
@@ -163,9 +161,7 @@ class RunningOutput:
             raise LookupError(f"{self.plan.label} does not divide its metrics any more, these are of {partition!r}")
         if not self.can_admit(len(texts), partition):
             raise Full(f"the queue of {self.plan.label} is full; try it again later")
-        now = time.time_ns()
-        ends = array("I", accumulate(map(len, texts)))
-        self.enqueue_block(Encoded(b"".join(texts), ends, now, now, []), partition, pinned=True)
+        self.enqueue_block(self.encoder.format.encode_again(texts, time.time_ns()), partition, pinned=True)
         await self.durable()
 
     def can_admit(self, count: int, partition: str | None = None) -> bool:
@@ -440,4 +436,5 @@ class RunningOutput:
                 if not self._connected:
                     await self._manager.call(lambda: self.plugin.connect())
                     self._connected = True
+        batch.body = self.encoder.format
         await self._executor.call(lambda: self.plugin.write(batch))

@@ -168,7 +168,8 @@ class Sender:
     def adopt(self, chunk: Chunk) -> None:
         """Put metrics of another queue into this one, where they stay (ask `queue.can_admit` first)."""
         ends = array("I", accumulate(QueueBatch([chunk]).lengths()))
-        self.queue.enqueue(Encoded(bytes(chunk.text()), ends, chunk.block.oldest, chunk.block.newest, []), pinned=True)
+        block = Encoded(bytes(chunk.text()), ends, chunk.block.oldest, chunk.block.newest, [], chunk.content)
+        self.queue.enqueue(block, pinned=True)
         self.appended()
 
     def flush_soon(self) -> None:
@@ -351,7 +352,7 @@ class Sender:
         reason = one_line(refusal)
         kept = ""
         if self._dead_letters is not None and lines:
-            texts = [line.payload() for line in lines]
+            texts = [text for line in lines for text in line.texts()]
             self._dead_letters.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
             self._refused_unsynced = True
             how = how_to_ask("quarantine list")

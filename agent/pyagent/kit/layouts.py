@@ -1,0 +1,91 @@
+"""Times written by layouts, which spell out Go's reference time `Mon Jan 2 15:04:05 MST 2006`: the counterpart of
+`timestamps`, which reads them. All in UTC."""
+
+from datetime import UTC, datetime, timedelta
+
+from pyagent.kit.timestamps import layout_elements
+
+__all__ = ["TimeLayout"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTHS = (
+    "January February March April May June July August September October November December".split()  # noqa: SIM905
+)
+_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()  # noqa: SIM905
+
+
+class TimeLayout:
+    """`2006-01-02T15:04:05.000Z07:00`, say."""
+
+    def __init__(self, layout: str) -> None:
+        self._elements = layout_elements(layout)
+
+    def format(self, time: int) -> str:
+        """A time, ns since the epoch."""
+        seconds, rest = divmod(time, 1_000_000_000)
+        at = _EPOCH + timedelta(seconds=seconds)
+        return "".join([text + _written(element, at, rest) for text, element in self._elements])
+
+
+def _written(element: str, at: datetime, ns: int) -> str:
+    if element[:1] in (".", ","):
+        digits = f"{ns:09d}"[: len(element) - 1]
+        if element[1] == "0":
+            return element[0] + digits
+        digits = digits.rstrip("0")
+        return element[0] + digits if digits else ""
+    if element[:1] == "Z":
+        return "Z"
+    if element[:1] == "-":
+        return "+" + "".join("0" if character.isdigit() else character for character in element[1:])
+    hour = at.hour % 12 or 12
+    match element:
+        case "":
+            return ""
+        case "2006":
+            return f"{at.year:04d}"
+        case "06":
+            return f"{at.year % 100:02d}"
+        case "January":
+            return _MONTHS[at.month - 1]
+        case "Jan":
+            return _MONTHS[at.month - 1][:3]
+        case "1":
+            return str(at.month)
+        case "01":
+            return f"{at.month:02d}"
+        case "Monday":
+            return _DAYS[at.weekday()]
+        case "Mon":
+            return _DAYS[at.weekday()][:3]
+        case "2":
+            return str(at.day)
+        case "_2":
+            return f"{at.day:2d}"
+        case "02":
+            return f"{at.day:02d}"
+        case "002":
+            return f"{at.timetuple().tm_yday:03d}"
+        case "__2":
+            return f"{at.timetuple().tm_yday:3d}"
+        case "15":
+            return f"{at.hour:02d}"
+        case "3":
+            return str(hour)
+        case "03":
+            return f"{hour:02d}"
+        case "4":
+            return str(at.minute)
+        case "04":
+            return f"{at.minute:02d}"
+        case "5":
+            return str(at.second)
+        case "05":
+            return f"{at.second:02d}"
+        case "PM":
+            return "PM" if at.hour >= 12 else "AM"
+        case "pm":
+            return "pm" if at.hour >= 12 else "am"
+        case "MST":
+            return "UTC"
+    raise AssertionError(f"BUG: the element {element!r} of a layout is not written")
