@@ -120,6 +120,31 @@ async def test_queue_length(root: Path) -> None:
         await plugin.stop()
 
 
+async def test_net_rates(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net_rates = example(root, "net_rates")
+    monkeypatch.setenv("HOST_PROC", str(tmp_path))
+    (tmp_path / "net").mkdir()
+    head = "Inter-|   Receive  |  Transmit\n face |bytes packets ...|bytes packets ...\n"
+
+    def plant(received: object, sent: int) -> None:
+        row = f"  eth0: {received} 1 0 0 0 0 0 0 {sent} 1 0 0 0 0 0 0\n"
+        (tmp_path / "net/dev").write_text(head + row + row.replace("eth0", "veth7") + row.replace("eth0", "lo"))
+
+    plugin = make_input(net_rates, {"interfaces": ["*eth*"], "ignored_interfaces": ["veth*"]})
+    plant(1000, 5000)
+    assert await gather(plugin) == []
+    plant(3000, 100)
+    [metric] = await gather(plugin)
+    assert_declared(net_rates, [metric])
+    assert metric.tags == {"interface": "eth0"}
+    assert float(metric.fields["received"]) / float(metric.fields["sent"]) == pytest.approx(20)
+    plant("x", 100)
+    with pytest.raises(PyagentError, match=rf"^cannot read {tmp_path}/net/dev: line 3: word 2 is no whole number: "):
+        await gather(plugin)
+    with pytest.raises(ConfigError, match="cannot use interfaces: cannot read the pattern"):
+        make_input(net_rates, {"interfaces": ["[a"]})
+
+
 def test_report(root: Path, tmp_path: Path) -> None:
     report = example(root, "report")
     (tmp_path / "report").write_text("job,v\nbackup,5\n")

@@ -133,6 +133,9 @@ class Input(Plugin[O_co]):
     """
 
     measurements: ClassVar[Measurements] = ()
+    compares: ClassVar[bool] = False
+    """What a gather gives is a difference to the one before: --test and --once gather twice, half a second apart, and show what
+    the second gives."""
 
     def __init__(
         self, options: O_co, log: logging.Logger, new_parser: "Callable[[], Parser[Any]] | None" = None

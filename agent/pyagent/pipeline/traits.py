@@ -33,6 +33,7 @@ class InputTraits:
     gathers: bool
     stops: bool
     asynchronous: bool
+    compares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def input_traits(plan: PluginPlan, plugin: Input[Any]) -> InputTraits:
             for one in measurements
         ]
     stops = kind.stop is not Input.stop
-    return InputTraits(measurements, starts, gathers, stops, inspect.iscoroutinefunction(method))
+    return InputTraits(
+        measurements, starts, gathers, stops, inspect.iscoroutinefunction(method), compares=bool(kind.compares)
+    )
 
 
 def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:

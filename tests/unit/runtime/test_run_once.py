@@ -1,12 +1,13 @@
 """`--test` and `--once` say what they wait for."""
 
 import asyncio
+import dataclasses
 import threading
 from typing import Any, ClassVar
 
 import pytest
 
-from pyagent.api import Accumulator, Batch, Duration, Input, NoOptions, Output
+from pyagent.api import Accumulator, Batch, Duration, Input, Metric, NoOptions, Output
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan
 from pyagent.runtime import run_once as once
 from pyagent.runtime.settings import RunSettings
@@ -74,3 +75,23 @@ async def test_after_a_while_it_is_told(
         Slow.release.set()
     assert await run == 0
     assert once.TELL_AFTER < once.GATHER_DEADLINE
+
+
+class Comparing(Input):
+    compares = True
+
+    def setup(self) -> None:
+        self.gathers = 0
+
+    def gather(self, acc: Accumulator) -> None:
+        self.gathers += 1
+        acc.add("m", {"gather": self.gathers})
+
+
+async def test_an_input_that_compares_is_gathered_twice_and_the_second_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.pipeline.inputs.running_input.COMPARED_AFTER", 0.0)
+    [given] = PLAN.inputs
+    plan = dataclasses.replace(PLAN, inputs=(dataclasses.replace(given, plugin=Comparing),), outputs=())
+    metrics: list[Metric] = []
+    assert await once.run_once(plan, RunSettings(test=True), sink=once.MetricSink(metrics.extend)) == 0
+    assert [metric.fields for metric in metrics] == [{"gather": 2}]

@@ -27,6 +27,8 @@ FIRST_TICK_NEAR_NS = 500_000_000
 same."""
 
 
+COMPARED_AFTER = 0.5
+"""Seconds between the two gathers of an input that compares, where there is to be one."""
 MOST_GIVEN_UP = 3
 """Gathers that were given up and have not ended; with so many the input is left alone: threads are not for wasting."""
 
@@ -74,6 +76,8 @@ class RunningInput:
         self._clock = clock
         self._log = log
         self._is_first = True
+        self._discards = False
+        """What is gathered is only for the next gather to compare with."""
         self._gather_timeout = gather_timeout
         self._executor = self._new_worker()
         self._given_up: list[Executor] = []
@@ -122,6 +126,14 @@ class RunningInput:
             await self._start()
         if not self._gathers:
             return
+        if self._traits.compares and self.last_gather == 0:
+            self._discards = True
+            await self._gather_now()
+            self._discards = False
+            await asyncio.sleep(COMPARED_AFTER)
+        await self._gather_now()
+
+    async def _gather_now(self) -> None:
         self._tick()
         if self._gather is not None:
             await self._gather
@@ -155,7 +167,7 @@ class RunningInput:
     def flush(self) -> None:
         """Hand on what was added so far. Main loop only."""
         metrics = self.acc.drain()
-        if not metrics:
+        if not metrics or self._discards:
             return
         if chosen := self._modifiers(metrics, self.plan.precision):
             self._sink.deliver(chosen)
