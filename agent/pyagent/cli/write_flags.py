@@ -9,10 +9,10 @@ from typing import NoReturn, cast
 from pyagent.cli.terminal import harmless
 from pyagent.cli.tokens import looks_like_token
 from pyagent.importer.csv_lines import CsvOptions
-from pyagent.importer.inference import Given
 from pyagent.importer.pieces import ImportFailure
 from pyagent.importer.reading import Format, ReadingOptions
 from pyagent.importer.sources import Source, checked_encoding
+from pyagent.importer.time_column import Given
 from pyagent.importer.times import reader_of, zone_of
 from pyagent.lineprotocol import Precision
 from pyagent.lineprotocol.results import unit_ns

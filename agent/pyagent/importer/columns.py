@@ -12,7 +12,7 @@ from pyagent.importer.twice import Twice
 from pyagent.importer.values import Convert, NoValue, converter_of
 from pyagent.lineprotocol.text import field_key, from_bytes, measurement, tag_text, to_bytes
 
-__all__ = ["Cell", "Line", "Rows", "Settings"]
+__all__ = ["Cell", "Line", "Rows", "Settings", "mapping_text"]
 
 _REFERENCE = re.compile(rb"\$\{([^}]*)\}")
 _MAX_KEY = 65_535
@@ -261,3 +261,20 @@ def _text(cell: Cell, cells: Sequence[bytes]) -> str:
             cell.index,
             cell.label,
         ) from None
+
+
+def mapping_text(rows: Rows) -> str:
+    """What the columns are taken for, as --debug prints it."""
+
+    def labels(found: Sequence[object]) -> str:
+        return ", ".join(map(str, found)) or "none"
+
+    parts = [f"measurement: {rows.measurement.label if rows.measurement else 'none'}"]
+    parts.append(f"tags: {labels([cell.label for _, cell in rows.tags])}")
+    if rows.field_name is not None and rows.field_value is not None:
+        parts.append(f"field: {rows.field_name.label} with {rows.field_value.label}")
+    else:
+        fields = [f"{cell.label} ({cell.column.kind or 'as it stands'})" for _, cell, _ in rows.fields]
+        parts.append(f"fields: {labels(fields)}")
+    parts.append(f"time: {rows.time.label if rows.time else 'none'}")
+    return "; ".join(parts)

@@ -7,18 +7,17 @@ from datetime import UTC
 from pyagent.api.units import counted
 from pyagent.importer.annotations import Table
 from pyagent.importer.cells import Malformed, read_record
-from pyagent.importer.columns import Line, Rows, Settings
+from pyagent.importer.columns import Line, Rows, Settings, mapping_text
+from pyagent.importer.csv_refusals import malformed, reject
 from pyagent.importer.dialects import Plain
 from pyagent.importer.fast import FastRows, fast_rows
-from pyagent.importer.pieces import Failure, Piece, Rejected, Warnings, place
+from pyagent.importer.free_times import FreeTimes
+from pyagent.importer.pieces import Failure, Piece, Warnings, place
 from pyagent.importer.rejects import is_comment
 from pyagent.kit.timestamps import Zone
 from pyagent.lineprotocol.text import from_bytes
 
 __all__ = ["CsvConverter", "CsvOptions"]
-
-_MOST_SERIES = 100_000
-"""Series whose last time is known, where rows of one time are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,7 @@ class CsvConverter:
         self._table = self._new_table()
         self._rows: Rows | None = None
         self._fast: FastRows | None = None
-        self._last: dict[bytes, tuple[int, int]] = {}
-        """By series: the time of its last row, and that which it was given."""
+        self._free_times = FreeTimes()
         self._now = 0
         """Line of the row under way, for warnings."""
         for line in options.headers:
@@ -92,7 +90,7 @@ class CsvConverter:
             try:
                 found = read_record(text, position, self._separator, final=final, blanks=self._plain is not None)
             except Malformed as error:
-                position = self._malformed(piece, position, error)
+                position = malformed(piece, position, error)
                 continue
             if found is None:
                 break
@@ -180,10 +178,11 @@ class CsvConverter:
         if cells == [b""] or (cells[0].startswith(b"# ") and self._is_comment(cells)):
             return b""
         if self._options.longest and end - start > self._options.longest:
-            self._reject(
+            reject(
                 piece,
                 start,
                 end,
+                self._separator,
                 Failure(f"the row is longer than {self._options.longest:,} bytes (--max-line-length)"),
             )
             return b""
@@ -196,7 +195,7 @@ class CsvConverter:
                     self._rows = self._fast = None
                     return b""
             elif self._table.reading and texts == self._table.header:
-                self._reject(piece, start, end, Failure("the header comes once more; it is no row of data"))
+                reject(piece, start, end, self._separator, Failure("the header comes once more; it is no row of data"))
                 return b""
             elif not self._is_data(texts):
                 try:
@@ -215,12 +214,12 @@ class CsvConverter:
         if len(cells) != self._rows.width and not self._ragged(cells, start, end, piece):
             return b""
         if (cell := next((i for i, one in enumerate(cells) if b"\0" in one), -1)) >= 0:
-            self._reject(piece, start, end, Failure("there is a NUL in it, which no text has", cell))
+            reject(piece, start, end, self._separator, Failure("there is a NUL in it, which no text has", cell))
             return b""
         try:
             line = self._rows.line(cells)
         except Failure as failure:
-            self._reject(piece, start, end, failure)
+            reject(piece, start, end, self._separator, failure)
             return b""
         if line is None:
             piece.skipped += 1
@@ -263,7 +262,7 @@ class CsvConverter:
         if self._rows is None:
             self._rows = Rows(self._table, self._options.settings, self._warn)
         if self.mapping is not None:
-            self.mapping(_mapping(self._rows))
+            self.mapping(mapping_text(self._rows))
         strict = self._plain is not None
         self._fast = fast_rows(self._rows, self._table.header, self._separator, self._options, strict_width=strict)
 
@@ -280,10 +279,11 @@ class CsvConverter:
         if not any(cells):
             piece.skipped += 1
             return False
-        self._reject(
+        reject(
             piece,
             start,
             end,
+            self._separator,
             Failure(f"the row has {counted(count, 'cell')}, the header {width}", min(width, count - 1)),
         )
         return False
@@ -293,78 +293,10 @@ class CsvConverter:
         if time is None:
             return b"" if self._options.start is None else b" %d" % (self._options.start + self.points)
         if self._options.keep_duplicates:
-            time = self._free_time(line.head, time)
+            time = self._free_times.of(line.head, time)
         return b" %d" % (time // self._options.unit)
-
-    def _free_time(self, series: bytes, time: int) -> int:
-        """The time, or the next nanosecond that no row of the series with that time has."""
-        asked, given = self._last.get(series, (None, 0))
-        used = given + 1 if asked == time else time
-        if len(self._last) >= _MOST_SERIES and series not in self._last:
-            self._last.clear()
-        self._last[series] = (time, used)
-        return used
-
-    # What is wrong ----------------------------------------------------------------------------------------------------
-
-    def _reject(self, piece: Piece, start: int, end: int, failure: Failure) -> None:
-        row = piece.text[start:end]
-        line, column = place(piece.text, start, piece.first_line)
-        if failure.cell >= 0:
-            line, column = place(piece.text, start + _offset_of(row, failure.cell, self._separator), piece.first_line)
-        elif not failure.name:
-            column = 0
-        piece.rejected.append(Rejected(line, column, failure.reason, row.rstrip(b"\r\n"), failure.name))
-
-    def _malformed(self, piece: Piece, start: int, error: Malformed) -> int:
-        line, column = place(piece.text, error.at, piece.first_line)
-        if error.end < 0:
-            piece.failure = f"line {line}, column {column}: {error.reason}"
-            return start
-        row = piece.text[start : error.end].rstrip(b"\r\n")
-        if not is_comment(row):
-            piece.rejected.append(Rejected(line, column, error.reason, row))
-        return error.end
-
-
-def _offset_of(row: bytes, cell: int, separator: bytes) -> int:
-    """Where a cell begins in its row."""
-    if b'"' not in row:
-        position = 0
-        for _ in range(cell):
-            following = row.find(separator, position)
-            if following < 0:
-                return len(row.rstrip(b"\r\n"))
-            position = following + len(separator)
-        return position
-    position, inside, found = 0, False, 0
-    while position < len(row) and found < cell:
-        if row[position] == 0x22:
-            inside = not inside
-        elif not inside and row.startswith(separator, position):
-            found += 1
-            position += len(separator) - 1
-        position += 1
-    return position
 
 
 def _query_error(cells: Sequence[bytes]) -> str:
     text = next((from_bytes(cell) for cell in cells if cell), "")
     return f"the query whose result this is failed here: {text}; what is before it was taken"
-
-
-def _mapping(rows: Rows) -> str:
-    """What the columns are taken for, as --debug prints it."""
-
-    def labels(found: Sequence[object]) -> str:
-        return ", ".join(map(str, found)) or "none"
-
-    parts = [f"measurement: {rows.measurement.label if rows.measurement else 'none'}"]
-    parts.append(f"tags: {labels([cell.label for _, cell in rows.tags])}")
-    if rows.field_name is not None and rows.field_value is not None:
-        parts.append(f"field: {rows.field_name.label} with {rows.field_value.label}")
-    else:
-        fields = [f"{cell.label} ({cell.column.kind or 'as it stands'})" for _, cell, _ in rows.fields]
-        parts.append(f"fields: {labels(fields)}")
-    parts.append(f"time: {rows.time.label if rows.time else 'none'}")
-    return "; ".join(parts)

@@ -1,79 +1,31 @@
 """What the columns of a CSV without annotations are: a first pass through all of it."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from operator import itemgetter
 
 from pyagent.api.units import counted
-from pyagent.importer.annotations import Column, Table
-from pyagent.importer.columns import Rows, Settings
+from pyagent.importer.annotations import Column
+from pyagent.importer.columns import Settings
 from pyagent.importer.content import TEXT, Content
+from pyagent.importer.csv_head import check_is_header, check_names, checked, separator_of
+from pyagent.importer.csv_walk import about_order, go_through
 from pyagent.importer.dialects import QUERY, TABLE, V1, Plain
-from pyagent.importer.pieces import Failure, ImportFailure
+from pyagent.importer.pieces import ImportFailure
 from pyagent.importer.time_column import (
-    TIME_NAMES,
     Given,
     Seen,
     clock_column,
-    looks_like_time,
     time_column,
     time_form,
-    timeless,
-    with_times,
 )
 from pyagent.importer.times import zone_of
-from pyagent.importer.values import ALIASES, FIELD_TYPES
+from pyagent.importer.values import ALIASES
 
-__all__ = ["Given", "infer", "is_plain"]
+__all__ = ["infer"]
 
-_SEPARATORS = ",;\t|"
-_ANNOTATIONS = ("#group", "#datatype", "#default", "#constant", "#concat", "#timezone")
-_TYPED = ("measurement", "tag", "field", "ignore", "time", "dateTime", *FIELD_TYPES)
-_BLOCK = 2000
-"""Rows whose columns are looked at together."""
-_MOST_SEEN = 1_000_000
-"""Rows among which those of one time are looked for."""
-_MOST_DOUBLES = 10_000
-"""That are looked at one by one."""
 _NAMED = ("_start", "_stop", "result", "table", "")
-
-
-def is_plain(first_lines: Sequence[str], separator: str) -> bool:
-    """Whether a file that begins so has no annotations, so that it needs the first pass."""
-    for line in first_lines:
-        if line.startswith(("# ", '"# ')) or not line.strip():
-            continue
-        if line.lower().startswith(_ANNOTATIONS):
-            return False
-        cells = next(csv.reader([line], delimiter=separator), [])
-        for cell in cells:
-            _, bar, kind = cell.partition("|")
-            if bar and kind.partition(":")[0].partition("|")[0].startswith(_TYPED):
-                return False
-        return True
-    return False
-
-
-def separator_of(first_lines: Sequence[str]) -> str:
-    """What stands between the cells: `sep=;` says it, else that which the header and the rows have equally often."""
-    if not first_lines:
-        return ","
-    first = first_lines[0]
-    if first[:4].lower() == "sep=" and len(first) > 4:
-        return first[4]
-    counts: dict[str, list[int]] = {}
-    for separator in _SEPARATORS:
-        rows = list(_checked(csv.reader(first_lines, delimiter=separator)))
-        counts[separator] = [len(row) for row in rows if row]
-    usable = [s for s, widths in counts.items() if widths and widths[0] > 1]
-    if len(usable) > 1 and "|" in usable:
-        usable.remove("|")  # in a header it stands before a type
-    if not usable:
-        return ","
-    return max(usable, key=lambda s: (sum(width == counts[s][0] for width in counts[s]), counts[s][0]))
 
 
 def infer(lines: Iterable[str], given: Given, measurement: str, *, named: bool = False) -> Plain:
@@ -89,23 +41,15 @@ def infer(lines: Iterable[str], given: Given, measurement: str, *, named: bool =
     if head and head[0][:4].lower() == "sep=":
         head = head[1:]
     rows = csv.reader(chain(head, source), delimiter=separator, skipinitialspace=True)
-    header = next((row for row in _checked(rows) if row and any(row) and not row[0].startswith("# ")), [])
+    header = next((row for row in checked(rows) if row and any(row) and not row[0].startswith("# ")), [])
     settings = Settings(given.measurement or measurement, unit=given.unit or 1)
     if header[:3] == ["name", "tags", "time"]:
-        return _of_v1(_checked(rows), header, given, Plain(V1, separator.encode(), replace(settings, skip_empty=True)))
+        return _of_v1(checked(rows), header, given, Plain(V1, separator.encode(), replace(settings, skip_empty=True)))
     if {"_measurement", "_field", "_value"} <= set(header):
-        return _of_query(_checked(rows), header, given, Plain(QUERY, separator.encode(), settings))
+        return _of_query(checked(rows), header, given, Plain(QUERY, separator.encode(), settings))
     if not named:
-        _check_is_header([label.strip() for label in header])
+        check_is_header([label.strip() for label in header])
     return _of_table(rows, header, given, separator, settings)
-
-
-def _checked(rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    """What csv cannot read is told by the second pass, with its place."""
-    try:
-        yield from rows
-    except csv.Error:
-        return
 
 
 def _of_v1(rows: Iterator[list[str]], header: list[str], given: Given, plain: Plain) -> Plain:
@@ -143,9 +87,9 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
     if not header:
         return plain
     header = [label.strip() for label in header]
-    _check_names(header, given)
+    check_names(header, given)
     seen = Seen(header, [Content() for _ in header])
-    _go_through(rows, seen, given)
+    go_through(rows, seen, given)
     time = time_column(seen, given)
     clock = clock_column(seen, given, time)
     form, unit, note = time_form(seen.header[time], seen.contents[time], given)
@@ -192,7 +136,7 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
         plain.extras.append(both)
         named += f" with {header[clock.index]!r}"
     if given.zone:
-        _about_order(seen, plain)
+        about_order(seen, plain)
     if separator != ",":
         plain.notes.append(f"its cells are separated by {'tabs' if separator == chr(9) else repr(separator)}")
     if any(column.form[:1] == "," and column.kind == "double" for column in plain.columns):
@@ -230,130 +174,6 @@ def _about_text(label: str, column: Column, content: Content, given: Given) -> l
             f"--type '{label}=boolean:{pair}' says which words are"
         ]
     return []
-
-
-def _check_is_header(names: list[str]) -> None:
-    """A row of data is not taken for names, which would lose it."""
-    lowered = [name.lower() for name in names]
-    if any(name in TIME_NAMES for name in lowered):
-        return
-    times = [index for index, name in enumerate(names) if looks_like_time(name)]
-    numbers = sum(_looks_like_number(name) for name in names)
-    if not times and numbers * 2 <= sum(map(bool, names)):
-        return
-    time = times[0] if times else 0
-    values = ["value", *(f"value{number}" for number in range(2, len(names)))]
-    values.insert(time, "time")
-    example = repr(names[time]) if names else ""
-    raise ImportFailure(
-        f"its first row has no names of columns, but values ({example}); name the columns by "
-        f"--header {','.join(values[: len(names)])!r}"
-    )
-
-
-def _looks_like_number(text: str) -> bool:
-    content = Content()
-    content.add((text,))
-    return bool(content.values) and content.numeric
-
-
-def _check_names(header: list[str], given: Given) -> None:
-    known = [f"{label!r}" for label in header if label]
-    for name in (*([given.time] if given.time else ()), *given.tags, *given.types):
-        if name not in header:
-            raise ImportFailure(f"there is no column {name!r}; there are {', '.join(known)}")
-    twice = next((label for label in header if label.strip() and header.count(label) > 1), "")
-    if twice:
-        raise ImportFailure(
-            f"two columns are named {twice!r}; pass over the file's names by --skipHeader 1, and give others by "
-            "--header 'time,host,value'"
-        )
-    if not any(label.strip() for label in header):
-        raise ImportFailure("its first row has no names of columns; name them by --header 'time,host,value'")
-
-
-def _go_through(rows: Iterator[list[str]], seen: Seen, given: Given) -> None:
-    width = len(seen.header)
-    watched = [i for i, label in enumerate(seen.header) if label in given.tags or label == "_measurement"]
-    key: Callable[[list[str]], object] | None = None
-    known: set[object] = set()
-    block: list[list[str]] = []
-    telling: int | None = None
-
-    def settle() -> None:
-        nonlocal key, telling
-        if telling is None:
-            telling = timeless(block, seen.header, given)
-        if telling >= 0:
-            # A total or a row of units is refused alone: what it holds is no matter for the types of the others.
-            block[:] = with_times(block, telling)
-        if not block:
-            return
-        for content, cells in zip(seen.contents, zip(*block, strict=True), strict=True):
-            content.add(cells)
-        if key is None:
-            key = _series_and_time(seen, given, watched)
-        if key is not None:
-            if given.zone:
-                _keep_doubles(block, key, known, seen)
-            else:
-                before = len(known)
-                known.update(map(key, block))
-                seen.doubles += len(block) - (len(known) - before)
-            if len(known) > _MOST_SEEN:
-                known.clear()
-        seen.rows += len(block)
-        seen.ends = [*seen.ends[:1], block[-1]] if seen.ends else [block[0], block[-1]]
-        block.clear()
-
-    header = seen.header
-    with suppress(csv.Error):  # told by the second pass, with its place
-        for row in rows:
-            if len(row) == width:
-                if row == header or row[0].startswith("# error : "):
-                    continue
-                block.append(row)
-                if len(block) >= _BLOCK:
-                    settle()
-            else:
-                seen.others = len(row)
-    settle()
-
-
-def _keep_doubles(block: list[list[str]], key: Callable[[list[str]], object], known: set[object], seen: Seen) -> None:
-    for row in block:
-        one = key(row)
-        if one in known:
-            seen.doubles += 1
-            if len(seen.double_rows) < _MOST_DOUBLES:
-                seen.double_rows.append(row)
-        known.add(one)
-
-
-def _about_order(seen: Seen, plain: Plain) -> None:
-    """Whether the rows go back in time; those of an hour that came twice are no doubles."""
-    rows = Rows(Table(lambda _: None, columns=[*plain.columns], extras=[*plain.extras]), plain.settings, lambda _: None)
-
-    def moment(row: list[str]) -> int:
-        found = rows.moment([cell.strip().encode("utf-8", "surrogateescape") for cell in row])
-        return 0 if found is None else found
-
-    with suppress(Failure):
-        plain.descending = bool(seen.ends) and moment(seen.ends[0]) > moment(seen.ends[-1])
-    for row in seen.double_rows:
-        with suppress(Failure):
-            moment(row)
-            seen.doubles -= rows.twice.found
-
-
-def _series_and_time(seen: Seen, given: Given, watched: list[int]) -> Callable[[list[str]], object] | None:
-    """What tells the points of rows apart, as the first rows look; None where their time is not known yet."""
-    try:
-        time = time_column(seen, given)
-    except ImportFailure:
-        return None
-    clock = clock_column(seen, given, time)
-    return itemgetter(time, *([clock.index] if clock is not None else []), *watched)
 
 
 def _decimal(seen: Seen, separator: str, given: Given, time: int) -> str:

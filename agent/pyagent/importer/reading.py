@@ -10,12 +10,14 @@ from itertools import chain, islice
 from typing import BinaryIO, Literal
 
 from pyagent.importer.content import TEXT
+from pyagent.importer.csv_head import is_plain, separator_of
 from pyagent.importer.csv_lines import CsvConverter, CsvOptions
 from pyagent.importer.dialects import TABLE, Plain
-from pyagent.importer.inference import Given, infer, is_plain, separator_of
+from pyagent.importer.inference import infer
 from pyagent.importer.lp_lines import LpConverter
 from pyagent.importer.pieces import ImportFailure, Piece, Warnings
 from pyagent.importer.sources import BLOCK, Source, Stream
+from pyagent.importer.time_column import Given
 from pyagent.importer.times import DAY_FIRST, MONTH_FIRST
 from pyagent.lineprotocol import Precision
 

@@ -7,11 +7,12 @@ from typing import Literal
 
 import pytest
 
+from pyagent.importer.csv_head import separator_of
 from pyagent.importer.csv_lines import CsvOptions
-from pyagent.importer.inference import Given, separator_of
 from pyagent.importer.pieces import ImportFailure, Rejected
 from pyagent.importer.reading import Reading, ReadingOptions
 from pyagent.importer.sources import Source
+from pyagent.importer.time_column import Given
 
 
 class Read:
