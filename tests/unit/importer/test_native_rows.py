@@ -138,7 +138,7 @@ def test_plain_tables(given_rows: Sequence[tuple[str, ...]], order: str, zone: s
         Column(2, "b", "", "string"),
         Column(3, "h", "tag"),
     ]
-    columns[1].encoder = ",. '\u00a0"
+    columns[1].form = ",. '\u00a0"
     for column in columns:
         column.zone = zone_of(zone)
     text = b"t,a,b,h\n" + text_of([([*cells], False) for cells in given_rows], "\n")
