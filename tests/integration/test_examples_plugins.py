@@ -120,6 +120,19 @@ async def test_queue_length(root: Path) -> None:
         await plugin.stop()
 
 
+def test_backups(root: Path, tmp_path: Path) -> None:
+    backups = example(root, "backups")
+    tool = tmp_path / "backup-tool"
+    tool.write_text('#!/bin/sh\n[ "$1" = list ] && printf "home 60 5000\\nmail 70 %s\\n" "$SIZE"')
+    tool.chmod(0o755)
+    with pytest.raises(PyagentError, match=r"^cannot read the list of backups: line 2 is 'mail 70 '$"):
+        run_input(backups, {"binary": str(tool)})
+    tool.write_text(tool.read_text().replace("$SIZE", "7"))
+    metrics = run_input(backups, {"binary": str(tool)})
+    assert_declared(backups, metrics)
+    assert lines(metrics) == ["backups,name=home age=60i,size=5000i", "backups,name=mail age=70i,size=7i"]
+
+
 async def test_net_rates(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net_rates = example(root, "net_rates")
     monkeypatch.setenv("HOST_PROC", str(tmp_path))

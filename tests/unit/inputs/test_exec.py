@@ -15,9 +15,9 @@ import pytest
 
 from pyagent.api import ConfigError, Metric, PyagentError
 from pyagent.config import SourceText, load_plan
+from pyagent.kit import command as kit
 from pyagent.pipeline.inputs.accumulator import Abandoned, Accumulator
 from pyagent.testing import assert_declared, lines, make_input, run_input
-from pyagent_plugins.inputs import exec as plugin_module
 from pyagent_plugins.inputs.exec import Exec
 
 INFLUX = {"data_format": "influx"}
@@ -152,7 +152,7 @@ def time_is_up(monkeypatch: pytest.MonkeyPatch, when: Callable[[], bool]) -> Non
         def monotonic(self) -> float:
             return time.monotonic() + 1000 if when() else began
 
-    monkeypatch.setattr(plugin_module, "time", Clock())
+    monkeypatch.setattr(kit, "time", Clock())
 
 
 def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
 
 
 def test_one_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin_module, "_KILL_GRACE", 0.2)
+    monkeypatch.setattr(kit, "_KILL_GRACE", 0.2)
     pids = tmp_path / "pids"
     time_is_up(monkeypatch, lambda: pids.exists() and bool(pids.read_text()))
     command = ["sh", "-c", f"trap '' TERM; echo $$ > {pids}; while :; do sleep 0.05; done"]
@@ -176,7 +176,7 @@ def test_one_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_grandchild_that_keeps_the_output_open_does_not_hold_the_gather(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin_module, "_KILL_GRACE", 0.2)
+    monkeypatch.setattr(kit, "_KILL_GRACE", 0.2)
     # In a session of its own, so that no signal to the group reaches it.
     command = ["sh", "-c", "setsid sleep 3 & echo m v=1"]
     metrics, failure = gather({**INFLUX, "commands": [command], "timeout": "300ms"})
@@ -191,7 +191,7 @@ def test_one_that_closes_its_output_and_goes_on(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_output_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin_module, "_MAX_OUTPUT", 1 << 20)
+    monkeypatch.setattr(kit, "_MAX_OUTPUT", 1 << 20)
     assert "it printed more than 1 MiB" in gather({"commands": [["yes"]], "timeout": "20s"})[1]
 
 
@@ -274,7 +274,7 @@ def test_a_configuration_from_a_url_may_not_run_commands(key: str) -> None:
 def test_a_command_that_never_stops_talking_is_ended_all_the_same(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plugin_module, "_KILL_GRACE", 0.5)
+    monkeypatch.setattr(kit, "_KILL_GRACE", 0.5)
     metrics, failure = gather({"commands": [["sh", "-c", f"trap '' TERM; {command}"]], "timeout": "300ms", **INFLUX})
     assert metrics == []
     assert "took longer than 300ms" in failure

@@ -1,0 +1,236 @@
+"""Programs that a plugin runs, each with a deadline, bounded output, and a process group of its own.
+
+    def setup(self) -> None:
+        self._commands = Commands(timeout=self.options.timeout.seconds, use_sudo=self.options.use_sudo)
+
+    def gather(self, acc: Accumulator) -> None:
+        output = self._commands.run(["lvs", "--noheadings"])
+
+    async def stop(self) -> None:
+        self._commands.stop()
+
+An option that names a program is declared with `executes=True`: a configuration from a URL may not set it then.
+"""
+
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO
+
+from pyagent.api.errors import ConfigError, PyagentError
+from pyagent.api.units import Duration
+
+__all__ = ["Commands", "Output", "find_program", "shown"]
+
+_KILL_GRACE = 5.0
+_MAX_OUTPUT = 64 * 1024 * 1024
+_MAX_STDERR = 64 * 1024
+_STDERR_IN_ERROR = 512
+_LONGEST_SHOWN = 200
+# What systemd tells the agent is not meant for its children: one could report for it, or keep its watchdog quiet.
+_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_OF_ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    stdout: bytes
+    stderr: bytes
+    """The first 64 KiB."""
+    status: int
+    """The exit status; of one that a signal ended, its number negated."""
+
+    @property
+    def text(self) -> str:
+        """Standard output."""
+        return self.stdout.decode("utf-8", "surrogateescape")
+
+
+class Commands:
+    """Runs programs, and ends all that run when it is stopped. Thread-safe.
+
+    `timeout`: seconds for each; `timeout_option` names where they are from. One that takes longer gets SIGTERM and, five
+    seconds later, SIGKILL, with all that it started. `environment`: variables besides those of the agent. `plain_words`: with
+    LC_ALL=C, so that numbers and words are those that the plugin reads. `use_sudo`: they are run by `sudo`, with `sudo_options`
+    (`-n`, where Telegraf's plugin gives that); there is no terminal that it could ask at. `most_output`: bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        timeout_option: str = "timeout",
+        environment: Mapping[str, str] | None = None,
+        plain_words: bool = True,
+        use_sudo: bool = False,
+        sudo_options: Sequence[str] = (),
+        most_output: int | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._timeout_option = timeout_option
+        self._environment = ({"LC_ALL": "C"} if plain_words else {}) | dict(environment or {})
+        self._before = ["sudo", *sudo_options] if use_sudo else []
+        self._most_output = most_output
+        self._running: set[int] = set()
+        self._stopped = False
+
+    def run(self, command: Sequence[str], *, given: bytes = b"", expected: Collection[int] | None = (0,)) -> Output:
+        """Run a program and its arguments to the end. `given`: its standard input. `expected`: statuses that are no failure;
+        None: all of them.
+
+        Raises PyagentError, with the first line of what the program wrote to standard error.
+        """
+        words = [*self._before, *command]
+        name = shown(words)
+        process = self._start(words, name, wants_input=bool(given))
+        self._running.add(process.pid)
+        try:
+            if self._stopped:
+                _signal(process.pid, signal.SIGKILL)
+            deadline = f"it took longer than {Duration(round(self._timeout * 1e9))}; see `{self._timeout_option}`"
+            most = self._most_output or _MAX_OUTPUT
+            output, errors, problem = _communicate(process, given, self._timeout, deadline, most)
+        finally:
+            self._running.discard(process.pid)
+        status = process.returncode or 0
+        if not problem and expected is not None and status not in expected:
+            problem = f"it was ended by signal {-status}" if status < 0 else f"exit status {status}"
+        if problem:
+            raise PyagentError(f"cannot run `{name}`: {problem}{_brief(errors)}{self._advice(errors)}")
+        return Output(output, errors, status)
+
+    def stop(self) -> None:
+        """Kill what runs, and what is run from now on."""
+        self._stopped = True
+        for group in tuple(self._running):
+            _signal(group, signal.SIGKILL)
+
+    def _start(self, words: list[str], name: str, *, wants_input: bool) -> "subprocess.Popen[bytes]":
+        environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        try:
+            return subprocess.Popen(  # noqa: S603  # running what the configuration says is its purpose
+                words,
+                stdin=subprocess.PIPE if wants_input else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment | self._environment,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise PyagentError(f"cannot run `{name}`: {cause}") from None
+
+    def _advice(self, errors: bytes) -> str:
+        refused = self._before and errors.startswith(b"sudo:")
+        return "; allow the agent's account to run it in /etc/sudoers.d, with NOPASSWD" if refused else ""
+
+
+def find_program(name: str, option: str = "", *, package: str = "") -> str:
+    """The path of a program, also of one for administrators. Raises ConfigError with what to do: install `package`, or set
+    `option`."""
+    path = os.environ.get("PATH") or os.defpath
+    found = shutil.which(name, path=f"{path}:{_OF_ADMINISTRATORS}")
+    if found is None:
+        remedies = [*([f"apt install {package}"] if package else []), *([f"set `{option}`"] if option else [])]
+        advice = f"; {', or '.join(remedies)}" if remedies else ""
+        raise ConfigError(f"cannot run {name}: there is no such program{advice}", option=option or None)
+    return found
+
+
+def shown(command: Sequence[str]) -> str:
+    """A command for a message."""
+    text = shlex.join(command)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+
+
+def _communicate(
+    process: "subprocess.Popen[bytes]", given: bytes, timeout: float, too_long: str, most: int
+) -> tuple[bytes, bytes, str]:
+    """Standard output, standard error and what went wrong on the way. Ends within the timeout and the grace, whatever
+    the process and those that it started do."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    received = {process.stdout: bytearray(), process.stderr: bytearray()}
+    problem = ""
+    deadline = time.monotonic() + timeout
+    with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
+        for stream in received:
+            selector.register(stream, selectors.EVENT_READ)
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+        rest = memoryview(given)
+        while selector.get_map():
+            events = selector.select(min(max(deadline - time.monotonic(), 0), 3600))
+            for key, _ in events:
+                if key.fileobj is process.stdin:
+                    rest = _write(process.stdin, rest)
+                    if not rest:
+                        selector.unregister(process.stdin)
+                        _close(process.stdin)
+                    continue
+                stream = process.stdout if key.fileobj is process.stdout else process.stderr
+                chunk = os.read(key.fd, 65536)
+                if not chunk:
+                    selector.unregister(stream)
+                elif stream is process.stdout or len(received[stream]) < _MAX_STDERR:
+                    received[stream] += chunk
+            if len(received[process.stdout]) > most:
+                problem = (
+                    f"it printed more than {most >> 20} MiB" if most >> 20 else f"it printed more than {most} bytes"
+                )
+                break
+            # Also while something comes: it may come for ever.
+            if time.monotonic() >= deadline and selector.get_map():
+                if problem:
+                    break
+                problem = too_long
+                _signal(process.pid, signal.SIGTERM)
+                deadline = time.monotonic() + _KILL_GRACE
+        if process.stdin is not None:
+            _close(process.stdin)
+    if not problem:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            problem = "it closed its output and did not end"
+    if problem:
+        # Before the process is waited for: until then nobody else can have its number.
+        _signal(process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_KILL_GRACE)
+    return bytes(received[process.stdout]), bytes(received[process.stderr]), problem
+
+
+def _write(stream: IO[bytes], rest: memoryview) -> memoryview:
+    """What is left to write; nothing where nobody reads it."""
+    try:
+        return rest[os.write(stream.fileno(), rest[:65536]) :]
+    except BlockingIOError:
+        return rest
+    except BrokenPipeError:
+        return rest[:0]
+
+
+def _close(stream: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):
+        stream.close()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _brief(errors: bytes) -> str:
+    """The first line of standard error, for a message."""
+    text = errors.decode("utf-8", "replace").strip()
+    line = text.partition("\n")[0][:_STDERR_IN_ERROR]
+    return f": {line}{'...' if len(line) < len(text) else ''}" if line else ""

@@ -1,0 +1,115 @@
+"""Programs of plugins. How they are ended with all their children is tested with the input exec."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pyagent.api import ConfigError, PyagentError
+from pyagent.kit.command import Commands, find_program, shown
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands(timeout=60)
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_output_and_status(commands: Commands) -> None:
+    done = commands.run(["sh", "-c", "printf 'a\\377'; echo b >&2; exit 3"], expected=(0, 3))
+    assert (done.stdout, done.stderr, done.status) == (b"a\xff", b"b\n", 3)
+    assert done.text == "a\udcff"
+    assert commands.run(["sh", "-c", "kill -9 $$"], expected=None).status == -9
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("exit 3", "exit status 3"),
+        ("echo 'no such volume' >&2; exit 5", "exit status 5: no such volume"),
+        ("kill -15 $$", "it was ended by signal 15"),
+    ],
+)
+def test_a_failure(text: str, cause: str, commands: Commands) -> None:
+    with pytest.raises(PyagentError) as caught:
+        commands.run(["sh", "-c", text])
+    assert str(caught.value) == f"cannot run `{shown(['sh', '-c', text])}`: {cause}"
+
+
+def test_a_program_that_is_not_there(commands: Commands) -> None:
+    with pytest.raises(PyagentError, match=r"^cannot run `/none/such -x`: No such file or directory$"):
+        commands.run(["/none/such", "-x"])
+
+
+def test_a_deadline_names_its_option() -> None:
+    with pytest.raises(PyagentError, match=r"`: it took longer than 100ms; see `collect_timeout`$"):
+        Commands(timeout=0.1, timeout_option="collect_timeout").run(["sleep", "1000"])
+
+
+def test_words_and_numbers_are_those_that_the_plugin_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/x")
+    text = "echo $LC_ALL $OWN $NOTIFY_SOCKET"
+    assert Commands(timeout=60, environment={"OWN": "1"}).run(["sh", "-c", text]).text == "C 1\n"
+    assert Commands(timeout=60, plain_words=False).run(["sh", "-c", text]).text == "de_DE.UTF-8\n"
+
+
+def test_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(tmp_path / "sudo", 'printf "%s\\n" "$*"')
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Commands(timeout=60, use_sudo=True).run(["lvs", "--x"]).text == "lvs --x\n"
+    assert Commands(timeout=60, use_sudo=True, sudo_options=["-n"]).run(["lvs"]).text == "-n lvs\n"
+    script(tmp_path / "sudo", "echo 'sudo: a password is required' >&2; exit 1")
+    with pytest.raises(PyagentError) as caught:
+        Commands(timeout=60, use_sudo=True).run(["lvs"])
+    assert str(caught.value) == (
+        "cannot run `sudo lvs`: exit status 1: sudo: a password is required; allow the agent's account to run it in"
+        " /etc/sudoers.d, with NOPASSWD"
+    )
+
+
+def test_standard_input(commands: Commands) -> None:
+    large = b"x" * 3_000_000
+    assert commands.run(["cat"], given=large).stdout == large
+    assert commands.run(["cat"]).stdout == b""
+    # One that does not read it all, and one that closes it.
+    assert commands.run(["head", "-c", "5"], given=large).text == "xxxxx"
+    assert commands.run(["sh", "-c", "exec <&-; sleep 0.05; echo done"], given=large).text == "done\n"
+
+
+def test_output_is_bounded() -> None:
+    with pytest.raises(PyagentError, match=r"`: it printed more than 1000 bytes$"):
+        Commands(timeout=60, most_output=1000).run(["yes"])
+
+
+def test_what_is_run_after_the_stop_is_ended(commands: Commands) -> None:
+    commands.stop()
+    with pytest.raises(PyagentError, match="it was ended by signal 9"):
+        commands.run(["sleep", "1000"])
+
+
+def test_no_descriptor_is_left(commands: Commands) -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    for command in (["cat"], ["head", "-c", "1"], ["/none/such"], ["false"]):
+        with suppress(PyagentError):
+            commands.run(command, given=b"x" * 100_000)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_where_a_program_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = script(tmp_path / "lvs", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_program("lvs") == path
+    assert find_program(path) == path
+    with pytest.raises(ConfigError) as caught:
+        find_program("nosuch-program", "binary", package="lvm2")
+    assert str(caught.value) == (
+        "cannot run nosuch-program: there is no such program; apt install lvm2, or set `binary`"
+    )
+    assert caught.value.option == "binary"
