@@ -13,7 +13,17 @@ share besides is in `pyagent.kit`.
 """
 
 from pyagent.api.about import About
-from pyagent.api.errors import ConfigError, Full, ParseError, PyagentError, Reject, Retry, TooLarge
+from pyagent.api.errors import (
+    ConfigError,
+    Full,
+    NotConnected,
+    ParseError,
+    PartialWrite,
+    PyagentError,
+    Reject,
+    Retry,
+    TooLarge,
+)
 from pyagent.api.measurements import Chart, Field, FieldType, Measurement, counters, fields
 from pyagent.api.metric import FieldValue, Metric, MetricType, Uint, field_value, timestamp_ns
 from pyagent.api.moved import moved
@@ -58,11 +68,13 @@ __all__ = [
     "Metric",
     "MetricType",
     "NoOptions",
+    "NotConnected",
     "Options",
     "Output",
     "ParseError",
     "Parser",
     "ParserOptions",
+    "PartialWrite",
     "Partition",
     "Plugin",
     "Processor",

@@ -3,7 +3,20 @@
 A message reads "cannot <do what> <to what>: <cause>; <what to do>".
 """
 
-__all__ = ["ConfigError", "Full", "ParseError", "PyagentError", "Reject", "Retry", "TooLarge", "TooMuch"]
+import warnings
+
+__all__ = [
+    "ConfigError",
+    "Full",
+    "NotConnected",
+    "ParseError",
+    "PartialWrite",
+    "PyagentError",
+    "Reject",
+    "Retry",
+    "TooLarge",
+    "TooMuch",
+]
 
 
 class PyagentError(Exception):
@@ -49,27 +62,54 @@ class Retry(PyagentError):
         self.slow = slow
 
 
-class Reject(PyagentError):
-    """The receiver refused metrics of the batch for good.
+class NotConnected(Retry):
+    """The connection that `connect` made is gone; the batch is kept. Before the next `write`, `connect` is called again, with
+    the engine's back-off."""
 
-    `lines`: indices into the batch of those refused; None where the receiver does not say. `rest_stored`: the receiver
-    has stored all others (a partial write), so nothing is sent again, and `lines` are those that it may have meant; else it
-    stored nothing, and the engine sends the others again, after bisecting where it does not know which they are.
-    `dropped`: how many were refused, where a receiver that stored the rest tells only that.
+
+class Reject(PyagentError):
+    """The receiver refused metrics of the batch for good, and stored nothing of it (else it is a PartialWrite).
+
+    `indices`: those refused; the others are sent again. None where the receiver does not say: then the engine halves the
+    batch until it knows.
     """
 
     def __init__(
         self,
         reason: str,
-        lines: tuple[int, ...] | None = None,
+        indices: tuple[int, ...] | None = None,
         *,
+        lines: tuple[int, ...] | None = None,
         rest_stored: bool = False,
         dropped: int | None = None,
     ) -> None:
         super().__init__(reason)
-        self.lines = lines
+        # The form before 0.2: goes with the next version.
+        if lines is not None:
+            warnings.warn("Reject(lines=...) is called Reject(indices=...) now", DeprecationWarning, stacklevel=2)
+        if rest_stored:
+            warnings.warn("Reject(rest_stored=True) is PartialWrite now", DeprecationWarning, stacklevel=2)
+        self.indices = indices if indices is not None else lines
         self.rest_stored = rest_stored
-        self.dropped = dropped if dropped is not None else len(lines or (0,))
+        self.dropped = dropped if dropped is not None else len(self.indices or (0,))
+
+    @property
+    def lines(self) -> tuple[int, ...] | None:
+        """The name of `indices` before 0.2."""
+        return self.indices
+
+
+class PartialWrite(Reject):
+    """The receiver stored the batch but for `rejected` of its metrics, which it refused for good: nothing is sent again.
+
+    `suspects`: indices of those that it may have meant, where its words tell; they are kept in the quarantine as such.
+    """
+
+    def __init__(self, reason: str, rejected: int = 1, suspects: tuple[int, ...] = ()) -> None:
+        super().__init__(reason, suspects or None, dropped=rejected)
+        self.rest_stored = True
+        self.rejected = rejected
+        self.suspects = suspects
 
 
 class TooLarge(PyagentError):

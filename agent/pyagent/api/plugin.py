@@ -268,8 +268,9 @@ class Limits:
 class Output(Plugin[O_co]):
     """Delivers batches somewhere. Back-off, batching, order and retries are the engine's.
 
-    `write` returns when the batch is delivered, or raises Retry (kept), Reject (refused for good) or TooLarge (the
-    engine halves it). Any other exception counts as Retry. `write` is `async def`, or a plain `def` that runs in a
+    `write` returns when the batch is delivered, or raises Retry (kept), NotConnected (kept; `connect` is called again), Reject
+    (refused for good), PartialWrite (all but some is stored) or TooLarge (the engine halves it). Any other exception counts as
+    Retry. `write` is `async def`, or a plain `def` that runs in a
     thread of its own.
     """
 
@@ -309,7 +310,8 @@ class Output(Plugin[O_co]):
         return ""
 
     async def connect(self) -> None:
-        """Prepare for writing; raise Retry where that is worth trying again."""
+        """Prepare for writing; whatever it raises, it is called again after a pause. After NotConnected it is called once more,
+        and gives back what is left of the connection before."""
 
     def write(self, batch: Batch) -> Awaitable[None] | None:
         """Deliver one batch."""

@@ -7,11 +7,11 @@ import traceback
 from collections.abc import Iterable
 from contextlib import suppress
 
-from pyagent.api import ConfigError, Full, PyagentError, Reject, Retry, TooLarge
+from pyagent.api import ConfigError, Full, NotConnected, PartialWrite, PyagentError, Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
 from pyagent.api.foreign import describe, plain_text
 
-__all__ = ["FailureLog", "PluginFailure", "explain", "one_line", "told"]
+__all__ = ["FailureLog", "PluginFailure", "as_partial_write", "explain", "one_line", "told"]
 
 _NUMBERS = re.compile(r"\d+")
 _MOST_CAUSES = 100
@@ -83,10 +83,14 @@ def told(error: BaseException, files: Iterable[str]) -> Exception:
         if issubclass(kind, Retry):
             after = None if error.after is None else float(error.after)  # type: ignore[attr-defined]
             usable = after is not None and math.isfinite(after) and after >= 0
-            result = Retry(text, after if usable else None, slow=bool(error.slow))  # type: ignore[attr-defined]
+            own_kind = NotConnected if issubclass(kind, NotConnected) else Retry
+            result = own_kind(text, after if usable else None, slow=bool(error.slow))  # type: ignore[attr-defined]
         elif issubclass(kind, Reject):
-            lines = None if error.lines is None else tuple(map(int, error.lines))  # type: ignore[attr-defined]
-            result = Reject(text, lines, rest_stored=bool(error.rest_stored), dropped=int(error.dropped))  # type: ignore[attr-defined]
+            if (partial := as_partial_write(error)) is not None:
+                result = PartialWrite(text, int(partial.rejected), tuple(map(int, partial.suspects)))
+            else:
+                indices = None if error.indices is None else tuple(map(int, error.indices))  # type: ignore[attr-defined]
+                result = Reject(text, indices)
         elif issubclass(kind, ConfigError):
             option = error.option  # type: ignore[attr-defined]
             result = ConfigError(text, option=None if option is None else plain_text(option))
@@ -96,6 +100,13 @@ def told(error: BaseException, files: Iterable[str]) -> Exception:
         with suppress(BaseException):
             result.add_note("".join(traceback.format_exception(error)))
     return result
+
+
+def as_partial_write(error: BaseException) -> PartialWrite | None:
+    """A partial write, also where it is told in the form before 0.2; None for anything else."""
+    if isinstance(error, PartialWrite) or not isinstance(error, Reject) or not error.rest_stored:
+        return error if isinstance(error, PartialWrite) else None
+    return PartialWrite(str(error), error.dropped, error.indices or ())
 
 
 def explain(what: str, error: BaseException, files: Iterable[str] = ()) -> str:

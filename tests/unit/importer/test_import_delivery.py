@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import pytest
 
-from pyagent.api import Batch, Reject, Retry, Secret, TooLarge
+from pyagent.api import Batch, PartialWrite, Reject, Retry, Secret, TooLarge
 from pyagent.importer.delivery import Delivery, Target, Undelivered, rate_limit
 from pyagent.importer.pieces import Piece
 from pyagent.testing.outputs import Answer, ScriptedServer
@@ -182,7 +182,7 @@ def test_what_only_a_person_can_mend_ends_the_import() -> None:
 
 def test_a_partial_write_is_accounted() -> None:
     def write(lines: list[bytes]) -> None:
-        raise Reject("partial write", (1,), rest_stored=True, dropped=2)
+        raise PartialWrite("partial write", 2, (1,))
 
     async def main() -> None:
         made, _ = delivery(write)

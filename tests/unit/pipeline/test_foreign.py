@@ -23,7 +23,9 @@ from pyagent.api import (
     Metric,
     MetricType,
     NoOptions,
+    NotConnected,
     Output,
+    PartialWrite,
     PyagentError,
     Reject,
     Retry,
@@ -170,7 +172,9 @@ def raised(error: BaseException) -> BaseException:
         (Retry("later", 5, slow=True), Retry, "later"),
         (Retry(Text("later"), float("nan")), Retry, "later"),
         (Strange("later"), PluginFailure, "later"),
-        (Reject("no", (1, 2), rest_stored=True), Reject, "no"),
+        (Reject("no", (1, 2)), Reject, "no"),
+        (PartialWrite("some", 3, (1, 2)), PartialWrite, "some"),
+        (NotConnected("gone", 5, slow=True), NotConnected, "gone"),
         (TooLarge("big"), TooLarge, "big"),
         (Full("full"), Full, "full"),
         (ConfigError("wrong", option=Text("o")), ConfigError, "wrong"),
@@ -188,7 +192,9 @@ def test_what_is_raised_is_told_in_plain_words_with_its_place(
     if isinstance(result, Retry):
         assert (result.after, result.slow) in [(5.0, True), (None, False)]
     if isinstance(result, Reject):
-        assert (result.lines, result.rest_stored) == ((1, 2), True)
+        assert (result.indices, result.rest_stored) == ((1, 2), isinstance(result, PartialWrite))
+    if isinstance(result, PartialWrite):
+        assert (result.rejected, result.suspects) == (3, (1, 2))
 
 
 def test_the_place_is_the_last_line_of_the_plugins_own_code() -> None:

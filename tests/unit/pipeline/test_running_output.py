@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import LOG, numbered, numbers, output_plan
 
-from pyagent.api import Batch, Duration, Output, Reject, Retry, TooLarge
+from pyagent.api import Batch, Duration, Limits, NotConnected, Output, PartialWrite, Reject, Retry, TooLarge
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing.virtual import run_virtual
 
@@ -297,7 +297,7 @@ def test_a_single_metric_that_is_refused_waits_for_one_that_is_taken() -> None:
 def test_named_lines_are_left_out_and_the_others_sent_again() -> None:
     def refuse(got: list[int]) -> None:
         if 2 in got:
-            raise Reject("unable to parse", lines=(got.index(2), got.index(5)))
+            raise Reject("unable to parse", indices=(got.index(2), got.index(5)))
 
     async def main() -> None:
         output, receiver = runner()
@@ -314,7 +314,7 @@ def test_named_lines_are_left_out_and_the_others_sent_again() -> None:
 def test_lines_that_are_not_in_the_batch_are_searched_for() -> None:
     def refuse(got: list[int]) -> None:
         if 2 in got:
-            raise Reject("unable to parse", lines=(99, -1))
+            raise Reject("unable to parse", indices=(99, -1))
 
     async def main() -> None:
         output, receiver = runner()
@@ -332,7 +332,7 @@ def test_a_partial_write_is_not_sent_again() -> None:
         output, receiver = runner()
 
         def partial(got: list[int]) -> None:
-            raise Reject("partial write: field type conflict", rest_stored=True, dropped=3)
+            raise PartialWrite("partial write: field type conflict", 3)
 
         receiver.answer = partial
         output.enqueue_block(numbered(0, 8))
@@ -438,11 +438,11 @@ def test_whatever_the_receiver_says_the_sums_are_right(script: list[tuple[int, s
                 case "reject":
                     raise Reject("bad")
                 case "named":
-                    raise Reject("bad", lines=(0, len(got) - 1))
+                    raise Reject("bad", indices=(0, len(got) - 1))
                 case "partial":
                     partial_dropped += 1
                     receiver.stored += got[1:]
-                    raise Reject("partial", rest_stored=True, dropped=1)
+                    raise PartialWrite("partial")
                 case "large":
                     raise TooLarge("413")
                 case "raise":
@@ -475,5 +475,102 @@ def test_flush_jitter_spreads_the_writes() -> None:
         gaps = [after - before for (before, _), (after, _) in zip(receiver.writes, receiver.writes[1:], strict=False)]
         assert gaps
         assert all(10 <= gap <= 15.01 for gap in gaps)
+
+    run_virtual(main())
+
+
+def test_a_connection_that_is_lost_is_made_again_before_the_next_write() -> None:
+    async def main() -> None:
+        output, receiver = runner()
+        gone = [True, False, True]
+
+        def answer(got: list[int]) -> None:
+            if gone and gone.pop(0):
+                raise NotConnected("the server closed the connection")
+
+        receiver.answer = answer
+        for first in range(3):
+            output.enqueue_block(numbered(first, 1))
+        await run_for(output, 60)
+        assert receiver.stored == [0, 1, 2]
+        assert receiver.connects == 2
+        assert accounted(output, 3)
+
+    run_virtual(main())
+
+
+def test_a_connection_that_cannot_be_made_is_tried_again_with_pauses() -> None:
+    class Unreachable(Receiver):
+        async def connect(self) -> None:
+            await super().connect()
+            if self.connects < 4:
+                raise OSError("nobody listens")
+
+    async def main() -> None:
+        plugin = Unreachable(output_plan(Unreachable).options, LOG)
+        output = RunningOutput(output_plan(Unreachable), plugin, log=LOG)
+        output.enqueue_block(numbered(0, 2))
+        output.flush_soon()
+        await run_for(output, 60)
+        assert (plugin.connects, plugin.stored) == (4, [0, 1])
+
+    run_virtual(main())
+
+
+def test_writes_at_once_that_meet_the_same_loss_connect_once() -> None:
+    """As do a thousand partitions: they do not try one after the other what has just failed."""
+
+    class Counting(Receiver):
+        def setup(self) -> None:
+            super().setup()
+            self.up = True
+
+        def limits(self) -> Limits:
+            return Limits(concurrent_writes=3)
+
+        async def connect(self) -> None:
+            await super().connect()
+            if not self.up:
+                raise OSError("nobody listens")
+
+        async def write(self, batch: Batch) -> None:
+            await asyncio.sleep(0.1)
+            if not self.up:
+                raise NotConnected("gone")
+            await super().write(batch)
+
+    async def main() -> None:
+        plugin = Counting(output_plan(Counting).options, LOG)
+        output = RunningOutput(output_plan(Counting, metric_batch_size=1), plugin, log=LOG)
+        output.enqueue_block(numbered(0, 3))
+        assert await output.write_queue()
+        assert plugin.connects == 1
+        plugin.up = False
+        output.enqueue_block(numbered(3, 3))
+        assert not await output.write_queue()
+        assert plugin.connects == 1  # lost, and not tried yet
+        assert not await output.write_queue()
+        assert plugin.connects == 2  # once for all three
+        plugin.up = True
+        await asyncio.sleep(2)
+        assert await output.write_queue()
+        assert (plugin.connects, sorted(plugin.stored)) == (3, list(range(6)))
+
+    run_virtual(main())
+
+
+def test_the_form_of_a_partial_write_before_it_had_a_name() -> None:
+    async def main() -> None:
+        output, receiver = runner()
+
+        def answer(got: list[int]) -> None:
+            with pytest.warns(DeprecationWarning, match=r"Reject\(rest_stored=True\) is PartialWrite now"):
+                refusal = Reject("partial", (1,), rest_stored=True, dropped=2)
+            raise refusal
+
+        receiver.answer = answer
+        output.enqueue_block(numbered(0, 5))
+        assert await output.write_queue()
+        assert (output.written, output.rejected, len(output.queue)) == (3, 2, 0)
 
     run_virtual(main())

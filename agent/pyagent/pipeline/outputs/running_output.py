@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyagent.api import Full, Output
+from pyagent.api import Full, NotConnected, Output
 from pyagent.api.foreign import let_go
 from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings, OutputQueue, QueueBatch, QueueName, stored_queues
@@ -18,6 +18,7 @@ from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.executors import Executor, LoopExecutor, executor_for
 from pyagent.pipeline.failures import FailureLog, one_line
+from pyagent.pipeline.outputs.connection import Connection
 from pyagent.pipeline.outputs.disk_writer import DiskWriter, until_safe
 from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
 from pyagent.pipeline.outputs.partitions import IDLE_SECONDS, Partitions
@@ -93,8 +94,7 @@ class RunningOutput:
         self._manager = executor_for(True, builtin=builtin, name=f"{plan.label} connections", files=files)
         if isinstance(self._executor, LoopExecutor):
             self._manager = self._executor
-        self._connected = False
-        self._connecting = asyncio.Lock()
+        self._connection = Connection(lambda: self._manager.call(lambda: self.plugin.connect()))
         self._ending: dict[str | None, asyncio.Task[None]] = {}
         """Partitions that are not used any more, until their logs are closed."""
         self._running: dict[Sender, list[asyncio.Task[None]]] | None = None
@@ -431,10 +431,10 @@ class RunningOutput:
             self._log.error("%s could not be written before the end", counted(unsafe, "metric"))
 
     async def _write(self, batch: QueueBatch) -> None:
-        if not self._connected:
-            async with self._connecting:
-                if not self._connected:
-                    await self._manager.call(lambda: self.plugin.connect())
-                    self._connected = True
+        connection = await self._connection.established()
         batch.body = self.encoder.format
-        await self._executor.call(lambda: self.plugin.write(batch))
+        try:
+            await self._executor.call(lambda: self.plugin.write(batch))
+        except NotConnected:
+            self._connection.lost(connection)
+            raise

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
 
-from pyagent.api import Reject, Retry, TooLarge
+from pyagent.api import PartialWrite, Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
 from pyagent.api.units import counted, joined
 from pyagent.buffer import Chunk, OutputQueue, QueueBatch
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.failures import FailureLog, explain, one_line
+from pyagent.pipeline.failures import FailureLog, as_partial_write, explain, one_line
 from pyagent.pipeline.outputs.disk_writer import DiskWriter
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.traits import plugin_files
@@ -41,6 +41,10 @@ _SUSPICIOUS, _FEW = 4, 16
 """Metrics refused one by one before anything is taken: then a few others are tried, unless no more than so many are left."""
 _MOST_TOLD = 100
 """Different refusals that are logged."""
+
+
+Refusal = Reject | TooLarge
+"""What a receiver does not take, whenever it is asked."""
 
 
 class DeadLetters(Protocol):
@@ -258,7 +262,7 @@ class Sender:
 
     async def _write_batch(self, batch: QueueBatch) -> bool:
         parts = deque([batch])
-        doubtful: list[tuple[QueueBatch, Reject | TooLarge]] = []
+        doubtful: list[tuple[QueueBatch, Refusal]] = []
         proven, taken = False, 0
         started = time.monotonic()
         self.busy_since = asyncio.get_running_loop().time()
@@ -269,7 +273,8 @@ class Sender:
                 part = parts[0]
                 try:
                     await self._write(part)
-                except (Reject, TooLarge) as refusal:
+                except (Reject, TooLarge) as error:
+                    refusal = as_partial_write(error) or error
                     parts.popleft()
                     if part.count == 1 and not proven and not _says_which(part, refusal):
                         doubtful.append((part, refusal))
@@ -330,17 +335,18 @@ class Sender:
             parts.extendleft((first.slice(count, first.count), first.slice(0, count)))
         return True
 
-    def _refused(self, part: QueueBatch, refusal: Reject | TooLarge) -> list[QueueBatch]:
+    def _refused(self, part: QueueBatch, refusal: Refusal) -> list[QueueBatch]:
         """Account for a refusal; returns what is to be tried in place of the part."""
-        lines = _named(part, refusal)
-        if isinstance(refusal, Reject) and (refusal.rest_stored or lines):
-            if not refusal.rest_stored:
-                self._reject([part.slice(line, line + 1) for line in lines], len(lines), refusal)
-                return part.without(lines)
-            rejected = min(refusal.dropped, part.count)
-            self._reject([part.slice(line, line + 1) for line in lines], rejected, refusal, suspected=True)
+        indices = _named(part, refusal)
+        named = [part.slice(index, index + 1) for index in indices]
+        if isinstance(refusal, PartialWrite):
+            rejected = min(refusal.rejected, part.count)
+            self._reject(named, rejected, refusal, suspected=True)
             self.written += part.count - rejected
             return []
+        if named:
+            self._reject(named, len(named), refusal)
+            return part.without(indices)
         if part.count == 1:
             self._reject([part], 1, refusal)
             return []
@@ -399,15 +405,19 @@ class Sender:
             self.disk_writer.start_persisting()
 
 
-def _named(part: QueueBatch, refusal: Reject | TooLarge) -> list[int]:
-    """The lines of the part that a refusal names."""
-    named = refusal.lines or () if isinstance(refusal, Reject) else ()
-    return sorted({line for line in named if 0 <= line < part.count})
+def _named(part: QueueBatch, refusal: Refusal) -> list[int]:
+    """Indices of the metrics of the part that a refusal names."""
+    named: tuple[int, ...] = ()
+    if isinstance(refusal, PartialWrite):
+        named = refusal.suspects
+    elif isinstance(refusal, Reject):
+        named = refusal.indices or ()
+    return sorted({index for index in named if 0 <= index < part.count})
 
 
-def _says_which(part: QueueBatch, refusal: Reject | TooLarge) -> bool:
+def _says_which(part: QueueBatch, refusal: Refusal) -> bool:
     """Whether it is certain that it is about metrics: it names some, or the others are stored."""
-    return bool(_named(part, refusal)) or (isinstance(refusal, Reject) and refusal.rest_stored)
+    return isinstance(refusal, PartialWrite) or bool(_named(part, refusal))
 
 
 def _many(parts: deque[QueueBatch]) -> bool:
@@ -429,5 +439,5 @@ def _in_order(batch: QueueBatch, parts: deque[QueueBatch]) -> list[QueueBatch]:
     return sorted(parts, key=lambda part: (order[id(part.chunks[0].block)], part.chunks[0].start))
 
 
-def _all_refused(refusal: Reject | TooLarge) -> Retry:
+def _all_refused(refusal: Refusal) -> Retry:
     return Retry(joined(one_line(refusal), "each metric alone is refused as well, so that all are kept"), slow=True)

@@ -20,6 +20,7 @@ from pyagent.api import (
     Limits,
     LineOptions,
     Output,
+    PartialWrite,
     Partition,
     Reject,
     Retry,
@@ -202,7 +203,7 @@ class InfluxDB(Output[InfluxDBOptions]):
         dropped = max(int(numbers[-1]) if numbers else 1, len(named))
         if dropped >= batch.count:
             suspects = tuple(range(batch.count))
-        raise Reject(reason, suspects or None, rest_stored=True, dropped=dropped)
+        raise PartialWrite(reason, dropped, suspects)
 
     async def close(self) -> None:
         for node in self._nodes:
