@@ -12,6 +12,7 @@ A whole plugin is one file:
 share besides is in `pyagent.kit`.
 """
 
+from pyagent import __version__ as VERSION
 from pyagent.api.about import About
 from pyagent.api.errors import (
     ConfigError,
@@ -49,6 +50,7 @@ from pyagent.api.stages import Aggregator, Processor
 from pyagent.api.units import Duration, Secret, Size, redact
 
 __all__ = [
+    "VERSION",
     "About",
     "Accumulator",
     "Aggregator",

@@ -31,6 +31,7 @@ else:
 __all__ = [
     "Accumulator",
     "Batch",
+    "CompressionName",
     "Ingested",
     "Input",
     "Limits",
@@ -39,6 +40,7 @@ __all__ = [
     "Output",
     "Partition",
     "Plugin",
+    "PrecisionName",
     "QueueFormat",
     "RawMetrics",
     "Serialized",

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from pyagent.testing.comparison import expected_metrics
 from pyagent.testing.exchange import DEADLINE, ReplayServer, send_messages, send_requests
 from pyagent.testing.server_process import Server, free_port
 
-__all__ = ["NeedsRoot", "run_case"]
+__all__ = ["NeedsRoot", "prepared_case", "run_case"]
 
 _SAFE = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "COVERAGE_PROCESS_START")
 """Variables of this process that stay; a case has no others but its own."""
@@ -59,16 +59,29 @@ def run_case(case: Case, folder: Path, server: Server | None = None) -> Outcome:
     What the configuration or the plugin has to complain of is in the log of the outcome, not raised. Raises OSError and
     ValueError for a case that cannot be run.
     """
-    work = folder.resolve() / "case"
-    shutil.copytree(case.folder, work, symlinks=True)
-    for path in (work, *filter(Path.is_dir, work.rglob("*"))):
-        path.chmod(0o755)  # a recording may be read-only
+    work = _copied(case, folder)
     texts = {f"${{{name}}}": value for name, value in server.variables().items()} if server else {}
     if server and case.recorded:
         texts |= server.recorded()
     if case.setup:
         return _in_a_namespace(case, work, texts)
     return asyncio.run(_Run(case, work, texts).outcome())
+
+
+@contextlib.asynccontextmanager
+async def prepared_case(case: Case, folder: Path) -> AsyncIterator[tuple[Plan | None, Outcome]]:
+    """The plan of a case in `folder`, with all that it reads in place. Nothing of it runs; the log is in the outcome."""
+    run = _Run(case, _copied(case, folder), {})
+    async with run.prepared() as plan:
+        yield plan, run.result
+
+
+def _copied(case: Case, folder: Path) -> Path:
+    work = folder.resolve() / "case"
+    shutil.copytree(case.folder, work, symlinks=True)
+    for path in (work, *filter(Path.is_dir, work.rglob("*"))):
+        path.chmod(0o755)  # a recording may be read-only
+    return work
 
 
 class NeedsRoot(Exception):
@@ -114,29 +127,36 @@ class _Run:
         self._case = case
         self._work = work
         self._texts = texts
-        self._outcome = Outcome()
+        self.result = Outcome()
         self._clock = CaseClock(case.time)
 
     async def outcome(self) -> Outcome:
-        case, outcome = self._case, self._outcome
+        async with self.prepared() as plan:
+            if plan is not None:
+                await self._run(plan)
+        for name in expected_files(self._case):
+            path = self._work / name
+            if path.is_file():
+                self.result.files[name] = path.read_bytes()
+        return self.result
+
+    @contextlib.asynccontextmanager
+    async def prepared(self) -> AsyncIterator[Plan | None]:
+        """The plan of the case, with all that it reads in place; None where it cannot be loaded, which is in the log then."""
+        case, outcome = self._case, self.result
         replay = ReplayServer(case.exchange, self._work) if case.exchange is not None else None
         async with replay or contextlib.nullcontext():
             variables = dict(replay.variables) if replay is not None else {}
-            if case.requests or case.messages:
+            if case.requests or case.messages or "${LISTEN}" in case.config:
                 variables["LISTEN"] = f"127.0.0.1:{free_port()}"
             # Where a server is, its folder is meant.
             texts = {f"${{{name}}}": value for name, value in variables.items()} | self._texts
             outcome.texts = texts if "DIR" in texts else texts | {"DIR": str(self._work)}
             place = case.working_directory or self._work
             with _program(case, self._work), _environment(self._environ(), place), _log(outcome.log):
-                await self._run()
+                yield await self._loaded()
         if replay is not None:
             outcome.problems += replay.problems
-        for name in expected_files(case):
-            path = self._work / name
-            if path.is_file():
-                outcome.files[name] = path.read_bytes()
-        return outcome
 
     def _environ(self) -> dict[str, str]:
         case, work = self._case, self._work
@@ -144,27 +164,34 @@ class _Run:
         path = os.environ.get("PATH", os.defpath)
         if (work / "bin").is_dir():
             path = f"{work / 'bin'}:{path}"
-        own = {name: in_run(value.encode(), self._outcome.texts).decode() for name, value in case.environ.items()}
+        own = {name: in_run(value.encode(), self.result.texts).decode() for name, value in case.environ.items()}
         kept = {name: os.environ[name] for name in _SAFE if name in os.environ}
         return kept | planted | {"PATH": path, "HOME": str(work), "LANG": "C.UTF-8", "TZ": "UTC"} | own
 
-    async def _run(self) -> None:
+    async def _loaded(self) -> Plan | None:
         log = component_logger("agent")
         try:
             plan = await asyncio.to_thread(self._plan)
-            for text in plan.warnings:
-                log.warning("%s", text)
-            for text in plan.errors:
-                log.error("%s", text)
-            writes = bool(plan.outputs)
-            sink = MetricSink(self._outcome.metrics.extend)
-            settings = RunSettings(test=not writes, once=writes)
-            await run_once(plan, settings, sink=sink, clock=self._clock, meanwhile=self._meanwhile)
         except ConfigError as error:
             log.error("%s", error)
+            return None
+        for text in plan.warnings:
+            log.warning("%s", text)
+        for text in plan.errors:
+            log.error("%s", text)
+        return plan
+
+    async def _run(self, plan: Plan) -> None:
+        writes = bool(plan.outputs)
+        sink = MetricSink(self.result.metrics.extend)
+        settings = RunSettings(test=not writes, once=writes)
+        try:
+            await run_once(plan, settings, sink=sink, clock=self._clock, meanwhile=self._meanwhile)
+        except ConfigError as error:
+            component_logger("agent").error("%s", error)
 
     def _plan(self) -> Plan:
-        case, text = self._case, in_run(self._case.config.encode("utf-8", "surrogateescape"), self._outcome.texts)
+        case, text = self._case, in_run(self._case.config.encode("utf-8", "surrogateescape"), self.result.texts)
         config = text.decode("utf-8", "surrogateescape")
         if "[agent]" not in config:
             config += "\n[agent]\nomit_hostname = true\n"  # behind the plugin's, whose lines keep their numbers
@@ -177,7 +204,7 @@ class _Run:
 
     async def _meanwhile(self, fanout: Fanout, runners: Sequence[RunningInput]) -> None:
         """What happens between the first gather and the end."""
-        case, outcome = self._case, self._outcome
+        case, outcome = self._case, self.result
         for number in range(1, case.gathers):
             then, place = (self._work / name for name in case.then)
             if number == 1 and then.is_dir():
@@ -204,13 +231,13 @@ class _Run:
     async def _until_all_is_there(self, runners: Sequence[RunningInput]) -> None:
         """A listener says nothing to who sends over a socket: wait for as much as is expected, or until it is clear that it
         does not come."""
-        wanted = len(expected_metrics(in_run(self._case.expected or b"", self._outcome.texts)))
+        wanted = len(expected_metrics(in_run(self._case.expected or b"", self.result.texts)))
         errors = self._case.fails or bool(self._case.errors)
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
             for runner in runners:
                 runner.flush()
-            if len(self._outcome.metrics) >= wanted and (not errors or self._outcome.log):
+            if len(self.result.metrics) >= wanted and (not errors or self.result.log):
                 return
             await asyncio.sleep(0.01)
 

@@ -28,7 +28,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self, cast
 
-from pyagent.testing.outputs import Answer, Raw, ScriptedServer
+from pyagent.testing.outputs import Answer, Raw, Request, ScriptedServer
 
 __all__ = ["ReplayServer", "send_messages", "send_requests"]
 
@@ -50,6 +50,8 @@ class ReplayServer:
         self._transport: str = recorded["transport"]
         self._exchanges: list[dict[str, Any]] = recorded["exchanges"]
         self._used: set[int] = set()
+        self._demands: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        """What of HTTP is still to come, by method and path; the last of them counts from then on."""
         self._stack = AsyncExitStack()
         self.variables: dict[str, str] = {}
         """What `${NAME}` stands for in the files of the case."""
@@ -58,7 +60,9 @@ class ReplayServer:
         if self._transport == "http":
             server = await self._stack.enter_async_context(_HttpReplay(self))
             self._serves("127.0.0.1", server.port)
-            self._stack.callback(self._look_at, server)
+            for one in self._exchanges:
+                key = one["request"].get("method", "GET"), one["request"]["path"]
+                self._demands.setdefault(key, []).append(one["request"])
         elif self._transport == "tcp":
             listener = await asyncio.start_server(self._talk, "127.0.0.1", 0)
             self._stack.callback(listener.close)
@@ -94,7 +98,7 @@ class ReplayServer:
             if (one["request"].get("method", "GET"), one["request"]["path"]) == (method, path)
         ]
         if not found:
-            self.problems.append(f"there is no answer for {method} {path}")
+            self._complain(f"there is no answer for {method} {path}")
             return Answer(501, "exchange.json has no such request")
         index = next((one for one in found if one not in self._used), found[-1])
         self._used.add(index)
@@ -102,24 +106,24 @@ class ReplayServer:
         headers = {name: value for name, value in answer.get("headers", {}).items() if name != "Content-Length"}
         return Answer(answer.get("status", 200), content(answer.get("body", ""), self._folder), headers)
 
-    def _look_at(self, server: ScriptedServer) -> None:
-        """Whether the requests had what the recorded ones demand."""
-        wanted: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for one in self._exchanges:
-            wanted.setdefault((one["request"].get("method", "GET"), one["request"]["path"]), []).append(one["request"])
-        for got in server.requests:
-            recorded = wanted.get((got.method, got.target))
-            if not recorded:
-                continue
-            one = recorded.pop(0) if len(recorded) > 1 else recorded[0]
-            name = f"{got.method} {got.target}"
-            for header, value in one.get("headers", {}).items():
-                if (found := got.headers.get(header.lower())) != value:
-                    self.problems.append(f"{name}: the header {header} is {found!r}, expected {value!r}")
-            if "body" in one and (body := content(one["body"], self._folder)) != got.text.encode(
-                "utf-8", "surrogateescape"
-            ):
-                self.problems.append(f"{name}: the body is {got.text!r}, expected {body.decode('utf-8', 'replace')!r}")
+    def http_request(self, got: Request) -> None:
+        """Look whether a request has what the recorded one demands. Nothing of it is kept."""
+        recorded = self._demands.get((got.method, got.target))
+        if not recorded:
+            return
+        one = recorded.pop(0) if len(recorded) > 1 else recorded[0]
+        name = f"{got.method} {got.target}"
+        for header, value in one.get("headers", {}).items():
+            if (found := got.headers.get(header.lower())) != value:
+                self._complain(f"{name}: the header {header} is {found!r}, expected {value!r}")
+        if "body" in one and (body := content(one["body"], self._folder)) != got.text.encode(
+            "utf-8", "surrogateescape"
+        ):
+            self._complain(f"{name}: the body is {got.text!r}, expected {body.decode('utf-8', 'replace')!r}")
+
+    def _complain(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     # Sockets
 
@@ -141,7 +145,7 @@ class ReplayServer:
                     if one.get("close"):
                         return
                 if pending and not self._may_become(pending):
-                    self.problems.append(f"there is no answer for {pending[:200]!r}")
+                    self._complain(f"there is no answer for {pending[:200]!r}")
                     return
         except OSError:
             pass  # the client left
@@ -172,7 +176,7 @@ class ReplayServer:
         """The answer to a whole datagram."""
         found = self._match(data)
         if found is None or found[1] != len(data):
-            self.problems.append(f"there is no answer for {data[:200]!r}")
+            self._complain(f"there is no answer for {data[:200]!r}")
             return None
         return content(self._exchanges[found[0]].get("send", ""), self._folder)
 
@@ -184,6 +188,9 @@ class _HttpReplay(ScriptedServer):
 
     def _next_step(self, method: str, target: str) -> Answer | Raw:
         return self._replay.http_answer(method, target)
+
+    def _received(self, request: Request) -> None:
+        self._replay.http_request(request)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -267,5 +274,4 @@ def send_messages(messages: Sequence[Mapping[str, Any]], address: str, folder: P
         for message in messages:
             if "wait" in message:
                 continue  # what follows is told from what was before by the framing, not by the time
-            data = message["message"] if "message" in message else {"file": message["file"]}
-            client.sendall(content(data, folder))
+            client.sendall(content(message.get("message", message), folder))

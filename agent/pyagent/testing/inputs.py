@@ -102,12 +102,17 @@ def assert_declared(plugin: type[Input[Any]] | Input[Any], metrics: Sequence[Met
     """
     if not metrics:
         raise AssertionError("there are no metrics")
+    if problems := undeclared(plugin, metrics):
+        raise AssertionError("not as declared: " + "; ".join(problems))
+
+
+def undeclared(plugin: type[Input[Any]] | Input[Any], metrics: Sequence[Metric]) -> list[str]:
+    """What of the metrics the plugin does not declare, one text for each kind of it."""
     declared: dict[str, list[Measurement]] = {}
     for measurement in plugin.measurements:
         declared.setdefault(measurement.name, []).append(measurement)
-    problems = [problem for metric in metrics for problem in _undeclared(metric, declared.get(metric.name, []))]
-    if problems:
-        raise AssertionError("not as declared: " + "; ".join(dict.fromkeys(problems)))
+    found = (problem for metric in metrics for problem in _undeclared(metric, declared.get(metric.name, [])))
+    return list(dict.fromkeys(found))
 
 
 def _undeclared(metric: Metric, declared: Sequence[Measurement]) -> list[str]:

@@ -220,6 +220,9 @@ class ScriptedServer:
     def _next_step(self, method: str, target: str) -> Answer | Raw:
         return self._script.pop(0) if self._script else Answer()
 
+    def _received(self, request: Request) -> None:
+        self.requests.append(request)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._handlers.add(task)
@@ -243,7 +246,7 @@ class ScriptedServer:
         step = self._next_step(method, target)
         unread = isinstance(step, Raw) and step.unread
         body = b"" if unread else await reader.readexactly(int(headers.get("content-length", 0)))
-        self.requests.append(Request(method, target, headers, body))
+        self._received(Request(method, target, headers, body))
         writer.write(step.encode() if isinstance(step, Answer) else step.data)
         await writer.drain()
         if isinstance(step, Answer):

@@ -15,6 +15,8 @@ from typing import Self
 
 from pyagent.kit.scratch import ScratchFolder
 
+__all__ = ["Server", "ServerError", "ServerMissing", "free_port"]
+
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
 _PORTS = 16_384

@@ -8,8 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pyagent import __version__
-from pyagent.api import Accumulator, Duration, Input, Secret, option
+from pyagent.api import VERSION, Accumulator, Duration, Input, Secret, option
 from pyagent.api.plugin import PrecisionName
 from pyagent.kit.http_server import (
     Answer,
@@ -67,7 +66,7 @@ class InfluxDBV2Listener(Input[InfluxDBV2ListenerOptions]):
     async def _answer(self, request: Request) -> Answer:
         match request.path:
             case "/ping":
-                return Answer(204, headers={"X-Influxdb-Build": "pyagent", "X-Influxdb-Version": __version__})
+                return Answer(204, headers={"X-Influxdb-Build": "pyagent", "X-Influxdb-Version": VERSION})
             case "/health" | "/api/v2/health":
                 return Answer.of_json(200, _health())
             case "/ready" | "/api/v2/ready":
@@ -105,7 +104,7 @@ def _health() -> dict[str, str]:
         "name": "pyagent",
         "message": "ready for queries and writes",
         "status": "pass",
-        "version": __version__,
+        "version": VERSION,
         "commit": "",
     }
 

@@ -121,9 +121,9 @@ class RunningInput:
             tick = schedule.next(self._clock.now())
 
     async def gather_once(self) -> None:
-        """One gather, for --test and --once; a service input begins to listen, if it does not yet."""
+        """One gather, for --test and --once; a service input begins to listen, if it does not yet, and is not tried again."""
         if self._starts and not self._listens:
-            await self._start()
+            await self._start(again=False)
         if not self._gathers:
             return
         if self._traits.compares and self.last_gather == 0:
@@ -292,7 +292,7 @@ class RunningInput:
             self._problems.add(problem)
             self._log.error("%s%s", problem, outcome)
 
-    async def _start(self) -> None:
+    async def _start(self, *, again: bool = True) -> None:
         """Start a service input; where that fails, try again every interval."""
         while True:
             try:
@@ -302,6 +302,8 @@ class RunningInput:
             else:
                 self.failures.succeeded()
                 self._listens = True
+                return
+            if not again:
                 return
             await self._clock.sleep_until(self._clock.now() + self.plan.interval)
 

@@ -1,0 +1,95 @@
+"""The options of every plugin that Telegraf has as well: the same names, and Telegraf's own sample configuration loads as it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pyagent.config import SourceText, load_plan
+from pyagent.config.catalog import Catalog, Entry
+from pyagent.config.common_options import COMMON_KEYS
+from pyagent.config.declared import declared_options
+
+SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "telegraf" / "samples"
+_OPTION = re.compile(r"^\s*#?\s{0,2}([a-z][a-z0-9_]*)\s*=(?!=)", re.MULTILINE)
+_TABLE = re.compile(r"^\s*#?\s*\[+(?:inputs|outputs|processors|aggregators|secretstores)\.\w+\.(\w+)", re.MULTILINE)
+
+_SHARED = "belongs to the options that Telegraf's plugins share; it takes it, and the sample does not show it"
+MISSING: dict[str, dict[str, str]] = {}
+"""Options of Telegraf's samples that are not here, with the reason, by plugin."""
+MORE: dict[str, dict[str, str]] = {
+    "inputs.exec": {"command": "Telegraf's old name for one command; its sample shows it no more"},
+    "inputs.influxdb_listener": dict.fromkeys(
+        (
+            "socket_mode",
+            "tls_allowed_dns_names",
+            "tls_cipher_suites",
+            "tls_key_pwd",
+            "tls_max_version",
+            "tls_min_version",
+        ),
+        _SHARED,
+    ),
+    "inputs.socket_listener": dict.fromkeys(
+        (
+            "max_parallel_parsers",
+            "time_source",
+            "tls_allowed_dns_names",
+            "tls_cipher_suites",
+            "tls_key_pwd",
+            "tls_max_version",
+            "tls_min_version",
+        ),
+        _SHARED,
+    ),
+    "outputs.influxdb_v2": dict.fromkeys(
+        (
+            "tls_cipher_suites",
+            "tls_enable",
+            "tls_key_pwd",
+            "tls_min_version",
+            "tls_renegotiation_method",
+            "tls_server_name",
+        ),
+        _SHARED,
+    ),
+}
+"""Options here that Telegraf's samples do not show, with the reason."""
+
+CATALOG = Catalog()
+PLUGINS = [
+    entry
+    for entry in CATALOG.entries("inputs", "outputs", "processors", "aggregators", "secretstores")
+    if entry.origin == "pyagent" and (SAMPLES / entry.kind / f"{entry.name}.conf").exists()
+]
+
+
+def theirs(entry: Entry) -> set[str]:
+    text = (SAMPLES / entry.kind / f"{entry.name}.conf").read_text()
+    return set(_OPTION.findall(text)) | set(_TABLE.findall(text))
+
+
+@pytest.mark.skipif(not PLUGINS, reason=f"Telegraf's samples are missing: {SAMPLES} is not there")
+@pytest.mark.parametrize("entry", PLUGINS or [None], ids=lambda entry: entry and entry.label)
+def test_the_options_are_telegrafs(entry: Entry) -> None:
+    known = {one.name for kind in CATALOG.option_types(entry) for one in declared_options(kind)}
+    own = {one.name for one in declared_options(CATALOG.load(entry).options_type)}
+    missing, more = theirs(entry) - known - COMMON_KEYS - {"id"}, own - theirs(entry)
+    assert missing == MISSING.get(entry.label, {}).keys()
+    assert more == MORE.get(entry.label, {}).keys()
+
+
+@pytest.mark.skipif(not PLUGINS, reason=f"Telegraf's samples are missing: {SAMPLES} is not there")
+@pytest.mark.parametrize(
+    "entry", [one for one in PLUGINS if one.kind != "secretstores"] or [None], ids=lambda e: e and e.label
+)
+def test_telegrafs_sample_loads(entry: Entry) -> None:
+    text = (SAMPLES / entry.kind / f"{entry.name}.conf").read_text()
+    plan = load_plan([SourceText(f"{entry.name}.conf", text)], environ={}, partial=True)
+    assert len(getattr(plan, entry.kind)) == 1
+    assert not plan.errors
+
+
+@pytest.mark.skipif(not PLUGINS, reason=f"Telegraf's samples are missing: {SAMPLES} is not there")
+def test_every_exception_is_a_plugin() -> None:
+    assert MISSING.keys() | MORE.keys() <= {entry.label for entry in PLUGINS}
