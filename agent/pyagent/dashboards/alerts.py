@@ -125,16 +125,18 @@ def _silence(scope: flux.Scope, measurement: str, field: str) -> str:
 
 def _growth(scope: flux.Scope, measurement: str, field: str, tags: Mapping[str, str]) -> str:
     """The least growth from 5 minutes to 5 minutes, of whole ones only: above 0 where it never stopped growing."""
-    columns = ", ".join(map(flux.quoted, ["_time", "_value", "host", *(name for name in tags if name != "version")]))
+    labels = ["host", *(name for name in tags if name not in ("host", "version"))]
     return "\n".join(
         [
             'import "date"',
             "",
             *scope.start(measurement, (field,), "  |> range(start: -30m, stop: date.truncate(t: now(), unit: 5m))"),
+            # What an agent wrote before it was upgraded is another series.
+            f"  |> group(columns: [{', '.join(map(flux.quoted, labels))}])",
             "  |> aggregateWindow(every: 5m, fn: min, createEmpty: false)",
             "  |> difference()",
             "  |> min()",
-            f"  |> keep(columns: [{columns}])",
+            f"  |> keep(columns: [{', '.join(map(flux.quoted, ['_time', '_value', *labels]))}])",
         ]
     )
 
