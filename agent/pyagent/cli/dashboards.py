@@ -64,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"E! {redact(str(error))}", file=sys.stderr)
         return 1
     except OSError as error:
+        if error.filename is None:
+            raise  # of standard output, not of a file
         print(
             f"E! cannot write {error.filename}: {error.strerror}; name another folder by --directory", file=sys.stderr
         )

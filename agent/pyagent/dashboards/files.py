@@ -25,6 +25,7 @@ _FOLDERS: dict[Form, str] = {
     "import": "import",
     "shared": "shared",
 }
+_SOURCE, _ALERTS = "provisioning/datasources/pyagent.yaml", "provisioning/alerting/pyagent.yaml"
 _PROVISIONING = "/etc/grafana/provisioning"
 """Where Grafana looks for such files, in its packages and in its image."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_. /-]*[A-Za-z0-9_/]|[A-Za-z_]")
@@ -42,9 +43,9 @@ def files_of(
     found["provisioning/dashboards/pyagent.yaml"] = _PROVIDER
     if datasource == DATA_SOURCE:
         interval = min(subject.interval for subject in subjects)
-        found["provisioning/datasources/pyagent.yaml"] = _source(destination, str(interval))
+        found[_SOURCE] = _source(destination, str(interval))
     if rules := alert_rules(subjects, destination, datasource=datasource):
-        found["provisioning/alerting/pyagent.yaml"] = _rules(rules)
+        found[_ALERTS] = _rules(rules)
     return found
 
 
@@ -58,11 +59,14 @@ def write_files(directory: Path, files: Mapping[str, str]) -> tuple[list[str], l
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
             written.append(name)
-    for folder in _FOLDERS.values():
-        for path in sorted((directory / folder).glob("*.json")):
-            if f"{folder}/{path.name}" not in files and _is_ours(path):
-                path.unlink()
-                removed.append(f"{folder}/{path.name}")
+    found = [
+        f"{folder}/{path.name}" for folder in _FOLDERS.values() for path in sorted((directory / folder).glob("*.json"))
+    ]
+    for name in (*(name for name in found if _is_ours(directory / name)), _SOURCE, _ALERTS):
+        path = directory / name
+        if name not in files and path.exists():
+            path.unlink()
+            removed.append(name)
     return written, removed
 
 

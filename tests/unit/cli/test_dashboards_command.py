@@ -1,0 +1,247 @@
+"""`pyagent dashboards`: what it writes for which configuration."""
+
+import builtins
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from commands import Done
+
+Run = Callable[..., Done]
+
+CONFIG = """\
+[agent]
+  interval = "30s"
+[[inputs.mem]]
+  name_prefix = "linux_"
+  fieldinclude = ["used*", "free"]
+[[inputs.internal]]
+  namepass = ["internal_agent"]
+[[inputs.http_listener_v2]]
+  service_address = "tcp://127.0.0.1:0"
+[[outputs.influxdb_v2]]
+  urls = ["https://agent:s3cretword@influx.example:8086/path/api/v2/write"]
+  organization = "the org: $HOME"
+  bucket = "first"
+  token = "a-token-of-the-agent"
+[[outputs.influxdb_v2]]
+  urls = ["http://other:8086"]
+  bucket = "second"
+"""
+PLUGIN = '''\
+"""Spool folders."""
+
+from pyagent.api import Accumulator, Field, Input, Measurement, counters
+
+
+class Spool(Input):
+    measurements = (
+        Measurement("spool", tags={"queue": "its name"}, fields=counters("int", "1", sent="sent mails")),
+    )
+
+    def gather(self, acc: Accumulator) -> None:
+        acc.add("spool", {"sent": 1}, {"queue": "mail"})
+'''
+
+
+@pytest.fixture
+def written(pyagent: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Done, Path]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYAGENT_PLUGIN_DIRECTORY", "")
+
+    def run(text: str, *words: str) -> tuple[Done, Path]:
+        (tmp_path / "telegraf.conf").write_text(text)
+        return pyagent("dashboards", "--config", "telegraf.conf", *words), tmp_path / "dashboards"
+
+    return run
+
+
+Written = Callable[..., tuple[Done, Path]]
+
+
+def board(folder: Path, form: str, name: str) -> Any:
+    place = "provisioning/dashboards/pyagent" if form == "provisioning" else form
+    return json.loads((folder / place / f"{name}.json").read_text())
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in (folder / "import").iterdir())
+
+
+def test_just_those_that_fit_a_configuration(written: Written) -> None:
+    done, folder = written(CONFIG)
+    assert done.status == 0
+    assert done.err.splitlines() == [
+        "W! without a dashboard, as they do not say what they measure: inputs.http_listener_v2",
+        "W! first is the first bucket of the dashboards; choose the others on them: second",
+    ]
+    assert done.out.startswith(
+        "3 dashboards in dashboards: overview, mem, health\n12 files written, 0 as before, 0 removed\n"
+    )
+    assert "GRAFANA_INFLUX_TOKEN (docs/grafana.md)" in done.out
+    assert "GRAFANA_INFLUX_URL" not in done.out
+    mem = json.dumps(board(folder, "provisioning", "mem"))
+    assert 'r._measurement == \\"linux_mem\\"' in mem
+    assert "used_percent" in mem
+    assert "swap_free" not in mem, "the configuration keeps it out"
+    assert '"interval": "30s"' in mem
+    health = json.dumps(board(folder, "provisioning", "health"))
+    assert "internal_agent" in health
+    assert "internal_write" not in health
+    assert 'from(bucket: \\"first\\")' in json.dumps(board(folder, "shared", "mem"))
+    everything = "".join(path.read_text() for path in folder.rglob("*.*"))
+    assert "s3cretword" not in everything
+    assert "a-token-of-the-agent" not in everything
+
+
+def test_the_provisioning_files_are_what_grafana_reads(written: Written) -> None:
+    _, folder = written(CONFIG)
+    files = folder / "provisioning"
+    (source,) = yaml.safe_load((files / "datasources/pyagent.yaml").read_text())["datasources"]
+    assert source == {
+        "name": "InfluxDB of pyagent",
+        "uid": "pyagent-influxdb",
+        "type": "influxdb",
+        "access": "proxy",
+        "orgId": 1,
+        "editable": False,
+        "url": "https://influx.example:8086/path",
+        "jsonData": {
+            "version": "Flux",
+            # Grafana would expand $HOME.
+            "organization": "the org: $$HOME",
+            "defaultBucket": "first",
+            "httpMode": "POST",
+            "timeInterval": "30s",
+            "tlsSkipVerify": False,
+        },
+        "secureJsonData": {"token": "$GRAFANA_INFLUX_TOKEN"},
+    }
+    (provider,) = yaml.safe_load((files / "dashboards/pyagent.yaml").read_text())["providers"]
+    assert (provider["type"], provider["folder"]) == ("file", "pyagent")
+    assert provider["options"]["path"] == "/etc/grafana/provisioning/dashboards/pyagent"
+    alerts = yaml.safe_load((files / "alerting/pyagent.yaml").read_text())
+    (group,) = alerts["groups"]
+    assert (alerts["apiVersion"], group["orgId"], group["folder"], group["interval"]) == (1, 1, "pyagent", "1m")
+    # Of the agent's own metrics internal_agent alone is kept.
+    assert [rule["uid"] for rule in group["rules"]] == ["pyagent-no-data", "pyagent-quarantine"]
+    for rule in group["rules"]:
+        assert {one["refId"] for one in rule["data"]} >= {rule["condition"]}
+        assert rule["data"][0]["model"]["query"].startswith('from(bucket: "first")')
+        assert rule["data"][0]["relativeTimeRange"]["from"] > 0
+        assert rule["noDataState"] in ("Alerting", "OK")
+    assert group["rules"][0]["data"][2]["model"]["conditions"][0]["evaluator"]["params"] == [180.0], "six intervals"
+
+
+def test_without_what_is_known_the_environment_says_it(
+    pyagent: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYAGENT_PLUGIN_DIRECTORY", "")
+    done = pyagent("dashboards")
+    assert (done.status, done.err) == (0, "")
+    assert {"overview", "health", "mem", "postgresql"} <= set(names(tmp_path / "dashboards"))
+    text = (tmp_path / "dashboards/provisioning/datasources/pyagent.yaml").read_text()
+    for name in ("URL", "ORG", "BUCKET", "TOKEN"):
+        assert f": $GRAFANA_INFLUX_{name}\n" in text
+        assert f"GRAFANA_INFLUX_{name}" in done.out
+    again = pyagent("dashboards")
+    assert "\n0 files written, " in again.out
+
+
+def test_what_fits_no_more_is_removed_and_nothing_else(written: Written) -> None:
+    _, folder = written(CONFIG)
+    assert (folder / "provisioning/datasources/pyagent.yaml").exists()
+    mine = {folder / "import/mine.json": '{"uid": "mine"}', folder / "import/odd.json": "no json"}
+    for path, text in mine.items():
+        path.write_text(text)
+    done, _ = written("[[inputs.mem]]\n", "--datasource", "mine")
+    assert done.err.startswith("W! without [[inputs.internal]] there is no dashboard of the agents' health")
+    assert ", 4 removed\n" in done.out
+    assert not (folder / "provisioning/datasources/pyagent.yaml").exists()
+    assert names(folder) == ["mem", "mine", "odd", "overview"]
+    assert {path: path.read_text() for path in mine} == mine
+
+
+def test_two_inputs_of_one_plugin_have_one_dashboard(written: Written) -> None:
+    _, folder = written(
+        '[[inputs.mem]]\n[[inputs.mem]]\n  name_override = "ram"\n  [inputs.mem.tags]\n    room = "a"\n'
+    )
+    text = json.dumps(board(folder, "provisioning", "mem"))
+    assert 'r._measurement == \\"mem\\" or r._measurement == \\"ram\\"' in text
+    assert '\\"host\\", \\"room\\"]' in text, "what tells two inputs apart stays apart"
+
+
+def test_a_plugin_of_ones_own(written: Written, tmp_path: Path) -> None:
+    plugins = tmp_path / "plugins.d"
+    plugins.mkdir()
+    (plugins / "spool.py").write_text(PLUGIN)
+    (plugins / "broken.py").write_text("import nothing_of_this_name\n")
+    done, folder = written("[[inputs.spool]]\n[[inputs.broken]]\n", "--plugin-directory", str(plugins))
+    assert done.status == 0
+    assert "W! telegraf.conf:2: inputs.broken: " in done.err
+    text = json.dumps(board(folder, "provisioning", "spool"))
+    assert "derivative(unit: 1s, nonNegative: true)" in text
+    assert board(folder, "provisioning", "spool")["description"] == "Spool folders"
+
+
+def test_a_data_source_of_ones_own(written: Written) -> None:
+    done, folder = written(CONFIG, "--datasource", "mine")
+    assert not (folder / "provisioning/datasources").exists()
+    assert "GRAFANA_INFLUX" not in done.out
+    assert board(folder, "provisioning", "mem")["panels"][0]["datasource"] == {"type": "influxdb", "uid": "mine"}
+
+
+def test_one_host_alone_for_those_that_are_shared(written: Written) -> None:
+    _, folder = written(CONFIG, "--host", 'we"b')
+    assert r"r[\"host\"] == \"we\\\"b\"" in json.dumps(board(folder, "shared", "mem"))
+    assert "${host:regex}" in json.dumps(board(folder, "provisioning", "mem"))
+
+
+def test_another_folder(written: Written, tmp_path: Path) -> None:
+    done, _ = written(CONFIG, "--directory", "some where")
+    assert "sudo cp -r 'some where/provisioning'/. /etc/grafana/provisioning/" in done.out
+    assert names(tmp_path / "some where") == ["health", "mem", "overview"]
+    (tmp_path / "file").touch()
+    done, _ = written(CONFIG, "--directory", "file")
+    assert done.status == 1
+    assert done.err.splitlines()[-1].endswith("; name another folder by --directory")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[[inputs.http_listener_v2]]\n  service_address = "tcp://127.0.0.1:0"\n',
+            "cannot make dashboards: no input of this configuration declares what it measures",
+        ),
+        ('[[inputs.mem]]\n  namedrop = ["mem"]\n', "no input of this configuration declares what it measures"),
+        ('[[inputs.mem]]\n[[outputs.influxdb_v2]]\n  namepass = ["cpu"]\n', "declares what it measures"),
+        ("[[inputs.mem\n", "telegraf.conf:1: "),
+    ],
+)
+def test_nothing_to_show(written: Written, text: str, message: str) -> None:
+    done, folder = written(text)
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert message in done.err
+    assert not folder.exists()
+
+
+def test_a_missing_library_is_named_with_its_remedy(pyagent: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any, **named: Any) -> Any:
+        if name.startswith("pyagent.dashboards"):
+            raise ModuleNotFoundError("No module named 'grafana_foundation_sdk'", name="grafana_foundation_sdk")
+        return real(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    done = pyagent("dashboards")
+    assert done.status == 1
+    assert done.err.startswith("E! cannot make dashboards: No module named 'grafana_foundation_sdk'; install it with: ")
+    # Releases of before 0.0.1 count as newer than all that came after them.
+    assert "grafana-foundation-sdk~=0.0.21" in done.err
+    assert "apt install" not in done.err
