@@ -164,6 +164,8 @@ class _Maker:
         model.annotations = AnnotationContainer(list_val=[])
         _tell_apart(model.panels or [])
         document: dict[str, Any] = json.loads(json.dumps(model, cls=JSONEncoder))
+        for link in document.get("links") or ():
+            del link["placement"]  # of all links the SDK has it hidden in a menu
         head: dict[str, Any] = {"id": None}
         if self._form == "import":
             head = {"__inputs": [_INPUT], "__requires": _REQUIRED, **head}
