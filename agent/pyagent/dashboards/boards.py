@@ -94,14 +94,20 @@ class _Maker:
 
     def _overview(self, subjects: Sequence[Subject]) -> Board:
         board = self._board(OVERVIEW, "Host overview", "What the agents on the hosts measure, at a glance.", subjects)
-        for subject in subjects:
-            for measurement in subject.measurements:
-                for chart in measurement.charts:
-                    if chart.overview:
-                        board.with_panel(self._panels(subject).chart(measurement, chart))
+        charts = [
+            (subject, measurement, chart)
+            for subject in subjects
+            for measurement in subject.measurements
+            for chart in measurement.charts
+            if chart.overview
+        ]
+        # First what shows the same time always: the rest follows the dashboard's.
+        for subject, measurement, chart in sorted(charts, key=lambda found: not found[2].span):
+            board.with_panel(self._panels(subject).chart(measurement, chart))
+        # The agents themselves are the last; where they do not report, any plugin tells of the hosts.
         known = [(subject, one) for subject in subjects for one in subject.measurements if one.fields]
         if known:
-            subject, measurement = known[0]
+            subject, measurement = next((one for one in known if one[0].name == _INTERNAL), known[0])
             board.with_panel(self._panels(subject).last_reports(measurement, next(iter(measurement.fields))))
         return self._done(OVERVIEW, "Host overview", board)
 
