@@ -14,8 +14,8 @@ _EPILOG = """\
   pyagent new input queue               plugins/queue.py, and a case of it below tests/plugins
   pyagent new input queue --async       one that waits for answers, such as those of a server
   pyagent new input queue --service     one that listens, and hands on what it receives
-  pyagent new output archive            also processor, aggregator and parser"""
-KINDS = {name: f"{name}s" for name in ("input", "output", "processor", "aggregator", "parser")}
+  pyagent new output archive            also processor, aggregator, parser and serializer"""
+KINDS = {name: f"{name}s" for name in ("input", "output", "processor", "aggregator", "parser", "serializer")}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _FIXTURES = "pyagent.testing.pytest_plugin"
 _CONFTEST = f"""\

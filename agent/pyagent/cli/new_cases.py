@@ -60,6 +60,11 @@ CASES: Mapping[str, Mapping[str, str]] = {
         "sample.txt": "inside: 21.5\noutside: -3\n",
         "expected.out": "file inside=21.5,outside=-3\n",
     },
+    "serializer": {
+        "telegraf.conf": '[[outputs.file]]\n  files = ["out"]\n  data_format = "example"\n',
+        "input.influx": 'weather,city=oslo t=1.5,sky="grey" 1700000000000000000\nweather n=3i 1700000000000000000\n',
+        "expected/out": "weather.t=1.5\nweather.n=3\n",
+    },
     "output": {
         "telegraf.conf": '[[outputs.example]]\n  url = "http://${SERVER}/write"\n  token = "secret"\n',
         "input.influx": "weather,city=oslo t=1.5 1700000000000000000\n",

@@ -11,7 +11,7 @@ from pyagent.cli.new import KINDS
 from pyagent.cli.new_cases import CASES
 from pyagent.config.catalog import Catalog
 from pyagent.config.declared import declared_options
-from pyagent.testing.cases import Case, find_cases
+from pyagent.testing.cases import Case, expected_files, find_cases
 
 Run = Callable[..., Done]
 MADE = [
@@ -47,7 +47,7 @@ def test_what_is_written_passes_as_it_is(
     assert not [path for path in there if "xample" in (here / path).read_text()]
     (case,) = find_cases("tests/plugins", plugin_directories=["plugins"])
     assert case.label == f"{kind}/my_own2/first"
-    assert case.expected or case.exchange
+    assert case.expected or case.exchange or expected_files(case)
     check_case(case)
     catalog = Catalog([here / "plugins"])
     (entry,) = catalog.find(f"{kind}.my_own2")
@@ -107,7 +107,7 @@ def test_nothing_is_written_over(pyagent: Run, here: Path, there: str) -> None:
         (("input", "../queue"), "write queue"),
         (("input", "9"), "choose another one"),
         (("inputs", "queue"), "did you mean input?"),
-        (("thing", "queue"), "it is one of input, output, processor, aggregator, parser"),
+        (("thing", "queue"), "it is one of input, output, processor, aggregator, parser, serializer"),
         (("output", "queue", "--async"), "--async and --service are for inputs"),
         (("input", "queue", "--async", "--service"), "leave out --async"),
         (("input", "queue", "--directory", "nowhere"), "cannot write into nowhere: there is no such folder"),

@@ -253,7 +253,9 @@ async def test_the_installed_inputs_with_sample_options_and_units(client: aiohtt
     assert (option["name"], option["type"], option["default"]) == ("collect_extended", "boolean", False)
     types = {one["name"]: one["type"] for one in inputs["postgresql"]["options"]}
     assert (types["databases"], types["max_idle"], types["max_lifetime"]) == ("list of string", "integer", "duration")
-    assert {one["name"]: one.get("choices") for one in inputs["influxdb_v2_listener"]["options"]}["parser_type"]
+    options = {one["name"]: one.get("choices") for one in inputs["http_listener_v2"]["options"]}
+    assert options["data_source"] == ["body", "query"]
+    assert "parser_type" not in {one["name"] for one in inputs["influxdb_v2_listener"]["options"]}, "it has no effect"
 
 
 async def test_a_text_of_what_is_chosen_is_one_that_an_agent_takes(client: aiohttp.ClientSession) -> None:
