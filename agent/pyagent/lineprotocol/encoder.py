@@ -38,17 +38,22 @@ class Rejection(Exception):
     """The metric cannot be encoded; the message is the reason."""
 
 
-def encode(metrics: Sequence[Metric], options: LineOptions = _DEFAULT) -> Encoded:
-    """Encode metrics in their order. Never raises for what a metric holds: see `Encoded.rejected`."""
+def encode(
+    metrics: Sequence[Metric], options: LineOptions = _DEFAULT, tags: tuple[tuple[str, str], ...] = ()
+) -> Encoded:
+    """Encode metrics in their order; `tags` are written with those that have none of these keys. Never raises for what a metric
+    holds: see `Encoded.rejected`."""
     lines: list[str] = []
     times: list[int] = []
     rejected: list[tuple[Metric, str]] = []
     formats = _formats(options)
     sort, limit = options.sort_fields, options.max_line_bytes
+    added = dict(tags)
     for metric in metrics:
         try:
             # A head is found by all of its name and tags, never by the identity of a dict that may have changed since.
-            series = (metric.name, tuple(metric.tags.items()))
+            own = {**added, **metric.tags} if added else metric.tags
+            series = (metric.name, tuple(own.items()))
             head = _heads.get(series) or _new_head(series)
             time = metric.time
             if not TIME_MIN <= time <= TIME_MAX:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from pyagent.api import Full, Ingested, LineOptions, Metric
-from pyagent.lineprotocol import Precision, Relayed, relay
+from pyagent.lineprotocol import DefaultTags, Precision, Relayed, add_tags, relay
 from pyagent.pipeline.offload import SLICE, Aside, in_slices, most_text
 from pyagent.pipeline.outputs.disk_writer import until_safe
 from pyagent.pipeline.outputs.encoder import EncodedParts
@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 Acknowledge = Literal["all", "any"]
 Offer = tuple[RunningOutput, EncodedParts]
+Groups = tuple[tuple[RunningOutput, ...], ...]
+"""Outputs that want the same bytes, together."""
 
 
 class Fanout:
@@ -30,11 +32,24 @@ class Fanout:
         """`acknowledge`: whether all outputs have to keep what a listener acknowledges, or any one; None: all that keep their
         queue on disk, and any one where none does."""
         self._acknowledge = acknowledge
-        self.outputs: tuple[RunningOutput, ...] = tuple(outputs)
+        self.outputs = tuple(outputs)
         self.stages = ProcessorChain()
         self._aside = Aside()
         self._queues: ProcessorQueues | None = None
         """There are external stages, or were."""
+
+    @property
+    def outputs(self) -> tuple[RunningOutput, ...]:
+        return self._outputs
+
+    @outputs.setter
+    def outputs(self, outputs: tuple[RunningOutput, ...]) -> None:
+        self._outputs = outputs
+        groups: list[list[RunningOutput]] = []
+        for output in outputs:
+            same = next((group for group in groups if group[0].encoder == output.encoder), None)
+            groups.append([output]) if same is None else same.append(output)
+        self._groups: Groups = tuple(map(tuple, groups))
 
     def replace(self, stages: ProcessorChain) -> Coroutine[Any, Any, None] | None:
         """Put `stages` in place. What aggregators that end have summed up is handed on: now or, where something is from
@@ -64,8 +79,14 @@ class Fanout:
         queues = self._queues
         return queues if queues is not None and (stages.external or queues) else None
 
-    def deliver(self, metrics: list[Metric]) -> None:
-        """Queue metrics for every output. Never raises for what a metric holds: what cannot be encoded is counted there."""
+    def deliver(self, metrics: list[Metric], tags: DefaultTags = ()) -> None:
+        """Queue metrics for every output; `tags` are for metrics that have none of these keys. Never raises for what a metric
+        holds: what cannot be encoded is counted there."""
+        if tags:
+            if self.relayable:
+                self._encode_and_enqueue(metrics, tags)
+                return
+            add_tags(metrics, tags)
         if (queues := self._async_path(self.stages)) is not None:
             queues.gathered.submit(metrics, self.stages, self.emit)
         else:
@@ -81,15 +102,18 @@ class Fanout:
 
     def emit(self, metrics: list[Metric]) -> None:
         """What has come out of the stages, for every output."""
-        for output, encoded in self._encode(metrics):
+        self._encode_and_enqueue(metrics)
+
+    def _encode_and_enqueue(self, metrics: list[Metric], tags: DefaultTags = ()) -> None:
+        for output, encoded in self._encode(metrics, tags=tags):
             output.enqueue(encoded)
 
-    def _encode(self, metrics: list[Metric], outputs: Sequence[RunningOutput] | None = None) -> list[Offer]:
+    def _encode(self, metrics: list[Metric], groups: Groups | None = None, tags: DefaultTags = ()) -> list[Offer]:
         """What each output is to get: encoded once for all that want the same bytes."""
         offers: list[Offer] = []
-        for output in (self.outputs if outputs is None else outputs) if metrics else ():
-            same = next((encoded for other, encoded in offers if other.encoder == output.encoder), None)
-            offers.append((output, output.encoder(metrics) if same is None else same))
+        for group in (self._groups if groups is None else groups) if metrics else ():
+            encoded = group[0].encoder(metrics, tags)
+            offers += [(output, encoded) for output in group]
         return offers
 
     async def deliver_pinned(self, metrics: list[Metric]) -> None:
@@ -113,12 +137,12 @@ class Fanout:
 
     async def _deliver_many(self, metrics: list[Metric]) -> None:
         """The same, and others get their turn meanwhile."""
-        stages, outputs = self.stages, self.outputs
+        stages, outputs, groups = self.stages, self.outputs, self._groups
         processed = await in_slices(metrics, stages.processed)
         offers: dict[RunningOutput, EncodedParts] = {}
 
         def encode(some: list[Metric]) -> list[Metric]:
-            for output, encoded in self._encode(stages.passing(some), outputs):
+            for output, encoded in self._encode(stages.passing(some), groups):
                 offers[output] = offers[output] + encoded if output in offers else encoded
             return some
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pyagent.api import Metric
 from pyagent.config import AggregatorPlan, InputPlan, PluginPlan
+from pyagent.lineprotocol import DefaultTags, add_tags, round_times
 from pyagent.pipeline.filters import compile_selection
-from pyagent.pipeline.schedule import round_time
 
 __all__ = ["Modifiers", "NameModifiers"]
 
@@ -38,38 +38,47 @@ class Modifiers:
     def __init__(
         self, plan: InputPlan | AggregatorPlan, global_tags: Mapping[str, str], *, log: logging.Logger
     ) -> None:
-        self._name_modifiers = NameModifiers.of(plan)
+        names = NameModifiers.of(plan)
+        self._rename = names if names else None
         # An aggregator's filters are about what it is given.
         self._selection = compile_selection(plan.filters, log) if isinstance(plan, InputPlan) else None
         self.tags: Mapping[str, str] = {**global_tags, **plan.tags}
         """Given to a metric that has none of that key."""
-        self._always: dict[str, str] = {}
+        self._default_tags: DefaultTags = tuple(self.tags.items())
+        always: dict[str, str] = {}
         if plan.always_include_global_tags:
-            self._always.update(global_tags)
+            always.update(global_tags)
         if plan.always_include_local_tags:
-            self._always.update(plan.tags)
+            always.update(plan.tags)
+        self._always: DefaultTags = tuple(always.items())
 
     @property
     def relayable(self) -> bool:
         """Nothing but tags is added: text may be relayed without making metrics of it."""
-        return self._selection is None and not self._name_modifiers
+        return self._selection is None and self._rename is None
 
     def __call__(self, metrics: list[Metric], precision: int) -> list[Metric]:
         """What passes, changed in place; times rounded to `precision` ns (0: as they are) come first of all."""
-        selection, name_modifiers, tags = self._selection, self._name_modifiers, self.tags
-        if precision > 1:
-            for metric in metrics:
-                metric.time = round_time(metric.time, precision)
+        selection = self._selection
+        round_times(metrics, precision)
         if selection is not None:
             metrics = selection.select(metrics)
-        for metric in metrics:
-            if name_modifiers:
-                metric.name = name_modifiers(metric.name)
-            if tags:
-                metric.tags = {**tags, **metric.tags}
+        if (rename := self._rename) is not None:
+            for metric in metrics:
+                metric.name = rename(metric.name)
+        add_tags(metrics, self._default_tags)
         if selection is not None:
             metrics = selection.modify(metrics)
-            if self._always:
-                for metric in metrics:
-                    metric.tags = {**self._always, **metric.tags}
+            add_tags(metrics, self._always)
         return metrics
+
+    def without_tags(self, metrics: list[Metric], precision: int) -> tuple[list[Metric], DefaultTags]:
+        """The same, but where nothing here looks at tags, those that are to be added are returned, and not yet added: the
+        encoder adds them at less cost."""
+        if self._selection is not None:
+            return self(metrics, precision), ()
+        round_times(metrics, precision)
+        if (rename := self._rename) is not None:
+            for metric in metrics:
+                metric.name = rename(metric.name)
+        return metrics, self._default_tags

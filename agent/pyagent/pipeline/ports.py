@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from pyagent.api import Ingested, Metric, Parser
 from pyagent.api.plugin import PrecisionName
+from pyagent.lineprotocol import DefaultTags
 
 __all__ = ["IngestPort", "Sink"]
 
@@ -15,8 +16,9 @@ T = TypeVar("T")
 class Sink(Protocol):
     """Where inputs hand metrics on. Everything belongs to the main loop."""
 
-    def deliver(self, metrics: list[Metric]) -> None:
-        """Queue what was gathered. Never raises for what a metric holds."""
+    def deliver(self, metrics: list[Metric], tags: DefaultTags = ()) -> None:
+        """Queue what was gathered; `tags` are for metrics that have none of these keys. Never raises for what a metric
+        holds."""
 
     async def deliver_pinned(self, metrics: list[Metric]) -> None:
         """Queue metrics that may be acknowledged once this returns. Raises Full where they may not."""

@@ -1,4 +1,4 @@
-"""When: aligned ticks, jitter, and times rounded to a precision (reference: telegraf 4.2, 4.4). All in nanoseconds.
+"""When: aligned ticks and jitter (reference: telegraf 4.2). All in nanoseconds.
 
 Multiples count from year 1, as Telegraf's do: for divisors of a day that is the same as from 1970, a week starts on Monday.
 """
@@ -8,7 +8,7 @@ import random
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "Schedule", "SystemClock", "round_time", "sleep_on"]
+__all__ = ["Clock", "Schedule", "SystemClock", "sleep_on"]
 
 CLOCKS_APART = 1.0
 """Seconds by which the wall clock may fall behind the monotonic one without having been set."""
@@ -49,11 +49,6 @@ def next_multiple(after: int, interval: int, *, at_least: int = 0) -> int:
     """The first multiple of `interval` that is later than `after` and not before `at_least`."""
     start = max(after + 1, at_least) + _YEAR_ONE
     return -(-start // interval) * interval - _YEAR_ONE
-
-
-def round_time(when: int, precision: int) -> int:
-    """`when` rounded to the nearest multiple of `precision`, halves towards later."""
-    return (when + _YEAR_ONE + precision // 2) // precision * precision - _YEAR_ONE
 
 
 class Schedule:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyagent.api import Batch, Duration, Input, Metric, NoOptions, Output
 from pyagent.config import InputPlan, OutputPlan
-from pyagent.lineprotocol import Encoded, encode
+from pyagent.lineprotocol import DefaultTags, Encoded, add_tags, encode
 from pyagent.pipeline.fanout import Fanout
 
 SECOND = 1_000_000_000
@@ -16,17 +16,19 @@ LOG = logging.getLogger("pyagent.test")
 class Collected(Fanout):
     """Keeps the metrics that come in."""
 
-    plain = False
+    relayable = False
 
     def __init__(self) -> None:
         super().__init__()
         self.metrics: list[Metric] = []
         self.flushes = 0
 
-    def deliver(self, metrics: list[Metric]) -> None:
+    def deliver(self, metrics: list[Metric], tags: DefaultTags = ()) -> None:
+        add_tags(metrics, tags)
         self.metrics += metrics
 
-    admit = deliver
+    async def deliver_pinned(self, metrics: list[Metric]) -> None:
+        self.deliver(metrics)
 
     def flush_soon(self) -> None:
         self.flushes += 1

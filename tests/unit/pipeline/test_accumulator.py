@@ -6,12 +6,14 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import Field, Measurement, Metric, MetricType, Uint, field_value
+from pyagent.pipeline.inputs import accumulator
 from pyagent.pipeline.inputs.accumulator import HIGH_WATER, Abandoned, Accumulator
 
 
@@ -141,3 +143,59 @@ def test_a_flood_is_handed_on_in_parts() -> None:
         acc.add("m", {"f": 1})
     assert handed == [HIGH_WATER, HIGH_WATER]
     assert len(acc) == 1
+
+
+given_values = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(2**63 - 2, 2**63 + 2)
+    | st.integers(-1, 2**64).map(Uint)
+    | st.floats()
+    | st.text(st.sampled_from("a\udc80\ud800"), max_size=3)
+    | st.sampled_from([State.UP, Scalar(3), Decimal("1.5"), b"\xff", object(), Fraction(1, 3)])
+)
+given_keys = st.sampled_from(["f", "i", "u", "b", "s", "other", 7, None])
+
+
+@given(
+    st.tuples(
+        st.sampled_from(["m", "n", "", None, 7]),
+        st.dictionaries(given_keys, given_values, max_size=6),
+        st.none() | st.dictionaries(given_keys, st.text(max_size=2) | given_values, max_size=4),
+        st.none() | st.integers() | st.floats(0, 1e9) | st.just("now"),
+        st.sampled_from([*MetricType, 1, 99]),
+    )
+)
+def test_the_short_way_makes_what_the_long_one_does(arguments: tuple[Any, ...]) -> None:
+    """Of the native core where it is built, else of the reference: same metrics, same losses."""
+    types: dict[str, Any] = {"f": "float", "i": "int", "u": "uint", "b": "bool", "s": "str"}
+    declared = Measurement("m", fields={name: Field(kind) for name, kind in types.items()})
+
+    def outcome(short: bool) -> object:
+        problems: list[str] = []
+        acc = Accumulator([declared], report=problems.append, now=lambda: 5)
+        short_way = accumulator.plain_metric if short else lambda *_: None
+        with patch.object(accumulator, "plain_metric", short_way):
+            acc.add(*arguments)
+        seen = [
+            (
+                one.name,
+                one.tags,
+                [(key, type(value), repr(value)) for key, value in one.fields.items()],
+                one.time,
+                one.kind,
+            )
+            for one in acc.drain()
+        ]
+        return seen, problems, acc.dropped
+
+    assert outcome(True) == outcome(False)
+
+
+def test_a_list_of_metrics_is_taken_in_steps() -> None:
+    found: list[int] = []
+    acc = Accumulator(overflow=lambda: found.append(len(acc.drain())))
+    acc.add_metrics([Metric("m", {}, {"f": 1} if number % 2 else {}, number) for number in range(5 * HIGH_WATER)])
+    assert found == 2 * [HIGH_WATER]
+    assert (acc.added, len(acc)) == (5 * HIGH_WATER // 2, HIGH_WATER // 2)

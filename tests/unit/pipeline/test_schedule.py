@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.pipeline.schedule import Schedule, round_time
+from pyagent.pipeline.schedule import Schedule
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -66,19 +66,6 @@ def test_every_next_tick_is_soon_and_aligned(now: int, interval: int, late: int)
     following = schedule.next(when)
     assert when < following <= when + interval + interval // 100 + 1
     assert (following - tick) % interval == 0
-
-
-@pytest.mark.parametrize(
-    ("when", "precision", "rounded"),
-    [(1.4, 1, 1), (1.5, 1, 2), (-1.5, 1, -1), (14.9, 10, 10), (15, 10, 20)],
-)
-def test_times_round_to_nearest_and_halves_up(when: float, precision: int, rounded: int) -> None:
-    assert round_time(round(when * SECOND), precision * SECOND) == rounded * SECOND
-
-
-@given(TIMES, INTERVALS)
-def test_rounding_moves_by_half_a_unit_at_the_most(when: int, precision: int) -> None:
-    assert abs(round_time(when, precision) - when) * 2 <= precision
 
 
 def test_jitter_is_drawn_within_its_bound() -> None:

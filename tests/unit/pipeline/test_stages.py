@@ -8,8 +8,8 @@ from plans import LOG, SECOND, START, Collected
 
 from pyagent.api import Aggregator, Duration, Metric, NoOptions, Processor
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
+from pyagent.lineprotocol import round_times
 from pyagent.pipeline.fanout import Fanout
-from pyagent.pipeline.schedule import round_time
 from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.pipeline.stages.processors import RunningProcessor
@@ -150,7 +150,8 @@ def test_the_first_gather_counts_whatever_its_time_is_rounded_to(part: int, alig
         clock = VirtualClock(START + part)
         runner = aggregator(MinMax(NoOptions(), LOG), Sink(), clock, round_interval=aligned)
         gathered = metric(seconds=0)
-        gathered.time = round_time(clock.now(), SECOND)
+        gathered.time = clock.now()
+        round_times([gathered], SECOND)
         runner.add([gathered])
         assert runner.dropped == 0
 

@@ -1,5 +1,14 @@
 """The native core, where it was built: the same functions as the reference, with the same results."""
 
-from pyagent.lineprotocol.native._core import encode, pack, parse, relay, unpack
+from pyagent.lineprotocol.native._core import (
+    add_tags,
+    encode,
+    pack,
+    parse,
+    plain_metric,
+    relay,
+    round_times,
+    unpack,
+)
 
-__all__ = ["encode", "pack", "parse", "relay", "unpack"]
+__all__ = ["add_tags", "encode", "pack", "parse", "plain_metric", "relay", "round_times", "unpack"]

@@ -1,10 +1,18 @@
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pyagent.api.metric import Metric
 from pyagent.api.plugin import LineOptions
 from pyagent.lineprotocol.results import Encoded, Parsed, Precision, Relayed
 
-def encode(metrics: Sequence[Metric], options: LineOptions = ...) -> Encoded: ...
+def encode(
+    metrics: Sequence[Metric], options: LineOptions = ..., tags: tuple[tuple[str, str], ...] = ()
+) -> Encoded: ...
+def plain_metric(
+    name: Any, fields: Any, tags: Any, time: Any, kind: Any, pins: dict[str, dict[str, type]]
+) -> Metric | None: ...
+def round_times(metrics: list[Metric], precision: int) -> None: ...
+def add_tags(metrics: list[Metric], tags: tuple[tuple[str, str], ...]) -> None: ...
 def parse(data: bytes | str, default_time: int, precision: Precision = "ns", *, most: int = 0) -> Parsed: ...
 def relay(
     data: bytes | str,

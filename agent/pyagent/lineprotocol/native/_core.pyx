@@ -76,6 +76,7 @@ cdef extern from "encode.hpp" namespace "lineprotocol":
         int64_t newest
         const char* reason
         Encoder(const Options&) except +
+        void set_defaults(object pairs) except +
         bint encode(object metric) except +
         void add(Span lines, bint any, int64_t time) except +
 
@@ -124,6 +125,12 @@ cdef extern from "lossless.hpp" namespace "lineprotocol":
     cdef cppclass Unpacker:
         Unpacker(Span data) except +
         bint unpack(list metrics) except +*
+cdef extern from "metrics.hpp" namespace "lineprotocol":
+    object _plain_metric "lineprotocol::plain_metric"(
+        object name, object fields, object tags, object time, object kind, object pins
+    )
+    bint round_metric(object metric, const Rounding&) except? False
+    bint _add_tags "lineprotocol::add_tags"(object metric, object tags) except? False
 
 
 cdef object DEFAULT = LineOptions()
@@ -132,20 +139,23 @@ init_types(Metric, Uint, MetricType.UNTYPED)
 init_kinds(sorted(MetricType))
 
 
-def encode(metrics, options=DEFAULT):
+def encode(metrics, options=DEFAULT, tags=()):
     """As the reference's `encode`."""
+    if not _plain_pairs(tags):
+        return _reference_encode(metrics, options, tags)
     cdef Encoder* encoder = new Encoder(_options(options))
     cdef list rejected = []
     cdef Span lines
     cdef bytes data
     try:
+        encoder.set_defaults(tags)
         for metric in metrics:
             if encoder.encode(metric):
                 continue
             if encoder.reason != NULL:
                 rejected.append((metric, encoder.reason.decode()))
                 continue
-            alone = _reference_encode([metric], options)
+            alone = _reference_encode([metric], options, tags)
             data = alone.data
             lines.data, lines.size = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
             encoder.add(lines, alone.count == 1, alone.oldest)
@@ -153,6 +163,36 @@ def encode(metrics, options=DEFAULT):
         return _encoded(encoder.out, encoder.ends, encoder.oldest, encoder.newest, rejected)
     finally:
         del encoder
+
+
+def plain_metric(name, fields, tags, time, kind, pins):
+    """As the reference's `plain_metric`."""
+    return _plain_metric(name, fields, tags, time, kind, pins)
+
+
+def round_times(list metrics, precision):
+    """As the reference's `round_times`."""
+    cdef Rounding rounding
+    if precision <= 1:
+        return
+    if precision >= 2**62:
+        _reference_round(metrics, precision)
+        return
+    rounding.to = precision
+    rounding.rest = EPOCH % precision
+    for metric in metrics:
+        if not round_metric(metric, rounding):
+            _reference_round((metric,), precision)
+
+
+def add_tags(list metrics, tags):
+    """As the reference's `add_tags`."""
+    cdef dict added = dict(tags)
+    if not added:
+        return
+    for metric in metrics:
+        if not _add_tags(metric, added):
+            _reference_add(metric, added)
 
 
 def parse(data, default_time, precision="ns", *, most=0):
@@ -253,10 +293,20 @@ def unpack(bytes data not None):
 
 
 # The reference is imported when something out of the ordinary asks for it, which in many processes is never.
-def _reference_encode(metrics, options):
+def _reference_encode(metrics, options, tags):
     from pyagent.lineprotocol.encoder import encode
 
-    return encode(metrics, options)
+    return encode(metrics, options, tags)
+
+
+def _reference_round(metrics, precision):
+    from pyagent.lineprotocol.metrics import round_times
+
+    round_times(metrics, precision)
+
+
+def _reference_add(metric, tags):
+    metric.tags = {**tags, **metric.tags}
 
 
 def _reference_pack(metrics):
@@ -275,6 +325,16 @@ def _reference_relay(*arguments, **named):
     from pyagent.lineprotocol.relaying import relay
 
     return relay(*arguments, **named)
+
+
+cdef bint _plain_pairs(tags) except -1:
+    """Whether it is a tuple of pairs of str."""
+    if type(tags) is not tuple:
+        return False
+    for pair in tags:
+        if type(pair) is not tuple or len(pair) != 2 or type(pair[0]) is not str or type(pair[1]) is not str:
+            return False
+    return True
 
 
 cdef bint _plain(tags) except -1:

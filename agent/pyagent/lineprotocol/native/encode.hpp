@@ -89,18 +89,20 @@ inline bool put_tags(Buffer& out, std::vector<TagText>& tags) {
     return true;
 }
 
-// A series seen before: its name, its tags' keys and values, and all of them as written.
+// A series seen before: its name, its tags' keys and values, and all of them as written, with the default tags that it was
+// written with.
 struct Series {
     uint64_t hash;
     size_t count;  // of texts
     size_t size;
+    PyObject* defaults;  // by identity; null: none
     PyObject** texts() { return reinterpret_cast<PyObject**>(this + 1); }
     char* head() { return reinterpret_cast<char*>(texts() + count); }
 
-    static Series* make(uint64_t hash, PyObject* const* texts, size_t count, Span head) {
+    static Series* make(uint64_t hash, PyObject* const* texts, size_t count, Span head, PyObject* defaults) {
         void* memory = std::malloc(sizeof(Series) + count * sizeof(PyObject*) + head.size);
         if (memory == nullptr) throw std::bad_alloc();
-        Series* series = new (memory) Series{hash, count, head.size};
+        Series* series = new (memory) Series{hash, count, head.size, Py_XNewRef(defaults)};
         for (size_t i = 0; i < count; ++i) {
             Py_INCREF(texts[i]);
             series->texts()[i] = texts[i];
@@ -110,6 +112,7 @@ struct Series {
     }
     static void free(Series* series) {
         for (size_t i = 0; i < series->count; ++i) Py_DECREF(series->texts()[i]);
+        Py_XDECREF(series->defaults);
         std::free(series);
     }
 };
@@ -129,6 +132,17 @@ public:
 
     explicit Encoder(const Options& options) : options_(options) {}
     virtual ~Encoder() = default;
+
+    // Tags for metrics that have none of these keys: a tuple of pairs of exact str, which the caller holds.
+    void set_defaults(PyObject* pairs) {
+        if (PyTuple_GET_SIZE(pairs) == 0) return;
+        defaults_ = pairs;
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(pairs); ++i) {
+            PyObject* pair = PyTuple_GET_ITEM(pairs, i);
+            default_texts_.push_back(PyTuple_GET_ITEM(pair, 0));
+            default_texts_.push_back(PyTuple_GET_ITEM(pair, 1));
+        }
+    }
 
     // False, and nothing written, if the metric is out of the ordinary.
     bool encode(PyObject* metric) {
@@ -157,6 +171,8 @@ protected:
     std::vector<TagText> tags_;
     std::vector<Sorted> sorted_;
     size_t longest_ = 0;  // of the fields' keys as written
+    PyObject* defaults_ = nullptr;
+    std::vector<PyObject*> default_texts_;
 
     bool fail(const char* why) {
         reason = why;
@@ -214,7 +230,7 @@ protected:
         auto joined = [](uint64_t hash, PyObject* text) {  // Python's hashes are good ones: adding up is enough
             return (hash << 7 | hash >> 57) + static_cast<uint64_t>(text_hash(text));
         };
-        uint64_t hash = joined(pairs, name);
+        uint64_t hash = joined(pairs ^ reinterpret_cast<uintptr_t>(defaults_) >> 4, name);
         PyObject *key, *value;
         for (Py_ssize_t at = 0; PyDict_Next(tags, &at, &key, &value);) {
             if (!PyUnicode_CheckExact(key) || !PyUnicode_CheckExact(value)) return false;
@@ -223,7 +239,7 @@ protected:
             hash = joined(joined(hash, key), value);
         }
         Series* known = series_table.find(hash, [&](Series& series) {
-            if (series.count != count) return false;
+            if (series.count != count || series.defaults != defaults_) return false;
             for (size_t i = 0; i < count; ++i)
                 if (!same_text(series.texts()[i], texts[i])) return false;
             return true;
@@ -233,9 +249,19 @@ protected:
             return true;
         }
         size_t start = out.size;
-        if (!put_new_head(texts, count)) return false;
+        size_t own = count;
+        for (size_t i = 0; i < default_texts_.size(); i += 2) {
+            bool is_there = false;
+            for (size_t k = 1; k < own && !is_there; k += 2) is_there = same_text(texts_[k], default_texts_[i]);
+            if (is_there) continue;
+            texts_.push_back(default_texts_[i]);
+            texts_.push_back(default_texts_[i + 1]);
+            count += 2;
+        }
+        if (!put_new_head(texts_.data(), count)) return false;
         Span head = out.span(start);
-        if (head.size <= kLongHead && series_table.worth(hash)) series_table.add(Series::make(hash, texts, count, head));
+        if (head.size <= kLongHead && series_table.worth(hash))
+            series_table.add(Series::make(hash, texts_.data(), own, head, defaults_));
         return true;
     }
 

@@ -23,6 +23,7 @@ from pyagent.api import (
 from pyagent.api.foreign import plain_text
 from pyagent.api.measurements import FieldType
 from pyagent.api.plugin import PrecisionName
+from pyagent.lineprotocol import plain_metric
 from pyagent.pipeline.ports import IngestPort
 
 __all__ = ["Abandoned", "Accumulator"]
@@ -58,7 +59,8 @@ class Accumulator:
         self._ingest_port = ingest_port
         self._foreign = foreign
         self._pins = {m.name: {name: _PINS[f.type] for name, f in m.fields.items()} for m in measurements}
-        # append and popleft of a deque are atomic, so adding needs no lock.
+        self._types = {m.name: {name: _TYPES[f.type] for name, f in m.fields.items()} for m in measurements}
+        # append, extend by a list, and popleft of a deque are atomic, so adding needs no lock.
         self._pending: deque[Metric] = deque()
         self._report = report
         self._overflow = overflow
@@ -80,7 +82,20 @@ class Accumulator:
     ) -> None:
         if self._closed:
             self._refuse_late(1)
-        # Plugins of any origin call this with anything: what is wrong with one metric must not cost the others.
+        when = self._now() if time is None else time
+        metric = plain_metric(measurement, fields, tags, when, kind, self._types) or self._converted(
+            measurement, fields, tags, when, kind
+        )
+        if metric is None:
+            return
+        self.added += 1
+        self._pending.append(metric)
+        if len(self._pending) >= HIGH_WATER and self._overflow is not None:
+            self._overflow()
+
+    def _converted(self, measurement: Any, fields: Any, tags: Any, time: Any, kind: Any) -> Metric | None:
+        """What `plain_metric` leaves: plugins call `add` with anything, and what is wrong with one metric must not cost the
+        others. None where nothing is left of it."""
         try:
             if not isinstance(measurement, str) or not measurement:
                 raise TypeError(f"a measurement's name is a string, not {measurement!r:.80}")
@@ -93,27 +108,37 @@ class Accumulator:
                     if v is not None
                 },
                 self._fields(measurement, fields),
-                self._now() if time is None else timestamp_ns(time),
+                timestamp_ns(time),
                 kind if type(kind) is MetricType else MetricType(kind),
             )
         except Exception as error:
             self._drop(f"a metric of {measurement!r:.80} cannot be used: {error}", "unusable metric")
-            return
-        if metric.fields:
-            self._append(metric)
+            return None
+        return metric if metric.fields else None
 
     def add_metrics(self, metrics: Sequence[Metric]) -> None:
         if self._closed:
             self._refuse_late(len(metrics))
-        for metric in metrics:
-            if self._foreign:
-                try:
-                    metric = self._own(metric, "add_metrics was given")
-                except Exception as error:
-                    self._drop(f"a metric cannot be used: {error}", "unusable metric")
-                    continue
-            if metric.fields:
-                self._append(metric)
+        if self._foreign or type(metrics) is not list:
+            for metric in metrics:
+                if self._foreign:
+                    try:
+                        metric = self._own(metric, "add_metrics was given")
+                    except Exception as error:
+                        self._drop(f"a metric cannot be used: {error}", "unusable metric")
+                        continue
+                if metric.fields:
+                    self._extend([metric])
+            return
+        chosen = [metric for metric in metrics if metric.fields]
+        for start in range(0, len(chosen), HIGH_WATER):
+            self._extend(chosen[start : start + HIGH_WATER])
+
+    def _extend(self, metrics: list[Metric]) -> None:
+        self.added += len(metrics)
+        self._pending.extend(metrics)
+        if len(self._pending) >= HIGH_WATER and self._overflow is not None:
+            self._overflow()
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         if self._foreign:
@@ -170,12 +195,6 @@ class Accumulator:
     def closed(self) -> bool:
         return self._closed
 
-    def _append(self, metric: Metric) -> None:
-        self.added += 1
-        self._pending.append(metric)
-        if len(self._pending) >= HIGH_WATER and self._overflow is not None:
-            self._overflow()
-
     def _fields(self, measurement: str, fields: Mapping[str, Any]) -> dict[str, FieldValue]:
         pins = self._pins.get(measurement)
         result: dict[str, FieldValue] = {}
@@ -225,6 +244,7 @@ def _to_uint(value: FieldValue) -> FieldValue:
     return Uint(number)
 
 
+_TYPES: dict[FieldType, type] = {"int": int, "uint": Uint, "float": float, "bool": bool, "str": str}
 _PINS: dict[FieldType, Callable[[FieldValue], FieldValue]] = {
     "int": _to_int,
     "uint": _to_uint,

@@ -169,8 +169,9 @@ class RunningInput:
         metrics = self.acc.drain()
         if not metrics or self._discards:
             return
-        if chosen := self._modifiers(metrics, self.plan.precision):
-            self._sink.deliver(chosen)
+        chosen, tags = self._modifiers.without_tags(metrics, self.plan.precision)
+        if chosen:
+            self._sink.deliver(chosen, tags)
         self._taken(len(metrics))
 
     def _taken(self, count: int) -> None:

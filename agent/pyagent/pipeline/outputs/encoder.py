@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyagent.api import LineOptions, Metric, Partition, QueueFormat
 from pyagent.config import OutputPlan
-from pyagent.lineprotocol import Encoded
+from pyagent.lineprotocol import DefaultTags, Encoded, encode
 from pyagent.pipeline.filters import compile_selection
 from pyagent.pipeline.modifiers import NameModifiers
 from pyagent.pipeline.outputs.record_format import record_format
@@ -82,7 +82,10 @@ class OutputEncoder:
         plain = self._selection is None and not self._name_modifiers and self.partition is None
         return plain and self.format.lines is not None
 
-    def __call__(self, metrics: Sequence[Metric]) -> EncodedParts:
+    def __call__(self, metrics: Sequence[Metric], tags: DefaultTags = ()) -> EncodedParts:
+        """`tags`: for metrics that have none of these keys; only where it is `relayable`."""
+        if tags and self.format.lines is not None:
+            return EncodedParts(((None, encode(metrics, self.format.lines, tags)),), filtered=0)
         chosen = metrics if self._selection is None else self._selection.apply(metrics)
         filtered = len(metrics) - len(chosen)
         if self._name_modifiers:
@@ -95,8 +98,8 @@ class OutputEncoder:
             if value is not None and value not in parts and not self._admits(value):
                 value = None
             if value is not None and self.partition.exclude:
-                tags = {key: tag for key, tag in metric.tags.items() if key != self.partition.tag}
-                metric = Metric(metric.name, tags, metric.fields, metric.time, metric.kind)
+                others = {key: tag for key, tag in metric.tags.items() if key != self.partition.tag}
+                metric = Metric(metric.name, others, metric.fields, metric.time, metric.kind)
             parts.setdefault(value, []).append(metric)
         encoded = tuple((value, self.format.encode(part)) for value, part in parts.items())
         return EncodedParts(encoded, filtered)
