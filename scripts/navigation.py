@@ -4,7 +4,16 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-KINDS = ("inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores")
+TITLES = {
+    "inputs": "Inputs",
+    "outputs": "Outputs",
+    "processors": "Processors",
+    "aggregators": "Aggregators",
+    "parsers": "Parsers",
+    "serializers": "Serializers",
+    "secretstores": "Secret stores",
+}
+"""Of the folders, in this order; another one comes behind them."""
 
 
 def on_config(config: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -19,9 +28,6 @@ def plugins(docs: Path) -> list[Any]:
         names = sorted(path.name for path in folder.glob("*.md"))
         return [f"{folder.relative_to(docs)}/{name}" for name in sorted(names, key=lambda name: name != "index.md")]
 
-    folders = sorted(
-        (folder for folder in (docs / "plugins").iterdir() if folder.is_dir()),
-        key=lambda folder: (KINDS.index(folder.name) if folder.name in KINDS else len(KINDS), folder.name),
-    )
-    sections = [{folder.name.capitalize(): pages(folder)} for folder in folders]
-    return [*pages(docs / "plugins"), *sections]
+    there = sorted(folder.name for folder in (docs / "plugins").iterdir() if folder.is_dir())
+    folders = [*(name for name in TITLES if name in there), *(name for name in there if name not in TITLES)]
+    return [*pages(docs / "plugins"), *({TITLES.get(name, name): pages(docs / "plugins" / name)} for name in folders)]

@@ -37,7 +37,7 @@ WAY = (
         "converts values, pins types, takes from any thread",
         "agent/pyagent/pipeline/inputs/accumulator.py",
     ),
-    ("input runner", "when to gather; filters, names, tags, times", "agent/pyagent/pipeline/inputs/running_input.py"),
+    ("running input", "when to gather; filters, names, tags, times", "agent/pyagent/pipeline/inputs/running_input.py"),
     ("fanout", "through the stages, then to each output", "agent/pyagent/pipeline/fanout.py"),
     ("stages", "processors, aggregators, processors again", "agent/pyagent/pipeline/stages/chain.py"),
     (

@@ -33,6 +33,12 @@ def test_every_page_is_in_the_navigation(site: Path, root: Path) -> None:
     assert pages - {"index.html"} <= navigation | {"index.html"}
 
 
+def test_no_page_is_in_the_navigation_twice(root: Path) -> None:
+    named = re.findall(r"^ +- .*?([\w/.-]+\.md)$", (root / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert len(named) > 15
+    assert sorted(named) == sorted(set(named))
+
+
 def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
     loads = re.compile(
         r"<(?:script|img|iframe|link|source|video|audio|object|embed)\b[^>]*?(?:src|href|data)=\"?(?:https?:)?//[^>]*>"
