@@ -4,20 +4,27 @@ import argparse
 import dataclasses
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from pyagent.api.units import LEAST_INTERVAL, Duration, Size
 from pyagent.cli.arguments import Parser
 from pyagent.cli.flags import health_address, source_settings
 from pyagent.cli.run_flags import run_parser
-from pyagent.runtime.settings import RunSettings
+from pyagent.runtime.settings import DrainOrder, RunSettings, WhenFull
 
 __all__ = ["main"]
 
 SMALLEST_BUFFER = 16 << 20
 """Bytes: two segments of a queue's log."""
+
+
+_CHOICES = {
+    "--when-full": (("drop_oldest", "drop_newest"), "--buffer-overflow", ("oldest", "newest")),
+    "--drain-order": (("oldest", "newest"), "--drain", ("oldest", "newest")),
+}
+"""Flags that had other names before: their values, the old name, and the values that it has."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -48,6 +55,8 @@ def main(words: Sequence[str]) -> int:
     for flag in ("pprof_addr", "password", "unprotected"):
         if getattr(given, flag):
             component_logger("agent").warning("--%s has no effect here", flag.replace("_", "-"))
+    for text in _old_names(given, os.environ):
+        component_logger("agent").warning("%s", text)
     return run(settings)
 
 
@@ -101,10 +110,8 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
             given.buffer_max_partitions or environ.get("PYAGENT_BUFFER_MAX_PARTITIONS") or "1000",
             1_000_000,
         ),
-        buffer_overflow=_end(
-            parser, "--buffer-overflow", given.buffer_overflow or environ.get("PYAGENT_BUFFER_OVERFLOW")
-        ),
-        drain=_end(parser, "--drain", given.drain or environ.get("PYAGENT_DRAIN")),
+        when_full=cast("WhenFull", _choice(parser, given, environ, "--when-full")),
+        drain_order=cast("DrainOrder", _choice(parser, given, environ, "--drain-order")),
         acknowledge=_acknowledge(parser, given.acknowledge or environ.get("PYAGENT_ACKNOWLEDGE")),
         runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
         max_file_size=_file_size(parser, given.max_file_size or environ.get("PYAGENT_MAX_FILE_SIZE") or "64MiB"),
@@ -181,11 +188,41 @@ def _number(parser: Parser, flag: str, text: str, most: int) -> int:
     return int(text)
 
 
-def _end(parser: Parser, flag: str, text: str | None) -> Literal["oldest", "newest"]:
-    """One of the two ends of a queue."""
-    if text and text not in ("oldest", "newest"):
-        parser.error(f"{flag} is 'oldest' or 'newest', not {text!r}")
-    return "newest" if text == "newest" else "oldest"
+def _choice(parser: Parser, given: argparse.Namespace, environ: Mapping[str, str], flag: str) -> str:
+    """What a flag with a few values asks for, or its variable, by the names of now or before; the first value where neither
+    does."""
+    choices, old_flag, old_words = _CHOICES[flag]
+    for name, words in ((flag, choices), (old_flag, old_words)):
+        if text := getattr(given, _attribute(name)):
+            return choices[_index(parser, name, text, words)]
+    for name, words in ((flag, choices), (old_flag, old_words)):
+        if text := environ.get(_variable(name)):
+            return choices[_index(parser, name, text, words)]
+    return choices[0]
+
+
+def _index(parser: Parser, flag: str, text: str, words: tuple[str, ...]) -> int:
+    if text not in words:
+        parser.error(f"{flag} is {' or '.join(map(repr, words))}, not {text!r}")
+    return words.index(text)
+
+
+def _old_names(given: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[str]:
+    """Flags and variables by their names of before, each with what to write in its place."""
+    for flag, (choices, old_flag, old_words) in _CHOICES.items():
+        words = "" if choices == old_words else f", with {' or '.join(choices)}"
+        if getattr(given, _attribute(old_flag)):
+            yield f"{old_flag} is now {flag}{words}; the old name goes with the next version"
+        elif environ.get(_variable(old_flag)):
+            yield f"{_variable(old_flag)} is now {_variable(flag)}{words}; the old name goes with the next version"
+
+
+def _attribute(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _variable(flag: str) -> str:
+    return f"PYAGENT_{_attribute(flag).upper()}"
 
 
 def _acknowledge(parser: Parser, text: str | None) -> Literal["all", "any"] | None:

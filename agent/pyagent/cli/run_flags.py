@@ -69,16 +69,18 @@ def run_parser() -> Parser:
         "most bytes of one output's queue (default 1GiB, 0: no bound, else 16MiB or more; PYAGENT_BUFFER_MAX_SIZE)",
     )
     flag(
-        "--buffer-overflow",
-        "oldest|newest",
-        "gathered metrics that go when a queue is full (default oldest; PYAGENT_BUFFER_OVERFLOW)",
+        "--when-full",
+        "drop_oldest|drop_newest",
+        "gathered metrics that go when a queue is full (default drop_oldest; PYAGENT_WHEN_FULL)",
     )
     flag(
         "--buffer-max-partitions",
         "NUMBER",
         "most queues of an output that a tag divides (default 1000; PYAGENT_BUFFER_MAX_PARTITIONS)",
     )
-    flag("--drain", "oldest|newest", "metrics written first after an outage (default oldest; PYAGENT_DRAIN)")
+    flag(
+        "--drain-order", "oldest|newest", "metrics written first after an outage (default oldest; PYAGENT_DRAIN_ORDER)"
+    )
     flag(
         "--acknowledge",
         "all|any",
@@ -110,7 +112,7 @@ def run_parser() -> Parser:
     switch("--version", "print the version")
     parser.add_help_flag()
 
-    for name in ("--pprof-addr", "--password"):
+    for name in ("--pprof-addr", "--password", "--buffer-overflow", "--drain"):
         flag(name, "VALUE", argparse.SUPPRESS)
     switch("--unprotected", argparse.SUPPRESS)
     return parser

@@ -428,8 +428,8 @@ def _buffer_resources(settings: RunSettings, quarantine: Quarantine | None) -> B
     buffers = BufferSettings(
         directory=settings.state_directory / "buffer" if settings.state_directory else None,
         max_bytes=settings.buffer_max_size,
-        drop_newest=settings.buffer_overflow == "newest",
-        newest_first=settings.drain == "newest",
+        drop_newest=settings.when_full == "drop_newest",
+        newest_first=settings.drain_order == "newest",
         max_partitions=max(min(settings.buffer_max_partitions, raise_limit() // _DESCRIPTORS_OF_A_PARTITION), 1),
     )
     return BufferResources(buffers, ThreadExecutor("disk"), quarantine)

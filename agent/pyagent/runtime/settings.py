@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["RunSettings"]
+__all__ = ["DrainOrder", "RunSettings", "WhenFull"]
 
 PLUGIN_DIRECTORY = "/etc/pyagent/plugins.d"
+WhenFull = Literal["drop_oldest", "drop_newest"]
+DrainOrder = Literal["oldest", "newest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +31,9 @@ class RunSettings:
     """Most bytes of one output's queue; 0: no bound."""
     buffer_max_partitions: int = 1000
     """Most queues of an output that a tag divides."""
-    buffer_overflow: Literal["oldest", "newest"] = "oldest"
+    when_full: WhenFull = "drop_oldest"
     """Which polled metrics go where there is no room."""
-    drain: Literal["oldest", "newest"] = "oldest"
+    drain_order: DrainOrder = "oldest"
     """What is written first after an outage."""
     acknowledge: Literal["all", "any"] | None = None
     """Whether all outputs have to keep what a listener acknowledges, or any one; None: all with the queue on disk, else any."""

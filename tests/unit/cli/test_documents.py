@@ -81,7 +81,7 @@ def test_no_text_is_a_request_of_roff(documents: ModuleType) -> None:
         (["config", "check", "--config-"], ["--config-directory"]),
         (["config", "check", "--config", "a."], ["a.conf"]),
         (["--debug", "--config-directory", "con"], ["conf.d"]),
-        (["--drain", ""], ["oldest", "newest"]),
+        (["--drain-order", ""], ["oldest", "newest"]),
         (["--config", "a.conf", "plug"], ["plugins"]),
         (["plugins", "show", "inputs.m"], ["inputs.mem", "inputs.mock"]),
         (["plugins", "out"], ["outputs"]),

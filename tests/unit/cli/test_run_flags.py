@@ -74,8 +74,48 @@ def test_flags_without_an_effect_are_taken_and_told(pyagent: Run, runs: Runs) ->
 
 
 @pytest.mark.parametrize(
+    ("words", "variables", "warned"),
+    [
+        (("--when-full", "drop_newest", "--drain-order", "newest"), {}, ()),
+        ((), {"PYAGENT_WHEN_FULL": "drop_newest", "PYAGENT_DRAIN_ORDER": "newest"}, ()),
+        (
+            ("--buffer-overflow", "newest", "--drain", "newest"),
+            {},
+            (
+                "--buffer-overflow is now --when-full, with drop_oldest or drop_newest; the old name goes with the next version",
+                "--drain is now --drain-order; the old name goes with the next version",
+            ),
+        ),
+        (
+            ("--drain-order", "newest"),
+            {"PYAGENT_BUFFER_OVERFLOW": "newest", "PYAGENT_DRAIN": "oldest"},
+            ("PYAGENT_BUFFER_OVERFLOW is now PYAGENT_WHEN_FULL, with", "PYAGENT_DRAIN is now PYAGENT_DRAIN_ORDER;"),
+        ),
+    ],
+)
+def test_flags_by_their_names_of_before_are_taken_with_a_warning(
+    pyagent: Run,
+    runs: Runs,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    variables: dict[str, str],
+    warned: tuple[str, ...],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    done = pyagent(*words)
+    assert done.status == 0
+    assert (runs[0].when_full, runs[0].drain_order) == ("drop_newest", "newest")
+    lines = done.err.splitlines()
+    assert len(lines) == len(warned)
+    assert all(f" W! [agent] {text}" in line for text, line in zip(warned, lines, strict=True))
+
+
+@pytest.mark.parametrize(
     ("words", "named"),
     [
+        (("--when-full", "oldest"), ("--when-full", "'drop_oldest' or 'drop_newest'", "'oldest'")),
+        (("--drain", "both"), ("--drain is 'oldest' or 'newest', not 'both'",)),
         (("--watch-interval", "5"), ("--watch-interval", "'5'")),
         (("--watch-debounce-interval", "-5s"), ("--watch-debounce-interval",)),
         (("--test-wait", "abc"), ("--test-wait", "abc")),
