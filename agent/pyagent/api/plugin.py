@@ -260,11 +260,13 @@ class Partition:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`concurrent_writes`: calls of `write` at once, in each partition. `rate_bytes`: bytes of uncompressed text in each
-    `rate_period` seconds, over all of them; 0 is no limit."""
+    `rate_period` seconds, over all of them; 0 is no limit. `write_metrics`: metrics of one call of `write`, where that is fewer
+    than the user's `metric_batch_size`; 0 is no limit."""
 
     concurrent_writes: int = 1
     rate_bytes: int = 0
     rate_period: float = 0.0
+    write_metrics: int = 0
 
 
 class Output(Plugin[O_co]):

@@ -128,8 +128,10 @@ class UrlClient:
         headers: Mapping[str, Secret | str] | None = None,
         max_body: int = _MOST_BODY,
         answer_timeout: float | None = None,
+        verb: str = "read",
     ) -> None:
-        """`answer_timeout`: seconds, in place of `response_timeout`."""
+        """`answer_timeout`: seconds, in place of `response_timeout`. `verb`: what cannot be done, for messages."""
+        self._verb = verb
         self._options = options
         self._credentials = credentials
         self._headers = {
@@ -165,20 +167,39 @@ class UrlClient:
 
         Raises PyagentError, which names the URL without its secrets.
         """
+        answer = await self.exchange(url, method, body=body, compress=compress, headers=headers)
+        if answer.status not in expected:
+            raise PyagentError(f"cannot {self._verb} {mask_url(url)}: {_unexpected(answer, expected)}")
+        return answer
+
+    async def exchange(
+        self,
+        url: str,
+        method: str,
+        *,
+        body: bytes = b"",
+        compress: bool = False,
+        headers: Mapping[str, str] | None = None,
+        follow: bool = True,
+    ) -> HttpResponse:
+        """The answer, whatever its status is. `follow`: redirects; with some of them a body is lost. Raises PyagentError."""
         sent = self._credentials.header() | dict(headers or {})
         if compress and body:
             body, sent = gzip.compress(body, 6, mtime=0), sent | {"Content-Encoding": "gzip"}
         try:
             if self._login is not None:
                 sent |= await self._login.headers()
-            answer = await self._followed(url, method, _joined(sent, self._headers), body)
+            whole = _joined(sent, self._headers)
+            ask = self._followed if follow else self._asked
+            answer = await ask(url, method, whole, body)
         except (HttpError, ValueError) as error:
-            raise PyagentError(f"cannot read {mask_url(url)}: {error}") from None
-        if answer.status not in expected:
-            if answer.status == 401 and self._login is not None:
-                self._login.expire()
-            raise PyagentError(f"cannot read {mask_url(url)}: {_unexpected(answer, expected)}")
+            raise PyagentError(f"cannot {self._verb} {mask_url(url)}: {error}") from None
+        if answer.status == 401 and self._login is not None:
+            self._login.expire()
         return answer
+
+    async def _asked(self, url: str, method: str, headers: dict[str, str], body: bytes) -> HttpResponse:
+        return await self._send(method, url, headers, body)
 
     async def _followed(self, url: str, method: str, headers: dict[str, str], body: bytes) -> HttpResponse:
         for _ in range(_MOST_REDIRECTS):

@@ -76,7 +76,9 @@ def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
     if plan.origin != "builtin":
         wanted = _plain_format(wanted)
         partition = None if partition is None else Partition(plain_text(partition.tag), bool(partition.exclude))
-        limits = Limits(int(limits.concurrent_writes), int(limits.rate_bytes), float(limits.rate_period))
+        limits = Limits(
+            int(limits.concurrent_writes), int(limits.rate_bytes), float(limits.rate_period), int(limits.write_metrics)
+        )
     return OutputTraits(wanted, partition, limits, inspect.iscoroutinefunction(plugin.write))
 
 

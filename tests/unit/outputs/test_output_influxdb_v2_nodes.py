@@ -23,7 +23,7 @@ class TestSeveralUrls:
         """An output whose next write asks `first`, then takes turns."""
         plugin = output(first, second)
         plugin._clock = clock = Clock()  # type: ignore[assignment]  # a faked clock
-        plugin._turn = 1
+        plugin._pool.turn = 1
         return plugin, clock
 
     async def test_they_take_turns(self) -> None:

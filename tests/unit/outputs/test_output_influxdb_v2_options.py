@@ -122,7 +122,7 @@ class TestOptions:
         assert token not in str(caught.value)
 
     def test_the_default_url(self) -> None:
-        assert [node.name for node in make_output(InfluxDB)._nodes] == ["http://localhost:8086"]
+        assert [node.name for node in make_output(InfluxDB)._pool.nodes] == ["http://localhost:8086"]
 
     async def test_close_without_a_write_and_twice(self) -> None:
         plugin = output("http://127.0.0.1:1")

@@ -12,9 +12,10 @@ from pyagent.api import Output
 from pyagent.testing.outputs import make_output
 from pyagent_plugins.outputs.discard import Discard
 from pyagent_plugins.outputs.file import File
+from pyagent_plugins.outputs.http import Http
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB
 
-PLUGINS = {"discard": Discard, "file": File, "influxdb_v2": InfluxDB}
+PLUGINS = {"discard": Discard, "file": File, "http": Http, "influxdb_v2": InfluxDB}
 
 
 @pytest.mark.parametrize(("name", "plugin"), PLUGINS.items())

@@ -574,3 +574,22 @@ def test_the_form_of_a_partial_write_before_it_had_a_name() -> None:
         assert (output.written, output.rejected, len(output.queue)) == (3, 2, 0)
 
     run_virtual(main())
+
+
+def test_an_output_may_want_fewer_metrics_at_once_than_the_user() -> None:
+    class One(Receiver):
+        def limits(self) -> Limits:
+            return Limits(write_metrics=1)
+
+    async def main() -> None:
+        plugin = One(output_plan(One).options, LOG)
+        output = RunningOutput(output_plan(One), plugin, log=LOG)
+        plugin.answer = lambda got: (_ for _ in ()).throw(Retry("later")) if got == [3] else None
+        output.enqueue_block(numbered(0, 5))
+        assert not await output.write_queue()
+        assert (plugin.stored, len(output.queue)) == ([0, 1, 2], 2)
+        plugin.answer = lambda got: None
+        assert await output.write_queue()
+        assert plugin.stored == [0, 1, 2, 3, 4]
+
+    run_virtual(main())

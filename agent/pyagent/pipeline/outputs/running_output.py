@@ -86,6 +86,7 @@ class RunningOutput:
         self._log = log
         limits = traits.limits
         self._writers = max(limits.concurrent_writes, 1)
+        self._write_metrics = limits.write_metrics
         limited = limits.rate_bytes > 0 and limits.rate_period > 0
         self._rate = RateLimit(limits.rate_bytes, limits.rate_period) if limited else None
         builtin = plan.origin == "builtin"
@@ -231,6 +232,7 @@ class RunningOutput:
             partition=partition,
             writers=self._writers,
             rate=self._rate,
+            write_metrics=self._write_metrics,
             dead_letters=self._buffer_resources.dead_letters,
             newest_first=settings.newest_first,
             log=self._log,

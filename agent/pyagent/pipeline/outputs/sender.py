@@ -101,6 +101,7 @@ class Sender:
         partition: str | None = None,
         writers: int = 1,
         rate: RateLimit | None = None,
+        write_metrics: int = 0,
         dead_letters: DeadLetters | None = None,
         newest_first: bool = False,
         log: logging.Logger,
@@ -132,6 +133,7 @@ class Sender:
         self._write = write
         self._writers = writers
         self._rate = rate
+        self._most = write_metrics
         self._dead_letters = dead_letters
         self._newest_first = newest_first
         self._log = log
@@ -268,6 +270,9 @@ class Sender:
         self.busy_since = asyncio.get_running_loop().time()
         try:
             while parts:
+                if 0 < self._most < parts[0].count:
+                    first = parts.popleft()
+                    parts.extendleft((first.slice(self._most, first.count), first.slice(0, self._most)))
                 if self._rate is not None and not self._within_rate(parts):
                     return False
                 part = parts[0]

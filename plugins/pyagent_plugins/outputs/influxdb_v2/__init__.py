@@ -4,12 +4,10 @@ It writes to whatever speaks InfluxDB 2's `/api/v2/write`. What becomes of the m
 the table in docs/plugins/outputs/influxdb_v2.md.
 """
 
-import random
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Annotated, Literal
 from urllib.parse import unquote
 
@@ -29,9 +27,10 @@ from pyagent.api import (
     TooLarge,
     option,
 )
-from pyagent.api.units import joined
 from pyagent.kit.connect_errors import SPEAKS_HTTPS, wants_https
+from pyagent.kit.http_answers import one_line, retry_after
 from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse
+from pyagent.kit.nodes import NodePool
 from pyagent.kit.tls import TlsOptions
 from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress, split_url
 from pyagent_plugins.outputs.influxdb_v2.answers import (
@@ -39,9 +38,7 @@ from pyagent_plugins.outputs.influxdb_v2.answers import (
     cause,
     is_about_lines,
     named_lines,
-    one_line,
     problem,
-    retry_after,
     suspected_lines,
 )
 
@@ -91,35 +88,12 @@ _NOT_OF_INFLUXDB = re.compile(rb"400 Bad Request", re.IGNORECASE)
 """How Go's HTTP server, before InfluxDB sees a request, begins what it says about it."""
 _NO_SUCH_PATH = re.compile(r'; unsupported path requested: "[^"]*"\s*$')  # VictoriaMetrics
 _NOT_ITS_ANSWER = "; these are not the words of InfluxDB: correct `urls`, or the proxy before it"
-_LONGEST_SHUN = 60.0
-_MOST_CIRCUITS = 10_000
 
 
-@dataclass(slots=True)
-class _Circuit:
-    """How one node is with one bucket. What a bucket suffers from is not held against the node's others."""
-
-    failures: int = 0
-    """Failures in a row."""
-    not_before: float = 0.0
-    """The server asked to be left alone until then (monotonic seconds)."""
-    shunned_until: float = 0.0
-    """Until then the other nodes are asked first."""
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Node:
     address: WriteAddress
     client: HttpClient
-    circuits: dict[str, _Circuit]
-    """By bucket: those that it did not serve the last time."""
-
-    def circuit(self, bucket: str) -> _Circuit:
-        if bucket not in self.circuits and len(self.circuits) >= _MOST_CIRCUITS:
-            del self.circuits[
-                next(iter(self.circuits))
-            ]  # buckets are named by a tag, and there may be any number in time
-        return self.circuits.setdefault(bucket, _Circuit())
 
     @property
     def name(self) -> str:
@@ -147,13 +121,13 @@ class InfluxDB(Output[InfluxDBOptions]):
             Secret(unquote(password or ""))  # known from here on, so that no message shows it
         urls = options.urls or ["http://localhost:8086"]
         clients: dict[str, HttpClient] = {}
-        self._nodes: list[_Node] = []
+        nodes: list[_Node] = []
         for url in urls:
             address = WriteAddress(url, options.organization)
             if address.socket not in clients:
                 clients[address.socket] = self._client(address.socket)
-            self._nodes.append(_Node(address, clients[address.socket], {}))
-        self._turn = random.randrange(len(urls))  # noqa: S311  # spreads load
+            nodes.append(_Node(address, clients[address.socket]))
+        self._pool = NodePool(nodes, log=self.log, name=lambda node: node.name, clock=lambda: self._clock())
 
     def _client(self, socket: str) -> HttpClient:
         options = self.options
@@ -169,7 +143,7 @@ class InfluxDB(Output[InfluxDBOptions]):
 
     def destination(self, partition: str | None) -> str:
         bucket = self.options.bucket if partition is None else partition
-        return f"bucket {bucket!r} at {', '.join(node.name for node in self._nodes)}"
+        return f"bucket {bucket!r} at {', '.join(node.name for node in self._pool.nodes)}"
 
     def line_options(self) -> LineOptions:
         return LineOptions(
@@ -206,50 +180,16 @@ class InfluxDB(Output[InfluxDBOptions]):
         raise PartialWrite(reason, dropped, suspects)
 
     async def close(self) -> None:
-        for node in self._nodes:
+        for node in self._pool.nodes:
             await node.client.close()
 
     async def _post(self, bucket: str, body: bytes) -> tuple[_Node, HttpResponse]:
-        """Ask one node after the other, until one's answer is about the batch. Raises Retry where none is."""
-        self._turn = (self._turn + 1) % len(self._nodes)
-        now = self._clock()
-        circuits = {id(node): node.circuit(bucket) for node in self._nodes}
-        order = sorted(
-            self._nodes[self._turn :] + self._nodes[: self._turn],
-            key=lambda node: circuits[id(node)].shunned_until > now,
-        )
-        failures: list[Retry] = []
-        for node in order:
-            circuit = circuits[id(node)]
-            if circuit.not_before > now:
-                text = f"it asked to wait {circuit.not_before - now:.0f} s more"
-                failures.append(Retry(self._reason(bucket, node, text)))
-                continue
-            try:
-                answer = await self._ask(bucket, node, body)
-            except Retry as failure:
-                failures.append(failure)
-                self._shun(node, circuit, failure)
-            else:
-                if circuit.failures and len(order) > 1:
-                    self.log.info("%s takes metrics again", node.name)
-                circuit.failures, circuit.shunned_until = 0, 0.0
-                node.circuits.pop(bucket, None)
-                return node, answer
-        wait = min(circuit.not_before for circuit in circuits.values()) - self._clock()
-        slow = all(failure.slow for failure in failures)
-        raise Retry(reduce(joined, map(str, failures)), wait if wait > 0 else None, slow=slow)
+        """The answer of the first node whose answer is about the batch. Raises Retry where none is."""
 
-    def _shun(self, node: _Node, circuit: _Circuit, failure: Retry) -> None:
-        first, now = not circuit.failures, self._clock()
-        if circuit.shunned_until <= now:  # writes at once that meet the same failure are one
-            circuit.failures += 1
-            circuit.shunned_until = now + min(2.0**circuit.failures, _LONGEST_SHUN)
-        if failure.after is not None:
-            circuit.not_before = now + failure.after
-        if first and len(self._nodes) > 1:
-            # The engine hears of it only if no other node takes the batch.
-            self.log.warning("%s; another of the urls is tried", failure)
+        async def ask(node: _Node) -> tuple[_Node, HttpResponse]:
+            return node, await self._ask(bucket, node, body)
+
+        return await self._pool.ask(ask, bucket, lambda node, text: self._reason(bucket, node, text))
 
     async def _ask(self, bucket: str, node: _Node, body: bytes) -> HttpResponse:
         """The node's answer, where it is about the batch: delivered, 400, 413 or 422. Raises Retry for any other."""

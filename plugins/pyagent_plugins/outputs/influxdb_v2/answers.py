@@ -1,15 +1,12 @@
 """What an answer says about itself and about the lines of the batch (reference: influxdb_v2 4.2 and 4.3)."""
 
-import json
 import re
-import time
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
-from typing import Any
 
-from pyagent.api import Batch, redact
+from pyagent.api import Batch
+from pyagent.kit import http_answers
 from pyagent.kit.http_client import HttpResponse
 
 __all__ = [
@@ -17,14 +14,12 @@ __all__ = [
     "cause",
     "is_about_lines",
     "named_lines",
-    "one_line",
     "problem",
-    "retry_after",
     "suspected_lines",
 ]
 
 PARTIAL_WRITE = re.compile(r"(failure writing points to database: )?partial write: ")
-_LONGEST_PAUSE = 600.0
+_ERROR_HEADER = "X-Influx-Error"
 _LONGEST_MESSAGE = 16_384
 """Characters of a message about a batch that are looked at; the lines that it names are looked for in all of it."""
 _FIELD = 'input field "'
@@ -36,11 +31,12 @@ _RETENTION = re.compile(r"violates a Retention Policy (Lower|Upper) Bound at ([^
 
 def problem(answer: HttpResponse) -> tuple[str, str]:
     """A code and a message, or empty strings. InfluxDB 2's JSON, or InfluxDB 1's."""
-    document = _document(answer)
-    if document is None:
-        plain = answer.headers.get("Content-Type", "").startswith("text/plain")
-        document = {"message": answer.text if plain else answer.headers.get("X-Influx-Error", "")}
-    return str(document.get("code") or ""), str(document.get("message") or document.get("error") or "")
+    return http_answers.problem(answer, header=_ERROR_HEADER)
+
+
+def cause(answer: HttpResponse) -> str:
+    """Status and words in one line."""
+    return http_answers.cause(answer, header=_ERROR_HEADER)
 
 
 def is_about_lines(answer: HttpResponse) -> bool:
@@ -50,51 +46,10 @@ def is_about_lines(answer: HttpResponse) -> bool:
         return True
     if answer.text.startswith('remoteAddr: "'):  # how each answer of VictoriaMetrics begins
         return "influx line" in answer.text[:_LONGEST_MESSAGE]
-    document = _document(answer) or {}
+    document = http_answers.document(answer) or {}
     return isinstance(document.get("error"), str) or all(
         isinstance(document.get(key), str) for key in ("code", "message")
     )
-
-
-def _document(answer: HttpResponse) -> dict[str, Any] | None:
-    try:
-        document = json.loads(answer.text)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def cause(answer: HttpResponse) -> str:
-    """Status and words in one line."""
-    code, message = problem(answer)
-    return f"{answer.status} {one_line(code or answer.reason, 60)}" + (f": {one_line(message, 300)}" if message else "")
-
-
-def one_line(text: str, limit: int) -> str:
-    """`text` without secrets, line breaks and terminal codes, cut at `limit` characters."""
-    text = redact(text[:65_536])[: 10 * limit]  # a server may say a megabyte
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait, by a number or by a date; None where it does not ask."""
-    text = headers.get("Retry-After", "")
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            # By the server's own clock, where it tells: ours may be wrong.
-            now = headers.get("Date")
-            seconds = _http_date(text) - (_http_date(now) if now else time.time())
-        except ValueError:
-            return None
-    return min(seconds, _LONGEST_PAUSE) if seconds > 0 else None
-
-
-def _http_date(text: str) -> float:
-    date = parsedate_to_datetime(text)
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def named_lines(message: str, batch: Batch) -> tuple[int, ...]:
