@@ -44,6 +44,7 @@ def test_the_wheel_has_the_native_core_where_there_is_a_compiler(built: dict[str
     assert any(name.endswith(".so") for name in names) == (shutil.which("c++") is not None)
     assert any(name.startswith("pyagent_plugins/inputs/") for name in names)
     assert any(name.endswith(".lark") for name in names)
+    assert "pyagent_plugins/inputs/mem.md" in names, "the notes of plugins"
     assert not any(name.endswith((".hpp", ".pyx")) or name.startswith("tests") for name in names)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     pip = [sys.executable, "-m", "pip", "--python", tmp_path / "venv", "install", "--no-deps", "--quiet", built[".whl"]]

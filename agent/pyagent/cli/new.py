@@ -1,7 +1,9 @@
 """`pyagent new`: a plugin with its options, a case and a test, which pass as they are written."""
 
 import argparse
+import keyword
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -99,8 +101,9 @@ def write(template: str, name: str, folder: Path) -> list[str]:
     inside = package.is_dir()
     plugin = (package / kind if inside else folder / "plugins") / f"{name}.py"
     case = folder / "tests/plugins" / kind / name / "first"
-    files = {plugin: _filled(resources.files("pyagent.cli.templates").joinpath(f"{template}.py").read_text(), name)}
-    files |= {case / path: _filled(text, name) for path, text in CASES[template].items()}
+    source = resources.files("pyagent.cli.templates").joinpath(f"{template}.py").read_text(encoding="utf-8")
+    files = {plugin: source.replace("Example", _class_name(name, source)).replace("example", name)}
+    files |= {case / path: text.replace("example", name) for path, text in CASES[template].items()}
     if there := next((path for path in (*files, case.parent) if path.exists() or path.is_symlink()), None):
         raise NewError(f"cannot write {there}: it is there already; choose another name, or remove it")
     shared = {} if inside else {folder / "tests/conftest.py": _CONFTEST, folder / "tests/test_plugins.py": _TEST}
@@ -109,7 +112,7 @@ def write(template: str, name: str, folder: Path) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    return [*(f"written: {path}" for path in files), *_next(folder, plugin, case, files, inside=inside)]
+    return [*(f"written: {path}" for path in files), *_next(folder, plugin, case, files, kind, inside=inside)]
 
 
 def _check_name(kind: str, name: str) -> None:
@@ -125,12 +128,15 @@ def _check_name(kind: str, name: str) -> None:
         raise NewError(f"cannot make {kind}.{name}: there is a plugin of this name; choose another one")
 
 
-def _filled(text: str, name: str) -> str:
+def _class_name(name: str, source: str) -> str:
+    """`MyQueue` for `my_queue`; none that the source has for something else, such as `Metric`."""
     title = "".join(word.capitalize() for word in name.split("_"))
-    return text.replace("Example", title).replace("example", name)
+    return f"{title}Plugin" if keyword.iskeyword(title) or re.search(rf"\b{title}\b", source) else title
 
 
-def _next(folder: Path, plugin: Path, case: Path, written: Mapping[Path, str], *, inside: bool) -> Iterator[str]:
+def _next(
+    folder: Path, plugin: Path, case: Path, written: Mapping[Path, str], plugin_kind: str, *, inside: bool
+) -> Iterator[str]:
     conftest = folder / "tests/conftest.py"
     if (
         not inside
@@ -142,6 +148,9 @@ def _next(folder: Path, plugin: Path, case: Path, written: Mapping[Path, str], *
     if inside:
         yield f"Next:  pytest tests/plugins -k {plugin.stem}; make docs-plugins"
         return
-    place = "" if folder == Path() else f"cd {folder}; "
+    place = "" if folder == Path() else f"cd {shlex.quote(str(folder))}; "
     yield f"Next:  {place}pytest tests"
-    yield f"       cd {case}; pyagent --config telegraf.conf --plugin-directory {plugin.parent.absolute()} --test"
+    if plugin_kind not in ("inputs", "parsers"):
+        return  # a gather shows nothing of the others
+    plugins = shlex.quote(str(plugin.parent.absolute()))
+    yield f"       cd {shlex.quote(str(case))}; pyagent --config telegraf.conf --plugin-directory {plugins} --test"

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Annotated
 
 from pyagent.api import (
+    About,
     Accumulator,
     Chart,
     ConfigError,
@@ -65,6 +66,8 @@ _RESOURCES = {"cpu": ("some",), "memory": ("some", "full"), "io": ("some", "full
 
 
 class Kernel(Input[KernelOptions]):
+    about = About(platforms=("linux",))
+
     measurements = (
         Measurement(
             "kernel",

@@ -58,6 +58,27 @@ def test_what_is_written_passes_as_it_is(
     assert catalog.summary(entry)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("parser", "metric"), ("input", "true"), ("input", "input"), ("input", "async"), ("processor", "example")],
+)
+def test_every_name_works(pyagent: Run, here: Path, kind: str, name: str, check_case: Callable[[Case], None]) -> None:
+    assert pyagent("new", kind, name).err == ""
+    (case,) = find_cases("tests/plugins", plugin_directories=["plugins"])
+    check_case(case)
+
+
+def test_what_comes_next_can_be_typed_as_it_is_shown(pyagent: Run, here: Path) -> None:
+    (here / "a b").mkdir()
+    shown = pyagent("new", "input", "queue", "--directory", "a b").out
+    assert "Next:  cd 'a b'; pytest tests\n" in shown
+    assert (
+        f"cd 'a b/tests/plugins/inputs/queue/first'; pyagent --config telegraf.conf --plugin-directory '{here}/a b/plugins'"
+        in shown
+    )
+    assert "--test" not in pyagent("new", "output", "archive").out
+
+
 def test_a_case_that_is_wrong_is_told(pyagent: Run, here: Path, check_case: Callable[[Case], None]) -> None:
     pyagent("new", "input", "queue")
     (here / "tests/plugins/inputs/queue/first/expected.out").write_text("queue,path=sample.txt lines=2i,size=14i\n")
