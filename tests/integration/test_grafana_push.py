@@ -55,6 +55,9 @@ def push(pyagent: Callable[..., Done], grafana: Grafana, tmp_path: Path, monkeyp
 def test_everything_is_put_once(push: Push, grafana: Grafana, tmp_path: Path) -> None:
     done = push()
     assert (done.status, done.err) == (0, "")
+    first = grafana.dashboards["pyagent-overview"]["panels"][0]
+    assert first["title"] == "Memory used, last 24 h"
+    chosen, number = "var-bucket=monitoring-system&var-host=$__all&from=now-24h&to=now", first["id"]
     assert done.out.splitlines() == [
         f"Grafana 12.2.1 at {grafana.url}",
         "data source pyagent-influxdb: datasource is working. 2 buckets found",
@@ -62,6 +65,9 @@ def test_everything_is_put_once(push: Push, grafana: Grafana, tmp_path: Path) ->
         f"created    mem               {grafana.url}/d/pyagent-mem",
         f"created    Agent health      {grafana.url}/d/pyagent-health",
         "3 alert rules in the folder pyagent",
+        "Links, and one panel for an iframe (docs/grafana.md):",
+        f"    {grafana.url}/d/pyagent-overview?{chosen}",
+        f"    {grafana.url}/d-solo/pyagent-overview?orgId=1&panelId={number}&{chosen}",
     ]
     assert grafana.folders.keys() == {"pyagent"}
     source = grafana.sources["pyagent-influxdb"]

@@ -27,7 +27,8 @@ class Chart:
     """One panel of the plugin's dashboard: fields that are looked at together. The other fields have a panel each.
 
     `stacked`: their sum means something. `overview`: it is on the overview of a host, too. `span`: a time such as `24h` that
-    it always shows, whatever the dashboard shows.
+    it always shows, whatever the dashboard shows. `only`: values of tags, such as `{"cpu": "cpu-total"}`, where all of them
+    would be too many lines.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Chart:
     stacked: bool = False
     overview: bool = False
     span: str = ""
+    only: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pyagent.cli.server_flags import RefusedSecret
 
 if TYPE_CHECKING:
     from pyagent.config import Plan
+    from pyagent.dashboards.boards import Board
     from pyagent.dashboards.subjects import Destination, Subject
 
 _EPILOG = """\
@@ -35,7 +36,7 @@ def configure(parser: Parser) -> None:
         parser.add_argument(name, default="", metavar=metavar, help=text)
 
     flag("--directory", "DIR", f"write files into it (default {DIRECTORY}, or none with --push)")
-    flag("--host", "HOST", "the only host that the dashboards without variables show")
+    flag("--host", "HOST", "the only host that the dashboards without variables and the links show")
     flag("--datasource", "UID", "a data source of Grafana that is there already, in Flux")
     parser.group("A running Grafana")
     flag("--push", "URL", "put them into this Grafana, such as http://localhost:3000")
@@ -124,7 +125,7 @@ def _what_there_is(arguments: argparse.Namespace) -> tuple[list["Subject"], "Des
 def _write(arguments: argparse.Namespace, subjects: Sequence["Subject"], destination: "Destination") -> None:
     import shlex
 
-    from pyagent.dashboards.boards import DATA_SOURCE
+    from pyagent.dashboards.boards import DATA_SOURCE, boards
     from pyagent.dashboards.files import files_of, write_files
 
     directory = Path(arguments.directory or DIRECTORY)
@@ -138,6 +139,7 @@ def _write(arguments: argparse.Namespace, subjects: Sequence["Subject"], destina
     if wanted := _variables(arguments, destination):
         print(f"Its environment has to give {', '.join(wanted)} (docs/grafana.md).")
     print("Or through its pages: Dashboards, New, Import, and a file of the folder import.")
+    _print_links("http://GRAFANA:3000", boards(subjects, destination, "provisioning"), destination, arguments.host)
 
 
 def _variables(arguments: argparse.Namespace, destination: "Destination") -> list[str]:
@@ -161,15 +163,24 @@ async def _push(arguments: argparse.Namespace, subjects: Sequence["Subject"], de
         print(f"Grafana {await grafana.check()} at {url}")
         print(f"data source {uid}: {await grafana.put_source(uid, destination, influx.reveal())}")
         await grafana.put_folder()
-        for board in boards(subjects, destination, "provisioning", datasource=uid):
+        found = boards(subjects, destination, "provisioning", datasource=uid)
+        for board in found:
             done, address = await grafana.put_board(board)
             print(f"{done:<9}  {board.title:<16}  {address}")
         rules = [] if arguments.no_alerts else alert_rules(subjects, destination, datasource=uid)
         if rules:
             await grafana.put_rules(rules)
             print(f"{counted(len(rules), 'alert rule')} in the folder pyagent")
+        _print_links(url, found, destination, arguments.host)
     finally:
         await grafana.close()
+
+
+def _print_links(grafana: str, boards: Sequence["Board"], destination: "Destination", host: str) -> None:
+    """How an address chooses bucket, host and time, and how one panel stands in a page."""
+    print("Links, and one panel for an iframe (docs/grafana.md):")
+    print(f"    {boards[0].link(grafana, destination.bucket, host)}")
+    print(f"    {boards[0].panel_link(grafana, destination.bucket, host)}")
 
 
 def _token(arguments: argparse.Namespace) -> str:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote, urlencode
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
@@ -58,6 +59,20 @@ class Board:
 
     def text(self) -> str:
         return json.dumps(self.document, indent=2, ensure_ascii=False) + "\n"
+
+    def link(self, grafana: str, bucket: str, host: str = "") -> str:
+        """The address of the dashboard for a bucket (empty: the default) and a host (empty: all), of the last day."""
+        return f"{grafana}/d/{self.uid}?{_chosen(bucket, host)}"
+
+    def panel_link(self, grafana: str, bucket: str, host: str = "") -> str:
+        """The address of its first panel alone, for an iframe."""
+        number = self.document["panels"][0]["id"]
+        return f"{grafana}/d-solo/{self.uid}?orgId=1&panelId={number}&{_chosen(bucket, host)}"
+
+
+def _chosen(bucket: str, host: str) -> str:
+    parts = {"var-bucket": bucket, "var-host": host or "$__all", "from": "now-24h", "to": "now"}
+    return urlencode({name: value for name, value in parts.items() if value}, safe="$", quote_via=quote)
 
 
 def boards(

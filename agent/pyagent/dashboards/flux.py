@@ -5,8 +5,9 @@ before the point: tags are therefore written `r["bucket"]`, never `r.bucket`. Th
 escaped, and is `.*` for All, and `${bucket:doublequote}`, which is in quotes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 __all__ = ["ALL", "Scope", "bucket_variable", "host_variable", "last_report", "numbers", "quoted", "series", "texts"]
 
@@ -14,6 +15,7 @@ ALL = ".*"
 """What All is in a pattern: also series without the tag."""
 _RANGE = "  |> range(start: v.timeRangeStart, stop: v.timeRangeStop)"
 _WINDOW = "  |> aggregateWindow(every: v.windowPeriod, fn: {fn}, createEmpty: false)"
+_ALL_TAGS: Mapping[str, str] = MappingProxyType({})
 _RATE = "  |> derivative(unit: 1s, nonNegative: true)"
 
 
@@ -48,10 +50,19 @@ def quoted(text: str) -> str:
 
 
 def series(
-    scope: Scope, measurement: str, fields: Sequence[str], tags: Iterable[str], *, rate: bool = False, fn: str = "mean"
+    scope: Scope,
+    measurement: str,
+    fields: Sequence[str],
+    tags: Iterable[str],
+    *,
+    only: Mapping[str, str] = _ALL_TAGS,
+    rate: bool = False,
+    fn: str = "mean",
 ) -> str:
     """Numbers (or with `fn="last"` anything) over time, a series for each field and values of the tags."""
     lines = scope.start(measurement, fields)
+    lines += [_filter(f"r[{quoted(name)}] == {quoted(value)}") for name, value in only.items()]
+    tags = [name for name in tags if name not in only]
     return "\n".join(
         [*lines, *([_RATE] if rate else []), _WINDOW.format(fn=fn), _keep("_time", "_value", "_field", *tags)]
     )

@@ -68,10 +68,11 @@ class Panels:
         panel = self._begin(timeseries.Panel(), measurement, chart.title, text)
         for rate in (False, True):
             if names := [name for name, field in fields.items() if field.counter is rate]:
-                self._ask(panel, flux.series(self.scope, measurement.name, names, _tags(measurement), rate=rate))
+                query = flux.series(self.scope, measurement.name, names, _tags(measurement), only=chart.only, rate=rate)
+                self._ask(panel, query)
         units = {name: unit_of(field) for name, field in fields.items()}
         panel.unit(next(iter(units.values())))
-        self._draw(panel, fields)
+        self._draw(panel, fields, stacked=chart.stacked)
         several = len(fields) > 1
         panel.display_name(_LABELS)
         for name, field in fields.items() if several else ():
@@ -117,7 +118,7 @@ class Panels:
         panel = self._begin(timeseries.Panel(), measurement, f"{measurement.name}: {known.lower()}", f"{known}.")
         self._ask(panel, flux.numbers(self.scope, measurement.name, measurement.fields))
         panel.unit("short").display_name(f"${{__field.name}} {_LABELS}")
-        self._draw(panel, {})
+        self._draw(panel, {}, stacked=False)
         return panel
 
     def last_reports(self, measurement: Measurement, field: str) -> Builder[Panel]:
@@ -135,12 +136,14 @@ class Panels:
     def _ask(self, panel: P, query: str) -> None:
         panel.with_target(FluxQuery(query, self.datasource, chr(ord("A") + len(panel._internal.targets or ()))))
 
-    def _draw(self, panel: timeseries.Panel, fields: Mapping[str, Field]) -> None:
+    def _draw(self, panel: timeseries.Panel, fields: Mapping[str, Field], *, stacked: bool) -> None:
         panel.show_points(VisibilityMode.AUTO).line_width(1).fill_opacity(10)
         # A gap is one where three values in a row are missing.
         panel.span_nulls(3 * self.interval.seconds * 1000)
         if fields and all(field.unit == "percent" and not field.counter for field in fields.values()):
-            panel.min(0).max(100)
+            panel.min(0)
+            if not stacked:  # two hosts on each other have more
+                panel.max(100)
         else:
             panel.axis_soft_min(0)
         panel.legend(

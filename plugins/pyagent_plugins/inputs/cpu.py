@@ -79,6 +79,7 @@ class Cpu(Input[CpuOptions]):
                     tuple(f"usage_{name}" for name in ("user", "system", "nice", "iowait", "irq", "softirq", "steal")),
                     stacked=True,
                     overview=True,
+                    only={"cpu": _TOTAL},
                 ),
                 Chart("Idle", ("usage_idle",)),
             ),

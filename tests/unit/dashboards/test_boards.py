@@ -245,6 +245,29 @@ def test_units(field: Field, unit: str) -> None:
     assert unit_of(field) == unit
 
 
+def test_links_choose_bucket_host_and_time() -> None:
+    board = board_of("provisioning", "overview")
+    chosen = "var-bucket=a%20%26b&var-host=c%2Fd%3D%C3%BC&from=now-24h&to=now"
+    assert board.link("http://g", "a &b", "c/d=ü") == f"http://g/d/pyagent-overview?{chosen}"
+    number = board.document["panels"][0]["id"]
+    assert board.panel_link("http://g", "a &b", "c/d=ü") == (
+        f"http://g/d-solo/pyagent-overview?orgId=1&panelId={number}&{chosen}"
+    )
+    assert board.link("http://g", "").endswith("?var-host=$__all&from=now-24h&to=now")
+
+
+def test_a_chart_of_one_value_of_a_tag() -> None:
+    fields = {name: Field("float", "percent", "x") for name in ("user", "system")}
+    use = Chart("Use", ("user", "system"), stacked=True, only={"cpu": "cpu-total"})
+    one = Subject(name="p", measurements=[Measurement("cpu", tags={"cpu": "which"}, fields=fields, charts=(use,))])
+    (panel,) = panels(board_of("provisioning", "p", [one]).document)
+    query = panel["targets"][0]["query"]
+    assert 'filter(fn: (r) => r["cpu"] == "cpu-total")' in query
+    assert '"host"])' in query, "a tag that has one value says nothing in the legend"
+    assert panel["fieldConfig"]["defaults"]["custom"]["stacking"]["mode"] == "normal"
+    assert "max" not in panel["fieldConfig"]["defaults"], "two hosts on each other have more than 100 %"
+
+
 def test_identifiers_have_the_characters_that_grafana_takes() -> None:
     assert uid_of("a.b/ü c") == "pyagent-a-b---c"
     assert len({uid_of("y" * 40 + end) for end in "abc"}) == 3
