@@ -68,7 +68,7 @@ def _do(work: DiskWork | None) -> None:
 
 def _queue(folder: Path, *, sync: bool = True) -> OutputQueue:
     queue = OutputQueue(HOUR * RATE * 2, SIZE)
-    queue.persisting = True
+    queue.start_persisting()
     log = SegmentLog(folder, sync=sync)
     queue.attach(log, log.open())
     return queue

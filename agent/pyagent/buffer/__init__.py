@@ -5,6 +5,7 @@ from pyagent.buffer.block import Chunk, CompressedBlock, EncodedBlock, gzip, mem
 from pyagent.buffer.memory_queue import MemoryQueue
 from pyagent.buffer.queue import OutputQueue
 from pyagent.buffer.queue_names import BufferSettings, QueueName, StoredQueue, stored_queues
+from pyagent.buffer.storage import StorageState
 from pyagent.buffer.usage import Usage
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "OutputQueue",
     "QueueBatch",
     "QueueName",
+    "StorageState",
     "StoredQueue",
     "Usage",
     "gzip",

@@ -18,6 +18,7 @@ from pyagent.buffer.log.reader import LogReader
 from pyagent.buffer.log.segments import SEGMENT_SIZE, Recovery, SegmentLog
 from pyagent.buffer.log.window import LogWindow, Prefetched
 from pyagent.buffer.memory_queue import MemoryQueue, batches_of
+from pyagent.buffer.storage import StorageState
 from pyagent.buffer.usage import Usage
 
 __all__ = ["DiskWork", "OutputQueue", "SizeLimit"]
@@ -85,10 +86,9 @@ class OutputQueue:
         """Bytes of the log that hold none, though they should."""
         self.set_aside = 0
         """Files of it that were not understood, or belong to another log, and were put elsewhere."""
-        self.persisting = False
-        self.disk_error: OSError | None = None
-        """Why the log takes nothing, where it does not."""
-        self.log: SegmentLog | None = None
+        self._persisting = False
+        self._disk_error: OSError | None = None
+        self._log: SegmentLog | None = None
         self._batch_size = batch_size
         self._drop_newest = drop_newest
         self._newest_first = newest_first
@@ -107,6 +107,49 @@ class OutputQueue:
         self._usage = usage or Usage()
         self._counted = Usage()
         """This queue's part of it."""
+
+    # Where it keeps it ------------------------------------------------------------------------------------------------
+
+    @property
+    def storage(self) -> StorageState:
+        if self._disk_error is not None:
+            return StorageState.FULL if isinstance(self._disk_error, SizeLimit) else StorageState.DEGRADED
+        if not self._persisting:
+            return StorageState.MEMORY
+        return StorageState.OPENING if self._log is None else StorageState.PERSISTING
+
+    @property
+    def persisting(self) -> bool:
+        """What it holds is to be in the log."""
+        return self._persisting
+
+    @property
+    def disk_error(self) -> OSError | None:
+        """Why the log takes nothing, where it does not."""
+        return self._disk_error
+
+    @property
+    def log(self) -> SegmentLog | None:
+        """None: it is not open."""
+        return self._log
+
+    def start_persisting(self) -> bool:
+        """From now on what it holds is to be in the log; returns whether that is new."""
+        before, self._persisting = self._persisting, True
+        return not before
+
+    def stop_persisting(self) -> None:
+        """The log is left alone again, where all that it had is delivered."""
+        if self._persisting and len(self) <= self.unflushed:
+            self._persisting = False
+
+    def disk_failed(self, error: OSError) -> None:
+        """It could not be opened, or not be used."""
+        self._disk_error = error
+
+    def disk_works(self) -> None:
+        """Also where there was nothing to write: the next who asks will see."""
+        self._disk_error = None
 
     # What it holds ----------------------------------------------------------------------------------------------------
 
@@ -132,11 +175,11 @@ class OutputQueue:
     def size(self) -> int:
         """Bytes: of the text in memory, and of the log's files."""
         in_memory = self._tail.size + sum(chunk.size for chunk in self._flushing)
-        return in_memory + (self.log.size if self.log and any(map(len, self._windows)) else 0)
+        return in_memory + (self._log.size if self._log and any(map(len, self._windows)) else 0)
 
     @property
     def disk_bytes(self) -> int:
-        return self.log.size if self.log else 0
+        return self._log.size if self._log else 0
 
     def held(self) -> Iterator[EncodedBlock]:
         """What is kept in memory, each piece once or more; queues of equal outputs hold the same pieces."""
@@ -170,7 +213,7 @@ class OutputQueue:
 
     def can_admit(self, count: int) -> bool:
         """Whether so many may be pinned. An empty queue takes any number, else a large body would never fit."""
-        if self.persisting and self.disk_error:
+        if self._persisting and self._disk_error:
             return False
         pinned = self._pinned_on_disk + sum(len(chunk) for chunk in self._flushing if chunk.pinned)
         if not pinned:
@@ -223,8 +266,8 @@ class OutputQueue:
 
     @property
     def _on_disk(self) -> bool:
-        error = self.disk_error
-        return self.persisting and self.log is not None and (not error or isinstance(error, SizeLimit))
+        error = self._disk_error
+        return self._persisting and self._log is not None and (not error or isinstance(error, SizeLimit))
 
     # What goes out ----------------------------------------------------------------------------------------------------
 
@@ -262,7 +305,7 @@ class OutputQueue:
         if not self._newest_first:
             return None
         self._tail.split_backlog()
-        log = self.log
+        log = self._log
         if log is None or not len(last := self._windows[-1]):
             return None
         if len(self._windows) > 1 and (len(self._windows[0]) or self._is_taken(self._windows[0])):
@@ -298,7 +341,7 @@ class OutputQueue:
 
     def attach(self, log: SegmentLog, recovery: Recovery) -> None:
         """Use this log, which is open, and what was found in it."""
-        self.log = log
+        self._log = log
         self._done_offsets = OffsetSet(log.committed)
         start = log.committed if recovery.waiting else log.next
         self._windows = [LogWindow(LogReader(log, start, recovery.absent), recovery.waiting, recovery.oldest)]
@@ -353,7 +396,7 @@ class OutputQueue:
     def flush_to_log(self) -> DiskWork | None:
         """Bring what waits in memory to the log, FLUSH_BYTES of it; None where there is nothing to bring. Wanted while
         `persisting`."""
-        log = self.log
+        log = self._log
         if log is None or not (self._tail.waiting or self._due):
             return None
         chunks = self._flushing = self._tail.drain(FLUSH_BYTES)
@@ -390,12 +433,12 @@ class OutputQueue:
             if error is not None:
                 self._tail.put_back(chunks)
                 self._tail.max_bytes = min(self.max_bytes or MEMORY_BESIDE_DISK, MEMORY_BESIDE_DISK)
-                self.disk_error = error
+                self._disk_error = error
                 self._tail.evict(max(len(self) - self.limit, 0))
                 self._changed()
                 return
             self._stuck = gone < min(excess, unread)
-            self.disk_error = None
+            self._disk_error = None
             newest.appended(chunks)
             self._pinned_on_disk += sum(len(chunk) for chunk in chunks if chunk.pinned)
             self._changed()
@@ -404,14 +447,14 @@ class OutputQueue:
 
     def commit(self) -> DiskWork | None:
         """Tell the log what is done with; None where that is nothing new."""
-        log, until = self.log, self._done_offsets.until
+        log, until = self._log, self._done_offsets.until
         if log is None or until <= log.committed:
             return None
         return DiskWork(lambda: log.commit(until), lambda _: None)
 
     def close(self) -> DiskWork | None:
         """Give the log back. What waits in memory is not in it."""
-        log, self.log = self.log, None
+        log, self._log = self._log, None
         if log is None:
             return None
         windows, self._windows = self._windows, []
@@ -430,15 +473,15 @@ class OutputQueue:
         if older._taken or older._flushing:
             raise RuntimeError("BUG: a queue was adopted while a part of it is being written")
         before = len(older)
-        if older.log is not None and self.log is None:
-            self.log, older.log = older.log, None
+        if older._log is not None and self._log is None:
+            self._log, older._log = older._log, None
             self._windows, older._windows = older._windows, []
             self._done_offsets, self._pinned_on_disk, older._pinned_on_disk = (
                 older._done_offsets,
                 older._pinned_on_disk,
                 0,
             )
-            self.disk_error = older.disk_error
+            self._disk_error = older._disk_error
             self.set_aside = older.set_aside
         dropped = self._tail.adopt(older._tail)
         moved = before - len(older)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from typing import Any
 
 from pyagent import __version__
@@ -139,6 +140,9 @@ def _output(runner: RunningOutput, now: float) -> Document:
         "queued_bytes": sum(queue.size for queue in queues),
         "disk_bytes": sum(queue.disk_bytes for queue in queues),
         "on_disk": any(queue.persisting for queue in queues),
+        "senders": dict(Counter(str(sender.state) for sender in senders)),
+        "storage": dict(Counter(str(queue.storage) for queue in queues)),
+        "connected": runner.is_connected,
         "disk_error": next((one.strerror or str(one) for queue in queues if (one := queue.disk_error)), ""),
         "oldest_age_seconds": round(now - oldest / 1e9, 3) if oldest else 0.0,
         "last_write": sums.last_write,
@@ -149,6 +153,8 @@ def _output(runner: RunningOutput, now: float) -> Document:
         "partitions_overflowed": runner.partitions.overflowed,
         "partitions": {
             str(sender.partition): {
+                "state": str(sender.state),
+                "storage": str(sender.queue.storage),
                 "queued": len(sender.queue),
                 "written": sender.written,
                 "failures": sender.failures.total,

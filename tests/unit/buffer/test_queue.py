@@ -57,7 +57,7 @@ def do(work: DiskWork | None) -> bool:
 
 def test_of_large_metrics_a_log_has_no_more_in_memory_than_two_batches() -> None:
     queue, size = OutputQueue(1000), 5 << 20
-    queue.persisting = True
+    queue.start_persisting()
     log = SegmentLog(HERE, files=MemoryDisk())
     queue.attach(log, log.open("test"))
     queue.enqueue(Encoded(b"x" * (8 * size), array("I", range(size, 9 * size, size)), 1, 2, []), pinned=True)
@@ -84,7 +84,7 @@ def test_what_waits_comes_to_the_disk_in_pieces() -> None:
 
     disk, size = Counting(), 4 << 20
     queue = OutputQueue(1000)
-    queue.persisting = True
+    queue.start_persisting()
     log = SegmentLog(HERE, files=disk)
     queue.attach(log, log.open("test"))
     for number in range(16):
@@ -148,7 +148,7 @@ class Machine(RuleBasedStateMachine):
 
     def new_queue(self) -> OutputQueue:
         queue = OutputQueue(LIMIT, BATCH)
-        queue.persisting = True
+        queue.start_persisting()
         log = SegmentLog(HERE, segment_size=400, files=self.disk)
         recovery = log.open("test")
         queue.attach(log, recovery)

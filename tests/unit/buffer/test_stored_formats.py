@@ -46,7 +46,7 @@ def open_queue(folder: Path) -> OutputQueue:
     queue = OutputQueue(10_000)
     log = SegmentLog(folder)
     queue.attach(log, log.open())
-    queue.persisting = True
+    queue.start_persisting()
     return queue
 
 

@@ -242,7 +242,7 @@ def test_all_of_a_metric_comes_out_of_the_queue(
     if on_disk:
         log = SegmentLog(tmp_path_factory.mktemp("log"), sync=False)
         queue.attach(log, log.open())
-        queue.persisting = True
+        queue.start_persisting()
     wanted = record_format(RawMetrics())
     queue.enqueue(wanted.encode(given_metrics))
     found: list[Metric] = []

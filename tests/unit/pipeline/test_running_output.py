@@ -593,3 +593,46 @@ def test_an_output_may_want_fewer_metrics_at_once_than_the_user() -> None:
         assert plugin.stored == [0, 1, 2, 3, 4]
 
     run_virtual(main())
+
+
+def test_a_sender_says_what_it_is_at(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        output, receiver = runner(metric_batch_size=10)
+        [sender] = output.partitions.values()
+        seen: list[str] = []
+
+        def answer(got: list[int]) -> None:
+            seen.append(str(sender.state))
+            if len(seen) == 1:
+                raise Retry("the server is away", after=5)
+
+        receiver.answer = answer
+        assert (sender.state, output.is_connected) == ("idle", False)
+        output.enqueue_block(numbered(0, 30))
+        assert not await output.write_queue()
+        assert (sender.state, output.is_connected) == ("backing off", True)
+        await asyncio.sleep(7)
+        assert await output.write_queue(at_least=10)
+        assert (sender.state, set(seen)) == ("idle", {"writing"})
+        sender.end()
+        assert sender.state == "stopping"
+
+    with caplog.at_level(logging.DEBUG, logger="pyagent.test"):
+        run_virtual(main())
+    assert any("the server is away" in text and "-> backing off for " in text for text in caplog.messages)
+
+
+def test_a_sender_that_has_used_up_its_rate_says_so() -> None:
+    class Limited(Receiver):
+        def limits(self) -> Limits:
+            return Limits(rate_bytes=30, rate_period=60.0)
+
+    async def main() -> None:
+        plugin = Limited(output_plan(Limited).options, LOG)
+        output = RunningOutput(output_plan(Limited), plugin, log=LOG)
+        output.enqueue_block(numbered(0, 100))
+        assert not await output.write_queue()
+        [sender] = output.partitions.values()
+        assert sender.state == "rate limited"
+
+    run_virtual(main())

@@ -93,7 +93,8 @@ class DiskWriter:
         self._before: Callable[[], None] | None = None
         self._told_lost = 0
         self._tasks: set[asyncio.Task[bool]] = set()
-        queue.persisting = always
+        if always:
+            queue.start_persisting()
 
     @property
     def is_open(self) -> bool:
@@ -129,14 +130,13 @@ class DiskWriter:
 
     def start_persisting(self) -> None:
         """Bring to disk what waits, and what comes, until the queue is empty."""
-        if not self.queue.persisting:
-            self.queue.persisting = True
+        if self.queue.start_persisting():
             self._wanted.set()
 
     def delivered(self) -> None:
         """Something was. The disk is left alone again where all is."""
-        if not self._always and self.queue.persisting and len(self.queue) <= self.queue.unflushed:
-            self.queue.persisting = False
+        if not self._always:
+            self.queue.stop_persisting()
 
     async def run(self) -> None:
         """Find what is on disk, then bring what waits to the log whenever it is wanted, until cancelled."""
@@ -196,7 +196,7 @@ class DiskWriter:
 
     async def flush_to_log(self) -> None:
         """Bring to disk what waits, whatever the strategy is. Raises Full where that does not work."""
-        self.queue.persisting = True
+        self.queue.start_persisting()
         while not self.queue.safe:
             if not self._begun.is_set():
                 raise Full(_REPLACED)
@@ -260,7 +260,7 @@ class DiskWriter:
     async def close(self) -> None:
         """Bring to disk what waits, and give the log back."""
         if self._begun.is_set() and (self.queue.unflushed or self.is_open):
-            self.queue.persisting = True
+            self.queue.start_persisting()
             while self.queue.unflushed and await self._flush_to_log() is None:
                 pass
             await self.commit()
@@ -293,7 +293,7 @@ class DiskWriter:
         self._tell_lost()
         if error is None:
             self.failures.succeeded()
-            self.queue.disk_error = None  # also where there was nothing to write: the next who asks will see
+            self.queue.disk_works()
         return error
 
     def _may_hold(self) -> bool:
@@ -353,7 +353,7 @@ class DiskWriter:
         try:
             await work()
         except OSError as error:
-            self.queue.disk_error = error
+            self.queue.disk_failed(error)
             self._wanted.set()  # `run` tries again, after a pause
             what = "use" if isinstance(error, InUse) else "keep metrics in"
             advice = "until then they are kept in memory"

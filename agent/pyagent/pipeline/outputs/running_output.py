@@ -132,6 +132,11 @@ class RunningOutput:
         return self.partitions.sums.rejected
 
     @property
+    def is_connected(self) -> bool:
+        """Its `connect` has worked, and no write has lost the connection since."""
+        return self._connection.is_established
+
+    @property
     def error(self) -> str:
         """Why writing, or keeping on disk, fails at present, where it does."""
         reasons = (sender.failures.current for sender in self.partitions.values())

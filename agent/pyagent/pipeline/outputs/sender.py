@@ -23,6 +23,7 @@ from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.failures import FailureLog, as_partial_write, explain, one_line
 from pyagent.pipeline.outputs.disk_writer import DiskWriter
 from pyagent.pipeline.outputs.rate_limit import RateLimit
+from pyagent.pipeline.outputs.sender_state import SenderState
 from pyagent.pipeline.traits import plugin_files
 
 __all__ = ["DeadLetters", "Sender", "Told"]
@@ -145,6 +146,8 @@ class Sender:
         self._failing_since = 0.0
         self._retry_at = 0.0
         """Loop time of the next attempt, after a failure or where a rate limit is reached."""
+        self._pause_state = SenderState.BACKING_OFF
+        """What it is until then."""
         self._recovering = False
         """A backlog is drained after failures."""
         self._refused_unsynced = False
@@ -155,6 +158,16 @@ class Sender:
         if self.promised or self.busy_since is not None or len(self.queue):
             return False
         return self.disk_writer is None or self.disk_writer.idle
+
+    @property
+    def state(self) -> SenderState:
+        if self._stopping:
+            return SenderState.STOPPING
+        if self.busy_since is not None:
+            return SenderState.WRITING
+        if asyncio.get_running_loop().time() < self._retry_at:
+            return self._pause_state
+        return SenderState.RECOVERING if self._recovering else SenderState.IDLE
 
     @property
     def retry_at(self) -> float:
@@ -246,7 +259,8 @@ class Sender:
             batch = self.queue.next_batch(self.plan.metric_batch_size)
             if batch is None:
                 if unreadable:
-                    self._retry_at = asyncio.get_running_loop().time() + unreadable
+                    now = asyncio.get_running_loop().time()
+                    self._pause(SenderState.BACKING_OFF, now + unreadable, "the buffer cannot be read now")
                     return False
                 break
             batch.partition = self.partition
@@ -333,7 +347,7 @@ class Sender:
         now = asyncio.get_running_loop().time()
         count = self._rate.admit(parts[0].lengths(), now)
         if not count:
-            self._retry_at = self._rate.next_period
+            self._pause(SenderState.RATE_LIMITED, self._rate.next_period, "the limit of this period is used up")
             return False
         if count < parts[0].count:
             first = parts.popleft()
@@ -392,6 +406,13 @@ class Sender:
         if pause > 0.001 and not self._stopping:
             await asyncio.sleep(pause)
 
+    def _pause(self, state: SenderState, until: float, why: str) -> None:
+        """Write nothing before `until`, loop time."""
+        if self._log.isEnabledFor(logging.DEBUG):
+            seconds = until - asyncio.get_running_loop().time()
+            self._log.debug("%s -> %s for %.1f s: %s", self.state, state, seconds, why)
+        self._pause_state, self._retry_at = state, until
+
     def _failed(self, error: Exception) -> None:
         now = asyncio.get_running_loop().time()
         if not self._attempts:
@@ -404,8 +425,9 @@ class Sender:
         if isinstance(error, Retry) and error.after is not None:
             # It knows best when to come back; but not all at the same moment.
             wait = error.after + share
-        self._retry_at = now + wait
-        self.failures.failed(explain("cannot write", error, plugin_files(self.plan)))
+        why = explain("cannot write", error, plugin_files(self.plan))
+        self._pause(SenderState.BACKING_OFF, now + wait, why)
+        self.failures.failed(why)
         if self.disk_writer is not None and now - self._failing_since >= self.plan.flush_interval.seconds:
             self.disk_writer.start_persisting()
 
