@@ -120,6 +120,29 @@ async def test_queue_length(root: Path) -> None:
         await plugin.stop()
 
 
+async def test_beanstalk(root: Path) -> None:
+    beanstalk = example(root, "beanstalk")
+    answers = [b"OK 42\r\n---\nother: 1\ncurrent-jobs-ready: 17\nlast: 2\n\r\n", b"UNKNOWN_COMMAND\r\n"]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readline() == b"stats\r\n"
+        writer.write(answers.pop(0))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        plugin = make_input(beanstalk, {"server": address})
+        metrics = await gather(plugin)
+        assert_declared(beanstalk, metrics)
+        assert lines(metrics) == [f"beanstalk,server={address} ready=17i"]
+        with pytest.raises(PyagentError, match=rf"^cannot read {address}: the answer to `stats` begins with "):
+            await gather(plugin)
+    with pytest.raises(PyagentError, match=rf"^cannot connect to {address}: Connection refused"):
+        await gather(plugin)
+
+
 def test_backups(root: Path, tmp_path: Path) -> None:
     backups = example(root, "backups")
     tool = tmp_path / "backup-tool"

@@ -232,9 +232,15 @@ http {{
 
 
 class Memcached(Server):
-    """memcached at `address`."""
+    """Two of memcached: one at `address`, and one at the unix socket `socket`."""
 
     name = "memcached"
+    _BOTH = """
+"$1" -s "$3/mc.sock" -a 0777 -m 16 & first=$!
+"$1" -l 127.0.0.1 -p "$2" -U 0 -m 16 & second=$!
+trap 'kill $first $second' TERM
+wait $first $second
+"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -245,14 +251,23 @@ class Memcached(Server):
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def socket(self) -> str:
+        return f"{self.directory}/mc.sock"
+
     def command(self) -> list[str]:
         program = _program("memcached", self.name, "memcached")
-        return [program, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "16"]
+        return ["/bin/sh", "-c", self._BOTH, "both", program, str(self.port), str(self.directory)]
 
     def answers(self) -> bool:
+        if not os.path.exists(self.socket):
+            return False
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5):
             return True
         return False
+
+    def recorded(self) -> dict[str, str]:
+        return {"127.0.0.1:18520": self.address, "DIR": str(self.directory)}
 
 
 SERVERS: dict[str, Callable[[], Server]] = {
