@@ -81,8 +81,8 @@ class Accumulator(Protocol):
         """Add finished metrics, for inputs that parse. Those without fields are left out, as nothing can hold them."""
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
-        """Hand over what a service input received; returns when the outputs' queues hold it, from where it is not dropped
-        for newer metrics: now it may be acknowledged. Raises Full, and then nothing was taken."""
+        """Hand over what a service input received. Returns once every output that has room has queued the metrics (on disk, if
+        so configured); then acknowledge. Raises Full: nothing was queued."""
 
     async def ingest(
         self,

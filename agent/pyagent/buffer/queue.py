@@ -24,7 +24,7 @@ from pyagent.buffer.usage import Usage
 __all__ = ["DiskWork", "OutputQueue", "SizeLimit"]
 
 MEMORY_BESIDE_DISK = 64 << 20
-"""Bytes that may wait in memory for a disk that takes nothing, however many metrics the queue may hold."""
+"""Bytes that may wait in memory for a disk that fails, however many metrics the queue may hold."""
 
 FLUSH_BYTES = 2 * SEGMENT_SIZE
 """What one flush brings to the disk, about: it is in memory twice more meanwhile, compressed and put together."""
@@ -196,7 +196,7 @@ class OutputQueue:
 
     @property
     def gives_backlog(self) -> bool:
-        """Whether what `next_batch` gives is what `split_backlog` set aside."""
+        """True if the next batch comes from the backlog that `split_backlog` set aside."""
         source = self._source()
         return source is not None and (
             source is not self._sources()[0] or (source is self._tail and not self._tail.fresh)

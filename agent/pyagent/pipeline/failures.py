@@ -1,17 +1,18 @@
 """Failures told once: a plugin that fails at every tick must not fill the log, nor fail unseen."""
 
+import asyncio
 import logging
 import math
 import re
 import traceback
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 
 from pyagent.api import ConfigError, Full, NotConnected, PartialWrite, PyagentError, Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
 from pyagent.api.foreign import describe, plain_text
 
-__all__ = ["FailureLog", "PluginFailure", "as_partial_write", "explain", "one_line", "told"]
+__all__ = ["FailureLog", "Once", "PluginFailure", "as_partial_write", "explain", "grace_period", "one_line", "told"]
 
 _NUMBERS = re.compile(r"\d+")
 _MOST_CAUSES = 100
@@ -65,6 +66,32 @@ class FailureLog:
             self._in_a_row = 0
             self.current = ""
             self._causes.clear()
+
+
+class Once:
+    """Says of each text whether it is new, and not one of too many: for what is logged once for each reason."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def __call__(self, text: str) -> bool:
+        if text in self._known or len(self._known) >= _MOST_CAUSES:
+            return False
+        self._known.add(text)
+        return True
+
+
+@asynccontextmanager
+async def grace_period(seconds: float, log: logging.Logger, what: str) -> AsyncIterator[None]:
+    """Give what stands inside so long to end; then it is cancelled, a warning says that `what` did not end, and all goes on
+    behind it."""
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            yield
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        log.warning("%s did not end within %g s; it is abandoned", what, seconds)
 
 
 class PluginFailure(PyagentError):

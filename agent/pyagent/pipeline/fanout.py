@@ -52,8 +52,8 @@ class Fanout:
         self._groups: Groups = tuple(map(tuple, groups))
 
     def replace(self, stages: ProcessorChain) -> Coroutine[Any, Any, None] | None:
-        """Put `stages` in place. What aggregators that end have summed up is handed on: now or, where something is from
-        outside, by what is returned, which the caller runs."""
+        """Replace the processor chain. Aggregators that are removed push their last window first; with external plugins this
+        takes time, and the returned coroutine does it."""
         old = self.stages
         if stages.external and self._queues is None:
             from pyagent.pipeline.stages.ordered_queue import ProcessorQueues
@@ -69,8 +69,8 @@ class Fanout:
         return None
 
     def abandon_calls(self) -> None:
-        """Wait no longer for what is external and at work now: what is inside goes on as it is. Others get their turn, so
-        call it again where there is no end."""
+        """Abandon external calls in progress; their metrics go on unprocessed. Queued calls start afterwards, so repeat until
+        the queues are drained."""
         if self._queues is not None:
             self._queues.abandon_calls()
 

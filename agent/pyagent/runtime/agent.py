@@ -52,11 +52,11 @@ class Agent:
         self.clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
-        self._leaving: dict[RunningOutput, asyncio.Event] = {}
+        self._draining: dict[RunningOutput, asyncio.Event] = {}
         """Outputs that are being ended, the first one first; set when they use their queues no more."""
-        self.on_left: Callable[[], None] = lambda: None
+        self.on_drained: Callable[[], None] = lambda: None
         """Called when the last of the outputs that were replaced has left its queues."""
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._shutdown_tasks: set[asyncio.Task[None]] = set()
         """Of what was replaced and has not yet ended."""
 
     @property
@@ -64,9 +64,9 @@ class Agent:
         return self.fanout.outputs
 
     @property
-    def is_leaving(self) -> bool:
+    def is_draining(self) -> bool:
         """Whether an output that was replaced may still write or hand over what it has."""
-        return bool(self._leaving)
+        return bool(self._draining)
 
     async def apply(self, plan: Plan) -> None:
         """Run `plan` in place of the one that runs: unchanged plugins go on with schedule, connections and queues, others
@@ -87,8 +87,10 @@ class Agent:
         built_inputs = await build_plugins([p for p, runner in matched_inputs if runner is None], left_out)
         built_outputs = await build_plugins([p for p, runner in matched_outputs if runner is None], left_out)
         # From here on nothing waits: what runs is what it was when the last one was asked.
-        kept_inputs = _kept(matched_inputs, self.inputs, [one.plan for one in built_inputs], left_out)
-        kept_outputs = _kept(matched_outputs, self.fanout.outputs, [one.plan for one in built_outputs], left_out)
+        kept_inputs = _kept_running(matched_inputs, self.inputs, [one.plan for one in built_inputs], left_out)
+        kept_outputs = _kept_running(
+            matched_outputs, self.fanout.outputs, [one.plan for one in built_outputs], left_out
+        )
         if not kept_inputs and not built_inputs:
             raise ConfigError(f"no input can be started: {left_out.reasons('inputs')}")
         if not kept_outputs and not built_outputs and left_out.reasons("outputs"):
@@ -96,15 +98,15 @@ class Agent:
 
         # From here on nothing fails.
         old_outputs = [runner for runner in self.fanout.outputs if runner not in kept_outputs]
-        leaving = {runner.plan.queue_id for runner in (*self._leaving, *old_outputs)}
+        draining = {runner.plan.queue_id for runner in (*self._draining, *old_outputs)}
         inputs = [self._input(plan.global_tags, built) for built in built_inputs]
-        outputs = [self._output(leaving, built) for built in built_outputs]
+        outputs = [self._output(draining, built) for built in built_outputs]
         # New outputs take over first, so that nothing gathered finds none.
-        self._leaving |= {runner: asyncio.Event() for runner in old_outputs}
+        self._draining |= {runner: asyncio.Event() for runner in old_outputs}
         self.fanout.outputs = (*kept_outputs, *outputs)
         for runner in old_outputs:
             runner.successor = successor(runner, outputs)
-            self._in_background(runner.plan.label, self._retire(runner))
+            self._in_background(runner.plan.label, self._drain(runner))
         self._replace_stages(stages)
         for input_runner in [runner for runner in self.inputs if runner not in kept_inputs]:
             self.inputs.remove(input_runner)
@@ -129,9 +131,9 @@ class Agent:
         while finishing is not None and not finishing.done():
             await asyncio.wait([finishing], timeout=GRACE)
             self.fanout.abandon_calls()
-        self._leaving |= {runner: asyncio.Event() for runner in self.fanout.outputs}
+        self._draining |= {runner: asyncio.Event() for runner in self.fanout.outputs}
         for runner in self.fanout.outputs:
-            self._in_background(runner.plan.label, self._retire(runner))
+            self._in_background(runner.plan.label, self._drain(runner))
         await self._settle()
         self.fanout.outputs = ()
 
@@ -166,14 +168,14 @@ class Agent:
             traits=cast("InputTraits | None", built.traits),
         )
 
-    def _output(self, leaving: set[str], built: Built) -> RunningOutput:
+    def _output(self, draining: set[str], built: Built) -> RunningOutput:
         plan = cast("OutputPlan", built.plan)
         return RunningOutput(
             plan,
             cast("Output[Any]", built.plugin),
             log=built.log,
             buffer_resources=self._buffer_resources,
-            inherits=plan.queue_id in leaving,
+            inherits=plan.queue_id in draining,
             traits=cast("OutputTraits | None", built.traits),
         )
 
@@ -205,7 +207,7 @@ class Agent:
         await _cancel(self._tasks.pop(runner))
         await runner.stop(GRACE)
 
-    async def _retire(self, runner: RunningOutput) -> None:
+    async def _drain(self, runner: RunningOutput) -> None:
         """End an output; what it had not written goes to its successor, or is written now."""
         task = self._tasks.pop(runner)
         runner.end()
@@ -213,62 +215,62 @@ class Agent:
         # Cancelled in the middle of a write, its batch goes back to the queue: perhaps twice there, never lost.
         await _cancel(task)
         try:
-            await self._elders(runner)
+            await self._predecessors_left(runner)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(runner.quiet(), FLUSH_GRACE)
-                if (heir := self._heir(runner)) is not None:
-                    heir.adopt(runner)
-                    self._has_left(runner)
+                if (successor := self._running_successor(runner)) is not None:
+                    successor.adopt(runner)
+                    self._drained(runner)
             runner.begin()  # where it never came to that: nobody else uses its queues now
             await runner.stop(FLUSH_GRACE)
         finally:
-            self._has_left(runner)
-            if not self._leaving:
-                self.on_left()
+            self._drained(runner)
+            if not self._draining:
+                self.on_drained()
 
-    async def _elders(self, runner: RunningOutput) -> None:
+    async def _predecessors_left(self, runner: RunningOutput) -> None:
         """Return when those before it that have the same queue have left: until then they may hand theirs over to it, or
         use it on disk."""
-        for elder, gone in list(self._leaving.items()):
-            if elder is runner:
+        for predecessor, gone in list(self._draining.items()):
+            if predecessor is runner:
                 return
-            if elder.plan.queue_id == runner.plan.queue_id:
+            if predecessor.plan.queue_id == runner.plan.queue_id:
                 await gone.wait()
 
-    def _heir(self, runner: RunningOutput) -> RunningOutput | None:
+    def _running_successor(self, runner: RunningOutput) -> RunningOutput | None:
         """Its successor that runs now: while the last write went on, the first one may have been replaced as well."""
-        heir = runner.successor
-        while heir is not None and heir not in self.fanout.outputs:
-            heir = heir.successor
-        return heir
+        successor = runner.successor
+        while successor is not None and successor not in self.fanout.outputs:
+            successor = successor.successor
+        return successor
 
-    def _has_left(self, runner: RunningOutput) -> None:
+    def _drained(self, runner: RunningOutput) -> None:
         """It uses its queues no more; those that have waited for it may."""
-        if gone := self._leaving.pop(runner, None):
+        if gone := self._draining.pop(runner, None):
             gone.set()
-        leaving = {other.plan.queue_id for other in self._leaving}
+        draining = {other.plan.queue_id for other in self._draining}
         for output in self.fanout.outputs:
-            if output.plan.queue_id not in leaving:
+            if output.plan.queue_id not in draining:
                 output.begin()
 
     async def _settle(self, timeout: float | None = None) -> None:
-        if self._farewells:
-            await asyncio.wait(self._farewells, timeout=timeout)
+        if self._shutdown_tasks:
+            await asyncio.wait(self._shutdown_tasks, timeout=timeout)
 
     def _in_background(self, label: str, work: Awaitable[None]) -> asyncio.Task[None]:
-        async def farewell() -> None:
+        async def shut_down() -> None:
             try:
                 await work
             except Exception:
                 self._log.exception("BUG: cannot end %s; please report this", label)
 
-        task = asyncio.create_task(farewell(), name=f"end of {label}")
-        self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
+        task = asyncio.create_task(shut_down(), name=f"end of {label}")
+        self._shutdown_tasks.add(task)
+        task.add_done_callback(self._shutdown_tasks.discard)
         return task
 
 
-def _kept(
+def _kept_running(
     matched: Sequence[tuple[PluginPlan, RunnerT | None]],
     running: Sequence[RunnerT],
     new: Sequence[PluginPlan],

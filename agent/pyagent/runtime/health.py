@@ -45,7 +45,7 @@ def _states(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if one["error"]:
             yield "output-failing", f"{one['name']}: {one['error']}"
         if one.get("disk_error"):
-            yield "buffer-disk-failing", f"{one['name']}: its buffer on disk takes nothing: {one['disk_error']}"
+            yield "buffer-disk-failing", f"{one['name']}: cannot write to its disk buffer: {one['disk_error']}"
         if one["queued"] >= one["limit"]:
             yield "queue-full", f"{one['name']}: its queue is full ({counted(one['queued'], 'metric')})"
     for one in (*document.get("processors", ()), *document.get("aggregators", ())):

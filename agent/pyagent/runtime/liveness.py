@@ -1,4 +1,4 @@
-"""Whether the agent does what it is for: the schedule ticks, and the outputs' loops come round.
+"""Whether the agent does what it is for: the schedule ticks, and the outputs' write loops do not stall.
 
 systemd's watchdog is fed only then. What is isolated is no reason to be killed: an external input or output whose
 own code hangs holds up nobody, and a restart would mend nothing for the others. A server that refuses everything is none
@@ -57,9 +57,8 @@ class Liveness:
             )
         if runner.plan.origin != "builtin":
             return []
-        problem = f"{runner.plan.label}: its writing does not come round"
         return [
-            (sender, problem)
+            (sender, f"{runner.plan.label}: its write loop has stalled for {now - sender.busy_since:.0f} s")
             for sender in runner.partitions.values()
             if sender.busy_since is not None and now - sender.busy_since > LONGEST_WRITE
         ]

@@ -48,7 +48,7 @@ class Loader:
         single = settings.test or settings.once
         self._cache = ConfigCache(settings.state_directory)
         self._trials = Trials(None if single else settings.state_directory)
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.running: Texts = ()
         """The texts of the plan that runs."""
         self.refused: Texts = ()
@@ -217,8 +217,8 @@ class Loader:
         return SourceText(source.where, good.text, source.url)
 
     def _tell_once(self, problem: str) -> None:
-        if problem not in self._told:
-            self._told.add(problem)
+        if problem not in self._logged:
+            self._logged.add(problem)
             self._log.error("%s", problem)
 
     def _cached(self, where: str, error: SourceError) -> SourceText:
@@ -237,8 +237,8 @@ class Loader:
         found = expand_sources(self._settings.configs, self._settings.config_directories, warnings)
         found = found or default_sources(self._settings.environ, warnings=warnings)
         for warning in warnings:
-            if warning not in self._told:
-                self._told.add(warning)
+            if warning not in self._logged:
+                self._logged.add(warning)
                 self._log.warning("%s", warning)
         if not found and (where := settings_place(self._settings.environ)):
             raise ConfigError(f"cannot start: no configuration; set TELEGRAF_CONFIG to its URL or file{where}")

@@ -102,9 +102,9 @@ class _Process:
         watchdog = self._notifier.watchdog
         self._pulse = Pulse(min(PULSE, watchdog / 3) if watchdog else PULSE, self._beat)
         self._health: HealthServer | None = None
-        self._told_status = ""
-        self._told_dead: list[str] = []
-        self._told_warnings: tuple[str, ...] = ()
+        self._logged_status = ""
+        self._logged_dead: list[str] = []
+        self._logged_warnings: tuple[str, ...] = ()
         self._ending = False
         self._ending_since = 0.0
         self._buffers = StoredBuffers(self._agent, buffer_resources)
@@ -112,8 +112,8 @@ class _Process:
         self._reload_state = ReloadState()
         self._watch_failures = FailureLog(component_logger("config"))
         self._polls_failed = 0
-        self._told_orphans: set[str] = set()
-        self._agent.on_left = self._tell_orphans
+        self._logged_orphans: set[str] = set()
+        self._agent.on_drained = self._log_orphans
         self._trial: asyncio.Task[None] | None = None
         """Waits until a hosted text has run."""
         self._stop = asyncio.Event()
@@ -348,16 +348,16 @@ class _Process:
             raise
         self._loader.accept(texts, from_cache=self._loader.from_cache and not self._loader.running)
         self._reload_state.accepted(from_cache=self._loader.from_cache, held_back=self._loader.held_back)
-        self._tell_orphans()
+        self._log_orphans()
         self._notifier.ready(self._status(plan))
 
-    def _tell_orphans(self) -> None:
+    def _log_orphans(self) -> None:
         """Queues on disk that no output claims are kept; somebody has to say whose they are."""
-        if self._ending or self._agent.is_leaving:
+        if self._ending or self._agent.is_draining:
             return  # they are asked for again when the last one has left
         for buffer in self._buffers.orphans():
-            if buffer.name not in self._told_orphans:
-                self._told_orphans.add(buffer.name)
+            if buffer.name not in self._logged_orphans:
+                self._logged_orphans.add(buffer.name)
                 to = self._agent.outputs[0].plan.label if len(self._agent.outputs) == 1 else "OUTPUT"
                 adopt = how_to_ask(f"buffer adopt {shlex.quote(buffer.name)} --to {to}")
                 self._log.warning(
@@ -380,23 +380,23 @@ class _Process:
         dead = self._liveness.problems()
         if not dead:
             self._notifier.alive()
-        elif dead != self._told_dead:
+        elif dead != self._logged_dead:
             self._log.error("%s; systemd's watchdog is not fed", "; ".join(dead))
-        self._told_dead = dead
+        self._logged_dead = dead
         if self._agent.plan is not None:
             document = self._document()
             line = self._summary.line({**document, "problems": dead + health(document)})
-            if line != self._told_status:
-                self._told_status = line
+            if line != self._logged_status:
+                self._logged_status = line
                 self._notifier.status(line)
 
     # What is told -----------------------------------------------------------------------------------------------------
 
     def _announce(self, plan: Plan) -> None:
         for warning in plan.warnings:
-            if warning not in self._told_warnings:
+            if warning not in self._logged_warnings:
                 self._log.warning("%s", warning)
-        self._told_warnings = plan.warnings
+        self._logged_warnings = plan.warnings
         for error in plan.errors:
             self._log.error("%s", error)
         self._log.info("configuration: %s", ", ".join(plan.sources))

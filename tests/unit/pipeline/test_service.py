@@ -295,7 +295,7 @@ async def test_a_parser_from_outside_stops_nobody_and_hands_on_nothing_but_metri
     try:
         result = await runner.acc.ingest([b"hang"], parser)
         assert (result.taken, result.bad) == (0, 1)
-        assert result.errors == ("the parser is given up: it did not end within 0.01 s",)
+        assert result.errors == ("the parser timed out: it did not end within 0.01 s",)
     finally:
         parser.release.set()
     await runner.stop(grace=1)

@@ -103,7 +103,7 @@ async def test_a_reload_hands_the_log_on(tmp_path: Path, on_disk: bool) -> None:
     await until(lambda: segments(tmp_path))
     for identity in ("changed", "changed again"):
         await agent.apply(a_plan(on_disk=on_disk, identity=identity))
-        await until(lambda: not agent._farewells)
+        await until(lambda: not agent._shutdown_tasks)
         assert agent.outputs[0].queued == 3
         assert [buffer.used_by for buffer in buffers.list()] == ["outputs.storing"]
     Storing.down = False

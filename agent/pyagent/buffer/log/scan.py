@@ -176,7 +176,7 @@ class Scan:
         with self._files.opened(file.path) as descriptor:
             data = self._files.read(descriptor, self._files.size(descriptor), 0)
             if file is self._kept[-1] and self._sync:
-                self._files.sync(descriptor)  # killed before it did so, the agent before us may have left this to us
+                self._files.sync(descriptor)  # the process before may have died between write and sync
         return data
 
     def _read(self, file: SegmentFile) -> None:

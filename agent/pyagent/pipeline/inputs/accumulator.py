@@ -35,7 +35,7 @@ MOST_DELIVERED = 1_000_000
 
 
 class Abandoned(Exception):
-    """Raised into a gather that the engine has given up, so that its thread ends."""
+    """Raised into a gather that has timed out, so that its thread ends."""
 
 
 class Accumulator:
@@ -221,7 +221,7 @@ class Accumulator:
     def _refuse_late(self, count: int) -> None:
         with self._lock:
             self.dropped["added after the gather was abandoned"] += count
-        raise Abandoned("this gather was given up; its metrics are no longer taken")
+        raise Abandoned("this gather timed out; its metrics are dropped")
 
 
 def _plain_precision(precision: str) -> PrecisionName:

@@ -126,9 +126,9 @@ class AckedIngest:
         try:
             return await self._isolated_call.call(work)
         except Busy:
-            reason = "the parser has not ended a call that was given up"
+            reason = "the parser has not ended a call that timed out"
         except CallTimedOut as error:
-            reason = f"the parser is given up: {error}"
+            reason = f"the parser timed out: {error}"
         parsed = _Parsed()
         parsed.errors, parsed.texts = [reason] * count, [""] * count
         return parsed

@@ -12,7 +12,7 @@ from pyagent.api import Input, PyagentError
 from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
 from pyagent.pipeline.executors import Executor, executor_for
-from pyagent.pipeline.failures import FailureLog, explain, one_line
+from pyagent.pipeline.failures import FailureLog, Once, explain, grace_period, one_line
 from pyagent.pipeline.inputs.accumulator import Accumulator
 from pyagent.pipeline.inputs.ingest import AckedIngest
 from pyagent.pipeline.modifiers import Modifiers
@@ -82,7 +82,7 @@ class RunningInput:
         self._executor = self._new_worker()
         self._given_up: list[Executor] = []
         """Those whose thread may still be in a gather that was given up."""
-        self._problems: set[str] = set()
+        self._once = Once()
         self._loop = asyncio.get_running_loop()
         self._ingest_port = AckedIngest(plan, self._modifiers, sink, clock, self._taken)
         self.acc = self._new_accumulator()
@@ -139,11 +139,11 @@ class RunningInput:
             await self._gather
 
     async def stop(self, grace: float) -> None:
-        """End: wait `grace` seconds for a running gather, then give it up; hand on what there is."""
+        """End: wait `grace` seconds for a running gather, then abandon it; hand on what there is."""
         if self._gather is not None:
             await asyncio.wait([self._gather], timeout=grace)
             if not self._gather.done():
-                self._log.warning("the gather did not end within %g s; it is given up", grace)
+                self._log.warning("the gather did not end within %g s; it is abandoned", grace)
                 self._gather.cancel()
         self.flush()
         if not self._starts:
@@ -151,9 +151,8 @@ class RunningInput:
         try:
             # What a service input has received and not handed on yet is taken until it has stopped.
             # In its own place, but not for ever: a plugin may hang here too.
-            await asyncio.wait_for(self._close(), grace)
-        except TimeoutError:
-            self._log.warning("stopping did not end within %g s; it is given up", grace)
+            async with grace_period(grace, self._log, "stopping"):
+                await self._close()
         except Exception as error:
             self._log.warning("cannot stop the plugin: %s", one_line(error))
         self.flush()
@@ -185,7 +184,7 @@ class RunningInput:
         if len(self._given_up) >= MOST_GIVEN_UP:
             self.overruns += 1
             self.failures.failed(
-                f"cannot gather: {len(self._given_up)} gathers that were given up have not ended; waiting for one of them"
+                f"cannot gather: {len(self._given_up)} gathers that timed out have not ended; waiting for one of them"
             )
             return
         if self._gather is not None and not self._gather.done():
@@ -255,7 +254,7 @@ class RunningInput:
     def _give_up(self) -> None:
         """The gather goes on or hangs, in its thread; what it adds from now on is counted, and dropped."""
         self.abandoned += 1
-        self.failures.failed(f"cannot gather: it took longer than {self._gather_timeout:g} s and is given up")
+        self.failures.failed(f"cannot gather: it timed out after {self._gather_timeout:g} s")
         if self._executor.busy:
             self._given_up.append(self._executor)
         self._executor.abandon()
@@ -289,8 +288,7 @@ class RunningInput:
 
     def _problem(self, problem: str, outcome: str = "; it is dropped") -> None:
         """Told by the accumulator, from any thread."""
-        if problem not in self._problems and len(self._problems) < 100:
-            self._problems.add(problem)
+        if self._once(problem):
             self._log.error("%s%s", problem, outcome)
 
     async def _start(self, *, again: bool = True) -> None:

@@ -1,4 +1,8 @@
-"""A queue and its log: when what waits is brought to disk, and who is told when it is there."""
+"""Writes one output queue to its segment log in groups, and wakes the listeners that wait for the sync.
+
+States and owners: see `pyagent.buffer.storage`. This one sends commands to the queue, runs them in the disk's thread, and
+reports what came of them; the state is the queue's.
+"""
 
 import asyncio
 import contextlib
@@ -20,7 +24,7 @@ __all__ = ["DiskWriter", "until_safe"]
 GROUP_SECONDS = 0.05
 """What comes in within this time is synced together."""
 _PAUSE_FIRST, _PAUSE_MOST = 1.0, 10.0
-"""Seconds between attempts to write to a disk that takes nothing."""
+"""Seconds between attempts to write to a disk that fails."""
 _PATIENCE = 30.0
 """Seconds to wait for a disk before whoever waits is told to come back."""
 _REPLACED = "the output is being replaced"
@@ -38,7 +42,7 @@ async def until_safe(receipts: Sequence[asyncio.Future[None]]) -> None:
     if late := sum(receipt.cancelled() for receipt in receipts):
         await asyncio.sleep(0)
         raise Full(
-            f"the buffer on disk did not answer within {_PATIENCE:g} s ({counted(late, 'queue')}); send it again later"
+            f"the disk buffer did not answer within {_PATIENCE:g} s ({counted(late, 'queue')}); send it again later"
         )
     if problem := next(filter(None, [receipt.exception() for receipt in receipts]), None):
         raise problem
@@ -47,7 +51,7 @@ async def until_safe(receipts: Sequence[asyncio.Future[None]]) -> None:
 class DiskWriter:
     """Keeps one queue on disk: all of it where `always`, else from `start_persisting` on until it is empty.
 
-    `executor` is the thread that all logs share. Errors of the disk are logged, never raised, but by `receipt`
+    `executor` is the thread that all logs share. Disk errors are logged, never raised, except by `receipt`
     and `flush_to_log` (as Full).
     """
 
@@ -91,7 +95,7 @@ class DiskWriter:
         """Loop time before which a log that could not be read is left alone."""
         self._read_pause = 0.0
         self._before: Callable[[], None] | None = None
-        self._told_lost = 0
+        self._logged_lost = 0
         self._tasks: set[asyncio.Task[bool]] = set()
         if always:
             queue.start_persisting()
@@ -125,7 +129,7 @@ class DiskWriter:
             self._wanted.set()
 
     def retry_now(self) -> None:
-        """Try a disk that took nothing again at once."""
+        """Try a disk that failed again at once."""
         self._retry.set()
 
     def start_persisting(self) -> None:
@@ -153,7 +157,7 @@ class DiskWriter:
                 asked = len(self._waiters)
                 error = await self._flush_to_log() if self.queue.persisting or self.queue.disk_error else None
                 if error is not None:
-                    self._answer(len(self._waiters), f"the buffer on disk takes nothing: {error.strerror or error}")
+                    self._answer(len(self._waiters), f"cannot write to the disk buffer: {error.strerror or error}")
                 elif self._complete:
                     self._answer(asked)
                 else:
@@ -201,7 +205,7 @@ class DiskWriter:
             if not self._begun.is_set():
                 raise Full(_REPLACED)
             if error := await self._flush_to_log():
-                raise Full(f"the buffer on disk takes nothing: {error.strerror or error}")
+                raise Full(f"cannot write to the disk buffer: {error.strerror or error}")
             if not self._complete:
                 await asyncio.sleep(GROUP_SECONDS)
 
@@ -228,7 +232,7 @@ class DiskWriter:
             )
             return self._read_pause
         finally:
-            self._tell_lost()
+            self._log_lost()
         if read:
             self._read_pause = 0.0
             self.read_failures.succeeded(f"reading the buffer {self.directory}")
@@ -290,7 +294,7 @@ class DiskWriter:
                 await self._perform(flush)
 
         error = await self._attempt(work)
-        self._tell_lost()
+        self._log_lost()
         if error is None:
             self.failures.succeeded()
             self.queue.disk_works()
@@ -323,7 +327,7 @@ class DiskWriter:
             await self._perform(ask)
         if not found:
             return
-        recovery, self._told_lost = found[0], queue.damaged
+        recovery, self._logged_lost = found[0], queue.damaged
         if recovery.waiting:
             self._log.info(
                 "%s restored from %s",
@@ -337,10 +341,10 @@ class DiskWriter:
         for level, text in recovery.messages(log.directory):
             self._log.log(level, "%s", text)
 
-    def _tell_lost(self) -> None:
-        # Told at 1, 2, 4, 8, ...: a segment may have any number of holes.
-        if (lost := self.queue.damaged) > self._told_lost and lost >= 2 * self._told_lost:
-            self._told_lost = lost
+    def _log_lost(self) -> None:
+        # Logged at 1, 2, 4, 8, ...: a segment may have any number of holes.
+        if (lost := self.queue.damaged) > self._logged_lost and lost >= 2 * self._logged_lost:
+            self._logged_lost = lost
             self._log.error(
                 "%s of the buffer %s cannot be read any more and %s lost",
                 counted(lost, "metric"),

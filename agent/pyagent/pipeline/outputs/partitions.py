@@ -75,8 +75,8 @@ class Partitions(dict[str | None, Sender]):
         self._end = end
         self._log = log
         self._ended = Sums()
-        self._told_dropped = 0
-        self._told_overflow = False
+        self._logged_dropped = 0
+        self._logged_overflow = False
         self._longest: list[Sender] = []
         """Those that give way next, the last one first, each down to `_level`."""
         self._level = 0
@@ -122,8 +122,8 @@ class Partitions(dict[str | None, Sender]):
             self._make_room()
         # Told at 1, 2, 4, 8, ... thousands: an outage of days must not fill the log.
         dropped = self.usage.dropped
-        if dropped and dropped >= 2 * self._told_dropped:
-            self._told_dropped = dropped
+        if dropped and dropped >= 2 * self._logged_dropped:
+            self._logged_dropped = dropped
             self._log.warning(
                 "Metric buffer overflow; %s been dropped so far, the oldest of %d kept",
                 counted(dropped, "metric has", "metrics have"),
@@ -137,8 +137,8 @@ class Partitions(dict[str | None, Sender]):
 
     def _overflow(self, partition: str) -> None:
         self.overflowed += 1
-        if not self._told_overflow:
-            self._told_overflow = True
+        if not self._logged_overflow:
+            self._logged_overflow = True
             self._log.warning(
                 "there are %d partitions with metrics to be written, and no room for that of %r: its metrics are written with"
                 " those that have no partition, and so are others' until some of them are through; raise"

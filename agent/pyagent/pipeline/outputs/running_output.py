@@ -17,13 +17,13 @@ from pyagent.buffer import BufferSettings, OutputQueue, QueueBatch, QueueName, s
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.executors import Executor, LoopExecutor, executor_for
-from pyagent.pipeline.failures import FailureLog, one_line
+from pyagent.pipeline.failures import FailureLog, grace_period, one_line
 from pyagent.pipeline.outputs.connection import Connection
 from pyagent.pipeline.outputs.disk_writer import DiskWriter, until_safe
 from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
 from pyagent.pipeline.outputs.partitions import IDLE_SECONDS, Partitions
 from pyagent.pipeline.outputs.rate_limit import RateLimit
-from pyagent.pipeline.outputs.sender import DeadLetters, Sender, Told
+from pyagent.pipeline.outputs.sender import DeadLetters, Logged, Sender
 from pyagent.pipeline.supervision import supervise
 from pyagent.pipeline.traits import OutputTraits, output_traits, plugin_files
 
@@ -60,7 +60,7 @@ class RunningOutput:
         inherits: bool = False,
         traits: OutputTraits | None = None,
     ) -> None:
-        """`inherits`: `adopt` will be called with the output before, whose queues on disk are left alone until then.
+        """`inherits`: a predecessor still uses these queues on disk; they are not opened before `begin`.
         `traits`: those of an external plugin, asked where that may be done."""
         self.plan = plan
         self.plugin = plugin
@@ -100,7 +100,7 @@ class RunningOutput:
         """Partitions that are not used any more, until their logs are closed."""
         self._running: dict[Sender, list[asyncio.Task[None]]] | None = None
         self._ended = asyncio.Event()
-        self._told = Told()
+        self._logged = Logged()
         self._unlisted = False
         """Some folders could not be read; there may be queues in them."""
         self._list_failures = FailureLog(log)
@@ -208,7 +208,7 @@ class RunningOutput:
     def _enqueue(self, block: Encoded, partition: str | None, *, pinned: bool) -> None:
         for metric, reason in block.rejected:
             self.not_encodable[reason] += 1
-            if self._told.first(f"encode {reason}"):
+            if self._logged.once(f"encode {reason}"):
                 self._log.error("cannot encode a metric of %r: %s; it is dropped", metric.name[:100], reason)
         sender = self.sender(partition)
         sender.queue.enqueue(block, pinned=pinned)
@@ -241,7 +241,7 @@ class RunningOutput:
             dead_letters=self._buffer_resources.dead_letters,
             newest_first=settings.newest_first,
             log=self._log,
-            told=self._told,
+            logged=self._logged,
             destination=lambda partition: self.plugin.destination(partition),  # no method: it holds the plugin
         )
         if (directory := self.directory) is not None and self._buffer_resources.executor is not None:
@@ -255,7 +255,7 @@ class RunningOutput:
                 passing=partition is not None,
                 executor=self._buffer_resources.executor,
                 log=self._log,
-                among=self._told.disk,
+                among=self._logged.disk,
             )
         if self._running is not None:
             self._start(sender)
@@ -264,7 +264,7 @@ class RunningOutput:
     def _end_sender(self, sender: Sender) -> None:
         """End an idle one: its tasks, and its log's descriptors."""
         sender.end()
-        self._told.forget(sender)
+        self._logged.forget(sender)
         tasks = self._running.pop(sender, []) if self._running is not None else []
 
         async def end() -> None:
@@ -399,17 +399,12 @@ class RunningOutput:
     async def stop(self, grace: float) -> None:
         """Write what there is, once, keep on disk what is left, and close; at most about `grace` seconds for each. Call it
         when `run` has ended."""
+        async with grace_period(grace, self._log, "the last flush"):
+            await self.write_queue()
+        await self._persist_rest(grace)
         try:
-            async with asyncio.timeout(grace):
-                await self.write_queue()
-        except TimeoutError:
-            self._log.warning("the last flush did not end within %g s", grace)
-        await self._keep_rest(grace)
-        try:
-            async with asyncio.timeout(grace):
+            async with grace_period(grace, self._log, "closing"):
                 await self._manager.call(lambda: self.plugin.close())
-        except TimeoutError:
-            self._log.warning("closing did not end within %g s; it is given up", grace)
         except Exception as error:
             self._log.warning("cannot close: %s", one_line(error))
         self._executor.abandon()
@@ -418,14 +413,11 @@ class RunningOutput:
             let_go(self.plugin, self.plan.label)
             del self.plugin  # senders refer to this one and it to them: it would be held until a collection
 
-    async def _keep_rest(self, grace: float) -> None:
+    async def _persist_rest(self, grace: float) -> None:
         left = self.queued
         disk_writers = [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer is not None]
-        try:
-            async with asyncio.timeout(grace):
-                await asyncio.gather(*(disk_writer.close() for disk_writer in disk_writers), self._ended_senders())
-        except TimeoutError:
-            self._log.warning("the buffer on disk did not take what is left within %g s", grace)
+        async with grace_period(grace, self._log, "writing what is left to the disk buffer"):
+            await asyncio.gather(*(disk_writer.close() for disk_writer in disk_writers), self._ended_senders())
         unsafe = self.queued
         if left > unsafe:
             self._log.warning(

@@ -20,13 +20,13 @@ from pyagent.api.units import counted, joined
 from pyagent.buffer import Chunk, OutputQueue, QueueBatch
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.failures import FailureLog, as_partial_write, explain, one_line
+from pyagent.pipeline.failures import FailureLog, Once, as_partial_write, explain, one_line
 from pyagent.pipeline.outputs.disk_writer import DiskWriter
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.outputs.sender_state import SenderState
 from pyagent.pipeline.traits import plugin_files
 
-__all__ = ["DeadLetters", "Sender", "Told"]
+__all__ = ["DeadLetters", "Logged", "Sender"]
 
 _BACKOFF_FIRST, _BACKOFF_MOST = 1.0, 15.0
 """Seconds: the wait after a first failure, and the longest: a server that is back should soon be noticed."""
@@ -40,8 +40,6 @@ _BACKLOG_PAUSE = 0.1
 """The least of it for a backlog that newer metrics go ahead of."""
 _SUSPICIOUS, _FEW = 4, 16
 """Metrics refused one by one before anything is taken: then a few others are tried, unless no more than so many are left."""
-_MOST_TOLD = 100
-"""Different refusals that are logged."""
 
 
 Refusal = Reject | TooLarge
@@ -61,23 +59,17 @@ class DeadLetters(Protocol):
 
 
 @dataclass(slots=True)
-class Told:
-    """What the log has been told of one output's senders: a thousand of them must not say a thousand times what goes wrong."""
+class Logged:
+    """What was logged of one output's senders: a thousand of them must not say a thousand times what goes wrong."""
 
     failing: set[FailureLog] = field(default_factory=set)
     """Those that fail to write."""
     disk: set[FailureLog] = field(default_factory=set)
     """Those that fail to keep metrics on disk."""
-    refusals: set[str] = field(default_factory=set)
+    once: Once = field(default_factory=Once)
+    """For refusals, and metrics that cannot be encoded."""
     success: bool = False
     """A batch was written."""
-
-    def first(self, refusal: str) -> bool:
-        """Whether it is to be logged: it is new, and not one of too many."""
-        if refusal in self.refusals or len(self.refusals) >= _MOST_TOLD:
-            return False
-        self.refusals.add(refusal)
-        return True
 
     def forget(self, sender: "Sender") -> None:
         """It has ended."""
@@ -106,16 +98,16 @@ class Sender:
         dead_letters: DeadLetters | None = None,
         newest_first: bool = False,
         log: logging.Logger,
-        told: Told | None = None,
+        logged: Logged | None = None,
         destination: Callable[[str | None], str] = lambda _: "",
     ) -> None:
         self.plan = plan
         self.queue = queue
         self.partition = partition
         self.disk_writer: DiskWriter | None = None
-        self._told = told or Told()
+        self._logged = logged or Logged()
         self._destination = destination
-        self.failures = FailureLog(log, self._told.failing)
+        self.failures = FailureLog(log, self._logged.failing)
         self.written = 0
         self.rejected = 0
         """Metrics that the receiver refused for good."""
@@ -325,13 +317,13 @@ class Sender:
         self.last_write = time.time()
         await self._succeeded()
         if taken:
-            self._tell_written(taken, time.monotonic() - started)
+            self._log_written(taken, time.monotonic() - started)
         return True
 
-    def _tell_written(self, count: int, seconds: float) -> None:
+    def _log_written(self, count: int, seconds: float) -> None:
         """Somebody who has just started an agent waits for this line; the next ones are for debugging."""
-        level, batch = (logging.DEBUG, "batch") if self._told.success else (logging.INFO, "first batch")
-        self._told.success = True
+        level, batch = (logging.DEBUG, "batch") if self._logged.success else (logging.INFO, "first batch")
+        self._logged.success = True
         if not self._log.isEnabledFor(level):
             return
         try:
@@ -383,7 +375,7 @@ class Sender:
             how = how_to_ask("quarantine list")
             kept = f"; {how} shows them" if how else ""
         metrics = "one metric was" if count == 1 else f"{count} metrics were"
-        if self._told.first(reason):
+        if self._logged.once(reason):
             self._log.error("%s refused for good: %s%s", metrics, reason, kept)
 
     async def _succeeded(self) -> None:
@@ -395,7 +387,7 @@ class Sender:
         self.failures.succeeded()
 
     async def _throttle_recovery(self, took: float) -> None:
-        """Leave a receiver that has just come back as much time as it takes, until the backlog is through."""
+        """After an outage, pause as long as the last write took (at most 1 s), so that the server is not flooded."""
         if not self._recovering:
             return
         if len(self.queue) < self.plan.metric_batch_size:

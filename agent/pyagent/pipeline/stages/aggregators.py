@@ -54,7 +54,7 @@ class RunningAggregator:
         self._start = self._end - period if plan.round_interval else now - now % max(plan.precision, 1)
         self._tells = True
         """No metric outside of this window is told yet."""
-        self._told = 0
+        self._logged = 0
         """`dropped` when it was last told."""
 
     def add(self, metrics: Sequence[Metric]) -> set[int]:
@@ -90,9 +90,9 @@ class RunningAggregator:
     def _outside_of_window(self, metrics: list[Metric]) -> None:
         """Count them. Told once in a window, and again when they are twice as many: a sender's clock may be wrong for ever."""
         self.dropped += len(metrics)
-        if not self._tells or self.dropped < 2 * self._told:
+        if not self._tells or self.dropped < 2 * self._logged:
             return
-        self._tells, self._told = False, self.dropped
+        self._tells, self._logged = False, self.dropped
         metric = metrics[0]
         self._log.warning(
             "metrics outside of the window are not aggregated%s: %d so far; one of %r is of %s, the window is %s to %s; "

@@ -1,0 +1,30 @@
+"""What is logged once, and what is not waited for for ever."""
+
+import asyncio
+import logging
+
+import pytest
+
+from pyagent.pipeline.failures import Once, grace_period
+
+LOG = logging.getLogger("pyagent.test")
+
+
+def test_a_text_is_new_once_and_not_one_of_too_many() -> None:
+    once = Once()
+    assert [once("a"), once("a"), once("b")] == [True, False, True]
+    assert [once(str(number)) for number in range(200)].count(True) == 98
+    assert not once("another")
+
+
+async def test_what_does_not_end_is_abandoned_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    async with grace_period(0.01, LOG, "closing"):
+        await asyncio.Event().wait()
+    assert caplog.messages == ["closing did not end within 0.01 s; it is abandoned"]
+
+
+async def test_a_timeout_of_its_own_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(TimeoutError, match="of the server"):
+        async with grace_period(300, LOG, "closing"):
+            raise TimeoutError("of the server")
+    assert caplog.messages == []
