@@ -15,7 +15,16 @@ import pytest
 from hypothesis import settings
 
 from pyagent.api import Secret
-from pyagent.testing.servers import InfluxDB1, Memcached, Nginx, PostgresServer, Server, ServerMissing, VictoriaMetrics
+from pyagent.testing.servers import (
+    InfluxDB1,
+    Memcached,
+    Mosquitto,
+    Nginx,
+    PostgresServer,
+    Server,
+    ServerMissing,
+    VictoriaMetrics,
+)
 
 pytest_plugins = ["pyagent.testing.pytest_plugin"]
 
@@ -122,6 +131,12 @@ def nginx() -> Iterator[Nginx]:
 def memcached() -> Iterator[Memcached]:
     """A memcached server at `.address`."""
     yield from _running(Memcached)
+
+
+@pytest.fixture
+def mosquitto() -> Iterator[Mosquitto]:
+    """An MQTT broker at `.url`, user `mon`, password `monpw`; one for each test, which may `kill` it and `start_again`."""
+    yield from _running(Mosquitto)
 
 
 def _running(make: Callable[[], S]) -> Iterator[S]:

@@ -95,6 +95,29 @@ async def test_door_feed(root: Path) -> None:
         assert [line.rpartition(" ")[0] for line in served.lines()] == ["door_feed opened=3", "door_feed opened=4"]
 
 
+async def test_parcels(root: Path) -> None:
+    acknowledged: list[bytes] = []
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        known = [
+            line for line in (b"1 m v=1i\n", b"2 nonsense\n", b"3 m v=3i\n") if line[:1] + b"\n" not in acknowledged
+        ]
+        writer.writelines(known)
+        acknowledged.append(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(broker, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(PyagentError, match="cannot connect to port 1:"):
+            await make_input(example(root, "parcels"), {"port": 1}).start(None)  # type: ignore[arg-type]
+        async with serving(example(root, "parcels"), {"port": port}, listens=False) as served, asyncio.timeout(60):
+            while len(set(acknowledged)) < 3:
+                await asyncio.sleep(0.01)
+            assert {line.rpartition(" ")[0] for line in served.lines()} == {"m v=1i", "m v=3i"}
+
+
 async def test_tcp_connect(root: Path) -> None:
     tcp_connect = example(root, "tcp_connect")
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)

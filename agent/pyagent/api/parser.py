@@ -30,6 +30,12 @@ class ParserOptions(Options, frozen=True):
     data_format: Annotated[str, option("format of the data; it has options of its own")] = "influx"
 
 
+class LineError(Protocol):
+    @property
+    def text(self) -> str:
+        """The line."""
+
+
 class ParsedLines(Protocol):
     """What `Parser.parse_lines` gives: the metrics of all good lines, and for each bad one what is wrong with it, as its
     text tells ("line 2, column 5: ...")."""
@@ -38,7 +44,11 @@ class ParsedLines(Protocol):
     def metrics(self) -> list[Metric]: ...
 
     @property
-    def errors(self) -> Sequence[object]: ...
+    def errors(self) -> Sequence["LineError"]: ...
+
+    @property
+    def bad(self) -> int:
+        """The number of bad lines, of which `errors` are the first."""
 
 
 class LineParser(Protocol):

@@ -92,13 +92,15 @@ class Accumulator(Protocol):
         precision: PrecisionName = "ns",
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
+        adjust: "Callable[[int, list[Metric]], list[Metric]] | None" = None,
     ) -> Ingested:
         """`deliver` for data as received, read by `parser`; without one they are line protocol with times of `precision`.
 
         Several pieces of data are read each by itself, and queued together. Metrics without a time get the present, and all
         get those of `tags` whose keys they do not have. Bad lines of line protocol, and pieces that another parser cannot
-        read, cost no others; with `all_or_nothing` they cost everything. Raises Full, and then nothing was taken, and
-        TooMuch for data that become more than there is room for."""
+        read, cost no others; with `all_or_nothing` they cost everything. `adjust` changes the metrics that `parser` made of
+        the piece of that index; it may raise ParseError. Raises Full, and then nothing was taken, and TooMuch for data that
+        become more than there is room for."""
 
 
 class Plugin(Generic[O_co]):

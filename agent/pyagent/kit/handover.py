@@ -7,15 +7,15 @@ that a stream is not read further, and what comes by datagrams beyond the bound 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from pyagent.api import Accumulator, Full, Ingested, Parser
+from pyagent.api import Accumulator, Full, Ingested, Metric, Parser
 from pyagent.api.errors import TooMuch
-from pyagent.api.units import counted
 from pyagent.kit.framing import is_closed
 from pyagent.kit.notices import Notices
 
-__all__ = ["Handover", "Source"]
+__all__ = ["Handover", "Source", "ingest_patiently"]
 
 _AT_ONCE = 256 * 2**10
 _MOST_AT_ONCE = 1000
@@ -93,7 +93,9 @@ class Handover:
             while self._waiting:
                 taken = self._next()
                 pieces = [piece for piece, _ in taken]
-                await self._hand_on([b"".join(map(_ended, pieces))] if self._joins and len(pieces) > 1 else pieces)
+                if self._joins and len(pieces) > 1:
+                    pieces = [b"".join(map(_ended, pieces))]
+                await ingest_patiently(self._acc, pieces, self._parser, self._notices)
                 for piece, source in taken:
                     source.held -= len(piece) + _OVERHEAD
                     self.held -= len(piece) + _OVERHEAD
@@ -114,36 +116,6 @@ class Handover:
             size += len(taken[-1][0])
         return taken
 
-    async def _hand_on(self, pieces: list[bytes]) -> None:
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                result = await self._acc.ingest(pieces, self._parser)
-            except Full as full:
-                if self._notices.is_due("wait"):
-                    why = str(full).partition(";")[0]
-                    self._notices.add("wait", f"what is received has to wait: {why}")
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LAST_PAUSE)
-                continue
-            except TooMuch as much:
-                self._bad(Ingested(0, (str(much),), 1, (pieces[0][:200].decode("utf-8", "replace"),)))
-                return
-            except Exception as error:
-                self._notices.add(f"BUG: {type(error).__name__}", f"BUG: cannot hand on data: {error!r}", logging.ERROR)
-                return
-            if result.bad:
-                self._bad(result)
-            return
-
-    def _bad(self, result: Ingested) -> None:
-        text = result.texts[0] if result.texts else ""
-        begins = f"; it begins with {text[:80]!r}" if text else ""
-        kind = "data that cannot be read"
-        rest = result.bad - 1
-        more = f", and {counted(rest, 'more like it', 'more like it')}" if rest else ""
-        self._notices.add(kind, f"cannot read what was received: {result.errors[0]}{begins}{more}", logging.ERROR)
-
     def _wake(self) -> None:
         if self._stopped and self.held < _OF_ALL:
             for source in [one for one in self._stopped if 2 * one.held < _OF_ONE]:
@@ -153,3 +125,34 @@ class Handover:
 
 def _ended(lines: bytes) -> bytes:
     return lines if lines.endswith(b"\n") else lines + b"\n"
+
+
+async def ingest_patiently(
+    acc: Accumulator,
+    pieces: Sequence[bytes],
+    parser: Parser[Any],
+    notices: Notices,
+    adjust: Callable[[int, list[Metric]], list[Metric]] | None = None,
+) -> None:
+    """`acc.ingest` until the queues have room. What cannot be read is logged."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            result = await acc.ingest(pieces, parser, adjust=adjust)
+        except Full as full:
+            if notices.is_due("wait"):
+                notices.add("wait", f"what is received has to wait: {str(full).partition(';')[0]}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE)
+            continue
+        except TooMuch as much:
+            result = Ingested(0, (str(much),), 1, (pieces[0][:200].decode("utf-8", "replace"),))
+        except Exception as error:
+            notices.add(f"BUG: {type(error).__name__}", f"BUG: cannot hand on data: {error!r}", logging.ERROR)
+            return
+        if result.bad:
+            text = result.texts[0] if result.texts else ""
+            begins = f"; it begins with {text[:80]!r}" if text else ""
+            more = f", and {result.bad - 1} more like it" if result.bad > 1 else ""
+            notices.add("unreadable", f"cannot read what was received: {result.errors[0]}{begins}{more}", logging.ERROR)
+        return

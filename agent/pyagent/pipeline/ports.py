@@ -65,5 +65,6 @@ class IngestPort(Protocol):
         precision: PrecisionName,
         tags: Mapping[str, str] | None,
         all_or_nothing: bool,
+        adjust: Callable[[int, list[Metric]], list[Metric]] | None = None,
     ) -> Ingested:
         """Raises Full and TooMuch."""

@@ -8,11 +8,14 @@ also when the process that started it dies in whatever way: a small shell stands
 when its standard input closes. Programs are never downloaded; `ServerMissing` names the package that has them.
 """
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import urllib.error
@@ -28,6 +31,7 @@ __all__ = [
     "SERVERS",
     "InfluxDB1",
     "Memcached",
+    "Mosquitto",
     "Nginx",
     "PostgresServer",
     "Server",
@@ -270,12 +274,85 @@ wait $first $second
         return {"127.0.0.1:18520": self.address, "DIR": str(self.directory)}
 
 
+class Mosquitto(Server):
+    """The MQTT broker mosquitto at `url`, for the user `mon` with the password `monpw`. What it holds survives `kill`."""
+
+    name = "mosquitto"
+
+    def __init__(self, tls: Path | None = None) -> None:
+        """`tls`: a folder with server.pem, key.pem and ca.pem."""
+        super().__init__()
+        self._tls = tls
+        if os.geteuid() == 0:  # it gives root's rights up for an account that it names itself
+            self.user = "nobody"
+
+    @property
+    def url(self) -> str:
+        return f"{'ssl' if self._tls else 'tcp'}://127.0.0.1:{self.port}"
+
+    def prepare(self) -> None:
+        salt, rounds = b"salt of test", 101
+        digest = hashlib.pbkdf2_hmac("sha512", b"monpw", salt, rounds)
+        hashed = "$".join(("$7", str(rounds), base64.b64encode(salt).decode(), base64.b64encode(digest).decode()))
+        passwords = self.directory / "passwords"
+        passwords.write_text(f"mon:{hashed}\n")
+        passwords.chmod(0o644)
+
+    def command(self) -> list[str]:
+        program = _program("mosquitto", self.name, "mosquitto")
+        config = self.directory / "mosquitto.conf"
+        tls = ""
+        if self._tls is not None:
+            for name in ("server.pem", "key.pem", "ca.pem"):
+                copy = self.directory / name
+                copy.write_bytes((self._tls / name).read_bytes())
+                copy.chmod(0o644)
+            tls = f"certfile {self.directory}/server.pem\nkeyfile {self.directory}/key.pem\ncafile {self.directory}/ca.pem\n"
+        config.write_text(f"""
+listener {self.port} 127.0.0.1
+{tls}allow_anonymous false
+password_file {self.directory}/passwords
+persistence true
+persistence_location {self.directory}/
+autosave_on_changes true
+autosave_interval 1
+max_queued_messages 0
+""")
+        return [program, "-c", str(config)]
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5):
+            return True
+        return False
+
+    def kill(self) -> None:
+        """End it at once, in the middle of what it does; its folder stays."""
+        guard = self._process
+        assert guard is not None
+        children = Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split()
+        for child in children:
+            if Path(f"/proc/{child}/comm").read_text().strip() == "mosquitto":
+                os.kill(int(child), signal.SIGKILL)
+        guard.wait(30)
+        self._end()
+
+    def start_again(self) -> None:
+        """On the same port, with what it had. Raises ServerError."""
+        self._launch()
+        if not self._wait_until_it_answers():
+            raise ServerError(f"cannot start {self.name} again; its last words:\n{self.log_tail()}")
+
+    def recorded(self) -> dict[str, str]:
+        return {"127.0.0.1:18650": f"127.0.0.1:{self.port}"}
+
+
 SERVERS: dict[str, Callable[[], Server]] = {
     "postgresql": lambda: PostgresServer(["app_production", "testing"]),
     "victoria-metrics": VictoriaMetrics,
     "influxdb": lambda: InfluxDB1(["test"]),
     "nginx": Nginx,
     "memcached": Memcached,
+    "mosquitto": Mosquitto,
 }
 """Those that a case may name (`server = "postgresql"` in its case.toml), each started once for all cases. A project with
 plugins of its own adds its servers here, in its conftest.py."""

@@ -102,9 +102,14 @@ class Raw:
 
 @asynccontextmanager
 async def serving(
-    plugin: type[Input[Any]], options: Mapping[str, Any] | None = None, *, limit: int = 1_000_000, **more: Any
+    plugin: type[Input[Any]],
+    options: Mapping[str, Any] | None = None,
+    *,
+    limit: int = 1_000_000,
+    listens: bool = True,
+    **more: Any,
 ) -> AsyncIterator[Served]:
-    """The plugin with these options, listening on loopback; a queue of `limit` metrics behind it. `more`: further settings
+    """The plugin with these options, listening on loopback (or not: it connects to a broker); a queue of `limit` metrics behind it. `more`: further settings
     of every input, such as `name_prefix`."""
     plan: dict[str, Any] = {"name": "test", "options": NoOptions(), "location": "test.conf:1", "identity": "test"}
     output = RunningOutput(
@@ -116,7 +121,7 @@ async def serving(
     )
     runner = RunningInput(
         InputPlan(kind="inputs", plugin=plugin, interval=Duration("1h"), precision=Duration("1s"), **plan, **more),
-        make_input(plugin, {"service_address": "127.0.0.1:0", **(options or {})}, LOG),
+        make_input(plugin, {**({"service_address": "127.0.0.1:0"} if listens else {}), **(options or {})}, LOG),
         global_tags={},
         sink=Fanout([output]),
         clock=SystemClock(),

@@ -134,8 +134,8 @@ async def test_what_is_delivered_is_plain_before_anybody_else_sees_it() -> None:
     await acc.ingest(Bytes(b"m v=1"), precision=Text("s"), tags={"k": Text("v")}, all_or_nothing=1)  # type: ignore[arg-type]
     [[metric], ingested] = seen
     assert plain(metric)
-    assert ingested == ([b"m v=1"], None, "s", {"k": "v"}, True)
-    assert [type(one) for one in ingested] == [list, type(None), str, dict, bool]
+    assert ingested == ([b"m v=1"], None, "s", {"k": "v"}, True, None)
+    assert [type(one) for one in ingested] == [list, type(None), str, dict, bool, type(None)]
     assert type(ingested[0][0]) is bytes  # type: ignore[index]
 
 

@@ -259,6 +259,33 @@ async def test_a_full_queue_refuses_before_a_parser_has_its_work() -> None:
     assert Counting.calls == 2
 
 
+def test_metrics_of_a_piece_may_be_adjusted_and_a_bad_line_still_costs_no_other() -> None:
+    def adjust(index: int, metrics: list[Metric]) -> list[Metric]:
+        if index == 1:
+            raise ParseError("no such topic")
+        for metric in metrics:
+            metric.tags["piece"] = str(index)
+        return metrics
+
+    async def main() -> None:
+        output = out()
+        acc = listener(Fanout([output])).acc
+        parser = make_parser(Influx)
+        result = await acc.ingest([b"a v=1i 1\nbad\nb v=2i 2", b"c v=3i 3", b"d v=4i 4"], parser, adjust=adjust)
+        assert (result.taken, result.bad, result.texts) == (3, 2, ("bad", "c v=3i 3"))
+        assert result.errors[1] == "no such topic"
+        parser.stamps_received = True
+        assert (await acc.ingest(b"bad\ne v=1i 7", parser)).bad == 1
+        assert lines_of(output) == [
+            "a,host=h,piece=0 v=1i 1",
+            "b,host=h,piece=0 v=2i 2",
+            "d,host=h,piece=2 v=4i 4",
+            f"e,host=h v=1i {START}",
+        ]
+
+    run_virtual(main())
+
+
 class Own(Parser):
     """Of somebody else: it hangs, fails, or gives what are no metrics."""
 

@@ -153,13 +153,14 @@ class Accumulator:
         precision: PrecisionName = "ns",
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
+        adjust: Callable[[int, list[Metric]], list[Metric]] | None = None,
     ) -> Ingested:
         pieces: Sequence[bytes] = (data,) if isinstance(data, bytes) else data
         if self._foreign:
             pieces = [bytes(memoryview(piece)) for piece in islice(pieces, MOST_DELIVERED)]
             precision, all_or_nothing = _plain_precision(precision), bool(all_or_nothing)
             tags = {plain_text(key): plain_text(value) for key, value in (tags or {}).items()}
-        return await self._service().ingest(pieces, parser, precision, tags, all_or_nothing)
+        return await self._service().ingest(pieces, parser, precision, tags, all_or_nothing, adjust)
 
     @staticmethod
     def _own(metric: Metric, what: str) -> Metric:

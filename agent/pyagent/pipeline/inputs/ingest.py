@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AckedIngest"]
 
 T = TypeVar("T")
+Adjust = Callable[[int, list[Metric]], list[Metric]]
 
 _BUILTIN = "pyagent_plugins."
 _EFFORT = 8
@@ -65,12 +66,17 @@ class AckedIngest:
         precision: PrecisionName,
         tags: Mapping[str, str] | None,
         all_or_nothing: bool,
+        adjust: Adjust | None = None,
     ) -> Ingested:
         """Raises Full and TooMuch."""
         if parser is not None:
-            if not _reads_lines(parser) or (len(pieces) > 1 and any(b'"' in piece for piece in pieces)):
+            if (
+                adjust is not None
+                or not _reads_lines(parser)
+                or (len(pieces) > 1 and any(b'"' in piece for piece in pieces))
+            ):
                 # The last: a string that does not end would swallow a part of the next piece.
-                return await self._parse(parser, pieces, tags or {}, all_or_nothing)
+                return await self._parse(parser, pieces, tags or {}, all_or_nothing, adjust)
             precision = parser.line_precision or "ns"
         data = pieces[0] if len(pieces) == 1 else b"\n".join(pieces)
         return await self._on_main(lambda: self._ingest(data, precision, tags or {}, all_or_nothing))
@@ -97,11 +103,16 @@ class AckedIngest:
         return Ingested(await self._admit(parsed.metrics, tags), errors, parsed.bad, texts)
 
     async def _parse(
-        self, parser: Parser[Any], pieces: Sequence[bytes], tags: Mapping[str, str], all_or_nothing: bool
+        self,
+        parser: Parser[Any],
+        pieces: Sequence[bytes],
+        tags: Mapping[str, str],
+        all_or_nothing: bool,
+        adjust: Adjust | None,
     ) -> Ingested:
         """The same for other formats. An external parser has a thread of its own, and a deadline."""
         builtin = _is_builtin(parser)
-        work = partial(_parse_all, parser, pieces, None if builtin else plugin_files(self._plan))
+        work = partial(_parse_all, parser, pieces, adjust, None if builtin else plugin_files(self._plan))
         if asyncio.get_running_loop() is not self._loop:
             parsed = work()  # in the plugin's own place: nobody else waits
         else:
@@ -114,9 +125,9 @@ class AckedIngest:
             metric.time = self._clock.now()
         errors, texts = tuple(parsed.errors), tuple(parsed.texts)
         if errors and all_or_nothing:
-            return Ingested(0, errors, len(errors), texts)
+            return Ingested(0, errors, parsed.bad, texts)
         taken = await self._on_main(lambda: self._admit(parsed.metrics, tags))
-        return Ingested(taken, errors, len(errors), texts)
+        return Ingested(taken, errors, parsed.bad, texts)
 
     async def _apart(self, work: "Callable[[], _Parsed]", count: int) -> "_Parsed":
         from pyagent.pipeline.isolation import Busy, CallTimedOut, IsolatedCall
@@ -130,7 +141,7 @@ class AckedIngest:
         except CallTimedOut as error:
             reason = f"the parser timed out: {error}"
         parsed = _Parsed()
-        parsed.errors, parsed.texts = [reason] * count, [""] * count
+        parsed.errors, parsed.texts, parsed.bad = [reason] * count, [""] * count, count
         return parsed
 
     async def _admit(self, metrics: list[Metric], tags: Mapping[str, str] | None = None) -> int:
@@ -162,29 +173,50 @@ def _reads_lines(parser: Parser[Any]) -> bool:
 
 class _Parsed:
     def __init__(self) -> None:
+        self.bad = 0
         self.metrics: list[Metric] = []
         self.errors: list[str] = []
         self.texts: list[str] = []
 
+    def add(self, error: str, piece: bytes) -> None:
+        self.bad += 1
+        self.errors.append(error)
+        self.texts.append(bytes(piece[:_TEXT]).decode("utf-8", "replace"))
 
-def _parse_all(parser: Parser[Any], pieces: Sequence[bytes], files: tuple[str, ...] | None) -> _Parsed:
+
+def _parse_all(
+    parser: Parser[Any], pieces: Sequence[bytes], adjust: Adjust | None, files: tuple[str, ...] | None
+) -> _Parsed:
     """`files`: the code of an external parser, of which nothing but plain values goes on; None for one of the engine's."""
     parsed = _Parsed()
-    for piece in pieces:
+    for index, piece in enumerate(pieces):
         try:
+            metrics = _parse_lines(parser, piece, parsed) if files is None else parser.parse(piece)
+            if adjust is not None:
+                metrics = adjust(index, metrics)
             if files is None:
-                parsed.metrics += [metric for metric in parser.parse(piece) if metric.fields]
+                parsed.metrics += [metric for metric in metrics if metric.fields]
             else:
                 from pyagent.pipeline.isolation import usable
 
-                parsed.metrics += usable(parser.parse(piece), _MOST_METRICS, "parse")
+                parsed.metrics += usable(metrics, _MOST_METRICS, "parse")
         except ParseError as error:
-            parsed.errors.append(one_line(error))
+            parsed.add(one_line(error), piece)
         except Exception as error:
             if files is None:
                 raise
-            parsed.errors.append(one_line(told(error, files)))
-        else:
-            continue
-        parsed.texts.append(bytes(piece[:_TEXT]).decode("utf-8", "replace"))
+            parsed.add(one_line(told(error, files)), piece)
     return parsed
+
+
+def _parse_lines(parser: Parser[Any], piece: bytes, parsed: _Parsed) -> list[Metric]:
+    """What a parser of the engine's makes of a piece; of line protocol, all its good lines."""
+    if parser.line_precision is None:
+        return parser.parse(piece)
+    found = parser.parse_lines(piece, parser.line_precision)
+    for metric in found.metrics if parser.default_tags else ():
+        metric.tags = {**parser.default_tags, **metric.tags}
+    parsed.bad += found.bad
+    parsed.errors += map(str, found.errors)
+    parsed.texts += [error.text[:_TEXT] for error in found.errors]
+    return found.metrics
