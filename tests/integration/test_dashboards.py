@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from grafana_side import ALL, Frame, Range, Source, with_variables
@@ -41,7 +42,7 @@ from pyagent_plugins.inputs.nginx import Nginx
 from pyagent_plugins.inputs.postgresql import Postgresql
 
 SUBJECTS, _ = subjects_of_catalog(Catalog())
-BUCKET = "monitoring-system"
+BUCKET, ODD = "monitoring-system", "a b/ü ($c)"
 PLAIN = ["web1", "web2"]
 STRANGE = ["a/b", "a.b", "axb", "(c)", 'd"e', "f\\g", "ü h", "i|j", "^k$", "[l]"]
 MINUTE, DAY = 60, 86_400
@@ -187,11 +188,10 @@ def filled(
     with Background() as running:
         server = running.begin_anew(is_set_up=True)
         source = Source(server.url, server.token, "home", BUCKET)
-        _post(
-            source,
-            "/api/v2/buckets",
-            json.dumps({"orgID": server.org_id, "name": "empty", "retentionRules": []}).encode(),
-        )
+        for name in ("empty", ODD):
+            body = {"orgID": server.org_id, "name": name, "retentionRules": []}
+            _post(source, "/api/v2/buckets", json.dumps(body).encode())
+        _post(source, f"/api/v2/write?org=home&bucket={quote(ODD)}", _lines(run_input(Mem), now - MINUTE, PLAIN))
         _post(source, f"/api/v2/write?org=home&bucket={BUCKET}", bytes(lines))
         yield Filled(source, now, names)
 
@@ -262,6 +262,11 @@ def test_names_that_break_patterns_mean_just_themselves(filled: Filled) -> None:
     assert found == set(STRANGE)
 
 
+def test_a_bucket_with_an_odd_name(filled: Filled) -> None:
+    panel = next(param.values[0] for param in PANELS if param.values[0]["title"] == "Memory used of the total")
+    assert len(_frames(filled, panel, filled.recent, ALL, ODD)) == 2
+
+
 def test_counters_are_rates_and_a_new_release_parts_no_line(filled: Filled) -> None:
     panel = next(param.values[0] for param in PANELS if param.values[0]["title"] == "Outputs: failed writes")
     (frame,) = _frames(filled, panel, filled.recent, "web1")
@@ -289,17 +294,27 @@ def test_ranges(filled: Filled, title: str) -> None:
         assert {len(column) for frame in frames for column in frame.columns.values()} == {points}
 
 
+@pytest.mark.parametrize("board", boards(SUBJECTS, Destination(), "provisioning"), ids=lambda board: board.name)
+def test_no_query_fails_in_any_range_for_any_name(filled: Filled, board: Board) -> None:
+    short = Range(filled.now - 5 * MINUTE, filled.now + 1, "10s")
+    month = Range(filled.now - 30 * DAY, filled.now + 1, "30m0s")
+    change = Range(AUTUMN - 24 * 3600, AUTUMN + 48 * 3600, "1h0m0s")
+    for panel in panels(board.document):
+        for target in panel.get("targets") or ():
+            for span, bucket, host in ((short, BUCKET, STRANGE), (month, BUCKET, ALL), (change, ODD, "web1")):
+                filled.source.frames(target["query"], span, {"bucket": bucket, "host": host})
+
+
 def test_the_variable_of_buckets_has_the_default_first(filled: Filled) -> None:
     for default in (BUCKET, "empty"):
         source = Source(filled.source.url, filled.source.token, "home", default)
         for board in boards(SUBJECTS, Destination(), "provisioning")[:2]:
             query = board.document["templating"]["list"][0]["query"]
             (frame,) = source.frames(query, filled.recent, {})
-            other = ({BUCKET, "empty"} - {default}).pop()
-            assert frame.columns == {"name": [default, other]}
+            assert frame.columns == {"name": [default, *sorted({BUCKET, "empty", ODD} - {default})]}
     known = boards(SUBJECTS, Destination(bucket="empty"), "provisioning")[0].document["templating"]["list"][0]["query"]
     (frame,) = filled.source.frames(known, filled.recent, {})
-    assert frame.columns["name"] == ["empty", BUCKET]
+    assert frame.columns["name"] == ["empty", ODD, BUCKET]
 
 
 @pytest.mark.parametrize("board", boards(SUBJECTS, Destination(), "provisioning"), ids=lambda board: board.name)

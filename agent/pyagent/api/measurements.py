@@ -38,6 +38,11 @@ class Chart:
     span: str = ""
     only: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        given: object = self.fields
+        if isinstance(given, str):  # one name is not its letters
+            object.__setattr__(self, "fields", (given,))
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:

@@ -101,7 +101,9 @@ def _what_there_is(arguments: argparse.Namespace) -> tuple[list["Subject"], "Des
         plan = asyncio.run(load())
     for broken in plan.broken:
         _warn(broken.reason)
-    subjects = subjects_of_plan(plan)
+    subjects, problems = subjects_of_plan(plan)
+    for problem in problems:
+        _warn(problem)
     if not subjects:
         raise PyagentError(
             "cannot make dashboards: no input of this configuration declares what it measures; see pyagent plugins, or add "

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pyagent.api import Chart, ConfigError, Duration, FieldValue, Input, Measurement, Metric
+from pyagent.api import Chart, ConfigError, Duration, Field, FieldValue, Input, Measurement, Metric, Plugin
 from pyagent.config.catalog import Catalog, about
-from pyagent.config.plan import FilterOptions, InputPlan, OutputPlan, Plan
+from pyagent.config.plan import FilterOptions, InputPlan, Plan, PluginPlan, ProcessorPlan
 from pyagent.pipeline.filters import Selection
 
 __all__ = ["Destination", "Subject", "destination_of", "subjects_of_catalog", "subjects_of_plan"]
@@ -39,29 +40,36 @@ class Destination:
 
 
 def subjects_of_catalog(catalog: Catalog) -> tuple[list[Subject], list[str]]:
-    """Of all inputs that declare measurements; and a message for each that does not load."""
+    """Of all inputs that declare measurements; and a message for each that cannot be used."""
     found, problems = [], []
     for entry in catalog.entries("inputs"):
         try:
             plugin = catalog.load(entry)
+            declared = _declared(entry.label, plugin)
         except ConfigError as error:
             problems.append(str(error))
             continue
-        if issubclass(plugin, Input) and plugin.measurements:
-            found.append(
-                Subject(name=entry.name, text=_sentence(about(plugin)), measurements=tuple(plugin.measurements))
-            )
+        if declared:
+            found.append(Subject(name=entry.name, text=_sentence(about(plugin)), measurements=_joined(declared)))
     return found, problems
 
 
-def subjects_of_plan(plan: Plan) -> list[Subject]:
-    """Of the inputs of a configuration that declare measurements, one for each plugin."""
+def subjects_of_plan(plan: Plan) -> tuple[list[Subject], list[str]]:
+    """Of the inputs of a configuration that declare measurements, one for each plugin; and a message for each that cannot be
+    used."""
     outputs = [_selection(output) for output in plan.outputs if output.name == "influxdb_v2"]
     found: dict[str, Subject] = {}
+    problems = []
     for one in plan.inputs:
+        try:
+            declared = _declared(f"inputs.{one.name}", one.plugin)
+        except ConfigError as error:
+            problems.append(str(error))
+            continue
         selection = _selection(one)
-        here = [_as_written(measurement, one, selection) for measurement in one.plugin.measurements]
-        kept = [each for each in here if each is not None and _is_written(each, outputs)]
+        here = [_as_written(measurement, one, selection) for measurement in declared]
+        named = [_renamed(each, plan.processors) for each in here if each is not None]
+        kept = [each for each in named if _is_written(each, outputs)]
         if not kept:
             continue
         before = found.get(one.name)
@@ -71,7 +79,33 @@ def subjects_of_plan(plan: Plan) -> list[Subject]:
             measurements=_joined([*(before.measurements if before else ()), *kept]),
             interval=max(one.interval, before.interval) if before else one.interval,
         )
-    return list(found.values())
+    return list(found.values()), list(dict.fromkeys(problems))
+
+
+def _declared(label: str, plugin: type[Plugin[Any]]) -> list[Measurement]:
+    """What an input declares, which may be anybody's code. Raises ConfigError where it is no declaration."""
+    if not issubclass(plugin, Input):
+        return []
+    try:
+        return [
+            replace(
+                one,
+                name=str(one.name),
+                text=str(one.text),
+                tags={str(name): str(text) for name, text in one.tags.items()},
+                fields={
+                    str(name): Field(of.type, str(of.unit), str(of.text), bool(of.counter))
+                    for name, of in one.fields.items()
+                },
+                charts=tuple(replace(chart, title=str(chart.title)) for chart in one.charts if chart.fields),
+            )
+            for one in plugin.measurements
+        ]
+    except Exception as error:
+        raise ConfigError(
+            f"cannot make a dashboard of {label}: its measurements are no declarations ({type(error).__name__}: {error}); "
+            "declare them as docs/writing-plugins.md says"
+        ) from None
 
 
 def destination_of(plan: Plan) -> tuple[Destination, list[str]]:
@@ -90,7 +124,7 @@ def destination_of(plan: Plan) -> tuple[Destination, list[str]]:
     return found[0], sorted({one.bucket for one in found[1:]} - {found[0].bucket, ""})
 
 
-def _selection(plan: InputPlan | OutputPlan) -> Selection:
+def _selection(plan: PluginPlan) -> Selection:
     """What can be said of names and fields before there are metrics."""
     filters = plan.filters
     return Selection(
@@ -122,14 +156,29 @@ def _as_written(measurement: Measurement, plan: InputPlan, selection: Selection)
         name=name,
         fields={key: field for key, field in measurement.fields.items() if key in kept[0].fields},
         tags={key: texts.get(key, "") for key in kept[0].tags},
-        charts=tuple(_charts(measurement.charts, kept[0].fields)),
+        charts=tuple(_charts(measurement, kept[0].fields)),
     )
 
 
-def _charts(charts: Iterable[Chart], fields: Iterable[str]) -> Iterator[Chart]:
+def _renamed(measurement: Measurement, processors: Sequence[ProcessorPlan]) -> Measurement:
+    """As processors.override leaves it; what others make of it is not known before there are metrics."""
+    for one in processors:
+        if one.name != "override" or one.origin != "builtin":
+            continue
+        metric = Metric(measurement.name, dict.fromkeys(measurement.tags, "x"), {"value": 0}, 0)
+        if _selection(one).select([metric]):
+            options: Any = one.options
+            name = f"{options.name_prefix}{options.name_override or measurement.name}{options.name_suffix}"
+            measurement = replace(measurement, name=name, tags={**measurement.tags, **dict.fromkeys(options.tags, "")})
+    return measurement
+
+
+def _charts(measurement: Measurement, fields: Iterable[str]) -> Iterator[Chart]:
     """With the fields that are left; one that shows nothing of its own any more is left out."""
     known, shown = set(fields), set[str]()
-    for chart in charts:
+    if measurement.open:
+        known |= {name for chart in measurement.charts for name in chart.fields} - measurement.fields.keys()
+    for chart in measurement.charts:
         left = tuple(name for name in chart.fields if name in known)
         if left and (left == chart.fields or not shown.issuperset(left)):
             shown.update(left)

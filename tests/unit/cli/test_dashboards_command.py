@@ -188,6 +188,29 @@ def test_a_plugin_of_ones_own(written: Written, tmp_path: Path) -> None:
     assert board(folder, "provisioning", "spool")["description"] == "Spool folders"
 
 
+def test_what_a_broken_plugin_declares_is_left_out(pyagent: Run, written: Written, tmp_path: Path) -> None:
+    plugins = tmp_path / "plugins.d"
+    plugins.mkdir()
+    (plugins / "spool.py").write_text(PLUGIN)
+    (plugins / "broken.py").write_text("import nothing_of_this_name\n")
+    wrong = "from pyagent.api import Input\n\n\nclass Odd(Input):\n    measurements = ({'name': 'odd'}, 7)\n\n    def gather(self, acc): ...\n"
+    (plugins / "odd.py").write_text(wrong)
+    message = "W! cannot make a dashboard of inputs.odd: its measurements are no declarations ("
+    everything = pyagent("dashboards", "--plugin-directory", str(plugins))
+    assert everything.status == 0
+    assert message in everything.err
+    assert "nothing_of_this_name" in everything.err
+    assert {"spool", "mem"} <= set(names(tmp_path / "dashboards"))
+    done, folder = written("[[inputs.spool]]\n[[inputs.odd]]\n", "--plugin-directory", str(plugins))
+    assert message in done.err
+    assert names(folder) == ["overview", "spool"]
+
+
+def test_a_processor_that_renames(written: Written) -> None:
+    _, folder = written('[[inputs.mem]]\n[[processors.override]]\n  namepass = ["mem"]\n  name_suffix = "_x"\n')
+    assert 'r._measurement == \\"mem_x\\"' in json.dumps(board(folder, "provisioning", "mem"))
+
+
 def test_a_data_source_of_ones_own(written: Written) -> None:
     done, folder = written(CONFIG, "--datasource", "mine")
     assert not (folder / "provisioning/datasources").exists()

@@ -268,6 +268,10 @@ def test_a_chart_of_one_value_of_a_tag() -> None:
     assert "max" not in panel["fieldConfig"]["defaults"], "two hosts on each other have more than 100 %"
 
 
+def test_one_field_of_a_chart_is_no_list_of_letters() -> None:
+    assert Chart("Disk", "used").fields == ("used",)  # type: ignore[arg-type]  # as it is written by mistake
+
+
 def test_identifiers_have_the_characters_that_grafana_takes() -> None:
     assert uid_of("a.b/ü c") == "pyagent-a-b---c"
     assert len({uid_of("y" * 40 + end) for end in "abc"}) == 3
