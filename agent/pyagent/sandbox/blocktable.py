@@ -24,8 +24,8 @@ CREATE INDEX IF NOT EXISTS blocks_of_column ON blocks(column, first, last);
 """
 
 _ADD: Final = "INSERT INTO blocks(column, first, last, times, value) VALUES(?, ?, ?, ?, ?)"
-_AT: Final = "(SELECT max(first) FROM blocks WHERE column = ?1 AND first <= ?2)"
-_OVERLAPPING: Final = f"column = ?1 AND first >= coalesce({_AT}, ?2) AND first <= ?3 AND last >= ?2"
+_AT: Final = "(SELECT max(first) FROM blocks WHERE column = :column AND first <= :low)"
+_OVERLAPPING: Final = f"column = :column AND first >= coalesce({_AT}, :low) AND first <= :high AND last >= :low"
 
 
 def add(db: sqlite3.Connection, columns: Iterable[tuple[int, str, Piece]], latest: dict[int, int]) -> None:
@@ -76,9 +76,9 @@ def _insert(db: sqlite3.Connection, column: int, kind: str, piece: Piece) -> Non
     """Rows among others: each goes to the block before it, the first ones to the first block."""
     low, high = ends(piece[0])
     while low <= high:
-        place = "SELECT id, times, value FROM blocks WHERE column = ?1 AND first = coalesce({}, (SELECT min(first) {}))"
-        of_column = "FROM blocks WHERE column = ?1"
-        found = db.execute(place.format(_AT, of_column), (column, low)).fetchone()
+        place = "SELECT id, times, value FROM blocks WHERE column = :column AND first = coalesce({}, (SELECT min(first) {}))"
+        of_column = "FROM blocks WHERE column = :column"
+        found = db.execute(place.format(_AT, of_column), {"column": column, "low": low}).fetchone()
         if found is None:
             _put(db, column, [], chunks(kind, piece, even=True))
             return
@@ -107,7 +107,7 @@ def delete(db: sqlite3.Connection, column: int, kind: str, start: int, stop: int
         return
     db.execute("DELETE FROM blocks WHERE column = ? AND first >= ? AND last < ?", (column, start, stop))
     sql = f"SELECT id, first, last, times, value FROM blocks WHERE {_OVERLAPPING}"  # noqa: S608  (constants)
-    for number, first, last, times, values in db.execute(sql, (column, start, stop - 1)).fetchall():
+    for number, first, last, times, values in db.execute(sql, _within(column, start, stop)).fetchall():
         piece = times, values
         parts = cut(kind, piece, first, start), cut(kind, piece, stop, last + 1)
         _put(db, column, [(number,)], iter([part for part in parts if part[0]]))
@@ -118,10 +118,15 @@ def pieces(
 ) -> Iterator[Piece]:
     """The stored rows from `start` to before `stop`, block by block."""
     sql = f"SELECT times, value FROM blocks WHERE {_OVERLAPPING} ORDER BY first"  # noqa: S608  (constants)
-    for piece in db.execute(sql + " DESC" if backwards else sql, (column, start, stop - 1)):
+    for piece in db.execute(sql + " DESC" if backwards else sql, _within(column, start, stop)):
         part = cut(kind, piece, start, stop)
         if part[0]:
             yield part
+
+
+def _within(column: int, start: int, stop: int) -> dict[str, int]:
+    """What `_OVERLAPPING` asks for, for rows from `start` to before `stop`."""
+    return {"column": column, "low": start, "high": stop - 1}
 
 
 def bring_over(db: sqlite3.Connection, kinds: Callable[[], Sequence[tuple[int, str]]]) -> None:
