@@ -53,14 +53,16 @@ _FOR_THIS_HOST = ("authorization", "cookie", "host")
 class TransportOptions(TlsOptions, frozen=True):
     """How connections are made, under Telegraf's names. Inherit from `HttpOptions` where Telegraf's plugin has those."""
 
-    idle_conn_timeout: Annotated[Duration, option("how long a connection is kept that is not used (0s: 90s)")] = (
+    idle_conn_timeout: Annotated[Duration, option("how long a connection is kept that is not used (0s: 90s)", ge=0)] = (
         Duration(0)
     )
     max_idle_conn: Annotated[int, option("no more connections are open than there are URLs", no_effect=True)] = 0
     max_idle_conn_per_host: Annotated[
         int, option("no more connections are open than there are URLs", no_effect=True)
     ] = 0
-    response_timeout: Annotated[Duration, option("longest time until an answer begins (0s: as timeout)")] = Duration(0)
+    response_timeout: Annotated[Duration, option("longest time until an answer begins (0s: as timeout)", ge=0)] = (
+        Duration(0)
+    )
     local_address: Annotated[str, option("address of this host to connect from, with a port if need be")] = ""
     use_system_proxy: Annotated[bool, option("use the proxies that the environment names")] = False
     http_proxy_url: Annotated[str, option("address of an HTTP proxy; use_system_proxy goes before it")] = ""
@@ -69,7 +71,7 @@ class TransportOptions(TlsOptions, frozen=True):
 class HttpOptions(TransportOptions, frozen=True):
     """All of Telegraf's common HTTP options. Inherit from it, and hand it to `UrlClient`."""
 
-    timeout: Annotated[Duration, option("longest time for a whole request (0s: 5s)")] = Duration("5s")
+    timeout: Annotated[Duration, option("longest time for a whole request (0s: 5s)", ge=0)] = Duration("5s")
     client_id: Annotated[str, option("OAuth2 client credentials: the client's name")] = ""
     client_secret: Annotated[Secret, option("OAuth2: its secret")] = Secret("")
     token_url: Annotated[str, option("OAuth2: where a token is got; the three go together")] = ""
@@ -81,7 +83,7 @@ class HttpOptions(TransportOptions, frozen=True):
     cookie_auth_password: Annotated[Secret, option("password of that user")] = Secret("")
     cookie_auth_headers: Annotated[dict[str, Secret], option("headers of that request")] = {}
     cookie_auth_body: Annotated[Secret, option("body of that request")] = Secret("")
-    cookie_auth_renewal: Annotated[Duration, option("ask for new cookies so often (0s: never)")] = Duration(0)
+    cookie_auth_renewal: Annotated[Duration, option("ask for new cookies so often (0s: never)", ge=0)] = Duration(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +144,14 @@ class UrlClient:
         self._clients: dict[str, HttpClient] = {}
         """By the path of a unix socket; the empty one is for all hosts."""
         for url in urls:
-            try:
-                _target(url)
-            except ValueError as error:
-                raise ConfigError(f"cannot use the URL {mask_url(url)!r}: {error}", option=option) from None
+            _check(url, option)
         self._client("")  # wrong options are found out now
         self._login: HttpLogin | None = None
         if options.client_id and options.client_secret and options.token_url:
+            _check(options.token_url, "token_url")
             self._login = TokenLogin(options, self._send)
         elif options.cookie_auth_url:
+            _check(options.cookie_auth_url, "cookie_auth_url")
             self._login = CookieLogin(options, self._send, self._forget_cookies)
 
     async def request(
@@ -202,17 +203,23 @@ class UrlClient:
         return await self._send(method, url, headers, body)
 
     async def _followed(self, url: str, method: str, headers: dict[str, str], body: bytes) -> HttpResponse:
+        socket_path, target = _target(url)
         for _ in range(_MOST_REDIRECTS):
-            answer = await self._send(method, url, headers, body)
+            answer = await self._client(socket_path).request(method, target, headers=headers, body=body or None)
             location = answer.headers.get("Location", "")
             if answer.status not in _REDIRECTS or not location:
                 return answer
-            before, url = url, urljoin(url, location)
+            before, target = urlsplit(target), urljoin(target, location)
+            after = urlsplit(target)
+            if after.scheme not in ("http", "https") or not after.hostname:  # not to a socket of this host, for one
+                raise HttpError(f"it redirects to {mask_url(location)[:200]!r}, which is no URL of HTTP")
             if answer.status in _TO_GET and method not in ("GET", "HEAD"):
                 method, body = "GET", b""
                 headers = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
-            if not _is_same_host(urlsplit(before), urlsplit(url)):
+            if not _is_same_host(before, after):
                 headers = {name: value for name, value in headers.items() if name.lower() not in _FOR_THIS_HOST}
+            if after.netloc != before.netloc:
+                socket_path = ""
         raise HttpError(f"it led through {_MOST_REDIRECTS} redirects, and on")
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
@@ -244,6 +251,14 @@ class UrlClient:
         """Give back all connections. A later request opens new ones."""
         for client in self._clients.values():
             await client.close()
+
+
+def _check(url: str, option: str) -> None:
+    """Raises ConfigError."""
+    try:
+        _target(url)
+    except ValueError as error:
+        raise ConfigError(f"cannot use the URL {mask_url(url)!r}: {error}", option=option) from None
 
 
 def _target(url: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Statistics of memcached servers."""
 
+import re
 from typing import Annotated
 
 from pyagent.api import Accumulator, Chart, Field, Input, Measurement, fields, option
@@ -19,6 +20,7 @@ class MemcachedOptions(TlsOptions, frozen=True):
 
 
 _TIMEOUT = 5.0
+_INTEGER = re.compile(r"[0-9]{1,19}")
 _PORT = 11211
 
 _COUNTERS = {
@@ -133,7 +135,7 @@ class Memcached(Input[MemcachedOptions]):
         await for_each(self._servers, lambda server: self._ask(server, acc))
 
     async def _ask(self, server: ServerAddress, acc: Accumulator) -> None:
-        found: dict[str, int | str] = {}
+        found: dict[str, int] = {}
         async with connected(
             server, timeout=_TIMEOUT, tls=self._tls, server_name=self.options.tls_server_name
         ) as connection:
@@ -142,8 +144,8 @@ class Memcached(Input[MemcachedOptions]):
                 words = line.decode("utf-8", "replace").split(" ", 2)
                 if len(words) != 3 or words[0] != "STAT":
                     connection.fail(f"the answer to `stats` has the line {line[:80]!r}")
-                if words[1] in _FIELDS:
-                    found[words[1]] = int(words[2]) if words[2].isdecimal() else words[2]
+                if words[1] in _FIELDS and _INTEGER.fullmatch(words[2]):
+                    found[words[1]] = int(words[2])
         acc.add("memcached", found, {"server": str(server)})
 
 

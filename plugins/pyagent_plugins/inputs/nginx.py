@@ -21,10 +21,10 @@ class NginxOptions(HttpOptions, frozen=True):
 _LEAST_TIMEOUT, _DEFAULT_TIMEOUT = 1.0, 5.0
 _PORTS = {"http": "80", "https": "443"}
 _PAGE = re.compile(
-    r"""[^:]*:[ \t]*(?P<active>\d+)\s*\n
+    r"""[^:]*:[ \t]*(?P<active>\d{1,20})\s*\n
         [^\n]*\n
-        [ \t]*(?P<accepts>\d+)[ \t]+(?P<handled>\d+)[ \t]+(?P<requests>\d+)[^\n]*\n
-        [ \t]*\S+[ \t]+(?P<reading>\d+)[ \t]+\S+[ \t]+(?P<writing>\d+)[ \t]+\S+[ \t]+(?P<waiting>\d+)""",
+        [ \t]*(?P<accepts>\d{1,20})[ \t]+(?P<handled>\d{1,20})[ \t]+(?P<requests>\d{1,20})[^\n]*\n
+        [ \t]*\S+[ \t]+(?P<reading>\d{1,20})[ \t]+\S+[ \t]+(?P<writing>\d{1,20})[ \t]+\S+[ \t]+(?P<waiting>\d{1,20})(?!\d)""",
     re.VERBOSE | re.ASCII,
 )
 

@@ -37,6 +37,15 @@ async def test_what_is_known_is_taken() -> None:
     assert lines(metrics) == [f"memcached,server={address} bytes_read=9223372036854775807i,curr_items=3i,uptime=7i"]
 
 
+@pytest.mark.parametrize("value", ["many", "9" * 5000, "-", "1.5", "\u0661"])
+async def test_a_value_that_is_no_integer_costs_its_field_alone(value: str) -> None:
+    acc = Accumulator(Memcached.measurements)
+    async with serving(STATS.replace(b"curr_items 3", f"curr_items {value}".encode())) as address:
+        await make_input(Memcached, {"servers": [address]}).gather(acc)
+    [metric] = acc.drain()
+    assert set(metric.fields) == {"uptime", "bytes_read"}
+
+
 async def test_one_that_fails_costs_no_other() -> None:
     acc = Accumulator(Memcached.measurements)
     async with serving(STATS) as good, serving(b"ERROR\r\n") as bad, serving(b"STAT uptime 7\r\n") as short:

@@ -37,7 +37,16 @@ async def test_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["", "hello", "<html>\n<a href='x:1'>\n", PAGE[:60], PAGE.replace("446", "many"), PAGE.replace("585", "-1")]
+    "page",
+    [
+        "",
+        "hello",
+        "<html>\n<a href='x:1'>\n",
+        PAGE[:60],
+        PAGE.replace("446", "many"),
+        PAGE.replace("585", "-1"),
+        PAGE.replace("446", "9" * 5000) + "x",
+    ],
 )
 async def test_a_page_that_is_none(page: str) -> None:
     with pytest.raises(PyagentError, match=r"it is no status page of nginx but ['\"]"):

@@ -148,11 +148,27 @@ async def test_a_redirect_is_followed_and_credentials_stay_with_their_host(site:
         await asking.request(f"{site.url}/302/none")
 
 
+@pytest.mark.parametrize(
+    "location", ["http+unix:///run/docker.sock:/containers", "file:///etc/passwd", "http://", "//"]
+)
+async def test_a_redirect_leads_to_no_socket_and_no_file(location: str, site: Site, client: Make) -> None:
+    async def redirecting(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": location})
+
+    site.handler = redirecting
+    with pytest.raises(
+        PyagentError, match=r"it redirects to '.*', which is no URL of HTTP$|it led through 10 redirects"
+    ):
+        await client().request(site.url)
+
+
 async def test_a_unix_socket(tmp_path: Path, client: Make) -> None:
     asked: list[tuple[str, str]] = []
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         asked.append((str(request.rel_url), request.headers["Host"]))
+        if request.path == "/moved":
+            return web.Response(status=301, headers={"Location": "/status"})
         return web.Response(text="socket")
 
     server = web.Server(answer)
@@ -162,6 +178,8 @@ async def test_a_unix_socket(tmp_path: Path, client: Make) -> None:
     assert (await asking.request(f"http+unix://{path}:/status?auto")).text == "socket"
     assert (await asking.request(f"http+unix://{path}")).text == "socket"
     assert asked == [("/status?auto", "localhost"), ("/", "localhost")]
+    assert (await asking.request(f"http+unix://{path}:/moved")).text == "socket"
+    assert asked[-1] == ("/status", "localhost")
     listening.close()
     await server.shutdown(0.1)
     with pytest.raises(
@@ -199,6 +217,19 @@ def test_a_url_that_cannot_work_is_found_at_the_start(url: str, cause: str) -> N
     assert cause in str(caught.value)
     assert caught.value.option == "urls"
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        ({"cookie_auth_url": "login"}, "cookie_auth_url"),
+        ({"client_id": "a", "client_secret": "b", "token_url": "tokens"}, "token_url"),
+    ],
+)
+def test_so_is_that_of_a_login(options: dict[str, str], option: str) -> None:
+    with pytest.raises(ConfigError, match="write http://, https:// or") as caught:
+        UrlClient(make_options(Nginx, options))
+    assert caught.value.option == option
 
 
 # What comes back ----------------------------------------------------------------------------------------------------------
