@@ -17,6 +17,10 @@ def test_the_readmes_plugin_works(root: Path, tmp_path: Path) -> None:
     assert done.stdout.startswith("> load,host=")
 
 
+def test_the_readme_fits_a_terminal(root: Path) -> None:
+    assert not [line for line in (root / "README.md").read_text().splitlines() if len(line) > 100]
+
+
 def test_links_lead_somewhere(root: Path) -> None:
     pages = [root / "README.md", *(root / "docs").rglob("*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
