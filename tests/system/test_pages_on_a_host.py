@@ -23,10 +23,9 @@ RELEASE = 13
 DEADLINE = 600.0
 PASSWORD = "correct-horse"
 TUTORIAL = "getting-started"
-# The tutorial first: the others say what to do on the host that it leaves. `provision` begins with taking an instance away.
-ORDER = {TUTORIAL: 0, "provision": 2}
+# The tutorial first: the others say what to do on the host that it leaves.
 SHOWN = sorted(
-    (page for page in pages(ROOT) if session(page, host=True)), key=lambda page: (ORDER.get(page.stem, 1), page.stem)
+    (page for page in pages(ROOT) if session(page, host=True)), key=lambda page: (page.stem != TUTORIAL, page.stem)
 )
 
 # root needs neither: sudo is here for those who are not, and psql is not installed.
@@ -75,9 +74,9 @@ class Reader:
     async def _as_the_page_does(self) -> dict[str, str]:
         """A configuration, and a token that may write its bucket and read it."""
         asked = ["--url", f"http://127.0.0.1:{self._port}", "--user", "admin", "--bucket", "monitoring-system"]
-        await self._host("env", f"INFLUX_PASSWORD={PASSWORD}", "pyagent", "provision", "page", *asked, "--input", "mem")
-        settings = (self._host.root / "etc/pyagent/page.env").read_text()
-        (self._host.root / "etc/pyagent/page.env").unlink()
+        await self._host("env", f"INFLUX_PASSWORD={PASSWORD}", "pyagent", "provision", "ram", *asked, "--input", "mem")
+        settings = (self._host.root / "etc/pyagent/ram.env").read_text()
+        (self._host.root / "etc/pyagent/ram.env").unlink()
         found = dict(re.findall(r'^(\w+)="?([^"\n]+)"?$', settings, re.MULTILINE))
         return {
             "INFLUX_TOKEN=...": f"INFLUX_TOKEN={found['INFLUX_TOKEN']}",
@@ -89,8 +88,14 @@ class Reader:
         how = block.how()
         text = wrapped(await self._typed(block.text), "/root/.session")
         self._host.write("/root/.block", text, 0o700)
-        # In place of the network, and of a person who types a password.
-        stands_in = ["PIP_NO_INDEX=1", "PIP_FIND_LINKS=/root/wheels", f"INFLUX_PASSWORD={PASSWORD}", "LANG=C.UTF-8"]
+        # In place of the network, and of a person who types a password and looks at a text.
+        stands_in = [
+            "PIP_NO_INDEX=1",
+            "PIP_FIND_LINKS=/root/wheels",
+            f"INFLUX_PASSWORD={PASSWORD}",
+            "EDITOR=true",
+            "LANG=C.UTF-8",
+        ]
         command = ["env", "-C", "/root", "HOME=/root", *stands_in, "bash"]
         if how and how["until"]:
             await self._host(*command, "-c", "cp .block .behind; setsid bash .behind </dev/null >.log 2>&1 &")
