@@ -5,8 +5,9 @@ private bases (`_Base`).
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get_args
@@ -233,6 +234,10 @@ class LineOptions:
         return hash((self.uint_support, self.sort_fields, self.omit_timestamp, self.max_line_bytes))
 
 
+_ELEMENT = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_NAME_OR_TAG = re.compile(r"""\s*\.(?:Name|Tag\s+["`](?P<key>[^"`\\]+)["`])\s*""")
+
+
 @dataclass(frozen=True, slots=True)
 class Serialized:
     """The output wants what a serializer makes. `documents`: of a batch as a whole (`serialize_batch`), not the records of
@@ -252,11 +257,36 @@ QueueFormat = LineOptions | Serialized | RawMetrics
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A tag that divides an output: each of its values has a queue, an order and a back-off of its own, and a batch holds
-    metrics of one value. `exclude`: the tag is left out of the lines."""
+    """What divides an output: each value has a queue, an order and a back-off of its own, and a batch holds metrics of one.
 
-    tag: str
+    It is one of: a `tag` (`exclude`: it is left out of what is queued), the `measurement`, or a `template` with
+    `{{.Name}}` and `{{.Tag "key"}}` in it, as for a topic or a table; a tag that is missing is empty there. Metrics for which
+    there is no value have no partition. There are at most as many as `--buffer-max-partitions` says; idle ones end.
+
+    Raises ValueError for none of them or several, and for a template that cannot be used.
+    """
+
+    tag: str = ""
     exclude: bool = False
+    measurement: bool = field(default=False, kw_only=True)
+    template: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if bool(self.tag) + self.measurement + bool(self.template) != 1:
+            raise ValueError("an output is divided by one of a tag, the measurement and a template")
+        self.parts()
+
+    def parts(self) -> tuple[str | None, ...]:
+        """The template's pieces, in turn plain text and the key of a tag, which is None for the name of the measurement."""
+        pieces: list[str | None] = []
+        rest = 0
+        for element in _ELEMENT.finditer(self.template):
+            found = _NAME_OR_TAG.fullmatch(element[1])
+            if found is None:
+                raise ValueError(f'cannot use {element[0]} in a template: use {{{{.Name}}}} or {{{{.Tag "key"}}}}')
+            pieces += [self.template[rest : element.start()], found["key"]]
+            rest = element.end()
+        return (*pieces, self.template[rest:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,16 @@ def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
     wanted, partition, limits = plugin.queue_format(), plugin.partition(), plugin.limits()
     if plan.origin != "builtin":
         wanted = _plain_format(wanted)
-        partition = None if partition is None else Partition(plain_text(partition.tag), bool(partition.exclude))
+        partition = (
+            None
+            if partition is None
+            else Partition(
+                plain_text(partition.tag),
+                bool(partition.exclude),
+                measurement=bool(partition.measurement),
+                template=plain_text(partition.template),
+            )
+        )
         limits = Limits(
             int(limits.concurrent_writes), int(limits.rate_bytes), float(limits.rate_period), int(limits.write_metrics)
         )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 from plans import LOG, START, output_plan
 
-from pyagent.api import Batch, Full, Limits, Metric, NoOptions, Output, Partition, Reject, Retry
+from pyagent.api import Batch, Full, Limits, Metric, NoOptions, Output, Partition, RawMetrics, Reject, Retry
 from pyagent.buffer import BufferSettings, OutputQueue
+from pyagent.lineprotocol import unpack
 from pyagent.pipeline.executors import InlineExecutor
 from pyagent.pipeline.fanout import Fanout
+from pyagent.pipeline.outputs.encoder import OutputEncoder
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.virtual import run_virtual
@@ -430,3 +433,41 @@ def test_hundreds_of_partitions_that_fail_are_a_few_lines_in_the_log(caplog: pyt
     run_virtual(main())
     lines = [record.message for record in caplog.records if record.levelno >= logging.INFO]
     assert 10 <= len(lines) <= 25, lines
+
+
+@pytest.mark.parametrize(
+    ("partition", "values"),
+    [
+        (Partition("host"), {"a": [0, 1], None: [2]}),
+        (Partition(measurement=True), {"cpu": [0], "mem": [1, 2]}),
+        (
+            Partition(template='topic/{{ .Name }}/{{.Tag "host"}}'),
+            {"topic/cpu/a": [0], "topic/mem/a": [1], "topic/mem/": [2]},
+        ),
+        (Partition(template="{{.Tag `host`}}"), {"a": [0, 1], None: [2]}),
+        (Partition(template="all"), {"all": [0, 1, 2]}),
+    ],
+)
+def test_what_divides_an_output(partition: Partition, values: dict[str | None, list[int]]) -> None:
+    metrics = [
+        Metric("cpu", {"host": "a"}, {"n": 0}, 1),
+        Metric("mem", {"host": "a"}, {"n": 1}, 1),
+        Metric("mem", {}, {"n": 2}, 1),
+    ]
+    encoder = OutputEncoder(output_plan(Output), RawMetrics(), partition, log=LOG)
+    found = {value: [metric.fields["n"] for metric in unpack(block.data)] for value, block in encoder(metrics).parts}
+    assert found == values
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "divided by one of a tag, the measurement and a template"),
+        ({"tag": "a", "measurement": True}, "divided by one of"),
+        ({"template": "{{.Time}}"}, 'cannot use {{.Time}} in a template: use {{.Name}} or {{.Tag "key"}}'),
+        ({"template": '{{.Tag "a" | lower}}'}, "in a template: use {{.Name}}"),
+    ],
+)
+def test_what_cannot_divide_an_output(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message) if "{{" in message else message):
+        Partition(**arguments)

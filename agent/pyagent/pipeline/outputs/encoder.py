@@ -48,6 +48,7 @@ class OutputEncoder:
         serializer = plan.serializer
         self.format = record_format(wanted, builtin=serializer is None or serializer.origin == "builtin")
         self.partition = partition
+        self._value = _no_value if partition is None else _value_of(partition)
         self._admits = admits
         self._name_modifiers = NameModifiers.of(plan)
         self._filters = plan.filters
@@ -94,7 +95,7 @@ class OutputEncoder:
             return EncodedParts(((None, self.format.encode(chosen)),), filtered)
         parts: dict[str | None, list[Metric]] = {}
         for metric in chosen:
-            value = metric.tags.get(self.partition.tag)
+            value = self._value(metric)
             if value is not None and value not in parts and not self._admits(value):
                 value = None
             if value is not None and self.partition.exclude:
@@ -103,3 +104,27 @@ class OutputEncoder:
             parts.setdefault(value, []).append(metric)
         encoded = tuple((value, self.format.encode(part)) for value, part in parts.items())
         return EncodedParts(encoded, filtered)
+
+
+def _no_value(metric: Metric) -> str | None:
+    return None
+
+
+def _value_of(partition: Partition) -> Callable[[Metric], str | None]:
+    """What gives a metric's partition; None for one that has none."""
+    if partition.tag:
+        return lambda metric: metric.tags.get(partition.tag)
+    if partition.measurement:
+        return lambda metric: metric.name or None
+    pieces = partition.parts()
+
+    def written(metric: Metric) -> str | None:
+        text = ""
+        for index, piece in enumerate(pieces):
+            if index % 2 == 0:
+                text += piece or ""
+            else:
+                text += metric.name if piece is None else metric.tags.get(piece, "")
+        return text or None
+
+    return written
