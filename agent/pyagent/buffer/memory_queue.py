@@ -1,16 +1,21 @@
 """Encoded metrics in memory: bounded by a number of metrics and of bytes, oldest first."""
 
+import operator
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby
 
 from pyagent.buffer.batch import QueueBatch, next_chunks
 from pyagent.buffer.block import Chunk, EncodedBlock
 
-__all__ = ["MemoryQueue", "batches_of"]
+__all__ = ["Compressor", "MemoryQueue", "batches_of"]
 
 _WORTH_COMPRESSING = 64
 """Fewer metrics are not worth a compressed chunk of their own."""
+_WORTH_A_THREAD = 500
+"""Fewer are compressed on the spot: that takes half a millisecond."""
+Compressor = Callable[[Callable[[], None], Callable[[], None]], None]
+"""Runs the first in a thread, then the second where it was called."""
 
 
 class MemoryQueue:
@@ -22,9 +27,19 @@ class MemoryQueue:
 
     `max_bytes` bounds what waits as it lies in memory, compressed or not; 0 is no bound. Where there is no room the oldest
     go, or with `drop_newest` what comes in.
+
+    A backlog is compressed, by `compressor` where there is one, else on the spot.
     """
 
-    def __init__(self, limit: int, batch_size: int = 1000, *, max_bytes: int = 0, drop_newest: bool = False) -> None:
+    def __init__(
+        self,
+        limit: int,
+        batch_size: int = 1000,
+        *,
+        max_bytes: int = 0,
+        drop_newest: bool = False,
+        compressor: Compressor | None = None,
+    ) -> None:
         if limit < 1 or batch_size < 1:
             raise ValueError("a queue holds at least one metric, and a batch has at least one")
         self.limit = limit
@@ -44,6 +59,9 @@ class MemoryQueue:
         self._bytes = 0
         self._uncompressed = 0
         """Metrics put in since the backlog was last compressed."""
+        self._compressor = compressor
+        self._compressing = False
+        """A thread is at it."""
         self._taken: list[tuple[QueueBatch, deque[Chunk]]] = []
         """Each with where it came from."""
         self._taken_count = 0
@@ -200,22 +218,49 @@ class MemoryQueue:
         self._waiting.append(chunk)
         self._count((chunk,), 1)
         self._uncompressed += len(chunk)
-        if self._uncompressed >= self._batch_size and self._waiting_count >= 2 * self._batch_size:
-            self._compress_backlog()
+        if self._compressing or self._uncompressed < self._batch_size or self._waiting_count < 2 * self._batch_size:
+            return
+        self._compress_backlog()
 
     def _compress_backlog(self) -> None:
         """Compress what waits behind others, in batches as they will be sent."""
-        loose: deque[Chunk] = deque()
-        while self._waiting and self._waiting[-1].compressed_block is None:
-            loose.appendleft(self._waiting.pop())
-        self._count(loose, -1)
-        chunks: list[Chunk] = []
-        for part in batches_of(loose, self._batch_size):
-            worth = part.count >= min(self._batch_size, _WORTH_COMPRESSING)
-            chunks += [part.compress()] if worth else part.chunks
-        self._waiting.extend(chunks)
-        self._count(chunks, 1)
+        loose: list[Chunk] = []
+        for chunk in reversed(self._waiting):
+            if chunk.compressed_block is not None:
+                break
+            loose.append(chunk)
+        loose.reverse()
         self._uncompressed = 0
+        made: list[Chunk] = []
+
+        def work() -> None:
+            for part in batches_of(loose, self._batch_size):
+                worth = part.count >= min(self._batch_size, _WORTH_COMPRESSING)
+                made.extend([part.compress()] if worth else part.chunks)
+
+        def done() -> None:
+            self._compressing = False
+            self._replace(loose, made)
+
+        if self._compressor is None or sum(map(len, loose)) < _WORTH_A_THREAD:
+            work()
+            done()
+        else:
+            self._compressing = True
+            self._compressor(work, done)
+
+    def _replace(self, old: list[Chunk], new: list[Chunk]) -> None:
+        """Put `new` in the place of `old`, unless some of those have left it meanwhile."""
+        for source in (self._waiting, self._backlog):
+            start = next((at for at, chunk in enumerate(source) if chunk is old[0]), None)
+            if start is None:
+                continue
+            behind = [source.pop() for _ in range(len(source) - start)][::-1]
+            whole = len(behind) >= len(old) and all(map(operator.is_, behind, old))
+            source.extend([*new, *behind[len(old) :]] if whole else behind)
+            if whole:
+                self._count(old, -1)
+                self._count(new, 1)
 
     def _count(self, chunks: Iterable[Chunk], sign: int) -> None:
         for chunk in chunks:

@@ -17,7 +17,7 @@ from pyagent.buffer.log.offsets import OffsetSet, offsets_done
 from pyagent.buffer.log.reader import LogReader
 from pyagent.buffer.log.segments import SEGMENT_SIZE, Recovery, SegmentLog
 from pyagent.buffer.log.window import LogWindow, Prefetched
-from pyagent.buffer.memory_queue import MemoryQueue, batches_of
+from pyagent.buffer.memory_queue import Compressor, MemoryQueue, batches_of
 from pyagent.buffer.storage import StorageState
 from pyagent.buffer.usage import Usage
 
@@ -74,6 +74,7 @@ class OutputQueue:
         drop_newest: bool = False,
         newest_first: bool = False,
         usage: Usage | None = None,
+        compressor: Compressor | None = None,
     ) -> None:
         self.limit = limit
         self.max_bytes = max_bytes
@@ -92,7 +93,7 @@ class OutputQueue:
         self._batch_size = batch_size
         self._drop_newest = drop_newest
         self._newest_first = newest_first
-        self._tail = MemoryQueue(limit, batch_size, max_bytes=max_bytes, drop_newest=drop_newest)
+        self._tail = MemoryQueue(limit, batch_size, max_bytes=max_bytes, drop_newest=drop_newest, compressor=compressor)
         self._windows: list[LogWindow] = []
         self._flushing: list[Chunk] = []
         self._taken: list[tuple[QueueBatch, LogWindow]] = []

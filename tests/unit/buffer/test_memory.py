@@ -2,15 +2,17 @@
 
 import zlib
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyagent.buffer import Chunk, CompressedBlock, MemoryQueue, QueueBatch, gzip, memory_of
+from pyagent.buffer import Chunk, CompressedBlock, MemoryQueue, QueueBatch, gzip, memory_of, memory_queue
 from pyagent.lineprotocol import Encoded
 
 
@@ -190,13 +192,16 @@ class QueueModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue = MemoryQueue(20, batch_size=4)
+        self.queue = self.new_queue()
         self.next = 0
         self.waiting: list[int] = []
         self.pinned: set[int] = set()
         self.taken: list[int] = []
         self.batch: QueueBatch | None = None
         self.left = 0
+
+    def new_queue(self) -> MemoryQueue:
+        return MemoryQueue(20, batch_size=4)
 
     def new(self, count: int) -> NumberedBlock:
         lines = NumberedBlock(self.next, count)
@@ -245,7 +250,7 @@ class QueueModel(RuleBasedStateMachine):
     @precondition(lambda self: self.batch is None)
     @rule()
     def hand_over_to_a_successor(self) -> None:
-        successor = MemoryQueue(20, batch_size=4)
+        successor = self.new_queue()
         successor.enqueue(self.new(3))
         assert successor.adopt(self.queue) == self.evict()
         assert len(self.queue) == 0
@@ -257,6 +262,57 @@ class QueueModel(RuleBasedStateMachine):
         assert self.next == self.left + len(self.queue)
         expected = sum(len(b"%d\n" % number) for number in self.waiting + self.taken)
         assert self.queue.size == expected
+
+
+class CompressedElsewhere(QueueModel):
+    """Threads that compress are slow: whatever happens to the queue meanwhile, the same is true of it."""
+
+    def __init__(self) -> None:
+        self.under_way: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        super().__init__()
+
+    def new_queue(self) -> MemoryQueue:
+        return MemoryQueue(20, batch_size=4, compressor=lambda work, done: self.under_way.append((work, done)))
+
+    @rule(which=st.integers(0, 3))
+    def compress(self, which: int) -> None:
+        if self.under_way:
+            work, done = self.under_way.pop(which % len(self.under_way))
+            with patch.object(memory_queue, "_WORTH_COMPRESSING", 2):
+                work()
+            done()
+
+    @invariant()
+    def bytes_add_up(self) -> None:
+        assert self.queue.bytes == sum(chunk.memory_size for chunk in self.queue._all())
+
+
+TestCompressedElsewhere = CompressedElsewhere.TestCase
+TestCompressedElsewhere.settings = settings(max_examples=100, stateful_step_count=30)
+
+
+@pytest.fixture(autouse=True)
+def threads_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_queue, "_WORTH_A_THREAD", 1)
+
+
+def test_what_is_compressed_elsewhere_takes_the_place_of_what_it_was_made_of() -> None:
+    under_way: list[tuple[Callable[[], None], Callable[[], None]]] = []
+    queue = MemoryQueue(10_000, batch_size=100, compressor=lambda work, done: under_way.append((work, done)))
+    for first in range(0, 300, 100):
+        queue.enqueue(NumberedBlock(first, 100))
+    [(work, done)] = under_way
+    work()
+    queue.enqueue(NumberedBlock(300, 100))  # one at a time: this one is for the next
+    assert len(under_way) == 1
+    loose = queue.bytes
+    done()
+    assert queue.bytes < loose
+    found: list[int] = []
+    while (batch := queue.next_batch(100)) is not None:
+        found += numbers(batch)
+        queue.complete(batch)
+    assert found == list(range(400))
 
 
 TestQueueModel = QueueModel.TestCase

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from plans import LOG, numbered, numbers, output_plan
 
 from pyagent.api import Batch, Duration, Limits, NotConnected, Output, PartialWrite, Reject, Retry, TooLarge
+from pyagent.buffer import Chunk, QueueBatch
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing.virtual import run_virtual
 
@@ -636,3 +638,23 @@ def test_a_sender_that_has_used_up_its_rate_says_so() -> None:
         assert sender.state == "rate limited"
 
     run_virtual(main())
+
+
+async def test_a_backlog_is_compressed_in_a_thread_and_arrives_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: set[str] = set()
+    compress = QueueBatch.compress
+
+    def watched(batch: QueueBatch) -> Chunk:
+        threads.add(threading.current_thread().name)
+        return compress(batch)
+
+    monkeypatch.setattr(QueueBatch, "compress", watched)
+    output, plugin = runner(metric_batch_size=1000, metric_buffer_limit=10_000)
+    for first in range(0, 5000, 500):
+        output.enqueue_block(numbered(first, 500))
+    while output._compressions:
+        await asyncio.wait(list(output._compressions))
+    assert threads == {f"{output.plan.label} compression"}
+    assert await output.write_queue()
+    assert plugin.stored == list(range(5000))
+    await output.stop(grace=5)
