@@ -112,7 +112,7 @@ def write(template: str, name: str, folder: Path) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    return [*(f"written: {path}" for path in files), *_next(folder, plugin, case, files, kind, inside=inside)]
+    return [*(f"written: {path}" for path in files), *_next(folder, plugin, case, files, template, inside=inside)]
 
 
 def _check_name(kind: str, name: str) -> None:
@@ -135,7 +135,7 @@ def _class_name(name: str, source: str) -> str:
 
 
 def _next(
-    folder: Path, plugin: Path, case: Path, written: Mapping[Path, str], plugin_kind: str, *, inside: bool
+    folder: Path, plugin: Path, case: Path, written: Mapping[Path, str], template: str, *, inside: bool
 ) -> Iterator[str]:
     conftest = folder / "tests/conftest.py"
     if (
@@ -150,7 +150,7 @@ def _next(
         return
     place = "" if folder == Path() else f"cd {shlex.quote(str(folder))}; "
     yield f"Next:  {place}pytest tests"
-    if plugin_kind not in ("inputs", "parsers"):
-        return  # a gather shows nothing of the others
+    if template not in ("input", "parser"):
+        return  # a gather shows nothing of the others, or asks a server that the case brings along
     plugins = shlex.quote(str(plugin.parent.absolute()))
     yield f"       cd {shlex.quote(str(case))}; pyagent --config telegraf.conf --plugin-directory {plugins} --test"

@@ -76,7 +76,8 @@ def test_what_comes_next_can_be_typed_as_it_is_shown(pyagent: Run, here: Path) -
         f"cd 'a b/tests/plugins/inputs/queue/first'; pyagent --config telegraf.conf --plugin-directory '{here}/a b/plugins'"
         in shown
     )
-    assert "--test" not in pyagent("new", "output", "archive").out
+    for words in (("output",), ("input", "--service"), ("input", "--async")):
+        assert "--test" not in make(pyagent, words, f"one_{len(words)}{words[-1].strip('-')}").out
 
 
 def test_a_case_that_is_wrong_is_told(pyagent: Run, here: Path, check_case: Callable[[Case], None]) -> None:
