@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from pyagent.kit.rotate import Rotation, archive, remove_archives
 
 __all__ = ["LogFile"]
 
@@ -29,9 +30,7 @@ class LogFile:
     ) -> None:
         """Raises OSError."""
         self._path = Path(path)
-        self._interval = interval
-        self._max_size = max_size
-        self._max_archives = max_archives
+        self._rotation = Rotation(interval=interval, max_size=max_size, max_archives=max_archives, now=now)
         self._now = now
         self._descriptor = -1
         self._open()
@@ -46,7 +45,7 @@ class LogFile:
             written = os.write(self._descriptor, view)
             self._size += written
             view = view[written:]
-        if self._due():
+        if self._rotation.is_due(self._size):
             with contextlib.suppress(OSError):
                 self._rotate()
 
@@ -65,7 +64,7 @@ class LogFile:
         self._descriptor = descriptor
         self._identity = (status.st_dev, status.st_ino)
         self._size = status.st_size
-        self._expires = status.st_mtime + self._interval
+        self._rotation.began(status.st_mtime)
 
     def _moved(self) -> bool:
         try:
@@ -74,24 +73,7 @@ class LogFile:
             return True
         return (status.st_dev, status.st_ino) != self._identity
 
-    def _due(self) -> bool:
-        return (self._interval > 0 and self._now() > self._expires) or 0 < self._max_size <= self._size
-
     def _rotate(self) -> None:
-        now = self._now()
-        day = time.strftime("%Y-%m-%d", time.localtime(now))
-        archive = self._path.with_name(f"{self._path.stem}.{day}-{int(now)}{self._path.suffix}")
-        if archive.exists():
-            return  # once a second is often enough, and nothing is overwritten
-        self._path.rename(archive)
+        archive(str(self._path), self._now())
         self._open()
-        if self._max_archives >= 0:
-            archives = self._archives()
-            for old in archives[: max(len(archives) - self._max_archives, 0)]:
-                old.unlink()
-
-    def _archives(self) -> list[Path]:
-        """The oldest first."""
-        stem, suffix = re.escape(self._path.stem), re.escape(self._path.suffix)
-        name = re.compile(rf"{stem}\.(\d{{4}}-\d\d-\d\d-\d+){suffix}")
-        return sorted(path for path in self._path.parent.iterdir() if name.fullmatch(path.name))
+        remove_archives(str(self._path), self._rotation.max_archives)

@@ -7,12 +7,10 @@ the next attempt neither doubles lines nor continues a torn one, and a file that
 import errno
 import logging
 import os
-import re
 import select
 import stat
 import sys
 import threading
-import time
 import zlib
 from contextlib import suppress
 from typing import Annotated, Literal
@@ -29,6 +27,7 @@ from pyagent.api import (
     Size,
     option,
 )
+from pyagent.kit.rotate import Rotation, archive, remove_archives
 
 __all__ = ["File", "FileOptions"]
 
@@ -187,11 +186,12 @@ class _Stdout(_Target):
 class _RotatingFile(_Target):
     def __init__(self, path: str, options: FileOptions, log: logging.Logger) -> None:
         super().__init__(path)
-        self._interval = options.rotation_interval.seconds
-        self._max_size = options.rotation_max_size
-        self._max_archives = options.rotation_max_archives
+        self._rotation = Rotation(
+            interval=options.rotation_interval.seconds,
+            max_size=options.rotation_max_size,
+            max_archives=options.rotation_max_archives,
+        )
         self._log = log
-        self._expires = 0.0
         self._identity = (0, 0)
         self._told = ""
 
@@ -226,39 +226,21 @@ class _RotatingFile(_Target):
         found = os.fstat(self._fd)
         self._regular = stat.S_ISREG(found.st_mode)
         self._identity = (found.st_dev, found.st_ino)
-        # By the file's own time, so that restarts do not put a rotation off for ever.
-        self._expires = found.st_mtime + self._interval
+        self._rotation.began(found.st_mtime)
 
     def rotate_if_due(self) -> None:
         if self._fd is None or not self._regular:
             return
         try:
-            size = os.fstat(self._fd).st_size
-            expired = bool(self._interval) and time.time() > self._expires
-            if size and (expired or 0 < self._max_size <= size):
-                self._archive()
+            if self._rotation.is_due(os.fstat(self._fd).st_size):
+                archive(self.name)
+                self._open()
+                remove_archives(self.name, self._rotation.max_archives)
             self._told = ""
         except OSError as error:
             if self._told != (told := str(error)):
                 self._told = told
                 self._log.warning("cannot rotate %s: %s; it grows on", self.name, error.strerror)
-
-    def _archive(self) -> None:
-        stem, extension = os.path.splitext(self.name)
-        folder, base = os.path.split(stem)
-        pattern = re.compile(re.escape(base) + r"\.\d{4}-\d\d-\d\d-(\d{1,11})" + re.escape(extension))
-        found = filter(None, map(pattern.fullmatch, os.listdir(folder or ".")))
-        archives = {int(match[1]): match[0] for match in found}
-        # Telegraf's second rotation within a second replaces the first one's archive; here it is given the next second.
-        second = max(int(time.time()), max(archives, default=0) + 1)
-        date = time.strftime("%Y-%m-%d", time.localtime(second))
-        os.rename(self.name, os.path.join(folder, name := f"{base}.{date}-{second}{extension}"))
-        archives[second] = name
-        self.close()
-        self._open()
-        if self._max_archives >= 0:
-            for old in sorted(archives)[: max(len(archives) - self._max_archives, 0)]:
-                os.remove(os.path.join(folder, archives[old]))
 
 
 def _retry(name: str, error: OSError) -> Retry:

@@ -312,7 +312,7 @@ class TestRotation:
         plugin = output(path, rotation_interval="24h")
         await write(plugin, MemoryBatch(["m v=1 1"]))
         assert archives(path) == []
-        plugin._targets[0]._expires = OLD  # type: ignore[attr-defined]  # a day has passed
+        plugin._targets[0]._rotation.began(OLD)  # type: ignore[attr-defined]  # a day has passed
         await write(plugin, MemoryBatch(["m v=2 2"]))
         await plugin.close()
         assert [one.read_text() for one in archives(path)] == ["m v=1 1\nm v=2 2\n"]

@@ -112,17 +112,18 @@ def test_a_file_that_was_moved_away_is_made_anew(path: Path) -> None:
     assert path.read_bytes() == b"somebody's\nnewer\n"
 
 
-def test_a_failing_rotation_loses_no_line(path: Path) -> None:
-    # The archive's name is that of a folder that is not empty: the file stays, grows, and becomes an archive later.
-    now = DAY_ONE
-    with logging_to(path, max_size=1, now=lambda: now) as file:
-        (path.parent / "agent.2026-01-02-1767323045.log").mkdir()
-        file.write(b"one\n")
-        file.write(b"two\n")
+def test_a_failing_rotation_loses_no_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with logging_to(path, max_size=1, now=lambda: DAY_ONE) as file:
+        with monkeypatch.context() as patch:
+            patch.setattr("pyagent.kit.rotate.os.rename", fail)
+            file.write(b"one\n")
+            file.write(b"two\n")
         assert path.read_bytes() == b"one\ntwo\n"
-        now += 1
         file.write(b"three\n")
-    assert (path.parent / "agent.2026-01-02-1767323046.log").read_bytes() == b"one\ntwo\nthree\n"
+    assert (path.parent / "agent.2026-01-02-1767323045.log").read_bytes() == b"one\ntwo\nthree\n"
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
