@@ -143,6 +143,29 @@ async def test_queue_length(root: Path) -> None:
         await plugin.stop()
 
 
+def test_job_reports(root: Path, tmp_path: Path) -> None:
+    job_reports = example(root, "job_reports")
+    (tmp_path / "a/b").mkdir(parents=True)
+    report = tmp_path / "a/b/backup.json"
+    report.write_text('{"finished": "2026-01-02 03:04:05", "run": {"seconds": 12.5}}')
+    (tmp_path / "a/notes.txt").write_text("no report")
+    options = {"files": f"{tmp_path}/**.json", "timezone": "Europe/Berlin"}
+    [metric] = run_input(job_reports, options)
+    assert_declared(job_reports, [metric])
+    assert (metric.tags, metric.fields) == ({"path": str(report)}, {"took": 12.5})
+    assert metric.time == 1767319445 * 10**9
+    for text, cause in [
+        ('{"finished": "2026-01-02 03:04:05"}', "run.seconds or finished is missing"),
+        ('{"finished": "soon", "run": {"seconds": 1}}', ""),
+        ("{", ""),
+    ]:
+        report.write_text(text)
+        with pytest.raises(PyagentError, match=f"^cannot read the report {report}: {cause}"):
+            run_input(job_reports, options)
+    with pytest.raises(ConfigError, match="cannot read the reports: unknown time zone 'Moon'"):
+        make_input(job_reports, {"timezone": "Moon"})
+
+
 async def test_beanstalk(root: Path) -> None:
     beanstalk = example(root, "beanstalk")
     answers = [b"OK 42\r\n---\nother: 1\ncurrent-jobs-ready: 17\nlast: 2\n\r\n", b"UNKNOWN_COMMAND\r\n"]
