@@ -15,6 +15,9 @@ __all__ = ["SocketListener", "SocketListenerOptions"]
 class SocketListenerOptions(FramedSocketOptions, frozen=True):
     parses: ClassVar[bool] = True
 
+    service_address: Annotated[
+        str, option("where to listen: 'tcp://:8094', 'udp://:8094', 'unix:///path', 'unixgram:///path'")
+    ] = "tcp://:8094"
     time_source: Annotated[
         Literal["", "metric", "receive_time"], option("times of metrics: as they say, or when they were received")
     ] = "metric"
