@@ -19,6 +19,7 @@ from pyagent.testing.servers import (
     InfluxDB1,
     Memcached,
     Mosquitto,
+    NatsServer,
     Nginx,
     PostgresServer,
     Server,
@@ -137,6 +138,12 @@ def memcached() -> Iterator[Memcached]:
 def mosquitto() -> Iterator[Mosquitto]:
     """An MQTT broker at `.url`, user `mon`, password `monpw`; one for each test, which may `kill` it and `start_again`."""
     yield from _running(Mosquitto)
+
+
+@pytest.fixture
+def nats_server() -> Iterator[NatsServer]:
+    """A nats-server with JetStream at `.url`, user `mon`, password `monpw`; one for each test."""
+    yield from _running(NatsServer)
 
 
 def _running(make: Callable[[], S]) -> Iterator[S]:

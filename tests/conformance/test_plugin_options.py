@@ -53,6 +53,17 @@ MORE: dict[str, dict[str, str]] = {
         ),
         _SHARED,
     ),
+    "inputs.nats_consumer": dict.fromkeys(
+        (
+            "tls_cipher_suites",
+            "tls_enable",
+            "tls_key_pwd",
+            "tls_min_version",
+            "tls_renegotiation_method",
+            "tls_server_name",
+        ),
+        _SHARED,
+    ),
     "outputs.influxdb_v2": dict.fromkeys(
         (
             "tls_cipher_suites",

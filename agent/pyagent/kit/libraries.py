@@ -14,6 +14,7 @@ _PACKAGES = {
     "grafana_foundation_sdk": "grafana-foundation-sdk~=0.0.21",
     "influxdb_client": "influxdb-client",
     "MySQLdb": "mysqlclient",
+    "nats": "nats-py",
     "OpenSSL": "pyOpenSSL",
     "paho": "paho-mqtt",
     "PIL": "Pillow",

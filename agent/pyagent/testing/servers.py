@@ -32,6 +32,7 @@ __all__ = [
     "InfluxDB1",
     "Memcached",
     "Mosquitto",
+    "NatsServer",
     "Nginx",
     "PostgresServer",
     "Server",
@@ -327,13 +328,8 @@ max_queued_messages 0
 
     def kill(self) -> None:
         """End it at once, in the middle of what it does; its folder stays."""
-        guard = self._process
-        assert guard is not None
-        children = Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split()
-        for child in children:
-            if Path(f"/proc/{child}/comm").read_text().strip() == "mosquitto":
-                os.kill(int(child), signal.SIGKILL)
-        guard.wait(30)
+        assert self._process is not None
+        _kill_child(self._process, "mosquitto")
         self._end()
 
     def start_again(self) -> None:
@@ -346,6 +342,45 @@ max_queued_messages 0
         return {"127.0.0.1:18650": f"127.0.0.1:{self.port}"}
 
 
+class NatsServer(Server):
+    """nats-server at `url`, with JetStream, for the user `mon` with the password `monpw`. What streams hold survives `kill`."""
+
+    name = "nats-server"
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        program = _program("nats-server", self.name, "nats-server")
+        config = self.directory / "nats.conf"
+        config.write_text(f"""
+port: {self.port}
+host: 127.0.0.1
+server_name: n1
+jetstream {{ store_dir: "{self.directory}/streams" }}
+accounts {{ A {{ jetstream: enabled, users: [ {{user: mon, password: monpw}} ] }} }}
+""")
+        return [program, "-c", str(config)]
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            return connection.recv(4) == b"INFO"
+        return False
+
+    def kill(self) -> None:
+        """End it at once, in the middle of what it does; its folder stays."""
+        assert self._process is not None
+        _kill_child(self._process, "nats-server")
+        self._end()
+
+    def start_again(self) -> None:
+        """On the same port, with what it had. Raises ServerError."""
+        self._launch()
+        if not self._wait_until_it_answers():
+            raise ServerError(f"cannot start {self.name} again; its last words:\n{self.log_tail()}")
+
+
 SERVERS: dict[str, Callable[[], Server]] = {
     "postgresql": lambda: PostgresServer(["app_production", "testing"]),
     "victoria-metrics": VictoriaMetrics,
@@ -353,9 +388,18 @@ SERVERS: dict[str, Callable[[], Server]] = {
     "nginx": Nginx,
     "memcached": Memcached,
     "mosquitto": Mosquitto,
+    "nats-server": NatsServer,
 }
 """Those that a case may name (`server = "postgresql"` in its case.toml), each started once for all cases. A project with
 plugins of its own adds its servers here, in its conftest.py."""
+
+
+def _kill_child(guard: subprocess.Popen[bytes], name: str) -> None:
+    for child in Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError):  # the other one, which ends with it
+            if Path(f"/proc/{child}/comm").read_text().strip() == name:
+                os.kill(int(child), signal.SIGKILL)
+    guard.wait(30)
 
 
 def _program(name: str, what: str, package: str) -> str:
