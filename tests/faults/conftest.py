@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from agent_process import AgentProcess
 from host import Host
+from server_faults import impatient, plan
+
+__all__ = ["impatient", "plan"]
 
 _FIGURES: list[str] = []
 

@@ -4,7 +4,7 @@ import os
 import random
 from typing import Any
 
-from test_queue import Machine
+from queue_machine import Machine
 
 LONG = os.environ.get("PYAGENT_LONG_FAULTS") == "1"
 LIVES, STEPS = (20_000 if LONG else 400), 60

@@ -1,21 +1,14 @@
 """The wall clock is set an hour ahead, an hour back, or the host sleeps: it goes on, and nothing is lost or made up for."""
 
 import asyncio
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from agent_plans import START, Counting, Storing, a_plan, an_input, an_output
 
+from pyagent.runtime.agent import Agent
 from pyagent.runtime.liveness import Liveness
 from pyagent.testing.virtual import VirtualClock, run_virtual
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "unit" / "runtime"))
-try:
-    from test_agent_reload import START, Counting, Storing, a_plan, an_input, an_output
-finally:
-    sys.path.pop(0)
-from pyagent.runtime.agent import Agent
 
 HOUR = 3600 * 10**9
 

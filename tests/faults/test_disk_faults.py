@@ -14,7 +14,8 @@ from agent_process import DEADLINE
 from host import Host
 from outputs import Setup
 from receiver import Receiver
-from test_server_faults import impatient, metrics, plan, runner, until
+from server_faults import metrics, runner
+from waiting import until
 
 from pyagent.api import Full
 from pyagent.buffer import BufferSettings
@@ -23,7 +24,7 @@ from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.outputs import disk_writer
 from pyagent.pipeline.outputs.running_output import BufferResources
 
-__all__ = ["impatient", "plan"]  # fixtures
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture

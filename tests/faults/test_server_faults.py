@@ -1,22 +1,20 @@
 """Every way in which a server can fail: nothing is lost, what it stored twice is bounded, and it works again afterwards."""
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
-from receiver import Receiver, line
+from receiver import Receiver
+from server_faults import metrics, runner
+from waiting import until
 
 from pyagent.buffer import BufferSettings
-from pyagent.lineprotocol import encode, parse
 from pyagent.pipeline.executors import ThreadExecutor
-from pyagent.pipeline.outputs import sender
-from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
-from pyagent.testing.outputs import make_output
-from pyagent_plugins.outputs.influxdb_v2 import InfluxDB
+from pyagent.pipeline.outputs.running_output import BufferResources
 
-LOG = logging.getLogger("pyagent.faults")
+pytestmark = pytest.mark.usefixtures("impatient")
+
 FAULTS = [
     "reset",
     "reset unread",
@@ -42,18 +40,6 @@ HARMLESS = ["wrong gzip", "413 above 20"]
 """Everything arrives in spite of it: the status line says it all, or the batch is halved."""
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The waits of an outage, shortened."""
-    for name, seconds in (
-        ("_BACKOFF_FIRST", 0.02),
-        ("_BACKOFF_SLOW", 0.02),
-        ("_BACKOFF_MOST", 0.05),
-        ("_BACKOFF_SLOW_MOST", 0.05),
-    ):
-        monkeypatch.setattr(sender, name, seconds)
-
-
 class Quarantined:
     def __init__(self) -> None:
         self.lines: list[tuple[bytes, str, bool]] = []
@@ -66,44 +52,6 @@ class Quarantined:
 
     def sync(self) -> None:
         pass
-
-
-def runner(url: str, buffer_resources: BufferResources, plan: Any) -> RunningOutput:
-    options = {"urls": [url], "bucket": "b", "organization": "o", "timeout": "300ms"}
-    plugin = make_output(InfluxDB, options, LOG)
-    return RunningOutput(plan(InfluxDB), plugin, log=LOG, buffer_resources=buffer_resources)
-
-
-def metrics(source: str, first: int, count: int) -> Any:
-    text = "".join(line(source, number, 1_700_000_000_000_000_000 + number) for number in range(first, first + count))
-    return encode(parse(text.encode(), 0, "ns").metrics)
-
-
-@pytest.fixture
-def plan() -> Any:
-    from pyagent.api import Duration, NoOptions
-    from pyagent.config import OutputPlan
-
-    def make(plugin: Any, **settings: Any) -> OutputPlan:
-        given: dict[str, Any] = {
-            "kind": "outputs",
-            "name": "influxdb_v2",
-            "options": NoOptions(),
-            "location": "test.conf:1",
-            "identity": "test",
-            "flush_interval": Duration("50ms"),
-            "metric_batch_size": 50,
-            "queue_id": "test",
-        }
-        return OutputPlan(plugin=plugin, **given | settings)
-
-    return make
-
-
-async def until(condition: Any, seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

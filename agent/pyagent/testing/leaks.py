@@ -23,7 +23,7 @@ class Holdings(NamedTuple):
 def held() -> Holdings:
     """What this process holds now. Linux only."""
     try:
-        tasks = frozenset(asyncio.all_tasks())
+        tasks = frozenset(task for task in asyncio.all_tasks() if task is not asyncio.current_task())
     except RuntimeError:  # no loop runs
         tasks = frozenset()
     return Holdings(frozenset(threading.enumerate()), tasks, frozenset(_descriptors()), frozenset(_children()))

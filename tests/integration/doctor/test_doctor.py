@@ -5,14 +5,13 @@ import re
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from email.utils import formatdate
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from doctor_hosts import MEM, answering, influxdb, output, wrong
 
 from pyagent.cli.doctor import host
 from pyagent.cli.doctor.examination import Examination
@@ -22,29 +21,12 @@ from pyagent.runtime.environment_files import EnvironmentFile
 from pyagent.runtime.settings import RunSettings
 from pyagent.sandbox import Sandbox
 
-MEM = "[[inputs.mem]]\n"
-
-
-def output(url: str, bucket: str = "metrics", org: str = "home", token: str = "$INFLUX_TOKEN", more: str = "") -> str:
-    return (
-        f'[[outputs.influxdb_v2]]\n  urls = ["{url}"]\n  token = "{token}"\n  organization = "{org}"\n'
-        f'  bucket = "{bucket}"\n{more}\n'
-    )
-
 
 async def examine(config: str, *, probe: bool = False, **environ: str) -> Report:
     report = Report()
     settings = RunSettings(configs=(config,), environ=environ, plugin_directories=())
     await Examination(report, settings, probe=probe).run()
     return report
-
-
-def wrong(report: Report) -> list[str]:
-    return [
-        f"{one.check}: {one.text} -> {one.remedy}"
-        for one in report.findings
-        if one.level in (Level.FAILED, Level.WARNING)
-    ]
 
 
 def texts(report: Report, level: Level) -> str:
@@ -65,39 +47,6 @@ def file(tmp_path: Path) -> Callable[[str], str]:
         return str(tmp_path / "a.conf")
 
     return write
-
-
-@asynccontextmanager
-async def answering(
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], tls: ssl.SSLContext | None = None
-) -> AsyncIterator[str]:
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
-    port = runner.addresses[0][1]
-    try:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
-
-
-def influxdb(status: int = 204, body: str = "", *, date: float = 0.0, write: int = 204) -> Any:
-    """A server that is taken for InfluxDB; `date`: how far its clock is ahead."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        headers = {"X-Influxdb-Version": "v2.9.1", "Date": formatdate(time.time() + date, usegmt=True)}
-        if request.path == "/ping":
-            return web.Response(status=204, headers=headers)
-        if request.path == "/api/v2/setup":
-            return web.json_response({"allowed": False}, headers=headers)
-        if request.path == "/api/v2/write":
-            return web.Response(status=status if body else write, text=body, headers=headers)
-        return web.json_response({"buckets": [], "orgs": []}, headers=headers)
-
-    return handler
 
 
 async def test_where_all_is_well_nothing_is_stored_and_the_probe_is_read_back(

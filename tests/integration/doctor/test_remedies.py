@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from test_doctor import MEM, answering, influxdb, output, wrong
+from doctor_hosts import HOST_CHECKS, MEM, answering, influxdb, output, wrong
 
 import pyagent.cli.doctor
 from pyagent.cli.doctor import reach
@@ -583,10 +583,6 @@ async def test_a_check_fails_and_its_remedy_mends_it(world: World, case: Callabl
     with pytest.raises(StopAsyncIteration):
         await anext(steps)
     assert wrong(await world.examine()) == []
-
-
-HOST_CHECKS = {"environment", "unit", "rights", "agent", "state", "others"}
-"""What is looked at on the host: in another file."""
 
 
 def test_each_check_has_a_case() -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_doctor import wrong
-from test_remedies import HOST_CHECKS
+from doctor_hosts import HOST_CHECKS, wrong
 
 from pyagent.cli.doctor import host
 from pyagent.cli.doctor.findings import Level, Report

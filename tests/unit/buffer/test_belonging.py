@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_segments import Unreadable, batch, read
+from segment_logs import Unreadable, batch, read
 
 from pyagent.api import asking
 from pyagent.buffer import stored_queues

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_disk import MemoryDisk
-from test_segments import batch, read
+from segment_logs import batch, read
 
 from pyagent.buffer.log.frames import HEAD_SIZE, HEADER_SIZE, frames_in, pack
 from pyagent.buffer.log.scan import Recovery

@@ -5,36 +5,22 @@ import fcntl
 import os
 import random
 import shutil
-from array import array
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from memory_disk import MemoryDisk
+from segment_logs import Unreadable, batch, read
 
 from pyagent.buffer import Chunk, QueueBatch, QueueName, stored_queues
 from pyagent.buffer.log.files import Files
 from pyagent.buffer.log.frames import HEAD_SIZE
 from pyagent.buffer.log.reader import LogReader
-from pyagent.buffer.log.segments import InUse, Recovery, SegmentLog
+from pyagent.buffer.log.segments import InUse, SegmentLog
 
 EVERY_OFFSET = os.environ.get("PYAGENT_LONG_FAULTS") == "1"
 """`make faults` tries them all; else a sample of them."""
 FRAMES, EACH = 12, 5
-
-
-class NumberedBlock:
-    def __init__(self, first: int, count: int) -> None:
-        rows = [b"m n=%di\n" % number for number in range(first, first + count)]
-        self.data = b"".join(rows)
-        self.ends = array("I")
-        for row in rows:
-            self.ends.append(len(row) + (self.ends[-1] if self.ends else 0))
-        self.count, self.oldest, self.newest = count, first, first + count
-
-
-def batch(first: int, count: int) -> QueueBatch:
-    return QueueBatch([Chunk(NumberedBlock(first, count))])
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +34,6 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(log.segments) >= 3
     log.close()
     return folder
-
-
-def read(folder: Path) -> tuple[list[int], Recovery, int]:
-    """The numbers found, what recovery says, and what the reader misses beyond that."""
-    log = SegmentLog(folder)
-    recovery = log.open()
-    reader = LogReader(log, log.committed, recovery.absent)
-    found: list[int] = []
-    while (frame := reader.read()) is not None:
-        lines, skip, _ = frame
-        found += [int(row[4:-1]) for row in lines.data.splitlines()][skip:]
-    reader.close()
-    log.close()
-    return found, recovery, reader.lost
 
 
 def test_what_was_written_is_read(pristine: Path, tmp_path: Path) -> None:
@@ -230,28 +202,6 @@ def test_a_frame_of_another_length_is_none(cut: Callable[[bytes], bytes]) -> Non
     assert header is not None
     assert unpack(header, frame[HEADER_SIZE:]) is not None
     assert unpack(header, cut(frame[HEADER_SIZE:])) is None
-
-
-class Unreadable(Files):
-    """A disk whose call `broken` fails for now."""
-
-    def __init__(self, broken: str) -> None:
-        self.broken = broken
-
-    def read(self, descriptor: int, size: int, offset: int) -> bytes:
-        if self.broken == "read" and size > 100:
-            raise OSError(errno.EIO, "on purpose")
-        return super().read(descriptor, size, offset)
-
-    def sync(self, descriptor: int) -> None:
-        if self.broken == "sync":
-            raise OSError(errno.EIO, "on purpose")
-        super().sync(descriptor)
-
-    def open(self, path: Path, *, write: bool = False) -> int:
-        if self.broken == "open" and path.suffix == ".seg":
-            raise OSError(errno.EMFILE, "on purpose")
-        return super().open(path, write=write)
 
 
 @pytest.mark.parametrize("broken", ["read", "sync", "open"])

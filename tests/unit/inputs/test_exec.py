@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from pyagent.api import ConfigError, Metric, PyagentError
 from pyagent.config import SourceText, load_plan
@@ -31,13 +32,6 @@ def gather(options: Mapping[str, Any]) -> tuple[list[Metric], str]:
     except PyagentError as error:
         return acc.drain(), str(error)
     return acc.drain(), ""
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about within 20 s"
-        time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:
@@ -162,7 +156,7 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
     assert lines(metrics) == ["m v=1"]
     assert "it took longer than 2s; see `timeout`: late" in failure
     for pid in map(int, pids.read_text().split()):
-        wait_for(lambda pid=pid: not alive(pid))  # type: ignore[misc]  # bound for the linter
+        wait_until(lambda pid=pid: not alive(pid))  # type: ignore[misc]  # bound for the linter
 
 
 def test_one_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +166,7 @@ def test_one_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatch: pyt
     command = ["sh", "-c", f"trap '' TERM; echo $$ > {pids}; while :; do sleep 0.05; done"]
     _, failure = gather({"commands": [command], "timeout": "300ms"})
     assert "it took longer than 300ms" in failure
-    wait_for(lambda: not alive(int(pids.read_text())))
+    wait_until(lambda: not alive(int(pids.read_text())))
 
 
 def test_a_grandchild_that_keeps_the_output_open_does_not_hold_the_gather(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +208,7 @@ async def test_stop_ends_what_runs(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    await asyncio.to_thread(wait_for, lambda: pids.exists() and bool(pids.read_text()))
+    await asyncio.to_thread(wait_until, lambda: pids.exists() and bool(pids.read_text()))
     await plugin.stop()
     await asyncio.to_thread(thread.join, 20)
     assert not thread.is_alive()

@@ -1,8 +1,8 @@
 """When a listener may acknowledge, by what the outputs can keep: in memory alone, for speed."""
 
 import pytest
+from partitioned import Single, gathered
 from plans import LOG, output_plan
-from test_partitions import Single, gathered
 
 from pyagent.api import Full, NoOptions
 from pyagent.pipeline.fanout import Acknowledge, Fanout

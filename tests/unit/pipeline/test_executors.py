@@ -14,6 +14,8 @@ from pyagent.pipeline.inputs.accumulator import HIGH_WATER
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.schedule import SystemClock
 
+pytestmark = pytest.mark.leaves_threads(reason="its plugins hang, or are not stopped")
+
 
 def plain() -> None: ...
 async def asynchronous() -> None: ...

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from plans import LOG, START, input_plan, output_plan
-from test_stages import Sink, aggregator, metric, processor, suffix
+from stage_plans import Sink, aggregator, metric, processor, suffix
 
 from pyagent.api import Input, LineOptions, Metric, NoOptions, Output
 from pyagent.config import FilterOptions

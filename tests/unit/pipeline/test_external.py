@@ -21,6 +21,8 @@ from pyagent.pipeline.stages.external import ExternalAggregator, ExternalProcess
 from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent_plugins.processors.override import Override, OverrideOptions
 
+pytestmark = pytest.mark.leaves_threads(reason="its plugins hang, or are not stopped")
+
 COMMON: dict[str, Any] = {"name": "own", "options": NoOptions(), "location": "x:1", "identity": "", "origin": "file"}
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from partitioned import Buckets, Single, gathered
 from plans import LOG, START, output_plan
 
-from pyagent.api import Batch, Full, Limits, Metric, NoOptions, Output, Partition, RawMetrics, Reject, Retry
+from pyagent.api import Full, Limits, Metric, NoOptions, Output, Partition, RawMetrics
 from pyagent.buffer import BufferSettings, OutputQueue
 from pyagent.lineprotocol import unpack
 from pyagent.pipeline.executors import InlineExecutor
@@ -21,51 +22,6 @@ from pyagent.pipeline.outputs.encoder import OutputEncoder
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.virtual import run_virtual
-
-
-class Buckets(Output):
-    """A receiver of several buckets; those in `down` answer nothing good."""
-
-    def setup(self) -> None:
-        self.down: set[str | None] = set()
-        self.stored: dict[str | None, list[bytes]] = {}
-        self.limit = Limits()
-        self.writes: list[tuple[float, int]] = []
-        self.at_once = self.most_at_once = 0
-        self.seconds = 0.0
-        self.bad = b""
-
-    def partition(self) -> Partition | None:
-        return Partition("bucket", exclude=True)
-
-    async def write(self, batch: Batch) -> None:
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            await asyncio.sleep(self.seconds)
-        finally:
-            self.at_once -= 1
-        self.writes.append((asyncio.get_running_loop().time(), batch.count))
-        if batch.partition in self.down:
-            raise Retry(f"{batch.partition} is down")
-        if self.bad and self.bad in batch.payload():
-            raise Reject("bad line")
-        self.stored.setdefault(batch.partition, []).extend(batch.payload().splitlines())
-
-
-class Single(Buckets):
-    def partition(self) -> None:
-        return None
-
-    def limits(self) -> Limits:
-        return LIMITS
-
-
-LIMITS = Limits()
-
-
-def gathered(count: int, **tags: str) -> list[Metric]:
-    return [Metric("m", dict(tags), {"n": number}, START + number) for number in range(count)]
 
 
 def new(
@@ -138,11 +94,12 @@ def test_the_limit_is_the_outputs_and_the_fullest_partition_gives_way() -> None:
     run_virtual(main())
 
 
-def test_so_many_writes_at_once_as_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "LIMITS", Limits(concurrent_writes=3))
+def test_so_many_writes_at_once_as_is_allowed() -> None:
+    class Three(Single):
+        granted = Limits(concurrent_writes=3)
 
     async def main() -> None:
-        output, plugin, fanout = new(Single, metric_batch_size=10)
+        output, plugin, fanout = new(Three, metric_batch_size=10)
         plugin.seconds = 1.0
         fanout.deliver(gathered(90))
         assert await output.write_queue()
@@ -161,11 +118,12 @@ def test_so_many_writes_at_once_as_is_allowed(monkeypatch: pytest.MonkeyPatch) -
     run_virtual(main())
 
 
-def test_a_rate_is_kept_to_and_nothing_is_lost_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "LIMITS", Limits(rate_bytes=300, rate_period=10.0))
+def test_a_rate_is_kept_to_and_nothing_is_lost_for_it() -> None:
+    class Slow(Single):
+        granted = Limits(rate_bytes=300, rate_period=10.0)
 
     async def main() -> None:
-        output, plugin, fanout = new(Single, metric_batch_size=50)
+        output, plugin, fanout = new(Slow, metric_batch_size=50)
         fanout.deliver(gathered(50))
         size = len(b"m n=10i 1795478403000000010\n")
         await run_for(output, 95)

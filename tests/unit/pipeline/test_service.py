@@ -30,6 +30,8 @@ from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.parsers.influx import Influx
 from pyagent_plugins.parsers.value import Value
 
+pytestmark = pytest.mark.leaves_threads(reason="its plugins hang, or are not stopped")
+
 
 class Listener(Input):
     """Does nothing by itself: the test calls its accumulator."""

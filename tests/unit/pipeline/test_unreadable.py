@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from partitioned import Buckets, Single, gathered
 from plans import LOG, output_plan
-from test_partitions import Buckets, Single, gathered
 
 from pyagent.api import NoOptions
 from pyagent.buffer import BufferSettings

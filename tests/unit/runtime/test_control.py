@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from control_documents import document
 
 from pyagent.api import Full, Secret
 from pyagent.runtime.control import ControlServer
@@ -17,47 +18,6 @@ from pyagent.runtime.health import health
 from pyagent.runtime.prometheus import prometheus
 
 LOG = logging.getLogger("pyagent.control")
-
-
-def document(**changes: Any) -> dict[str, Any]:
-    configuration = {"waiting": "", "last_reload_ok": True, "last_reload_error": "", "age_seconds": 5.0}
-    one = {
-        "name": 'inputs.mem::a"b',
-        "metrics": 7,
-        "failures": 1,
-        "overruns": 0,
-        "abandoned": 0,
-        "duration_seconds": 0.25,
-    }
-    one |= {"error": "", "age_seconds": 1.0, "interval_seconds": 10.0}
-    out = dict.fromkeys(
-        (
-            "written",
-            "rejected",
-            "dropped",
-            "damaged",
-            "damaged_bytes",
-            "set_aside",
-            "restored",
-            "filtered",
-            "queued",
-            "queued_bytes",
-            "disk_bytes",
-            "failures",
-        ),
-        3,
-    )
-    out |= {"name": "outputs.influxdb_v2", "oldest_age_seconds": 1.5, "write_seconds": 0.5, "limit": 10, "error": ""}
-    return {
-        "version": "1",
-        "uptime_seconds": 9.0,
-        "resident_bytes": 1,
-        "loop_lag_seconds": 0.0,
-        "configuration": configuration | changes.get("configuration", {}),
-        "buffer": {"metrics": 3, "memory_bytes": 99},
-        "inputs": [one | changes.get("input", {})],
-        "outputs": [out | changes.get("output", {})],
-    }
 
 
 @pytest.mark.parametrize(

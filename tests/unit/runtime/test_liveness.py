@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_agent_reload import Storing, a_plan, an_input, an_output
+from agent_plans import Storing, a_plan, an_input, an_output
 
 from pyagent.api import Accumulator, Batch, Duration, Input
 from pyagent.pipeline.inputs.running_input import MOST_GIVEN_UP
@@ -166,6 +166,7 @@ class Blocking(Input):
         acc.add("late", {"n": self.gathers})
 
 
+@pytest.mark.leaves_threads(reason="its gathers hang")
 async def test_a_gather_that_takes_too_long_is_given_up_and_the_next_ones_are_held_back_in_the_end() -> None:
     Storing.lines.clear()
     agent = Agent(gather_timeout=0.05)
@@ -196,7 +197,7 @@ async def test_a_gather_that_takes_too_long_is_given_up_and_the_next_ones_are_he
 async def test_health_over_tcp_says_what_is_for_everybody_and_nothing_else() -> None:
     import logging
 
-    from test_control import document
+    from control_documents import document
 
     server = HealthServer(("127.0.0.1", 0), document, logging.getLogger("health"))
     await server.start()

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_agent_reload import Storing, an_input, an_output
+from agent_plans import Storing, an_input, an_output
+from waiting import until
 
 from pyagent.api import Accumulator, ConfigError, Duration, Full, Input, PyagentError
 from pyagent.buffer import BufferSettings
@@ -34,14 +35,15 @@ class Once(Input):
             acc.add("m", {"n": Once.given})
 
 
+_EXECUTORS: list[ThreadExecutor] = []
+
+
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    Storing.lines.clear()
-    Storing.down = False
+def _given_nothing() -> Iterator[None]:
     Once.given = 0
     yield
-    Storing.lines.clear()
-    Storing.down = False
+    while _EXECUTORS:
+        _EXECUTORS.pop().abandon()
 
 
 def a_plan(**output: Any) -> Plan:
@@ -55,15 +57,10 @@ def a_plan(**output: Any) -> Plan:
 
 
 def an_agent(folder: Path) -> tuple[Agent, StoredBuffers]:
-    buffer_resources = BufferResources(BufferSettings(folder), ThreadExecutor("disk"))
+    _EXECUTORS.append(ThreadExecutor("disk"))
+    buffer_resources = BufferResources(BufferSettings(folder), _EXECUTORS[-1])
     agent = Agent(buffer_resources=buffer_resources)
     return agent, StoredBuffers(agent, buffer_resources)
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def stored() -> list[bytes]:
@@ -118,13 +115,19 @@ async def test_who_waits_for_the_disk_is_answered_when_the_output_is_replaced(
     agent, _ = an_agent(tmp_path)
     await agent.apply(a_plan(on_disk=True))
     await until(lambda: stored() == THREE)
-    go_on = threading.Event()
+    syncing, go_on = threading.Event(), threading.Event()
     real = Files.sync
-    monkeypatch.setattr(Files, "sync", lambda self, descriptor: go_on.wait(20) and real(self, descriptor))
+
+    def sync(self: Files, descriptor: int) -> None:
+        syncing.set()
+        assert go_on.wait(60)
+        real(self, descriptor)
+
+    monkeypatch.setattr(Files, "sync", sync)
     output = agent.outputs[0]
     output.enqueue_block(Encoded(b"late n=1i\n", array("I", [10]), 1, 1, []), pinned=True)
     waiting = asyncio.create_task(output.durable())
-    await asyncio.sleep(0.1)
+    await until(syncing.is_set)
     assert not waiting.done()
     await agent.apply(a_plan(on_disk=True, identity="changed"))
     asyncio.get_running_loop().call_later(0.2, go_on.set)
