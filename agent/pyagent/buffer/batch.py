@@ -118,7 +118,8 @@ class QueueBatch:
         if self.content is not Content.METRICS:
             data, ends = self.stored(), self._ends()
             return [data[start:end] for start, end in pairwise([0, *ends])]
-        return [encode([metric], LineOptions(uint_support=True)).data for metric in self.metrics()]
+        lines = LineOptions(uint_support=True)
+        return [encode([metric], lines).data or f"{metric!r}\n".encode("utf-8", "replace") for metric in self.metrics()]
 
     def stored(self, encoding: str = "identity") -> bytes:
         """All of it as it is queued; kept."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +311,59 @@ def test_records_that_nothing_else_can_read_are_sent_as_they_are() -> None:
     assert batch.payload() == b"#1\n"
     with pytest.raises(Reject, match="they were serialized for another output"):
         batch.metrics()
+
+
+def test_what_an_earlier_version_left_on_disk_is_delivered(tmp_path: Path) -> None:
+    """As line protocol to an output that takes it, and as metrics or documents to others: nothing of it is lost."""
+    stored = Path(__file__).parents[1] / "buffer" / "stored_before_formats"
+
+    async def main(wanted: QueueFormat, folder: Path) -> Writer:
+        plugin = Writer(NoOptions(), LOG)
+        plugin.wanted = wanted
+        executor = ThreadExecutor("disk")
+        resources = BufferResources(BufferSettings(directory=folder), executor)
+        plan = output_plan(Writer, queue_id="file::0", on_disk=True)
+        output = RunningOutput(plan, plugin, log=LOG, buffer_resources=resources)
+        task = asyncio.create_task(output.run())
+        while output.written < 177:
+            await asyncio.sleep(0.01)
+            output.flush_soon()
+        output.end()
+        await task
+        await output.stop(grace=5)
+        executor.abandon()
+        assert (output.written, output.rejected, output.partitions.sums.damaged) == (177, 0, 0)
+        return plugin
+
+    class Named(Numbers):
+        def serialize(self, metric: Metric) -> bytes:
+            return f"{metric.tags['n']};".encode()
+
+    for name, wanted in (
+        ("lines", Writer(NoOptions(), LOG).line_options()),
+        ("metrics", RawMetrics()),
+        ("documents", Serialized(numbers(kind=Named), documents=True)),
+    ):
+        plugin = asyncio.run(main(wanted, shutil.copytree(stored, tmp_path / name)))
+        expected = list(range(5, 182))
+        if name == "lines":
+            found = [int(n) for body in plugin.bodies for n in re.findall(rb",n=(\d+) value", body)]
+        elif name == "metrics":
+            found = [int(one.tags["n"]) for one in plugin.got]
+        else:
+            found = [int(n) for body in plugin.bodies for n in re.findall(rb"(\d+)", body)]
+        assert found == expected
+
+
+async def test_what_cannot_be_read_back_stays_in_the_quarantine() -> None:
+    """A metric without a name is no line protocol: it is shown as it is, and a retry says that it cannot be."""
+    output, _ = writer(RawMetrics())
+    queue = OutputQueue(10)
+    queue.enqueue(output.encoder.format.encode([Metric("", {}, {"f": 1}, 5)]))
+    batch = queue.next_batch(10)
+    assert batch is not None
+    [text] = batch.texts()
+    assert text.startswith(b"Metric('', {}, {'f': 1}, 5, ")
+    with pytest.raises(LookupError, match="these cannot be read back into it"):
+        await output.requeue([text], None)
+    assert not output.queued

@@ -169,7 +169,10 @@ class RunningOutput:
             raise LookupError(f"{self.plan.label} does not divide its metrics any more, these are of {partition!r}")
         if not self.can_admit(len(texts), partition):
             raise Full(f"the queue of {self.plan.label} is full; try it again later")
-        self.enqueue_block(self.encoder.format.encode_again(texts, time.time_ns()), partition, pinned=True)
+        block = self.encoder.format.encode_again(texts, time.time_ns())
+        if block.count < len(texts):
+            raise LookupError(f"{self.plan.label} has another format now, and these cannot be read back into it")
+        self.enqueue_block(block, partition, pinned=True)
         await self.durable()
 
     def can_admit(self, count: int, partition: str | None = None) -> bool:
