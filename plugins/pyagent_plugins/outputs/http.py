@@ -63,6 +63,10 @@ class Http(Output[HttpOutputOptions]):
         if self._method not in _METHODS:
             text = f"cannot send by the method {options.method!r}: use one of {', '.join(_METHODS)}"
             raise ConfigError(text, option="method")
+        if not options.url.lower().startswith(("http://", "https://")):
+            # A text from a URL must not reach this host's sockets by it.
+            text = f"cannot use the URL {mask_url(options.url)!r}: write http:// or https:// before it"
+            raise ConfigError(text, option="url")
         for name in ("google_application_credentials", "aws_service"):
             if getattr(options, name):
                 raise ConfigError(

@@ -127,7 +127,9 @@ async def test_a_login_by_oauth_is_made_again_after_401() -> None:
     ("table", "option", "text"),
     [
         ({"method": "GET"}, "method", "cannot send by the method 'GET': use one of POST, PUT, PATCH"),
-        ({"url": "ftp://x"}, "url", "write http://, https:// or http"),
+        ({"url": "ftp://x"}, "url", "write http:// or https:// before it"),
+        ({"url": "http+unix:///run/docker.sock:/containers"}, "url", "write http:// or https:// before it"),
+        ({"url": "http://"}, "url", "it names no host"),
         ({"aws_service": "execute-api"}, "aws_service", "signing requests is not supported"),
         ({"google_application_credentials": "/k"}, "google_application_credentials", "signing requests is not"),
         ({"data_format": "xml"}, "data_format", "undefined but requested serializer: xml"),
