@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -170,6 +171,30 @@ async def test_a_broker_that_is_killed_and_comes_again(mosquitto: Mosquitto, cap
                             break
     assert found == set(range(150))
     assert "is lost: the broker or the network ended it; connecting again" in caplog.text
+
+
+async def test_what_a_session_sends_again_does_not_pile_up(mosquitto: Mosquitto) -> None:
+    """A full queue, and a connection that is lost over and over: the same twenty messages wait, not more and more."""
+    table = options(mosquitto, **LASTING, max_reconnect_interval="1s")
+    async with consuming(table, limit=1) as served:
+        await publish(mosquitto, *numbered(0, 60))
+        plugin = served.runner.plugin
+        for _ in range(3):
+            async with asyncio.timeout(DEADLINE):
+                while plugin._consumer.undelivered < 19:
+                    await asyncio.sleep(0.005)
+            connection = plugin._connection
+            connection._client.socket().shutdown(socket.SHUT_RDWR)
+            async with asyncio.timeout(DEADLINE):
+                while plugin._connection is connection or not plugin._connection.is_subscribed:
+                    await asyncio.sleep(0.005)
+        assert plugin._consumer.undelivered <= 2 * 20
+        found: set[int] = set()
+        async with asyncio.timeout(DEADLINE):
+            while len(found) < 60:
+                found |= numbers(served.lines())
+                await asyncio.sleep(0.005)
+    assert found == set(range(60))
 
 
 async def test_two_brokers_and_two_agents(mosquitto: Mosquitto) -> None:

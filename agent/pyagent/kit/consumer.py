@@ -71,6 +71,13 @@ class Consumer:
         if self._task is None and not self._closing:
             self._task = asyncio.create_task(self._run())
 
+    def forget(self) -> None:
+        """A new connection goes on where the last one was, and the broker sends again what is not acknowledged: drop what waits
+        of that. What is on its way to the queues goes on, and comes twice."""
+        kept = [message for message in self._waiting if message.acknowledge is None]
+        self.undelivered -= len(self._waiting) - len(kept)
+        self._waiting = deque(kept)
+
     async def close(self, grace: float) -> None:
         """Hand over what waits, for `grace` seconds at the most. What is not held by then is not acknowledged."""
         if self._task is not None:

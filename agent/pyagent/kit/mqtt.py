@@ -93,9 +93,19 @@ class MqttMessage:
 
 
 class MqttConnection:
-    """One connection, from `open` until `lost` is done or `close`. `received` gets each message, and must not raise."""
+    """One connection, from `open` until `lost` is done or `close`. `received` gets each message, and must not raise.
 
-    def __init__(self, broker: Broker, settings: MqttSettings, received: Callable[[MqttMessage], None]) -> None:
+    `resumed` is called before the first one where the broker has kept the session: what was not acknowledged comes again.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        settings: MqttSettings,
+        received: Callable[[MqttMessage], None],
+        resumed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._resumed = resumed
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         """The reason."""
@@ -138,7 +148,7 @@ class MqttConnection:
             client.ws_set_options(path=broker.path)
         if settings.trace is not None:
             client.enable_logger(settings.trace)
-        client.on_connect = lambda client, userdata, flags, code, properties: self._answered([code])
+        client.on_connect = lambda client, userdata, flags, code, properties: self._connected(flags, code)
         client.on_subscribe = lambda client, userdata, mid, codes, properties: self._answered(codes)
         client.on_disconnect = lambda client, userdata, flags, code, properties: self._ended(str(code))
         client.on_message = lambda client, userdata, message: self._take(message)
@@ -242,6 +252,11 @@ class MqttConnection:
         if not self._answer.done():
             raise ConnectionError(f"the broker closed the connection: {self.lost.result()}")
         self._answer.result()
+
+    def _connected(self, flags: Any, code: Any) -> None:
+        if flags.session_present and not code.is_failure:
+            self._resumed()
+        self._answered([code])
 
     def _answered(self, codes: Sequence[Any]) -> None:
         refused = [code for code in codes if code.is_failure]

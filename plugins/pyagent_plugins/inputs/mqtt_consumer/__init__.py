@@ -120,11 +120,12 @@ class MQTTConsumer(Input[MQTTConsumerOptions]):
 
     async def _connect(self) -> Awaitable[str]:
         """To the first of the servers that takes it."""
+        assert self._consumer is not None
         if self._connection is not None:
             self._connection.close()
         failures = []
         for broker in self._brokers:
-            connection = MqttConnection(broker, self._settings, self._received)
+            connection = MqttConnection(broker, self._settings, self._received, self._consumer.forget)
             # Messages of a session that goes on come before the answer to the subscription.
             self._connection = connection
             try:
