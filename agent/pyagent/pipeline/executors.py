@@ -15,13 +15,14 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pyagent.api.foreign import give_up
 from pyagent.pipeline.failures import told
 
-__all__ = ["Executor", "InlineExecutor", "LoopExecutor", "Tell", "ThreadExecutor", "executor_for"]
+__all__ = ["Executor", "InlineExecutor", "LoopExecutor", "Tell", "ThreadExecutor", "executor_for", "result_of"]
 
+T = TypeVar("T")
 Call = Callable[[], Awaitable[None] | None]
 Tell = Callable[[BaseException], Exception]
 """Makes of what a call raised, where it raised it, what the caller gets."""
@@ -37,6 +38,14 @@ class Executor(Protocol):
     @property
     def busy(self) -> bool:
         """Whether a call has begun in a thread and not ended, though nobody may wait for it any more."""
+
+
+async def result_of(executor: Executor, work: Callable[[], T]) -> T:
+    """What `work`, which is the engine's own code, returns when the executor has run it; raises what it raises. What a plugin's
+    code returns stays where it ran: `Executor.call` leaves it there."""
+    results: list[T] = []
+    await executor.call(lambda: results.append(work()))
+    return results[0]
 
 
 class InlineExecutor:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pyagent.api import Metric
 from pyagent.lineprotocol import implementation
-from pyagent.pipeline.executors import ThreadExecutor
+from pyagent.pipeline.executors import ThreadExecutor, result_of
 
 __all__ = ["SLICE", "Aside", "in_slices", "most_metrics", "most_text"]
 
@@ -31,13 +31,11 @@ class Aside:
         if size <= _SMALL:
             return work()
         async with self._turn:
-            results: list[T] = []
             executor = ThreadExecutor("large text")
             try:
-                await executor.call(lambda: results.append(work()))
+                return await result_of(executor, work)
             finally:
                 executor.abandon()
-            return results[0]
 
 
 async def in_slices(metrics: Sequence[Metric], work: Callable[[list[Metric]], list[Metric]]) -> list[Metric]:

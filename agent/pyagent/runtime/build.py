@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from pyagent.api import Aggregator, ConfigError, Plugin, Processor
 from pyagent.api.foreign import let_go
 from pyagent.config import AggregatorPlan, BrokenPlugin, Plan, PluginPlan, ProcessorPlan, create_plugin
-from pyagent.pipeline.executors import ThreadExecutor
+from pyagent.pipeline.executors import ThreadExecutor, result_of
 from pyagent.pipeline.failures import one_line, told
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.schedule import Clock
@@ -145,18 +145,16 @@ async def build_plugins(
 
 async def _create_external(plan: PluginPlan, log: logging.Logger) -> Built:
     """In a thread of its own and not for ever: the setup is anybody's code, and so is all that the engine asks."""
-    made: list[Built] = []
 
-    def make() -> None:
+    def make() -> Built:
         plugin = create_plugin(plan, log)
-        made.append(Built(plan, plugin, log, traits_of(plan, plugin)))
+        return Built(plan, plugin, log, traits_of(plan, plugin))
 
     executor = ThreadExecutor(f"{plan.label} setup", partial(told, files=plugin_files(plan)))
     try:
-        await asyncio.wait_for(executor.call(make), SETUP_DEADLINE)
+        return await asyncio.wait_for(result_of(executor, make), SETUP_DEADLINE)
     finally:
         executor.abandon()
-    return made[0]
 
 
 async def build_stages(plan: Plan, fanout: Fanout, clock: Clock, left_out: LeftOut | None = None) -> ProcessorChain:

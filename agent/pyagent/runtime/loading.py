@@ -19,7 +19,7 @@ from pyagent.config import (
     read_source,
     settings_place,
 )
-from pyagent.pipeline.executors import ThreadExecutor
+from pyagent.pipeline.executors import ThreadExecutor, result_of
 from pyagent.runtime.cache import ConfigCache
 from pyagent.runtime.log import to_journal
 from pyagent.runtime.settings import RunSettings
@@ -112,24 +112,22 @@ class Loader:
         """`partial`: the texts need neither an input nor an output. Raises ConfigError."""
         settings = self._settings
         # In a thread: external plugins are imported here, and an import may hang.
-        plans: list[Plan] = []
         executor = ThreadExecutor("configuration")
         try:
-            await executor.call(
-                lambda: plans.append(
-                    load_plan(
-                        texts,
-                        environ=settings.environ,
-                        plugin_directories=settings.plugin_directories,
-                        strict_env=settings.strict_env,
-                        old_env=settings.old_env,
-                        testing=settings.test,
-                        partial=partial,
-                        select=settings.select,
-                        input_filter=settings.input_filter,
-                        output_filter=settings.output_filter,
-                    )
-                )
+            return await result_of(
+                executor,
+                lambda: load_plan(
+                    texts,
+                    environ=settings.environ,
+                    plugin_directories=settings.plugin_directories,
+                    strict_env=settings.strict_env,
+                    old_env=settings.old_env,
+                    testing=settings.test,
+                    partial=partial,
+                    select=settings.select,
+                    input_filter=settings.input_filter,
+                    output_filter=settings.output_filter,
+                ),
             )
         except ConfigError:
             raise
@@ -138,7 +136,6 @@ class Loader:
             raise ConfigError(f"BUG: cannot load the configuration: {describe(error)}; please report this") from None
         finally:
             executor.abandon()
-        return plans[0]
 
     def attempt(self, texts: Texts) -> None:
         """These are about to be loaded: whatever they do is their doing."""

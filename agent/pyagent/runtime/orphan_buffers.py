@@ -1,6 +1,5 @@
 """The queues on disk, those of running outputs and those that no output claims, for the commands that ask about them."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from pyagent.buffer import Chunk, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.log.reader import LogReader
 from pyagent.buffer.log.segments import Recovery, SegmentLog
 from pyagent.lineprotocol import Content
+from pyagent.pipeline.executors import result_of
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.pipeline.outputs.sender import Sender
 from pyagent.runtime.agent import Agent
@@ -155,9 +155,7 @@ class StoredBuffers:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         assert self._buffer_resources.executor is not None
-        result: deque[T] = deque()
-        await self._buffer_resources.executor.call(lambda: result.append(work()))
-        return result[0]
+        return await result_of(self._buffer_resources.executor, work)
 
 
 def _serializes_for(output: RunningOutput, stored: StoredQueue) -> bool:
