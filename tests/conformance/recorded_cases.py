@@ -42,7 +42,9 @@ class Recorded:
         self.cases: list[Case] = []
         self.waiting: Counter[str] = Counter()
         for case in (*_planted(), *_host(), *_services(), *_corpus()):
-            missing = _missing(case.config)
+            missing = _missing(case.config) or (
+                f"the server of {case.server}" if case.server not in ("", *SERVERS) else None
+            )
             if missing:
                 self.waiting[missing] += 1
             else:
@@ -121,8 +123,9 @@ def _services() -> Iterator[Case]:
         sent = (folder / "sent.txt").exists() and "service_address" in config
         if requests or sent:
             config = re.sub(r"127\.0\.0\.1:\d+", "${LISTEN}", config)
-        # In a case `down` there is none.
-        server = plugin if plugin in SERVERS and folder.name != "down" else ""
+        # Listeners, files and commands need no package, and no server; nor does a case `down`.
+        needs_none = plugin not in SERVERS and _text(folder / "how.md").startswith("Packages: none")
+        server = "" if needs_none or folder.name == "down" else plugin
         yield Case(
             label="/".join(folder.parts[-3:]),
             folder=folder,

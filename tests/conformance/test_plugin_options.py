@@ -30,6 +30,17 @@ MORE: dict[str, dict[str, str]] = {
         ),
         _SHARED,
     ),
+    "inputs.memcached": dict.fromkeys(
+        (
+            "tls_cipher_suites",
+            "tls_enable",
+            "tls_key_pwd",
+            "tls_min_version",
+            "tls_renegotiation_method",
+            "tls_server_name",
+        ),
+        _SHARED,
+    ),
     "inputs.socket_listener": dict.fromkeys(
         (
             "max_parallel_parsers",

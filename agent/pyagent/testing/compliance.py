@@ -45,8 +45,8 @@ from pyagent.testing.server_process import free_port
 __all__ = ["CHECKS", "Plugin", "plugins"]
 
 GATHERS = 100
-MOST_BYTES = 40 * GATHERS
-"""Memory that may be left after so many gathers: less than the smallest object for each."""
+MOST_BYTES = 80 * GATHERS
+"""Memory that may be left after so many gathers: less than a small object for each."""
 HANG = 60.0
 _ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):\d+")
 _OWN_PORT = re.compile(r'"([^"/]*//)?(127\.0\.0\.1|localhost)?:\d+(/[^"]*)?"')
