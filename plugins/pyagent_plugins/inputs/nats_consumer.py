@@ -1,6 +1,6 @@
-"""Reads metrics from subjects of NATS, core and JetStream.
+"""Reads metrics from subjects of NATS.
 
-A message of JetStream is acknowledged when the outputs' queues hold its metrics.
+Core NATS and JetStream: a message of the latter is acknowledged when the outputs' queues hold its metrics.
 """
 
 import asyncio
