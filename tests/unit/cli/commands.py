@@ -26,7 +26,7 @@ def pyagent(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     before = signal.getsignal(signal.SIGHUP)
     loggers = [logging.getLogger("pyagent"), logging.getLogger()]
-    handlers, propagate = [log.handlers[:] for log in loggers], loggers[0].propagate
+    handlers, propagate, level = [log.handlers[:] for log in loggers], loggers[0].propagate, loggers[0].level
     loggers[0].handlers.clear()
 
     def run(*words: str) -> Done:
@@ -42,3 +42,4 @@ def pyagent(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     for log, kept in zip(loggers, handlers, strict=True):
         log.handlers[:] = kept
     loggers[0].propagate = propagate
+    loggers[0].setLevel(level)
