@@ -134,6 +134,8 @@ async def serving(
     finally:
         await client.close()
         await runner.stop(grace=5)
+        if output._compressor is not None:  # of a backlog that a test has left
+            output._compressor.abandon()
 
 
 def json_of(answer: HttpResponse) -> Any:
