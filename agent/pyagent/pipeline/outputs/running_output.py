@@ -285,7 +285,14 @@ class RunningOutput:
 
         task = loop.create_task(compress(), name=f"{self.plan.label} compression")
         self._compressions.add(task)
-        task.add_done_callback(self._compressions.discard)
+        task.add_done_callback(self._compressed)
+
+    def _compressed(self, task: asyncio.Task[None]) -> None:
+        """The thread ends with the last work: most of the time there is no backlog."""
+        self._compressions.discard(task)
+        if not self._compressions and self._compressor is not None:
+            self._compressor.abandon()
+            self._compressor = None
 
     def _end_sender(self, sender: Sender) -> None:
         """End an idle one: its tasks, and its log's descriptors."""
@@ -437,9 +444,6 @@ class RunningOutput:
         self._manager.abandon()
         for compression in self._compressions:
             compression.cancel()
-        if self._compressor is not None:
-            self._compressor.abandon()
-            self._compressor = None
         if self.plan.has_foreign_code:
             let_go(self.plugin, self.plan.label)
             del self.plugin  # senders refer to this one and it to them: it would be held until a collection
