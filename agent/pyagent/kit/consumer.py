@@ -5,7 +5,8 @@
     if not self._consumer.has_room: ...                           # read no more until `on_room` is called
 
 A message is acknowledged once, and never before it is held: whatever is killed when, the broker has those that are not. One
-that cannot be read is acknowledged as well, and logged: it would come again for ever.
+that cannot be read is acknowledged as well, and logged: it would come again for ever. Where the engine itself fails, the
+message stays with the broker, and comes again with the next connection.
 """
 
 import asyncio
@@ -92,12 +93,12 @@ class Consumer:
         try:
             while self._waiting:
                 messages = self._next()
-                await ingest_patiently(
+                held = await ingest_patiently(
                     self._acc, [one.data for one in messages], self._parser, self._notices, self._adjusted(messages)
                 )
                 self.undelivered -= len(messages)
                 for message in messages:
-                    if message.acknowledge is not None:
+                    if held and message.acknowledge is not None:
                         message.acknowledge()
                 if self.has_room:
                     self._on_room()

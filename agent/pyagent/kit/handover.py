@@ -133,8 +133,10 @@ async def ingest_patiently(
     parser: Parser[Any],
     notices: Notices,
     adjust: Callable[[int, list[Metric]], list[Metric]] | None = None,
-) -> None:
-    """`acc.ingest` until the queues have room. What cannot be read is logged."""
+) -> bool:
+    """`acc.ingest` until the queues have room. What cannot be read is logged, and is done with as well.
+
+    False: the engine itself failed, and the queues do not hold the data; that is logged."""
     pause = _FIRST_PAUSE
     while True:
         try:
@@ -146,13 +148,25 @@ async def ingest_patiently(
             pause = min(2 * pause, _LAST_PAUSE)
             continue
         except TooMuch as much:
+            if len(pieces) > 1:
+                held = [
+                    await ingest_patiently(acc, [piece], parser, notices, _of_one(adjust, index))
+                    for index, piece in enumerate(pieces)
+                ]
+                return all(held)
             result = Ingested(0, (str(much),), 1, (pieces[0][:200].decode("utf-8", "replace"),))
         except Exception as error:
             notices.add(f"BUG: {type(error).__name__}", f"BUG: cannot hand on data: {error!r}", logging.ERROR)
-            return
+            return False
         if result.bad:
             text = result.texts[0] if result.texts else ""
             begins = f"; it begins with {text[:80]!r}" if text else ""
             more = f", and {result.bad - 1} more like it" if result.bad > 1 else ""
             notices.add("unreadable", f"cannot read what was received: {result.errors[0]}{begins}{more}", logging.ERROR)
-        return
+        return True
+
+
+def _of_one(
+    adjust: Callable[[int, list[Metric]], list[Metric]] | None, index: int
+) -> Callable[[int, list[Metric]], list[Metric]] | None:
+    return None if adjust is None else lambda _, metrics: adjust(index, metrics)

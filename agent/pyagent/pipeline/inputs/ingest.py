@@ -203,9 +203,8 @@ def _parse_all(
         except ParseError as error:
             parsed.add(one_line(error), piece)
         except Exception as error:
-            if files is None:
-                raise
-            parsed.add(one_line(told(error, files)), piece)
+            # Of a parser of the engine's it is a mistake, which costs this piece and no others.
+            parsed.add(f"BUG: {error!r:.200}" if files is None else one_line(told(error, files)), piece)
     return parsed
 
 
