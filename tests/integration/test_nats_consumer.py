@@ -94,6 +94,7 @@ async def test_a_server_that_is_away_or_refuses_is_an_error_of_the_start(nats_se
         ({**stream_table(nats_server), "password": "wrong"}, "(?i)authorization violation"),
         ({"servers": [f"nats://127.0.0.1:{free_port()}"]}, "cannot connect"),
         (stream_table(nats_server), "cannot subscribe"),  # there is no stream
+        ({"credentials": __file__}, "the Python library 'nkeys' is missing"),
     ):
         plugin = make_input(NATSConsumer, table)
         with pytest.raises(PyagentError, match=message):

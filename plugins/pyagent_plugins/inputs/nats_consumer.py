@@ -6,6 +6,7 @@ Core NATS and JetStream: a message of the latter is acknowledged when the output
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pyagent.api import Accumulator, ConfigError, Input, Metric, PyagentError, Secret, option
@@ -98,6 +99,8 @@ class NATSConsumer(Input[NATSConsumerOptions]):
         except ImportError:
             raise PyagentError(f"cannot speak NATS: {missing_library('nats')}") from None
         options = self.options
+        if (options.credentials or options.nkey_seed) and find_spec("nkeys") is None:
+            raise PyagentError(f"cannot sign in with 'credentials' or 'nkey_seed': {missing_library('nkeys')}")
         servers = options.servers or [_SERVER]
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         errors: list[str] = []
