@@ -253,6 +253,7 @@ def test_a_grafana_below_a_path(push: Push) -> None:
         ("localhost:3000", "it is none of a server; write one like http://localhost:3000"),
         ("http://admin:secret@localhost:3000", "a password in it is seen by everybody on this host"),
         ("http://localhost:3000/?orgId=1", "it holds more than an address; write one like http://localhost:3000"),
+        ("http://", "cannot use the URL 'http://': it is none"),
         ("http://localhost:x", "write one like http://localhost:3000"),
     ],
 )
@@ -261,6 +262,14 @@ def test_an_address_that_is_none(push: Push, url: str, reason: str) -> None:
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert reason in done.err
     assert "secret" not in done.err
+
+
+def test_a_wrong_address_comes_before_warnings_of_the_configuration(push: Push, tmp_path: Path) -> None:
+    (tmp_path / "telegraf.conf").write_text("[[inputs.mem]]\n")
+    wrong = push(url=f"http://127.0.0.1:{free_port()}")
+    assert wrong.err.startswith("E! cannot reach Grafana at ")
+    assert "W! without [[inputs.internal]]" not in wrong.err
+    assert "W! without [[inputs.internal]]" in push().err
 
 
 def test_nothing_listens_or_something_mute_does(push: Push) -> None:

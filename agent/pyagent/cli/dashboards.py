@@ -2,9 +2,10 @@
 
 import argparse
 import asyncio
+import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,12 @@ def configure(parser: Parser) -> None:
     def flag(name: str, metavar: str, text: str) -> None:
         parser.add_argument(name, default="", metavar=metavar, help=text)
 
-    flag("--directory", "DIR", f"write files into it (default {DIRECTORY}, or none with --push)")
+    parser.add_argument(
+        "--directory", metavar="DIR", help=f"write files into it (default {DIRECTORY}, or none with --push)"
+    )
     flag("--host", "HOST", "the only host that the dashboards without variables and the links show")
     flag("--datasource", "UID", "a data source of Grafana that is there already, in Flux")
+    flag("--influxdb-url", "URL", "where Grafana reaches InfluxDB (default: the address of the configuration)")
     parser.group("A running Grafana")
     flag("--push", "URL", "put them into this Grafana, such as http://localhost:3000")
     flag("--grafana-token-file", "FILE", "file with a token of a service account (else GRAFANA_TOKEN, else asked for)")
@@ -55,33 +59,59 @@ def run(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         print(f"E! cannot make dashboards: {error}{how_to_install(error)}", file=sys.stderr)
         return 1
+    warnings: list[str] = []
     try:
-        subjects, destination = _what_there_is(arguments)
+        _check(arguments)
+        try:
+            subjects, destination = _what_there_is(arguments, warnings.append)
+        except BaseException:
+            _warn(warnings)
+            raise
+        if arguments.influxdb_url:
+            destination = dataclasses.replace(destination, url=arguments.influxdb_url)
         if not arguments.push or arguments.directory:
+            _warn(warnings)
             _write(arguments, subjects, destination)
         if arguments.push:
-            asyncio.run(_push(arguments, subjects, destination))
+            asyncio.run(_push(arguments, subjects, destination, warnings))
     except (ConfigError, PyagentError) as error:
         print(f"E! {redact(str(error))}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.filename is None:
             raise  # of standard output, not of a file
-        print(
-            f"E! cannot write {error.filename}: {error.strerror}; name another folder by --directory", file=sys.stderr
-        )
+        print(f"E! {_not_written(Path(error.filename), error.strerror)}", file=sys.stderr)
         return 1
     return 0
 
 
-def _what_there_is(arguments: argparse.Namespace) -> tuple[list["Subject"], "Destination"]:
+def _check(arguments: argparse.Namespace) -> None:
+    """What the flags alone say. Raises PyagentError."""
+    from pyagent.dashboards.grafana import checked_address, checked_source_address
+
+    if arguments.directory == "":
+        raise PyagentError("cannot write into a folder without a name: --directory is empty; name one")
+    if arguments.push:
+        checked_address(arguments.push)
+    if arguments.influxdb_url:
+        arguments.influxdb_url = checked_source_address(arguments.influxdb_url)
+
+
+def _not_written(path: Path, cause: str | None) -> str:
+    for one in (path, *path.parents):
+        if one.is_symlink() and not one.exists():
+            path, cause = one, f"it is a link to {one.readlink()}, which is missing"
+    return f"cannot write {path}: {cause}; name another folder by --directory"
+
+
+def _what_there_is(arguments: argparse.Namespace, warn: Callable[[str], None]) -> tuple[list["Subject"], "Destination"]:
     """Of the configuration that is named, else of all plugins. Raises PyagentError where there is nothing to show."""
     from pyagent.dashboards.subjects import Destination, destination_of, subjects_of_catalog, subjects_of_plan
 
     if not (arguments.config or arguments.config_directory or arguments.instance):
         subjects, problems = subjects_of_catalog(catalog(arguments))
         for problem in problems:
-            _warn(problem)
+            warn(problem)
         return subjects, Destination()
 
     from pyagent.runtime.loading import Loader
@@ -100,25 +130,25 @@ def _what_there_is(arguments: argparse.Namespace) -> tuple[list["Subject"], "Des
     with own_stdout():
         plan = asyncio.run(load())
     for broken in plan.broken:
-        _warn(broken.reason)
+        warn(broken.reason)
     subjects, problems = subjects_of_plan(plan)
     for problem in problems:
-        _warn(problem)
+        warn(problem)
     if not subjects:
         raise PyagentError(
             "cannot make dashboards: no input of this configuration declares what it measures; see pyagent plugins, or add "
             "[[inputs.internal]] for the agent's health"
         )
     if not any(subject.name == "internal" for subject in subjects):
-        _warn("without [[inputs.internal]] there is no dashboard of the agents' health, and no alert but of silence")
+        warn("without [[inputs.internal]] there is no dashboard of the agents' health, and no alert but of silence")
     silent = sorted({one.name for one in plan.inputs} - {subject.name for subject in subjects})
     if silent:
-        _warn(
+        warn(
             f"without a dashboard, as they do not say what they measure: {', '.join(f'inputs.{name}' for name in silent)}"
         )
     destination, others = destination_of(plan)
     if others:
-        _warn(
+        warn(
             f"{destination.bucket} is the first bucket of the dashboards; choose the others on them: {', '.join(others)}"
         )
     return subjects, destination
@@ -132,10 +162,14 @@ def _write(arguments: argparse.Namespace, subjects: Sequence["Subject"], destina
 
     directory = Path(arguments.directory or DIRECTORY)
     files = files_of(subjects, destination, datasource=arguments.datasource or DATA_SOURCE, host=arguments.host)
-    written, removed = write_files(directory, files)
+    changes = write_files(directory, files)
     names = [Path(name).stem for name in files if name.startswith("import/")]
     print(f"{counted(len(names), 'dashboard')} in {directory}: {', '.join(names)}")
-    print(f"{counted(len(written), 'file')} written, {len(files) - len(written)} as before, {len(removed)} removed")
+    written, removed = len(changes.written), len(changes.removed)
+    print(f"{counted(written, 'file')} written, {len(files) - written} as before, {removed} removed")
+    if changes.kept:
+        kept = ", ".join(str(directory / name) for name in changes.kept)
+        _warn([f"somebody edited files after they were written here; what they had is kept as {kept}"])
     print("For Grafana's folder of provisioning, on its host:")
     print(f"    sudo cp -r {shlex.quote(str(directory / 'provisioning'))}/. /etc/grafana/provisioning/")
     if wanted := _variables(arguments, destination):
@@ -152,7 +186,9 @@ def _variables(arguments: argparse.Namespace, destination: "Destination") -> lis
     return [f"GRAFANA_INFLUX_{name}" for name, value in known.items() if not value]
 
 
-async def _push(arguments: argparse.Namespace, subjects: Sequence["Subject"], destination: "Destination") -> None:
+async def _push(
+    arguments: argparse.Namespace, subjects: Sequence["Subject"], destination: "Destination", warnings: list[str]
+) -> None:
     from pyagent.dashboards.alerts import alert_rules
     from pyagent.dashboards.boards import DATA_SOURCE, boards
     from pyagent.dashboards.grafana import Grafana, checked_address
@@ -162,7 +198,9 @@ async def _push(arguments: argparse.Namespace, subjects: Sequence["Subject"], de
     influx = Secret(os.environ.get("GRAFANA_INFLUX_TOKEN", "").strip())
     grafana = Grafana(url, _token(arguments), tls_ca=arguments.tls_ca)
     try:
-        print(f"Grafana {await grafana.check()} at {url}")
+        version = await grafana.check()
+        _warn(warnings)  # not before: an address that is wrong is what matters first
+        print(f"Grafana {version} at {url}")
         print(f"data source {uid}: {await grafana.put_source(uid, destination, influx.reveal())}")
         await grafana.put_folder()
         found = boards(subjects, destination, "provisioning", datasource=uid)
@@ -203,5 +241,7 @@ def _token(arguments: argparse.Namespace) -> str:
         ) from None
 
 
-def _warn(text: str) -> None:
-    print(f"W! {redact(text)}", file=sys.stderr)
+def _warn(warnings: list[str]) -> None:
+    """Print them once."""
+    while warnings:
+        print(f"W! {redact(warnings.pop(0))}", file=sys.stderr)

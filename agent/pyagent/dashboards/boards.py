@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
@@ -71,8 +71,11 @@ class Board:
 
 
 def _chosen(bucket: str, host: str) -> str:
-    parts = {"var-bucket": bucket, "var-host": host or "$__all", "from": "now-24h", "to": "now"}
-    return urlencode({name: value for name, value in parts.items() if value}, safe="$", quote_via=quote)
+    everything = "$__all"  # the one value of Grafana's own; a `$` in a name is encoded
+    parts = {"var-bucket": bucket, "var-host": host, "from": "now-24h", "to": "now"}
+    encoded = {name: quote(value, safe="") for name, value in parts.items()}
+    encoded["var-host"] = encoded["var-host"] or everything
+    return "&".join(f"{name}={value}" for name, value in encoded.items() if value)
 
 
 def boards(

@@ -6,11 +6,14 @@ provisioning/dashboards/pyagent/*.json
 provisioning/alerting/pyagent.yaml
 import/*.json                            for Dashboards, New, Import
 shared/*.json                            the same without variables, for public dashboards
+.pyagent-dashboards.json                 what was written, by which a file that people edited is known
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from pyagent.dashboards.alerts import FOLDER, FOLDER_TITLE, GROUP, alert_rules
 from pyagent.dashboards.boards import DATA_SOURCE, FORMS, Form, boards
 from pyagent.dashboards.subjects import Destination, Subject
 
-__all__ = ["files_of", "write_files"]
+__all__ = ["MANIFEST", "Changes", "files_of", "write_files"]
 
 _FOLDERS: dict[Form, str] = {
     "provisioning": "provisioning/dashboards/pyagent",
@@ -26,6 +29,8 @@ _FOLDERS: dict[Form, str] = {
     "shared": "shared",
 }
 _SOURCE, _ALERTS = "provisioning/datasources/pyagent.yaml", "provisioning/alerting/pyagent.yaml"
+MANIFEST = ".pyagent-dashboards.json"
+"""The SHA-256 of each file as it was written last. Not in the files: Grafana would show it, or drop it."""
 _PROVISIONING = "/etc/grafana/provisioning"
 """Where Grafana looks for such files, in its packages and in its image."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_. /-]*[A-Za-z0-9_/]|[A-Za-z_]")
@@ -49,25 +54,76 @@ def files_of(
     return found
 
 
-def write_files(directory: Path, files: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Write what differs; returns the paths that were written, and those of earlier dashboards that were removed, as they fit
-    no more. Raises OSError."""
-    written, removed = [], []
+@dataclass(slots=True)
+class Changes:
+    """Paths in the folder: `kept` are the names that files have now which somebody edited, or which nobody wrote here."""
+
+    written: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+
+def write_files(directory: Path, files: Mapping[str, str]) -> Changes:
+    """Write what differs, and remove earlier dashboards that fit no more. What is not as it was written here is renamed to
+    NAME.old, which Grafana does not read. Raises OSError."""
+    changes = Changes()
+    before = _digests(directory / MANIFEST)
+    now = {name: _digest(text.encode()) for name, text in files.items()}
     for name, text in files.items():
         path = directory / name
-        if _text_of(path) != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-            written.append(name)
+        there = _digest_of(path)
+        if there == now[name]:
+            continue
+        if there is not None and there != before.get(name):
+            changes.kept.append(_keep(directory, name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        changes.written.append(name)
     found = [
         f"{folder}/{path.name}" for folder in _FOLDERS.values() for path in sorted((directory / folder).glob("*.json"))
     ]
     for name in (*(name for name in found if _is_ours(directory / name)), _SOURCE, _ALERTS):
         path = directory / name
-        if name not in files and path.exists():
+        if name in files or (there := _digest_of(path)) is None:
+            continue
+        if there == before.get(name):
             path.unlink()
-            removed.append(name)
-    return written, removed
+        else:
+            changes.kept.append(_keep(directory, name))
+        changes.removed.append(name)
+    if now != before:
+        (directory / MANIFEST).write_text(json.dumps(now, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return changes
+
+
+def _keep(directory: Path, name: str) -> str:
+    """Rename to the first free name. An earlier edit is not overwritten by a later one."""
+    kept, number = f"{name}.old", 1
+    while (directory / kept).exists():
+        number += 1
+        kept = f"{name}.old{number}"
+    (directory / name).rename(directory / kept)
+    return kept
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        return _digest(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _digests(manifest: Path) -> Mapping[str, object]:
+    """Empty where it is missing or none: then every file that differs counts as edited."""
+    try:
+        document = json.loads(_text_of(manifest) or "")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _text_of(path: Path) -> str | None:

@@ -18,7 +18,7 @@ from pyagent.dashboards.subjects import Destination
 from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse
 from pyagent.kit.tls import TlsOptions
 
-__all__ = ["Grafana", "GrafanaError", "checked_address"]
+__all__ = ["Grafana", "GrafanaError", "checked_address", "checked_source_address"]
 
 _LONGEST = 300
 """Characters of what a stranger says."""
@@ -31,20 +31,28 @@ class GrafanaError(PyagentError):
 
 def checked_address(url: str) -> str:
     """Grafana's address, with the path that it is served below, without a slash at its end. Raises GrafanaError."""
-    url = url.strip().rstrip("/")
-    shown = repr(mask_url(url))
+    remedy = "make a token of a service account in Grafana, and give it by GRAFANA_TOKEN or --grafana-token-file"
+    return _checked(url, "http://localhost:3000", remedy)
+
+
+def checked_source_address(url: str) -> str:
+    """The same of InfluxDB, as Grafana reaches it."""
+    return _checked(url, "http://HOST:8086", "InfluxDB's token is in Grafana's environment: GRAFANA_INFLUX_TOKEN")
+
+
+def _checked(given: str, example: str, remedy: str) -> str:
+    given = given.strip()
+    url = given.rstrip("/")
+    shown = repr(mask_url(given))
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise GrafanaError(f"cannot use the URL {shown}: {error}; write one like http://localhost:3000") from None
+        raise GrafanaError(f"cannot use the URL {shown}: {error}; write one like {example}") from None
     if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
-        raise GrafanaError(f"cannot use the URL {shown}: it is none of a server; write one like http://localhost:3000")
+        raise GrafanaError(f"cannot use the URL {shown}: it is none of a server; write one like {example}")
     if parts.username is not None:
-        raise GrafanaError(
-            f"cannot use the URL {shown}: a password in it is seen by everybody on this host; make a token of a service "
-            "account in Grafana, and give it by GRAFANA_TOKEN or --grafana-token-file"
-        )
+        raise GrafanaError(f"cannot use the URL {shown}: a password in it is seen by everybody on this host; {remedy}")
     if parts.query or parts.fragment:
         address = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
         raise GrafanaError(f"cannot use the URL {shown}: it holds more than an address; write one like {address}")

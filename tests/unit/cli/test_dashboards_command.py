@@ -166,6 +166,78 @@ def test_what_fits_no_more_is_removed_and_nothing_else(written: Written) -> None
     assert {path: path.read_text() for path in mine} == mine
 
 
+def test_a_file_that_was_edited_is_kept(written: Written) -> None:
+    _, folder = written(CONFIG)
+    source = folder / "provisioning/datasources/pyagent.yaml"
+    made = source.read_text()
+    for number, edit in enumerate(("http://influx:8086", "http://influx:9999")):
+        source.write_text(made.replace("https://influx.example:8086/path", edit))
+        done, _ = written(CONFIG)
+        kept = source.with_name(f"pyagent.yaml.old{number + 1 if number else ''}")
+        assert done.status == 0
+        assert done.err.splitlines()[-1] == (
+            "W! somebody edited files after they were written here; what they had is kept as "
+            f"dashboards/provisioning/datasources/{kept.name}"
+        )
+        assert edit in kept.read_text()
+        assert source.read_text() == made
+    quiet, _ = written(CONFIG.replace('"30s"', '"20s"'))
+    assert "somebody edited" not in quiet.err
+    assert ", 0 as before" not in quiet.out
+
+
+def test_an_edited_file_that_fits_no_more_is_kept(written: Written) -> None:
+    _, folder = written(CONFIG)
+    edited = folder / "import/health.json"
+    text = edited.read_text().replace("Agent health", "My health")
+    edited.write_text(text)
+    done, _ = written("[[inputs.mem]]\n")
+    assert not edited.exists()
+    assert (folder / "import/health.json.old").read_text() == text
+    assert "kept as dashboards/import/health.json.old\n" in done.err
+
+
+@pytest.mark.parametrize("manifest", [None, "no json", "[]", '{"import/mem.json": 7}'])
+def test_what_is_not_known_to_be_written_here_is_kept(written: Written, manifest: str | None) -> None:
+    _, folder = written(CONFIG)
+    listed = folder / ".pyagent-dashboards.json"
+    listed.unlink() if manifest is None else listed.write_text(manifest)
+    mem = folder / "import/mem.json"
+    mem.write_bytes(b"\xff of somebody")
+    done, _ = written(CONFIG)
+    assert "kept as dashboards/import/mem.json.old\n" in done.err
+    assert (folder / "import/mem.json.old").read_bytes() == b"\xff of somebody"
+    again, _ = written(CONFIG)
+    assert "somebody edited" not in again.err
+
+
+def test_the_address_by_which_grafana_reaches_influxdb(written: Written) -> None:
+    done, folder = written(CONFIG, "--influxdb-url", "http://influx:8086/")
+    assert done.status == 0
+    (source,) = yaml.safe_load((folder / "provisioning/datasources/pyagent.yaml").read_text())["datasources"]
+    assert source["url"] == "http://influx:8086"
+    for wrong in ("influx:8086", "http://", "http://a:s3cretword@influx:8086"):
+        done, _ = written(CONFIG, "--influxdb-url", wrong)
+        assert (done.status, done.err.count("\n")) == (1, 1)
+        assert "E! cannot use the URL '" in done.err
+        assert "s3cretword" not in done.err
+
+
+def test_folders_that_cannot_be(written: Written, tmp_path: Path) -> None:
+    done, folder = written(CONFIG, "--directory", "")
+    assert (done.status, done.err) == (
+        1,
+        "E! cannot write into a folder without a name: --directory is empty; name one\n",
+    )
+    assert not folder.exists()
+    (tmp_path / "link").symlink_to("nowhere")
+    done, _ = written(CONFIG, "--directory", "link")
+    assert done.status == 1
+    assert done.err.splitlines()[-1] == (
+        "E! cannot write link: it is a link to nowhere, which is missing; name another folder by --directory"
+    )
+
+
 def test_two_inputs_of_one_plugin_have_one_dashboard(written: Written) -> None:
     _, folder = written(
         '[[inputs.mem]]\n[[inputs.mem]]\n  name_override = "ram"\n  [inputs.mem.tags]\n    room = "a"\n'

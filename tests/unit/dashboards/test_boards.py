@@ -1,5 +1,6 @@
 """The dashboards that are made of declarations: what Grafana's own types say of them, and what people have trouble with."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from sdk_types import mistakes
 from pyagent.api import Chart, Duration, Field, Input, Measurement
 from pyagent.config.catalog import Catalog
 from pyagent.dashboards.boards import DATA_SOURCE, FORMS, Board, Form, boards, uid_of
-from pyagent.dashboards.files import files_of
+from pyagent.dashboards.files import MANIFEST, files_of
 from pyagent.dashboards.subjects import Destination, Subject, subjects_of_catalog
 from pyagent.dashboards.units import unit_of
 
@@ -76,6 +77,8 @@ def test_the_committed_files_are_what_is_made_now(root: Path) -> None:
     folder = root / "dashboards"
     committed = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
     made = files_of(SUBJECTS, NOWHERE)
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in made.items()}
+    assert json.loads(committed.pop(MANIFEST)) == digests, "run: make dashboards"
     assert committed.keys() == made.keys(), "run: make dashboards"
     assert [name for name in made if made[name] != committed[name]] == [], "run: make dashboards"
 
@@ -254,6 +257,7 @@ def test_links_choose_bucket_host_and_time() -> None:
         f"http://g/d-solo/pyagent-overview?orgId=1&panelId={number}&{chosen}"
     )
     assert board.link("http://g", "").endswith("?var-host=$__all&from=now-24h&to=now")
+    assert "?var-bucket=%24b&var-host=a%22b%24x%2F%5C&from=" in board.link("http://g", "$b", 'a"b$x/\\')
 
 
 def test_a_chart_of_one_value_of_a_tag() -> None:
