@@ -998,3 +998,56 @@ def _token_with(host: Host, rights: list[tuple[str, str]]) -> str:
     with Management(host.server.url, token=host.server.token) as operator:
         body = {"orgID": org, "description": "given", "permissions": permissions}
         return str(operator.connection.call("POST", "/api/v2/authorizations", body=body).body["token"])
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["output", "output and errors"])
+def test_a_reader_that_goes_does_not_stop_the_work(host: Host, both: bool) -> None:
+    """As `pyagent provision ... | head -1` has it."""
+    words = ("--bucket", "new", "--create-bucket", "--input", "mem", "--set", "mem.alias=a b")
+    for name, action in (("ram", words), ("ram", ())):
+        command = ["provision", *(("delete", name, "--force") if not action else (name, *action))]
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [Path(sys.executable).with_name("pyagent"), *command, *host.flags()],
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=writer if both else subprocess.PIPE,
+            timeout=60,
+        )
+        os.close(writer)
+        assert done.returncode == 0
+        assert not done.stderr
+        if action:
+            assert host.variables.keys() == {"INFLUX_TOKEN", "TELEGRAF_CONFIG"}
+            assert len(host.all("telegrafs")) == len(host.all("authorizations")) == 1
+    assert host.all("telegrafs") == host.all("authorizations") == []
+    assert not list(host.settings.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_without_room_does_not_stop_the_work_and_is_said(host: Host) -> None:
+    command = ["provision", "ram", "--bucket", "monitoring-system", "--input", "mem", *host.flags()]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("pyagent"), *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "E! cannot write what is to be printed: No space left on device\n"
+    assert "INFLUX_TOKEN" in host.variables
+
+
+def test_a_failure_is_one_whether_or_not_somebody_reads(host: Host) -> None:
+    command = ["provision", "ram", "--bucket", "none", "--input", "mem", *host.flags()]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("pyagent"), *command], stdout=writer, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(writer)
+    assert done.returncode == 1
+    assert b"cannot find the bucket" in done.stderr

@@ -32,6 +32,9 @@ COMMANDS = {
 }
 """Modules of this package and what each is for; `version` has no module, for it must not even cost an import."""
 
+_CHANGING = frozenset(("buffer", "dashboards", "link", "new", "provision", "quarantine", "reload", "secrets"))
+"""Commands that change something: whoever reads what they print may go, and the work is done to its end."""
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Of a file that standard output was led to."""
 
@@ -101,7 +104,13 @@ def command(name: str, words: Sequence[str]) -> int:
 
     parser = Parser(prog=f"pyagent {name}", description=sentence(COMMANDS[name]))
     module.configure(parser)
-    status: int = module.run(parser.parse_args(words))
+    parsed = parser.parse_args(words)
+    if name not in _CHANGING:
+        return int(module.run(parsed))
+    from pyagent.cli.kept_output import output_may_end
+
+    with output_may_end():
+        status: int = module.run(parsed)
     return status
 
 
