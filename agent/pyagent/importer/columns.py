@@ -29,6 +29,10 @@ class Settings:
     """NULL, N/A and the like are no value."""
     skip_empty: bool = False
     """A row without any value is left out and counted, not refused."""
+    table: bool = False
+    """What a column is was found out before: its name makes it neither the time nor, where it is a tag, the measurement."""
+    paired: bool = True
+    """`_field` names the field whose value is in `_value`, as InfluxDB reads them; else both are columns like any other."""
 
 
 @dataclass(slots=True)
@@ -91,19 +95,20 @@ class Rows:
         table = self._table
         columns = [*table.columns, *table.extras]
         labels = {column.label: column.index for column in table.columns if column.label}
-        any_is_field = "_field" not in labels
+        paired, known = self.settings.paired, self.settings.table
+        any_is_field = not paired or "_field" not in labels
         tags: dict[str, tuple[int, Cell]] = {}
         for column in columns:
             cell = self._cell(column, labels)
-            if column.label == "_measurement" or column.part == "measurement":
+            if column.part == "measurement" or (column.label == "_measurement" and not (known and column.part)):
                 self.measurement = cell
-            elif column.label == "_time" or column.part == "time":
+            elif column.part == "time" or (column.label == "_time" and not known):
                 self._assign_time(cell)
             elif column.part == "ignored" or not column.label.strip():
                 continue
-            elif column.label == "_field":
+            elif paired and column.label == "_field":
                 self.field_name = cell
-            elif column.label == "_value":
+            elif paired and column.label == "_value":
                 self.field_value = cell
                 self._convert_value = self._converter(column)
             elif column.part == "tag":

@@ -83,7 +83,7 @@ def _of_query(rows: Iterator[list[str]], header: list[str], given: Given, plain:
 
 
 def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separator: str, settings: Settings) -> Plain:
-    plain = Plain(TABLE, separator.encode(), replace(settings, missing_words=True, skip_empty=True))
+    plain = Plain(TABLE, separator.encode(), replace(settings, missing_words=True, skip_empty=True, table=True))
     if not header:
         return plain
     header = [label.strip() for label in header]
@@ -99,7 +99,15 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
         form = clock.form
         note = f"by {form}"
     decimal = _decimal(seen, separator, given, time)
-    tags, fields = [], []
+    # A name of InfluxDB's alone is a name like any other: what is announced as a field is written as one.
+    own = [
+        label
+        for label in ("_field", "_value")
+        if label in given.tags or given.types.get(label) in ("ignored", "ignore")
+    ]
+    paired = not own and {"_field", "_value"} <= set(header)
+    plain.settings = replace(plain.settings, paired=paired)
+    tags, fields, left_out = [], [], []
     for index, label in enumerate(header):
         column = Column(index, label)
         kind = given.types.get(label, "")
@@ -120,6 +128,16 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
             elif column.kind == "double" and (content.grouped or "," in content.doubt):
                 column.form = ".,_ '\u00a0\u202f\u2019"
         if column.part == "" and label.strip() and label != "_measurement":
+            if label == "time":
+                raise ImportFailure(
+                    "the column 'time' cannot be a field, InfluxDB keeps that name for itself and drops it; name it otherwise, "
+                    "or leave it out by --type time=ignored"
+                )
+            if paired and label not in ("_field", "_value"):
+                column.part = "ignored"
+                left_out.append(repr(label))
+                plain.columns.append(column)
+                continue
             plain.notes += _about_text(label, column, content, given)
             fields.append(f"{label} ({column.kind})")
             if column.kind == "double" and content.no_numbers:
@@ -127,6 +145,8 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
                     f"{counted(content.no_numbers, 'cell', separator=',')} of the column {label!r} without a number, such as "
                     f"{content.no_number!r}: refused; --type '{label}=string' takes all of them as text"
                 )
+        elif not label.strip() and content.values and "_time" not in header:
+            left_out.append(f"number {index + 1}, which has no name")
         column.zone = zone_of(given.zone)
         plain.columns.append(column)
     named = repr(header[time])
@@ -141,10 +161,17 @@ def _of_table(rows: Iterator[list[str]], header: list[str], given: Given, separa
         plain.notes.append(f"its cells are separated by {'tabs' if separator == chr(9) else repr(separator)}")
     if any(column.form[:1] == "," and column.kind == "double" for column in plain.columns):
         plain.notes.append("its numbers have decimal commas")
+    by_column = "_measurement" in header and plain.columns[header.index("_measurement")].part in ("", "measurement")
+    kind = next((column.kind for column in plain.columns if column.label == "_value"), "")
     plain.notes.append(
-        f"measurement {plain.settings.measurement!r}; time {named} ({note}); tags {_listed(tags)}; "
-        f"fields {_listed(fields)}"
+        f"measurement {'by _measurement' if by_column else repr(plain.settings.measurement)}; time {named} ({note}); "
+        f"tags {_listed(tags)}; fields {f'named by _field, with _value ({kind})' if paired else _listed(fields)}"
     )
+    if left_out:
+        remedy = "; --tag NAME makes a column a tag" if paired else "; name it in the header, or by --header"
+        plain.notes.append(
+            f"left out: the {'column' if len(left_out) == 1 else 'columns'} {', '.join(left_out)}{remedy}"
+        )
     if seen.doubles:
         verb = "has" if seen.doubles == 1 else "have"
         plain.notes.append(

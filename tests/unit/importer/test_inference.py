@@ -417,3 +417,41 @@ def test_separators() -> None:
     assert separator_of(["a\tb c", "1\t2, 3"]) == "\t"
     assert separator_of(["sep=|", "a|b"]) == "|"
     assert separator_of(["m|measurement,v|long"]) == ","
+
+
+class TestNamesOfInfluxDB:
+    @pytest.mark.parametrize("name", ["_value", "_field", "_start", "table"])
+    def test_a_column_that_is_announced_as_a_field_is_written_as_one(self, read, name: str) -> None:
+        alone = read(f"time,{name}\n2024-01-01T00:00:00Z,1\n")
+        assert alone.lines == [f"power {name}=1 1704067200000000000"]
+        assert f"fields {name} (double)" in alone.notes
+        assert read(f"time,{name},ok\n2024-01-01T00:00:00Z,1,2\n").lines == [f"power {name}=1,ok=2 1704067200000000000"]
+
+    def test_both_together_name_a_field_and_its_value(self, read) -> None:
+        got = read("time,_field,_value,host,n\n2024-01-01T00:00:00Z,a,2,x,3\n", tags=("host",))
+        assert got.lines == ["power,host=x a=2 1704067200000000000"]
+        assert "fields named by _field, with _value (double)" in got.notes
+        assert "left out: the column 'n'" in got.notes
+
+    def test_a_value_that_is_a_tag_leaves_the_other_a_field(self, read) -> None:
+        got = read("time,_field,_value\n2024-01-01T00:00:00Z,1,2\n", tags=("_value",))
+        assert got.lines == ["power,_value=2 _field=1 1704067200000000000"]
+
+    def test_the_time_is_in_the_column_that_is_announced(self, read) -> None:
+        got = read("ts,_time\n2024-01-01T00:00:00Z,5\n", time="ts")
+        assert got.lines == ["power _time=5 1704067200000000000"]
+        assert "fields _time (double)" in got.notes
+
+    def test_a_field_that_influxdb_drops_is_refused_before_anything_is_written(self, read) -> None:
+        with pytest.raises(ImportFailure, match=r"the column 'time' cannot be a field.*--type time=ignored"):
+            read("ts,time,x\n2024-01-01T00:00:00Z,5,1\n", time="ts")
+
+    def test_a_column_without_a_name_is_told(self, read) -> None:
+        got = read("time,,x\n2024-01-01T00:00:00Z,5,1\n")
+        assert got.lines == ["power x=1 1704067200000000000"]
+        assert "left out: the column number 2, which has no name" in got.notes
+
+    def test_a_measurement_that_is_in_a_column_is_told_so(self, read) -> None:
+        got = read("time,_measurement,x\n2024-01-01T00:00:00Z,cpu,1\n")
+        assert got.lines == ["cpu x=1 1704067200000000000"]
+        assert "measurement by _measurement" in got.notes
