@@ -29,6 +29,12 @@ DIFFERENCES = (
         ("toml-crlf-multiline-string",),
     ),
     Difference(
+        "a plugin that cannot start (`startup_error_behavior`)",
+        "ends the agent, unless it says `retry`, `ignore` or `probe`",
+        "tried again for ever, shown in the status, the others go on; the option is checked and changes nothing",
+        ("startup-socket-in-use", "startup-behavior-ignore-socket-in-use"),
+    ),
+    Difference(
         "`--config-url-retry-attempts -2`",
         "an error about the configuration's URL",
         "an error about the flag, before anything is asked for",

@@ -49,10 +49,8 @@ WAITING = {
     # What needs a plugin that is not there yet; what differs for good is in differences.py.
     "bare_number_non_strict": "waits for processors.tag_limit",
     "nested_plugin_tables": "waits for processors.rename",
-    "startup-socket-in-use-test": "waits for inputs.socket_listener",
     "startup-socket-writer-refused-retry": "waits for outputs.socket_writer",
     "deprecated-option-warns": "waits for inputs.net",
-    "type-bool-as-string": "waits for inputs.cpu",
 }
 EXCEPTIONS = WAITING | UNUSABLE | {name: reason for name, reason in MEANT.items() if name in CASES}
 

@@ -504,7 +504,7 @@ def test_of_very_many_names_some_are_shown(host: Host) -> None:
     words = ["provision", *host.flags(), "ram"]
     terminal = Terminal(words, {})
     terminal.answer("and 11 more, by name", "b29")
-    terminal.answer("Inputs", "7")
+    terminal.answer("Inputs", "mem")
     terminal.answer("mem.:", "")
     terminal.answer("Start it", "n")
     assert terminal.end() == 0, terminal.said
