@@ -88,7 +88,7 @@ class File(Output[FileOptions]):
                 try:
                     target.append(data)
                 except OSError as error:
-                    if isinstance(error, BrokenPipeError) and len(self._targets) > 1:
+                    if isinstance(target, _Stdout) and isinstance(error, BrokenPipeError) and len(self._targets) > 1:
                         self._targets.remove(target)
                         self.log.error(
                             "cannot write to %s: its reader is gone; only the files are written", target.name
@@ -97,7 +97,7 @@ class File(Output[FileOptions]):
                     # All or none: the batch comes again, for all of them.
                     for other in written:
                         other.undo()
-                    raise _retry(target.name, error) from None
+                    raise _retry(target, error) from None
                 written.append(target)
             for target in written:
                 target.rotate_if_due()
@@ -127,6 +127,8 @@ class _Target:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.is_pipe = False
+        """A named one."""
         self._fd: int | None = None
         self._regular = False
         self._start = self._end = 0
@@ -221,8 +223,11 @@ class _RotatingFile(_Target):
 
     def _open(self) -> None:
         self.close()
-        # For reading too: a named pipe without a reader would hang here.
-        self._fd = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        # For reading too, whatever it may be besides: opening must not hang. A pipe that we read ourselves would always have
+        # a reader, and take what nobody reads.
+        self.is_pipe = _is_pipe(self.name)
+        flags = os.O_WRONLY | os.O_NONBLOCK if self.is_pipe else os.O_RDWR | os.O_CREAT | os.O_APPEND
+        self._fd = os.open(self.name, flags | os.O_CLOEXEC, 0o644)
         found = os.fstat(self._fd)
         self._regular = stat.S_ISREG(found.st_mode)
         self._identity = (found.st_dev, found.st_ino)
@@ -243,7 +248,18 @@ class _RotatingFile(_Target):
                 self._log.warning("cannot rotate %s: %s; it grows on", self.name, error.strerror)
 
 
-def _retry(name: str, error: OSError) -> Retry:
+def _is_pipe(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False  # opening it says why
+
+
+def _retry(target: _Target, error: OSError) -> Retry:
+    if target.is_pipe and error.errno in (errno.ENXIO, errno.EPIPE):
+        return Retry(f"cannot write to {target.name}: no program reads this pipe; start its reader")
     advice = _ADVICE.get(error.errno or 0)
-    reason = f"cannot write to {name}: {error.strerror or error}; {advice or 'make room, or wait until it is back'}"
+    reason = (
+        f"cannot write to {target.name}: {error.strerror or error}; {advice or 'make room, or wait until it is back'}"
+    )
     return Retry(reason, slow=advice is not None)

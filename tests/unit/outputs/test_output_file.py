@@ -193,6 +193,34 @@ class TestPipes:
         await plugin.close()
         assert bytes(got) == expected
 
+    async def test_nothing_is_written_while_nobody_reads(self, tmp_path: Path) -> None:
+        path, beside = tmp_path / "pipe", tmp_path / "out"
+        os.mkfifo(path)
+        plugin = output(beside, path)
+        no_reader = re.escape(f"cannot write to {path}: no program reads this pipe; start its reader")
+        for n in range(2):  # two readers, one after the other
+            with pytest.raises(Retry, match=no_reader):
+                await write(plugin, MemoryBatch(LINES))
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                await write(plugin, MemoryBatch(LINES))
+                assert os.read(reader, 65536).decode() == TEXT
+            finally:
+                os.close(reader)
+            assert beside.read_text() == TEXT * (n + 1)
+        await plugin.close()
+
+    async def test_a_reader_that_comes_back_between_two_writes_is_the_reader(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        plugin = output(path)
+        for _ in range(2):
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            await write(plugin, MemoryBatch(LINES))
+            assert os.read(reader, 65536).decode() == TEXT
+            os.close(reader)
+        await plugin.close()
+
     async def test_closing_does_not_wait_for_a_write_that_hangs(self, tmp_path: Path) -> None:
         path = tmp_path / "pipe"
         os.mkfifo(path)
