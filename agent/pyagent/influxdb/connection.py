@@ -27,6 +27,7 @@ from urllib3.exceptions import (
 
 from pyagent.api import PyagentError
 from pyagent.api.masking import mask_url
+from pyagent.kit.connect_errors import not_http
 from pyagent.kit.http_client import environment_proxy
 from pyagent.kit.tls import client_context
 
@@ -277,8 +278,7 @@ def _unreachable(error: Exception, url: str) -> str:
         case SSLError():
             return _tls_failure(str(error), url)
         case ProtocolError():
-            other = "it may speak TLS: try https://" if where.scheme == "http" else "it may be another program"
-            return f"it does not answer in HTTP; {other}"
+            return not_http(url)
     return one_line(str(error)) or type(error).__name__
 
 

@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 
-__all__ = ["SPEAKS_HTTP", "SPEAKS_HTTPS", "cause_and_advice", "explained", "is_lasting", "wants_https"]
+__all__ = ["SPEAKS_HTTP", "SPEAKS_HTTPS", "cause_and_advice", "explained", "is_lasting", "not_http", "wants_https"]
 
 SPEAKS_HTTP = "this port speaks http: write http:// in place of https://"
 SPEAKS_HTTPS = "this port speaks https: write https:// in place of http://"
@@ -75,6 +75,12 @@ def is_lasting(reason: OSError) -> bool:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return True
     return isinstance(reason, ssl.SSLError) and reason.reason in _PLAIN
+
+
+def not_http(url: str) -> str:
+    """What is wrong where the answer from `url` does not begin as one of HTTP does, and what to do."""
+    secure = url.partition("://")[0].lower() == "https"
+    return f"it does not answer in HTTP; {'it may be another program' if secure else 'it may speak TLS: try https://'}"
 
 
 def wants_https(status: int, body: bytes) -> bool:

@@ -19,7 +19,7 @@ from yarl import URL
 
 from pyagent import __version__
 from pyagent.api.errors import ConfigError, PyagentError
-from pyagent.kit.connect_errors import SPEAKS_HTTPS, explained, is_lasting
+from pyagent.kit.connect_errors import SPEAKS_HTTPS, explained, is_lasting, not_http
 from pyagent.kit.tls import TlsOptions, system_context
 
 __all__ = ["HttpClient", "HttpError", "HttpResponse", "environment_proxy"]
@@ -195,7 +195,9 @@ class HttpClient:
             case aiohttp.ClientResponseError() if _TLS_ALERT in error.message:
                 return SPEAKS_HTTPS
             case aiohttp.ClientResponseError():
-                return "the answer is not HTTP: " + " ".join(error.message.split())
+                # aiohttp's message ends with what came, and a line that points into it.
+                said = " ".join(re.split(r":?\s+b['\"]|:\n\n", error.message)[0].split())
+                return not_http(url) if "Expected HTTP/" in said else f"it does not answer in HTTP ({said[:200]})"
             case OSError() if error.strerror:
                 return error.strerror
         return " ".join(str(error).split()) or type(error).__name__

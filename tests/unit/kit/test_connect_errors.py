@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pyagent.kit.connect_errors import explained, is_lasting, wants_https
+from pyagent.kit.connect_errors import explained, is_lasting, not_http, wants_https
 from pyagent.kit.http_client import HttpClient, HttpError
 from pyagent.kit.tls import TlsOptions
-from pyagent.testing.outputs import ScriptedServer
+from pyagent.testing.outputs import Raw, ScriptedServer
 from pyagent.testing.servers import free_port
 
 
@@ -57,6 +57,13 @@ async def test_http_to_a_port_of_https(certificates: Path) -> None:
     async with ScriptedServer(tls=context) as server:
         error = await failure(server.url.replace("https:", "http:"))
     assert "if this port speaks https, write https://" in str(error)
+
+
+async def test_an_answer_that_is_not_http() -> None:
+    async with ScriptedServer(Raw(b"SSH-2.0-OpenSSH_9\r\n")) as server:
+        error = await failure(server.url)
+    assert str(error) == "it does not answer in HTTP; it may speak TLS: try https://"
+    assert not_http("https://h") == "it does not answer in HTTP; it may be another program"
 
 
 async def test_an_authority_that_nobody_knows(certificates: Path) -> None:
