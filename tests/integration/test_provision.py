@@ -1051,3 +1051,50 @@ def test_a_failure_is_one_whether_or_not_somebody_reads(host: Host) -> None:
     os.close(writer)
     assert done.returncode == 1
     assert b"cannot find the bucket" in done.stderr
+
+
+COMMANDS = ("two", "--bucket", "monitoring-system", "--input", "exec", "--set", 'exec.commands=["echo m v=1"]')
+
+
+def test_the_leave_to_run_commands_goes_to_the_agent(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = host.provision(*COMMANDS)
+    assert refused.status == 1
+    assert f"it goes into {host.settings / 'two.env'}: sudo PYAGENT_ALLOW_REMOTE_EXEC=1 pyagent" in refused.err
+    monkeypatch.setenv("PYAGENT_ALLOW_REMOTE_EXEC", "1")
+    assert (
+        "PYAGENT_ALLOW_REMOTE_EXEC=1 lets this configuration run commands" in host.provision(*COMMANDS, "--check").out
+    )
+    done = host.provision(*COMMANDS)
+    assert done.status == 0, done.err
+    assert "PYAGENT_ALLOW_REMOTE_EXEC=1 lets this configuration run commands" in done.out
+    assert SettingsFile(host.settings / "two.env").values["PYAGENT_ALLOW_REMOTE_EXEC"] == "1"
+    # It is in the file from then on, and no text has it that does without.
+    monkeypatch.delenv("PYAGENT_ALLOW_REMOTE_EXEC")
+    assert host.provision(*COMMANDS).out.count("as it was") == 4
+    monkeypatch.setenv("PYAGENT_ALLOW_REMOTE_EXEC", "1")
+    assert host.ram().status == 0
+    assert "PYAGENT_ALLOW_REMOTE_EXEC" not in host.variables
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [('"unterminated', "write a value of TOML"), ('["unterminated', "write a value of TOML"), ("[1]", "string")],
+)
+def test_a_broken_value_is_told_before_what_it_may_not_do(host: Host, value: str, message: str) -> None:
+    done = host.provision("two", "--bucket", "monitoring-system", "--input", "exec", "--set", f"exec.commands={value}")
+    assert done.status == 1
+    assert message in done.err
+    assert "PYAGENT_ALLOW_REMOTE_EXEC" not in done.err
+
+
+def test_a_file_of_several_lines_is_no_token(host: Host) -> None:
+    token = host.server.token
+    host.token_file.write_text(f"{token}\nanother-secret\n")
+    done = host.ram()
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert "it has more than one line" in done.err
+    assert token not in done.err
+    for text in (f"{token}\n\n \n", f"# one\n{token}", f"A=1\nINFLUX_TOKEN={token}\n"):
+        host.token_file.write_text(text)
+        assert host.ram().status == 0

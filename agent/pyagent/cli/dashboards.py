@@ -226,10 +226,10 @@ def _print_links(grafana: str, boards: Sequence["Board"], destination: "Destinat
 def _token(arguments: argparse.Namespace) -> str:
     """Of the file, else of GRAFANA_TOKEN, else as it is typed. Raises PyagentError."""
     from pyagent.cli.provision.questions import Missing, Questions
-    from pyagent.cli.tokens import checked_token, first_line
+    from pyagent.cli.tokens import checked_token, only_line
 
     if arguments.grafana_token_file:
-        return checked_token(first_line(arguments.grafana_token_file, "token"), f"in {arguments.grafana_token_file}")
+        return checked_token(only_line(arguments.grafana_token_file, "token"), f"in {arguments.grafana_token_file}")
     if token := os.environ.get("GRAFANA_TOKEN", "").strip():
         return checked_token(token, "in GRAFANA_TOKEN")
     try:

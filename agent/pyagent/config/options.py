@@ -81,11 +81,12 @@ class _Decoder:
             if info.name in values:
                 raise self._section.error(f"the option {name!r} is given twice, the second time as {key!r}", *path, key)
             extra = extra_of(info.type)
-            self._check_effects(extra, (*path, key), value, info.encode_name if name != info.encode_name else "")
             converted = self._convert(value, info.type, (*path, key))
             if wanted := out_of_bounds(extra, converted):
                 message = f"the option {_name((*path, key))!r} must be {wanted}; found {value}"
                 raise self._section.error(message, *path, key)
+            # A value that is wrong stays so, whatever it may do.
+            self._check_effects(extra, (*path, key), value, info.encode_name if name != info.encode_name else "")
             if extra.get("no_effect") and converted != default_of(info):
                 text = get_args(info.type)[1].description
                 self._section.warn(f"the option {key!r} has no effect: {text}", *path, key)

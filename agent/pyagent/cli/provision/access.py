@@ -12,7 +12,7 @@ from pyagent.cli.instances import SettingsFile
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import ProvisionError, checked_name
 from pyagent.cli.terminal import harmless, some_of
-from pyagent.cli.tokens import checked_token, first_line, token_of
+from pyagent.cli.tokens import checked_token, only_line, token_of
 from pyagent.influxdb import InfluxDBError, Management, Organization, ServerState, checked_url, server_state
 
 __all__ = [
@@ -91,10 +91,8 @@ def password_of(arguments: argparse.Namespace, questions: Questions, question: s
     """Of the file, of INFLUX_PASSWORD, else it is asked for."""
     if found := getattr(arguments, "password_known", ""):
         return str(found)
-    if arguments.password_file:
-        found = first_line(arguments.password_file, "password")
-    else:
-        found = os.environ.get("INFLUX_PASSWORD", "")
+    path = arguments.password_file
+    found = only_line(path, "password") if path else os.environ.get("INFLUX_PASSWORD", "")
     if not found:
         if not questions.terminal:
             raise ProvisionError("no password is given; add --password-file FILE, or set INFLUX_PASSWORD")

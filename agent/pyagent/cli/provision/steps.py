@@ -17,8 +17,10 @@ from pyagent.cli.provision.values import ProvisionError, retention_text
 from pyagent.cli.terminal import harmless, some_of
 from pyagent.influxdb import CUSTOM, Authorization, Bucket, Hosted, InfluxDBError, Management, Organization, Rights
 
-__all__ = ["NOT_KEPT", "Provisioning", "Step", "Wanted", "description_of", "rights_of"]
+__all__ = ["ALLOWS", "NOT_KEPT", "Provisioning", "Step", "Wanted", "description_of", "rights_of"]
 
+ALLOWS = "PYAGENT_ALLOW_REMOTE_EXEC"
+"""What lets an agent run the commands of a configuration at InfluxDB."""
 NOT_KEPT = " (not in use yet)"
 """Behind the description of a token until it stands in the file: what a run left that was broken off in between. Without it the
 token is some host's."""
@@ -141,7 +143,7 @@ class Provisioning:
         steps.append(Step("token", "as it is" if self._keeps_token else "would be created", with_what))
         wanted = self._settings(self._file.values.get("INFLUX_TOKEN", "")) if self._hosted else {}
         complete = self._keeps_token and wanted.items() <= self._file.values.items()
-        steps.append(Step(str(self._file.path), "as it is" if complete else "would be written"))
+        steps.append(Step(str(self._file.path), "as it is" if complete else "would be written", self._allowed()))
         return steps
 
     def carry_out(self, tell: Callable[[Step], None]) -> None:
@@ -367,7 +369,12 @@ class Provisioning:
                 with contextlib.suppress(InfluxDBError):
                     self._management.delete_authorization(self.token_id)
             raise
-        tell(Step(str(file.path), "changed" if file.exists else "created", "readable for its owner alone"))
+        note = "; ".join(filter(None, ("readable for its owner alone", self._allowed())))
+        tell(Step(str(file.path), "changed" if file.exists else "created", note))
+
+    def _allowed(self) -> str:
+        """The note about a variable that lifts bounds."""
+        return f"{ALLOWS}=1 lets this configuration run commands" if ALLOWS in self._wanted.variables else ""
 
 
 def _for(retention: int) -> str:

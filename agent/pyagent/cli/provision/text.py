@@ -1,6 +1,7 @@
 """The text of a configuration: what InfluxDB's page makes, with the inputs that are chosen and the settings that are given."""
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
@@ -288,6 +289,8 @@ def _typed(name: str, annotation: Any, text: str) -> Any:
         if origin is list:
             if text.lstrip().startswith("["):
                 return tomli.loads(f"value = {text}")["value"]
+            if text.lstrip()[:1] in ('"', "'"):
+                return _quoted(text)
             return [_typed(name, _plain(arguments[0]), part.strip()) for part in text.split(",") if part.strip()]
         if origin is dict:
             return tomli.loads(f"value = {text}")["value"]
@@ -295,3 +298,15 @@ def _typed(name: str, annotation: Any, text: str) -> Any:
         wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(annotation, "a value of TOML")
         raise ConfigError(f"cannot set {name} to {text!r}: write {wanted}") from None
     return text
+
+
+def _quoted(text: str) -> list[Any]:
+    """Strings in quotes, with commas between; a command whose first word alone is quoted is one string.
+
+    Raises ValueError for a quotation mark without its end.
+    """
+    try:
+        return list(tomli.loads(f"value = [{text}]")["value"])
+    except ValueError:
+        shlex.split(text)
+        return [text]
