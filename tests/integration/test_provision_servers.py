@@ -197,6 +197,54 @@ def test_answers_of_another_form(body: bytes) -> None:
             assert "\n" not in told
 
 
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("user", ["", "admin"])
+def test_an_answer_that_does_not_end_is_given_up(status: int, user: str) -> None:
+    """A blank now and then: no single wait is long."""
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.02):
+                    self.wfile.write(b" ")
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    # A hang guard: without a bound this is what ends it.
+    guard = threading.Timer(20, ended.set)
+    guard.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    secrets = {"username": user, "password": "correct-horse"} if user else {"token": "t"}
+    try:
+        with Management(url, timeout=0.2, **secrets) as management, pytest.raises(InfluxDBError) as refused:  # type: ignore[arg-type]
+            management.organizations()
+    finally:
+        guard.cancel()
+        ended.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert "its answer did not end within 0.6 s; check the address" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_answer_that_is_too_large_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.influxdb.connection._MOST_BYTES", 1 << 20)
+    refused = pytest.raises(InfluxDBError, match="its answer has more than 1 MiB; check the address")
+    with Answers(200, b" " * (2 << 20)) as url, Management(url, token="t") as management, refused:
+        management.organizations()
+
+
 def test_waits_for_a_server_that_is_starting(host: Host) -> None:
     host.fault(kind="status", status=503, paths=["/api/v2/setup"], times=2)
     done = host.provision(*RAM)

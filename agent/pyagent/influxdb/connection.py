@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -42,6 +43,10 @@ _UNVERIFIED = re.compile(r"certificate verify failed: (.*?)(?: \(_ssl|\)|$)", re
 _LONGEST_MESSAGE = 300
 _LONGEST_WHOLE = 1 << 16
 _CHUNK = 1 << 16
+_MOST_BYTES = 1 << 26
+"""Of an answer that is kept whole: thousands of configurations."""
+_WHOLE = 3
+"""An answer may take so many times as long as one wait."""
 
 
 class InfluxDBError(PyagentError):
@@ -110,6 +115,9 @@ class Connection:
             proxy=proxy or None,
             **user,
         )
+        # Each of its calls goes through this, the sign-in as well.
+        pool = self._client.api_client.rest_client.pool_manager
+        pool.request = _bounded(pool.request, _WHOLE * timeout)
 
     def call(
         self,
@@ -187,6 +195,32 @@ class Connection:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _bounded(request: Callable[..., BaseHTTPResponse], seconds: float) -> Callable[..., BaseHTTPResponse]:
+    """`request` of a pool, with a bound on an answer that is read whole: its own timeout begins anew with every byte."""
+
+    def call(method: str, url: str, *, preload_content: bool = True, **settings: Any) -> BaseHTTPResponse:
+        deadline = monotonic() + seconds
+        answer = request(method, url, preload_content=False, **settings)
+        if not preload_content:
+            return answer
+        body = bytearray()
+        try:
+            while chunk := answer.read1(_CHUNK, decode_content=True):
+                body += chunk
+                if len(body) > _MOST_BYTES:
+                    raise InfluxDBError(f"its answer has more than {_MOST_BYTES >> 20} MiB; check the address")
+                if monotonic() > deadline:
+                    raise InfluxDBError(f"its answer did not end within {seconds:g} s; check the address")
+        except BaseException:
+            answer.close()
+            raise
+        answer.release_conn()
+        answer._body = bytes(body)  # type: ignore[attr-defined]  # what `data` gives
+        return answer
+
+    return call
 
 
 def _chunks(answer: BaseHTTPResponse, silence: float) -> Iterator[bytes]:
