@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+from urllib.parse import unquote
 
 from pyagent.api import Full, PyagentError
 from pyagent.api.units import counted
@@ -16,7 +17,7 @@ from pyagent.runtime.agent import Agent
 from pyagent.runtime.log import component_logger
 from pyagent.runtime.routes import StoredBuffer
 
-__all__ = ["StoredBuffers"]
+__all__ = ["StoredBuffers", "owner_in_words"]
 
 T = TypeVar("T")
 
@@ -156,6 +157,29 @@ class StoredBuffers:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         assert self._buffer_resources.executor is not None
         return await result_of(self._buffer_resources.executor, work)
+
+
+def owner_in_words(output: str, partition: str | None = None) -> str:
+    """`the output influxdb_v2, organization 'home', bucket 'misspelt'`, out of the identity of the output that filled a
+    queue."""
+    whole, _, data_format = output.partition("=")
+    data_format, _, ordinal = data_format.partition(":")
+    parts = [unquote(part) for part in whole.split(":")]
+    if data_format or len(parts) == 1:
+        parts.append(ordinal)  # else it is the last of them
+    if len(parts) >= 4:
+        name, organization, bucket, ordinal = parts[:4]
+        named = [("organization", organization), ("bucket", bucket)]
+        words = [f"the output {name}", *(f"{what} {value!r}" for what, value in named if value)]
+    else:
+        words, ordinal = [f"the output with the alias {parts[0]!r}"], parts[1]
+    if data_format:
+        words.append(f"data_format {unquote(data_format)!r}")
+    if partition is not None:
+        words.append(f"partition {partition!r}")
+    if ordinal.isdecimal() and int(ordinal):
+        words.append(f"number {int(ordinal) + 1} of such")
+    return ", ".join(words)
 
 
 def _serializes_for(output: RunningOutput, stored: StoredQueue) -> bool:

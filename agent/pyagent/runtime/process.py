@@ -37,7 +37,7 @@ from pyagent.runtime.liveness import Liveness, Pulse
 from pyagent.runtime.loading import Loader, Texts, service_pause
 from pyagent.runtime.log import apply_settings, component_logger, configure_logging
 from pyagent.runtime.notify import Notifier
-from pyagent.runtime.orphan_buffers import StoredBuffers
+from pyagent.runtime.orphan_buffers import StoredBuffers, owner_in_words
 from pyagent.runtime.pidfile import pid_file
 from pyagent.runtime.reloading import ReloadRequests
 from pyagent.runtime.routes import agent_routes, buffer_routes, quarantine_routes
@@ -360,11 +360,18 @@ class _Process:
                 self._logged_orphans.add(buffer.name)
                 to = self._agent.outputs[0].plan.label if len(self._agent.outputs) == 1 else "OUTPUT"
                 adopt = how_to_ask(f"buffer adopt {shlex.quote(buffer.name)} --to {to}")
+                remedy = (
+                    f"{how_to_ask('buffer list')} shows it, {adopt} gives it to an output"
+                    if adopt
+                    else "`pyagent buffer adopt` gives it to another, asked of an agent that has a --runtime-directory"
+                )
                 self._log.warning(
-                    "no output claims the buffer %s on disk (%s)%s",
+                    "no output claims the buffer %s on disk: %s of metrics wait for %s, which the configuration does not have; "
+                    "they are kept until it has it again; %s",
                     buffer.name,
                     counted(buffer.bytes, "byte"),
-                    f"; {how_to_ask('buffer list')} shows it, {adopt} gives it to an output" if adopt else "",
+                    owner_in_words(buffer.output, buffer.partition),
+                    remedy,
                 )
 
     def _beat(self) -> None:

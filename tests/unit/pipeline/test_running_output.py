@@ -658,3 +658,20 @@ async def test_a_backlog_is_compressed_in_a_thread_and_arrives_in_order(monkeypa
     assert await output.write_queue()
     assert plugin.stored == list(range(5000))
     await output.stop(grace=5)
+
+
+async def test_what_is_left_at_the_end_is_told_with_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    class Placed(Receiver):
+        def destination(self, partition: str | None) -> str:
+            return "/tmp/a"
+
+    plugin = Placed(output_plan(Placed).options, LOG)
+    plugin.answer = _away
+    output = RunningOutput(output_plan(Placed), plugin, log=LOG)
+    output.enqueue_block(numbered(0, 5))
+    await output.stop(grace=5)
+    assert "5 metrics could not be written to /tmp/a before the end" in caplog.text
+
+
+def _away(got: list[int]) -> None:
+    raise Retry("away")

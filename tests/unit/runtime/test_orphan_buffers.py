@@ -21,7 +21,7 @@ from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.outputs.running_output import BufferResources
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.orphan_buffers import StoredBuffers
+from pyagent.runtime.orphan_buffers import StoredBuffers, owner_in_words
 
 
 class Once(Input):
@@ -230,3 +230,20 @@ async def test_a_buffer_on_disk_without_a_place_for_it_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"a\.conf:9: cannot keep the buffer of outputs\.storing on disk"):
         await agent.apply(a_plan(on_disk=True))
     assert agent.plan is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "words"),
+    [
+        ("influxdb_v2:home:a%3Ab:0", "the output influxdb_v2, organization 'home', bucket 'a:b'"),
+        ("file:::1", "the output file, number 2 of such"),
+        ("file::=json:1", "the output file, data_format 'json', number 2 of such"),
+        ("spare", "the output with the alias 'spare'"),
+        ("spare:2", "the output with the alias 'spare', number 3 of such"),
+        ("spare%3D1=json", "the output with the alias 'spare=1', data_format 'json'"),
+        ("spare=json:1", "the output with the alias 'spare', data_format 'json', number 2 of such"),
+    ],
+)
+def test_the_owner_of_a_queue_in_words(identity: str, words: str) -> None:
+    assert owner_in_words(identity) == words
+    assert owner_in_words(identity, "p").startswith(words.partition(", number")[0] + ", partition 'p'")

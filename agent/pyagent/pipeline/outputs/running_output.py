@@ -450,19 +450,24 @@ class RunningOutput:
 
     async def _persist_rest(self, grace: float) -> None:
         left = self.queued
+        # Several outputs of a kind have one name in the log.
+        places = list(dict.fromkeys(s.where for s in self.partitions.values() if len(s.queue) and s.where))
+        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+        to = f" to {', '.join(places[:3])}{more}" if places else ""
         disk_writers = [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer is not None]
         async with grace_period(grace, self._log, "writing what is left to the disk buffer"):
             await asyncio.gather(*(disk_writer.close() for disk_writer in disk_writers), self._ended_senders())
         unsafe = self.queued
         if left > unsafe:
             self._log.warning(
-                "%s could not be written before the end; %s kept in %s",
+                "%s could not be written%s before the end; %s kept in %s",
                 counted(left, "metric"),
+                to,
                 "it is" if left == 1 else "they are",
                 self.directory,
             )
         if unsafe:
-            self._log.error("%s could not be written before the end", counted(unsafe, "metric"))
+            self._log.error("%s could not be written%s before the end", counted(unsafe, "metric"), to)
 
     async def _write(self, batch: QueueBatch) -> None:
         connection = await self._connection.established()

@@ -320,17 +320,21 @@ class Sender:
             self._log_written(taken, time.monotonic() - started)
         return True
 
+    @property
+    def where(self) -> str:
+        """Where its metrics go, for the log; empty where the output does not say."""
+        try:
+            return " ".join(str(self._destination(self.partition)).split())
+        except Exception:  # anybody's code
+            return ""
+
     def _log_written(self, count: int, seconds: float) -> None:
         """Somebody who has just started an agent waits for this line; the next ones are for debugging."""
         level, batch = (logging.DEBUG, "batch") if self._logged.success else (logging.INFO, "first batch")
         self._logged.success = True
         if not self._log.isEnabledFor(level):
             return
-        try:
-            where = " ".join(str(self._destination(self.partition)).split())
-        except Exception:  # anybody's code
-            where = ""
-        to = f" to {where}" if where else ""
+        to = f" to {where}" if (where := self.where) else ""
         self._log.log(level, "%s of %s written in %.1f ms%s", batch, counted(count, "metric"), 1000 * seconds, to)
 
     def _within_rate(self, parts: deque[QueueBatch]) -> bool:
