@@ -73,6 +73,41 @@ async def test_refusals(api: Api, members: dict[str, Any], answer: tuple[int, st
     assert reason(await api("POST", "/api/v2/telegrafs", body)) == answer
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "data", "cause"),
+    [
+        ("POST", "/api/v2/telegrafs", b"{", "POST /api/v2/telegrafs: the body cannot be decoded: unexpected EOF"),
+        ("POST", "/api/v2/telegrafs", b"", "POST /api/v2/telegrafs: the body cannot be decoded: EOF"),
+        (
+            "PUT",
+            "/api/v2/telegrafs/{id}",
+            b'{"config": "[[outputs.x]]\\ntoken = \\"s3cretword\\" x"}',
+            "PUT /api/v2/telegrafs/{id}: the body cannot be decoded: config is not valid TOML at line 2, column 22",
+        ),
+        (
+            "POST",
+            "/api/v2/write?org=home&bucket=monitoring-system",
+            b"m f=1",
+            "POST /api/v2/write: Content-Encoding is gzip, and the body does not begin as gzip does",
+        ),
+    ],
+)
+async def test_the_log_says_what_an_answer_hides(
+    api: Api, caplog: pytest.LogCaptureFixture, method: str, path: str, data: bytes, cause: str
+) -> None:
+    key = await api.server.add_telegraf("x", "")
+    headers = {"Authorization": f"Token {api.server.token}"}
+    if "write" in path:
+        headers["Content-Encoding"] = "gzip"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, api.server.url + path.format(id=key), data=data, headers=headers) as answer,
+    ):
+        assert answer.status == 500
+        assert "An internal error has occurred - check server logs" in await answer.text()
+    assert caplog.messages == [f"W! cannot answer {cause}"]
+
+
 async def test_metadata_has_the_order_of_names(api: Api) -> None:
     body = {"orgID": api.server.org_id, "config": "", "metadata": {"z": [{"b": 1, "a": 1.5}], "buckets": ["x"]}}
     _, _, text = await api.full("POST", "/api/v2/telegrafs", body)

@@ -18,7 +18,7 @@ STATUS: Final = {
     "unavailable": 503,
 }
 
-HIDDEN: Final = "An internal error has occurred - check server logs"
+_HIDDEN: Final = "An internal error has occurred - check server logs"
 
 
 class InfluxError(Exception):
@@ -32,6 +32,8 @@ class InfluxError(Exception):
         self.code = code
         self.message = message
         self.final = final
+        self.cause = ""
+        """Of a message that hides it: for the log."""
         self.partial: list[Any] = []
         """Tables that were made before; they are answered, and the error behind them."""
 
@@ -42,6 +44,13 @@ class InfluxError(Exception):
 
 class SandboxError(Exception):
     """The embedded server cannot start, or refused what its programmatic door was asked."""
+
+
+def hidden(cause: str) -> InfluxError:
+    """As InfluxDB refuses where it says nothing but that its log has more; the log gets `cause`, which holds no secrets."""
+    error = InfluxError("internal error", _HIDDEN)
+    error.cause = cause
+    return error
 
 
 def not_found(what: str) -> InfluxError:

@@ -3,7 +3,7 @@
 import zlib
 from typing import Final
 
-from pyagent.sandbox.errors import HIDDEN, InfluxError
+from pyagent.sandbox.errors import InfluxError, hidden
 
 MAX_INFLATED: Final = 64 * 2**20
 _PIECE: Final = 16 * 2**10
@@ -16,7 +16,7 @@ def check_header(body: bytes) -> None:
         InfluxError: InfluxDB hides the cause here.
     """
     if len(body) < 10 or not body.startswith(b"\x1f\x8b\x08"):
-        raise InfluxError("internal error", HIDDEN)
+        raise hidden("Content-Encoding is gzip, and the body does not begin as gzip does")
 
 
 def inflate(body: bytes, limit: int = MAX_INFLATED) -> bytes:

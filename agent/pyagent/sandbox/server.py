@@ -1,7 +1,9 @@
 """The HTTP application: routes, who may call them, and InfluxDB's headers and errors around every answer."""
 
 import asyncio
+import logging
 import re
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -11,7 +13,8 @@ from aiohttp import web
 
 from pyagent.sandbox import faults, pages
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import HIDDEN, InfluxError
+from pyagent.sandbox.errorlog import ErrorLog
+from pyagent.sandbox.errors import InfluxError, hidden
 from pyagent.sandbox.http import CALLER, STATE, Handler, Route, is_indented, refuse
 from pyagent.sandbox.paths import LEGACY, is_api, is_plain, unhandled
 from pyagent.sandbox.resources import (
@@ -39,6 +42,11 @@ LOOPBACK: Final = re.compile(r"(?:localhost|[\w-]+\.localhost|127(?:\.\d{1,3}){3
 
 MAX_REQUEST: Final = 64 * 2**20
 """Bytes of a request body as sent. InfluxDB has no such limit; a server that lives beside a desktop needs one."""
+
+_ERRORS: Final = web.AppKey("errors", dict[int, ErrorLog])
+"""By level: what clients send wrong does not push out this server's own errors."""
+_LONGEST: Final = 300
+"""Characters of a cause in the log."""
 
 _VARY: Final = ("/ping", "/api/v2/query", "/query", "/write")
 _OPEN: Final = {
@@ -74,6 +82,7 @@ def routes() -> Iterable[Route]:
 def make_app(state: State, *, with_faults: bool = False, agents: Path) -> web.Application:
     app = web.Application(middlewares=[_frame], client_max_size=MAX_REQUEST)
     app[STATE] = state
+    app[_ERRORS] = {level: ErrorLog(app.logger) for level in (logging.WARNING, logging.ERROR)}
     app[pages.FOLDER] = agents
     app[faults.FAULTS] = faults.Faults(enabled=with_faults)
     for route in (*routes(), *pages.ROUTES, *(faults.ROUTES if with_faults else ())):
@@ -130,14 +139,25 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await unhandled(request, web.HTTPNotFound() if pages.is_page(request) else failed)
         return await request.app[faults.FAULTS].around(request, handler)
     except InfluxError as error:
+        if error.cause:
+            _log(request, " ".join(error.cause.split())[:_LONGEST], logging.WARNING)
         return refuse(error, indented)
     except web.HTTPRequestEntityTooLarge:
         return refuse(InfluxError("request too large", "unable to read data: points batch is too large"), indented)
     except (asyncio.CancelledError, ConnectionError, web.HTTPException):
         raise
     except Exception:
-        request.app.logger.exception("cannot answer %s %s", request.method, request.path)
-        return refuse(InfluxError("internal error", HIDDEN), indented)
+        cause = f"an error of this server:\n{traceback.format_exc()}"
+        _log(request, cause, logging.ERROR)
+        return refuse(hidden(cause), indented)
+
+
+def _log(request: web.Request, cause: str, level: int) -> None:
+    """Why the answer says that the log has more: in a bounded number, so that no client fills a disk."""
+    resource = request.match_info.route.resource
+    # The route's own path: that of the request is a stranger's text.
+    what = f"{request.method} {resource.canonical if resource is not None else 'a path that is unknown'}"
+    request.app[_ERRORS][level].add(f"cannot answer {what}: {cause}", level)
 
 
 def _authenticate(request: web.Request) -> Document:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import HIDDEN, InfluxError, invalid, not_found
+from pyagent.sandbox.errors import InfluxError, hidden, invalid, not_found
 from pyagent.sandbox.http import Route, caller, no_content, path_id, read_struct, reply, state_of
 from pyagent.sandbox.permissions import allowed, require
 from pyagent.sandbox.resources.users import USER, user_body
@@ -64,7 +64,7 @@ async def add(request: web.Request) -> web.Response:
         body = await read_struct(request, USER, code="internal error", prefix="")
     except InfluxError as error:
         if resource.kind == "telegrafs" and error.code == "internal error":
-            raise InfluxError("internal error", HIDDEN) from None
+            raise hidden(f"the body cannot be decoded: {error.message}") from None
         raise
     if not (key := body.get("id")):
         raise invalid("user id missing or invalid")

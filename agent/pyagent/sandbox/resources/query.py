@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pyagent.sandbox import annotated, mediatype
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import HIDDEN, InfluxError, invalid
+from pyagent.sandbox.errors import InfluxError, hidden, invalid
 from pyagent.sandbox.flux.extern import statements_of
 from pyagent.sandbox.flux.library import Context
 from pyagent.sandbox.flux.script import execute
@@ -256,7 +256,7 @@ async def analyze(request: web.Request) -> web.Response:
     """Whether a script can be parsed."""
     body = await read_struct(request, _REQUEST, prefix="invalid json: ")
     if body.get("type", "") != "flux":
-        raise InfluxError("internal error", HIDDEN)
+        raise hidden("the type of the script is not flux")
     errors: list[Document] = []
     try:
         await in_turn(state_of(request), lambda: parse(body.get("query", "")))

@@ -1,12 +1,13 @@
 """`/api/v2/telegrafs`: the configurations that agents fetch."""
 
+import re
 from typing import Any
 
 import tomli
 from aiohttp import web
 
 from pyagent.sandbox.documents import Document
-from pyagent.sandbox.errors import HIDDEN, InfluxError, invalid, not_found
+from pyagent.sandbox.errors import InfluxError, hidden, invalid, not_found
 from pyagent.sandbox.gojson import ANY, ID, STRING, list_of, map_of, struct
 from pyagent.sandbox.http import Route, caller, no_content, path_id, read_struct, reply, state_of
 from pyagent.sandbox.ids import new_id, parse_id
@@ -43,9 +44,9 @@ def config_body(state: State, config: Document) -> Document:
     return body
 
 
-def _undecodable() -> InfluxError:
+def _undecodable(cause: str) -> InfluxError:
     # InfluxDB's handlers hide the cause of every body that they cannot decode.
-    return InfluxError("internal error", HIDDEN)
+    return hidden(f"the body cannot be decoded: {cause}")
 
 
 async def _decode(request: web.Request) -> Document:
@@ -57,7 +58,7 @@ async def _decode(request: web.Request) -> Document:
     try:
         body = await read_struct(request, _BODY, code="internal error", prefix="")
     except InfluxError as error:
-        raise error if error.code == "invalid" else _undecodable() from None
+        raise error if error.code == "invalid" else _undecodable(error.message) from None
     found: Document = {name: body.get(name, "") for name in ("name", "description", "config")}
     found["orgID"] = body.get("orgID") or body.get("organizationID", "")
     found["metadata"] = _in_order(body.get("metadata", {}))
@@ -82,11 +83,13 @@ def buckets_of(config: str) -> list[str]:
     """The buckets that a configuration's influxdb_v2 outputs write to."""
     try:
         outputs = tomli.loads(config).get("outputs", {})
-    except tomli.TOMLDecodeError:
-        raise _undecodable() from None
+    except tomli.TOMLDecodeError as error:
+        # Its own words may quote the text, which may hold tokens.
+        place = re.search(r"\((at [a-z0-9, ]+)\)$", str(error))
+        raise _undecodable(f"config is not valid TOML{f' {place[1]}' if place else ''}") from None
     written = outputs.get("influxdb_v2", []) if isinstance(outputs, dict) else []
     if not isinstance(written, list):
-        raise _undecodable()
+        raise _undecodable("outputs.influxdb_v2 in config is no list of tables")
     found = [output.get("bucket", "") for output in written if isinstance(output, dict)]
     return [name for name in found if name and isinstance(name, str)]
 
@@ -163,7 +166,7 @@ async def plugins(request: web.Request) -> web.Response:
     """The plugins that this server has texts for; InfluxDB's own list is that of an old Telegraf."""
     kind = request.query.get("type", "")
     if kind not in ("", "input", "output", "processor", "aggregator", "bundle"):
-        raise _undecodable()
+        raise _undecodable("outputs.influxdb_v2 in config is no list of tables")
     body: dict[str, Any] = {"version": "1.13.0"}
     if kind:
         body["os"] = "unix" if kind == "bundle" else "linux"
