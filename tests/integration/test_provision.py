@@ -1098,3 +1098,13 @@ def test_a_file_of_several_lines_is_no_token(host: Host) -> None:
     for text in (f"{token}\n\n \n", f"# one\n{token}", f"A=1\nINFLUX_TOKEN={token}\n"):
         host.token_file.write_text(text)
         assert host.ram().status == 0
+
+
+@pytest.mark.parametrize("org", [(), ("--org", "home")])
+@pytest.mark.parametrize("action", ["read", "write"])
+def test_a_token_that_sees_no_organization_is_named(host: Host, action: str, org: tuple[str, ...]) -> None:
+    host.token_file.write_text(_token_with(host, [(action, "buckets")]))
+    done = host.ram(*org)
+    assert done.status == 1
+    assert "the custom token that is given may see none; use an operator or all-access token" in done.err
+    assert done.err.count("\n") == 1

@@ -117,7 +117,7 @@ class Connection:
         )
         # Each of its calls goes through this, the sign-in as well.
         pool = self._client.api_client.rest_client.pool_manager
-        pool.request = _bounded(pool.request, _WHOLE * timeout)
+        pool.request = _bounded(pool.request, _WHOLE * timeout)  # type: ignore[method-assign]
 
     def call(
         self,

@@ -225,19 +225,22 @@ class Management:
             if error.status != 404:
                 raise
 
+    def is_operator(self) -> bool | None:
+        """Whether this connection has an operator's token; None where the server does not tell."""
+        try:
+            self._ask("read the server's settings", "GET", "/api/v2/config")
+        except InfluxDBError as error:
+            return False if error.status in (401, 403) else None
+        return True
+
     def token_kind(self, org: Organization) -> str:
         """Which of InfluxDB's kinds of token this connection has: `operator token`, `all-access token` or `custom token`.
 
         Two harmless reads tell: the server's settings are for an operator alone, and whoever may manage the organization's
         tokens sees at least its own among them. Empty where the server does not tell (before 2.2 it has no settings to read).
         """
-        try:
-            self._ask("read the server's settings", "GET", "/api/v2/config")
-        except InfluxDBError as error:
-            if error.status not in (401, 403):
-                return ""
-        else:
-            return "operator token"
+        if (is_operator := self.is_operator()) is not False:
+            return "operator token" if is_operator else ""
         try:
             return "all-access token" if self.authorizations(org) else CUSTOM
         except InfluxDBError as error:

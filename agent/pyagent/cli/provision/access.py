@@ -13,7 +13,7 @@ from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import ProvisionError, checked_name
 from pyagent.cli.terminal import harmless, some_of
 from pyagent.cli.tokens import checked_token, only_line, token_of
-from pyagent.influxdb import InfluxDBError, Management, Organization, ServerState, checked_url, server_state
+from pyagent.influxdb import CUSTOM, InfluxDBError, Management, Organization, ServerState, checked_url, server_state
 
 __all__ = [
     "admin",
@@ -175,18 +175,24 @@ def choose_organization(management: Management, given: str, questions: Questions
     every = management.organizations()
     names = [org.name for org in every]
     if given:
-        hint = _listed(names, given) or "the token may see none: use an operator or all-access token"
+        hint = _listed(names, given) or _none_seen(management)
         raise ProvisionError(f"cannot find the organization {harmless(given)!r} at {management.url}: {hint}")
     if len(every) == 1:
         return every[0]
     if not every:
-        raise ProvisionError(
-            f"cannot find an organization at {management.url}: the token may see none; use an operator or all-access token"
-        )
+        raise ProvisionError(f"cannot find an organization at {management.url}: {_none_seen(management)}")
     if not questions.terminal:
         raise ProvisionError(f"there are several organizations at {management.url}: {some_of(names)}; add --org NAME")
     chosen = questions.choice("Organization", names)
     return next(org for org in every if org.name == chosen)
+
+
+def _none_seen(management: Management) -> str:
+    """Why no organization is seen. An operator's token sees all, an all-access token its own."""
+    if not management.signs_in and management.is_operator() is False:
+        return f"the {CUSTOM} that is given may see none; use an operator or all-access token, or sign in with --user"
+    whose = "the user" if management.signs_in else "the token"
+    return f"{whose} may see none; use an operator or all-access token"
 
 
 def settings_directory(arguments: argparse.Namespace) -> str:
