@@ -353,6 +353,50 @@ def test_setup_without_keeping_the_operators_token(new_server: Host, password: s
     assert len(new_server.all("authorizations")) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--org", "away"), "there is no organization 'away': make it at InfluxDB, or name one (there is home)"),
+        (("--bucket", "none"), "there is no bucket 'none': make it with pyagent provision NAME"),
+        (("--token-file", "FILE"), "the operator's token is not in FILE, and InfluxDB gives it at the first set-up"),
+        (("--token-file", "FILE", "--bucket", "none"), "; there is no bucket 'none'"),
+        (("--user", "eve"), "401"),
+    ],
+)
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_setup_of_one_that_is_set_up_otherwise_says_what_is_missing(
+    host: Host, password: str, tmp_path: Path, words: tuple[str, ...], message: str, check: tuple[str, ...]
+) -> None:
+    file = str(tmp_path / "not" / "there")
+    given = [file if word == "FILE" else word for word in words]
+    done = host.provision(*SETUP, *given, *check, "--password-file", password, token=False)
+    assert done.status == 1
+    assert message.replace("FILE", file) in done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+
+
+def test_setup_again_with_the_token_that_the_first_one_wrote(host: Host, password: str) -> None:
+    done = host.provision(*SETUP, "--password-file", password)
+    assert (done.status, done.err) == (0, "")
+    assert "Nothing to do" in done.out
+    host.token_file.write_text("wrong-but-secret")
+    done = host.provision(*SETUP, "--password-file", password)
+    assert done.status == 1
+    assert "401" in done.err
+
+
+def test_setup_says_what_it_cannot_check(host: Host, tmp_path: Path) -> None:
+    done = host.provision(*SETUP, token=False)
+    assert done.status == 0
+    assert "W! cannot check whether" in done.err
+    assert "the user 'admin', the organization 'home', the bucket 'monitoring-system': no password is given" in done.err
+    done = host.provision(*SETUP, "--token-file", str(tmp_path / "no"), token=False)
+    assert done.status == 1
+    assert "W! cannot check whether" in done.err
+    assert "E! cannot set up InfluxDB" in done.err
+
+
 def test_setup_of_one_that_is_set_up_is_nothing_to_do(host: Host, password: str) -> None:
     done = host.provision(*SETUP, "--password-file", password, token=False)
     assert done.status == 0

@@ -19,15 +19,19 @@ from pyagent.cli.provision.values import (
     retention_seconds,
     retention_text,
 )
+from pyagent.cli.terminal import harmless, some_of
+from pyagent.cli.tokens import token_of
 from pyagent.influxdb import InfluxDBError, Management, server_state
 
 __all__ = ["set_up", "set_up_here"]
 
 
 def set_up(arguments: argparse.Namespace, questions: Questions) -> int:
-    """`provision setup`: one that has been done is no mistake. Raises PyagentError."""
+    """`provision setup`: one that has been done is no mistake, as far as what is named is there. Raises PyagentError."""
     url = server_of(arguments, questions)
     state = state_of(arguments, url)
+    if state.is_set_up:
+        _check_named(arguments, questions, url)
     if state.is_set_up or arguments.check:
         if arguments.json:
             print(json.dumps({"url": url, "state": "as it was" if state.is_set_up else "would be set up"}))
@@ -48,6 +52,59 @@ def set_up(arguments: argparse.Namespace, questions: Questions) -> int:
         f"--bucket {shlex.quote(arguments.bucket)} --input mem --start"
     )
     return 0
+
+
+def _check_named(given: argparse.Namespace, questions: Questions, url: str) -> None:
+    """Whether a server that is set up has what is named. Raises PyagentError with all that is missing."""
+    has_password = given.user and (given.password_file or os.environ.get("INFLUX_PASSWORD"))
+    missing = []
+    if given.token_file not in ("", "-") and not os.path.exists(given.token_file):
+        missing.append(
+            f"the operator's token is not in {given.token_file}, and InfluxDB gives it at the first set-up alone: make "
+            "one at InfluxDB, or leave --token-file out and sign in with --user"
+        )
+        token = ""
+    else:
+        token = token_of(given)
+    if token:
+        with Management(url, token=token, tls_ca=given.tls_ca) as management:
+            missing += _missing(management, given)
+    if has_password:
+        password = password_of(given, questions, "")
+        with Management(url, username=given.user, password=password, tls_ca=given.tls_ca) as management:
+            found = _missing(management, given)
+            missing += [] if token else found
+    elif named := [f"the {what} {harmless(name)!r}" for what, name in _named(given) if what == "user" or not token]:
+        questions.say(
+            f"W! cannot check whether InfluxDB at {url} has {', '.join(named)}: no password is given; add --user NAME "
+            "--password-file FILE"
+        )
+    if missing:
+        raise ProvisionError(f"cannot set up InfluxDB at {url}: that is done already, and {'; '.join(missing)}")
+
+
+def _named(given: argparse.Namespace) -> list[tuple[str, str]]:
+    every = (("user", given.user), ("organization", given.org), ("bucket", given.bucket))
+    return [(what, name) for what, name in every if name]
+
+
+def _missing(management: Management, given: argparse.Namespace) -> list[str]:
+    """What this caller does not see, each with what to do."""
+    orgs = management.organizations()
+    org = management.organization(given.org) if given.org else None
+    if given.org and org is None:
+        there = some_of([one.name for one in orgs], given.org) or "none that this caller may see"
+        return [
+            f"there is no organization {harmless(given.org)!r}: make it at InfluxDB, or name one (there is {there})"
+        ]
+    among = [org] if org else orgs
+    if given.bucket and not any(management.bucket(one, given.bucket) for one in among):
+        name = shlex.quote(given.bucket)
+        return [
+            f"there is no bucket {harmless(given.bucket)!r}: make it with pyagent provision NAME --url {management.url} "
+            f"--bucket {name} --create-bucket"
+        ]
+    return []
 
 
 def set_up_here(arguments: argparse.Namespace, questions: Questions, url: str) -> None:
