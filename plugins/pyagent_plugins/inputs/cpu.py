@@ -5,7 +5,7 @@ Linux: /proc/stat (proc(5)). Elsewhere: psutil. Names and formulas are those of 
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from pyagent.api import (
@@ -32,6 +32,10 @@ class CpuOptions(Options, frozen=True):
     collect_cpu_time: Annotated[bool, option("report the times since the start as well")] = False
     report_active: Annotated[bool, option("report the sum of all that is not idle; it includes iowait")] = False
     core_tags: Annotated[bool, option("add the tags core_id and physical_id, where the host tells them")] = False
+
+    def remarks(self) -> Iterable[tuple[str, str]]:
+        if not self.percpu and not self.totalcpu:
+            yield "totalcpu", "is false, as percpu is; nothing is gathered"
 
 
 _STATES = {

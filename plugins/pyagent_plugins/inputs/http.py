@@ -3,6 +3,7 @@
 All URLs are asked at once; one that fails costs only its own metrics.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pyagent.api import (
@@ -39,6 +40,10 @@ class HttpInputOptions(HttpOptions, frozen=True):
     token_file: Annotated[str, option("file with a bearer token, read for each request", reads_path=True)] = ""
     data_format: Annotated[str, option("format of the answers; it has options of its own")] = "influx"
     success_status_codes: Annotated[list[int], option("statuses of good answers ([]: 200)")] = []
+
+    def remarks(self) -> Iterable[tuple[str, str]]:
+        if not self.urls:
+            yield "urls", "is empty; nothing is gathered"
 
 
 class Http(Input[HttpInputOptions]):

@@ -1,6 +1,7 @@
 """Reads the status page of nginx (`stub_status`)."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,6 +17,10 @@ class NginxOptions(HttpOptions, frozen=True):
     urls: Annotated[
         list[str], option("status pages of nginx; http+unix:///run/nginx.sock:/path is one on a unix socket")
     ] = []
+
+    def remarks(self) -> Iterable[tuple[str, str]]:
+        if not self.urls:
+            yield "urls", "is empty; nothing is gathered"
 
 
 _LEAST_TIMEOUT, _DEFAULT_TIMEOUT = 1.0, 5.0
