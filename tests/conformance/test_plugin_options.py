@@ -17,75 +17,28 @@ _TABLE = re.compile(r"^\s*#?\s*\[+(?:inputs|outputs|processors|aggregators|secre
 _SHARED = "belongs to the options that Telegraf's plugins share; it takes it, and the sample does not show it"
 MISSING: dict[str, dict[str, str]] = {}
 """Options of Telegraf's samples that are not here, with the reason, by plugin."""
+_CLIENT_TLS = dict.fromkeys(
+    (
+        "tls_cipher_suites",
+        "tls_enable",
+        "tls_key_pwd",
+        "tls_min_version",
+        "tls_renegotiation_method",
+        "tls_server_name",
+    ),
+    _SHARED,
+)
+_SERVER_TLS = dict.fromkeys(
+    ("tls_allowed_dns_names", "tls_cipher_suites", "tls_key_pwd", "tls_max_version", "tls_min_version"), _SHARED
+)
 MORE: dict[str, dict[str, str]] = {
     "inputs.exec": {"command": "Telegraf's old name for one command; its sample shows it no more"},
-    "inputs.influxdb_listener": dict.fromkeys(
-        (
-            "socket_mode",
-            "tls_allowed_dns_names",
-            "tls_cipher_suites",
-            "tls_key_pwd",
-            "tls_max_version",
-            "tls_min_version",
-        ),
-        _SHARED,
-    ),
-    "inputs.memcached": dict.fromkeys(
-        (
-            "tls_cipher_suites",
-            "tls_enable",
-            "tls_key_pwd",
-            "tls_min_version",
-            "tls_renegotiation_method",
-            "tls_server_name",
-        ),
-        _SHARED,
-    ),
-    "inputs.socket_listener": dict.fromkeys(
-        (
-            "max_parallel_parsers",
-            "time_source",
-            "tls_allowed_dns_names",
-            "tls_cipher_suites",
-            "tls_key_pwd",
-            "tls_max_version",
-            "tls_min_version",
-        ),
-        _SHARED,
-    ),
-    "inputs.mqtt_consumer": dict.fromkeys(
-        (
-            "tls_cipher_suites",
-            "tls_enable",
-            "tls_key_pwd",
-            "tls_min_version",
-            "tls_renegotiation_method",
-            "tls_server_name",
-        ),
-        _SHARED,
-    ),
-    "inputs.nats_consumer": dict.fromkeys(
-        (
-            "tls_cipher_suites",
-            "tls_enable",
-            "tls_key_pwd",
-            "tls_min_version",
-            "tls_renegotiation_method",
-            "tls_server_name",
-        ),
-        _SHARED,
-    ),
-    "outputs.influxdb_v2": dict.fromkeys(
-        (
-            "tls_cipher_suites",
-            "tls_enable",
-            "tls_key_pwd",
-            "tls_min_version",
-            "tls_renegotiation_method",
-            "tls_server_name",
-        ),
-        _SHARED,
-    ),
+    "inputs.influxdb_listener": {"socket_mode": _SHARED, **_SERVER_TLS},
+    "inputs.memcached": _CLIENT_TLS,
+    "inputs.socket_listener": {"max_parallel_parsers": _SHARED, "time_source": _SHARED, **_SERVER_TLS},
+    "inputs.mqtt_consumer": _CLIENT_TLS,
+    "inputs.nats_consumer": _CLIENT_TLS,
+    "outputs.influxdb_v2": _CLIENT_TLS,
 }
 """Options here that Telegraf's samples do not show, with the reason."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tomli
 from agent_process import AgentProcess
+from consumed import numbers, until
 from serving import DEADLINE, Served, serving
 
 from pyagent.api import PyagentError
@@ -53,17 +54,6 @@ async def publish(broker: Mosquitto, *messages: tuple[str, bytes], qos: int = 1)
 
 def numbered(first: int, last: int) -> list[tuple[str, bytes]]:
     return [("t/n", f"m,n={number} v={number}i {number + 1}".encode()) for number in range(first, last)]
-
-
-async def until(served: Served, count: int) -> list[str]:
-    async with asyncio.timeout(DEADLINE):
-        while len(served.output.queue) < count:
-            await asyncio.sleep(0.005)
-    return [line.rpartition(" ")[0] for line in served.lines()]
-
-
-def numbers(lines: list[str]) -> set[int]:
-    return {int(line.partition("n=")[2].partition(",")[0]) for line in lines}
 
 
 # What Telegraf made of it ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tomli
 from agent_process import AgentProcess
+from consumed import numbers, until
 from serving import DEADLINE, Served, serving
 
 from pyagent.api import ConfigError, PyagentError
@@ -52,17 +53,6 @@ async def publish(server: NatsServer, first: int, last: int) -> None:
 
 def stream_table(server: NatsServer, **more: Any) -> dict[str, Any]:
     return {"servers": [server.url], "jetstream_subjects": ["js.n"], **LOGIN, **more}
-
-
-async def until(served: Served, count: int) -> list[str]:
-    async with asyncio.timeout(DEADLINE):
-        while len(served.output.queue) < count:
-            await asyncio.sleep(0.005)
-    return [line.rpartition(" ")[0] for line in served.lines()]
-
-
-def numbers(lines: list[str]) -> set[int]:
-    return {int(line.partition("n=")[2].partition(",")[0]) for line in lines}
 
 
 async def test_as_recorded(nats_server: NatsServer, shared: Path, caplog: pytest.LogCaptureFixture) -> None:
