@@ -9,6 +9,7 @@ shared/*.json                            the same without variables, for public 
 .pyagent-dashboards.json                 what was written, by which a file that people edited is known
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -77,7 +78,7 @@ def write_files(directory: Path, files: Mapping[str, str]) -> Changes:
         if there is not None and there != before.get(name):
             changes.kept.append(_keep(directory, name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
+        _write_whole(path, text)
         changes.written.append(name)
     found = [
         f"{folder}/{path.name}" for folder in _FOLDERS.values() for path in sorted((directory / folder).glob("*.json"))
@@ -92,8 +93,21 @@ def write_files(directory: Path, files: Mapping[str, str]) -> Changes:
             changes.kept.append(_keep(directory, name))
         changes.removed.append(name)
     if now != before:
-        (directory / MANIFEST).write_text(json.dumps(now, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        _write_whole(directory / MANIFEST, json.dumps(now, indent=2, sort_keys=True) + "\n")
     return changes
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """All of it or nothing: a running Grafana reads these files at any time, and half of one would count as somebody's edit.
+    Raises OSError that names the file."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_text(text, encoding="utf-8", newline="\n")
+        new.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _keep(directory: Path, name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from commands import Done
+from full_disk import largest_file
 
 Run = Callable[..., Done]
 
@@ -340,3 +341,17 @@ def test_a_missing_library_is_named_with_its_remedy(pyagent: Run, monkeypatch: p
     # Releases of before 0.0.1 count as newer than all that came after them.
     assert "grafana-foundation-sdk~=0.0.21" in done.err
     assert "apt install" not in done.err
+
+
+def test_a_disk_without_room_leaves_each_file_whole_and_is_named(written: Callable[..., tuple[Done, Path]]) -> None:
+    done, folder = written(CONFIG)
+    assert done.status == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+    with largest_file(5000):
+        done, _ = written(CONFIG.replace('bucket = "first"', 'bucket = "third"'))
+    assert done.status == 1
+    assert "cannot write dashboards/" in done.err
+    assert "File too large; name another folder by --directory" in done.err
+    assert before == {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+    done, _ = written(CONFIG)
+    assert "edited" not in done.err

@@ -6,19 +6,18 @@ import gzip
 import logging
 import os
 import re
-import resource
 import stat
 import subprocess
 import sys
 import textwrap
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import largest_file
 
 from pyagent.api import ConfigError, LineOptions, Retry
 from pyagent.testing.outputs import MemoryBatch, make_output, write
@@ -37,17 +36,6 @@ def archives(path: Path) -> list[Path]:
     """The archives of `path`, oldest first."""
     pattern = re.compile(re.escape(path.stem) + r"\.\d{4}-\d\d-\d\d-\d{10}" + re.escape(path.suffix))
     return sorted(one for one in path.parent.iterdir() if pattern.fullmatch(one.name))
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Writes past `size` bytes of a file are cut short and then fail, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class TestFiles:
