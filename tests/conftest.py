@@ -9,10 +9,11 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from hypothesis import settings
+from real_servers import running
+from real_servers import unavailable as skip_or_fail
 
 from pyagent.api import Secret
 from pyagent.testing.servers import (
@@ -22,15 +23,12 @@ from pyagent.testing.servers import (
     NatsServer,
     Nginx,
     PostgresServer,
-    Server,
-    ServerMissing,
     VictoriaMetrics,
 )
 
 pytest_plugins = ["pyagent.testing.pytest_plugin"]
 
 ROOT = Path(__file__).resolve().parent.parent
-S = TypeVar("S", bound=Server)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("pyagent", deadline=None)
@@ -80,7 +78,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def unavailable() -> Callable[[str], None]:
     """Skips the test that asks, with a reason, or fails it where everything has to be there."""
-    return _unavailable
+    return skip_or_fail
 
 
 @pytest.fixture(scope="session")
@@ -107,59 +105,40 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresServer]:
     """A PostgreSQL server with the databases postgres, app_production and testing."""
-    yield from _running(lambda: PostgresServer(["app_production", "testing"]))
+    yield from running(lambda: PostgresServer(["app_production", "testing"]))
 
 
 @pytest.fixture(scope="session")
 def victoria_metrics() -> Iterator[VictoriaMetrics]:
     """A VictoriaMetrics server: `.url` + `/api/v2/write`, `/api/v1/export`."""
-    yield from _running(VictoriaMetrics)
+    yield from running(VictoriaMetrics)
 
 
 @pytest.fixture(scope="session")
 def influxd_1() -> Iterator[InfluxDB1]:
     """An InfluxDB 1 server: `.url` + `/write?db=test`, `/query`."""
-    yield from _running(lambda: InfluxDB1(["test"]))
+    yield from running(lambda: InfluxDB1(["test"]))
 
 
 @pytest.fixture(scope="session")
 def nginx() -> Iterator[Nginx]:
     """nginx with its status page at `.url` and `.unix_url`."""
-    yield from _running(Nginx)
+    yield from running(Nginx)
 
 
 @pytest.fixture(scope="session")
 def memcached() -> Iterator[Memcached]:
     """A memcached server at `.address`."""
-    yield from _running(Memcached)
+    yield from running(Memcached)
 
 
 @pytest.fixture
 def mosquitto() -> Iterator[Mosquitto]:
     """An MQTT broker at `.url`, user `mon`, password `monpw`; one for each test, which may `kill` it and `start_again`."""
-    yield from _running(Mosquitto)
+    yield from running(Mosquitto)
 
 
 @pytest.fixture
 def nats_server() -> Iterator[NatsServer]:
     """A nats-server with JetStream at `.url`, user `mon`, password `monpw`; one for each test."""
-    yield from _running(NatsServer)
-
-
-def _running(make: Callable[[], S]) -> Iterator[S]:
-    try:
-        server = make()
-        server.start()
-    except ServerMissing as error:
-        _unavailable(str(error))
-        return
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-def _unavailable(reason: str) -> None:
-    if os.environ.get("PYAGENT_REQUIRE_SERVERS") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    yield from running(NatsServer)

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from real_servers import running
 
 from pyagent.api import PyagentError, redact
 from pyagent.testing import assert_declared, gather, lines, make_input
@@ -33,19 +34,25 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="session")
-def server(postgresql: PostgresServer) -> PostgresServer:
+@pytest.fixture(scope="module")
+def own_postgresql() -> Iterator[PostgresServer]:
+    """Of this file alone: its tests add a role, views and databases."""
+    yield from running(lambda: PostgresServer(["app_production", "testing"]))
+
+
+@pytest.fixture(scope="module")
+def server(own_postgresql: PostgresServer) -> PostgresServer:
     """The server, with a user `monitor` who needs the password s3cret."""
-    postgresql.execute("CREATE ROLE monitor LOGIN PASSWORD 's3cret'")
-    rules = postgresql.directory / "data" / "pg_hba.conf"
+    own_postgresql.execute("CREATE ROLE monitor LOGIN PASSWORD 's3cret'")
+    rules = own_postgresql.directory / "data" / "pg_hba.conf"
     rules.write_text("host all monitor 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
     before = time.monotonic()
-    postgresql.execute("SELECT pg_reload_conf()")
+    own_postgresql.execute("SELECT pg_reload_conf()")
     while time.monotonic() < before + 30:
         try:
-            psycopg.connect(postgresql.address, user="monitor", password="wrong").close()
+            psycopg.connect(own_postgresql.address, user="monitor", password="wrong").close()
         except psycopg.OperationalError:
-            return postgresql
+            return own_postgresql
     raise AssertionError("the new access rules do not apply")
 
 
@@ -54,7 +61,7 @@ def address(server: PostgresServer) -> str:
     return f"host=127.0.0.1 port={server.port} user=postgres sslmode=disable dbname=postgres"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def version(server: PostgresServer) -> int:
     """The server's major version."""
     with psycopg.connect(server.address) as connection:
@@ -412,7 +419,7 @@ CREATE VIEW other.pg_stat_database AS
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def views(server: PostgresServer) -> str:
     """Schemas whose views stand before those of the server, as other versions and other states would have them."""
     server.execute(VIEWS, "app_production")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from container import PYTHONS, Container, booting, copy_project, wheels
 from page_blocks import Block, differs, pages, session, wrapped
+from real_servers import running
 
 from pyagent.testing.servers import PostgresServer, free_port
 
@@ -132,8 +133,14 @@ def host(unavailable: Callable[[str], None]) -> Iterator[Container]:
 
 
 @pytest.fixture(scope="module")
-def reader(host: Container, postgresql: PostgresServer) -> Reader:
-    return Reader(host, postgresql)
+def own_postgresql() -> Iterator[PostgresServer]:
+    """Of this file alone: a page makes a role there."""
+    yield from running(PostgresServer)
+
+
+@pytest.fixture(scope="module")
+def reader(host: Container, own_postgresql: PostgresServer) -> Reader:
+    return Reader(host, own_postgresql)
 
 
 @pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.stem)
