@@ -146,7 +146,7 @@ async def test_plugins_that_hang_as_they_are_freed_stop_neither_a_reload_nor_the
 
     await gathers_on()
     # One of the engine's own cannot be made, when the others have been.
-    refused = hanging + "[[outputs.file]]\ndata_format = 'nosuch'\n"
+    refused = hanging + "[[outputs.influxdb_v2]]\nurls = ['ftp://x']\n"
     await reloaded(refused, "the configuration before it goes on", 1)
     await freed(len(HANGING) - 2)  # there is no output yet, and nothing is parsed
     await reloaded(hanging, "the configuration is reloaded", 1)

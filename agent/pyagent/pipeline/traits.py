@@ -75,6 +75,8 @@ def input_traits(plan: PluginPlan, plugin: Input[Any]) -> InputTraits:
     kind = type(plugin)
     starts = kind.start is not Input.start
     gathers = not starts or kind.gather is not Input.gather
+    # One of which this cannot even be asked is left out.
+    _check_callable(plugin.gather if kind.gather is not Input.gather else plugin.start)
     measurements = plugin.measurements
     if plan.is_external:
         measurements = [
@@ -105,6 +107,7 @@ def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
         limits = Limits(
             int(limits.concurrent_writes), int(limits.rate_bytes), float(limits.rate_period), int(limits.write_metrics)
         )
+    _check_callable(plugin.write)
     return OutputTraits(wanted, partition, limits)
 
 
@@ -112,6 +115,11 @@ def processor_traits(plan: PluginPlan, plugin: Processor[Any]) -> ProcessorTrait
     # Only calls that wait can be several at once.
     most = max(int(plugin.max_in_flight), 1) if plan.is_async else 1
     return ProcessorTraits(most, type(plugin).stop is not Processor.stop)
+
+
+def _check_callable(method: object) -> None:
+    if not callable(method):
+        raise TypeError(f"{method!r:.80} is no method")
 
 
 def _plain_format(wanted: QueueFormat) -> QueueFormat:

@@ -498,6 +498,27 @@ async def test_an_external_one_runs_on_a_loop_of_its_own_and_is_stopped_there() 
         await asyncio.sleep(0.001)
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_an_external_plain_one_is_stopped_in_its_thread(asynchronous: bool) -> None:
+    stops: list[str] = []
+
+    class Plain(Processor):
+        def process(self, metrics: list[Metric]) -> list[Metric]:
+            return metrics
+
+        def stop(self) -> Any:
+            stops.append(threading.current_thread().name)
+            return asyncio.sleep(0) if asynchronous else None
+
+    plan = ProcessorPlan(plugin=Plain, **COMMON | {"origin": "file"})
+    sink = Sink(IsolatedProcessor(plan, Plain(NoOptions(), LOG), log=LOG))
+    sink.deliver([metric(1)])
+    assert await sink.finish() == [1]
+    assert stops == ["processors.own"]
+    while any(thread.name == "processors.own" for thread in threading.enumerate()):
+        await asyncio.sleep(0.001)
+
+
 async def test_an_external_one_that_hangs_is_cancelled_on_its_loop() -> None:
     cancelled = threading.Event()
 

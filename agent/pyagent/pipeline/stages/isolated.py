@@ -7,6 +7,7 @@ metrics go on as they were, and so do the next ones, past the plugin, until the 
 
 import asyncio
 import contextlib
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -110,7 +111,12 @@ class IsolatedProcessor(RunningProcessor):
         elif self.plan.is_async:
             await self.isolated_call.await_call(lambda: self.plugin.stop())
         else:
-            await self.isolated_call.call(lambda: asyncio.run(self.plugin.stop()))
+            await self.isolated_call.call(self._stop_in_thread)
+
+    def _stop_in_thread(self) -> None:
+        stopping: object = self.plugin.stop()
+        if inspect.iscoroutine(stopping):
+            asyncio.run(stopping)
 
     def _computed(self, parts: list[Part]) -> list[Metric]:
         result: list[Metric] = []
