@@ -40,6 +40,8 @@ from pyagent.testing import (
     make_input,
     make_output,
     make_parser,
+    make_processor,
+    process_async,
     run_aggregator,
     run_input,
     run_output,
@@ -251,6 +253,23 @@ def test_pseudonym(root: Path) -> None:
         with pytest.raises(ConfigError, match="cannot use the key") as raised:
             run_processor(found, given, {"tags": ["user"], "key": key})
         assert raised.value.option == "key"
+
+
+async def test_rooms(root: Path) -> None:
+    found = Registry([root / "docs/examples"]).find("processors", "rooms").plugin
+    assert issubclass(found, Processor)
+    given = [Metric("m", {"sensor": "a b"}, {"n": 1}, 0), Metric("m", {}, {"n": 2}, 0)]
+    answers = (Answer(200, body=b'{"room": "lab"}'), Answer(200, body=b"{}"), Answer(503))
+    async with ScriptedServer(*answers) as server:
+        rooms = make_processor(found, {"url": f"{server.url}/rooms/"})
+        for _ in range(2):
+            assert [metric.tags.get("room") for metric in await process_async(rooms, given)] == ["lab", None]
+        with pytest.raises(PyagentError, match=r"cannot read the room of 'c': the answer has none"):
+            await process_async(rooms, [Metric("m", {"sensor": "c"}, {"n": 1}, 0)])
+        with pytest.raises(PyagentError, match="503"):
+            await process_async(rooms, [Metric("m", {"sensor": "c"}, {"n": 1}, 0)])
+        await rooms.stop()
+        assert [request.target for request in server.requests] == ["/rooms/a%20b", "/rooms/c", "/rooms/c"]
 
 
 def test_spread(root: Path) -> None:

@@ -1,6 +1,6 @@
 """What may stand between inputs and outputs: processors, which change metrics, and aggregators, which sum them up."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from pyagent.api.metric import Metric
 from pyagent.api.plugin import Accumulator, O_co, Plugin
@@ -11,13 +11,23 @@ __all__ = ["Aggregator", "Processor"]
 class Processor(Plugin[O_co]):
     """Changes metrics on their way. There are two of each where aggregators are used: one before them, one after.
 
-    It computes, and waits for nothing: what it is given are metrics on their way. An external one runs in a thread of its own
-    and gets copies; while a call of it takes longer than a few seconds, metrics go on unprocessed.
+    `process` is a plain `def` that computes, and waits for nothing: what it is given are metrics on their way. One that has to
+    wait, as for what it asks a server, is `async def`. The engine keeps the order of metrics, and waits a few seconds for a
+    call: one that takes longer is cancelled, and its metrics go on as they were. An external one runs in a thread of its own,
+    and while a call that cannot be cancelled goes on there, metrics go on unprocessed.
     """
 
-    def process(self, metrics: list[Metric]) -> list[Metric]:
+    max_in_flight: int = 1
+    """Calls of an `async def process` at once, which are about different metrics; `setup` may set it. With more than 1 the
+    answers may come in any order: metrics go on in theirs."""
+
+    def process(self, metrics: list[Metric]) -> list[Metric] | Awaitable[list[Metric]]:
         """What becomes of these metrics. They belong to the processor: it may change and return them."""
         raise NotImplementedError("the plugin defines no process(self, metrics)")
+
+    async def stop(self) -> None:
+        """Give back connections. Called once, after the last `process`, where that is `async` or the plugin an external one;
+        must be safe without any."""
 
 
 class Aggregator(Plugin[O_co]):

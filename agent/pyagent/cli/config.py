@@ -118,7 +118,7 @@ def check(arguments: argparse.Namespace) -> int:
                 log.error("%s", error)
             except TimeoutError:
                 log.error("%s: its setup did not end within %g s", plugin.location, SETUP_DEADLINE)
-            status = 1 if plugin.origin == "builtin" else status or 2
+            status = 1 if not plugin.is_external else status or 2
     except ConfigError as error:
         log.error("%s", error)
         return 1
@@ -145,7 +145,7 @@ def _make(plan: "PluginPlan", log: logging.Logger) -> None:
     from pyagent.pipeline.traits import traits_of
 
     plugin = create_plugin(plan, log)
-    if plan.origin == "builtin":
+    if not plan.is_external:
         return
     try:
         traits_of(plan, plugin)

@@ -16,6 +16,7 @@ _EPILOG = """\
   pyagent new input queue               plugins/queue.py, and a case of it below tests/plugins
   pyagent new input queue --async       one that waits for answers, such as those of a server
   pyagent new input queue --service     one that listens, and hands on what it receives
+  pyagent new processor rooms --async   one that asks for what it adds
   pyagent new output archive            also processor, aggregator, parser and serializer"""
 KINDS = {name: f"{name}s" for name in ("input", "output", "processor", "aggregator", "parser", "serializer")}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -52,7 +53,9 @@ def configure(parser: Parser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("kind", help=", ".join(KINDS), metavar="KIND")
     parser.add_argument("name", help="its name in a configuration: [[inputs.NAME]]", metavar="NAME")
-    parser.add_argument("--async", action="store_true", dest="is_async", help="an input whose gather is async def")
+    parser.add_argument(
+        "--async", action="store_true", dest="is_async", help="an input or a processor that is async def"
+    )
     parser.add_argument("--service", action="store_true", help="an input that listens between the gathers")
     parser.add_argument("--directory", default=".", metavar="DIR", help="where to write (default: here)")
 
@@ -79,11 +82,14 @@ def _template(kind: str, *, is_async: bool, service: bool) -> str:
         near = suggest(kind.removesuffix("s"), KINDS)
         hint = f"did you mean {near}?" if near else f"it is one of {', '.join(KINDS)}"
         raise NewError(f"cannot make a plugin of the kind {kind!r}: there is no such kind; {hint}")
-    if kind != "input" and (is_async or service):
-        raise NewError(f"cannot make an {kind} so: --async and --service are for inputs; leave them out")
+    if (service and kind != "input") or (is_async and kind not in ("input", "processor")):
+        raise NewError(
+            f"cannot make a plugin of the kind {kind!r} so: --async is for inputs and processors, --service for inputs; "
+            "leave it out"
+        )
     if is_async and service:
         raise NewError("cannot make one input of both: what listens is asynchronous anyway; leave out --async")
-    return "async_input" if is_async else "service_input" if service else kind
+    return f"async_{kind}" if is_async else "service_input" if service else kind
 
 
 def write(template: str, name: str, folder: Path) -> list[str]:

@@ -48,6 +48,19 @@ CASES: Mapping[str, Mapping[str, str]] = {
         "input.influx": "weather,city=oslo t=1.5 1700000000000000000\nweather,room=hall t=2 1700000000000000000\n",
         "expected.out": "weather,city=oslo,room=lab t=1.5\nweather,room=hall t=2\n",
     },
+    "async_processor": {
+        "telegraf.conf": '[[processors.example]]\n  url = "http://${SERVER}/sensors/"\n',
+        "input.influx": "weather,sensor=s1 t=1.5 1700000000000000000\nweather t=2 1700000000000000000\n",
+        "exchange.json": """\
+[
+ {
+  "request": {"method": "GET", "path": "/sensors/s1"},
+  "answer": {"status": 200, "body": "{\\"name\\": \\"lab\\"}"}
+ }
+]
+""",
+        "expected.out": "weather,example=lab,sensor=s1 t=1.5\nweather t=2\n",
+    },
     "aggregator": {
         "case.toml": "time = 2026-01-02T03:04:15Z\n",
         "telegraf.conf": '[[aggregators.example]]\n  period = "30s"\n  drop_original = true\n',

@@ -97,7 +97,7 @@ def has_plugins(document: Document) -> bool:
 def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
     """Make the plugin that the plan describes. Raises ConfigError "FILE:LINE: ..." whatever went wrong in its `setup`.
 
-    For an external plugin (`plan.origin`) the caller may go on without it.
+    For an external plugin (`plan.is_external`) the caller may go on without it.
     """
     try:
         if isinstance(plan, InputPlan) and plan.parser is not None:
@@ -110,7 +110,7 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
     except ConfigError as error:
         raise _located(plan, error) from None
     except BaseException as error:
-        if plan.origin == "builtin" and not isinstance(error, Exception):
+        if not plan.is_external and not isinstance(error, Exception):
             raise
         reason = f"cannot set up: {describe(error, (file_of(plan.plugin),))}"
         raise ConfigError(one_line(f"{plan.location}: {plan.label}: {reason}")) from error

@@ -21,6 +21,7 @@ from pyagent.api import (
     Size,
     option,
 )
+from pyagent.config.isolation import Isolation, is_async, isolation_of
 
 __all__ = [
     "AgentSettings",
@@ -130,6 +131,21 @@ class PluginPlan:
     always_include_global_tags: bool = False
     startup_error_behavior: str = "error"
     """error, retry, ignore or probe (reference: telegraf 1.6)."""
+    is_async: bool = field(init=False, compare=False)
+    """Its `gather` (or `start`), `write` or `process` is `async def`."""
+    isolation: Isolation = field(init=False, compare=False)
+    """Where its calls run."""
+
+    def __post_init__(self) -> None:
+        asynchronous = is_async(self.kind, self.plugin)
+        object.__setattr__(self, "is_async", asynchronous)
+        isolation = isolation_of(self.kind, asynchronous=asynchronous, external=self.is_external)
+        object.__setattr__(self, "isolation", isolation)
+
+    @property
+    def is_external(self) -> bool:
+        """Whether its code is not the engine's: it may do anything."""
+        return self.origin != "builtin"
 
     @property
     def label(self) -> str:
@@ -139,7 +155,7 @@ class PluginPlan:
     @property
     def has_foreign_code(self) -> bool:
         """Whether what is made of it may hold code that is not the engine's."""
-        return self.origin != "builtin"
+        return self.is_external
 
     def locate(self, option: str | None) -> str:
         """Where an option stands, or the plugin where the option is not given."""
@@ -164,6 +180,11 @@ class SerializerPlan:
     options: Options
     origin: Origin = "builtin"
 
+    @property
+    def is_external(self) -> bool:
+        """As `PluginPlan.is_external`."""
+        return self.origin != "builtin"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputPlan(PluginPlan):
@@ -183,7 +204,7 @@ class InputPlan(PluginPlan):
 
     @property
     def has_foreign_code(self) -> bool:
-        return self.origin != "builtin" or self.parser is not None
+        return self.is_external or self.parser is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,7 +163,7 @@ def _as_written(measurement: Measurement, plan: InputPlan, selection: Selection)
 def _renamed(measurement: Measurement, processors: Sequence[ProcessorPlan]) -> Measurement:
     """As processors.override leaves it; what others make of it is not known before there are metrics."""
     for one in processors:
-        if one.name != "override" or one.origin != "builtin":
+        if one.name != "override" or one.is_external:
             continue
         metric = Metric(measurement.name, dict.fromkeys(measurement.tags, "x"), {"value": 0}, 0)
         if _selection(one).select([metric]):

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from pyagent.api.foreign import give_up
+from pyagent.config.isolation import Isolation
 from pyagent.pipeline.failures import told
 
 __all__ = ["Executor", "InlineExecutor", "LoopExecutor", "Tell", "ThreadExecutor", "executor_for", "result_of"]
@@ -207,10 +208,10 @@ class LoopExecutor:
             loop.close()
 
 
-def executor_for(asynchronous: bool, *, builtin: bool, name: str, files: tuple[str, ...] = ()) -> Executor:
-    """The place for a plugin's calls, of which the chief one is `async def` or not. `builtin`: it is one of the engine's own
-    plugins; `files`: the plugin's code."""
-    if asynchronous and builtin:
+def executor_for(isolation: Isolation, *, name: str, files: tuple[str, ...] | None = None) -> Executor:
+    """The place for a plugin's calls. `files`: the code of an external one, whose exceptions are made plain; None for one of
+    the engine's own."""
+    if isolation == "inline":
         return InlineExecutor()
-    tell = None if builtin else partial(told, files=files)
-    return LoopExecutor(name, tell) if asynchronous else ThreadExecutor(name, tell)
+    tell = None if files is None else partial(told, files=files)
+    return LoopExecutor(name, tell) if isolation == "loop" else ThreadExecutor(name, tell)

@@ -36,7 +36,7 @@ class Fanout:
         self.stages = ProcessorChain()
         self._aside = Aside()
         self._queues: ProcessorQueues | None = None
-        """There are external stages, or were."""
+        """There are isolated stages, or were."""
 
     @property
     def outputs(self) -> tuple[RunningOutput, ...]:
@@ -52,10 +52,10 @@ class Fanout:
         self._groups: Groups = tuple(map(tuple, groups))
 
     def replace(self, stages: ProcessorChain) -> Coroutine[Any, Any, None] | None:
-        """Replace the processor chain. Aggregators that are removed push their last window first; with external plugins this
+        """Replace the processor chain. Aggregators that are removed push their last window first; with isolated stages this
         takes time, and the returned coroutine does it."""
         old = self.stages
-        if stages.external and self._queues is None:
+        if stages.isolated and self._queues is None:
             from pyagent.pipeline.stages.ordered_queue import ProcessorQueues
 
             self._queues = ProcessorQueues()
@@ -69,15 +69,21 @@ class Fanout:
         return None
 
     def abandon_calls(self) -> None:
-        """Abandon external calls in progress; their metrics go on unprocessed. Queued calls start afterwards, so repeat until
+        """Abandon isolated calls in progress; their metrics go on unprocessed. Queued calls start afterwards, so repeat until
         the queues are drained."""
         if self._queues is not None:
             self._queues.abandon_calls()
 
+    async def drained(self) -> None:
+        """Return when all that was delivered so far has come out of the stages."""
+        if self._queues is not None:
+            await self._queues.gathered.drained()
+            await self._queues.aggregated.drained()
+
     def _async_path(self, stages: ProcessorChain) -> "ProcessorQueues | None":
-        """The way through `stages`, where some are external or others' metrics are still on it; None is the short one."""
+        """The way through `stages`, where some are isolated or others' metrics are still on it; None is the short one."""
         queues = self._queues
-        return queues if queues is not None and (stages.external or queues) else None
+        return queues if queues is not None and (stages.isolated or queues) else None
 
     def deliver(self, metrics: list[Metric], tags: DefaultTags = ()) -> None:
         """Queue metrics for every output; `tags` are for metrics that have none of these keys. Never raises for what a metric

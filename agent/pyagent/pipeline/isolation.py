@@ -1,21 +1,33 @@
-"""Calls of an external plugin that others must not have to wait for: a thread, a deadline, and copies of metrics.
+"""Calls of a plugin that others must not have to wait for, as it waits itself or is external: a place of its own, a deadline,
+and copies of metrics.
 
 What a plugin is given are copies, and what it returns is looked at and copied, so that nothing it does later, or only half,
 changes what goes on. One limit is left: code that keeps the interpreter's lock for itself (an extension in C) stops everybody.
 """
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TypeVar
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pyagent.api import Metric, MetricType, PyagentError, field_value, timestamp_ns
-from pyagent.api.foreign import plain_text
-from pyagent.pipeline.executors import ThreadExecutor
-from pyagent.pipeline.failures import told
+from pyagent.api.foreign import message_of, plain_text
+from pyagent.config.isolation import Isolation
+from pyagent.pipeline.executors import executor_for
 
-__all__ = ["Busy", "CallTimedOut", "IsolatedCall", "Unusable", "copies", "plain_call", "usable", "usable_metric"]
+__all__ = [
+    "Busy",
+    "CallTimedOut",
+    "IsolatedCall",
+    "Unusable",
+    "copies",
+    "no_exit",
+    "plain_call",
+    "usable",
+    "usable_metric",
+]
 
 T = TypeVar("T")
 
@@ -36,49 +48,80 @@ class CallTimedOut(Exception):
 
 
 class IsolatedCall:
-    """The thread of one plugin: one call at a time, and none is waited for longer than `deadline` seconds."""
+    """The calls of one plugin: `most` at once, and none is waited for longer than `deadline` seconds.
 
-    def __init__(self, name: str, files: tuple[str, ...] = ()) -> None:
-        """`files`: the plugin's code."""
+    One that is given up is cancelled where it can be, and holds its place until it ends.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: tuple[str, ...] | None = (),
+        *,
+        isolation: Isolation = "thread",
+        most: int = 1,
+    ) -> None:
+        """`files`: the plugin's code; None for one of the engine's own."""
         self.deadline = DEADLINE
-        self._executor = ThreadExecutor(name, partial(told, files=files))
-        self._turn = asyncio.Lock()
-        self._call: asyncio.Task[None] | None = None
-        self._given_up: asyncio.Future[str] | None = None
+        self._executor = executor_for(isolation, name=name, files=files)
+        self._most = most
+        self._turn = asyncio.Semaphore(most)
+        self._calls: set[asyncio.Task[None]] = set()
+        self._waiting: set[_Waiting] = set()
         self._abandoned = False
+        self.last_given_up = -math.inf
+        """When one was last given up, on the loop's clock."""
 
     async def call(self, function: Callable[[], T]) -> T:
-        """What `function` returns. Raises what it raises, CallTimedOut, or at once Busy."""
+        """What `function`, a plain one, returns. Raises what it raises, CallTimedOut, or at once Busy."""
+        results: list[T] = []
+        await self._call(lambda: results.append(function()), None)
+        return results[0]
+
+    async def await_call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """The same for one that is awaited, where the isolation is not "thread"."""
+        results: list[T] = []
+        work = _Cancellable()
+
+        async def run() -> None:
+            results.append(await work.run(function))
+
+        await self._call(run, work.cancel)
+        return results[0]
+
+    async def _call(self, function: Callable[[], Awaitable[None] | None], cancel: Callable[[], None] | None) -> None:
         async with self._turn:
-            if self._abandoned or (self._call is not None and not self._call.done()):
+            if self._abandoned or sum(not call.done() for call in self._calls) >= self._most:
                 raise Busy
-            results: list[T] = []
-            self._call = asyncio.create_task(self._executor.call(lambda: results.append(function())))
-            self._call.add_done_callback(_seen)
-            self._given_up = asyncio.get_running_loop().create_future()
+            call = asyncio.create_task(self._executor.call(function))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+            call.add_done_callback(_seen)
+            waiting = _Waiting(call)
+            self._waiting.add(waiting)
             try:
-                await asyncio.wait(
-                    (self._call, self._given_up), timeout=self.deadline, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not self._call.done():
-                    raise CallTimedOut(
-                        self._given_up.result()
-                        if self._given_up.done()
-                        else f"it did not end within {self.deadline:g} s"
-                    )
+                await waiting.wait(self.deadline)
+            except CallTimedOut:
+                self.last_given_up = asyncio.get_running_loop().time()
+                raise
             finally:
-                self._given_up = None
-            self._call.result()
-            return results[0]
+                self._waiting.discard(waiting)
+                if not call.done() and cancel is not None:
+                    cancel()
+
+    async def idle(self) -> None:
+        """Return when no call is under way any more, not even one that was given up."""
+        while self._calls:
+            await asyncio.wait(self._calls)
 
     def give_up(self, reason: str) -> None:
-        """Wait no longer for the call under way, where there is one."""
-        if self._given_up is not None and not self._given_up.done():
-            self._given_up.set_result(reason)
+        """Wait no longer for the calls under way."""
+        for waiting in self._waiting:
+            waiting.give_up(reason)
 
     def abandon_calls(self) -> None:
-        """Where a call is under way, wait for this one no longer, and for no other."""
-        if self._given_up is not None:
+        """Where a call is under way, wait for it no longer, and for no other."""
+        if self._waiting:
             self.give_up("the agent does not wait for it any more")
             self.abandon()
 
@@ -87,6 +130,65 @@ class IsolatedCall:
         if not self._abandoned:
             self._abandoned = True
             self._executor.abandon()
+
+
+class _Waiting:
+    """One who waits for a call."""
+
+    def __init__(self, call: asyncio.Task[None]) -> None:
+        self._call = call
+        self._given_up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def wait(self, deadline: float) -> None:
+        """Raises what the call raises, or CallTimedOut."""
+        await asyncio.wait((self._call, self._given_up), timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+        if not self._call.done():
+            raise CallTimedOut(
+                self._given_up.result() if self._given_up.done() else f"it did not end within {deadline:g} s"
+            )
+        self._call.result()
+
+    def give_up(self, reason: str) -> None:
+        if not self._given_up.done():
+            self._given_up.set_result(reason)
+
+
+class _Cancellable:
+    """A call on whatever loop it runs, that may be cancelled from the main loop."""
+
+    def __init__(self) -> None:
+        self._cancelled = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    async def run(self, function: Callable[[], Awaitable[T]]) -> T:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        try:
+            if self._cancelled:
+                raise asyncio.CancelledError
+            return await function()
+        except (asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:
+            if self._cancelled:
+                raise
+            # Not of the task, but of what the plugin did: here it would end whoever waits, or the loop.
+            raise no_exit(error) from error
+        finally:
+            self._task = None
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # its loop may have ended
+                self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+def no_exit(error: BaseException) -> RuntimeError:
+    """For what would end the loop, or whoever waits."""
+    return RuntimeError(f"{type(error).__name__} raised: {message_of(error)}")
 
 
 def _seen(call: asyncio.Task[None]) -> None:
@@ -104,7 +206,8 @@ def usable(returned: object, most: int, what: str = "process") -> list[Metric]:
     fields are left out. Raises Unusable for what is of no use: then all of it is."""
     if inspect.iscoroutine(returned):
         returned.close()
-        raise Unusable(f"{what} is `async def`; write a plain `def`")
+        wanted = "write it as `async def`" if what == "process" else "write a plain `def`"
+        raise Unusable(f"{what} returned a coroutine; {wanted}")
     if not hasattr(returned, "__iter__"):
         raise Unusable(f"{what} returned {_kind(returned)}, not a list of metrics")
     result: list[Metric] = []

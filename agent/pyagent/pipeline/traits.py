@@ -1,7 +1,6 @@
 """What the engine has to know of a plugin before it runs. For an external one all of it is asked, and made plain, where its
 `setup` runs: anything of it may be anybody's code."""
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from pyagent.api import (
     Output,
     Partition,
     Plugin,
+    Processor,
     QueueFormat,
     RawMetrics,
     Serialized,
@@ -22,7 +22,17 @@ from pyagent.api.foreign import file_of, plain_text
 from pyagent.api.measurements import Measurements
 from pyagent.config import InputPlan, OutputPlan, PluginPlan
 
-__all__ = ["InputTraits", "OutputTraits", "input_traits", "output_traits", "plugin_files", "traits_of"]
+__all__ = [
+    "InputTraits",
+    "OutputTraits",
+    "ProcessorTraits",
+    "Traits",
+    "input_traits",
+    "output_traits",
+    "plugin_files",
+    "processor_traits",
+    "traits_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,6 @@ class InputTraits:
     """It defines `start`: it listens."""
     gathers: bool
     stops: bool
-    asynchronous: bool
     compares: bool = False
 
 
@@ -41,23 +50,35 @@ class OutputTraits:
     queue_format: QueueFormat
     partition: Partition | None
     limits: Limits
-    asynchronous: bool
 
 
-def traits_of(plan: PluginPlan, plugin: Plugin[Any]) -> InputTraits | OutputTraits | None:
-    """None for a processor or an aggregator. Raises what the plugin raises."""
+@dataclass(frozen=True, slots=True)
+class ProcessorTraits:
+    max_in_flight: int
+    """Calls at once, at least 1."""
+    stops: bool
+
+
+Traits = InputTraits | OutputTraits | ProcessorTraits
+
+
+def traits_of(plan: PluginPlan, plugin: Plugin[Any]) -> Traits | None:
+    """None for an aggregator. Raises what the plugin raises."""
     if isinstance(plugin, Input):
         return input_traits(plan, plugin)
-    return output_traits(plan, plugin) if isinstance(plugin, Output) else None
+    if isinstance(plugin, Output):
+        return output_traits(plan, plugin)
+    return processor_traits(plan, plugin) if isinstance(plugin, Processor) else None
 
 
 def input_traits(plan: PluginPlan, plugin: Input[Any]) -> InputTraits:
     kind = type(plugin)
     starts = kind.start is not Input.start
     gathers = not starts or kind.gather is not Input.gather
-    method = plugin.gather if kind.gather is not Input.gather else plugin.start
+    # One of which this cannot even be asked is left out.
+    _check_callable(plugin.gather if kind.gather is not Input.gather else plugin.start)
     measurements = plugin.measurements
-    if plan.origin != "builtin":
+    if plan.is_external:
         measurements = [
             Measurement(
                 plain_text(one.name),
@@ -66,14 +87,12 @@ def input_traits(plan: PluginPlan, plugin: Input[Any]) -> InputTraits:
             for one in measurements
         ]
     stops = kind.stop is not Input.stop
-    return InputTraits(
-        measurements, starts, gathers, stops, inspect.iscoroutinefunction(method), compares=bool(kind.compares)
-    )
+    return InputTraits(measurements, starts, gathers, stops, compares=bool(kind.compares))
 
 
 def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
     wanted, partition, limits = plugin.queue_format(), plugin.partition(), plugin.limits()
-    if plan.origin != "builtin":
+    if plan.is_external:
         wanted = _plain_format(wanted)
         partition = (
             None
@@ -88,7 +107,19 @@ def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
         limits = Limits(
             int(limits.concurrent_writes), int(limits.rate_bytes), float(limits.rate_period), int(limits.write_metrics)
         )
-    return OutputTraits(wanted, partition, limits, inspect.iscoroutinefunction(plugin.write))
+    _check_callable(plugin.write)
+    return OutputTraits(wanted, partition, limits)
+
+
+def processor_traits(plan: PluginPlan, plugin: Processor[Any]) -> ProcessorTraits:
+    # Only calls that wait can be several at once.
+    most = max(int(plugin.max_in_flight), 1) if plan.is_async else 1
+    return ProcessorTraits(most, type(plugin).stop is not Processor.stop)
+
+
+def _check_callable(method: object) -> None:
+    if not callable(method):
+        raise TypeError(f"{method!r:.80} is no method")
 
 
 def _plain_format(wanted: QueueFormat) -> QueueFormat:

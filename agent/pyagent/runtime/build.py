@@ -16,7 +16,7 @@ from pyagent.pipeline.schedule import Clock
 from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.pipeline.stages.processors import RunningProcessor
-from pyagent.pipeline.traits import InputTraits, OutputTraits, plugin_files, traits_of
+from pyagent.pipeline.traits import ProcessorTraits, Traits, plugin_files, traits_of
 from pyagent.runtime.log import plugin_logger
 from pyagent.runtime.plan_diff import Running, match
 
@@ -34,7 +34,7 @@ class Built(NamedTuple):
     plan: PluginPlan
     plugin: Plugin[Any]
     log: logging.Logger
-    traits: InputTraits | OutputTraits | None
+    traits: Traits | None
     """Of an external one, asked where its setup runs."""
 
 
@@ -120,7 +120,7 @@ async def build_plugins(
     built: list[Built] = []
     for plan in plans:
         log = plugin_logger(plan)
-        if plan.origin == "builtin":
+        if not plan.is_external:
             built.append(Built(plan, create_plugin(plan, log), log, None))
             if left_out is not None and plan.has_foreign_code:
                 left_out.made.append(built[-1])
@@ -203,17 +203,17 @@ async def _stages(
 
 def _processor(built: Built) -> RunningProcessor:
     plan, plugin, log = cast("ProcessorPlan", built.plan), cast("Processor[Any]", built.plugin), built.log
-    if plan.origin == "builtin":
+    if plan.isolation == "inline" and not plan.is_async:
         return RunningProcessor(plan, plugin, log=log)
-    from pyagent.pipeline.stages.external import ExternalProcessor
+    from pyagent.pipeline.stages.isolated import IsolatedProcessor
 
-    return ExternalProcessor(plan, plugin, log=log)
+    return IsolatedProcessor(plan, plugin, log=log, traits=cast("ProcessorTraits | None", built.traits))
 
 
 def _aggregator(fanout: Fanout, clock: Clock, built: Built) -> RunningAggregator:
     plan, plugin, log = cast("AggregatorPlan", built.plan), cast("Aggregator[Any]", built.plugin), built.log
-    if plan.origin == "builtin":
+    if plan.isolation == "inline":
         return RunningAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=clock, log=log)
-    from pyagent.pipeline.stages.external import ExternalAggregator
+    from pyagent.pipeline.stages.isolated import IsolatedAggregator
 
-    return ExternalAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=clock, log=log)
+    return IsolatedAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=clock, log=log)

@@ -55,7 +55,7 @@ class Liveness:
                 if overdue
                 else []
             )
-        if runner.plan.origin != "builtin":
+        if runner.plan.is_external:
             return []
         return [
             (sender, f"{runner.plan.label}: its write loop has stalled for {now - sender.busy_since:.0f} s")

@@ -23,7 +23,15 @@ from pyagent.testing.outputs import (
     run_output,
     write,
 )
-from pyagent.testing.stages import make_aggregator, make_processor, process, run_aggregator, run_processor, summed_up
+from pyagent.testing.stages import (
+    make_aggregator,
+    make_processor,
+    process,
+    process_async,
+    run_aggregator,
+    run_processor,
+    summed_up,
+)
 
 __all__ = [
     "Answer",
@@ -42,6 +50,7 @@ __all__ = [
     "make_processor",
     "make_serializer",
     "process",
+    "process_async",
     "run_aggregator",
     "run_input",
     "run_output",

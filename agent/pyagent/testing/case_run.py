@@ -210,6 +210,7 @@ class _Run:
             if number == 1 and then.is_dir():
                 shutil.copytree(then, place, dirs_exist_ok=True)
             self._clock.advance(case.step)
+            await fanout.drained()
             outcome.metrics.clear()
             await asyncio.gather(*(runner.gather_once() for runner in runners))
         end = time.monotonic() + case.seconds

@@ -24,7 +24,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -139,6 +139,9 @@ class _Bench:
                     await plugin.connect()
                     self._connected.append(plugin)
                 await _called(plugin.write, MemoryBatch(["m v=1i 1"], 1, 1))
+        elif isinstance(plugin, Processor) and inspect.iscoroutinefunction(plugin.process):
+            with contextlib.suppress(Exception):
+                await plugin.process([Metric("m", {"t": "a"}, {"v": 1, "w": 2.5, "s": "x"}, 1)])
         else:
             await asyncio.to_thread(self._use_plain, plugin, acc)
 
@@ -146,7 +149,7 @@ class _Bench:
         metrics = [Metric("m", {"t": "a"}, {"v": 1, "w": 2.5, "s": "x"}, 1)]
         with contextlib.suppress(Exception):
             if isinstance(plugin, Processor):
-                list(plugin.process(metrics))
+                list(cast("list[Metric]", plugin.process(metrics)))
             elif isinstance(plugin, Aggregator):
                 plugin.add(metrics)
                 plugin.push(acc)
@@ -175,6 +178,8 @@ async def _stop(plugin: AnyPlugin[Any]) -> None:
         await plugin.stop()
     elif isinstance(plugin, Output):
         await plugin.close()
+    elif isinstance(plugin, Processor):
+        await plugin.stop()
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,7 @@
 """Running a processor or an aggregator without an agent."""
 
+import asyncio
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,18 +11,37 @@ from pyagent.pipeline.inputs.accumulator import Accumulator
 from pyagent.pipeline.isolation import copies, usable
 from pyagent.testing.inputs import make_options, plugin_name
 
-__all__ = ["make_aggregator", "make_processor", "process", "run_aggregator", "run_processor", "summed_up"]
+__all__ = [
+    "make_aggregator",
+    "make_processor",
+    "process",
+    "process_async",
+    "run_aggregator",
+    "run_processor",
+    "summed_up",
+]
 
 
 def run_processor(
     plugin: type[Processor[Any]], metrics: Sequence[Metric], options: Mapping[str, Any] | None = None
 ) -> list[Metric]:
-    """Make a processor from its table of options, and return what becomes of `metrics`, which stay as they are.
+    """Make a processor from its table of options, and return what becomes of `metrics`, which stay as they are. One that is
+    `async` is stopped as well.
 
     Raises what the plugin raises, TypeError where it returns what the engine cannot use, and ConfigError for options that it
-    does not take.
+    does not take. Not for an `async` one inside a running loop: there, `await process_async(make_processor(...), metrics)`.
     """
-    return process(make_processor(plugin, options), metrics)
+    processor = make_processor(plugin, options)
+    if not inspect.iscoroutinefunction(processor.process):
+        return process(processor, metrics)
+
+    async def run() -> list[Metric]:
+        try:
+            return await process_async(processor, metrics)
+        finally:
+            await processor.stop()
+
+    return asyncio.run(run())
 
 
 def make_processor(plugin: type[Processor[Any]], options: Mapping[str, Any] | None = None) -> Processor[Any]:
@@ -31,6 +52,14 @@ def make_processor(plugin: type[Processor[Any]], options: Mapping[str, Any] | No
 def process(processor: Processor[Any], metrics: Sequence[Metric]) -> list[Metric]:
     """One call, as the engine does it; for one that remembers something, as often as you like."""
     return usable(processor.process(copies(metrics)), 10_000 + 10 * len(metrics))
+
+
+async def process_async(processor: Processor[Any], metrics: Sequence[Metric]) -> list[Metric]:
+    """The same for one whose `process` is `async def`; `await processor.stop()` at the end."""
+    returned = processor.process(copies(metrics))
+    if not inspect.isawaitable(returned):
+        raise TypeError(f"{type(processor).__name__}.process is a plain `def`; call `process`")
+    return usable(await returned, 10_000 + 10 * len(metrics))
 
 
 def run_aggregator(

@@ -18,6 +18,7 @@ MADE = [
     (("input",), "inputs"),
     (("input", "--async"), "inputs"),
     (("input", "--service"), "inputs"),
+    (("processor", "--async"), "processors"),
     *(((kind,), kinds) for kind, kinds in KINDS.items() if kind != "input"),
 ]
 
@@ -130,7 +131,8 @@ def test_nothing_is_written_over(pyagent: Run, here: Path, there: str) -> None:
         (("input", "9"), "choose another one"),
         (("inputs", "queue"), "did you mean input?"),
         (("thing", "queue"), "it is one of input, output, processor, aggregator, parser, serializer"),
-        (("output", "queue", "--async"), "--async and --service are for inputs"),
+        (("output", "queue", "--async"), "--async is for inputs and processors, --service for inputs"),
+        (("processor", "queue", "--service"), "leave it out"),
         (("input", "queue", "--async", "--service"), "leave out --async"),
         (("input", "queue", "--directory", "nowhere"), "cannot write into nowhere: there is no such folder"),
     ],
@@ -145,4 +147,4 @@ def test_mistakes(pyagent: Run, here: Path, words: tuple[str, ...], named: str) 
 
 def test_every_template_has_a_case(root: Path) -> None:
     templates = {path.stem for path in (root / "agent/pyagent/cli/templates").glob("[a-z]*.py")}
-    assert templates == CASES.keys() == {"async_input", "service_input", *KINDS}
+    assert templates == CASES.keys() == {"async_input", "async_processor", "service_input", *KINDS}

@@ -22,10 +22,9 @@ async def asynchronous() -> None: ...
 
 
 def test_who_runs_where() -> None:
-    assert isinstance(executor_for(True, builtin=True, name="w"), InlineExecutor)
-    assert isinstance(executor_for(True, builtin=False, name="w"), LoopExecutor)
-    assert isinstance(executor_for(False, builtin=True, name="w"), ThreadExecutor)
-    assert isinstance(executor_for(False, builtin=False, name="w"), ThreadExecutor)
+    assert isinstance(executor_for("inline", name="w"), InlineExecutor)
+    assert isinstance(executor_for("loop", name="w"), LoopExecutor)
+    assert isinstance(executor_for("thread", name="w"), ThreadExecutor)
 
 
 @pytest.mark.parametrize("executor", [ThreadExecutor("w"), LoopExecutor("w")], ids=["thread", "loop"])

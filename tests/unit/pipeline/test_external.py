@@ -17,7 +17,7 @@ from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.pipeline.stages import ordered_queue
 from pyagent.pipeline.stages.chain import ProcessorChain
-from pyagent.pipeline.stages.external import ExternalAggregator, ExternalProcessor
+from pyagent.pipeline.stages.isolated import IsolatedAggregator, IsolatedProcessor
 from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent_plugins.processors.override import Override, OverrideOptions
 
@@ -49,13 +49,13 @@ class Sink(Fanout):
         return self.numbers
 
 
-def external(process: Callable[[list[Metric]], Any], **settings: Any) -> ExternalProcessor:
+def external(process: Callable[[list[Metric]], Any], **settings: Any) -> IsolatedProcessor:
     class Own(Processor):
         def process(self, metrics: list[Metric]) -> list[Metric]:
             return process(metrics)  # type: ignore[no-any-return]  # anything is what is tested
 
     plan = ProcessorPlan(kind="processors", plugin=Own, **COMMON | settings)
-    return ExternalProcessor(plan, Own(NoOptions(), LOG), log=LOG)
+    return IsolatedProcessor(plan, Own(NoOptions(), LOG), log=LOG)
 
 
 def metric(number: Any, name: str = "m") -> Metric:
@@ -155,7 +155,7 @@ def changed(**settings: Any) -> Callable[[list[Metric]], list[Metric]]:
     [
         (fail, f"cannot process: ZeroDivisionError: on purpose (test_external.py:{fail.__code__.co_firstlineno + 2})"),
         (leave, f"cannot process: SystemExit: 3 (test_external.py:{leave.__code__.co_firstlineno + 1})"),
-        (coroutine, "cannot process: process is `async def`; write a plain `def`"),
+        (coroutine, "cannot process: process returned a coroutine; write it as `async def`"),
         (endless, "cannot process: process returned more than 10,020 metrics"),
         (lambda metrics: None, "cannot process: process returned None, not a list of metrics"),
         (lambda metrics: 7, "cannot process: process returned a int, not a list of metrics"),
@@ -223,7 +223,7 @@ async def test_one_that_hangs_is_passed_by_until_it_returns(gate: Gate, caplog: 
     for number in range(5):
         sink.deliver([metric(number)])
     await gate.is_entered()
-    await sink._queues.gathered.drained()
+    await sink.drained()
     assert sink.numbers == [0, 1, 2, 3, 4]
     assert (gate.calls, stage.bypassed, stage.failures.total) == (1, 5, 1)
     assert messages(caplog) == [
@@ -231,8 +231,7 @@ async def test_one_that_hangs_is_passed_by_until_it_returns(gate: Gate, caplog: 
     ]
     stage.isolated_call.deadline = PATIENT
     gate.go.set()
-    assert stage.isolated_call._call is not None
-    await stage.isolated_call._call
+    await stage.isolated_call.idle()
     sink.deliver([metric(5)])
     # What the call under way at the time returned is not there a second time.
     assert await sink.finish() == [0, 1, 2, 3, 4, 50]
@@ -292,10 +291,10 @@ class Own(Aggregator):
         self.count = 0
 
 
-def aggregator(plugin: Aggregator, fanout: Fanout, **settings: Any) -> ExternalAggregator:
+def aggregator(plugin: Aggregator, fanout: Fanout, **settings: Any) -> IsolatedAggregator:
     window: dict[str, Any] = {"period": Duration("1h"), "delay": Duration("1h"), "precision": Duration("1ns")}
     plan = AggregatorPlan(kind="aggregators", plugin=type(plugin), grace=Duration("100d"), **COMMON | window | settings)
-    return ExternalAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=SystemClock(), log=LOG)
+    return IsolatedAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=SystemClock(), log=LOG)
 
 
 def now(number: int) -> Metric:
@@ -344,22 +343,21 @@ async def test_a_push_that_hangs_gives_what_it_had_and_the_rest_at_the_next(gate
     stage = aggregator(Hanging(NoOptions(), LOG), sink)
     sink.replace(ProcessorChain((), [stage]))
     sink.deliver([now(1)])
-    await sink._queues.gathered.drained()
+    await sink.drained()
     stage.isolated_call.deadline = IMPATIENT
     await stage._push()
     stage.isolated_call.deadline = PATIENT
-    await sink._queues.aggregated.drained()
+    await sink.drained()
     assert [(one.name, one.fields["n"]) for one in sink.metrics[1:]] == [("sum", 1)]
     gate.go.set()
-    assert stage.isolated_call._call is not None
-    await asyncio.wait([stage.isolated_call._call])
+    await stage.isolated_call.idle()
     await sink.finish()
     # It was not reset, as its push had not ended.
     assert [(one.name, one.fields["n"]) for one in sink.metrics[2:]] == [("sum", 1), ("more", 1)]
 
 
 async def test_a_push_without_end_is_bounded(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.pipeline.stages.external.MOST_PUSHED", 2000)
+    monkeypatch.setattr("pyagent.pipeline.stages.isolated.MOST_PUSHED", 2000)
 
     class Endless(Own):
         def push(self, acc: Accumulator) -> None:
@@ -439,7 +437,7 @@ async def test_a_listener_that_has_gone_is_not_worked_for(gate: Gate) -> None:
     await asyncio.wait([gone])
     gate.go.set()
     await first
-    await fanout._queues.gathered.drained()
+    await fanout.drained()
     assert (gate.calls, output.queued) == (1, 1)
 
 
@@ -525,7 +523,7 @@ async def test_a_flush_takes_what_is_on_the_way_with_it(gate: Gate) -> None:
 
 
 async def test_a_defect_of_the_engine_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def through(stages: ProcessorChain, metrics: list[Metric], bypass: bool) -> list[Metric]:
+    async def through(job: Any) -> list[Metric]:
         raise KeyError("a defect")
 
     way, seen = ordered_queue.OrderedQueue(through), list[Metric]()

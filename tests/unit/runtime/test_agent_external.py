@@ -9,7 +9,7 @@ import pytest
 
 from pyagent.api import Accumulator, Batch, ConfigError, Duration, Input, Metric, NoOptions, Output, Processor
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan, ProcessorPlan
-from pyagent.pipeline.stages.external import ExternalProcessor
+from pyagent.pipeline.stages.isolated import IsolatedProcessor
 from pyagent.runtime import agent as agent_module
 from pyagent.runtime import build as staging
 from pyagent.runtime.agent import Agent
@@ -174,7 +174,7 @@ async def test_what_is_passed_by_is_told() -> None:
     agent = Agent()
     await agent.apply(a_plan(Hanging, Naming, source=Listening))
     [hanging, _] = agent.fanout.stages.before
-    assert isinstance(hanging, ExternalProcessor)
+    assert isinstance(hanging, IsolatedProcessor)
     hanging.isolated_call.deadline = 0.02
     await received(1)
     document = status(agent, ReloadState(), "default")

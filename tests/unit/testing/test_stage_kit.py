@@ -1,5 +1,6 @@
 """`pyagent.testing` for processors and aggregators: what the engine would not take is an error of the test."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -7,7 +8,15 @@ from typing import Annotated, Any
 import pytest
 
 from pyagent.api import Accumulator, Aggregator, ConfigError, Metric, NoOptions, Options, Processor, option
-from pyagent.testing import make_aggregator, make_processor, process, run_aggregator, run_processor, summed_up
+from pyagent.testing import (
+    make_aggregator,
+    make_processor,
+    process,
+    process_async,
+    run_aggregator,
+    run_processor,
+    summed_up,
+)
 
 
 class CountOptions(Options, frozen=True):
@@ -52,6 +61,31 @@ def test_a_processor_gets_copies_and_remembers() -> None:
     assert process(counting, given) == [metric(3), metric(4)]
     with pytest.raises(ConfigError, match="the option 'first' is missing"):
         make_processor(Count)
+
+
+class Waits(Count):
+    stopped = 0
+
+    async def process(self, metrics: list[Metric]) -> list[Metric]:  # type: ignore[override]  # a plain one's is changed
+        await asyncio.sleep(0)
+        return super().process(metrics)
+
+    async def stop(self) -> None:
+        Waits.stopped += 1
+
+
+def test_one_that_is_async_is_awaited_and_stopped() -> None:
+    assert run_processor(Waits, [metric(0), metric(0)], {"first": 7}) == [metric(7), metric(8)]
+    assert Waits.stopped == 1
+
+    async def twice() -> None:
+        counting = make_processor(Waits, {"first": 1})
+        assert await process_async(counting, [metric(0)]) == [metric(1)]
+        assert await process_async(counting, [metric(0)]) == [metric(2)]
+        with pytest.raises(TypeError, match="a plain `def`; call `process`"):
+            await process_async(make_processor(Count, {"first": 1}), [metric(0)])
+
+    asyncio.run(twice())
 
 
 def test_what_the_engine_cannot_use_is_an_error() -> None:

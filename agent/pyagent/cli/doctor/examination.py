@@ -188,7 +188,7 @@ class Examination:
 
     async def _output(self, plan: Plan, output: MadeOutput, where: str) -> None:
         report = self.report
-        if output.plan.name != "influxdb_v2" or output.plan.origin != "builtin":
+        if output.plan.name != "influxdb_v2" or output.plan.is_external:
             report.about = f"{output.plan.label}{where}"
             report.skipped("write", "only outputs.influxdb_v2 can be asked without storing anything")
             return

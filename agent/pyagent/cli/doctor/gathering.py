@@ -83,7 +83,7 @@ async def look_at_inputs(report: Report, plan: Plan, outputs: Sequence[MadeOutpu
     """Gather each input once, one after the other, and count what reaches each output."""
     for one in plan.inputs:
         report.about = f"{one.label} ({one.location})"
-        if one.name == "internal" and one.origin == "builtin":
+        if one.name == "internal" and not one.is_external:
             report.skipped("gather", "it tells of the running agent, and gathers nothing outside of it")
             continue
         if _listens(one):
@@ -131,6 +131,7 @@ async def _gather(
     took = time.monotonic() - began
     hangs = not gather.done()
     await runner.stop(0.1 if hangs else 1.0)
+    await fanout.drained()
     if hangs:
         gather.cancel()
         report.failed(

@@ -267,8 +267,8 @@ class RunningInput:
             self.acc.dropped = dropped
 
     def _new_worker(self) -> Executor:
-        builtin = self.plan.origin == "builtin"
-        return executor_for(self._traits.asynchronous, builtin=builtin, name=self.plan.label, files=self._files)
+        files = self._files if self.plan.is_external else None
+        return executor_for(self.plan.isolation, name=self.plan.label, files=files)
 
     def _new_accumulator(self) -> Accumulator:
         return Accumulator(
@@ -277,11 +277,11 @@ class RunningInput:
             overflow=self._make_room,
             now=self._clock.now,
             ingest_port=self._ingest_port,
-            foreign=self.plan.origin != "builtin",
+            foreign=self.plan.is_external,
         )
 
     async def _close(self) -> None:
-        if self.plan.origin == "builtin":
+        if not self.plan.is_external:
             await self.plugin.stop()
         elif self._traits.stops:
             await self._executor.call(lambda: self.plugin.stop())

@@ -46,7 +46,7 @@ class OutputEncoder:
         """`wanted`: the output's `queue_format`. `admits`: whether a value of the partition's tag may have a partition; the
         metrics of others have none, and keep the tag."""
         serializer = plan.serializer
-        self.format = record_format(wanted, builtin=serializer is None or serializer.origin == "builtin")
+        self.format = record_format(wanted, builtin=serializer is None or not serializer.is_external)
         self.partition = partition
         self._value = _no_value if partition is None else _value_of(partition)
         self._admits = admits

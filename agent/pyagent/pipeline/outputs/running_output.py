@@ -15,6 +15,7 @@ from pyagent.api.foreign import let_go
 from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings, OutputQueue, QueueBatch, QueueName, stored_queues
 from pyagent.config import OutputPlan
+from pyagent.config.isolation import Isolation
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.executors import Executor, LoopExecutor, ThreadExecutor, executor_for
 from pyagent.pipeline.failures import FailureLog, grace_period, one_line
@@ -89,10 +90,10 @@ class RunningOutput:
         self._write_metrics = limits.write_metrics
         limited = limits.rate_bytes > 0 and limits.rate_period > 0
         self._rate = RateLimit(limits.rate_bytes, limits.rate_period) if limited else None
-        builtin = plan.origin == "builtin"
-        files = plugin_files(plan)
-        self._executor = executor_for(traits.asynchronous, builtin=builtin, name=plan.label, files=files)
-        self._manager = executor_for(True, builtin=builtin, name=f"{plan.label} connections", files=files)
+        files = plugin_files(plan) if plan.is_external else None
+        self._executor = executor_for(plan.isolation, name=plan.label, files=files)
+        aside: Isolation = "loop" if plan.is_external else "inline"
+        self._manager = executor_for(aside, name=f"{plan.label} connections", files=files)
         if isinstance(self._executor, LoopExecutor):
             self._manager = self._executor
         self._connection = Connection(lambda: self._manager.call(lambda: self.plugin.connect()))

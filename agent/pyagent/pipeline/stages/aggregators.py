@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pyagent.api import Aggregator, Metric
 from pyagent.config import AggregatorPlan
@@ -25,6 +25,9 @@ class RunningAggregator:
     it where the clock says that this one is over or far off.
     """
 
+    isolated: ClassVar[bool] = False
+    max_in_flight: ClassVar[int] = 1
+
     def __init__(
         self,
         plan: AggregatorPlan,
@@ -40,7 +43,7 @@ class RunningAggregator:
         self.dropped = 0
         """Metrics outside of the window."""
         self.bypassed = 0
-        """Metrics that it has not seen in time; only an external one can be so slow."""
+        """Metrics that it has not seen in time; only an isolated one can be so slow."""
         self.pushed = 0
         self.deliver = deliver
         self._selection = compile_selection(plan.filters, log)

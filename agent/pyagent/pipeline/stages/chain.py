@@ -22,8 +22,10 @@ class ProcessorChain:
         self.aggregators = tuple(aggregators)
         self.after = tuple(after)
         everything: tuple[RunningProcessor | RunningAggregator, ...] = (*self.before, *self.aggregators, *self.after)
-        self.external = any(stage.plan.origin != "builtin" for stage in everything)
-        """Some are not the engine's own: metrics take the way of `pyagent.pipeline.stages.ordered_queue`."""
+        self.isolated = any(stage.isolated for stage in everything)
+        """Some may take their time: metrics take the way of `pyagent.pipeline.stages.ordered_queue`."""
+        self.max_in_flight = max((stage.max_in_flight for stage in everything), default=1)
+        """Batches on the way at once."""
 
     def __bool__(self) -> bool:
         return bool(self.before or self.aggregators)

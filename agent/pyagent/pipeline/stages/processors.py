@@ -2,7 +2,7 @@
 
 import logging
 from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from pyagent.api import Metric, Processor
 from pyagent.config import ProcessorPlan
@@ -16,12 +16,16 @@ __all__ = ["RunningProcessor", "runs"]
 class RunningProcessor:
     """One processor. What its filters do not select passes by it; where it fails, metrics go on as they were."""
 
+    isolated: ClassVar[bool] = False
+    """It may take its time: metrics take the way of `pyagent.pipeline.stages.ordered_queue`."""
+    max_in_flight = 1
+
     def __init__(self, plan: ProcessorPlan, plugin: Processor[Any], *, log: logging.Logger) -> None:
         self.plan = plan
         self.plugin = plugin
         self.failures = FailureLog(log)
         self.bypassed = 0
-        """Metrics that went on as they were because it did not end in time; only an external one can be so slow."""
+        """Metrics that went on as they were because it did not end in time; only an isolated one can be so slow."""
         self._selection = compile_selection(plan.filters, log)
 
     def __call__(self, metrics: list[Metric]) -> list[Metric]:
@@ -36,7 +40,7 @@ class RunningProcessor:
         if not metrics:
             return metrics
         try:
-            result = list(self.plugin.process(metrics))
+            result = list(cast("list[Metric]", self.plugin.process(metrics)))
         except Exception as error:
             self.failures.failed(explain("cannot process", error, plugin_files(self.plan)))
             return metrics
