@@ -66,7 +66,8 @@ bench: setup ## Measure speed and size, one table in the end; BENCH=idle runs be
 
 .PHONY: dashboards
 dashboards: setup ## Make the dashboards of dashboards/ anew; needed after a change of what a plugin declares
-	@PYAGENT_PLUGIN_DIRECTORY= $(bin)/pyagent dashboards --directory dashboards >/dev/null
+	@PYAGENT_PLUGIN_DIRECTORY= $(bin)/pyagent dashboards --directory build/dashboards >/dev/null
+	@rm -rf dashboards && mkdir dashboards && cp -r build/dashboards/provisioning dashboards/
 
 .PHONY: sanitize
 sanitize: setup ## Test and fuzz the native core under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -43,6 +43,8 @@ _SCHEMA = 39
 """Of Grafana 10.4: newer ones take it on, and older ones read it."""
 _LONGEST_UID = 40
 _IMPORTED = "DS_INFLUXDB"
+_COLUMNS = 160
+"""The longest line of a file, where a value can be divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Board:
         return str(self.document["uid"])
 
     def text(self) -> str:
-        return json.dumps(self.document, indent=2, ensure_ascii=False) + "\n"
+        return _json(self.document) + "\n"
 
     def link(self, grafana: str, bucket: str, host: str = "") -> str:
         """The address of the dashboard for a bucket (empty: the default) and a host (empty: all), of the last day."""
@@ -232,3 +234,22 @@ def _tell_apart(panels: Sequence[Any]) -> None:
             number += 1
         taken.add(number)
         panel.id_val = number
+
+
+def _json(value: Any, indent: str = "", before: int = 0) -> str:
+    """As json.dumps with an indent, but what fits on a line stays on it: fewer lines, of which a change is still a few.
+
+    `before` is the number of characters that stand on the first line before the value, without the indent. A comma may follow.
+    """
+    line = json.dumps(value, ensure_ascii=False)
+    if not value or not isinstance(value, Mapping | list) or len(indent) + before + len(line) < _COLUMNS:
+        return line
+    inner = indent + "  "
+    if isinstance(value, list):
+        parts, ends = [_json(item, inner) for item in value], "[]"
+    else:
+        keys = [f"{json.dumps(key, ensure_ascii=False)}: " for key in value]
+        parts = [key + _json(item, inner, len(key)) for key, item in zip(keys, value.values(), strict=True)]
+        ends = "{}"
+    lines = f",\n{inner}".join(parts)
+    return f"{ends[0]}\n{inner}{lines}\n{indent}{ends[1]}"

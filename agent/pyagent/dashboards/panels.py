@@ -71,18 +71,16 @@ class Panels:
                 query = flux.series(self.scope, measurement.name, names, _tags(measurement), only=chart.only, rate=rate)
                 self._ask(panel, query)
         units = {name: unit_of(field) for name, field in fields.items()}
-        panel.unit(next(iter(units.values())))
+        usual = next(iter(units.values()))
+        panel.unit(usual)
         self._draw(panel, fields, stacked=chart.stacked)
         several = len(fields) > 1
         panel.display_name(_LABELS)
         for name, field in fields.items() if several else ():
-            panel.override_by_name(
-                name,
-                [
-                    DynamicConfigValue("displayName", f"{title_of(name, field)} {_LABELS}"),
-                    DynamicConfigValue("unit", units[name]),
-                ],
-            )
+            differs = [DynamicConfigValue("displayName", f"{title_of(name, field)} {_LABELS}")]
+            if units[name] != usual:
+                differs.append(DynamicConfigValue("unit", units[name]))
+            panel.override_by_name(name, differs)
         if chart.stacked:
             panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
         if chart.span:
