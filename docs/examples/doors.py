@@ -4,7 +4,7 @@ import json
 import time
 from typing import Annotated
 
-from pyagent.api import Accumulator, Full, Input, Measurement, Metric, fields, option
+from pyagent.api import Accumulator, Input, Measurement, Metric, QueueFull, fields, option
 from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request
 
 
@@ -37,7 +37,7 @@ class Doors(Input[DoorsOptions]):
             raise Refused(400, 'the body is not like {"door": "front", "open": true}') from None
         try:
             await self._acc.deliver([metric])
-        except Full as full:
+        except QueueFull as full:
             raise Refused(429, str(full), {"Retry-After": "1"}) from None
         return Answer(204)
 

@@ -17,7 +17,7 @@ from receiver import Receiver
 from server_faults import metrics, runner
 from waiting import until
 
-from pyagent.api import Full
+from pyagent.api import QueueFull
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.log.files import Files
 from pyagent.pipeline.executors import ThreadExecutor
@@ -106,7 +106,7 @@ async def test_a_disk_that_fails_is_told_of_and_used_again_when_it_works(
     failing.add(call)
     output.enqueue_block(metrics("m", 50, 50), pinned=True)
     if call in ("write", "sync"):
-        with pytest.raises(Full, match="cannot write to the disk buffer"):
+        with pytest.raises(QueueFull, match="cannot write to the disk buffer"):
             await output.durable()
         assert not output.can_admit(1), "a listener is told to come back"
         assert "Input/output error" in str(output.queue.disk_error)

@@ -19,7 +19,6 @@ from serving import serving
 from pyagent.api import (
     Aggregator,
     ConfigError,
-    Full,
     Input,
     Metric,
     Output,
@@ -27,6 +26,7 @@ from pyagent.api import (
     Parser,
     Processor,
     PyagentError,
+    QueueFull,
     Retry,
     SecretStore,
 )
@@ -288,7 +288,7 @@ class Taking:
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         if self.metrics:
-            raise Full("no room")
+            raise QueueFull("no room")
         self.metrics += metrics
 
 

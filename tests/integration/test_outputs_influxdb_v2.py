@@ -70,14 +70,14 @@ class TestSandbox:
             await write(output, MemoryBatch([f"mem used=1i {time.time_ns()}"]))
         await output.close()
         assert advice in str(caught.value)
-        assert caught.value.slow
+        assert caught.value.needs_operator
 
     async def test_a_token_that_may_not_write(self, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox, token=await sandbox.authorize(read=["monitoring-system"]))
         with pytest.raises(Retry, match=r"403 forbidden: .*; give a `token` that may write") as caught:
             await write(output, MemoryBatch([f"mem used=1i {time.time_ns()}"]))
         await output.close()
-        assert caught.value.slow
+        assert caught.value.needs_operator
 
     async def test_a_bucket_made_later_takes_the_batch(self, sandbox: Sandbox) -> None:
         output = to_sandbox(sandbox, bucket="later")
@@ -196,7 +196,7 @@ class TestVictoriaMetrics:
         with pytest.raises(Retry, match=r"400 .*; correct the path in `urls`") as caught:
             await write(output, MemoryBatch(["m v=1 1"]))
         await output.close()
-        assert caught.value.slow
+        assert caught.value.needs_operator
 
 
 async def test_influxdb_1_without_the_path_of_2_keeps_the_batch(influxd_1: InfluxDB1) -> None:
@@ -204,7 +204,7 @@ async def test_influxdb_1_without_the_path_of_2_keeps_the_batch(influxd_1: Influ
     with pytest.raises(Retry, match=r"404 .*if it is no InfluxDB 2, correct `urls`") as caught:
         await write(output, MemoryBatch(["m v=1 1"]))
     await output.close()
-    assert caught.value.slow
+    assert caught.value.needs_operator
 
 
 async def test_failover_from_a_server_that_is_down(victoria_metrics: VictoriaMetrics) -> None:

@@ -16,11 +16,11 @@ from pyagent import __version__ as VERSION
 from pyagent.api.about import About
 from pyagent.api.errors import (
     ConfigError,
-    Full,
     NotConnected,
     ParseError,
     PartialWrite,
     PyagentError,
+    QueueFull,
     Reject,
     Retry,
     TooLarge,
@@ -61,7 +61,6 @@ __all__ = [
     "Field",
     "FieldType",
     "FieldValue",
-    "Full",
     "Ingested",
     "Input",
     "Limits",
@@ -82,6 +81,7 @@ __all__ = [
     "Processor",
     "PyagentError",
     "QueueFormat",
+    "QueueFull",
     "RawMetrics",
     "Reject",
     "Retry",
@@ -102,4 +102,6 @@ __all__ = [
     "timestamp_ns",
 ]
 
-__getattr__ = moved(__name__, {"host_path": "pyagent.kit.procfs", "Kind": "pyagent.api:MetricType"})
+__getattr__ = moved(
+    __name__, {"host_path": "pyagent.kit.procfs", "Kind": "pyagent.api:MetricType", "Full": "pyagent.api:QueueFull"}
+)

@@ -5,13 +5,15 @@ A message reads "cannot <do what> <to what>: <cause>; <what to do>".
 
 import warnings
 
+from pyagent.api.moved import moved, renamed
+
 __all__ = [
     "ConfigError",
-    "Full",
     "NotConnected",
     "ParseError",
     "PartialWrite",
     "PyagentError",
+    "QueueFull",
     "Reject",
     "Retry",
     "TooLarge",
@@ -45,7 +47,7 @@ class ParseError(PyagentError):
         self.line = line
 
 
-class Full(PyagentError):
+class QueueFull(PyagentError):
     """The queue cannot take what a listener offers: refuse it (HTTP 429), nothing of it was taken."""
 
 
@@ -53,13 +55,20 @@ class Retry(PyagentError):
     """An output could not deliver now; the batch is kept.
 
     `after`: seconds to wait at the least, as the server asked (Retry-After); None leaves it to the engine's back-off.
-    `slow`: only a person can mend this (a wrong token, a missing bucket), so asking often is of no use.
+    `needs_operator`: only a person can mend this (a wrong token, a missing bucket), so the engine comes again seldom.
     """
 
-    def __init__(self, reason: str, after: float | None = None, *, slow: bool = False) -> None:
+    def __init__(
+        self, reason: str, after: float | None = None, *, needs_operator: bool = False, slow: bool | None = None
+    ) -> None:
         super().__init__(reason)
+        if slow is not None:
+            # The name before 0.2: goes with the next version.
+            warnings.warn("Retry(slow=...) is called Retry(needs_operator=...) now", DeprecationWarning, stacklevel=2)
         self.after = after
-        self.slow = slow
+        self.needs_operator = needs_operator if slow is None else slow
+
+    slow = renamed("Retry", "slow", "needs_operator")
 
 
 class NotConnected(Retry):
@@ -118,3 +127,6 @@ class TooLarge(PyagentError):
 
 class TooMuch(PyagentError):
     """What somebody sent is more, or would become more, than there is room for: refuse it (HTTP 413), nothing was taken."""
+
+
+__getattr__ = moved(__name__, {"Full": "pyagent.api.errors:QueueFull"})

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["moved", "moved_module"]
+__all__ = ["moved", "moved_module", "renamed"]
 
 
 def moved(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
@@ -21,6 +21,27 @@ def moved(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(importlib.import_module(place), new or name)
 
     return look_up
+
+
+def renamed(owner: str, old: str, new: str) -> Any:
+    """The attribute `old` of the class of that name, which reads and sets `new`."""
+
+    def warn() -> None:
+        warnings.warn(
+            f"{owner}.{old} is called {new} now; the old name goes with the next version",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+
+    def get(self: object) -> Any:
+        warn()
+        return getattr(self, new)
+
+    def set_(self: object, value: object) -> None:
+        warn()
+        setattr(self, new, value)
+
+    return property(get, set_)
 
 
 def moved_module(old: str, new: str, names: str, **elsewhere: str) -> tuple[Callable[[str], Any], list[str]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get
 from pyagent.api.about import About
 from pyagent.api.measurements import Measurements
 from pyagent.api.metric import Metric, MetricType
+from pyagent.api.moved import renamed
 from pyagent.api.options import NoOptions, Options
 
 if TYPE_CHECKING:
@@ -53,13 +54,16 @@ PrecisionName = Literal["ns", "us", "ms", "s"]
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of data: the number of metrics taken, and of bad lines (or pieces of data) with the first messages."""
+    """What became of data: the number of metrics accepted, of lines (or pieces of data) rejected, the first messages."""
 
-    taken: int
+    accepted: int
     errors: tuple[str, ...] = ()
-    bad: int = 0
+    rejected: int = 0
     texts: tuple[str, ...] = ()
     """For each of `errors` how the text at fault begins."""
+
+    taken = renamed("Ingested", "taken", "accepted")
+    bad = renamed("Ingested", "bad", "rejected")
 
 
 class Accumulator(Protocol):
@@ -83,7 +87,7 @@ class Accumulator(Protocol):
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         """Hand over what a service input received. Returns once every output that has room has queued the metrics (on disk, if
-        so configured); then acknowledge. Raises Full: nothing was queued."""
+        so configured); then acknowledge. Raises QueueFull: nothing was queued."""
 
     async def ingest(
         self,
@@ -100,8 +104,8 @@ class Accumulator(Protocol):
         Several pieces of data are read each by itself, and queued together. Metrics without a time get the present, and all
         get those of `tags` whose keys they do not have. Bad lines of line protocol, and pieces that another parser cannot
         read, cost no others; with `all_or_nothing` they cost everything. `adjust` changes the metrics that `parser` made of
-        the piece of that index; it may raise ParseError. Raises Full, and then nothing was taken, and TooMuch for data that
-        become more than there is room for."""
+        the piece of that index; it may raise ParseError. Raises QueueFull, and then nothing was taken, and TooMuch for data
+        that become more than there is room for."""
 
 
 class Plugin(Generic[O_co]):

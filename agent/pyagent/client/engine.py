@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pyagent.api import Full, LineOptions
+from pyagent.api import LineOptions, QueueFull
 from pyagent.api.units import counted, joined
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.log.segments import SEGMENT_SIZE
@@ -215,7 +215,7 @@ class Engine:
                 self._take(encoded)
                 try:
                     await self._own.runner.durable()
-                except Full as error:
+                except QueueFull as error:
                     self.last_error = str(error)  # the journal keeps it, and the queue tries it again
                 else:
                     journal.clear()

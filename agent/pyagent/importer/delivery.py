@@ -169,7 +169,7 @@ class Delivery:
         text = one_line(failure)
         for word, flag in _WORDS.items():
             text = text.replace(word, flag)
-        if isinstance(failure, Retry) and failure.slow:
+        if isinstance(failure, Retry) and failure.needs_operator:
             raise Undelivered(text)
         now = asyncio.get_running_loop().time()
         if self._failing_since is None:

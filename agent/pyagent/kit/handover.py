@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from pyagent.api import Accumulator, Full, Ingested, Metric, Parser
+from pyagent.api import Accumulator, Ingested, Metric, Parser, QueueFull
 from pyagent.api.errors import TooMuch
 from pyagent.kit.framing import is_closed
 from pyagent.kit.notices import Notices
@@ -141,7 +141,7 @@ async def ingest_patiently(
     while True:
         try:
             result = await acc.ingest(pieces, parser, adjust=adjust)
-        except Full as full:
+        except QueueFull as full:
             if notices.is_due("wait"):
                 notices.add("wait", f"what is received has to wait: {str(full).partition(';')[0]}")
             await asyncio.sleep(pause)
@@ -158,10 +158,10 @@ async def ingest_patiently(
         except Exception as error:
             notices.add(f"BUG: {type(error).__name__}", f"BUG: cannot hand on data: {error!r}", logging.ERROR)
             return False
-        if result.bad:
+        if result.rejected:
             text = result.texts[0] if result.texts else ""
             begins = f"; it begins with {text[:80]!r}" if text else ""
-            more = f", and {result.bad - 1} more like it" if result.bad > 1 else ""
+            more = f", and {result.rejected - 1} more like it" if result.rejected > 1 else ""
             notices.add("unreadable", f"cannot read what was received: {result.errors[0]}{begins}{more}", logging.ERROR)
         return True
 

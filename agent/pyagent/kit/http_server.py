@@ -33,7 +33,7 @@ from typing import Annotated, Any
 from aiohttp import HttpVersion11, web
 
 from pyagent import __version__
-from pyagent.api.errors import ConfigError, Full, PyagentError, TooMuch
+from pyagent.api.errors import ConfigError, PyagentError, QueueFull, TooMuch
 from pyagent.api.options import option
 from pyagent.api.parser import Parser
 from pyagent.api.plugin import Accumulator, Ingested, PrecisionName
@@ -200,7 +200,7 @@ class Request:
         async def take() -> Ingested | None:
             try:
                 return await acc.ingest(data, parser, precision=precision, tags=tags, all_or_nothing=all_or_nothing)
-            except Full as full:
+            except QueueFull as full:
                 if asyncio.get_running_loop().time() >= deadline or not self._server.listening:
                     raise Refused(429, str(full), {"Retry-After": _RETRY_AFTER}) from None
                 return None
@@ -224,7 +224,7 @@ def _too_large(limit: int) -> Refused:
 
 def bad_lines(ingested: Ingested) -> str:
     """Why lines were not taken: one per line, the first few of them."""
-    rest = ingested.bad - _MOST_BAD_LINES
+    rest = ingested.rejected - _MOST_BAD_LINES
     more = [f"and {rest} more bad line{'s' if rest > 1 else ''}"] if rest > 0 else []
     return "\n".join([*ingested.errors[:_MOST_BAD_LINES], *more])
 

@@ -98,8 +98,8 @@ class NodePool(Generic[N]):
                 self._circuits[index].pop(subject, None)
                 return answer
         wait = min(circuit.not_before for circuit in circuits) - self._clock()
-        slow = all(failure.slow for failure in failures)
-        raise Retry(reduce(joined, map(str, failures)), wait if wait > 0 else None, slow=slow)
+        slow = all(failure.needs_operator for failure in failures)
+        raise Retry(reduce(joined, map(str, failures)), wait if wait > 0 else None, needs_operator=slow)
 
     def _circuit(self, index: int, subject: str) -> _Circuit:
         circuits = self._circuits[index]

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
-from pyagent.api import ConfigError, Full, NotConnected, PartialWrite, PyagentError, Reject, Retry, TooLarge
+from pyagent.api import ConfigError, NotConnected, PartialWrite, PyagentError, QueueFull, Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
 from pyagent.api.foreign import describe, plain_text
 
@@ -111,7 +111,7 @@ def told(error: BaseException, files: Iterable[str]) -> Exception:
             after = None if error.after is None else float(error.after)  # type: ignore[attr-defined]
             usable = after is not None and math.isfinite(after) and after >= 0
             own_kind = NotConnected if issubclass(kind, NotConnected) else Retry
-            result = own_kind(text, after if usable else None, slow=bool(error.slow))  # type: ignore[attr-defined]
+            result = own_kind(text, after if usable else None, needs_operator=bool(error.needs_operator))  # type: ignore[attr-defined]
         elif issubclass(kind, Reject):
             if (partial := as_partial_write(error)) is not None:
                 result = PartialWrite(text, int(partial.rejected), tuple(map(int, partial.suspects)))
@@ -122,7 +122,7 @@ def told(error: BaseException, files: Iterable[str]) -> Exception:
             option = error.option  # type: ignore[attr-defined]
             result = ConfigError(text, option=None if option is None else plain_text(option))
         else:
-            result = next((own(text) for own in (TooLarge, Full) if issubclass(kind, own)), result)
+            result = next((own(text) for own in (TooLarge, QueueFull) if issubclass(kind, own)), result)
     if logging.getLogger("pyagent").isEnabledFor(logging.DEBUG):
         with suppress(BaseException):
             result.add_note("".join(traceback.format_exception(error)))

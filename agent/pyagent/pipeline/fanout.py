@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from pyagent.api import Full, Ingested, LineOptions, Metric
+from pyagent.api import Ingested, LineOptions, Metric, QueueFull
 from pyagent.lineprotocol import DefaultTags, Precision, Relayed, add_tags, relay
 from pyagent.pipeline.offload import SLICE, Aside, in_slices, most_text
 from pyagent.pipeline.outputs.disk_writer import until_safe
@@ -123,7 +123,7 @@ class Fanout:
         return offers
 
     async def deliver_pinned(self, metrics: list[Metric]) -> None:
-        """Queue what a listener acknowledges once this returns. Raises Full if outputs that have to keep it could not."""
+        """Queue what a listener acknowledges once this returns. Raises QueueFull if outputs that have to keep it could not."""
         if (queues := self._async_path(self.stages)) is not None:
             # What is on the way before it needs its room, too. What filters make of it only the end of the way can tell.
             before = queues.gathered.inside
@@ -192,7 +192,7 @@ class Fanout:
         return Ingested(result.encoded.count, errors, result.bad, texts)
 
     def check_room(self) -> None:
-        """Raises Full where there is no room for one metric: before the work of reading what a listener received."""
+        """Raises QueueFull where there is no room for one metric: before the work of reading what a listener received."""
         sure = [output for output in self.outputs if not output.encoder.selects]
         if self._lacks_room(sure, lambda output: output.can_admit(1)):
             self._refuse()
@@ -206,7 +206,7 @@ class Fanout:
         return self._enqueue(offers, self._admitting(offers))
 
     def _admitting(self, offers: list[Offer]) -> list[RunningOutput]:
-        """The outputs that keep what they are offered. Raises Full where that is not enough to acknowledge it."""
+        """The outputs that keep what they are offered. Raises QueueFull where that is not enough to acknowledge it."""
         offered = [(output, encoded) for output, encoded in offers if encoded.count]
         admitting = [output for output, encoded in offered if output.can_admit_all(encoded)]
         if self._lacks_room([output for output, _ in offered], admitting.__contains__):
@@ -229,7 +229,7 @@ class Fanout:
         return admitting
 
     async def _safe(self, outputs: list[RunningOutput]) -> None:
-        """Wait until it is as safe as is configured. Raises Full where one that has to keep it cannot, or none can."""
+        """Wait until it is as safe as is configured. Raises QueueFull where one that has to keep it cannot, or none can."""
         # With all of them before the first wait: what is on the way to one disk must not hide what is on that to another.
         receipts = {output: output.receipts() for output in outputs}
         must = [receipt for output in outputs if self._must_keep(output) for receipt in receipts[output]]
@@ -239,15 +239,15 @@ class Fanout:
             await _until_one(list(receipts.values()))
 
     def _check_unchanged(self, stages: ProcessorChain, outputs: Sequence[RunningOutput]) -> None:
-        """Raises Full where a reload has come in between."""
+        """Raises QueueFull where a reload has come in between."""
         if self.stages is not stages or self.outputs is not outputs:
-            raise Full("the configuration is being reloaded; send it again later")
+            raise QueueFull("the configuration is being reloaded; send it again later")
 
     def _refuse(self) -> NoReturn:
         # What is held may be less than a whole batch, which would wait for the flush interval.
         self._flush_soon()
         which = "an output's queue" if len(self.outputs) > 1 else "the output's queue"
-        raise Full(f"{which} is full of metrics that are not written yet, or its disk fails; send it again later")
+        raise QueueFull(f"{which} is full of metrics that are not written yet, or its disk fails; send it again later")
 
     @property
     def relayable(self) -> bool:
@@ -277,7 +277,7 @@ def _can_admit(output: RunningOutput, before: int, count: int) -> bool:
 
 
 async def _until_one(receipts: list[list[asyncio.Future[None]]]) -> None:
-    """Wait until one output has it safe. Raises Full where none has in the end."""
+    """Wait until one output has it safe. Raises QueueFull where none has in the end."""
     waiting = {asyncio.ensure_future(until_safe(one)) for one in receipts}
     failures: list[BaseException | None] = []
     try:

@@ -21,7 +21,7 @@ class Sink(Protocol):
         holds."""
 
     async def deliver_pinned(self, metrics: list[Metric]) -> None:
-        """Queue metrics that may be acknowledged once this returns. Raises Full where they may not."""
+        """Queue metrics that may be acknowledged once this returns. Raises QueueFull where they may not."""
 
     @property
     def relayable(self) -> bool:
@@ -37,13 +37,13 @@ class Sink(Protocol):
         round_to: int,
         all_or_nothing: bool,
     ) -> Ingested:
-        """`deliver_pinned` for line protocol of which no metrics are made. Raises Full and TooMuch."""
+        """`deliver_pinned` for line protocol of which no metrics are made. Raises QueueFull and TooMuch."""
 
     async def run_aside(self, size: int, work: Callable[[], T]) -> T:
         """What `work` makes of `size` bytes of text, in a thread where they are many. Raises what it raises."""
 
     def check_room(self) -> None:
-        """Raises Full where there is no room for one metric that has to be acknowledged: before the work of reading it."""
+        """Raises QueueFull where there is no room for one metric that has to be acknowledged: before the work of reading it."""
 
     def below_high_water(self) -> bool:
         """Whether every queue on the way is at most half full."""
@@ -56,7 +56,7 @@ class IngestPort(Protocol):
     """`acc.deliver` and `acc.ingest` of one input."""
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
-        """Raises Full."""
+        """Raises QueueFull."""
 
     async def ingest(
         self,
@@ -67,4 +67,4 @@ class IngestPort(Protocol):
         all_or_nothing: bool,
         adjust: Callable[[int, list[Metric]], list[Metric]] | None = None,
     ) -> Ingested:
-        """Raises Full and TooMuch."""
+        """Raises QueueFull and TooMuch."""

@@ -138,7 +138,7 @@ class Agent:
         self.fanout.outputs = ()
 
     async def requeue(self, output: str, partition: str | None, lines: Sequence[bytes]) -> None:
-        """Queue lines for the output of this identity. Raises LookupError where none runs, Full where there is no room."""
+        """Queue lines for the output of this identity. Raises LookupError where none runs, QueueFull where there is no room."""
         runner = next((runner for runner in self.outputs if runner.plan.queue_id == output), None)
         if runner is None:
             raise LookupError(f"no output {output} runs")

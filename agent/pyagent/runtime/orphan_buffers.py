@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import unquote
 
-from pyagent.api import Full, PyagentError
+from pyagent.api import PyagentError, QueueFull
 from pyagent.api.units import counted
 from pyagent.buffer import Chunk, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.log.reader import LogReader
@@ -75,7 +75,7 @@ class StoredBuffers:
                         f"output of that one ({_are(moved)} adopted)"
                     )
                 if not sender.queue.can_admit(len(chunk)):
-                    raise Full(f"{_are(moved)} adopted, then the queue of {to} is full; adopt the rest later")
+                    raise QueueFull(f"{_are(moved)} adopted, then the queue of {to} is full; adopt the rest later")
                 sender.adopt(chunk)
                 if sender.disk_writer is not None:
                     await sender.disk_writer.flush_to_log()

@@ -95,7 +95,7 @@ class InfluxDBListener(Input[InfluxDBListenerOptions]):
         tags = {tag: value for tag, value in named.items() if tag and value}
         ingested = await request.ingest(self._acc, precision=precision, tags=tags)
         if ingested.errors:
-            raise Refused(400, f"partial write: {bad_lines(ingested)} dropped={ingested.bad}")
+            raise Refused(400, f"partial write: {bad_lines(ingested)} dropped={ingested.rejected}")
         return Answer(204, headers=_VERSION)
 
 

@@ -262,4 +262,4 @@ def _retry(target: _Target, error: OSError) -> Retry:
     reason = (
         f"cannot write to {target.name}: {error.strerror or error}; {advice or 'make room, or wait until it is back'}"
     )
-    return Retry(reason, slow=advice is not None)
+    return Retry(reason, needs_operator=advice is not None)

@@ -126,12 +126,12 @@ class Http(Output[HttpOutputOptions]):
             location = mask_url(answer.headers.get("Location", "")) or "not told"
             return Retry(
                 f"{reason}; redirects are not followed: put the address that it leads to ({location}) into `url`",
-                slow=True,
+                needs_operator=True,
             )
         if status in (401, 403):
-            return Retry(f"{reason}; correct the credentials", slow=True)
+            return Retry(f"{reason}; correct the credentials", needs_operator=True)
         after = retry_after(answer.headers)
         if 400 <= status < 500 and status not in _PASSING:
             advice = "correct `url` or the format, or name the status in `non_retryable_statuscodes`"
-            return Retry(f"{reason}; {advice}", after, slow=True)
+            return Retry(f"{reason}; {advice}", after, needs_operator=True)
         return Retry(reason, after)

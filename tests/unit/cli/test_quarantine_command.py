@@ -12,7 +12,7 @@ import pytest
 from agent_socket import serving
 from commands import Done
 
-from pyagent.api import Full, Secret
+from pyagent.api import QueueFull, Secret
 from pyagent.buffer.quarantine import Quarantine
 from pyagent.cli import status
 from pyagent.lineprotocol import parse
@@ -34,7 +34,7 @@ class Running:
         if output == "gone":
             raise LookupError("no output 'gone' runs")
         if output == "full":
-            raise Full("its queue is full")
+            raise QueueFull("its queue is full")
         self.queued.append((output, partition, tuple(lines)))
 
 
@@ -251,7 +251,7 @@ class Queues:
 
     def _take(self, name: str) -> None:
         if self.stored[name].used_by if name in self.stored else False:
-            raise Full(f"the queue {name} is in use")
+            raise QueueFull(f"the queue {name} is in use")
         if self.stored.pop(name, None) is None:
             raise LookupError(f"there is no queue {name}")
 

@@ -170,7 +170,7 @@ def test_a_server_that_asks_for_more_time_than_there_is_is_given_up_in_time() ->
 
 def test_what_only_a_person_can_mend_ends_the_import() -> None:
     def write(lines: list[bytes]) -> None:
-        raise Retry("401 unauthorized; correct `token`", slow=True)
+        raise Retry("401 unauthorized; correct `token`", needs_operator=True)
 
     async def main() -> None:
         made, _ = delivery(write)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyagent.api import Full, Ingested, Metric, ParseError, Parser
+from pyagent.api import Ingested, Metric, ParseError, Parser, QueueFull
 from pyagent.api.errors import TooMuch
 from pyagent.kit.consumer import Consumer, Message
 from pyagent.testing import make_parser
@@ -77,7 +77,7 @@ def test_a_message_is_acknowledged_when_it_is_held() -> None:
 
 
 def test_a_full_queue_is_asked_again_and_nothing_is_acknowledged_meanwhile() -> None:
-    queue = Queue(Full("full"), Full("full"))
+    queue = Queue(QueueFull("full"), QueueFull("full"))
     acknowledged, consumer = consume(queue, b"1", b"2")
     assert acknowledged == [b"1", b"2"]
     assert queue.calls == [2, 2, 2]
@@ -85,7 +85,7 @@ def test_a_full_queue_is_asked_again_and_nothing_is_acknowledged_meanwhile() -> 
 
 
 def test_what_is_not_held_at_the_end_is_not_acknowledged() -> None:
-    acknowledged, _ = consume(Queue(*[Full("full")] * 10_000), b"1", grace=5)
+    acknowledged, _ = consume(Queue(*[QueueFull("full")] * 10_000), b"1", grace=5)
     assert acknowledged == []
 
 
@@ -127,7 +127,7 @@ def test_one_that_cannot_be_read_is_acknowledged_and_logged(caplog: pytest.LogCa
 
 
 def test_there_is_room_for_as_many_as_may_be_undelivered() -> None:
-    queue = Queue(*[Full("full")] * 10)
+    queue = Queue(*[QueueFull("full")] * 10)
     rooms: list[bool] = []
 
     async def main() -> None:

@@ -53,10 +53,10 @@ async def test_one_that_fails_is_left_for_last_for_a_while(caplog: pytest.LogCap
 
 async def test_where_none_takes_it_all_that_they_said_is_told() -> None:
     world = World("a", "b")
-    world.down = {"a": Retry("a is away", 5.0), "b": Retry("b asks to wait", 9.0, slow=True)}
+    world.down = {"a": Retry("a is away", 5.0), "b": Retry("b asks to wait", 9.0, needs_operator=True)}
     with pytest.raises(Retry, match=r"^a is away; b asks to wait$") as caught:
         await world.ask()
-    assert (caught.value.after, caught.value.slow) == (5.0, False)
+    assert (caught.value.after, caught.value.needs_operator) == (5.0, False)
     world.now = 6.0
     with pytest.raises(Retry, match="cannot write to b: it asked to wait 3 s more") as caught:
         await world.ask()

@@ -98,7 +98,7 @@ class TestFailures:
         with pytest.raises(Retry) as caught:
             await write(plugin, MemoryBatch(LINES))
         assert str(caught.value) == f"cannot write to {tmp_path / name}: {cause}"
-        assert caught.value.slow
+        assert caught.value.needs_operator
 
     async def test_the_folder_may_come_later(self, tmp_path: Path) -> None:
         path = tmp_path / "later" / "out"
@@ -115,7 +115,7 @@ class TestFailures:
         with pytest.raises(Retry, match="cannot write to /dev/full: No space left on device; make room") as caught:
             await write(plugin, MemoryBatch(LINES))
         await plugin.close()
-        assert not caught.value.slow
+        assert not caught.value.needs_operator
 
     @pytest.mark.parametrize("algorithm", ["", "gzip"])
     async def test_a_full_disk_leaves_no_torn_write(self, algorithm: str, tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def run(code: str, **options: Any) -> "subprocess.CompletedProcess[str]":
             try:
                 asyncio.run(outputs.write(plugin, outputs.MemoryBatch(lines)))
             except Retry as error:
-                sys.stderr.write(f"slow={{error.slow}} {{error}}\\n")
+                sys.stderr.write(f"needs_operator={{error.needs_operator}} {{error}}\\n")
     """
     text = "import os, sys\n" + textwrap.dedent(program) + textwrap.dedent(code)
     return subprocess.run([sys.executable, "-c", text], stderr=subprocess.PIPE, text=True, timeout=60, **options)
@@ -260,7 +260,7 @@ class TestStdout:
         lines = done.stderr.splitlines()
         assert len(lines) == 2
         assert set(lines) == {
-            "slow=True cannot write to stdout: Broken pipe; its reader is gone: start the agent again with one"
+            "needs_operator=True cannot write to stdout: Broken pipe; its reader is gone: start the agent again with one"
         }
 
     def test_a_reader_that_is_gone_does_not_stop_the_files(self, tmp_path: Path) -> None:
@@ -274,7 +274,9 @@ class TestStdout:
 
     def test_closed_at_the_start(self) -> None:
         done = run("write('a v=1 1')", preexec_fn=lambda: os.close(1))
-        assert done.stderr.startswith("slow=True cannot write to stdout: Bad file descriptor; start the agent with")
+        assert done.stderr.startswith(
+            "needs_operator=True cannot write to stdout: Bad file descriptor; start the agent with"
+        )
 
     @pytest.mark.parametrize("mode", ["w", "a"])
     def test_a_full_disk_behind_it_leaves_no_torn_write(self, mode: str, tmp_path: Path) -> None:
@@ -288,7 +290,7 @@ class TestStdout:
         """
         with (tmp_path / "out").open(mode) as stdout:
             done = run(code, stdout=stdout)
-        assert "slow=False cannot write to stdout: File too large" in done.stderr
+        assert "needs_operator=False cannot write to stdout: File too large" in done.stderr
         assert (tmp_path / "out").read_text() == "a v=1 1\nb v=2 2\nc v=3 3\n"
 
     def test_a_pipe_that_does_not_block(self) -> None:

@@ -74,7 +74,7 @@ async def test_nothing_is_sent_where_the_format_has_no_place_for_any() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "after", "slow", "text"),
+    ("answer", "kind", "after", "needs_operator", "text"),
     [
         (Answer(503, headers={"Retry-After": "7"}), Retry, 7.0, False, "503 Reason"),
         (Answer(429, headers={"Retry-After": "9"}), Retry, 9.0, False, "429 Reason"),
@@ -87,7 +87,7 @@ async def test_nothing_is_sent_where_the_format_has_no_place_for_any() -> None:
     ],
 )
 async def test_answers(
-    answer: Answer | Raw, kind: type[Exception], after: float | None, slow: bool | None, text: str
+    answer: Answer | Raw, kind: type[Exception], after: float | None, needs_operator: bool | None, text: str
 ) -> None:
     server, error = await sent(answer, answer)
     assert type(error) is kind
@@ -95,7 +95,7 @@ async def test_answers(
     assert text in str(error)
     assert "u:p@" not in str(error)
     if isinstance(error, Retry):
-        assert (error.after, error.slow) == (after, slow)
+        assert (error.after, error.needs_operator) == (after, needs_operator)
 
 
 async def test_statuses_for_which_a_batch_is_given_up() -> None:

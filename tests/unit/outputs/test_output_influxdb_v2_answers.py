@@ -47,7 +47,7 @@ class TestStrictlyDelivered:
     async def test_any_other_success_is_another_servers(self, answer: Answer) -> None:
         error, _ = await outcome(answer, strict=True)
         assert isinstance(error, Retry)
-        assert error.slow
+        assert error.needs_operator
         assert "these are not the words of InfluxDB: correct `urls`" in str(error)
 
 
@@ -56,7 +56,7 @@ class TestKept:
     async def test_what_time_may_heal(self, status: int) -> None:
         error, server = await outcome(Answer(status))
         assert isinstance(error, Retry)
-        assert (error.slow, error.after) == (False, None)
+        assert (error.needs_operator, error.after) == (False, None)
         assert f": {status} Reason" in str(error)
         assert len(server.requests) == 1
 
@@ -89,7 +89,7 @@ class TestKept:
     async def test_what_only_a_person_can_mend(self, answer: Answer, advice: str) -> None:
         error, server = await outcome(answer)
         assert isinstance(error, Retry)
-        assert error.slow
+        assert error.needs_operator
         assert advice in str(error)
         assert len(server.requests) == 1
 
@@ -103,7 +103,7 @@ class TestKept:
     async def test_a_body_that_broke_on_its_way_is_sent_again_as_it_is(self) -> None:
         error, _ = await outcome(Answer.error(400, "invalid", "unable to read data: gzip: invalid checksum"))
         assert isinstance(error, Retry)
-        assert not error.slow
+        assert not error.needs_operator
 
     @pytest.mark.parametrize(
         ("header", "seconds"),
@@ -236,7 +236,7 @@ class TestRejected:
     ) -> None:
         error, server = await outcome(Answer(status, body, headers))
         assert isinstance(error, Retry)
-        assert error.slow
+        assert error.needs_operator
         assert "these are not the words of InfluxDB" in str(error)
         assert len(server.requests) == 1
 

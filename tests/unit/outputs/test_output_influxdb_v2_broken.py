@@ -66,7 +66,7 @@ class TestKept:
     async def test_a_broken_answer(self, step: Raw, cause: str) -> None:
         error, _ = await outcome(step, step)
         assert isinstance(error, Retry)
-        assert not error.slow
+        assert not error.needs_operator
         assert any(text in str(error) for text in cause.split("|"))
         assert "^" not in str(error), "what the library's parser says is for those who know it"
 
@@ -82,7 +82,7 @@ class TestKept:
         with pytest.raises(Retry, match=r"cannot connect to 127\.0\.0\.1:\d+: Connect") as caught:
             await write(plugin, MemoryBatch(LINES))
         await plugin.close()
-        assert not caught.value.slow
+        assert not caught.value.needs_operator
 
     @pytest.mark.parametrize(
         "data", [b"", b"HTTP/1.1 2", b"HTTP/1.1 204 No Content\r\nX-A: ", b"HTTP/1.1 100 Continue\r\n\r\n"]
@@ -98,7 +98,7 @@ class TestKept:
             with pytest.raises(Retry, match=r"at https://127\.0\.0\.1:\d+: ") as caught:
                 await write(plugin, MemoryBatch(LINES))
             await plugin.close()
-        assert not caught.value.slow
+        assert not caught.value.needs_operator
 
 
 @asynccontextmanager
@@ -175,7 +175,8 @@ class TestCompressed:
         error = await self.answer(status, body)
         assert isinstance(error, kind)
         assert getattr(error, "lines", None) is None
-        assert getattr(error, "slow", False) is (status == 400)  # without its body nobody knows whose words they are
+        # Without its body nobody knows whose words they are.
+        assert getattr(error, "needs_operator", False) is (status == 400)
 
     async def test_one_that_would_fill_the_memory_is_cut(self) -> None:
         packer = zlib.compressobj(wbits=31)

@@ -4,7 +4,7 @@ import pytest
 from partitioned import Single, gathered
 from plans import LOG, output_plan
 
-from pyagent.api import Full, NoOptions
+from pyagent.api import NoOptions, QueueFull
 from pyagent.pipeline.fanout import Acknowledge, Fanout
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing.virtual import run_virtual
@@ -35,7 +35,7 @@ def test_a_full_output_refuses_where_all_have_to_keep_it(
         if taken:
             await fanout.deliver_pinned(gathered(2))
         else:
-            with pytest.raises(Full, match="an output's queue is full"):
+            with pytest.raises(QueueFull, match="an output's queue is full"):
                 await fanout.deliver_pinned(gathered(2))
         # Nothing is taken by one alone of what was refused.
         assert (roomy.queued, small.queued) == ((5, 3) if taken else (3, 3))
@@ -49,7 +49,7 @@ def test_where_no_output_can_keep_it_it_is_refused(acknowledge: Acknowledge) -> 
         _, small = outputs(on_disk=True)
         fanout = Fanout((small,), acknowledge=acknowledge)
         await fanout.deliver_pinned(gathered(3))
-        with pytest.raises(Full, match="the output's queue is full"):
+        with pytest.raises(QueueFull, match="the output's queue is full"):
             await fanout.deliver_pinned(gathered(1))
 
     run_virtual(main())

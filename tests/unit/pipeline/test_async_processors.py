@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import LOG, START, output_plan
 
-from pyagent.api import Batch, Full, Metric, NoOptions, Output, Processor, Retry
+from pyagent.api import Batch, Metric, NoOptions, Output, Processor, QueueFull, Retry
 from pyagent.config import FilterOptions, ProcessorPlan
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.isolation import DEADLINE
@@ -340,7 +340,7 @@ async def test_what_waits_is_bounded_and_inputs_hear_of_it(caplog: pytest.LogCap
         assert sink.below_high_water() == (number <= 7)
         sink.deliver([metric(number)])
         await asyncio.sleep(0)
-    with pytest.raises(Full):
+    with pytest.raises(QueueFull):
         await sink.deliver_pinned([metric(99)])
     began = asyncio.get_running_loop().time()
     sink.deliver([metric(12)])
@@ -469,7 +469,7 @@ async def test_a_listener_is_refused_where_one_of_two_queues_has_no_room() -> No
 
     fanout.replace(ProcessorChain([waiting(doubled, most=2)]))
     await fanout.deliver_pinned([metric(1)])
-    with pytest.raises(Full):
+    with pytest.raises(QueueFull):
         await fanout.deliver_pinned([metric(2)])
     assert (red.queued, green.queued) == (2, 2), "it was refused before anybody took it"
     await end(fanout)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from plans import LOG, START, output_plan
 
-from pyagent.api import Accumulator, Aggregator, Batch, Duration, Full, Metric, NoOptions, Output, Processor, Retry
+from pyagent.api import Accumulator, Aggregator, Batch, Duration, Metric, NoOptions, Output, Processor, QueueFull, Retry
 from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.outputs.running_output import RunningOutput
@@ -260,7 +260,7 @@ async def test_one_that_is_too_slow_holds_a_bounded_number(gate: Gate, caplog: p
         assert sink.below_high_water() == (number <= 6)
         sink.deliver([metric(number)])
     assert (way.waiting, way.full, sink.numbers) == (10, True, [])
-    with pytest.raises(Full):
+    with pytest.raises(QueueFull):
         await sink.deliver_pinned([metric(99)])
     sink.deliver([metric(11)])
     await way.drained()
@@ -410,7 +410,7 @@ async def test_a_listener_is_refused_where_the_queue_has_no_room_for_it_and_what
     first = await started(fanout.deliver_pinned([metric(0)]))
     await gate.is_entered()
     second = await started(fanout.deliver_pinned([metric(1), metric(2)]))
-    with pytest.raises(Full):
+    with pytest.raises(QueueFull):
         await fanout.deliver_pinned([metric(3), metric(4), metric(5)])
     gate.go.set()
     await asyncio.gather(first, second)
@@ -422,7 +422,7 @@ async def test_what_grows_beyond_the_room_is_refused_to_the_listener_alone() -> 
     fanout = Fanout([output])
     fanout.replace(ProcessorChain([external(lambda metrics: 3 * metrics)]))
     await fanout.deliver_pinned([metric(1)])
-    with pytest.raises(Full):
+    with pytest.raises(QueueFull):
         await fanout.deliver_pinned([metric(2)])
     assert output.queued == 3
 

@@ -16,7 +16,6 @@ from pyagent.api import (
     Batch,
     ConfigError,
     Field,
-    Full,
     Input,
     LineOptions,
     Measurement,
@@ -27,6 +26,7 @@ from pyagent.api import (
     Output,
     PartialWrite,
     PyagentError,
+    QueueFull,
     Reject,
     Retry,
     TooLarge,
@@ -171,14 +171,14 @@ def raised(error: BaseException) -> BaseException:
         (Unspeakable(), PluginFailure, "Unspeakable: (it cannot be shown) (test_foreign.py:{line})"),
         (PyagentError("cannot do it:\n it rains"), PluginFailure, "cannot do it: it rains"),
         (asyncio.CancelledError(), PluginFailure, "CancelledError (test_foreign.py:{line})"),
-        (Retry("later", 5, slow=True), Retry, "later"),
+        (Retry("later", 5, needs_operator=True), Retry, "later"),
         (Retry(Text("later"), float("nan")), Retry, "later"),
         (Strange("later"), PluginFailure, "later"),
         (Reject("no", (1, 2)), Reject, "no"),
         (PartialWrite("some", 3, (1, 2)), PartialWrite, "some"),
-        (NotConnected("gone", 5, slow=True), NotConnected, "gone"),
+        (NotConnected("gone", 5, needs_operator=True), NotConnected, "gone"),
         (TooLarge("big"), TooLarge, "big"),
-        (Full("full"), Full, "full"),
+        (QueueFull("full"), QueueFull, "full"),
         (ConfigError("wrong", option=Text("o")), ConfigError, "wrong"),
     ],
 )
@@ -192,7 +192,7 @@ def test_what_is_raised_is_told_in_plain_words_with_its_place(
     assert str(result) == text.format(line=caught.__traceback__.tb_lineno)
     assert result.__traceback__ is None, "nothing of the plugin's frames is kept alive"
     if isinstance(result, Retry):
-        assert (result.after, result.slow) in [(5.0, True), (None, False)]
+        assert (result.after, result.needs_operator) in [(5.0, True), (None, False)]
     if isinstance(result, Reject):
         assert (result.indices, result.rest_stored) == ((1, 2), isinstance(result, PartialWrite))
     if isinstance(result, PartialWrite):

@@ -13,7 +13,7 @@ import pytest
 from partitioned import Buckets, Single, gathered
 from plans import LOG, START, output_plan
 
-from pyagent.api import Full, Limits, Metric, NoOptions, Output, Partition, RawMetrics
+from pyagent.api import Limits, Metric, NoOptions, Output, Partition, QueueFull, RawMetrics
 from pyagent.buffer import BufferSettings, OutputQueue
 from pyagent.lineprotocol import unpack
 from pyagent.pipeline.executors import InlineExecutor
@@ -338,7 +338,7 @@ def test_what_is_acknowledged_in_all_partitions_is_within_the_limit(strategy: st
         task = asyncio.create_task(output.run())
         taken = 0
         for _ in range(10):
-            with contextlib.suppress(Full):
+            with contextlib.suppress(QueueFull):
                 await fanout.deliver_pinned(of_values(range(50)))
                 taken += 50
         assert (taken, output.queued, output.partitions.usage.pinned) == (100, 100, 100)

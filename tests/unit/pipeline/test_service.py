@@ -11,7 +11,6 @@ from pyagent.api import (
     Accumulator,
     Batch,
     Duration,
-    Full,
     Ingested,
     Input,
     Metric,
@@ -19,6 +18,7 @@ from pyagent.api import (
     Output,
     ParseError,
     Parser,
+    QueueFull,
     Retry,
 )
 from pyagent.config import FilterOptions
@@ -114,10 +114,10 @@ def test_bad_lines_cost_the_others_only_where_asked(plan: dict[str, Any]) -> Non
         acc = listener(Fanout([output]), **plan).acc
         body = b"m n=1i 1\nm n=\nm n=3i 3\n"
         strict = await acc.ingest(body, all_or_nothing=True)
-        assert (strict.taken, len(strict.errors), len(output.queue)) == (0, 1, 0)
+        assert (strict.accepted, len(strict.errors), len(output.queue)) == (0, 1, 0)
         assert strict.errors[0].startswith("line 2")
         lenient = await acc.ingest(body, precision="s")
-        assert (lenient.taken, len(lenient.errors), len(output.queue)) == (2, 1, 2)
+        assert (lenient.accepted, len(lenient.errors), len(output.queue)) == (2, 1, 2)
         assert lines_of(output)[1] == f"m,host=h n=3i {3 * SECOND}"
 
     run_virtual(main())
@@ -130,7 +130,7 @@ def test_a_full_queue_refuses_and_what_it_took_outlives_polled_metrics() -> None
         acc = listener(fanout).acc
         fanout.deliver([Metric("polled", {}, {"n": n}, START) for n in range(6)])
         await acc.deliver([Metric("m", {}, {"n": n}, START) for n in range(100, 108)])
-        with pytest.raises(Full):
+        with pytest.raises(QueueFull):
             await acc.deliver([Metric("m", {}, {"n": n}, START) for n in range(3)])
         fanout.deliver([Metric("polled", {}, {"n": n}, START) for n in range(50, 70)])
         assert len(output.queue) == 10
@@ -153,7 +153,7 @@ def test_a_full_queue_is_written_though_it_holds_no_whole_batch() -> None:
         await acc.deliver(metrics)
         await asyncio.sleep(60)
         assert len(output.queue) == 6
-        with pytest.raises(Full):
+        with pytest.raises(QueueFull):
             await acc.deliver(metrics)
         await asyncio.sleep(1)
         assert (len(output.queue), output.written) == (0, 7)
@@ -168,9 +168,9 @@ def test_an_input_that_is_being_stopped_takes_nothing_and_says_so_to_the_sender(
         output = out()
         runner = listener(Fanout([output]))
         await runner.stop(grace=1)
-        with pytest.raises(Full, match="stopped"):
+        with pytest.raises(QueueFull, match="stopped"):
             await runner.acc.ingest(BODY)
-        with pytest.raises(Full, match="stopped"):
+        with pytest.raises(QueueFull, match="stopped"):
             await runner.acc.deliver([Metric("m", {}, {"n": 1}, START)])
         assert len(output.queue) == 0
 
@@ -211,7 +211,7 @@ def test_pieces_of_lines_are_read_each_by_itself_and_get_the_same_tags(plan: dic
         acc = listener(Fanout([output]), **plan).acc
         parser = make_parser(Influx, {"influx_timestamp_precision": "1s"})
         result = await acc.ingest([b"a v=1i 1", b"b v=2i 2\nbad\n", b"c v=3i 3"], parser, tags={"t": "x"})
-        assert (result.taken, result.bad, result.texts) == (3, 1, ("bad",))
+        assert (result.accepted, result.rejected, result.texts) == (3, 1, ("bad",))
         assert lines_of(output) == [f"{name},host=h,t=x v={n}i {n * SECOND}" for n, name in enumerate("abc", 1)]
 
     run_virtual(main())
@@ -222,7 +222,7 @@ def test_a_string_that_does_not_end_costs_no_other_piece() -> None:
         output = out()
         acc = listener(Fanout([output])).acc
         result = await acc.ingest([b'a v="x', b'b,t=x" v=1i 1', b'c v="y" 1'], make_parser(Influx))
-        assert (result.taken, result.bad) == (2, 1)
+        assert (result.accepted, result.rejected) == (2, 1)
         assert lines_of(output) == ['b,host=h,t=x" v=1i 1', 'c,host=h v="y" 1']
 
     run_virtual(main())
@@ -234,10 +234,10 @@ def test_pieces_of_other_formats_that_cannot_be_read_cost_the_others_only_where_
         acc = listener(Fanout([output])).acc
         parser = make_parser(Value, measurement="answer")
         strict = await acc.ingest([b"1", b"two"], parser, all_or_nothing=True)
-        assert (strict.taken, strict.bad, len(output.queue)) == (0, 1, 0)
+        assert (strict.accepted, strict.rejected, len(output.queue)) == (0, 1, 0)
         assert strict.errors == ("'two' is not of the type integer",)
         lenient = await acc.ingest([b"1", b"two", b"3"], parser, tags={"t": "x"})
-        assert (lenient.taken, lenient.bad, lenient.texts) == (2, 1, ("two",))
+        assert (lenient.accepted, lenient.rejected, lenient.texts) == (2, 1, ("two",))
         assert [line.rpartition(" ")[0] for line in lines_of(output)] == [
             f"answer,host=h,t=x value={n}i" for n in (1, 3)
         ]
@@ -256,7 +256,7 @@ async def test_a_full_queue_refuses_before_a_parser_has_its_work() -> None:
     acc = listener(Fanout([out(metric_buffer_limit=2)])).acc
     parser = make_parser(Counting)
     await acc.ingest([b"1", b"2"], parser)
-    with pytest.raises(Full):
+    with pytest.raises(QueueFull):
         await acc.ingest(b"3", parser)
     assert Counting.calls == 2
 
@@ -274,10 +274,10 @@ def test_metrics_of_a_piece_may_be_adjusted_and_a_bad_line_still_costs_no_other(
         acc = listener(Fanout([output])).acc
         parser = make_parser(Influx)
         result = await acc.ingest([b"a v=1i 1\nbad\nb v=2i 2", b"c v=3i 3", b"d v=4i 4"], parser, adjust=adjust)
-        assert (result.taken, result.bad, result.texts) == (3, 2, ("bad", "c v=3i 3"))
+        assert (result.accepted, result.rejected, result.texts) == (3, 2, ("bad", "c v=3i 3"))
         assert result.errors[1] == "no such topic"
         parser.stamps_received = True
-        assert (await acc.ingest(b"bad\ne v=1i 7", parser)).bad == 1
+        assert (await acc.ingest(b"bad\ne v=1i 7", parser)).rejected == 1
         assert lines_of(output) == [
             "a,host=h,piece=0 v=1i 1",
             "b,host=h,piece=0 v=2i 2",
@@ -313,7 +313,7 @@ async def test_a_parser_from_outside_stops_nobody_and_hands_on_nothing_but_metri
     assert isinstance(parser, Own)
     parser.release = threading.Event()
     result = await runner.acc.ingest([b"a", b"fail", b"refuse", b"nonsense", b"b"], parser)
-    assert result.taken == 2
+    assert result.accepted == 2
     assert [error.partition(" (")[0] for error in result.errors] == [
         "KeyError: 'x'",
         "it is no good",
@@ -323,7 +323,7 @@ async def test_a_parser_from_outside_stops_nobody_and_hands_on_nothing_but_metri
     runner._ingest_port._isolated_call.deadline = 0.01
     try:
         result = await runner.acc.ingest([b"hang"], parser)
-        assert (result.taken, result.bad) == (0, 1)
+        assert (result.accepted, result.rejected) == (0, 1)
         assert result.errors == ("the parser timed out: it did not end within 0.01 s",)
     finally:
         parser.release.set()
@@ -344,7 +344,7 @@ def test_what_a_service_input_hands_on_while_it_stops_is_taken() -> None:
         await plugin.start(runner.acc)
         await runner.stop(grace=1)
         assert lines_of(output) == ["last v=1i 1"]
-        with pytest.raises(Full, match="stopped"):
+        with pytest.raises(QueueFull, match="stopped"):
             await runner.acc.ingest(BODY)
 
     run_virtual(main())

@@ -13,11 +13,11 @@ from pyagent.api import (
     Aggregator,
     ConfigError,
     Duration,
-    Full,
     Input,
     LineOptions,
     Metric,
     NoOptions,
+    QueueFull,
 )
 from pyagent.config import AggregatorPlan, InputPlan, OutputPlan
 from pyagent.pipeline.inputs.running_input import RunningInput
@@ -117,7 +117,7 @@ def test_what_is_queued_again_is_written_by_the_output_that_it_is_of() -> None:
             await agent.requeue("a", None, lines)
         await agent.apply(a_plan(an_input(), an_output(queue_id="a", alias="a", metric_buffer_limit=2)))
         await agent.requeue("a", None, lines)
-        with pytest.raises(Full, match="is full; try it again later"):
+        with pytest.raises(QueueFull, match="is full; try it again later"):
             await agent.requeue("a", None, lines)
         with pytest.raises(LookupError, match="these are of 'x'"):
             await agent.requeue("a", "x", lines)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from control_documents import document
 
-from pyagent.api import Full, Secret
+from pyagent.api import QueueFull, Secret
 from pyagent.runtime.control import ControlServer
 from pyagent.runtime.health import health
 from pyagent.runtime.prometheus import prometheus
@@ -107,7 +107,7 @@ async def test_routes(tmp_path: Path) -> None:
         if words == ["gone"]:
             raise LookupError("it is not there")
         if words == ["full"]:
-            raise Full("there is no room")
+            raise QueueFull("there is no room")
         if words == ["broken"]:
             raise OSError(5, "Input/output error")
         return {"words": words, "query": dict(query)}

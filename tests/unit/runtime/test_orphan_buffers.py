@@ -13,7 +13,7 @@ import pytest
 from agent_plans import Storing, an_input, an_output
 from waiting import until
 
-from pyagent.api import Accumulator, ConfigError, Duration, Full, Input, PyagentError
+from pyagent.api import Accumulator, ConfigError, Duration, Input, PyagentError, QueueFull
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.log.files import Files
 from pyagent.config import AgentSettings, Plan
@@ -131,7 +131,7 @@ async def test_who_waits_for_the_disk_is_answered_when_the_output_is_replaced(
     assert not waiting.done()
     await agent.apply(a_plan(on_disk=True, identity="changed"))
     asyncio.get_running_loop().call_later(0.2, go_on.set)
-    with contextlib.suppress(Full):  # it may just have come through
+    with contextlib.suppress(QueueFull):  # it may just have come through
         await asyncio.wait_for(waiting, 20)
     await until(lambda: b"late n=1i" in Storing.lines)
     await agent.stop()

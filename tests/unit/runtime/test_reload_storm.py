@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from pyagent.api import Accumulator, Batch, Duration, Full, Input, Metric, NoOptions, Output, Retry
+from pyagent.api import Accumulator, Batch, Duration, Input, Metric, NoOptions, Output, QueueFull, Retry
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan
 from pyagent.runtime.agent import Agent
 from pyagent.testing.virtual import VirtualClock, run_virtual
@@ -110,7 +110,7 @@ async def feed() -> None:
                 continue
             try:
                 await world.listener.deliver([Metric("m", {}, {"n": number}, START)])
-            except Full:
+            except QueueFull:
                 continue
             break
         world.given.append(number)

@@ -36,7 +36,9 @@ class Example(Output[ExampleOptions]):
             raise TooLarge(reason)
         if answer.status in (400, 422):
             raise Reject(reason)
-        raise Retry(reason, retry_after(answer.headers), slow=400 <= answer.status < 500 and answer.status != 429)
+        raise Retry(
+            reason, retry_after(answer.headers), needs_operator=400 <= answer.status < 500 and answer.status != 429
+        )
 
     async def close(self) -> None:
         await self._client.close()

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Annotated
 
-from pyagent.api import Accumulator, Full, Input, Measurement, Metric, Secret, fields, option
+from pyagent.api import Accumulator, Input, Measurement, Metric, QueueFull, Secret, fields, option
 from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request, same_secret
 
 
@@ -45,7 +45,7 @@ class Example(Input[ExampleOptions]):
             raise Refused(400, 'the body is not like {"name": "door", "value": 1}') from None
         try:
             await self._acc.deliver([Metric("example", {"name": name}, {"value": value}, time.time_ns())])
-        except Full as full:
+        except QueueFull as full:
             raise Refused(429, str(full), {"Retry-After": "1"}) from None
         return Answer(204)
 

@@ -10,12 +10,12 @@ from typing import Any, cast, get_args
 
 from pyagent.api import (
     FieldValue,
-    Full,
     Ingested,
     Measurement,
     Metric,
     MetricType,
     Parser,
+    QueueFull,
     Uint,
     field_value,
     timestamp_ns,
@@ -171,7 +171,7 @@ class Accumulator:
 
     def _service(self) -> IngestPort:
         if self._closed:
-            raise Full("this input is being stopped; send it again later")
+            raise QueueFull("this input is being stopped; send it again later")
         if self._ingest_port is None:
             raise RuntimeError("this accumulator takes no deliveries; use add")
         return self._ingest_port

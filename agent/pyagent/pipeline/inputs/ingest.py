@@ -34,17 +34,17 @@ _TEXT = 200
 
 
 class AckedIngest:
-    """`acc.deliver` and `acc.ingest` of one input, from whatever loop the plugin runs on. `taken` counts."""
+    """`acc.deliver` and `acc.ingest` of one input, from whatever loop the plugin runs on. `accepted` counts."""
 
     def __init__(
-        self, plan: InputPlan, modifiers: Modifiers, sink: Sink, clock: Clock, taken: Callable[[int], None]
+        self, plan: InputPlan, modifiers: Modifiers, sink: Sink, clock: Clock, accepted: Callable[[int], None]
     ) -> None:
         self._plan = plan
         self._precision = int(plan.service_precision)
         self._modifiers = modifiers
         self._sink = sink
         self._clock = clock
-        self._taken = taken
+        self._accepted = accepted
         self._loop = asyncio.get_running_loop()
         self._isolated_call: IsolatedCall | None = None
         """The thread of an external parser."""
@@ -56,7 +56,7 @@ class AckedIngest:
             self._isolated_call.abandon()
 
     async def deliver(self, metrics: Sequence[Metric]) -> None:
-        """Raises Full."""
+        """Raises QueueFull."""
         await self._on_main(lambda: self._admit(list(metrics)))
 
     async def ingest(
@@ -68,7 +68,7 @@ class AckedIngest:
         all_or_nothing: bool,
         adjust: Adjust | None = None,
     ) -> Ingested:
-        """Raises Full and TooMuch."""
+        """Raises QueueFull and TooMuch."""
         if parser is not None:
             if (
                 adjust is not None
@@ -93,7 +93,7 @@ class AckedIngest:
                 round_to=self._precision or 1,
                 all_or_nothing=all_or_nothing,
             )
-            self._taken(result.taken)
+            self._accepted(result.accepted)
             return result
         now, most = self._clock.now(), most_metrics(len(data))
         parsed = await self._sink.run_aside(len(data), lambda: parse(data, now, precision, most=most))
@@ -153,7 +153,7 @@ class AckedIngest:
         count = len(metrics)
         if chosen := await in_slices(metrics, taken_in):
             await self._sink.deliver_pinned(chosen)
-        self._taken(count)
+        self._accepted(count)
         return count
 
     async def _on_main(self, work: Callable[[], Coroutine[None, None, T]]) -> T:

@@ -84,7 +84,7 @@ class RunningInput:
         """Those whose thread may still be in a gather that was given up."""
         self._once = Once()
         self._loop = asyncio.get_running_loop()
-        self._ingest_port = AckedIngest(plan, self._modifiers, sink, clock, self._taken)
+        self._ingest_port = AckedIngest(plan, self._modifiers, sink, clock, self._accepted)
         self.acc = self._new_accumulator()
         self._starts = self._traits.starts
         self._gathers = self._traits.gathers
@@ -171,9 +171,9 @@ class RunningInput:
         chosen, tags = self._modifiers.without_tags(metrics, self.plan.precision)
         if chosen:
             self._sink.deliver(chosen, tags)
-        self._taken(len(metrics))
+        self._accepted(len(metrics))
 
-    def _taken(self, count: int) -> None:
+    def _accepted(self, count: int) -> None:
         self.gathered += count
         if self._is_first and count:
             self._is_first = False

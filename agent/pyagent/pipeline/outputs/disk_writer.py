@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from pyagent.api import Full
+from pyagent.api import QueueFull
 from pyagent.api.units import counted
 from pyagent.buffer import OutputQueue
 from pyagent.buffer.log.segments import InUse, Recovery, SegmentLog
@@ -31,7 +31,7 @@ _REPLACED = "the output is being replaced"
 
 
 async def until_safe(receipts: Sequence[asyncio.Future[None]]) -> None:
-    """Wait for all of them, however one ends, for 30 s at most. Raises Full where one is not safe by then."""
+    """Wait for all of them, however one ends, for 30 s at most. Raises QueueFull where one is not safe by then."""
     if not receipts:
         return
     try:
@@ -41,7 +41,7 @@ async def until_safe(receipts: Sequence[asyncio.Future[None]]) -> None:
             receipt.cancel()  # those that are done stay as they are
     if late := sum(receipt.cancelled() for receipt in receipts):
         await asyncio.sleep(0)
-        raise Full(
+        raise QueueFull(
             f"the disk buffer did not answer within {_PATIENCE:g} s ({counted(late, 'queue')}); send it again later"
         )
     if problem := next(filter(None, [receipt.exception() for receipt in receipts]), None):
@@ -52,7 +52,7 @@ class DiskWriter:
     """Keeps one queue on disk: all of it where `always`, else from `start_persisting` on until it is empty.
 
     `executor` is the thread that all logs share. Disk errors are logged, never raised, except by `receipt`
-    and `flush_to_log` (as Full).
+    and `flush_to_log` (as QueueFull).
     """
 
     def __init__(
@@ -182,13 +182,13 @@ class DiskWriter:
             if waiter.done():
                 continue
             if problem:
-                waiter.set_exception(Full(f"{problem}; send it again later"))
+                waiter.set_exception(QueueFull(f"{problem}; send it again later"))
             else:
                 waiter.set_result(None)
 
     def receipt(self) -> asyncio.Future[None] | None:
-        """A future that is done when all that the queue has taken so far is safe from a loss of power, with Full where it is
-        not; None: it is safe already, or need not be."""
+        """A future that is done when all that the queue has taken so far is safe from a loss of power, with QueueFull where it
+        is not; None: it is safe already, or need not be."""
         if not self._always or self.queue.safe:
             return None
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -199,13 +199,13 @@ class DiskWriter:
         return waiter
 
     async def flush_to_log(self) -> None:
-        """Bring to disk what waits, whatever the strategy is. Raises Full where that does not work."""
+        """Bring to disk what waits, whatever the strategy is. Raises QueueFull where that does not work."""
         self.queue.start_persisting()
         while not self.queue.safe:
             if not self._begun.is_set():
-                raise Full(_REPLACED)
+                raise QueueFull(_REPLACED)
             if error := await self._flush_to_log():
-                raise Full(f"cannot write to the disk buffer: {error.strerror or error}")
+                raise QueueFull(f"cannot write to the disk buffer: {error.strerror or error}")
             if not self._complete:
                 await asyncio.sleep(GROUP_SECONDS)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyagent.api import Full, NotConnected, Output
+from pyagent.api import NotConnected, Output, QueueFull
 from pyagent.api.foreign import let_go
 from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings, OutputQueue, QueueBatch, QueueName, stored_queues
@@ -164,12 +164,12 @@ class RunningOutput:
     async def requeue(self, texts: Sequence[bytes], partition: str | None) -> None:
         """Queue texts (see QueueBatch.texts), each of one metric, once more; return when they are as safe as is configured.
 
-        Raises LookupError where there can be no such partition, Full where there is no room.
+        Raises LookupError where there can be no such partition, QueueFull where there is no room.
         """
         if partition is not None and self.encoder.partition is None:
             raise LookupError(f"{self.plan.label} does not divide its metrics any more, these are of {partition!r}")
         if not self.can_admit(len(texts), partition):
-            raise Full(f"the queue of {self.plan.label} is full; try it again later")
+            raise QueueFull(f"the queue of {self.plan.label} is full; try it again later")
         block = self.encoder.format.encode_again(texts, time.time_ns())
         if block.count < len(texts):
             raise LookupError(f"{self.plan.label} has another format now, and these cannot be read back into it")
@@ -203,7 +203,7 @@ class RunningOutput:
         return [receipt for disk_writer in disk_writers if (receipt := disk_writer.receipt()) is not None]
 
     async def durable(self) -> None:
-        """Return when all that was queued so far is as safe as is configured. Raises Full where it cannot be."""
+        """Return when all that was queued so far is as safe as is configured. Raises QueueFull where it cannot be."""
         await until_safe(self.receipts())
 
     def flush_soon(self) -> None:

@@ -414,7 +414,7 @@ class Sender:
         if not self._attempts:
             self._failing_since = now
         self._attempts += 1
-        slow = isinstance(error, Retry) and error.slow
+        slow = isinstance(error, Retry) and error.needs_operator
         first, most = (_BACKOFF_SLOW, _BACKOFF_SLOW_MOST) if slow else (_BACKOFF_FIRST, _BACKOFF_MOST)
         share = random.uniform(_SHORTEST_SHARE, 1.0)  # noqa: S311  # spreads load
         wait = min(first * 2.0 ** min(self._attempts - 1, 10), most) * share
@@ -463,4 +463,6 @@ def _in_order(batch: QueueBatch, parts: deque[QueueBatch]) -> list[QueueBatch]:
 
 
 def _all_refused(refusal: Refusal) -> Retry:
-    return Retry(joined(one_line(refusal), "each metric alone is refused as well, so that all are kept"), slow=True)
+    return Retry(
+        joined(one_line(refusal), "each metric alone is refused as well, so that all are kept"), needs_operator=True
+    )

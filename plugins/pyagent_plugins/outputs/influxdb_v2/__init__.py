@@ -231,7 +231,7 @@ class InfluxDB(Output[InfluxDBOptions]):
         else:
             advice = self._advice(answer, message)
         after = None if advice else retry_after(answer.headers)
-        raise Retry(self._reason(bucket, node, cause(answer) + advice), after, slow=bool(advice))
+        raise Retry(self._reason(bucket, node, cause(answer) + advice), after, needs_operator=bool(advice))
 
     def _has_it(self, answer: HttpResponse) -> bool:
         if self.strict:
