@@ -83,6 +83,7 @@ CONTRACTS: dict[str, Harness] = {
     "http": lambda path, draw: over_http(path, draw, "url", several=False),
     "http json": lambda path, draw: over_http(path, draw, "url", several=False, data_format="json"),
     "http each": lambda path, draw: over_http(path, draw, "url", several=False, use_batch_format=False),
+    "influxdb": lambda path, draw: over_http(path, draw, "urls", several=True, skip_database_creation=True),
     "influxdb_v2": lambda path, draw: over_http(path, draw, "urls", several=True, bucket="b"),
 }
 """By the output's name, and what is special of it."""

@@ -274,6 +274,8 @@ class Partition:
     exclude: bool = False
     measurement: bool = field(default=False, kw_only=True)
     template: str = field(default="", kw_only=True)
+    leaves_out: tuple[str, ...] = field(default=(), kw_only=True)
+    """Keys of further tags that are left out of what is queued, as those of a template."""
 
     def __post_init__(self) -> None:
         if bool(self.tag) + self.measurement + bool(self.template) != 1:

@@ -102,6 +102,7 @@ def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
                 bool(partition.exclude),
                 measurement=bool(partition.measurement),
                 template=plain_text(partition.template),
+                leaves_out=tuple(plain_text(key) for key in partition.leaves_out),
             )
         )
         limits = Limits(

@@ -111,8 +111,8 @@ async def a_plugin_that_is_misspelt(world: World) -> Case:
 async def the_output_for_influxdb_1(world: World) -> Case:
     """Also where nobody has configured it: it is left of a package's default configuration."""
     right = output(world.server.url)
-    world.text = MEM + right + "[[outputs.influxdb]]\n"
-    yield "configuration", "outputs.influxdb is for InfluxDB 1: write [[outputs.influxdb_v2]]"
+    world.text = MEM + right + f'[[outputs.influxdb]]\n  urls = ["{world.server.url}"]\n'
+    yield "server", "outputs.influxdb is for InfluxDB 1: write [[outputs.influxdb_v2]]"
     world.text = MEM + right
 
 

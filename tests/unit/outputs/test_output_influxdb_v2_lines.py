@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from writing import outcome, output, parse_error
 
 from pyagent.api import Reject
+from pyagent.kit.influxdb import named_lines, suspected_lines
 from pyagent.testing.outputs import Answer, MemoryBatch, ScriptedServer, write
-from pyagent_plugins.outputs.influxdb_v2.answers import named_lines, suspected_lines
 
 
 class TestNamedLines:

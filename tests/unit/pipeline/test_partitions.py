@@ -418,6 +418,23 @@ def test_what_divides_an_output(partition: Partition, values: dict[str | None, l
 
 
 @pytest.mark.parametrize(
+    ("partition", "tags"),
+    [
+        (Partition("a"), ["a", "b", "c"]),
+        (Partition("a", True), ["b", "c"]),
+        (Partition("a", True, leaves_out=("c",)), ["b"]),
+        (Partition(template='{{.Tag "a"}}/{{.Tag "b"}}', leaves_out=("a", "b")), ["c"]),
+    ],
+)
+def test_tags_that_are_left_out(partition: Partition, tags: list[str]) -> None:
+    metric = Metric("cpu", {"a": "1", "b": "2", "c": "3"}, {"n": 0}, 1)
+    encoder = OutputEncoder(output_plan(Output), RawMetrics(), partition, log=LOG)
+    [(_, block)] = encoder([metric]).parts
+    assert [list(found.tags) for found in unpack(block.data)] == [tags]
+    assert list(metric.tags) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({}, "divided by one of a tag, the measurement and a template"),

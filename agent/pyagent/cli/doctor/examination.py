@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyagent.api import ConfigError
+from pyagent.api import ConfigError, PyagentError
 from pyagent.cli.doctor import host
 from pyagent.cli.doctor.bucket import Target, look_at_bucket
 from pyagent.cli.doctor.findings import Level, Report, parted
@@ -22,6 +22,10 @@ from pyagent.runtime.settings import RunSettings
 __all__ = ["Examination"]
 
 _LISTEN_FOR_DATA = re.compile(r"2\.[3-9](\.|$)")
+_FOR_INFLUXDB_1 = (
+    "outputs.influxdb is for InfluxDB 1: write [[outputs.influxdb_v2]] with urls, token, organization and bucket; or remove "
+    "it, where it is left of a default configuration"
+)
 _ID = re.compile(r"/api/v2/telegrafs/([^/?#]*)")
 
 
@@ -169,7 +173,7 @@ class Examination:
         try:
             plan = await loader.plan(texts, partial=True)
         except ConfigError as error:
-            report.failed("configuration", str(error), _remedy(str(error)))
+            report.failed("configuration", str(error), "pyagent config check shows it as well")
             return None
         report.about = ", ".join(plan.sources)
         report.ok("configuration", f"it loads: {_names(plan.inputs)}; {_names(plan.outputs)}")
@@ -188,6 +192,9 @@ class Examination:
 
     async def _output(self, plan: Plan, output: MadeOutput, where: str) -> None:
         report = self.report
+        if output.plan.name == "influxdb" and not output.plan.is_external:
+            await self._influxdb_1(output, where)
+            return
         if output.plan.name != "influxdb_v2" or output.plan.is_external:
             report.about = f"{output.plan.label}{where}"
             report.skipped("write", "only outputs.influxdb_v2 can be asked without storing anything")
@@ -224,6 +231,30 @@ class Examination:
                     " bucket without a name",
                     "look for the data in the Data Explorer",
                 )
+
+    async def _influxdb_1(self, output: MadeOutput, where: str) -> None:
+        """It is often left of a default configuration, or taken for the output of InfluxDB 2."""
+        report = self.report
+        options: Any = output.plan.options
+        for url in options.urls or ["http://localhost:8086"]:
+            if url.startswith("udp"):
+                continue
+            report.about = f"{output.plan.label} {mask_url(url)}{where}"
+            place = Place(url, options, options.http_proxy)
+            try:
+                server = Server(place)
+                try:
+                    answer = await server.ask("GET", "/ping")
+                finally:
+                    await server.close()
+            except PyagentError as error:
+                report.failed("server", f"{place.base} cannot be reached: {error}", _FOR_INFLUXDB_1)
+                continue
+            version = answer.headers.get("X-Influxdb-Version", "").lstrip("v")
+            if version and not version.startswith("1."):
+                report.failed("server", f"this is InfluxDB {version}", _FOR_INFLUXDB_1)
+            else:
+                report.skipped("write", "only outputs.influxdb_v2 can be asked without storing anything")
 
     async def _server(self, place: Place) -> Server | None:
         """Each server is looked at once."""
@@ -266,15 +297,6 @@ def _told(error: ConfigError) -> tuple[str, str]:
     """What is wrong with a source, and what to do."""
     cause, remedy = parted(str(error))
     return cause, remedy or "correct the path or the URL, or make what it names"
-
-
-def _remedy(error: str) -> str:
-    if re.search(r"\boutputs\.influxdb: undefined", error):
-        return (
-            "outputs.influxdb is for InfluxDB 1: write [[outputs.influxdb_v2]] with urls, token, organization and bucket; or "
-            "remove it, where it is left of a default configuration"
-        )
-    return "pyagent config check shows it as well"
 
 
 def _look_at_files(report: Report, plan: Plan) -> None:

@@ -93,13 +93,14 @@ class OutputEncoder:
             chosen = [Metric(self._name_modifiers(m.name), m.tags, m.fields, m.time, m.kind) for m in chosen]
         if self.partition is None:
             return EncodedParts(((None, self.format.encode(chosen)),), filtered)
+        left_out = (*self.partition.leaves_out, *((self.partition.tag,) if self.partition.exclude else ()))
         parts: dict[str | None, list[Metric]] = {}
         for metric in chosen:
             value = self._value(metric)
             if value is not None and value not in parts and not self._admits(value):
                 value = None
-            if value is not None and self.partition.exclude:
-                others = {key: tag for key, tag in metric.tags.items() if key != self.partition.tag}
+            if value is not None and left_out:
+                others = {key: tag for key, tag in metric.tags.items() if key not in left_out}
                 metric = Metric(metric.name, others, metric.fields, metric.time, metric.kind)
             parts.setdefault(value, []).append(metric)
         encoded = tuple((value, self.format.encode(part)) for value, part in parts.items())

@@ -18,9 +18,7 @@ from pyagent.api import (
     Limits,
     LineOptions,
     Output,
-    PartialWrite,
     Partition,
-    Reject,
     Retry,
     Secret,
     Size,
@@ -30,17 +28,10 @@ from pyagent.api import (
 from pyagent.kit.connect_errors import SPEAKS_HTTPS, wants_https
 from pyagent.kit.http_answers import one_line, retry_after
 from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse
+from pyagent.kit.influxdb import cause, is_about_lines, problem, refusal, split_url
 from pyagent.kit.nodes import NodePool
 from pyagent.kit.tls import TlsOptions
-from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress, split_url
-from pyagent_plugins.outputs.influxdb_v2.answers import (
-    PARTIAL_WRITE,
-    cause,
-    is_about_lines,
-    named_lines,
-    problem,
-    suspected_lines,
-)
+from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress
 
 __all__ = ["InfluxDB", "InfluxDBOptions"]
 
@@ -167,17 +158,7 @@ class InfluxDB(Output[InfluxDBOptions]):
         reason = self._reason(bucket, node, cause(answer))
         if answer.status == 413:
             raise TooLarge(reason)
-        if PARTIAL_WRITE.match(message) is None:
-            raise Reject(reason, named_lines(message, batch) or None)
-        named = named_lines(message, batch)
-        suspects = named or suspected_lines(message, batch)
-        numbers = re.findall(r"\bdropped=(\d{1,9})\b", message)
-        if not suspects and not numbers:
-            raise Reject(reason)
-        dropped = max(int(numbers[-1]) if numbers else 1, len(named))
-        if dropped >= batch.count:
-            suspects = tuple(range(batch.count))
-        raise PartialWrite(reason, dropped, suspects)
+        raise refusal(reason, message, batch)
 
     async def close(self) -> None:
         for node in self._pool.nodes:

@@ -1,12 +1,11 @@
 """Where a write goes: the URL of each bucket, built as Go's net/url does it (reference: telegraf 6.2)."""
 
-import re
 from posixpath import normpath
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from pyagent.api import ConfigError
+from pyagent.kit.influxdb import split_url
 
-__all__ = ["WriteAddress", "split_url"]
+__all__ = ["WriteAddress"]
 
 
 class WriteAddress:
@@ -33,28 +32,3 @@ class WriteAddress:
         """The URL to write to this bucket."""
         query = sorted([*self._query, ("bucket", bucket)], key=lambda pair: pair[0])
         return f"{self._base}{self._path}?{urlencode(query)}"
-
-
-def split_url(text: str, option: str) -> SplitResult:
-    """The parts of an http or https URL, or of unix:///PATH. Raises ConfigError."""
-    shown = re.sub(r"//.*@", "//", text)
-    problem = ""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigError(f"cannot use the URL {shown!r}: {error}; correct it", option=option) from None
-    if parts.scheme == "unix" and option == "urls":
-        problem = "it names no socket" if parts.netloc or not parts.path.startswith("/") else ""
-        if problem:
-            raise ConfigError(f"cannot use the URL {shown!r}: {problem}; give unix:///run/influxdb.sock", option=option)
-        return parts
-    if parts.scheme not in ("http", "https"):
-        problem = f"unsupported scheme {parts.scheme!r}"
-    elif not parts.hostname:
-        problem = "it has no host"
-    elif re.search(r"[\x00-\x20\x7f]", text):
-        problem = "it holds a blank or control character"
-    if problem:
-        raise ConfigError(f"cannot use the URL {shown!r}: {problem}; give one like http://HOST:8086", option=option)
-    return parts

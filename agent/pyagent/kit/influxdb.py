@@ -1,11 +1,13 @@
-"""What an answer says about itself and about the lines of the batch (reference: influxdb_v2 4.2 and 4.3)."""
+"""What outputs to InfluxDB share, whichever version: URLs, and what an answer says about itself and the lines of the batch
+(reference: influxdb_v2 4.2 and 4.3)."""
 
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
+from urllib.parse import SplitResult, urlsplit
 
-from pyagent.api import Batch
+from pyagent.api import Batch, ConfigError, PartialWrite, Reject
 from pyagent.kit import http_answers
 from pyagent.kit.http_client import HttpResponse
 
@@ -15,6 +17,8 @@ __all__ = [
     "is_about_lines",
     "named_lines",
     "problem",
+    "refusal",
+    "split_url",
     "suspected_lines",
 ]
 
@@ -26,6 +30,8 @@ _FIELD = 'input field "'
 _MEASUREMENT = '" on measurement "'
 _CONFLICT = re.compile(r'" is type (\w++), already exists as type')
 _TOO_LONG = re.compile(r'" is too long, \d++ > (\d{1,9})\b')
+_DROPPED = re.compile(r"\bdropped=(\d{1,9})\b")
+_TOO_OLD = "points beyond retention policy"
 _RETENTION = re.compile(r"violates a Retention Policy (Lower|Upper) Bound at ([^\s,]++)")
 
 
@@ -50,6 +56,21 @@ def is_about_lines(answer: HttpResponse) -> bool:
     return isinstance(document.get("error"), str) or all(
         isinstance(document.get(key), str) for key in ("code", "message")
     )
+
+
+def refusal(reason: str, message: str, batch: Batch) -> Reject:
+    """What to raise for an answer that is about the lines: `message` says that some are stored, and maybe which are not."""
+    named = named_lines(message, batch)
+    if PARTIAL_WRITE.match(message) is None:
+        return Reject(reason, named or None)
+    suspects = named or suspected_lines(message, batch)
+    numbers = _DROPPED.findall(message)
+    if not suspects and not numbers:
+        return Reject(reason)
+    dropped = max(int(numbers[-1]) if numbers else 1, len(named))
+    if dropped >= batch.count:
+        suspects = tuple(range(batch.count))
+    return PartialWrite(reason, dropped, suspects)
 
 
 def named_lines(message: str, batch: Batch) -> tuple[int, ...]:
@@ -91,6 +112,10 @@ def suspected_lines(message: str, batch: Batch) -> tuple[int, ...]:
         return _lines_with(batch, measurement, (field, conflict[1]))
     if long := _TOO_LONG.match(rest):
         return _lines_with(batch, measurement, (field, "string"), int(long[1]))
+    if _TOO_OLD in message and (numbers := _DROPPED.findall(message)):
+        # InfluxDB 1 names no bound, but what is beyond it is what is oldest.
+        times = sorted((_time(row) or 0, index) for index, row in enumerate(_rows(batch)))
+        return tuple(sorted(index for _, index in times[: int(numbers[-1])]))
     if bound := _RETENTION.search(message):
         try:
             limit = int(datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", bound[2])).timestamp() * 1e9)
@@ -166,3 +191,28 @@ def _time(row: bytes) -> int | None:
 
 def _plain(text: str) -> str:
     return re.sub(r"\\([,= ])", r"\1", text)
+
+
+def split_url(text: str, option: str) -> SplitResult:
+    """The parts of an http or https URL, or of unix:///PATH. Raises ConfigError."""
+    shown = re.sub(r"//.*@", "//", text)
+    problem = ""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"cannot use the URL {shown!r}: {error}; correct it", option=option) from None
+    if parts.scheme == "unix" and option == "urls":
+        problem = "it names no socket" if parts.netloc or not parts.path.startswith("/") else ""
+        if problem:
+            raise ConfigError(f"cannot use the URL {shown!r}: {problem}; give unix:///run/influxdb.sock", option=option)
+        return parts
+    if parts.scheme not in ("http", "https"):
+        problem = f"unsupported scheme {parts.scheme!r}"
+    elif not parts.hostname:
+        problem = "it has no host"
+    elif re.search(r"[\x00-\x20\x7f]", text):
+        problem = "it holds a blank or control character"
+    if problem:
+        raise ConfigError(f"cannot use the URL {shown!r}: {problem}; give one like http://HOST:8086", option=option)
+    return parts
