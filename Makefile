@@ -86,7 +86,7 @@ deb: ## Build a Debian package for this Debian and its Python into dist/
 setup: $(stamp) ## Make the development environment in .venv (every other target does it when needed)
 
 # The editable installation builds the native core in place.
-native := setup.py $(wildcard agent/pyagent/lineprotocol/native/*.pyx agent/pyagent/lineprotocol/native/*.hpp)
+native := setup.py $(wildcard agent/pyagent/*/native/*.pyx agent/pyagent/*/native/*.hpp)
 
 $(stamp): requirements/dev.txt requirements/documents.txt pyproject.toml scripts/set-up $(native) build/compiler
 	@scripts/debian-packages setup $(if $(filter 1,$(PYAGENT_REQUIRE_NATIVE)),native)

@@ -1,4 +1,4 @@
-"""Builds the native core of line protocol. Everything else is in pyproject.toml.
+"""Builds the native core of line protocol, and the native readers for plugins. Everything else is in pyproject.toml.
 
 The extension is optional: without Cython or a C++ compiler the install works, and the reference in Python serves.
 PYAGENT_REQUIRE_NATIVE=1 makes a failed build an error. PYAGENT_NATIVE=0 leaves the extension out.
@@ -11,7 +11,8 @@ import sys
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-FOLDER = "agent/pyagent/lineprotocol/native"
+CORE, READERS = "agent/pyagent/lineprotocol/native", "agent/pyagent/kit/native"
+MODULES = {CORE: ("_core", "_intake", "_rows"), READERS: ("_exposition",)}
 
 
 def extensions() -> list[Extension]:
@@ -34,17 +35,19 @@ def extensions() -> list[Extension]:
         sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
         compile_args = [*compile_args, "-O1", "-g", *sanitize]
         link_args = sanitize
+    headers = [f"{folder}/{name}" for folder in MODULES for name in sorted(os.listdir(folder)) if name.endswith(".hpp")]
     modules = [
         Extension(
-            f"pyagent.lineprotocol.native.{module}",
-            [f"{FOLDER}/{module}.pyx"],
-            depends=[f"{FOLDER}/{name}" for name in sorted(os.listdir(FOLDER)) if name.endswith(".hpp")],
-            include_dirs=[FOLDER],
+            f"{folder.removeprefix('agent/').replace('/', '.')}.{module}",
+            [f"{folder}/{module}.pyx"],
+            depends=headers,
+            include_dirs=[CORE, READERS],
             extra_compile_args=compile_args,
             extra_link_args=link_args,
             language="c++",
         )
-        for module in ("_core", "_intake", "_rows")
+        for folder, names in MODULES.items()
+        for module in names
     ]
     built = list(cythonize(modules, build_dir=build_dir))
     for extension in built:

@@ -1,0 +1,5 @@
+"""Native readers for plugins, where they were built. Each leaves what it does not know to its reference in Python."""
+
+from pyagent.kit.native._exposition import read_exposition
+
+__all__ = ["read_exposition"]
