@@ -13,7 +13,7 @@ from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.stages.chain import ProcessorChain
 
 if TYPE_CHECKING:
-    from pyagent.pipeline.stages.ordered_queue import ProcessorQueues
+    from pyagent.pipeline.stages.ordered_queue import ProcessorQueues, QueueStatistics
 
 __all__ = ["Acknowledge", "Fanout"]
 
@@ -23,15 +23,24 @@ Acknowledge = Literal["all", "any"]
 Offer = tuple[RunningOutput, EncodedParts]
 Groups = tuple[tuple[RunningOutput, ...], ...]
 """Outputs that want the same bytes, together."""
+WAITING = 10_000
+"""Metrics that may wait for isolated stages: as many as an output's queue holds by default."""
 
 
 class Fanout:
     """The stages and outputs that there are now. `deliver` is called on the main loop with whole gathers."""
 
-    def __init__(self, outputs: Iterable[RunningOutput] = (), *, acknowledge: Acknowledge | None = None) -> None:
+    def __init__(
+        self,
+        outputs: Iterable[RunningOutput] = (),
+        *,
+        acknowledge: Acknowledge | None = None,
+        waiting: int = WAITING,
+    ) -> None:
         """`acknowledge`: whether all outputs have to keep what a listener acknowledges, or any one; None: all that keep their
-        queue on disk, and any one where none does."""
+        queue on disk, and any one where none does. `waiting`: metrics that may wait for their turn at isolated stages."""
         self._acknowledge = acknowledge
+        self._most_waiting = waiting
         self.outputs = tuple(outputs)
         self.stages = ProcessorChain()
         self._aside = Aside()
@@ -58,7 +67,7 @@ class Fanout:
         if stages.isolated and self._queues is None:
             from pyagent.pipeline.stages.ordered_queue import ProcessorQueues
 
-            self._queues = ProcessorQueues()
+            self._queues = ProcessorQueues(self._most_waiting)
         if (queues := self._async_path(old)) is not None:
             self.stages = stages
             return queues.finish(old, stages, self.deliver_aggregated)
@@ -79,6 +88,10 @@ class Fanout:
         if self._queues is not None:
             await self._queues.gathered.drained()
             await self._queues.aggregated.drained()
+
+    def statistics(self) -> "QueueStatistics | None":
+        """What is on the way through isolated stages; None where there never were any."""
+        return None if self._queues is None else self._queues.gathered.statistics()
 
     def _async_path(self, stages: ProcessorChain) -> "ProcessorQueues | None":
         """The way through `stages`, where some are isolated or others' metrics are still on it; None is the short one."""
@@ -126,9 +139,10 @@ class Fanout:
         """Queue what a listener acknowledges once this returns. Raises QueueFull if outputs that have to keep it could not."""
         if (queues := self._async_path(self.stages)) is not None:
             # What is on the way before it needs its room, too. What filters make of it only the end of the way can tell.
-            before = queues.gathered.inside
+            found = queues.gathered.statistics()
+            before = found.inside
             sure = [output for output in self.outputs if not output.encoder.selects]
-            if queues.gathered.full or self._lacks_room(sure, lambda output: _can_admit(output, before, len(metrics))):
+            if found.full or self._lacks_room(sure, lambda output: _can_admit(output, before, len(metrics))):
                 self._refuse()
             await self._safe(await queues.gathered.submit(metrics, self.stages, self._offer))
             return
@@ -256,7 +270,7 @@ class Fanout:
 
     def below_high_water(self) -> bool:
         """Whether every output's queue, and the way there, is at most half full."""
-        if self._queues is not None and 2 * self._queues.gathered.waiting > self._queues.gathered.limit:
+        if (found := self.statistics()) is not None and 2 * found.waiting > found.limit:
             return False
         return all(2 * output.queued <= output.plan.metric_buffer_limit for output in self.outputs)
 

@@ -6,7 +6,7 @@ import gc
 import inspect
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from itertools import cycle
 from typing import Any
 
@@ -39,8 +39,8 @@ COMMON: dict[str, Any] = {
 class Sink(Fanout):
     """A fanout whose end keeps what comes out."""
 
-    def __init__(self, *before: RunningProcessor) -> None:
-        super().__init__()
+    def __init__(self, *before: RunningProcessor, **settings: Any) -> None:
+        super().__init__(**settings)
         self.metrics: list[Metric] = []
         self.replace(ProcessorChain(before))
 
@@ -58,7 +58,9 @@ class Sink(Fanout):
         return self.numbers
 
 
-def waiting(process: Process, *, most: int = 1, stops: list[str] | None = None, **plan: Any) -> IsolatedProcessor:
+def waiting(
+    process: Process, *, most: int = 1, stops: list[threading.Thread] | None = None, **plan: Any
+) -> IsolatedProcessor:
     class Own(Processor):
         max_in_flight = most
 
@@ -67,10 +69,17 @@ def waiting(process: Process, *, most: int = 1, stops: list[str] | None = None, 
 
         async def stop(self) -> None:
             if stops is not None:
-                stops.append(threading.current_thread().name)
+                stops.append(threading.current_thread())
 
     made = ProcessorPlan(plugin=Own, **COMMON | plan)
     return IsolatedProcessor(made, Own(NoOptions(), LOG), log=LOG)
+
+
+async def ended(threads: Collection[threading.Thread]) -> None:
+    """Return when the plugin's thread has ended; it has one."""
+    (thread,) = threads
+    assert thread.name == "processors.own"
+    await asyncio.to_thread(thread.join)
 
 
 def computing(process: Callable[[list[Metric]], list[Metric]]) -> RunningProcessor:
@@ -333,9 +342,7 @@ def test_what_fails_lets_everything_pass_as_it_was(
 @virtual
 async def test_what_waits_is_bounded_and_inputs_hear_of_it(caplog: pytest.LogCaptureFixture) -> None:
     stage = waiting(hang, most=2)
-    sink = Sink(stage)
-    assert sink._queues is not None
-    sink._queues.gathered.limit = 10
+    sink = Sink(stage, waiting=10)
     for number in range(12):
         assert sink.below_high_water() == (number <= 7)
         sink.deliver([metric(number)])
@@ -359,7 +366,7 @@ async def test_what_waits_is_bounded_and_inputs_hear_of_it(caplog: pytest.LogCap
 
 @virtual
 async def test_after_a_reload_what_is_inside_comes_out_before_what_follows() -> None:
-    stops: list[str] = []
+    stops: list[threading.Thread] = []
     sink = Sink(old := waiting(times_ten, most=3, stops=stops))
     kept = waiting(times_ten, most=2, stops=stops)
     for number in range(1, 3):
@@ -479,11 +486,11 @@ async def test_a_listener_is_refused_where_one_of_two_queues_has_no_room() -> No
 
 
 async def test_an_external_one_runs_on_a_loop_of_its_own_and_is_stopped_there() -> None:
-    threads: set[str] = set()
-    stops: list[str] = []
+    threads: set[threading.Thread] = set()
+    stops: list[threading.Thread] = []
 
     async def process(metrics: list[Metric]) -> list[Metric]:
-        threads.add(threading.current_thread().name)
+        threads.add(threading.current_thread())
         await asyncio.sleep(0)
         return changed(metrics, lambda number: 10 * number)
 
@@ -493,36 +500,36 @@ async def test_an_external_one_runs_on_a_loop_of_its_own_and_is_stopped_there() 
     for number in range(20):
         sink.deliver([metric(number)])
     assert await sink.finish() == [10 * number for number in range(20)]
-    assert threads == set(stops) == {"processors.own"}
-    while any(thread.name == "processors.own" for thread in threading.enumerate()):
-        await asyncio.sleep(0.001)
+    assert threads == set(stops)
+    await ended(threads)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_an_external_plain_one_is_stopped_in_its_thread(asynchronous: bool) -> None:
-    stops: list[str] = []
+    stops: list[threading.Thread] = []
 
     class Plain(Processor):
         def process(self, metrics: list[Metric]) -> list[Metric]:
             return metrics
 
         def stop(self) -> Any:
-            stops.append(threading.current_thread().name)
+            stops.append(threading.current_thread())
             return asyncio.sleep(0) if asynchronous else None
 
     plan = ProcessorPlan(plugin=Plain, **COMMON | {"origin": "file"})
     sink = Sink(IsolatedProcessor(plan, Plain(NoOptions(), LOG), log=LOG))
     sink.deliver([metric(1)])
     assert await sink.finish() == [1]
-    assert stops == ["processors.own"]
-    while any(thread.name == "processors.own" for thread in threading.enumerate()):
-        await asyncio.sleep(0.001)
+    assert len(stops) == 1
+    await ended(stops)
 
 
 async def test_an_external_one_that_hangs_is_cancelled_on_its_loop() -> None:
     cancelled = threading.Event()
+    threads: set[threading.Thread] = set()
 
     async def process(metrics: list[Metric]) -> list[Metric]:
+        threads.add(threading.current_thread())
         try:
             return await hang(metrics)
         except asyncio.CancelledError:
@@ -537,5 +544,4 @@ async def test_an_external_one_that_hangs_is_cancelled_on_its_loop() -> None:
     await stage.isolated_call.idle()
     assert cancelled.is_set()
     assert await sink.finish() == [1]
-    while any(thread.name == "processors.own" for thread in threading.enumerate()):
-        await asyncio.sleep(0.001)
+    await ended(threads)

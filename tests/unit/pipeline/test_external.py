@@ -3,6 +3,7 @@ what hangs does so until the test lets it go."""
 
 import asyncio
 import random
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
@@ -15,9 +16,9 @@ from pyagent.config import AggregatorPlan, FilterOptions, ProcessorPlan
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import SystemClock
-from pyagent.pipeline.stages import ordered_queue
 from pyagent.pipeline.stages.chain import ProcessorChain
-from pyagent.pipeline.stages.isolated import IsolatedAggregator, IsolatedProcessor
+from pyagent.pipeline.stages.isolated import MOST_PUSHED, IsolatedAggregator, IsolatedProcessor
+from pyagent.pipeline.stages.ordered_queue import OrderedQueue, QueueStatistics
 from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent_plugins.processors.override import Override, OverrideOptions
 
@@ -29,8 +30,8 @@ COMMON: dict[str, Any] = {"name": "own", "options": NoOptions(), "location": "x:
 class Sink(Fanout):
     """A fanout whose end keeps what comes out."""
 
-    def __init__(self, *before: RunningProcessor) -> None:
-        super().__init__()
+    def __init__(self, *before: RunningProcessor, **settings: Any) -> None:
+        super().__init__(**settings)
         self.metrics: list[Metric] = []
         assert self.replace(ProcessorChain(before)) is None
 
@@ -250,20 +251,20 @@ async def test_the_main_loop_goes_on_meanwhile(gate: Gate) -> None:
 
 async def test_one_that_is_too_slow_holds_a_bounded_number(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     stage = external(gate)
-    sink = Sink(stage)
-    assert sink._queues is not None
-    way = sink._queues.gathered
-    way.limit = 10
+    sink = Sink(stage, waiting=10)
     sink.deliver([metric(0)])
     await gate.is_entered()
     for number in range(1, 11):
         assert sink.below_high_water() == (number <= 6)
         sink.deliver([metric(number)])
-    assert (way.waiting, way.full, sink.numbers) == (10, True, [])
+    # The first is inside, it waits for nothing.
+    assert sink.statistics() == QueueStatistics(waiting=10, inside=11, limit=10)
+    assert sink.numbers == []
     with pytest.raises(QueueFull):
         await sink.deliver_pinned([metric(99)])
     sink.deliver([metric(11)])
-    await way.drained()
+    await sink.drained()
+    assert sink.statistics() == QueueStatistics(waiting=0, inside=0, limit=10)
     assert sink.numbers == list(range(12))
     assert stage.bypassed == 12
     assert messages(caplog) == [
@@ -291,10 +292,14 @@ class Own(Aggregator):
         self.count = 0
 
 
-def aggregator(plugin: Aggregator, fanout: Fanout, **settings: Any) -> IsolatedAggregator:
+def aggregator(
+    plugin: Aggregator, fanout: Fanout, most_pushed: int = MOST_PUSHED, **settings: Any
+) -> IsolatedAggregator:
     window: dict[str, Any] = {"period": Duration("1h"), "delay": Duration("1h"), "precision": Duration("1ns")}
     plan = AggregatorPlan(kind="aggregators", plugin=type(plugin), grace=Duration("100d"), **COMMON | window | settings)
-    return IsolatedAggregator(plan, plugin, deliver=fanout.deliver_aggregated, clock=SystemClock(), log=LOG)
+    return IsolatedAggregator(
+        plan, plugin, deliver=fanout.deliver_aggregated, clock=SystemClock(), log=LOG, most_pushed=most_pushed
+    )
 
 
 def now(number: int) -> Metric:
@@ -345,7 +350,7 @@ async def test_a_push_that_hangs_gives_what_it_had_and_the_rest_at_the_next(gate
     sink.deliver([now(1)])
     await sink.drained()
     stage.isolated_call.deadline = IMPATIENT
-    await stage._push()
+    await stage.end()
     stage.isolated_call.deadline = PATIENT
     await sink.drained()
     assert [(one.name, one.fields["n"]) for one in sink.metrics[1:]] == [("sum", 1)]
@@ -356,16 +361,14 @@ async def test_a_push_that_hangs_gives_what_it_had_and_the_rest_at_the_next(gate
     assert [(one.name, one.fields["n"]) for one in sink.metrics[2:]] == [("sum", 1), ("more", 1)]
 
 
-async def test_a_push_without_end_is_bounded(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.pipeline.stages.isolated.MOST_PUSHED", 2000)
-
+async def test_a_push_without_end_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     class Endless(Own):
         def push(self, acc: Accumulator) -> None:
             while True:
                 acc.add("sum", {"n": 1})
 
     sink = Sink()
-    sink.replace(ProcessorChain((), [aggregator(Endless(NoOptions(), LOG), sink)]))
+    sink.replace(ProcessorChain((), [aggregator(Endless(NoOptions(), LOG), sink, most_pushed=2000)]))
     assert len(await sink.finish()) == 2001
     assert messages(caplog) == ["cannot push more than 2,000 metrics at once"]
 
@@ -469,10 +472,10 @@ async def test_at_a_stop_nobody_is_waited_for_after_the_grace(gate: Gate) -> Non
     assert sink.numbers == [0, 1, 2]
 
 
-class Both(Sink):
-    def _offer(self, metrics: list[Metric]) -> list[RunningOutput]:
-        self.metrics += metrics
-        return []
+def queued_numbers(output: RunningOutput) -> list[int]:
+    batch = output.queue.next_batch(output.queued)
+    assert batch is not None
+    return [int(number) for number in re.findall(rb"^m n=(\d+)i ", batch.payload(), re.MULTILINE)]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -484,29 +487,31 @@ async def test_a_storm_of_reloads_keeps_the_order_and_every_metric(seed: int, ga
             raise OSError("on purpose")
         return metrics
 
-    sink, tasks, number = Both(), list[asyncio.Future[Any]](), 0
+    output = out(limit=10_000)
+    fanout, tasks, number = Fanout([output]), list[asyncio.Future[Any]](), 0
     kept = external(rough)
     for turn in range(100):
         stages = [stage for stage in (kept, external(rough), external(gate)) if draw.random() < 0.4]
-        if (finishing := sink.replace(ProcessorChain(stages))) is not None:
+        if (finishing := fanout.replace(ProcessorChain(stages))) is not None:
             tasks.append(asyncio.ensure_future(finishing))
         for _ in range(draw.randrange(5)):
             batch = [metric(number + index) for index in range(draw.randrange(1, 4))]
             number += len(batch)
             if draw.random() < 0.5:
-                sink.deliver(batch)
+                fanout.deliver(batch)
             else:
-                tasks.append(await started(sink.deliver_pinned(batch)))
+                tasks.append(await started(fanout.deliver_pinned(batch)))
         if turn % 10 == 0:
-            sink.abandon_calls()
+            fanout.abandon_calls()
         await asyncio.sleep(0)
-    if (finishing := sink.replace(ProcessorChain())) is not None:
+    if (finishing := fanout.replace(ProcessorChain())) is not None:
         tasks.append(asyncio.ensure_future(finishing))
-    while not all(task.done() for task in tasks) or sink._queues:
-        sink.abandon_calls()
+    tasks.append(asyncio.ensure_future(fanout.drained()))
+    while not all(task.done() for task in tasks):
+        fanout.abandon_calls()
         await asyncio.sleep(0)
     assert all(task.exception() is None for task in tasks)
-    assert sink.numbers == list(range(number))
+    assert queued_numbers(output) == list(range(number))
 
 
 async def test_a_flush_takes_what_is_on_the_way_with_it(gate: Gate) -> None:
@@ -526,7 +531,7 @@ async def test_a_defect_of_the_engine_loses_nothing(caplog: pytest.LogCaptureFix
     async def through(job: Any) -> list[Metric]:
         raise KeyError("a defect")
 
-    way, seen = ordered_queue.OrderedQueue(through), list[Metric]()
+    way, seen = OrderedQueue(through, limit=10), list[Metric]()
     await way.submit([metric(1)], ProcessorChain(), seen.extend)
     assert seen == [metric(1)]
     assert not way

@@ -125,14 +125,20 @@ def test_a_rate_is_kept_to_and_nothing_is_lost_for_it() -> None:
     async def main() -> None:
         output, plugin, fanout = new(Slow, metric_batch_size=50)
         fanout.deliver(gathered(50))
-        size = len(b"m n=10i 1795478403000000010\n")
         await run_for(output, 95)
         assert (output.written, output.queued) == (50, 0)
-        per_period: dict[int, int] = {}
+        sizes = [len(line) + 1 for line in plugin.stored[None]]  # the end of the line is sent, too
+        periods: list[tuple[float, int]] = []
         for when, count in plugin.writes:
-            per_period[int(when // 10)] = per_period.get(int(when // 10), 0) + count * size
-        assert all(size <= bytes_ <= 300 + size for bytes_ in per_period.values())
-        assert len(per_period) >= 4
+            if not periods or when >= periods[-1][0] + 10:
+                periods.append((when, 0))
+            began, sent = periods[-1]
+            periods[-1] = began, sent + sum(sizes[:count])
+            del sizes[:count]
+        assert all(sent <= 300 for _, sent in periods)
+        # And no more is held back than the next line would have taken.
+        assert all(sent > 300 - len(b"m n=10i 1795478403000000010\n") for _, sent in periods[:-1])
+        assert [began - periods[0][0] for began, _ in periods] == pytest.approx([0, 10, 20, 30, 40])
 
     run_virtual(main())
 

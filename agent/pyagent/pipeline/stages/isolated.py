@@ -170,8 +170,11 @@ class IsolatedAggregator(RunningAggregator):
         deliver: Callable[[list[Metric]], None],
         clock: Clock,
         log: logging.Logger,
+        most_pushed: int = MOST_PUSHED,
     ) -> None:
+        """`most_pushed`: metrics of one push."""
         super().__init__(plan, plugin, deliver=deliver, clock=clock, log=log)
+        self._most_pushed = most_pushed
         self.isolated_call = IsolatedCall(plan.label, plugin_files(plan))
         self._acc = self._new_accumulator()
         self._pushing: asyncio.Task[None] | None = None
@@ -239,12 +242,12 @@ class IsolatedAggregator(RunningAggregator):
         plain_call(self.plugin.reset)
 
     def _new_accumulator(self) -> Accumulator:
-        log = self._log  # nothing of ours: it would hold the plugin until a collection
+        log, most = self._log, self._most_pushed  # nothing of ours: it would hold the plugin until a collection
 
         def bounded() -> None:
-            if len(acc) > MOST_PUSHED:
+            if len(acc) > most:
                 acc.close()
-                raise PyagentError(f"cannot push more than {MOST_PUSHED:,} metrics at once")
+                raise PyagentError(f"cannot push more than {most:,} metrics at once")
 
         acc = Accumulator(
             now=self._clock.now,

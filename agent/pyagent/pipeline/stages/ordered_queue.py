@@ -1,13 +1,14 @@
 """The way of metrics through stages of which some may take their time: each waits for its turn, so that their order stays.
 
-Nothing waits for ever: a stage has a deadline (`pyagent.pipeline.isolation`), and where more than WAITING metrics queue behind
-a call, it is given up at once, and they go past these plugins until half of the room is free.
+Nothing waits for ever: a stage has a deadline (`pyagent.pipeline.isolation`), and where more metrics than the limit queue
+behind a call, it is given up at once, and they go past these plugins until half of the room is free.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pyagent.api import Metric
@@ -17,13 +18,24 @@ from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.pipeline.stages.isolated import IsolatedAggregator, IsolatedProcessor
 from pyagent.pipeline.stages.processors import RunningProcessor
 
-__all__ = ["OrderedQueue", "ProcessorQueues"]
+__all__ = ["OrderedQueue", "ProcessorQueues", "QueueStatistics"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger("pyagent.agent")
 
-WAITING = 10_000
-"""Metrics that may wait for their turn: as many as an output's queue holds by default."""
+
+@dataclass(frozen=True, slots=True)
+class QueueStatistics:
+    """Metrics of one queue: those that wait for their turn, those on the way in all, and how many may wait."""
+
+    waiting: int
+    inside: int
+    limit: int
+
+    @property
+    def full(self) -> bool:
+        """What can be refused should be."""
+        return self.waiting >= self.limit
 
 
 class _Job(Generic[T]):
@@ -93,10 +105,10 @@ class OrderedQueue:
     takes several gives sooner waits for what was before. Batches for other stages wait until all of them have come out.
     """
 
-    def __init__(self, through: Through, limit: int = WAITING) -> None:
-        self.limit = limit
-        self.waiting = 0
-        """Metrics that wait for their turn."""
+    def __init__(self, through: Through, limit: int) -> None:
+        """`limit`: metrics that may wait for their turn."""
+        self._limit = limit
+        self._waiting = 0
         self._through = through
         self._jobs: deque[_Job[Any]] = deque()
         self._in_flight: deque[_Job[Any]] = deque()
@@ -109,15 +121,9 @@ class OrderedQueue:
         """Something is on the way."""
         return self._task is not None
 
-    @property
-    def inside(self) -> int:
-        """Metrics on the way."""
-        return self.waiting + sum(len(job.metrics) for job in self._in_flight)
-
-    @property
-    def full(self) -> bool:
-        """What can be refused should be."""
-        return self.waiting >= self.limit
+    def statistics(self) -> QueueStatistics:
+        inside = self._waiting + sum(len(job.metrics) for job in self._in_flight)
+        return QueueStatistics(self._waiting, inside, self._limit)
 
     def submit(
         self, metrics: list[Metric], stages: ProcessorChain, end: Callable[[list[Metric]], T]
@@ -126,15 +132,15 @@ class OrderedQueue:
         future's. One that is cancelled while it waits for its turn is left out."""
         job = _Job(metrics, stages, end)
         self._jobs.append(job)
-        self.waiting += len(metrics)
+        self._waiting += len(metrics)
         self._changed.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        elif self.waiting > self.limit:
+        elif self._waiting > self._limit:
             # From here to where half of the room is free again, nobody is asked: the order stays.
             self._overloaded = True
             for one in self._isolated_calls():
-                one.give_up(f"it is too slow, more than {self.limit:,} metrics wait")
+                one.give_up(f"it is too slow, more than {self._limit:,} metrics wait")
         return job.future
 
     async def drained(self) -> None:
@@ -157,8 +163,8 @@ class OrderedQueue:
                 await self._changed.wait()
                 continue
             job = self._jobs.popleft()
-            self.waiting -= len(job.metrics)
-            if 2 * self.waiting <= self.limit:
+            self._waiting -= len(job.metrics)
+            if 2 * self._waiting <= self._limit:
                 self._overloaded = False
             if job.future.cancelled():
                 continue
@@ -226,9 +232,10 @@ async def _processed(job: _Job[Any], stages: Sequence[RunningProcessor]) -> list
 class ProcessorQueues:
     """Both ways: that of what was gathered, and that of what aggregators pushed."""
 
-    def __init__(self) -> None:
-        self.gathered = OrderedQueue(_gathered)
-        self.aggregated = OrderedQueue(_aggregated)
+    def __init__(self, limit: int) -> None:
+        """`limit`: metrics that may wait for their turn, on each way."""
+        self.gathered = OrderedQueue(_gathered, limit)
+        self.aggregated = OrderedQueue(_aggregated, limit)
         self._ending: list[ProcessorChain] = []
 
     def __bool__(self) -> bool:
