@@ -93,14 +93,26 @@ async def test_mem_arrives_from_the_url_and_the_scoped_token(hosted: Hosted) -> 
     assert "E!" not in agent.log
 
 
-async def test_what_is_gathered_before_sigterm_is_written(hosted: Hosted) -> None:
+async def gathered(runtime: Path, enough: Callable[[int], bool]) -> int:
+    """Return the number of metrics that the first input has given, once there are enough."""
+    arguments = argparse.Namespace(instance="", socket=str(runtime / "control.sock"))
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            document = await asyncio.to_thread(ask, arguments, "/status")
+            if enough(count := int(document["inputs"][0]["metrics"])):
+                return count
+            await asyncio.sleep(0.05)  # another process's work
+
+
+async def test_what_is_gathered_before_sigterm_is_written(hosted: Hosted, tmp_path: Path) -> None:
     await hosted.edit(MEM, flush="1h")
-    async with running("--config", hosted.url, "--debug", environ=hosted.environ) as agent:
+    environ = {**hosted.environ, "PYAGENT_RUNTIME_DIRECTORY": str(tmp_path)}
+    async with running("--config", hosted.url, "--debug", environ=environ) as agent:
         first = await hosted.until(lambda count: count >= 1)
-        await asyncio.sleep(3.5)  # three gathers, two of which are asked for
+        count = await gathered(tmp_path, lambda count: count >= first + 2)
         assert await hosted.server.count("mem") == first
         assert await agent.terminate() == 0
-    assert await hosted.server.count("mem") >= first + 2
+    assert await hosted.server.count("mem") >= count
 
 
 async def test_sigint_ends_it_as_well(hosted: Hosted) -> None:
@@ -401,16 +413,18 @@ async def test_nothing_is_imported_that_the_configuration_does_not_name(tmp_path
         assert f"{module}=true" not in out
 
 
-async def test_a_dead_server_loses_nothing_that_the_buffer_holds(hosted: Hosted) -> None:
-    async with running("--config", hosted.url, environ=hosted.environ) as agent:
-        before = await hosted.until(lambda count: count >= 1)
+async def test_a_dead_server_loses_nothing_that_the_buffer_holds(hosted: Hosted, tmp_path: Path) -> None:
+    environ = {**hosted.environ, "PYAGENT_RUNTIME_DIRECTORY": str(tmp_path)}
+    async with running("--config", hosted.url, environ=environ) as agent:
+        await hosted.until(lambda count: count >= 1)
         await hosted.server.close()
         await agent.logged("[outputs.influxdb_v2] cannot write")
-        await asyncio.sleep(2.5)
+        failed_at = await gathered(tmp_path, lambda count: count >= 2)
+        count = await gathered(tmp_path, lambda count: count >= failed_at + 2)
         await hosted.server.start()
         await agent.logged("works again")
         assert await agent.terminate() == 0
-        assert await hosted.server.count("mem") >= before + 3
+        assert await hosted.server.count("mem") >= count
     assert agent.log.count("E! [outputs.influxdb_v2]") == 1
 
 

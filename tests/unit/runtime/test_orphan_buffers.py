@@ -130,7 +130,7 @@ async def test_who_waits_for_the_disk_is_answered_when_the_output_is_replaced(
     await until(syncing.is_set)
     assert not waiting.done()
     await agent.apply(a_plan(on_disk=True, identity="changed"))
-    asyncio.get_running_loop().call_later(0.2, go_on.set)
+    go_on.set()
     with contextlib.suppress(QueueFull):  # it may just have come through
         await asyncio.wait_for(waiting, 20)
     await until(lambda: b"late n=1i" in Storing.lines)
