@@ -13,7 +13,8 @@ __all__ = ["NoOptions", "Options", "option"]
 class Options(msgspec.Struct, kw_only=True, frozen=True):
     """Base of a plugin's options. A field is `name: Annotated[type, option("what it is")] = default`.
 
-    A field without a default is required. `__post_init__` may check values against each other and raise ValueError.
+    A field without a default is required; a class that has one, and a base with options, is declared with `kw_only=True`, too.
+    `__post_init__` may check values against each other and raise ValueError.
     Types: bool, int, float, str, lists and dicts of these, Literal, nested Options, and Duration, Size, Secret.
     """
 
