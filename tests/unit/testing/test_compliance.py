@@ -84,6 +84,16 @@ FAULTS = [
 """,
         "descriptor /dev/null",
     ),
+    (
+        "leaves nothing",
+        """
+    def gather(self, acc: Accumulator) -> None:
+        ring = [self.kept, bytes(200)]
+        ring.append(ring)
+        self.kept = ring
+""",
+        "bytes",
+    ),
     ("emits what it declares", GATHER.replace('"n"', '"m"'), "'p' has an unknown field 'm'"),
     ("emits what it declares", GATHER.replace('"t"', '"u"'), "'p' has an unknown tag 'u'"),
     ("emits what it declares", GATHER.replace('"p"', '"q"'), "the measurement 'q' is unknown"),
@@ -110,6 +120,17 @@ def test_each_fault_is_found(check: str, body: str, message: str, tmp_path: Path
     with pytest.raises((AssertionError, AttributeError)) as caught:
         plugin_of(tmp_path, body).check(check, tmp_path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", ["ring", "self.kept"])
+def test_garbage_that_refers_to_itself_is_not_left(kept: str, tmp_path: Path) -> None:
+    body = f"""
+    def gather(self, acc: Accumulator) -> None:
+        ring = [bytes(10_000)]
+        ring.append(ring)
+        {kept} = ring
+"""
+    plugin_of(tmp_path, body).check("leaves nothing", tmp_path)
 
 
 def test_a_sample_that_does_not_load(tmp_path: Path) -> None:
