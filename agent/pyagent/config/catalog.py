@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +16,7 @@ import msgspec
 from pyagent.api import ConfigError, Plugin
 from pyagent.config.data_format import format_kind
 from pyagent.config.plan import PluginKind
-from pyagent.config.registry import MOST_SOURCE, Registry, _is_of_other_kind
+from pyagent.config.registry import MOST_SOURCE, Registry, _is_of_other_kind, entry_points
 from pyagent.reading import read_file
 
 __all__ = ["KINDS", "Catalog", "Entry", "about"]
@@ -99,7 +98,7 @@ class Catalog:
             return Path(spec.origin) if spec and spec.origin else None
         if not entry.origin.startswith("entry point "):
             return Path(entry.origin)
-        for point in metadata.entry_points(group=f"pyagent.{entry.kind}", name=entry.name):
+        for point in entry_points(entry.kind, entry.name):
             place = point.module.replace(".", "/")
             for name in (f"{place}.py", f"{place}/__init__.py"):
                 file = Path(str(point.dist.locate_file(name))) if point.dist else None
@@ -132,7 +131,7 @@ class Catalog:
         for file in self._registry.drop_ins.named(name):
             if not _is_of_other_kind(file, kind):
                 return str(file)
-        for point in metadata.entry_points(group=f"pyagent.{kind}", name=name):
+        for point in entry_points(kind, name):
             return f"entry point {point.value} of {point.dist.name if point.dist else '?'}"
         return ""
 

@@ -6,6 +6,7 @@
 
 import ast
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -71,6 +72,27 @@ class Found:
     """The parser or serializer of its `data_format`, for a plugin that has one."""
 
 
+def entry_points(kind: PluginKind, name: str | None = None) -> metadata.EntryPoints:
+    """Those of the installed distributions: the ones of that name, else all of the kind."""
+    found = _entry_points(f"pyagent.{kind}", tuple((path, _changed(path)) for path in sys.path))
+    return found.select(name=name) if name is not None else found
+
+
+@functools.lru_cache(maxsize=len(BASES))
+def _entry_points(group: str, paths: tuple[tuple[str, int], ...]) -> metadata.EntryPoints:
+    """Read once for each state of `paths`: it opens a file of every distribution, and a command asks for each plugin."""
+    del paths
+    return metadata.entry_points(group=group)
+
+
+def _changed(path: str) -> int:
+    """When a distribution was last installed there or removed, in ns."""
+    try:
+        return os.stat(path or ".").st_mtime_ns
+    except OSError:
+        return 0
+
+
 class Registry:
     """`package`: where the plugins that come with the agent are. `directories`: drop-in folders; a missing one is empty."""
 
@@ -96,7 +118,7 @@ class Registry:
         if builtin:
             files = [file for file in files if not _is_of_other_kind(file, kind)]
         places = [*([builtin] if builtin else []), *map(str, files)]
-        points = [] if builtin else list(metadata.entry_points(group=f"pyagent.{kind}", name=name))
+        points = [] if builtin else list(entry_points(kind, name))
         places += [f"the entry point {point.value} of {point.dist.name if point.dist else '?'}" for point in points]
         if not places:
             raise self._unknown(kind, name)
@@ -116,7 +138,7 @@ class Registry:
             folders = []
         found = {module.name for module in pkgutil.iter_modules(folders) if _BUILTIN_NAME.fullmatch(module.name)}
         found |= self.drop_ins.names()
-        return sorted(found | {point.name for point in metadata.entry_points(group=f"pyagent.{kind}")})
+        return sorted(found | {point.name for point in entry_points(kind)})
 
     def _builtin_file(self, kind: PluginKind, name: str) -> str | None:
         if not _BUILTIN_NAME.fullmatch(name):

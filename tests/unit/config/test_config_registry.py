@@ -1,5 +1,6 @@
 """Names become classes: builtin modules, drop-in files, entry points; and what is not a plugin harms no other."""
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -223,6 +224,18 @@ def test_entry_points_that_are_no_plugins(package: Path, distribution: Path) -> 
         find(package, "inputs", "bad")
     with pytest.raises(PluginBroken, match=r"the entry point third_lost of third: .*'third_lost' is missing"):
         find(package, "inputs", "lost")
+
+
+def test_a_distribution_that_comes_later_is_found(package: Path, distribution: Path) -> None:
+    later = distribution / "fourth-1.0.dist-info"
+    assert "later" not in Registry(package=package.name).names("inputs")
+    later.mkdir()
+    (later / "METADATA").write_text("Metadata-Version: 2.1\nName: fourth\nVersion: 1.0\n")
+    (later / "entry_points.txt").write_text("[pyagent.inputs]\nlater = third_spool\n")
+    changed = distribution.stat().st_mtime_ns + 1_000_000_000  # some clocks of files stand still for milliseconds
+    os.utime(distribution, ns=(changed, changed))
+    assert "later" in Registry(package=package.name).names("inputs")
+    assert find(package, "inputs", "later").plugin.__name__ == "Nothing"
 
 
 def test_an_entry_point_and_a_file_of_one_name(load: Load, distribution: Path) -> None:
