@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from pyagent.api.hosted import Guard, HostedPath
 from pyagent.config.environment import names_of
 from pyagent.config.secrets import Secrets
-from pyagent.kit.globpath import check_readable
 
 __all__ = ["Policy", "foreign_hosts"]
 
@@ -76,6 +75,8 @@ class Policy:
 
     def _may_read(self, path: str) -> bool:
         assert self.guard is not None
+        from pyagent.kit.globpath import check_readable  # most texts name no file
+
         try:
             check_readable(HostedPath(path, self.guard))
         except PermissionError:

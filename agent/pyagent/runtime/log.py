@@ -9,13 +9,16 @@ import sys
 import threading
 import warnings
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from pyagent.api import ConfigError
 from pyagent.api.foreign import describe
 from pyagent.config import AgentSettings, PluginPlan
 from pyagent.runtime.colours import has_colours
-from pyagent.runtime.log_file import LogFile
 from pyagent.runtime.log_lines import KINDS, ROOT, StructuredLines, TextLines, log_zone, logger_name, message_text
+
+if TYPE_CHECKING:
+    from pyagent.runtime.log_file import LogFile
 
 __all__ = [
     "apply_settings",
@@ -113,9 +116,11 @@ def _lines(settings: AgentSettings, *, stderr: bool) -> logging.Formatter:
     return TextLines(zone, journal=journal, colours=stderr and _colours())
 
 
-def _file(path: str, settings: AgentSettings) -> LogFile | None:
+def _file(path: str, settings: AgentSettings) -> "LogFile | None":
     if not path:
         return None
+    from pyagent.runtime.log_file import LogFile
+
     try:
         return LogFile(
             path,

@@ -41,7 +41,6 @@ from pyagent.runtime.orphan_buffers import StoredBuffers, owner_in_words
 from pyagent.runtime.pidfile import pid_file
 from pyagent.runtime.reloading import ReloadRequests
 from pyagent.runtime.routes import agent_routes, buffer_routes, quarantine_routes
-from pyagent.runtime.run_once import patiently, run_once
 from pyagent.runtime.settings import RunSettings
 from pyagent.runtime.status import Document, ReloadState, status
 from pyagent.runtime.stdout import own_stdout
@@ -191,6 +190,8 @@ class _Process:
     async def _work(self, control: ControlServer | None) -> int:
         settings = self._settings
         if settings.test or settings.once:
+            from pyagent.runtime.run_once import patiently, run_once
+
             texts = await patiently(self._loader.read_patiently(), "the configuration's text")
             plan = await patiently(self._loader.plan(texts), "the plugins of the configuration to be imported")
             apply_settings(plan.agent, debug=settings.debug, quiet=settings.quiet)
