@@ -39,7 +39,11 @@ class MemoryQueue:
         max_bytes: int = 0,
         drop_newest: bool = False,
         compressor: Compressor | None = None,
+        worth_compressing: int = _WORTH_COMPRESSING,
+        worth_a_thread: int = _WORTH_A_THREAD,
     ) -> None:
+        """`worth_compressing`: metrics of a part of the backlog that is compressed. `worth_a_thread`: metrics that are
+        handed to `compressor`; fewer are compressed here."""
         if limit < 1 or batch_size < 1:
             raise ValueError("a queue holds at least one metric, and a batch has at least one")
         self.limit = limit
@@ -49,6 +53,8 @@ class MemoryQueue:
         """Metrics that there was no room for."""
         self._batch_size = batch_size
         self._drop_newest = drop_newest
+        self._worth_compressing = worth_compressing
+        self._worth_a_thread = worth_a_thread
         self._waiting: deque[Chunk] = deque()
         self._backlog: deque[Chunk] = deque()
         """Older ones that others go ahead of, after `split_backlog`."""
@@ -235,14 +241,14 @@ class MemoryQueue:
 
         def work() -> None:
             for part in batches_of(loose, self._batch_size):
-                worth = part.count >= min(self._batch_size, _WORTH_COMPRESSING)
+                worth = part.count >= min(self._batch_size, self._worth_compressing)
                 made.extend([part.compress()] if worth else part.chunks)
 
         def done() -> None:
             self._compressing = False
             self._replace(loose, made)
 
-        if self._compressor is None or sum(map(len, loose)) < _WORTH_A_THREAD:
+        if self._compressor is None or sum(map(len, loose)) < self._worth_a_thread:
             work()
             done()
         else:

@@ -75,7 +75,9 @@ class OutputQueue:
         newest_first: bool = False,
         usage: Usage | None = None,
         compressor: Compressor | None = None,
+        flush_bytes: int = FLUSH_BYTES,
     ) -> None:
+        """`flush_bytes`: what one flush brings to the log, at the most by one block more."""
         self.limit = limit
         self.max_bytes = max_bytes
         self.added = 0
@@ -93,6 +95,7 @@ class OutputQueue:
         self._batch_size = batch_size
         self._drop_newest = drop_newest
         self._newest_first = newest_first
+        self._flush_bytes = flush_bytes
         self._tail = MemoryQueue(limit, batch_size, max_bytes=max_bytes, drop_newest=drop_newest, compressor=compressor)
         self._windows: list[LogWindow] = []
         self._flushing: list[Chunk] = []
@@ -395,12 +398,12 @@ class OutputQueue:
         return DiskWork(lambda: results.append(window.prefetch(least)), done)
 
     def flush_to_log(self) -> DiskWork | None:
-        """Bring what waits in memory to the log, FLUSH_BYTES of it; None where there is nothing to bring. Wanted while
+        """Bring what waits in memory to the log, `flush_bytes` of it; None where there is nothing to bring. Wanted while
         `persisting`."""
         log = self._log
         if log is None or not (self._tail.waiting or self._due):
             return None
-        chunks = self._flushing = self._tail.drain(FLUSH_BYTES)
+        chunks = self._flushing = self._tail.drain(self._flush_bytes)
         oldest = next((window for window in self._windows if window.unread), self._windows[-1])
         newest = self._windows[-1]
         excess = 0 if self._drop_newest else max(len(self) - self.limit, self._due)

@@ -19,7 +19,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
@@ -56,10 +56,11 @@ class Output:
 class Commands:
     """Runs programs, and ends all that run when it is stopped. Thread-safe.
 
-    `timeout`: seconds for each; `timeout_option` names where they are from. One that takes longer gets SIGTERM and, five
-    seconds later, SIGKILL, with all that it started. `environment`: variables besides those of the agent. `plain_words`: with
-    LC_ALL=C, so that numbers and words are those that the plugin reads. `use_sudo`: they are run by `sudo`, with `sudo_options`
-    (`-n`, where Telegraf's plugin gives that); there is no terminal that it could ask at. `most_output`: bytes.
+    `timeout`: seconds for each; `timeout_option` names where they are from. One that takes longer gets SIGTERM and,
+    `kill_grace` seconds later, SIGKILL, with all that it started. `environment`: variables besides those of the agent.
+    `plain_words`: with LC_ALL=C, so that numbers and words are those that the plugin reads. `use_sudo`: they are run by `sudo`,
+    with `sudo_options` (`-n`, where Telegraf's plugin gives that); there is no terminal that it could ask at. `most_output`:
+    bytes. `clock`: seconds that never go back.
     """
 
     def __init__(
@@ -72,12 +73,16 @@ class Commands:
         use_sudo: bool = False,
         sudo_options: Sequence[str] = (),
         most_output: int | None = None,
+        kill_grace: float = _KILL_GRACE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timeout = timeout
         self._timeout_option = timeout_option
         self._environment = ({"LC_ALL": "C"} if plain_words else {}) | dict(environment or {})
         self._before = ["sudo", *sudo_options] if use_sudo else []
         self._most_output = most_output
+        self._kill_grace = kill_grace
+        self._clock = clock
         self._running: set[int] = set()
         self._stopped = False
 
@@ -96,7 +101,7 @@ class Commands:
                 _signal(process.pid, signal.SIGKILL)
             deadline = f"it took longer than {Duration(round(self._timeout * 1e9))}; see `{self._timeout_option}`"
             most = self._most_output or _MAX_OUTPUT
-            output, errors, problem = _communicate(process, given, self._timeout, deadline, most)
+            output, errors, problem = self._communicate(process, given, deadline, most)
         finally:
             self._running.discard(process.pid)
         status = process.returncode or 0
@@ -127,6 +132,64 @@ class Commands:
             cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise PyagentError(f"cannot run `{name}`: {cause}") from None
 
+    def _communicate(
+        self, process: "subprocess.Popen[bytes]", given: bytes, too_long: str, most: int
+    ) -> tuple[bytes, bytes, str]:
+        """Standard output, standard error and what went wrong on the way. Ends within the timeout and the grace, whatever
+        the process and those that it started do."""
+        assert process.stdout is not None
+        assert process.stderr is not None
+        received = {process.stdout: bytearray(), process.stderr: bytearray()}
+        problem = ""
+        deadline = self._clock() + self._timeout
+        with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
+            for stream in received:
+                selector.register(stream, selectors.EVENT_READ)
+            if process.stdin is not None:
+                os.set_blocking(process.stdin.fileno(), False)
+                selector.register(process.stdin, selectors.EVENT_WRITE)
+            rest = memoryview(given)
+            while selector.get_map():
+                events = selector.select(min(max(deadline - self._clock(), 0), 3600))
+                for key, _ in events:
+                    if key.fileobj is process.stdin:
+                        rest = _write(process.stdin, rest)
+                        if not rest:
+                            selector.unregister(process.stdin)
+                            _close(process.stdin)
+                        continue
+                    stream = process.stdout if key.fileobj is process.stdout else process.stderr
+                    chunk = os.read(key.fd, 65536)
+                    if not chunk:
+                        selector.unregister(stream)
+                    elif stream is process.stdout or len(received[stream]) < _MAX_STDERR:
+                        received[stream] += chunk
+                if len(received[process.stdout]) > most:
+                    problem = (
+                        f"it printed more than {most >> 20} MiB" if most >> 20 else f"it printed more than {most} bytes"
+                    )
+                    break
+                # Also while something comes: it may come for ever.
+                if self._clock() >= deadline and selector.get_map():
+                    if problem:
+                        break
+                    problem = too_long
+                    _signal(process.pid, signal.SIGTERM)
+                    deadline = self._clock() + self._kill_grace
+            if process.stdin is not None:
+                _close(process.stdin)
+        if not problem:
+            try:
+                process.wait(max(deadline - self._clock(), 0.1))
+            except subprocess.TimeoutExpired:
+                problem = "it closed its output and did not end"
+        if problem:
+            # Before the process is waited for: until then nobody else can have its number.
+            _signal(process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(self._kill_grace)
+        return bytes(received[process.stdout]), bytes(received[process.stderr]), problem
+
     def _advice(self, errors: bytes) -> str:
         refused = self._before and errors.startswith(b"sudo:")
         return "; allow the agent's account to run it in /etc/sudoers.d, with NOPASSWD" if refused else ""
@@ -148,65 +211,6 @@ def shown(command: Sequence[str]) -> str:
     """A command for a message."""
     text = shlex.join(command)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
-
-
-def _communicate(
-    process: "subprocess.Popen[bytes]", given: bytes, timeout: float, too_long: str, most: int
-) -> tuple[bytes, bytes, str]:
-    """Standard output, standard error and what went wrong on the way. Ends within the timeout and the grace, whatever
-    the process and those that it started do."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    received = {process.stdout: bytearray(), process.stderr: bytearray()}
-    problem = ""
-    deadline = time.monotonic() + timeout
-    with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
-        for stream in received:
-            selector.register(stream, selectors.EVENT_READ)
-        if process.stdin is not None:
-            os.set_blocking(process.stdin.fileno(), False)
-            selector.register(process.stdin, selectors.EVENT_WRITE)
-        rest = memoryview(given)
-        while selector.get_map():
-            events = selector.select(min(max(deadline - time.monotonic(), 0), 3600))
-            for key, _ in events:
-                if key.fileobj is process.stdin:
-                    rest = _write(process.stdin, rest)
-                    if not rest:
-                        selector.unregister(process.stdin)
-                        _close(process.stdin)
-                    continue
-                stream = process.stdout if key.fileobj is process.stdout else process.stderr
-                chunk = os.read(key.fd, 65536)
-                if not chunk:
-                    selector.unregister(stream)
-                elif stream is process.stdout or len(received[stream]) < _MAX_STDERR:
-                    received[stream] += chunk
-            if len(received[process.stdout]) > most:
-                problem = (
-                    f"it printed more than {most >> 20} MiB" if most >> 20 else f"it printed more than {most} bytes"
-                )
-                break
-            # Also while something comes: it may come for ever.
-            if time.monotonic() >= deadline and selector.get_map():
-                if problem:
-                    break
-                problem = too_long
-                _signal(process.pid, signal.SIGTERM)
-                deadline = time.monotonic() + _KILL_GRACE
-        if process.stdin is not None:
-            _close(process.stdin)
-    if not problem:
-        try:
-            process.wait(max(deadline - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            problem = "it closed its output and did not end"
-    if problem:
-        # Before the process is waited for: until then nobody else can have its number.
-        _signal(process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_KILL_GRACE)
-    return bytes(received[process.stdout]), bytes(received[process.stderr]), problem
 
 
 def _write(stream: IO[bytes], rest: memoryview) -> memoryview:

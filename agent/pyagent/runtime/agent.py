@@ -23,7 +23,7 @@ from pyagent.runtime.plan_diff import match, successor
 __all__ = ["FLUSH_GRACE", "GRACE", "Agent"]
 
 GRACE = 3.0
-"""Seconds for a gather under way at a stop or reload, before it is given up."""
+"""Seconds for a gather under way at a stop or reload, before it is given up, unless another is given."""
 FLUSH_GRACE = 15.0
 """Seconds for the last flush of an output; more than its own time-out usually is."""
 
@@ -41,7 +41,13 @@ class Agent:
         buffer_resources: BufferResources | None = None,
         gather_timeout: float = 0.0,
         acknowledge: Acknowledge | None = None,
+        grace: float = GRACE,
+        flush_grace: float = FLUSH_GRACE,
     ) -> None:
+        """`grace`: seconds for a gather under way at a stop or reload. `flush_grace`: seconds for the last flush of an
+        output."""
+        self._grace = grace
+        self._flush_grace = flush_grace
         self.plan: Plan | None = None
         self._buffer_resources = buffer_resources or BufferResources()
         self._gather_timeout = gather_timeout
@@ -126,10 +132,10 @@ class Agent:
             self._in_background(input_runner.plan.label, self._stop_input(input_runner))
         self.inputs.clear()
         # Inputs still hand on what they gathered, and outputs that were replaced what they have not written.
-        await self._settle(FLUSH_GRACE)
+        await self._settle(self._flush_grace)
         finishing = self._replace_stages(ProcessorChain())
         while finishing is not None and not finishing.done():
-            await asyncio.wait([finishing], timeout=GRACE)
+            await asyncio.wait([finishing], timeout=self._grace)
             self.fanout.abandon_calls()
         self._draining |= {runner: asyncio.Event() for runner in self.fanout.outputs}
         for runner in self.fanout.outputs:
@@ -205,24 +211,24 @@ class Agent:
 
     async def _stop_input(self, runner: RunningInput) -> None:
         await _cancel(self._tasks.pop(runner))
-        await runner.stop(GRACE)
+        await runner.stop(self._grace)
 
     async def _drain(self, runner: RunningOutput) -> None:
         """End an output; what it had not written goes to its successor, or is written now."""
         task = self._tasks.pop(runner)
         runner.end()
-        await asyncio.wait([task], timeout=FLUSH_GRACE)
+        await asyncio.wait([task], timeout=self._flush_grace)
         # Cancelled in the middle of a write, its batch goes back to the queue: perhaps twice there, never lost.
         await _cancel(task)
         try:
             await self._predecessors_left(runner)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(runner.quiet(), FLUSH_GRACE)
+                await asyncio.wait_for(runner.quiet(), self._flush_grace)
                 if (successor := self._running_successor(runner)) is not None:
                     successor.adopt(runner)
                     self._drained(runner)
             runner.begin()  # where it never came to that: nobody else uses its queues now
-            await runner.stop(FLUSH_GRACE)
+            await runner.stop(self._flush_grace)
         finally:
             self._drained(runner)
             if not self._draining:

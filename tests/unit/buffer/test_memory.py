@@ -5,14 +5,13 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
-from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyagent.buffer import Chunk, CompressedBlock, MemoryQueue, QueueBatch, gzip, memory_of, memory_queue
+from pyagent.buffer import Chunk, CompressedBlock, MemoryQueue, QueueBatch, gzip, memory_of
 from pyagent.lineprotocol import Encoded
 
 
@@ -272,14 +271,19 @@ class CompressedElsewhere(QueueModel):
         super().__init__()
 
     def new_queue(self) -> MemoryQueue:
-        return MemoryQueue(20, batch_size=4, compressor=lambda work, done: self.under_way.append((work, done)))
+        return MemoryQueue(
+            20,
+            batch_size=4,
+            compressor=lambda work, done: self.under_way.append((work, done)),
+            worth_compressing=2,
+            worth_a_thread=1,
+        )
 
     @rule(which=st.integers(0, 3))
     def compress(self, which: int) -> None:
         if self.under_way:
             work, done = self.under_way.pop(which % len(self.under_way))
-            with patch.object(memory_queue, "_WORTH_COMPRESSING", 2):
-                work()
+            work()
             done()
 
     @invariant()
@@ -291,14 +295,14 @@ TestCompressedElsewhere = CompressedElsewhere.TestCase
 TestCompressedElsewhere.settings = settings(max_examples=100, stateful_step_count=30)
 
 
-@pytest.fixture(autouse=True)
-def threads_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_queue, "_WORTH_A_THREAD", 1)
-
-
 def test_what_is_compressed_elsewhere_takes_the_place_of_what_it_was_made_of() -> None:
     under_way: list[tuple[Callable[[], None], Callable[[], None]]] = []
-    queue = MemoryQueue(10_000, batch_size=100, compressor=lambda work, done: under_way.append((work, done)))
+    queue = MemoryQueue(
+        10_000,
+        batch_size=100,
+        compressor=lambda work, done: under_way.append((work, done)),
+        worth_a_thread=1,
+    )
     for first in range(0, 300, 100):
         queue.enqueue(NumberedBlock(first, 100))
     [(work, done)] = under_way

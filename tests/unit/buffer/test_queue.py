@@ -5,7 +5,6 @@ import logging
 from array import array
 from pathlib import Path
 
-import pytest
 from hypothesis import settings
 from memory_disk import MemoryDisk
 from queue_machine import HERE, Machine, Numbered, do
@@ -64,9 +63,8 @@ def test_what_waits_comes_to_the_disk_in_pieces() -> None:
     assert found == [number % 10 for number in range(16)]
 
 
-async def test_a_receipt_is_for_all_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.buffer.queue.FLUSH_BYTES", 1)
-    queue = OutputQueue(1000)
+async def test_a_receipt_is_for_all_pieces(tmp_path: Path) -> None:
+    queue = OutputQueue(1000, flush_bytes=1)
     disk_writer = DiskWriter(
         queue,
         tmp_path / "queue",

@@ -1,10 +1,15 @@
-"""Programs of plugins. How they are ended with all their children is tested with the input exec."""
+"""Programs of plugins. That their children are ended with them is tested with the input exec."""
 
 import os
+import signal
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
+from waiting import wait_until
 
 from pyagent.api import ConfigError, PyagentError
 from pyagent.kit.command import Commands, find_program, shown
@@ -86,6 +91,43 @@ def test_standard_input(commands: Commands) -> None:
 def test_output_is_bounded() -> None:
     with pytest.raises(PyagentError, match=r"`: it printed more than 1000 bytes$"):
         Commands(timeout=60, most_output=1000).run(["yes"])
+
+
+class UntilThen:
+    """A clock that stands still until something has happened; then much time has passed."""
+
+    def __init__(self, happened: Callable[[], bool]) -> None:
+        self._happened, self._began = happened, time.monotonic()
+
+    def __call__(self) -> float:
+        return time.monotonic() + 1000 if self._happened() else self._began
+
+
+def test_one_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    clock = UntilThen(lambda: pids.exists() and bool(pids.read_text()))
+    commands = Commands(timeout=0.1, kill_grace=0.2, clock=clock)
+    with pytest.raises(PyagentError, match="it took longer than 100ms"):
+        commands.run(["sh", "-c", f"trap '' TERM; echo $$ > {pids}; while :; do sleep 0.05; done"])
+    wait_until(lambda: not psutil.pid_exists(int(pids.read_text())))
+
+
+def test_a_grandchild_that_keeps_the_output_open_is_not_waited_for(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    clock = UntilThen(lambda: pids.exists() and bool(pids.read_text()))
+    # In a session of its own, so that no signal to the group reaches it.
+    text = f"setsid sh -c 'echo $$ > {pids}; exec sleep 1000' & echo done"
+    try:
+        with pytest.raises(PyagentError, match="it took longer than 100ms"):
+            Commands(timeout=0.1, kill_grace=0.2, clock=clock).run(["sh", "-c", text])
+    finally:
+        os.kill(int(pids.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("text", ["yes >&2", "while :; do echo x >&2; done", "while :; do echo; done"])
+def test_one_that_never_stops_talking_is_ended_all_the_same(text: str) -> None:
+    with pytest.raises(PyagentError, match="it took longer than 100ms"):
+        Commands(timeout=0.1, kill_grace=0.1).run(["sh", "-c", f"trap '' TERM; {text}"])
 
 
 def test_what_is_run_after_the_stop_is_ended(commands: Commands) -> None:

@@ -10,7 +10,6 @@ import pytest
 from pyagent.api import Accumulator, Batch, ConfigError, Duration, Input, Metric, NoOptions, Output, Processor
 from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan, ProcessorPlan
 from pyagent.pipeline.stages.isolated import IsolatedProcessor
-from pyagent.runtime import agent as agent_module
 from pyagent.runtime import build as staging
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.health import degraded
@@ -130,9 +129,8 @@ async def test_the_first_metrics_are_written_at_once_here_too() -> None:
     assert {task for task in asyncio.all_tasks() if task is not asyncio.current_task()} == set()
 
 
-async def test_neither_a_reload_nor_a_stop_waits_for_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "GRACE", 0.3)  # time enough for those that do not hang
-    agent = Agent()
+async def test_neither_a_reload_nor_a_stop_waits_for_one_that_hangs() -> None:
+    agent = Agent(grace=0.3, flush_grace=0.02)  # the first is time enough for those that do not hang
     await agent.apply(a_plan(Hanging, Naming, source=Listening))
     [hanging, naming] = agent.fanout.stages.before
     waiting = asyncio.create_task(received(1))
@@ -142,7 +140,6 @@ async def test_neither_a_reload_nor_a_stop_waits_for_one_that_hangs(monkeypatch:
     await agent.apply(a_plan(Naming, source=Listening))
     assert agent.fanout.stages.before == (naming,)
     after = asyncio.create_task(received(2))
-    monkeypatch.setattr(agent_module, "FLUSH_GRACE", 0.02)
     await agent.stop()
     await asyncio.gather(waiting, after)
     assert not Hanging.go.is_set()
