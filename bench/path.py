@@ -17,7 +17,7 @@ from pyagent import lineprotocol
 from pyagent.api import Duration, Field, Input, Measurement, Metric, NoOptions, Output
 from pyagent.config import InputPlan, OutputPlan
 from pyagent.pipeline.fanout import Fanout
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.outputs.running_output import RunningOutput
 
@@ -52,7 +52,7 @@ def main() -> int:
     declared = Measurement(
         known[0].name, fields={name: Field(TYPES[type(value)]) for name, value in known[0].fields.items()}
     )
-    open_, typed = Accumulator(), Accumulator([declared])
+    open_, typed = InputAccumulator(), InputAccumulator([declared])
     second = Duration("1s")
     source = plan(InputPlan, Source, kind="inputs", interval=second, precision=second)
     modifiers = Modifiers(source, {"host": "here"}, log=LOG)
@@ -66,22 +66,22 @@ def main() -> int:
     def renew() -> None:
         fresh[:] = [Metric(one.name, dict(one.tags), one.fields, one.time, one.kind) for one in known]
 
-    def add(acc: Accumulator) -> None:
+    def add(acc: InputAccumulator) -> None:
         for name, fields, tags, time in calls:
             acc.add(name, fields, tags, time)
 
-    def hand_on(acc: Accumulator, precision: int) -> None:
+    def hand_on(acc: InputAccumulator, precision: int) -> None:
         fanout.deliver(*modifiers.without_tags(acc.drain(), precision))
         output.queue.evict(COUNT)
 
-    def added(acc: Accumulator) -> Callable[[], None]:
+    def added(acc: InputAccumulator) -> Callable[[], None]:
         def run() -> None:
             add(acc)
             hand_on(acc, 0)
 
         return run
 
-    def only_added(acc: Accumulator) -> Callable[[], None]:
+    def only_added(acc: InputAccumulator) -> Callable[[], None]:
         def run() -> None:
             add(acc)
             acc.drain()

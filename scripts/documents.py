@@ -15,7 +15,7 @@ from argparse_manpage.manpage import Manpage
 
 from pyagent import __version__
 from pyagent.cli import COMMANDS
-from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.arguments import Choices, CommandParser
 from pyagent.cli.run_flags import whole_parser
 from pyagent.config.catalog import KINDS
 
@@ -135,7 +135,7 @@ def completion(shell: str) -> str:
     return script
 
 
-def _commands(parser: Parser) -> Iterator[Parser]:
+def _commands(parser: CommandParser) -> Iterator[CommandParser]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             yield from action.choices.values()

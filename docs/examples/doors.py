@@ -5,7 +5,7 @@ import time
 from typing import Annotated
 
 from pyagent.api import Accumulator, Input, Measurement, Metric, QueueFull, fields, option
-from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request
+from pyagent.kit.http_server import HttpListener, HttpRefusal, ListenerOptions, Request, Response
 
 
 class DoorsOptions(ListenerOptions, frozen=True):
@@ -29,18 +29,18 @@ class Doors(Input[DoorsOptions]):
     async def stop(self) -> None:
         await self._server.stop()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Response:
         try:
             report = json.loads(await request.body())
             metric = Metric("door", {"door": str(report["door"])}, {"open": bool(report["open"])}, time.time_ns())
         except (ValueError, TypeError, KeyError):
-            raise Refused(400, 'the body is not like {"door": "front", "open": true}') from None
+            raise HttpRefusal(400, 'the body is not like {"door": "front", "open": true}') from None
         try:
             await self._acc.deliver([metric])
         except QueueFull as full:
-            raise Refused(429, str(full), {"Retry-After": "1"}) from None
-        return Answer(204)
+            raise HttpRefusal(429, str(full), {"Retry-After": "1"}) from None
+        return Response(204)
 
 
-def _refuse(refused: Refused) -> Answer:
-    return Answer.of_json(refused.status, {"error": str(refused)}, refused.headers)
+def _refuse(refused: HttpRefusal) -> Response:
+    return Response.of_json(refused.status, {"error": str(refused)}, refused.headers)

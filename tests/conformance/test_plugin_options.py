@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyagent.config import SourceText, load_plan
-from pyagent.config.catalog import Catalog, Entry
+from pyagent.config.catalog import Catalog, CatalogEntry
 from pyagent.config.common_options import COMMON_KEYS
 from pyagent.config.declared import declared_options
 
@@ -50,14 +50,14 @@ PLUGINS = [
 ]
 
 
-def theirs(entry: Entry) -> set[str]:
+def theirs(entry: CatalogEntry) -> set[str]:
     text = (SAMPLES / entry.kind / f"{entry.name}.conf").read_text()
     return set(_OPTION.findall(text)) | set(_TABLE.findall(text))
 
 
 @pytest.mark.skipif(not PLUGINS, reason=f"Telegraf's samples are missing: {SAMPLES} is not there")
 @pytest.mark.parametrize("entry", PLUGINS or [None], ids=lambda entry: entry and entry.label)
-def test_the_options_are_telegrafs(entry: Entry) -> None:
+def test_the_options_are_telegrafs(entry: CatalogEntry) -> None:
     known = {one.name for kind in CATALOG.option_types(entry) for one in declared_options(kind)}
     own = {one.name for one in declared_options(CATALOG.load(entry).options_type)}
     missing, more = theirs(entry) - known - COMMON_KEYS - {"id"}, own - theirs(entry)
@@ -69,7 +69,7 @@ def test_the_options_are_telegrafs(entry: Entry) -> None:
 @pytest.mark.parametrize(
     "entry", [one for one in PLUGINS if one.kind != "secretstores"] or [None], ids=lambda e: e and e.label
 )
-def test_telegrafs_sample_loads(entry: Entry) -> None:
+def test_telegrafs_sample_loads(entry: CatalogEntry) -> None:
     text = (SAMPLES / entry.kind / f"{entry.name}.conf").read_text()
     plan = load_plan([SourceText(f"{entry.name}.conf", text)], environ={}, partial=True)
     assert len(getattr(plan, entry.kind)) == 1

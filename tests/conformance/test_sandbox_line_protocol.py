@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pyagent.sandbox.points import ParseError, ValueUnreadable, parse, split_key
+from pyagent.sandbox.points import UnparsableBody, ValueUnreadable, parse, split_key
 from pyagent.testing.servers import InfluxDB1
 
 ACCEPTED = {
@@ -83,7 +83,7 @@ def points_or_none(text: bytes, default: int, precision: str) -> list[Any] | Non
     """(measurement, tags, fields, time) of each point; None when the text is refused."""
     try:
         points = parse(text, default, precision)
-    except (ParseError, ValueUnreadable):
+    except (UnparsableBody, ValueUnreadable):
         return None
     split = [(*split_key(key), fields, time) for key, fields, time in points]
     return [(name, sorted(tags), fields, time) for name, tags, fields, time in split]
@@ -106,7 +106,7 @@ def random_lines(seed: int, count: int) -> list[bytes]:
 def ours(line: bytes) -> str:
     try:
         parse(line, 0)
-    except (ParseError, ValueUnreadable) as error:
+    except (UnparsableBody, ValueUnreadable) as error:
         return re.sub("[\ud800-\udfff]", "\ufffd", str(error))
     return ""
 

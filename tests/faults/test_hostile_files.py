@@ -9,14 +9,14 @@ from hostile import run
 ENDLESS = ["/dev/zero", "/dev/urandom", "pipe", "socket", "link", "sparse"]
 GATHER = """
 from pyagent.api import PyagentError
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.file import File
 
 for data_format in ("influx", "csv", "json", "value"):
     options = {{"csv_header_row_count": 1}} if data_format == "csv" else {{}}
     try:
-        make_input(File, {{"files": [{path!r}], "data_format": data_format, **options}}).gather(Accumulator())
+        make_input(File, {{"files": [{path!r}], "data_format": data_format, **options}}).gather(InputAccumulator())
     except PyagentError as error:
         assert "cannot read" in str(error), error
         print("told")

@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from pyagent.api import PyagentError
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import assert_declared, gather, make_input, run_input
 from pyagent.testing.servers import Nginx as NginxServer
 from pyagent_plugins.inputs.nginx import Nginx
@@ -43,7 +43,7 @@ async def test_connections_are_kept_between_gathers(nginx: NginxServer) -> None:
 
 
 def test_others_are_read_where_some_fail(nginx: NginxServer) -> None:
-    base, acc = nginx.url.removesuffix("stub"), Accumulator(Nginx.measurements)
+    base, acc = nginx.url.removesuffix("stub"), InputAccumulator(Nginx.measurements)
 
     async def run() -> None:
         plugin = make_input(Nginx, {"urls": [f"{base}missing", f"{base}notstatus", nginx.url]})

@@ -68,7 +68,7 @@ class MemoryQueue:
         self._compressor = compressor
         self._compressing = False
         """A thread is at it."""
-        self._taken: list[tuple[QueueBatch, deque[Chunk]]] = []
+        self._in_flight: list[tuple[QueueBatch, deque[Chunk]]] = []
         """Each with where it came from."""
         self._taken_count = 0
 
@@ -98,7 +98,7 @@ class MemoryQueue:
     @property
     def size(self) -> int:
         """Bytes of encoded text held."""
-        return sum(chunk.size for chunk in self._all()) + sum(batch.size for batch, _ in self._taken)
+        return sum(chunk.size for chunk in self._all()) + sum(batch.size for batch, _ in self._in_flight)
 
     @property
     def bytes(self) -> int:
@@ -107,14 +107,14 @@ class MemoryQueue:
 
     def held(self) -> Iterator[EncodedBlock]:
         """What is kept in memory, each piece once or more; queues of equal outputs hold the same pieces."""
-        taken = chain.from_iterable(batch.chunks for batch, _ in self._taken)
+        taken = chain.from_iterable(batch.chunks for batch, _ in self._in_flight)
         return (chunk.block for chunk in chain(self._all(), taken))
 
     @property
     def oldest(self) -> int:
         """The earliest time held, ns since the epoch; 0 when empty."""
         first = next(self._all(), None)
-        found = [batch.oldest for batch, _ in self._taken] + ([first.block.oldest] if first else [])
+        found = [batch.oldest for batch, _ in self._in_flight] + ([first.block.oldest] if first else [])
         return min(found, default=0)
 
     def enqueue(self, block: EncodedBlock, *, pinned: bool = False) -> int:
@@ -137,14 +137,14 @@ class MemoryQueue:
         if not chunks:
             return None
         batch = QueueBatch(chunks)
-        self._taken.append((batch, source))
+        self._in_flight.append((batch, source))
         self._taken_count += batch.count
         return batch
 
     def complete(self, batch: QueueBatch, requeue: Iterable[QueueBatch] = ()) -> None:
         """End a batch that was taken: `requeue`, parts of it in order, go back to the front; all else has left the queue."""
-        index = next(i for i, (taken, _) in enumerate(self._taken) if taken is batch)
-        _, source = self._taken.pop(index)
+        index = next(i for i, (taken, _) in enumerate(self._in_flight) if taken is batch)
+        _, source = self._in_flight.pop(index)
         self._taken_count -= batch.count
         chunks: list[Chunk] = []
         for part in requeue:
@@ -160,7 +160,7 @@ class MemoryQueue:
 
     def adopt(self, older: "MemoryQueue") -> int:
         """Put another queue's metrics in front of this one's, which empties it; returns how many metrics had to go."""
-        if older._taken:
+        if older._in_flight:
             raise RuntimeError("BUG: a queue was adopted while a batch of it is being written")
         chunks = older.drain()
         older.added -= sum(map(len, chunks))

@@ -99,7 +99,7 @@ class OutputQueue:
         self._tail = MemoryQueue(limit, batch_size, max_bytes=max_bytes, drop_newest=drop_newest, compressor=compressor)
         self._windows: list[LogWindow] = []
         self._flushing: list[Chunk] = []
-        self._taken: list[tuple[QueueBatch, LogWindow]] = []
+        self._in_flight: list[tuple[QueueBatch, LogWindow]] = []
         self._done_offsets = OffsetSet()
         self._pinned_on_disk = 0
         """Metrics in the log that somebody was told are safe."""
@@ -162,7 +162,7 @@ class OutputQueue:
             len(self._tail)
             + sum(map(len, self._windows))
             + sum(map(len, self._flushing))
-            + sum(batch.count for batch, _ in self._taken)
+            + sum(batch.count for batch, _ in self._in_flight)
         )
 
     @property
@@ -188,13 +188,13 @@ class OutputQueue:
     def held(self) -> Iterator[EncodedBlock]:
         """What is kept in memory, each piece once or more; queues of equal outputs hold the same pieces."""
         chunks = [*self._flushing, *chain.from_iterable(window.chunks for window in self._windows)]
-        chunks += [chunk for batch, _ in self._taken for chunk in batch.chunks]
+        chunks += [chunk for batch, _ in self._in_flight for chunk in batch.chunks]
         return chain(self._tail.held(), (chunk.block for chunk in chunks))
 
     @property
     def oldest(self) -> int:
         """The earliest time known of what is held, ns since the epoch; 0 when empty or unknown."""
-        times = [window.oldest for window in self._windows] + [batch.oldest for batch, _ in self._taken]
+        times = [window.oldest for window in self._windows] + [batch.oldest for batch, _ in self._in_flight]
         times += [chunk.block.oldest for chunk in self._flushing[:1]] + [self._tail.oldest]
         return min((time for time in times if time), default=0)
 
@@ -282,17 +282,17 @@ class OutputQueue:
             return source.next_batch(most) if source is not None else None
         batch = source.next_batch(most)
         if batch is not None:
-            self._taken.append((batch, source))
+            self._in_flight.append((batch, source))
         return batch
 
     def complete(self, batch: QueueBatch, requeue: Iterable[QueueBatch] = ()) -> None:
         """End a batch that was taken: `requeue`, parts of it in order, go back to the front; all else has left the queue."""
-        index = next((i for i, (taken, _) in enumerate(self._taken) if taken is batch), None)
+        index = next((i for i, (taken, _) in enumerate(self._in_flight) if taken is batch), None)
         if index is None:
             self._tail.complete(batch, requeue)
             self._changed()
             return
-        _, window = self._taken.pop(index)
+        _, window = self._in_flight.pop(index)
         parts = list(requeue)
         for chunk, start, stop in offsets_done(batch.chunks, parts):
             number: int = chunk.block.number  # type: ignore[attr-defined]  # these come from the log
@@ -328,7 +328,7 @@ class OutputQueue:
         return DiskWork(work, done)
 
     def _is_taken(self, window: LogWindow) -> bool:
-        return any(source is window for _, source in self._taken)
+        return any(source is window for _, source in self._in_flight)
 
     def _sources(self) -> list["LogWindow | MemoryQueue"]:
         """In the order in which they are taken from."""
@@ -474,7 +474,7 @@ class OutputQueue:
 
     def adopt(self, older: "OutputQueue") -> int:
         """Put another queue's metrics in front of this one's, and take over its log; returns how many had to go."""
-        if older._taken or older._flushing:
+        if older._in_flight or older._flushing:
             raise RuntimeError("BUG: a queue was adopted while a part of it is being written")
         before = len(older)
         if older._log is not None and self._log is None:

@@ -100,9 +100,9 @@ def command(name: str, words: Sequence[str]) -> int:
     except ImportError as error:
         print(f"E! cannot run {name!r}: {error}{how_to_install(error)}", file=sys.stderr)
         return 1
-    from pyagent.cli.arguments import Parser
+    from pyagent.cli.arguments import CommandParser
 
-    parser = Parser(prog=f"pyagent {name}", description=sentence(COMMANDS[name]))
+    parser = CommandParser(prog=f"pyagent {name}", description=sentence(COMMANDS[name]))
     module.configure(parser)
     parsed = parser.parse_args(words)
     if name not in _CHANGING:

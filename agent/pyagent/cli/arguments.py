@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from pyagent.booleans import BOOLEANS
 
-__all__ = ["Choices", "Parser", "word_name"]
+__all__ = ["Choices", "CommandParser", "word_name"]
 
 _WANTED: dict[Any, str] = {int: "write a whole number", float: "write a number"}
 
@@ -27,7 +27,7 @@ class Choices(tuple[str, ...]):
         return choices
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """Takes flags with one value or none, and words with `nargs` of None, '?' or '*'; both in any order.
 
     Mistakes end the program with one line on standard error, and the status `mistake`.

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pyagent.api.units import counted
-from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.arguments import Choices, CommandParser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.readable import readable
 from pyagent.cli.terminal import aligned, harmless, span
@@ -25,7 +25,7 @@ _EPILOG = """\
   pyagent buffer drop NAME --yes"""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("action", choices=_ACTIONS)
     parser.add_argument("name", nargs="?", metavar="NAME", help="of the queue, as 'list' shows it")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pyagent.api import PyagentError
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.instances import checked_instance
 
 __all__ = [
@@ -108,7 +108,7 @@ def _home() -> str:
         return "/"
 
 
-def use_instance(parser: Parser, given: argparse.Namespace) -> None:
+def use_instance(parser: CommandParser, given: argparse.Namespace) -> None:
     """Where an instance is named, take its settings in place of this shell's. Where nothing says which configuration is meant,
     those of the only instance that runs. Ends the program where that cannot be done."""
     from pyagent.config import SourceError, default_sources

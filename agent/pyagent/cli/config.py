@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyagent.api import ConfigError, redact
 from pyagent.api.units import counted
-from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.arguments import Choices, CommandParser
 from pyagent.cli.chosen_instance import use_instance
 from pyagent.cli.flags import (
     add_filter_flags,
@@ -45,7 +45,7 @@ _EPILOG = """\
   pyagent config migrate --config telegraf.conf"""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("action", nargs="?", choices=_ACTIONS, default="create")
     parser.add_argument("--json", action="store_true", help="with 'show': print one JSON document")

@@ -15,7 +15,7 @@ from typing import Any
 
 from pyagent.api import PyagentError
 from pyagent.cli import chosen_instance as chosen
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.instances import checked_instance
 
 __all__ = ["AgentError", "add_agent_flags", "ask", "exit_status", "instance_of"]
@@ -32,7 +32,7 @@ class Refused(AgentError):
     """It answers that it cannot do it."""
 
 
-def add_agent_flags(parser: Parser) -> None:
+def add_agent_flags(parser: CommandParser) -> None:
     parser.add_argument(
         "--instance",
         default="",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pyagent.api import ConfigError, PyagentError, Secret, redact
 from pyagent.api.units import counted
 from pyagent.cli import how_to_install
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.chosen_instance import use_instance
 from pyagent.cli.flags import add_instance_flag, add_source_flags, catalog, source_settings
 from pyagent.cli.server_flags import RefusedSecret
@@ -30,7 +30,7 @@ _EPILOG = """\
 DIRECTORY = "dashboards"
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
 
     def flag(name: str, metavar: str, text: str) -> None:

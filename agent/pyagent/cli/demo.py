@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.demo_display import Display, display
 from pyagent.cli.demo_next import next_steps, summary
 from pyagent.cli.demo_processes import (
@@ -44,7 +44,7 @@ HEAD_START = 3.0
 """Seconds that the first agent gets for itself, before PostgreSQL is looked for or started."""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = "  pyagent demo --for 30 --json"
     parser.add_argument(
         "--for", dest="seconds", type=_seconds, metavar="SECONDS", help="end after so many seconds, or such as 5m"

@@ -49,7 +49,7 @@ class Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
         self._values: dict[str, dict[str, object]] = {}
 
     def say(self, text: str) -> None:
@@ -84,8 +84,8 @@ class Lines:
         return any(event & select.POLLERR for _, event in poll.poll(0))
 
     def _say_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._shown:
+            self._shown.add(text)
             self.say(text)
 
     def __enter__(self) -> Self:

@@ -132,7 +132,7 @@ class PostgresSearch:
         """What was found, for people."""
         self._server: PostgresServer | None = None
         self._thread: threading.Thread | None = None
-        self._told = False
+        self._reported = False
         self._work: threading.Thread | None = None
         self._enough = threading.Event()
 
@@ -147,10 +147,10 @@ class PostgresSearch:
 
     def has_just_ended(self) -> bool:
         """Whether the search ended since this was last asked; its thread has then gone."""
-        if self._told or self._thread is None or self._thread.is_alive():
+        if self._reported or self._thread is None or self._thread.is_alive():
             return False
         self._thread.join()
-        self._told = True
+        self._reported = True
         return True
 
     def begin_work(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyagent.api.masking import secret_values
 from pyagent.api.units import Secret
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.runtime.settings import PLUGIN_DIRECTORY, RunSettings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ __all__ = [
 SECTIONS = ("global_tags", "agent", "secretstores", "outputs", "processors", "aggregators", "inputs")
 
 
-def add_source_flags(parser: Parser) -> None:
+def add_source_flags(parser: CommandParser) -> None:
     """Those that say which configuration is meant. They and those after them stand below `Configuration` in the help."""
 
     def several(name: str, metavar: str, text: str) -> None:
@@ -61,13 +61,13 @@ def add_source_flags(parser: Parser) -> None:
     add_plugin_directory_flag(parser)
 
 
-def add_instance_flag(parser: Parser) -> None:
+def add_instance_flag(parser: CommandParser) -> None:
     parser.add_argument(
         "--instance", default="", metavar="INSTANCE", help="with the settings of pyagent@INSTANCE, as the unit has them"
     )
 
 
-def add_plugin_directory_flag(parser: Parser) -> None:
+def add_plugin_directory_flag(parser: CommandParser) -> None:
     parser.add_argument(
         "--plugin-directory",
         help=f"folder of your own plugins; may be repeated (default {PLUGIN_DIRECTORY}; PYAGENT_PLUGIN_DIRECTORY)",
@@ -77,13 +77,13 @@ def add_plugin_directory_flag(parser: Parser) -> None:
     )
 
 
-def add_filter_flags(parser: Parser) -> None:
+def add_filter_flags(parser: CommandParser) -> None:
     """Of the kinds that a run can leave out."""
     for kind in ("input", "output"):
         parser.add_argument(f"--{kind}-filter", default="", metavar="NAMES", help=f"{kind}s to use, separated by ':'")
 
 
-def add_sample_filter_flags(parser: Parser) -> None:
+def add_sample_filter_flags(parser: CommandParser) -> None:
     """Of what is printed in a sample configuration, besides inputs and outputs."""
     for kind in ("aggregator", "processor", "secretstore"):
         text = f"{kind}s in a sample configuration"
@@ -92,7 +92,7 @@ def add_sample_filter_flags(parser: Parser) -> None:
     parser.add_argument("--section-filter", default="", metavar="NAMES", help=text)
 
 
-def source_settings(parser: Parser, given: argparse.Namespace) -> RunSettings:
+def source_settings(parser: CommandParser, given: argparse.Namespace) -> RunSettings:
     """What the flags of the functions above ask for. Ends the program where they contradict each other."""
     if given.strict_env_handling and given.non_strict_env_handling:
         parser.error("--strict-env-handling and --non-strict-env-handling exclude each other; give one of them")

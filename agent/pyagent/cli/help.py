@@ -2,10 +2,10 @@
 
 import argparse
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = "  pyagent help config"
     parser.add_argument("topic", nargs="*", metavar="COMMAND", help="the command; without one, the agent itself")
 

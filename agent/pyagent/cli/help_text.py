@@ -8,7 +8,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from pyagent.cli.arguments import Choices, Parser, word_name
+from pyagent.cli.arguments import Choices, CommandParser, word_name
 from pyagent.runtime.colours import coloured
 
 __all__ = ["help_text", "usage"]
@@ -19,7 +19,7 @@ COLUMN = 31
 """Where the right column begins at the earliest; what is longer on the left has a line for itself."""
 
 
-def help_text(parser: Parser, *, colours: bool = False) -> str:
+def help_text(parser: CommandParser, *, colours: bool = False) -> str:
     """As wide as the terminal, within WIDTHS."""
     layout = _Layout(colours)
     lines = [parser.description or "", "", usage(parser)]
@@ -30,7 +30,7 @@ def help_text(parser: Parser, *, colours: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def usage(parser: Parser) -> str:
+def usage(parser: CommandParser) -> str:
     if parser.usage:
         return f"Usage: {parser.usage}"
     words = []
@@ -40,7 +40,7 @@ def usage(parser: Parser) -> str:
     return " ".join(["Usage:", parser.prog, *words, "[FLAGS]"])
 
 
-def _sections(parser: Parser) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _sections(parser: CommandParser) -> Iterator[tuple[str, Mapping[str, str]]]:
     if parser.commands:
         yield f"Commands ({parser.prog} COMMAND --help)", parser.commands
     for action in parser.words:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 
 _EPILOG = """\
   sudo pyagent link --as telegraf               `telegraf --config URL` runs this agent; so do units that name /usr/bin/telegraf
@@ -21,7 +21,7 @@ class LinkError(Exception):
     """Why it cannot be done, and what to do."""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--as", dest="name", default="", metavar="NAME", help="the command to be: telegraf")
     parser.add_argument("--remove", action="store_true", help="take the command away again")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.new_cases import CASES
 
 _EPILOG = """\
@@ -49,7 +49,7 @@ class NewError(Exception):
     """Why nothing was written, and what to do."""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("kind", help=", ".join(KINDS), metavar="KIND")
     parser.add_argument("name", help="its name in a configuration: [[inputs.NAME]]", metavar="NAME")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pyagent.api import Measurement
-from pyagent.config.declared import Declared
+from pyagent.config.declared import OptionSpec
 from pyagent.config.description import Description, about_text, field_type, flat_options
 from pyagent.config.toml_text import toml_value
 from pyagent.runtime.colours import coloured, has_colours
@@ -44,7 +44,7 @@ def as_document(shown: Description) -> dict[str, Any]:
     }
 
 
-def _option(declared: Declared) -> dict[str, Any]:
+def _option(declared: OptionSpec) -> dict[str, Any]:
     default = {} if declared.default is None else {"default": declared.default}
     more: dict[str, Any] = {"deprecated": declared.deprecated} if declared.deprecated else {}
     more |= {"bounds": declared.bounds} if declared.bounds else {}
@@ -111,13 +111,13 @@ def _title(text: str) -> str:
     return coloured(text, "bold") if has_colours(sys.stdout) else text
 
 
-def _default(option: Declared) -> str:
+def _default(option: OptionSpec) -> str:
     if option.required:
         return "(required)"
     return "" if option.default is None else toml_value(option.default)
 
 
-def _meaning(option: Declared) -> str:
+def _meaning(option: OptionSpec) -> str:
     more = [option.bounds] if option.bounds else []
     more += [f"deprecated: use {option.deprecated}"] if option.deprecated else []
     more += [f"before: {', '.join(option.renamed_from)}"] if option.renamed_from else []

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from pyagent.api import ConfigError, redact
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.flags import add_plugin_directory_flag, catalog
 from pyagent.cli.terminal import cells, cut, harmless
 from pyagent.config.catalog import KINDS, Catalog
@@ -27,7 +27,7 @@ _EPILOG = """\
   pyagent plugins page inputs.mem     the same in Markdown"""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
         "what", nargs="?", help="list those of a kind; 'show' (or nothing) or 'page' before a name", metavar="KIND"

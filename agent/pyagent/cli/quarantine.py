@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyagent.api.units import counted
-from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.arguments import Choices, CommandParser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.terminal import aligned, cut, harmless, span
 
@@ -26,7 +26,7 @@ _EPILOG = """\
   pyagent quarantine drop 12"""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("action", choices=_ACTIONS)
     parser.add_argument("id", nargs="?", metavar="ID", help="of the entry; 'retry' and 'drop' also take 'all'")

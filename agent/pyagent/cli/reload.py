@@ -2,7 +2,7 @@
 
 import argparse
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 
 _EPILOG = """\
@@ -10,7 +10,7 @@ _EPILOG = """\
   pyagent reload          the only one that runs"""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("word", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     add_agent_flags(parser)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from pyagent.api.units import LEAST_INTERVAL, Duration, Size
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.flags import health_address, source_settings
 from pyagent.cli.run_flags import run_parser
 from pyagent.runtime.settings import DrainOrder, RunSettings, WhenFull
@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> int:
     return run(settings)
 
 
-def _printed(parser: Parser, given: argparse.Namespace) -> int | None:
+def _printed(parser: CommandParser, given: argparse.Namespace) -> int | None:
     """The exit status where the flags ask to print something instead of a run."""
     if given.version:
         from pyagent import __version__
@@ -82,7 +82,7 @@ def _printed(parser: Parser, given: argparse.Namespace) -> int | None:
     return print_names(given, ["inputs"] * given.input_list + ["outputs"] * given.output_list)
 
 
-def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, str]) -> RunSettings:
+def _settings(parser: CommandParser, given: argparse.Namespace, environ: Mapping[str, str]) -> RunSettings:
     attempts = given.config_url_retry_attempts
     if attempts is not None and attempts < -1:
         parser.error(f"--config-url-retry-attempts is -1 or more, not {attempts}")
@@ -140,7 +140,7 @@ def _settings(parser: Parser, given: argparse.Namespace, environ: Mapping[str, s
     )
 
 
-def _seconds(parser: Parser, flag: str, text: str, read: Callable[[str], Duration]) -> float:
+def _seconds(parser: CommandParser, flag: str, text: str, read: Callable[[str], Duration]) -> float:
     try:
         duration = read(text) if text else Duration(0)
     except ValueError as error:
@@ -152,7 +152,7 @@ def _seconds(parser: Parser, flag: str, text: str, read: Callable[[str], Duratio
     return duration.seconds
 
 
-def _health(parser: Parser, text: str) -> tuple[str, int] | None:
+def _health(parser: CommandParser, text: str) -> tuple[str, int] | None:
     if not text:
         return None
     try:
@@ -161,7 +161,7 @@ def _health(parser: Parser, text: str) -> tuple[str, int] | None:
         parser.error(f"--health: {error}")
 
 
-def _buffer_size(parser: Parser, text: str) -> int:
+def _buffer_size(parser: CommandParser, text: str) -> int:
     try:
         size = int(Size.from_option(text))
     except ValueError as error:
@@ -171,7 +171,7 @@ def _buffer_size(parser: Parser, text: str) -> int:
     return size
 
 
-def _file_size(parser: Parser, text: str) -> int:
+def _file_size(parser: CommandParser, text: str) -> int:
     try:
         size = int(Size.from_option(text))
     except ValueError as error:
@@ -181,14 +181,14 @@ def _file_size(parser: Parser, text: str) -> int:
     return size
 
 
-def _number(parser: Parser, flag: str, text: str, most: int) -> int:
+def _number(parser: CommandParser, flag: str, text: str, most: int) -> int:
     """One of 1 to `most`."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= most):
         parser.error(f"{flag} is a whole number from 1 to {most}, not {text!r}")
     return int(text)
 
 
-def _choice(parser: Parser, given: argparse.Namespace, environ: Mapping[str, str], flag: str) -> str:
+def _choice(parser: CommandParser, given: argparse.Namespace, environ: Mapping[str, str], flag: str) -> str:
     """What a flag with a few values asks for, or its variable, by the names of now or before; the first value where neither
     does."""
     choices, old_flag, old_words = _CHOICES[flag]
@@ -201,7 +201,7 @@ def _choice(parser: Parser, given: argparse.Namespace, environ: Mapping[str, str
     return choices[0]
 
 
-def _index(parser: Parser, flag: str, text: str, words: tuple[str, ...]) -> int:
+def _index(parser: CommandParser, flag: str, text: str, words: tuple[str, ...]) -> int:
     if text not in words:
         parser.error(f"{flag} is {' or '.join(map(repr, words))}, not {text!r}")
     return words.index(text)
@@ -225,7 +225,7 @@ def _variable(flag: str) -> str:
     return f"PYAGENT_{_attribute(flag).upper()}"
 
 
-def _acknowledge(parser: Parser, text: str | None) -> Literal["all", "any"] | None:
+def _acknowledge(parser: CommandParser, text: str | None) -> Literal["all", "any"] | None:
     if text and text not in ("all", "any"):
         parser.error(f"--acknowledge is 'all' or 'any', not {text!r}")
     return "all" if text == "all" else "any" if text == "any" else None

@@ -3,7 +3,7 @@
 import argparse
 
 from pyagent.cli import COMMANDS, sentence
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.flags import add_filter_flags, add_instance_flag, add_sample_filter_flags, add_source_flags
 
 __all__ = ["run_parser", "whole_parser"]
@@ -14,9 +14,9 @@ _EXAMPLES = """\
   pyagent --config telegraf.conf --test     gather once and print"""
 
 
-def run_parser() -> Parser:
+def run_parser() -> CommandParser:
     """A parser of the flags of a run. What the environment or a default says is not in it: see `run`."""
-    parser = Parser(
+    parser = CommandParser(
         prog="pyagent",
         usage="pyagent [FLAGS] | pyagent COMMAND [FLAGS]",
         description=_DESCRIPTION,
@@ -118,7 +118,7 @@ def run_parser() -> Parser:
     return parser
 
 
-def whole_parser() -> Parser:
+def whole_parser() -> CommandParser:
     """The agent's flags and all commands with theirs. It parses nothing: documents and completions are made of it."""
     import importlib
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 
 if TYPE_CHECKING:
     from pyagent.api.units import Duration, Size
@@ -25,7 +25,7 @@ _EPILOG = """\
   pyagent sandbox --port 0 --data ~/influx     on a free port, kept in a folder"""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     """Declare the command's options."""
     parser.epilog = _EPILOG
     parser.add_argument(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyagent.api import ConfigError, SecretStore, redact
-from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.arguments import Choices, CommandParser
 from pyagent.cli.chosen_instance import use_instance
 from pyagent.cli.flags import add_instance_flag, add_source_flags, source_settings
 
@@ -25,7 +25,7 @@ _EPILOG = """\
   pyagent secrets get STORE KEY --config telegraf.conf"""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("action", choices=_ACTIONS)
     parser.add_argument("words", nargs="*", metavar="STORE KEY", help="a store's id, and a key")

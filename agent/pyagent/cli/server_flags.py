@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 
 __all__ = ["RefusedSecret", "add_server_flags"]
 
@@ -20,7 +20,7 @@ class RefusedSecret(argparse.Action):
         )
 
 
-def add_server_flags(parser: Parser) -> None:
+def add_server_flags(parser: CommandParser) -> None:
     """Those of commands that call InfluxDB for one organization, under the names that `influx` has for them, too."""
     parser.group("InfluxDB, and as whom it is called")
 

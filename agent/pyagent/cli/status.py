@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyagent.api.units import counted
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.control import add_agent_flags, ask, exit_status
 from pyagent.cli.readable import readable
 from pyagent.cli.terminal import aligned, harmless, span
@@ -22,7 +22,7 @@ _EPILOG = """\
   pyagent status ram --watch"""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("word", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     add_agent_flags(parser)

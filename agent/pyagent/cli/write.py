@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.server_flags import RefusedSecret
 
 _EPILOG = """\
@@ -19,7 +19,7 @@ Rows that cannot be taken cost no others. The exit status is 0 where all was wri
 mistake in the flags."""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.mistake = 2
 

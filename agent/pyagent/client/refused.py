@@ -31,7 +31,7 @@ class Refused:
         self.again: Callable[[Encoded], None] = lambda encoded: None
         self._reasons: set[str] = set()
         self._tell = tell
-        self._told = False
+        self._reported = False
 
     def put(
         self, output: str, partition: str | None, lines: list[bytes], reason: str, *, suspected: bool = False
@@ -64,8 +64,8 @@ class Refused:
         try:
             self._tell(rejected)
         except Exception:
-            if not self._told:
-                self._told = True
+            if not self._reported:
+                self._reported = True
                 log.exception("on_rejected raised; it is called for other lines, and does not stop the writer")
 
     def sync(self) -> None:

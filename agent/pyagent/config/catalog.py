@@ -19,13 +19,13 @@ from pyagent.config.plan import PluginKind
 from pyagent.config.registry import MOST_SOURCE, Registry, _is_of_other_kind, entry_points
 from pyagent.reading import read_file
 
-__all__ = ["KINDS", "Catalog", "Entry", "about"]
+__all__ = ["KINDS", "Catalog", "CatalogEntry", "about"]
 
 KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogEntry:
     """A plugin that a configuration may name."""
 
     kind: PluginKind
@@ -50,14 +50,14 @@ class Catalog:
         """One line for each folder that cannot be read."""
         return self._registry.drop_ins.warnings
 
-    def entries(self, *kinds: PluginKind) -> Iterator[Entry]:
+    def entries(self, *kinds: PluginKind) -> Iterator[CatalogEntry]:
         """The plugins of these kinds (of all where none is given), sorted. Nothing is imported."""
         for kind in sorted(kinds or KINDS):
             for name in self._registry.names(kind):
                 if origin := self._origin(kind, name):
-                    yield Entry(kind, name, origin)
+                    yield CatalogEntry(kind, name, origin)
 
-    def find(self, label: str) -> list[Entry]:
+    def find(self, label: str) -> list[CatalogEntry]:
         """The plugins that `KIND.NAME` or `NAME` stands for. Raises ConfigError where there is none."""
         kind, dot, name = label.rpartition(".")
         kinds = [each for each in KINDS if not dot or each in (kind, f"{kind}s")]
@@ -72,11 +72,11 @@ class Catalog:
             raise ConfigError(f"cannot show {label}: no such plugin is installed; {hint}")
         return found
 
-    def load(self, entry: Entry) -> type[Plugin[Any]]:
+    def load(self, entry: CatalogEntry) -> type[Plugin[Any]]:
         """Its class. Raises ConfigError where it cannot be imported."""
         return self._registry.find(entry.kind, entry.name).plugin
 
-    def summary(self, entry: Entry) -> str:
+    def summary(self, entry: CatalogEntry) -> str:
         """The first sentence of what it says about itself, read from its source: nothing of it runs.
 
         Empty where there is none, or no source that can be read.
@@ -91,7 +91,7 @@ class Catalog:
             return ""  # `show` says what is wrong with it
         return re.split(r"(?<=[.!?])\s|\n\s*\n", text, maxsplit=1)[0].replace("\n", " ").strip()
 
-    def source(self, entry: Entry) -> Path | None:
+    def source(self, entry: CatalogEntry) -> Path | None:
         """The file that its class is in, of a package `__init__.py`; None where there is none to be read."""
         if entry.origin == "pyagent":
             spec = importlib.util.find_spec(f"{self._package}.{entry.kind}.{entry.name}")
@@ -106,7 +106,7 @@ class Catalog:
                     return file
         return None
 
-    def option_types(self, entry: Entry) -> list[type[msgspec.Struct]]:
+    def option_types(self, entry: CatalogEntry) -> list[type[msgspec.Struct]]:
         """The types that declare what its table may hold: its own, and for one with a `data_format` those of all formats.
 
         Raises ConfigError where it cannot be imported.

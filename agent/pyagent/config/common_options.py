@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pyagent.api import Duration
 from pyagent.api.units import LEAST_INTERVAL
 from pyagent.booleans import BOOLEANS
-from pyagent.config.section import Section, type_name
+from pyagent.config.table_view import TableView, type_name
 
 __all__ = [
     "COMMON_KEYS",
@@ -21,7 +21,7 @@ __all__ = [
     "common_interval",
     "common_table",
     "common_text",
-    "meaningless",
+    "has_no_effect",
     "strings",
     "without_mistyped",
 ]
@@ -60,97 +60,97 @@ _NO_TAGS = _words(
 """Options that nobody has for tags."""
 
 
-def meaningless(kind: str, key: str) -> bool:
+def has_no_effect(kind: str, key: str) -> bool:
     """A key that is accepted on this kind of plugin and has no effect there."""
     return key in COMMON_KEYS and key not in _USED_BY[kind]
 
 
-def common_text(section: Section, key: str) -> str:
-    value = section.table.get(key, "")
-    return value if isinstance(value, str) else _ignored(section, key, value, "a string", "")
+def common_text(view: TableView, key: str) -> str:
+    value = view.table.get(key, "")
+    return value if isinstance(value, str) else _ignored(view, key, value, "a string", "")
 
 
-def without_mistyped(section: Section, key: str) -> Section:
+def without_mistyped(view: TableView, key: str) -> TableView:
     """The table without `key` where that is no string, for a key that options of plugins' own declare as well."""
-    if isinstance(section.table.get(key, ""), str):
-        return section
-    common_text(section, key)
-    return replace(section, table={name: value for name, value in section.table.items() if name != key})
+    if isinstance(view.table.get(key, ""), str):
+        return view
+    common_text(view, key)
+    return replace(view, table={name: value for name, value in view.table.items() if name != key})
 
 
-def common_duration(section: Section, key: str, *, negative: bool = False) -> Duration | None:
+def common_duration(view: TableView, key: str, *, negative: bool = False) -> Duration | None:
     """None where it is not given. Raises ConfigError for text that is no duration, and unless `negative` for one below 0."""
-    if key not in section.table:
+    if key not in view.table:
         return None
-    value = section.table[key]
+    value = view.table[key]
     if not isinstance(value, str):
         nothing: Duration | None = None
-        return _ignored(section, key, value, 'text with a unit, such as "10s"', nothing)
+        return _ignored(view, key, value, 'text with a unit, such as "10s"', nothing)
     try:
         duration = Duration.from_common(value)
     except ValueError as error:
-        raise section.error(f"the option {key!r}: {error}", key) from None
+        raise view.error(f"the option {key!r}: {error}", key) from None
     if duration < 0 and not negative:
-        raise section.error(f"the option {key!r} cannot be negative: {value}", key)
+        raise view.error(f"the option {key!r} cannot be negative: {value}", key)
     return duration
 
 
-def common_interval(section: Section, key: str) -> Duration | None:
+def common_interval(view: TableView, key: str) -> Duration | None:
     """How often something is done; None where that is not given, or 0. Raises ConfigError also for one that is too short."""
-    duration = common_duration(section, key)
+    duration = common_duration(view, key)
     if duration and duration < LEAST_INTERVAL:
-        raise section.error(f"the option {key!r} must be {LEAST_INTERVAL} or more; found {duration}", key)
+        raise view.error(f"the option {key!r} must be {LEAST_INTERVAL} or more; found {duration}", key)
     return duration or None
 
 
-def common_count(section: Section, key: str) -> int | None:
-    value = section.table.get(key)
+def common_count(view: TableView, key: str) -> int | None:
+    value = view.table.get(key)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     nothing: int | None = None
-    return _ignored(section, key, value, "an integer", nothing)
+    return _ignored(view, key, value, "an integer", nothing)
 
 
-def common_bool(section: Section, key: str) -> bool:
+def common_bool(view: TableView, key: str) -> bool:
     """True, false, or text as Go reads it (`t`, `1`, `TRUE`, ...). Raises ConfigError for anything else."""
-    value = section.table.get(key, False)
+    value = view.table.get(key, False)
     if isinstance(value, str) and value in BOOLEANS:
         return BOOLEANS[value]
     if not isinstance(value, bool):
-        raise section.error(f"the option {key!r} must be true or false, not {value!r}", key)
+        raise view.error(f"the option {key!r} must be true or false, not {value!r}", key)
     return value
 
 
-def common_table(section: Section, key: str) -> dict[str, str]:
+def common_table(view: TableView, key: str) -> dict[str, str]:
     """A table of text (`tags`). Raises ConfigError where a value is none."""
-    table = section.table.get(key, {})
+    table = view.table.get(key, {})
     if not isinstance(table, dict):
         empty: dict[str, str] = {}
-        return _ignored(section, key, table, "a table", empty)
+        return _ignored(view, key, table, "a table", empty)
     for name, value in table.items():
         # What stands below a table belongs to it, whatever is meant.
-        place = f"below [{section.label}.{key}]; options of the plugin belong above that" if name in _NO_TAGS else ""
+        place = f"below [{view.label}.{key}]; options of the plugin belong above that" if name in _NO_TAGS else ""
         if not isinstance(value, str):
             remedy = f"it stands {place}" if place else "put it in quotes"
-            raise section.error(f"{key}: {name!r} must be a string, not {type_name(value)}; {remedy}", key, name)
+            raise view.error(f"{key}: {name!r} must be a string, not {type_name(value)}; {remedy}", key, name)
         if place:
-            section.warn(f"{key}: {name!r} is a tag here, as it stands {place}", key, name)
+            view.warn(f"{key}: {name!r} is a tag here, as it stands {place}", key, name)
     return table
 
 
-def strings(section: Section, value: Any, *keys: str) -> tuple[str, ...] | None:
+def strings(view: TableView, value: Any, *keys: str) -> tuple[str, ...] | None:
     """A list of text; None for a table, which Telegraf does not see where a list should be. Raises ConfigError for anything
     else, elements of another type included: Telegraf leaves them out, and what was meant to be kept out comes through."""
     if isinstance(value, dict):
-        section.warn(f"the option {'.'.join(keys)!r} is ignored: it must be a list of strings, not a table", *keys)
+        view.warn(f"the option {'.'.join(keys)!r} is ignored: it must be a list of strings, not a table", *keys)
         return None
     if not isinstance(value, list):
         name = ".".join(keys)
-        raise section.error(f"the option {name!r} must be a list of strings, not {type_name(value)}", *keys)
+        raise view.error(f"the option {name!r} must be a list of strings, not {type_name(value)}", *keys)
     for index, item in enumerate(value):
         if not isinstance(item, str):
             name = ".".join(keys)
-            raise section.error(
+            raise view.error(
                 f"the option {name!r} must be a list of strings; {type_name(item)} is in it: put it in quotes",
                 *keys,
                 index,
@@ -158,6 +158,6 @@ def strings(section: Section, value: Any, *keys: str) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _ignored(section: Section, key: str, value: Any, wanted: str, default: T) -> T:
-    section.warn(f"the option {key!r} is ignored: it must be {wanted}, not {type_name(value)}", key)
+def _ignored(view: TableView, key: str, value: Any, wanted: str, default: T) -> T:
+    view.warn(f"the option {key!r} is ignored: it must be {wanted}, not {type_name(value)}", key)
     return default

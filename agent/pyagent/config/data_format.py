@@ -14,8 +14,8 @@ from pyagent.api import ConfigError, Options, Parser, Serializer
 from pyagent.config.annotations import about_of, fields_by_key, platform_names
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import ParserPlan, PluginKind, SerializerPlan
-from pyagent.config.registry import Found, Registry, from_outside
-from pyagent.config.section import Section
+from pyagent.config.registry import PluginRef, Registry, from_outside
+from pyagent.config.table_view import TableView
 
 __all__ = [
     "create_parser",
@@ -40,51 +40,53 @@ def format_kind(options: type[Options]) -> PluginKind | None:
     return "serializers" if options.serializes else None
 
 
-def find_plugin(registry: Registry, kind: PluginKind, name: str, section: Section) -> Found:
+def find_plugin(registry: Registry, kind: PluginKind, name: str, view: TableView) -> PluginRef:
     """The plugin of a table, and the format that it wants. Raises PluginBroken and ConfigError, with the place."""
-    found = _find(registry, kind, name, section)
+    found = _find(registry, kind, name, view)
     platforms = about_of(found.plugin).platforms
     if platforms and sys.platform not in platforms:
-        section.warn(f"it is for {platform_names(platforms)}, and may not work here ({sys.platform})")
-    return with_format(registry, found, section)
+        view.warn(f"it is for {platform_names(platforms)}, and may not work here ({sys.platform})")
+    return with_format(registry, found, view)
 
 
-def with_format(registry: Registry, found: Found, section: Section) -> Found:
+def with_format(registry: Registry, found: PluginRef, view: TableView) -> PluginRef:
     """The plugin with the parser or serializer of its `data_format`, if its options have one. Raises as `find_plugin`."""
     kind = format_kind(found.plugin.options_type)
     if kind is None:
         return found
-    return dataclasses.replace(found, format=_find(registry, kind, data_format(found, section), section, "data_format"))
+    return dataclasses.replace(found, format=_find(registry, kind, data_format(found, view), view, "data_format"))
 
 
-def parser_plan(found: Found, section: Section, policy: Policy) -> tuple[ParserPlan | None, Mapping[str, str]]:
+def parser_plan(found: PluginRef, view: TableView, policy: Policy) -> tuple[ParserPlan | None, Mapping[str, str]]:
     """The parser of a plugin that parses, and the places of its options. Raises ConfigError."""
     if found.format is None:
         return None, {}
-    options, places = _options(found.format, "parsers", found, section, policy)
+    options, places = _options(found.format, "parsers", found, view, policy)
     plugin = cast("type[Parser[Any]]", found.format.plugin)
-    return ParserPlan(data_format=data_format(found, section), plugin=plugin, options=options), places
+    return ParserPlan(data_format=data_format(found, view), plugin=plugin, options=options), places
 
 
-def serializer_plan(found: Found, section: Section, policy: Policy) -> tuple[SerializerPlan | None, Mapping[str, str]]:
+def serializer_plan(
+    found: PluginRef, view: TableView, policy: Policy
+) -> tuple[SerializerPlan | None, Mapping[str, str]]:
     """The serializer of an output that has one, and the places of its options. Raises ConfigError."""
     if found.format is None:
         return None, {}
-    options, places = _options(found.format, "serializers", found, section, policy)
+    options, places = _options(found.format, "serializers", found, view, policy)
     plugin, origin = cast("type[Serializer[Any]]", found.format.plugin), found.format.origin
-    name = data_format(found, section)
+    name = data_format(found, view)
     return SerializerPlan(data_format=name, plugin=plugin, options=options, origin=origin), places
 
 
 def _options(
-    format_found: Found, kind: PluginKind, found: Found, section: Section, policy: Policy
+    format_found: PluginRef, kind: PluginKind, found: PluginRef, view: TableView, policy: Policy
 ) -> tuple[Options, Mapping[str, str]]:
     options_type = format_found.plugin.options_type
-    values, places = decode_values(section, options_type, ignored=section.table, policy=policy)
+    values, places = decode_values(view, options_type, ignored=view.table, policy=policy)
     options = from_outside(
         format_found,
-        lambda: build_options(section, options_type, values),
-        f"{section.location}: {section.label}: cannot read the options of {kind}.{data_format(found, section)}",
+        lambda: build_options(view, options_type, values),
+        f"{view.location}: {view.label}: cannot read the options of {kind}.{data_format(found, view)}",
     )
     return options, places
 
@@ -103,22 +105,22 @@ def create_serializer(plan: SerializerPlan, log: logging.Logger) -> Serializer[A
     return plan.plugin(plan.options, log, encode_lines=encode)
 
 
-def option_names(found: Found | None) -> frozenset[str]:
+def option_names(found: PluginRef | None) -> frozenset[str]:
     """The options that a plugin has of its own, without its format's; none for None."""
     return frozenset(fields_by_key(found.plugin.options_type)) if found else frozenset()
 
 
-def data_format(found: Found, section: Section) -> str:
+def data_format(found: PluginRef, view: TableView) -> str:
     """That of a plugin that has one: what its table says, else what it takes for granted."""
-    given = section.table.get("data_format")
+    given = view.table.get("data_format")
     if isinstance(given, str) and given:
         return given
     fields = msgspec.structs.fields(found.plugin.options_type)
     return str(next(info.default for info in fields if info.name == "data_format"))
 
 
-def _find(registry: Registry, kind: PluginKind, name: str, section: Section, *keys: str) -> Found:
+def _find(registry: Registry, kind: PluginKind, name: str, view: TableView, *keys: str) -> PluginRef:
     try:
         return registry.find(kind, name)
     except ConfigError as error:
-        raise type(error)(str(section.error(str(error), *keys)), option=keys[0] if keys else None) from None
+        raise type(error)(str(view.error(str(error), *keys)), option=keys[0] if keys else None) from None

@@ -12,7 +12,7 @@ from pyagent.api.options import Options, option
 from pyagent.config.annotations import bounds_text
 from pyagent.config.plan import PluginKind
 
-__all__ = ["COMMON", "Declared", "declared_options", "default_of", "plain", "table_type"]
+__all__ = ["COMMON", "OptionSpec", "declared_options", "default_of", "plain", "table_type"]
 
 _TYPES: dict[Any, str] = {
     bool: "boolean",
@@ -27,7 +27,7 @@ _TYPES: dict[Any, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class OptionSpec:
     """One option of a plugin or of `[agent]`."""
 
     name: str
@@ -58,13 +58,13 @@ class Declared:
         return not self.deprecated and not self.no_effect
 
 
-def declared_options(kind: type[msgspec.Struct]) -> Iterator[Declared]:
+def declared_options(kind: type[msgspec.Struct]) -> Iterator[OptionSpec]:
     """The options that a type of options declares, in its order; those that it shares with others come last."""
     inherited = {info.name for base in kind.__bases__ if issubclass(base, msgspec.Struct) for info in _fields(base)}
     for info in sorted(_fields(kind), key=lambda info: info.name in inherited):
         annotation, meta = _split(info.type)
         extra = (meta.extra or {}) if meta else {}
-        yield Declared(
+        yield OptionSpec(
             name=info.encode_name,
             attribute=info.name,
             annotation=annotation,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pyagent.api import About, Field, Input, Measurement
 from pyagent.config.annotations import about_of, platform_names
-from pyagent.config.catalog import Catalog, Entry, about
+from pyagent.config.catalog import Catalog, CatalogEntry, about
 from pyagent.config.data_format import format_kind
-from pyagent.config.declared import Declared, declared_options, table_type
+from pyagent.config.declared import OptionSpec, declared_options, table_type
 from pyagent.config.plan import PluginKind
 from pyagent.config.sample import plugin_sample
 from pyagent.reading import read_file
@@ -36,21 +36,21 @@ class Notes:
 class Description:
     """A plugin as it is shown."""
 
-    entry: Entry
+    entry: CatalogEntry
     summary: str
     """The first paragraph of its docstring, on one line."""
     text: str
     """The rest of the docstring."""
     notes: Notes
     about: About
-    options: Sequence[Declared]
+    options: Sequence[OptionSpec]
     format: PluginKind | None
     """The kind of plugin whose options stand in the same table, by `data_format`."""
     measurements: Sequence[Measurement]
     sample: str
 
 
-def describe_plugin(catalog: Catalog, entry: Entry) -> Description:
+def describe_plugin(catalog: Catalog, entry: CatalogEntry) -> Description:
     """Raises ConfigError where the plugin cannot be imported."""
     plugin = catalog.load(entry)
     summary, _, text = about(plugin).partition("\n\n")
@@ -67,7 +67,7 @@ def describe_plugin(catalog: Catalog, entry: Entry) -> Description:
     )
 
 
-def flat_options(options: Sequence[Declared], before: str = "") -> Iterator[tuple[str, Declared]]:
+def flat_options(options: Sequence[OptionSpec], before: str = "") -> Iterator[tuple[str, OptionSpec]]:
     """Each option with its name, those of tables among them behind the table's: `server.port`."""
     for option in options:
         yield before + option.name, option

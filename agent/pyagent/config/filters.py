@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pyagent.api import ConfigError
 from pyagent.config.common_options import common_text, strings
 from pyagent.config.plan import FilterOptions
-from pyagent.config.section import Section, type_name
+from pyagent.config.table_view import TableView, type_name
 from pyagent.kit.glob import compile_patterns
 
 __all__ = ["Selector", "parse_selectors", "read_filters", "read_labels"]
@@ -14,68 +14,68 @@ __all__ = ["Selector", "parse_selectors", "read_filters", "read_labels"]
 _OLD_NAMES = {"pass": "fieldinclude", "fieldpass": "fieldinclude", "drop": "fieldexclude", "fielddrop": "fieldexclude"}
 
 
-def read_filters(section: Section) -> FilterOptions:
+def read_filters(view: TableView) -> FilterOptions:
     """The filters that a table sets. Raises ConfigError for wrong types, patterns and expressions that are none."""
     for old, new in _OLD_NAMES.items():
-        if old in section.table:
-            section.complain(f"the option {old!r} is deprecated (Telegraf's error level); use {new!r}", old)
+        if old in view.table:
+            view.complain(f"the option {old!r} is deprecated (Telegraf's error level); use {new!r}", old)
     return FilterOptions(
-        namepass=_patterns(section, "namepass", separators="namepass_separator"),
-        namepass_separator=common_text(section, "namepass_separator"),
-        namedrop=_patterns(section, "namedrop", separators="namedrop_separator"),
-        namedrop_separator=common_text(section, "namedrop_separator"),
-        tagpass=_tag_patterns(section, "tagpass"),
-        tagdrop=_tag_patterns(section, "tagdrop"),
-        metricpass=_expression(section),
-        fieldinclude=_patterns(section, "pass", "fieldpass", "fieldinclude"),
-        fieldexclude=_patterns(section, "drop", "fielddrop", "fieldexclude"),
-        taginclude=_patterns(section, "taginclude"),
-        tagexclude=_patterns(section, "tagexclude"),
+        namepass=_patterns(view, "namepass", separators="namepass_separator"),
+        namepass_separator=common_text(view, "namepass_separator"),
+        namedrop=_patterns(view, "namedrop", separators="namedrop_separator"),
+        namedrop_separator=common_text(view, "namedrop_separator"),
+        tagpass=_tag_patterns(view, "tagpass"),
+        tagdrop=_tag_patterns(view, "tagdrop"),
+        metricpass=_expression(view),
+        fieldinclude=_patterns(view, "pass", "fieldpass", "fieldinclude"),
+        fieldexclude=_patterns(view, "drop", "fielddrop", "fieldexclude"),
+        taginclude=_patterns(view, "taginclude"),
+        tagexclude=_patterns(view, "tagexclude"),
     )
 
 
-def _patterns(section: Section, *keys: str, separators: str = "") -> tuple[str, ...]:
+def _patterns(view: TableView, *keys: str, separators: str = "") -> tuple[str, ...]:
     """The patterns of one list, which may be spread over several names."""
     found: tuple[str, ...] = ()
     for key in keys:
-        if key in section.table:
-            patterns = strings(section, section.table[key], key) or ()
-            _check(section, patterns, common_text(section, separators) if separators else "", key)
+        if key in view.table:
+            patterns = strings(view, view.table[key], key) or ()
+            _check(view, patterns, common_text(view, separators) if separators else "", key)
             found += patterns
     return found
 
 
-def _tag_patterns(section: Section, key: str) -> Mapping[str, tuple[str, ...]]:
-    table = section.table.get(key, {})
+def _tag_patterns(view: TableView, key: str) -> Mapping[str, tuple[str, ...]]:
+    table = view.table.get(key, {})
     if not isinstance(table, dict):
-        message = f"the option {key!r} must be a table of lists, as in [{section.label}.{key}], not {type_name(table)}"
-        raise section.error(message, key)
+        message = f"the option {key!r} must be a table of lists, as in [{view.label}.{key}], not {type_name(table)}"
+        raise view.error(message, key)
     found = {}
     for tag, given in table.items():
-        patterns = strings(section, given, key, tag)
+        patterns = strings(view, given, key, tag)
         if patterns is not None:
-            _check(section, patterns, "", key, tag)
+            _check(view, patterns, "", key, tag)
             found[tag] = patterns
     return found
 
 
-def _expression(section: Section) -> str:
-    text = common_text(section, "metricpass")
+def _expression(view: TableView) -> str:
+    text = common_text(view, "metricpass")
     if text:
         from pyagent.cel import Expression, ExpressionError  # for configurations that use it
 
         try:
             Expression(text)
         except ExpressionError as error:
-            raise section.error(f"the option 'metricpass': cannot use the expression: {error}", "metricpass") from None
+            raise view.error(f"the option 'metricpass': cannot use the expression: {error}", "metricpass") from None
     return text
 
 
-def _check(section: Section, patterns: Sequence[str], separators: str, *keys: str) -> None:
+def _check(view: TableView, patterns: Sequence[str], separators: str, *keys: str) -> None:
     try:
         compile_patterns(patterns, separators)
     except ValueError as error:
-        raise section.error(f"the option {'.'.join(keys)!r}: {error}", *keys) from None
+        raise view.error(f"the option {'.'.join(keys)!r}: {error}", *keys) from None
 
 
 Selector = Callable[[Mapping[str, str]], bool]
@@ -120,19 +120,19 @@ def _parse_selector(text: str) -> dict[str, Callable[[str], bool]]:
     return group
 
 
-def read_labels(section: Section) -> dict[str, str]:
+def read_labels(view: TableView) -> dict[str, str]:
     """The table `labels` of a plugin. Raises ConfigError for a label that cannot be selected."""
-    table = section.table.get("labels", {})
+    table = view.table.get("labels", {})
     if not isinstance(table, dict):
-        section.warn(f"the option 'labels' is ignored: it must be a table, not {type_name(table)}", "labels")
+        view.warn(f"the option 'labels' is ignored: it must be a table, not {type_name(table)}", "labels")
         return {}
     labels = {}
     for key, value in table.items():
         if not isinstance(value, str):
-            section.warn(f"the label {key!r} is ignored: it must be a string, not {type_name(value)}", "labels", key)
+            view.warn(f"the label {key!r} is ignored: it must be a string, not {type_name(value)}", "labels", key)
             continue
         if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             reason = "labels are made of letters, digits, '.', '_' and '-'"
-            raise section.error(f"invalid label {key!r} = {value!r}: {reason}", "labels", key)
+            raise view.error(f"invalid label {key!r} = {value!r}: {reason}", "labels", key)
         labels[key] = value
     return labels

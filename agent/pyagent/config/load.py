@@ -26,12 +26,12 @@ from pyagent.config.plan import (
     ProcessorPlan,
     SerializerPlan,
 )
-from pyagent.config.plugin_plans import Entry, aggregator_plan, input_plan, output_plan, processor_plan
+from pyagent.config.plugin_plans import PluginTable, aggregator_plan, input_plan, output_plan, processor_plan
 from pyagent.config.policy import foreign_hosts
-from pyagent.config.registry import Found, PluginBroken, Registry, from_outside
+from pyagent.config.registry import PluginBroken, PluginRef, Registry, from_outside
 from pyagent.config.secrets import Secrets
-from pyagent.config.section import Notes, Section, type_name
 from pyagent.config.source import SourceText
+from pyagent.config.table_view import Diagnostics, TableView, type_name
 from pyagent.config.toml import Document, one_line, parse_document
 
 __all__ = ["create_plugin", "has_plugins", "load_plan", "load_stores"]
@@ -168,32 +168,32 @@ def _create_serializer(plan: OutputPlan, serializer: SerializerPlan, log: loggin
 class _Loader:
     def __init__(self, environ: Mapping[str, str], registry: Registry, selected: Selector) -> None:
         self.wanted: dict[str, set[str]] = {}
-        self._notes = Notes()
-        self._agent = AgentTable(self._notes)
+        self._diagnostics = Diagnostics()
+        self._agent = AgentTable(self._diagnostics)
         self._secrets = Secrets()
         self._local_policy = Policy(secrets=self._secrets)
         self._remote_policy = Policy.for_remote(environ, self._secrets)
         self._registry = registry
         self._selected = selected
-        self._entries: list[Entry] = []
+        self._entries: list[PluginTable] = []
 
     def read(self, document: Document) -> None:
         """Take over a source: its settings at once, its plugins when all sources are known. Raises ConfigError."""
         policy = self._remote_policy if document.remote else self._local_policy
-        self._notes.warnings.extend(document.warnings)
+        self._diagnostics.warnings.extend(document.warnings)
         self._agent.add(document, policy)
         settings = self._agent.settings()
-        for kind, name, section in self._plugin_tables(document):
-            if self._selected(read_labels(section)) and (not self.wanted.get(kind) or name in self.wanted[kind]):
-                self._entries.append(Entry(kind, name, section, settings, policy))
+        for kind, name, view in self._plugin_tables(document):
+            if self._selected(read_labels(view)) and (not self.wanted.get(kind) or name in self.wanted[kind]):
+                self._entries.append(PluginTable(kind, name, view, settings, policy))
 
     def plan(self, needed: set[str], sources: tuple[str, ...]) -> Plan:
         settings = self._agent.final()
         inputs: list[InputPlan] = []
         outputs: list[OutputPlan] = []
-        processors: list[tuple[Entry, ProcessorPlan]] = []
+        processors: list[tuple[PluginTable, ProcessorPlan]] = []
         aggregators: list[AggregatorPlan] = []
-        broken: list[tuple[Entry, str]] = []
+        broken: list[tuple[PluginTable, str]] = []
         seen: Counter[str] = Counter()
         self.stores()
         for entry in self._entries:
@@ -213,7 +213,7 @@ class _Loader:
             except PluginBroken as error:
                 broken.append((entry, str(error)))
         left_out = tuple(self._left_out(entry, reason, processors) for entry, reason in broken)
-        self._notes.warnings.extend(self._registry.drop_ins.warnings)
+        self._diagnostics.warnings.extend(self._registry.drop_ins.warnings)
         where = " and ".join(sources) or "no source"
         if not inputs and "inputs" in needed:
             raise ConfigError(
@@ -231,23 +231,23 @@ class _Loader:
             processors=tuple(plan for _, plan in sorted(processors, key=self._position)),
             aggregators=tuple(aggregators),
             broken=left_out,
-            warnings=tuple(self._notes.warnings),
-            errors=tuple(self._notes.errors),
+            warnings=tuple(self._diagnostics.warnings),
+            errors=tuple(self._diagnostics.errors),
             sources=sources,
         )
 
-    def _found(self, entry: Entry) -> Found:
+    def _found(self, entry: PluginTable) -> PluginRef:
         """Its plugin. A table at the top that no input is called as was probably meant to be another one."""
-        section = entry.section
+        view = entry.view
         try:
-            return find_plugin(self._registry, entry.kind, entry.name, section)
+            return find_plugin(self._registry, entry.kind, entry.name, view)
         except PluginBroken:
             raise
         except ConfigError:
-            if len(section.path) != 1 or not (meant := _meant(entry.name)):
+            if len(view.path) != 1 or not (meant := _meant(entry.name)):
                 raise
-        table = f"[{meant}]" if meant in _TABLES else f"[[{meant}.{next(iter(section.table), 'NAME')}]]"
-        raise section.error(f"undefined but requested input: {entry.name}; did you mean {table}?")
+        table = f"[{meant}]" if meant in _TABLES else f"[[{meant}.{next(iter(view.table), 'NAME')}]]"
+        raise view.error(f"undefined but requested input: {entry.name}; did you mean {table}?")
 
     def stores(self) -> Mapping[str, SecretStore[Any]]:
         """Those of all sources, opened."""
@@ -256,66 +256,68 @@ class _Loader:
                 self._open_store(entry)
         return self._secrets.stores
 
-    def _open_store(self, entry: Entry) -> None:
-        section = entry.section
-        if entry.policy.restricted and (entry.name != "systemd" or {"path", "prefix"} & section.table.keys()):
-            raise section.error(
+    def _open_store(self, entry: PluginTable) -> None:
+        view = entry.view
+        if entry.policy.restricted and (entry.name != "systemd" or {"path", "prefix"} & view.table.keys()):
+            raise view.error(
                 "a configuration from a URL may only use the store systemd, without path and prefix: what this host's "
                 "administrator hands to this agent; set PYAGENT_ALLOW_REMOTE_EXEC=1 on this host to allow others"
             )
-        found = find_plugin(self._registry, "secretstores", entry.name, section)
+        found = find_plugin(self._registry, "secretstores", entry.name, view)
         kind = found.plugin.options_type
-        values, _ = decode_values(section, kind, ignored=COMMON_KEYS | {"id"}, policy=entry.policy)
-        where, log = f"{section.location}: {section.label}", logging.getLogger(f"secretstores.{entry.name}")
-        options = from_outside(found, lambda: build_options(section, kind, values), f"{where}: cannot read its options")
+        values, _ = decode_values(view, kind, ignored=COMMON_KEYS | {"id"}, policy=entry.policy)
+        where, log = f"{view.location}: {view.label}", logging.getLogger(f"secretstores.{entry.name}")
+        options = from_outside(found, lambda: build_options(view, kind, values), f"{where}: cannot read its options")
         try:
             store = from_outside(found, lambda: found.plugin(options, log), f"{where}: cannot set up")
         except PluginBroken:
             raise
         except ConfigError as error:
-            raise section.error(str(error), *([error.option] if error.option else [])) from None
-        self._secrets.add(section, cast("SecretStore[Any]", store))
+            raise view.error(str(error), *([error.option] if error.option else [])) from None
+        self._secrets.add(view, cast("SecretStore[Any]", store))
 
-    def _look_at_hosts(self, entry: Entry) -> None:
+    def _look_at_hosts(self, entry: PluginTable) -> None:
         """Where an output of a text from a URL writes to another host, with whatever the text put into a metric."""
-        document, allowed = entry.section.document, entry.policy.output_hosts
+        document, allowed = entry.view.document, entry.policy.output_hosts
         if not document.remote:
             return
-        hosts, own = foreign_hosts(entry.section.table, document.where, allowed)
+        hosts, own = foreign_hosts(entry.view.table, document.where, allowed)
         if hosts and allowed is not None:
-            raise entry.section.error(
+            raise entry.view.error(
                 f"writes to {', '.join(hosts)}, which is not allowed here; "
                 "add it to PYAGENT_REMOTE_OUTPUT_HOSTS on this host to allow it"
             )
         if hosts:
             # Without the line, so that it is the same after an edit, and told once.
-            self._notes.warnings.append(
-                f"{document.where}: {entry.section.label} writes to {', '.join(hosts)}, another host than the "
+            self._diagnostics.warnings.append(
+                f"{document.where}: {entry.view.label} writes to {', '.join(hosts)}, another host than the "
                 f"configuration's ({own}); PYAGENT_REMOTE_OUTPUT_HOSTS says which are allowed"
             )
 
-    def _left_out(self, entry: Entry, reason: str, processors: Sequence[tuple[Entry, ProcessorPlan]]) -> BrokenPlugin:
-        alias, order = entry.section.table.get("alias"), entry.section.table.get("order")
+    def _left_out(
+        self, entry: PluginTable, reason: str, processors: Sequence[tuple[PluginTable, ProcessorPlan]]
+    ) -> BrokenPlugin:
+        alias, order = entry.view.table.get("alias"), entry.view.table.get("order")
         place = (order if isinstance(order, int) else 0, *self._place(entry))
         return BrokenPlugin(
             kind=entry.kind,
             name=entry.name,
             alias=alias if isinstance(alias, str) else "",
-            location=entry.section.location,
+            location=entry.view.location,
             reason=reason,
             before=sum(self._position(one) < place for one in processors) if entry.kind == "processors" else 0,
         )
 
-    def _position(self, item: tuple[Entry, ProcessorPlan]) -> tuple[int, int, int]:
+    def _position(self, item: tuple[PluginTable, ProcessorPlan]) -> tuple[int, int, int]:
         """By `order`; those of the same by file and line."""
         entry, plan = item
         return plan.order, *self._place(entry)
 
-    def _place(self, entry: Entry) -> tuple[int, int]:
-        documents = list(dict.fromkeys(id(e.section.document) for e in self._entries))
-        return documents.index(id(entry.section.document)), entry.section.line
+    def _place(self, entry: PluginTable) -> tuple[int, int]:
+        documents = list(dict.fromkeys(id(e.view.document) for e in self._entries))
+        return documents.index(id(entry.view.document)), entry.view.line
 
-    def _plugin_tables(self, document: Document) -> Iterator[tuple[PluginKind, str, Section]]:
+    def _plugin_tables(self, document: Document) -> Iterator[tuple[PluginKind, str, TableView]]:
         for key, value in document.data.items():
             if key in _TABLES:
                 continue
@@ -324,15 +326,15 @@ class _Loader:
                 raise document.error((key,), f"{reason}; {_top_level(key, value)}", key)
             if key in _KINDS:
                 for name, tables in value.items():
-                    for section in self._instances(document, (key, name), f"{_KINDS[key]}.{name}", tables):
-                        yield _KINDS[key], name, section
+                    for view in self._instances(document, (key, name), f"{_KINDS[key]}.{name}", tables):
+                        yield _KINDS[key], name, view
             else:
                 # Before there were kinds, an input was a table of its own name.
-                yield "inputs", key, self._section(document, (key,), f"inputs.{key}", value)
+                yield "inputs", key, self._view(document, (key,), f"inputs.{key}", value)
 
-    def _instances(self, document: Document, path: tuple[str, ...], label: str, tables: Any) -> Iterator[Section]:
+    def _instances(self, document: Document, path: tuple[str, ...], label: str, tables: Any) -> Iterator[TableView]:
         if isinstance(tables, dict) and path[0] in (*_LEGACY_TABLES, "plugins"):
-            yield self._section(document, path, label, tables)
+            yield self._view(document, path, label, tables)
             return
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             name = ".".join(path)
@@ -340,8 +342,8 @@ class _Loader:
                 path, f"unsupported format: {label} must be a table in double brackets; write [[{name}]]", path[-1]
             )
         for index, table in enumerate(tables):
-            yield self._section(document, (*path, index), label, table)
+            yield self._view(document, (*path, index), label, table)
 
-    def _section(self, document: Document, path: tuple[str | int, ...], label: str, table: dict[str, Any]) -> Section:
-        section = Section(document=document, path=path, label=label, table=table, notes=self._notes)
-        return without_mistyped(section, "data_format")
+    def _view(self, document: Document, path: tuple[str | int, ...], label: str, table: dict[str, Any]) -> TableView:
+        view = TableView(document=document, path=path, label=label, table=table, diagnostics=self._diagnostics)
+        return without_mistyped(view, "data_format")

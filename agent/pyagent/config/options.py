@@ -15,7 +15,7 @@ from pyagent.api.options import decode_option
 from pyagent.config.annotations import extra_of, fields_by_key, out_of_bounds
 from pyagent.config.declared import default_of, table_type
 from pyagent.config.policy import Policy
-from pyagent.config.section import Section, type_name
+from pyagent.config.table_view import TableView, type_name
 
 __all__ = ["Policy", "build_options", "check_type", "decode_values", "suggest"]
 
@@ -34,32 +34,32 @@ _KINDS = {
 _PYTHON = {"bool": bool, "int": int, "float": float, "str": str, "array": list, "object": dict}
 
 
-def build_options(section: Section, kind: type[T], values: Mapping[str, Any]) -> T:
+def build_options(view: TableView, kind: type[T], values: Mapping[str, Any]) -> T:
     """The options of the decoded values. Raises ConfigError for what is missing, or what `__post_init__` refuses."""
-    return _build(section, kind, values, ())
+    return _build(view, kind, values, ())
 
 
 def decode_values(
-    section: Section,
+    view: TableView,
     kind: type[msgspec.Struct],
     *,
     ignored: Iterable[str] = (),
-    loose: Iterable[str] = (),
+    case_insensitive: Iterable[str] = (),
     policy: Policy | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The values of a table as `kind` declares them, by field name, and the place of each. Raises ConfigError.
 
-    `ignored`: keys that are somebody else's. `loose`: fields whose key may be written in any case and without `_`.
+    `ignored`: keys that are somebody else's. `case_insensitive`: fields whose key may be written in any case and without `_`.
     """
-    others, any_case = set(ignored), set(loose)
-    if unknown := list(islice(_unknown_keys(section.table, kind, (), others, any_case), _MOST_UNKNOWN)):
-        raise _unknown(section, unknown, others)
-    return _Decoder(section, policy or Policy()).table(section.table, kind, (), others, any_case)
+    others, any_case = set(ignored), set(case_insensitive)
+    if unknown := list(islice(_unknown_keys(view.table, kind, (), others, any_case), _MOST_UNKNOWN)):
+        raise _unknown(view, unknown, others)
+    return _Decoder(view, policy or Policy()).table(view.table, kind, (), others, any_case)
 
 
 class _Decoder:
-    def __init__(self, section: Section, policy: Policy) -> None:
-        self._section = section
+    def __init__(self, view: TableView, policy: Policy) -> None:
+        self._view = view
         self._policy = policy
 
     def table(
@@ -68,38 +68,38 @@ class _Decoder:
         kind: type[msgspec.Struct],
         path: tuple[str | int, ...],
         ignored: set[str],
-        loose: set[str],
+        case_insensitive: set[str],
     ) -> tuple[dict[str, Any], dict[str, str]]:
         fields = fields_by_key(kind)
         values: dict[str, Any] = {}
         places: dict[str, str] = {}
         for key, value in table.items():
-            name = _field_name(key, fields, loose)
+            name = _field_name(key, fields, case_insensitive)
             info = fields.get(name)
             if info is None:  # somebody else's
                 continue
             if info.name in values:
-                raise self._section.error(f"the option {name!r} is given twice, the second time as {key!r}", *path, key)
+                raise self._view.error(f"the option {name!r} is given twice, the second time as {key!r}", *path, key)
             extra = extra_of(info.type)
             converted = self._convert(value, info.type, (*path, key))
             if wanted := out_of_bounds(extra, converted):
                 message = f"the option {_name((*path, key))!r} must be {wanted}; found {value}"
-                raise self._section.error(message, *path, key)
+                raise self._view.error(message, *path, key)
             # A value that is wrong stays so, whatever it may do.
             self._check_effects(extra, (*path, key), value, info.encode_name if name != info.encode_name else "")
             if extra.get("no_effect") and converted != default_of(info):
                 text = get_args(info.type)[1].description
-                self._section.warn(f"the option {key!r} has no effect: {text}", *path, key)
+                self._view.warn(f"the option {key!r} has no effect: {text}", *path, key)
             values[info.name] = self._policy.hosted(extra, converted)
-            places[info.name] = self._section.at(*path, key)
+            places[info.name] = self._view.at(*path, key)
         return values, places
 
     def _check_effects(self, effects: Mapping[str, Any], path: tuple[str | int, ...], value: Any, renamed: str) -> None:
         """`renamed`: the name of today, where it is written with an old one."""
         if (instead := renamed) or (value and (instead := effects.get("deprecated", ""))):
-            self._section.warn(f"the option {path[-1]!r} is deprecated; use {instead}", *path)
+            self._view.warn(f"the option {path[-1]!r} is deprecated; use {instead}", *path)
         if reason := self._policy.refusal(effects, value):
-            raise self._section.error(
+            raise self._view.error(
                 f"the option {path[-1]!r} {reason}, which a configuration from a URL may not; "
                 "set PYAGENT_ALLOW_REMOTE_EXEC=1 on this host to allow it",
                 *path,
@@ -120,34 +120,34 @@ class _Decoder:
             return {key: self._convert(item, arguments[1], (*path, key)) for key, item in value.items()}
         elif origin is Literal and value not in arguments:
             choices = ", ".join(map(repr, arguments))
-            raise self._section.error(f"the option {_name(path)!r} cannot be {value!r}; use one of {choices}", *path)
+            raise self._view.error(f"the option {_name(path)!r} cannot be {value!r}; use one of {choices}", *path)
         elif kind is Secret and isinstance(value, str) and "@{" in value:
-            value = self._policy.secrets.resolve(self._section, value, _name(path), path)
+            value = self._policy.secrets.resolve(self._view, value, _name(path), path)
         return self._leaf(value, kind, path)
 
     def _struct(self, value: dict[str, Any], kind: type[msgspec.Struct], path: tuple[str | int, ...]) -> msgspec.Struct:
-        return _build(self._section, kind, self.table(value, kind, path, set(), set())[0], path)
+        return _build(self._view, kind, self.table(value, kind, path, set(), set())[0], path)
 
     def _leaf(self, value: Any, kind: Any, path: tuple[str | int, ...]) -> Any:
         try:
             result = msgspec.convert(value, kind, dec_hook=decode_option)
         except msgspec.ValidationError as error:
-            raise self._section.error(_explain(_name(path), value, str(error)), *path) from None
+            raise self._view.error(_explain(_name(path), value, str(error)), *path) from None
         if isinstance(result, int) and not -_INT64_MAX - 1 <= result <= _INT64_MAX:
-            raise self._section.error(f"the option {_name(path)!r}: {value} is out of range", *path)
+            raise self._view.error(f"the option {_name(path)!r}: {value} is out of range", *path)
         return result
 
 
-def _build(section: Section, kind: type[S], values: Mapping[str, Any], path: tuple[str | int, ...]) -> S:
+def _build(view: TableView, kind: type[S], values: Mapping[str, Any], path: tuple[str | int, ...]) -> S:
     for info in msgspec.structs.fields(kind):
         if info.required and info.name not in values:
-            raise section.error(f"the option {_name((*path, info.encode_name))!r} is missing; it has no default", *path)
+            raise view.error(f"the option {_name((*path, info.encode_name))!r} is missing; it has no default", *path)
     try:
         return kind(**values)
     except ConfigError as error:
-        raise section.error(str(error), *path, *([error.option] if error.option else [])) from None
+        raise view.error(str(error), *path, *([error.option] if error.option else [])) from None
     except ValueError as error:
-        raise section.error(str(error), *path) from None
+        raise view.error(str(error), *path) from None
 
 
 def check_type(annotation: Any) -> None:
@@ -188,12 +188,12 @@ def _remedy(name: str, value: Any, kinds: str) -> str:
     return f"; write it as [{name}] below" if kinds == "a table" else ""
 
 
-def _field_name(key: str, fields: Container[str], loose: Iterable[str]) -> str:
-    """The option that a key stands for: one of `loose` may be written in any case and without `_`."""
+def _field_name(key: str, fields: Container[str], case_insensitive: Iterable[str]) -> str:
+    """The option that a key stands for: one of `case_insensitive` may be written in any case and without `_`."""
     if key in fields:
         return key
     plain = key.replace("_", "").lower()
-    return next((name for name in loose if name.replace("_", "").lower() == plain), key)
+    return next((name for name in case_insensitive if name.replace("_", "").lower() == plain), key)
 
 
 _MOST_UNKNOWN = 20
@@ -207,12 +207,12 @@ def _unknown_keys(
     kind: type[msgspec.Struct],
     path: tuple[str | int, ...],
     ignored: Container[str] = (),
-    loose: Iterable[str] = (),
+    case_insensitive: Iterable[str] = (),
 ) -> Iterator[_Unknown]:
     """Those of a table and of the tables in it."""
     fields = fields_by_key(kind)
     for key, value in table.items():
-        info = fields.get(_field_name(key, fields, loose))
+        info = fields.get(_field_name(key, fields, case_insensitive))
         if info is None:
             if key not in ignored:
                 yield (*path, key), [info.encode_name for name, info in fields.items() if name == info.encode_name]
@@ -224,21 +224,21 @@ def _unknown_keys(
                     yield from _unknown_keys(item, inner[0], place)
 
 
-def _unknown(section: Section, found: Sequence[_Unknown], common: Iterable[str]) -> ConfigError:
+def _unknown(view: TableView, found: Sequence[_Unknown], common: Iterable[str]) -> ConfigError:
     """One error for all of them, at the place of the first."""
     first, known = found[0]
     near = [suggest(str(path[-1]), [*names, *common]) for path, names in found]
     of_its_own = f"it knows {', '.join(known)}" if known else "it has no options of its own"
     if len(found) == 1:
-        return section.error(
+        return view.error(
             f"unknown option {str(first[-1])!r}; " + (f"did you mean {near[0]!r}?" if near[0] else of_its_own), *first
         )
     names = []
     for (path, _), meant in zip(found, near, strict=True):
-        line = f"line {section.document.line((*section.path, *path))}"
+        line = f"line {view.document.line((*view.path, *path))}"
         names.append(f"{_name(path)!r} ({line}" + (f": did you mean {meant!r}?)" if meant else ")"))
     text = f"unknown options {', '.join(names[:-1])} and {names[-1]}"
-    return section.error(text if all(near) else f"{text}; {of_its_own}", *first)
+    return view.error(text if all(near) else f"{text}; {of_its_own}", *first)
 
 
 def suggest(name: str, known: Iterable[str]) -> str | None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from pyagent.api import Measurement
 from pyagent.config.annotations import about_of, platform_names
-from pyagent.config.catalog import KINDS, Catalog, Entry
-from pyagent.config.declared import COMMON, Declared, declared_options
+from pyagent.config.catalog import KINDS, Catalog, CatalogEntry
+from pyagent.config.declared import COMMON, OptionSpec, declared_options
 from pyagent.config.description import Description, about_text, describe_plugin, field_type, flat_options
 from pyagent.config.plan import PluginKind
 from pyagent.config.toml_text import toml_value
@@ -44,7 +44,7 @@ def builtin_pages(catalog: Catalog) -> dict[str, str]:
     return {"index.md": _MADE + _index(catalog, entries), **pages}
 
 
-def plugin_page(catalog: Catalog, entry: Entry, docs: str = "") -> str:
+def plugin_page(catalog: Catalog, entry: CatalogEntry, docs: str = "") -> str:
     """One plugin's page. `docs`: where docs/plugins lies as seen from it; without it there are no links to other pages.
 
     Raises ConfigError where the plugin cannot be imported.
@@ -104,18 +104,18 @@ def _more_options(shown: Description, docs: str) -> str:
     return f"{text}. An option that {words} has [bounds in a configuration from a URL]({docs}../{_HOSTED})."
 
 
-def _options(options: Iterator[tuple[str, Declared]]) -> str:
+def _options(options: Iterator[tuple[str, OptionSpec]]) -> str:
     rows = [(f"`{name}`", option.type, _default(option), _meaning(option)) for name, option in options]
     return _table(("option", "type", "default", "meaning"), rows)
 
 
-def _default(option: Declared) -> str:
+def _default(option: OptionSpec) -> str:
     if option.required:
         return "required"
     return "" if option.default is None else f"`{toml_value(option.default)}`"
 
 
-def _meaning(option: Declared) -> str:
+def _meaning(option: OptionSpec) -> str:
     more = [option.bounds] if option.bounds else []
     more += [f"deprecated: use {option.deprecated}"] if option.deprecated else []
     more += [f"before: `{'`, `'.join(option.renamed_from)}`"] if option.renamed_from else []
@@ -140,7 +140,7 @@ def _measurement(measurement: Measurement) -> Iterator[str]:
         yield _table(("field", "type", "unit", "meaning"), rows)
 
 
-def _index(catalog: Catalog, entries: Sequence[Entry]) -> str:
+def _index(catalog: Catalog, entries: Sequence[CatalogEntry]) -> str:
     parts = [_INDEX.strip()]
     for kind in (kind for kind in _TITLES if kind in KINDS):
         rows = []

@@ -18,7 +18,7 @@ from pyagent.config.common_options import (
     common_interval,
     common_table,
     common_text,
-    meaningless,
+    has_no_effect,
 )
 from pyagent.config.data_format import data_format, format_kind, option_names, parser_plan, serializer_plan
 from pyagent.config.filters import read_filters
@@ -33,10 +33,10 @@ from pyagent.config.plan import (
     PluginKind,
     ProcessorPlan,
 )
-from pyagent.config.registry import Found, from_outside
-from pyagent.config.section import Section
+from pyagent.config.registry import PluginRef, from_outside
+from pyagent.config.table_view import TableView
 
-__all__ = ["Entry", "aggregator_plan", "input_plan", "output_plan", "processor_plan"]
+__all__ = ["PluginTable", "aggregator_plan", "input_plan", "output_plan", "processor_plan"]
 
 _LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
 _STARTUP = {
@@ -48,12 +48,12 @@ _SECOND, _MILLISECOND = Duration("1s"), Duration("1ms")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PluginTable:
     """A plugin's table while it waits for the settings of all sources."""
 
     kind: PluginKind
     name: str
-    section: Section
+    view: TableView
     at_source: AgentSettings
     """The settings that hold at its source: Telegraf takes an output's limits from there."""
     policy: Policy
@@ -78,48 +78,48 @@ class _Common(TypedDict):
     startup_error_behavior: str
 
 
-def input_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> InputPlan:
+def input_plan(entry: PluginTable, found: PluginRef, settings: AgentSettings, seen: Counter[str]) -> InputPlan:
     """The plan of an input. `seen` counts identities, so that two equal tables do not have one. Raises ConfigError."""
-    section = entry.section
-    interval = common_interval(section, "interval") or settings.interval
-    jitter = common_duration(section, "collection_jitter")
+    view = entry.view
+    interval = common_interval(view, "interval") or settings.interval
+    jitter = common_duration(view, "collection_jitter")
     # Below 0 is as good as 0, as in [agent].
-    precision = max(common_duration(section, "precision", negative=True) or Duration(0), Duration(0))
+    precision = max(common_duration(view, "precision", negative=True) or Duration(0), Duration(0))
     schedule: dict[str, Any] = {
         "interval": interval,
         "precision": precision or _precision(settings.precision, interval),
         "service_precision": precision,
         "collection_jitter": settings.collection_jitter if jitter is None else jitter,
-        "collection_offset": common_duration(section, "collection_offset") or settings.collection_offset,
+        "collection_offset": common_duration(view, "collection_offset") or settings.collection_offset,
         "round_interval": settings.round_interval,
     }
-    parser, places = parser_plan(found, section, entry.policy)
+    parser, places = parser_plan(found, view, entry.policy)
     common = _common(entry, found)
     common["option_locations"] = {**places, **common["option_locations"]}
     return InputPlan(
         kind="inputs",
         plugin=cast("type[Input[Any]]", found.plugin),
         identity=_identity(entry, found, schedule, seen),
-        tags=common_table(section, "tags"),
+        tags=common_table(view, "tags"),
         parser=parser,
         **schedule,
         **common,
     )
 
 
-def output_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> OutputPlan:
+def output_plan(entry: PluginTable, found: PluginRef, settings: AgentSettings, seen: Counter[str]) -> OutputPlan:
     """The plan of an output. `seen` counts identities and queues. Raises ConfigError."""
-    section, at_source = entry.section, entry.at_source
+    view, at_source = entry.view, entry.at_source
     flushing: dict[str, Any] = {
-        "flush_interval": common_interval(section, "flush_interval") or settings.flush_interval,
-        "flush_jitter": common_duration(section, "flush_jitter") or settings.flush_jitter,
-        "metric_batch_size": _positive(section, "metric_batch_size", at_source.metric_batch_size),
-        "metric_buffer_limit": _positive(section, "metric_buffer_limit", at_source.metric_buffer_limit),
+        "flush_interval": common_interval(view, "flush_interval") or settings.flush_interval,
+        "flush_jitter": common_duration(view, "flush_jitter") or settings.flush_jitter,
+        "metric_batch_size": _positive(view, "metric_batch_size", at_source.metric_batch_size),
+        "metric_buffer_limit": _positive(view, "metric_buffer_limit", at_source.metric_buffer_limit),
         "on_disk": at_source.buffer_strategy.startswith("disk"),
         "buffer_directory": at_source.buffer_directory,
         "buffer_disk_sync": at_source.buffer_disk_sync,
     }
-    serializer, places = serializer_plan(found, section, entry.policy)
+    serializer, places = serializer_plan(found, view, entry.policy)
     common = _common(entry, found)
     common["option_locations"] = {**places, **common["option_locations"]}
     return OutputPlan(
@@ -133,11 +133,11 @@ def output_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Count
     )
 
 
-def processor_plan(entry: Entry, found: Found, seen: Counter[str]) -> ProcessorPlan:
+def processor_plan(entry: PluginTable, found: PluginRef, seen: Counter[str]) -> ProcessorPlan:
     """The plan of a processor. Raises ConfigError."""
-    order = entry.section.table.get("order", 0)
+    order = entry.view.table.get("order", 0)
     if isinstance(order, bool) or not isinstance(order, int):
-        raise entry.section.error(f"the option 'order' must be an integer, not {order!r}", "order")
+        raise entry.view.error(f"the option 'order' must be an integer, not {order!r}", "order")
     return ProcessorPlan(
         kind="processors",
         plugin=cast("type[Processor[Any]]", found.plugin),
@@ -147,14 +147,16 @@ def processor_plan(entry: Entry, found: Found, seen: Counter[str]) -> ProcessorP
     )
 
 
-def aggregator_plan(entry: Entry, found: Found, settings: AgentSettings, seen: Counter[str]) -> AggregatorPlan:
+def aggregator_plan(
+    entry: PluginTable, found: PluginRef, settings: AgentSettings, seen: Counter[str]
+) -> AggregatorPlan:
     """The plan of an aggregator. Raises ConfigError."""
-    section = entry.section
-    delay = common_duration(section, "delay", negative=True)
+    view = entry.view
+    delay = common_duration(view, "delay", negative=True)
     window: dict[str, Any] = {
-        "period": common_interval(section, "period") or Duration("30s"),
+        "period": common_interval(view, "period") or Duration("30s"),
         "delay": Duration("100ms") if delay is None else delay,
-        "grace": common_duration(section, "grace", negative=True) or Duration(0),
+        "grace": common_duration(view, "grace", negative=True) or Duration(0),
         "precision": _precision(settings.precision, settings.interval),
         "round_interval": settings.round_interval,
     }
@@ -162,65 +164,63 @@ def aggregator_plan(entry: Entry, found: Found, settings: AgentSettings, seen: C
         kind="aggregators",
         plugin=cast("type[Aggregator[Any]]", found.plugin),
         identity=_identity(entry, found, window, seen),
-        drop_original=common_bool(section, "drop_original"),
-        tags=common_table(section, "tags"),
+        drop_original=common_bool(view, "drop_original"),
+        tags=common_table(view, "tags"),
         **window,
         **_common(entry, found),
     )
 
 
-def _common(entry: Entry, found: Found) -> _Common:
-    kind, section, at_source = entry.kind, entry.section, entry.at_source
+def _common(entry: PluginTable, found: PluginRef) -> _Common:
+    kind, view, at_source = entry.kind, entry.view, entry.at_source
     # A key is unknown where the plugin and its format both do not know it.
     others = option_names(found.format)
-    values, places = decode_values(
-        section, found.plugin.options_type, ignored=COMMON_KEYS | others, policy=entry.policy
-    )
+    values, places = decode_values(view, found.plugin.options_type, ignored=COMMON_KEYS | others, policy=entry.policy)
     own = option_names(found) | others
-    for key in section.table:
-        if key not in own and meaningless(kind, key):
-            section.warn(f"the option {key!r} has no effect here", key)
-    startup = common_text(section, "startup_error_behavior") or "error"
+    for key in view.table:
+        if key not in own and has_no_effect(kind, key):
+            view.warn(f"the option {key!r} has no effect here", key)
+    startup = common_text(view, "startup_error_behavior") or "error"
     if startup not in _STARTUP.get(kind, (startup,)):
         choices = ", ".join(_STARTUP[kind])
         message = f"invalid 'startup_error_behavior' setting {startup!r}; use one of {choices}"
-        raise section.error(message, "startup_error_behavior")
+        raise view.error(message, "startup_error_behavior")
 
     def make() -> tuple[Options, list[tuple[str, str]]]:
-        options = build_options(section, found.plugin.options_type, values)
+        options = build_options(view, found.plugin.options_type, values)
         # It may be an option's name.
         remarks = options.remarks() if callable(options.remarks) else ()
         return options, [(plain_text(name), plain_text(text)) for name, text in remarks]
 
-    options, remarks = from_outside(found, make, f"{section.location}: {section.label}: cannot read its options")
+    options, remarks = from_outside(found, make, f"{view.location}: {view.label}: cannot read its options")
     for name, text in remarks:
-        section.warn(f"the option {name!r} {text}", name)
+        view.warn(f"the option {name!r} {text}", name)
     return _Common(
         name=entry.name,
-        alias=common_text(section, "alias"),
+        alias=common_text(view, "alias"),
         options=options,
-        location=section.location,
+        location=view.location,
         option_locations=places,
         # External code is treated as such also where only the format is.
         origin=found.format.origin if found.format and found.origin == "builtin" else found.origin,
-        log_level=_log_level(section, found),
-        name_override=common_text(section, "name_override"),
-        name_prefix=common_text(section, "name_prefix"),
-        name_suffix=common_text(section, "name_suffix"),
-        filters=read_filters(section),
+        log_level=_log_level(view, found),
+        name_override=common_text(view, "name_override"),
+        name_prefix=common_text(view, "name_prefix"),
+        name_suffix=common_text(view, "name_suffix"),
+        filters=read_filters(view),
         always_include_local_tags=at_source.always_include_local_tags,
         always_include_global_tags=at_source.always_include_global_tags,
         startup_error_behavior=startup,
     )
 
 
-def _log_level(section: Section, found: Found) -> str | None:
-    level = common_text(section, "log_level")
+def _log_level(view: TableView, found: PluginRef) -> str | None:
+    level = common_text(view, "log_level")
     if not level or (level.lower() in _LOG_LEVELS and level in (level.lower(), level.upper())):
         return level.lower() or None
-    also = f", also for {format_kind(found.plugin.options_type)}.{data_format(found, section)}" if found.format else ""
+    also = f", also for {format_kind(found.plugin.options_type)}.{data_format(found, view)}" if found.format else ""
     choices = ", ".join(_LOG_LEVELS)
-    section.complain(f"invalid log level {level!r} is ignored{also}; use one of {choices}", "log_level")
+    view.complain(f"invalid log level {level!r} is ignored{also}; use one of {choices}", "log_level")
     return None
 
 
@@ -230,20 +230,20 @@ def _precision(agent: Duration, interval: Duration) -> Duration:
     return _SECOND if interval >= _SECOND else _MILLISECOND
 
 
-def _positive(section: Section, key: str, default: int) -> int:
-    value = common_count(section, key)
+def _positive(view: TableView, key: str, default: int) -> int:
+    value = common_count(view, key)
     return value if value is not None and value > 0 else default
 
 
-def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Counter[str]) -> str:
+def _identity(entry: PluginTable, found: PluginRef, resolved: Mapping[str, Any], seen: Counter[str]) -> str:
     """Of all that the plugin is made of, what it has from `[agent]` included."""
     at_source = entry.at_source
     parts = [
         (entry.kind, entry.name, found.plugin.__module__, found.version),
         (found.format.plugin.__module__, found.format.version) if found.format else (),
-        entry.section.table,
+        entry.view.table,
         dict(resolved),
-        entry.policy.secrets.digest(entry.section.table),
+        entry.policy.secrets.digest(entry.view.table),
         (at_source.always_include_local_tags, at_source.always_include_global_tags),
     ]
     text = json.dumps(parts, sort_keys=True, default=str)
@@ -252,11 +252,11 @@ def _identity(entry: Entry, found: Found, resolved: Mapping[str, Any], seen: Cou
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
 
 
-def _queue_id(entry: Entry, alias: str, data_format: str, seen: Counter[str]) -> str:
+def _queue_id(entry: PluginTable, alias: str, data_format: str, seen: Counter[str]) -> str:
     """Made of what says where the metrics belong, never of URL, token or timeout: those change, and the queue stays.
 
     A queue holds one format: that of line protocol has no name, as queues had it before there were others."""
-    place = [entry.section.table.get(key, "") for key in ("organization", "bucket")]
+    place = [entry.view.table.get(key, "") for key in ("organization", "bucket")]
     parts = [alias] if alias else [entry.name, *(part if isinstance(part, str) else "" for part in place)]
     queue = ":".join(quote(part, safe="") for part in parts)
     if data_format not in ("", "influx"):

@@ -31,7 +31,7 @@ from pyagent.config.plan import Origin, PluginKind
 from pyagent.kit.libraries import missing_library
 from pyagent.reading import read_file
 
-__all__ = ["Found", "PluginBroken", "Registry", "call_with_deadline", "from_outside"]
+__all__ = ["PluginBroken", "PluginRef", "Registry", "call_with_deadline", "from_outside"]
 
 T = TypeVar("T")
 
@@ -62,13 +62,13 @@ class PluginBroken(ConfigError):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PluginRef:
     """A plugin's class, where it is from, and what changes when its code does (for a file, its hash)."""
 
     plugin: type[Plugin[Any]]
     origin: Origin
     version: str = ""
-    format: "Found | None" = None
+    format: "PluginRef | None" = None
     """The parser or serializer of its `data_format`, for a plugin that has one."""
 
 
@@ -99,9 +99,9 @@ class Registry:
     def __init__(self, directories: Sequence[Path] = (), package: str = "pyagent_plugins") -> None:
         self.drop_ins = DropIns(directories)
         self._package = package
-        self._found: dict[tuple[PluginKind, str], Found] = {}
+        self._found: dict[tuple[PluginKind, str], PluginRef] = {}
 
-    def find(self, kind: PluginKind, name: str) -> Found:
+    def find(self, kind: PluginKind, name: str) -> PluginRef:
         """The plugin of that name.
 
         Raises PluginBroken for an external one that cannot be used, ConfigError for a name that is unknown or stands
@@ -112,7 +112,7 @@ class Registry:
             found = self._found[kind, name] = self._find(kind, name)
         return found
 
-    def _find(self, kind: PluginKind, name: str) -> Found:
+    def _find(self, kind: PluginKind, name: str) -> PluginRef:
         builtin = self._builtin_file(kind, name)
         files = self.drop_ins.named(name)
         if builtin:
@@ -125,10 +125,10 @@ class Registry:
         if len(places) > 1:
             raise ConfigError(f"the name {name!r} is taken twice: by {' and by '.join(places)}; rename or remove one")
         if builtin:
-            return Found(self._import_builtin(kind, name), "builtin")
+            return PluginRef(self._import_builtin(kind, name), "builtin")
         if files:
             return self._import_file(kind, name, files[0])
-        return Found(_guarded(places[0], lambda: _of_point(points[0].load(), kind, places[0])), "entry point")
+        return PluginRef(_guarded(places[0], lambda: _of_point(points[0].load(), kind, places[0])), "entry point")
 
     def names(self, kind: PluginKind) -> list[str]:
         """The names that may be used, sorted: of builtin plugins, drop-in files and entry points."""
@@ -158,7 +158,7 @@ class Registry:
             raise ConfigError(f"cannot load {kind}.{name}: {type(error).__name__}: {error}") from error
         return _only_class(module, kind, f"{kind}.{name}")
 
-    def _import_file(self, kind: PluginKind, name: str, file: Path) -> Found:
+    def _import_file(self, kind: PluginKind, name: str, file: Path) -> PluginRef:
         # A changed file is read anew at a reload, and its old module left to whom it still serves.
         try:
             version = hashlib.sha256(read_file(file, MOST_SOURCE)).hexdigest()[:12]
@@ -169,7 +169,7 @@ class Registry:
         module = _imported.get((place, version))
         if module is None:
             module = _imported[place, version] = _guarded(place, lambda: _run_file(module_name, file), version)
-        return Found(_guarded(place, lambda: _only_class(module, kind, place), version), "file", version)
+        return PluginRef(_guarded(place, lambda: _only_class(module, kind, place), version), "file", version)
 
     def _unknown(self, kind: PluginKind, name: str) -> ConfigError:
         """With the ones that the name may have been meant for, and where one of one's own goes."""
@@ -193,7 +193,7 @@ class Registry:
         return ConfigError(f"undefined but requested {kind.removesuffix('s')}: {name}; {text}")
 
 
-def from_outside(found: Found, work: Callable[[], T], what: str) -> T:
+def from_outside(found: PluginRef, work: Callable[[], T], what: str) -> T:
     """What `work` gives, which runs code of the plugin while a configuration is loaded. Raises ConfigError and, for one from
     outside that does anything else, PluginBroken; `what` is its message's beginning."""
     if found.origin == "builtin":

@@ -9,9 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from pyagent.api import ConfigError, Duration, Size
-from pyagent.config.catalog import Catalog, Entry, about
+from pyagent.config.catalog import Catalog, CatalogEntry, about
 from pyagent.config.data_format import format_kind
-from pyagent.config.declared import Declared, declared_options, table_type
+from pyagent.config.declared import OptionSpec, declared_options, table_type
 from pyagent.config.plan import AgentSettings, PluginKind
 from pyagent.config.toml_text import toml_value
 
@@ -73,7 +73,7 @@ def _plugins(catalog: Catalog, kind: PluginKind, chosen: Sequence[str]) -> Itera
         yield text if entry.name in _ACTIVE.get(kind, ()) else _commented(text)
 
 
-def plugin_sample(catalog: Catalog, entry: Entry, given: Mapping[str, Any] | None = None) -> str:
+def plugin_sample(catalog: Catalog, entry: CatalogEntry, given: Mapping[str, Any] | None = None) -> str:
     """One plugin's table. Raises ConfigError where it cannot be imported.
 
     `given`: values of options by name, which then are not commented out; those that all plugins have come first.
@@ -118,7 +118,7 @@ def _options(
         yield from (f"  # {line}" for line in _options(inner, name))
 
 
-def _meaning(option: Declared) -> str:
+def _meaning(option: OptionSpec) -> str:
     kind = f"{option.type}, {option.bounds}" if option.bounds else option.type
     return f"{option.text} ({kind})" if option.text else kind
 

@@ -9,7 +9,7 @@ import msgspec
 from pyagent import __version__
 from pyagent.api import ConfigError, Duration, Secret, Size
 from pyagent.config.catalog import Catalog, about
-from pyagent.config.declared import COMMON, Declared, declared_options, table_type
+from pyagent.config.declared import COMMON, OptionSpec, declared_options, table_type
 from pyagent.config.plan import AgentSettings, PluginKind
 
 __all__ = ["json_schema"]
@@ -69,7 +69,7 @@ def _table(kinds: Iterable[type[msgspec.Struct]]) -> dict[str, Any]:
     return table | ({"required": required} if required else {})
 
 
-def _option(option: Declared) -> dict[str, Any]:
+def _option(option: OptionSpec) -> dict[str, Any]:
     found = dict(_type(option.annotation))
     if option.text:
         found["description"] = option.text
@@ -86,7 +86,7 @@ def _option(option: Declared) -> dict[str, Any]:
     return found
 
 
-def _old(option: Declared) -> dict[str, Any]:
+def _old(option: OptionSpec) -> dict[str, Any]:
     return {**_type(option.annotation), "deprecated": True, "description": f"the old name of {option.name}"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyagent.api import ConfigError, SecretStore
 from pyagent.api.foreign import call_with_deadline, describe, file_of, plain_text
-from pyagent.config.section import Section
+from pyagent.config.table_view import TableView
 
 __all__ = ["Secrets"]
 
@@ -25,16 +25,16 @@ class Secrets:
     def __init__(self) -> None:
         self.stores: dict[str, SecretStore[Any]] = {}
 
-    def add(self, section: Section, store: SecretStore[Any]) -> None:
+    def add(self, view: TableView, store: SecretStore[Any]) -> None:
         """Raises ConfigError for an `id` that is missing, wrong, or taken."""
-        name = section.table.get("id")
+        name = view.table.get("id")
         if not isinstance(name, str) or not _ID.fullmatch(name):
-            raise section.error('a secret store needs an id of letters, digits and _; add id = "mystore"', "id")
+            raise view.error('a secret store needs an id of letters, digits and _; add id = "mystore"', "id")
         if name in self.stores:
-            raise section.error(f"the id {name!r} is taken by another secret store; give it another one", "id")
+            raise view.error(f"the id {name!r} is taken by another secret store; give it another one", "id")
         self.stores[name] = store
 
-    def resolve(self, section: Section, text: str, name: str, path: tuple[str | int, ...]) -> str:
+    def resolve(self, view: TableView, text: str, name: str, path: tuple[str | int, ...]) -> str:
         """`text` with its references replaced. Raises ConfigError for a store or a key that is not there; what only looks
         like a reference stays as it is, with a warning."""
 
@@ -42,7 +42,7 @@ class Secrets:
             store, key = match.groups()
             if store not in self.stores:
                 known = ", ".join(sorted(self.stores)) or "none"
-                raise section.error(
+                raise view.error(
                     f"the option {name!r} refers to the secret store {store!r}, which is not configured, by {match[0]}; "
                     f"there are {known}",
                     *path,
@@ -50,15 +50,15 @@ class Secrets:
             try:
                 return self._get(store, key)
             except LookupError:
-                raise section.error(
+                raise view.error(
                     f"the option {name!r} refers to the secret {key!r}, which the store {store!r} does not have", *path
                 ) from None
             except ConfigError as error:
-                raise section.error(f"the option {name!r}: {error}", *path) from None
+                raise view.error(f"the option {name!r}: {error}", *path) from None
 
         result = _REFERENCE.sub(value, text)
         if _MALFORMED.search(_REFERENCE.sub("", text)):
-            section.warn(
+            view.warn(
                 f"the option {name!r}: @{{...}} that is no reference to a secret, @{{store:key}}, stays as it is", *path
             )
         return result

@@ -91,7 +91,7 @@ class Delivery:
         self._sender = Sender(plan, self._queue, self._write, rate=rate, dead_letters=self, log=log)
         self._patience = patience
         self._tell = told
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
         self._failure: Exception | None = None
         """Why the last request was not taken."""
         self._failing_since: float | None = None
@@ -154,7 +154,7 @@ class Delivery:
         self._failure = None
         if self._failing_since is not None:
             self._failing_since = None
-            self._told.clear()
+            self._shown.clear()
             self._tell("the server takes lines again")
 
     def _longest_request(self, now: float) -> float:
@@ -176,8 +176,8 @@ class Delivery:
             self._failing_since = now
         if now - self._failing_since >= self._patience:
             raise Undelivered(joined(text, f"given up after {self._patience:g} s (--retry-for)"))
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._shown:
+            self._shown.add(text)
             self._tell(joined(text, f"it is tried again, for {self._patience:g} s at the most (--retry-for)"))
         return self._failing_since + self._patience
 

@@ -46,7 +46,7 @@ class InfluxDB:
     def setup(self, *, org: str, bucket: str, username: str, password: str) -> None:
         """Set up a server that is empty, and act with the operator's token from now on. Raises InfluxDBError."""
         request = {"username": username, "password": password, "org": org, "bucket": bucket}
-        with self._told("cannot set up InfluxDB"):
+        with self._in_one_line("cannot set up InfluxDB"):
             answer = SetupService(self._client.api_client).post_setup(request)
         self._client.close()
         self.org = org
@@ -57,7 +57,7 @@ class InfluxDB:
 
         Raises InfluxDBError.
         """
-        with self._told(f"cannot create the Telegraf configuration {name!r}"):
+        with self._in_one_line(f"cannot create the Telegraf configuration {name!r}"):
             target = self._bucket(bucket)
             output = {"urls": [self.url], "token": "$INFLUX_TOKEN", "organization": self.org, "bucket": bucket}
             service = TelegrafsService(self._client.api_client)
@@ -85,13 +85,13 @@ class InfluxDB:
 
         Raises InfluxDBError.
         """
-        with self._told("cannot query InfluxDB"):
+        with self._in_one_line("cannot query InfluxDB"):
             return [record.values for table in self._client.query_api().query(flux) for record in table.records]
 
     def has_rows(self, flux: str) -> bool:
         """Whether a query gives anything: what the page's "Listen for Data" asks. Raises InfluxDBError."""
         dialect = {"header": False, "annotations": []}
-        with self._told("cannot query InfluxDB"):
+        with self._in_one_line("cannot query InfluxDB"):
             return bool(self._client.query_api().query_raw(flux, dialect=dialect).data.strip())
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class InfluxDB:
         return str(AuthorizationsService(self._client.api_client).post_authorizations(request).token)
 
     @contextmanager
-    def _told(self, failure: str) -> Iterator[None]:
+    def _in_one_line(self, failure: str) -> Iterator[None]:
         try:
             yield
         except (ApiException, ClientError, FluxQueryException, HTTPError, OSError) as error:

@@ -91,7 +91,7 @@ class Connections:
         self._most = most
         self._admit = admit
         self._log = log
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -171,8 +171,8 @@ class Connections:
             place.task = None
 
     def _tell(self, message: str, *arguments: object) -> None:
-        if message not in self._told:
-            self._told.add(message)
+        if message not in self._logged:
+            self._logged.add(message)
             self._log.warning(message, *arguments)
 
 

@@ -11,12 +11,12 @@
         async def stop(self) -> None:
             await self._server.stop()
 
-        async def _answer(self, request: Request) -> Answer:
+        async def _answer(self, request: Request) -> Response:
             await request.ingest(self._acc)
-            return Answer(204)
+            return Response(204)
 
 Whatever a sender does costs nobody else anything: bodies are bounded in size, before and after inflating, and in time, and
-all bodies together in memory; what is wrong is raised as `Refused`, which the plugin's `refuse` puts into its own words.
+all bodies together in memory; what is wrong is raised as `HttpRefusal`, which the plugin's `refuse` puts into its own words.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ from aiohttp import HttpVersion11, web
 
 from pyagent import __version__
 from pyagent.api.errors import ConfigError, PyagentError, QueueFull, TooMuch
+from pyagent.api.moved import moved
 from pyagent.api.options import option
 from pyagent.api.parser import Parser
 from pyagent.api.plugin import Accumulator, Ingested, PrecisionName
@@ -43,7 +44,16 @@ from pyagent.kit.http_connection import HttpConnection
 from pyagent.kit.inflate import Inflater
 from pyagent.kit.listen_address import ListenAddress, TlsServerOptions
 
-__all__ = ["Answer", "HttpListener", "ListenerOptions", "Refused", "Request", "bad_lines", "header_text", "same_secret"]
+__all__ = [
+    "HttpListener",
+    "HttpRefusal",
+    "ListenerOptions",
+    "Request",
+    "Response",
+    "bad_lines",
+    "header_text",
+    "same_secret",
+]
 
 _SECOND = 1_000_000_000
 _DEFAULT_TIMEOUT = 10.0
@@ -69,18 +79,18 @@ class ListenerOptions(TlsServerOptions, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_json(cls, status: int, value: object, headers: Mapping[str, str] = MappingProxyType({})) -> "Answer":
+    def of_json(cls, status: int, value: object, headers: Mapping[str, str] = MappingProxyType({})) -> "Response":
         text = json.dumps(value, separators=(",", ":"))
         return cls(status, text.encode(), {"Content-Type": "application/json", **headers})
 
 
-class Refused(PyagentError):
+class HttpRefusal(PyagentError):
     """A request that is not taken: the answer's status, its message, and headers that it must have."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -122,12 +132,12 @@ class Request:
         return (user, password) if colon else None
 
     async def body(self) -> bytes:
-        """The whole body, inflated. Raises Refused: 400, 408, 413, 415, 503."""
+        """The whole body, inflated. Raises HttpRefusal: 400, 408, 413, 415, 503."""
         request, server = self._request, self._server
         limit = server._max_body
         encoding = self.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip"):
-            raise Refused(415, f"the content encoding {encoding[:50]!r} is not supported; use gzip or none")
+            raise HttpRefusal(415, f"the content encoding {encoding[:50]!r} is not supported; use gzip or none")
         if (request.content_length or 0) > limit:
             raise _too_large(limit)
         if request.version >= HttpVersion11 and self.headers.get("Expect", "").lower() == "100-continue":
@@ -138,13 +148,13 @@ class Request:
                 return await self._read(Inflater(limit) if "gzip" in encoding else None, limit)
         except TimeoutError:
             message = f"the request did not arrive within {server._read_timeout:g} s"
-            raise Refused(408, message, {"Connection": "close"}) from None
+            raise HttpRefusal(408, message, {"Connection": "close"}) from None
         except TooMuch:
             raise _too_large(limit) from None
         except ValueError as error:
-            raise Refused(400, f"cannot inflate the body: {error}") from None
+            raise HttpRefusal(400, f"cannot inflate the body: {error}") from None
         except web.RequestPayloadError:
-            raise Refused(400, "the body broke off, or its chunks are damaged", {"Connection": "close"}) from None
+            raise HttpRefusal(400, "the body broke off, or its chunks are damaged", {"Connection": "close"}) from None
 
     async def _read(self, inflater: Inflater | None, limit: int) -> bytes:
         parts: list[bytes] = []
@@ -171,7 +181,9 @@ class Request:
         self._held += size
         server._held += size
         if server._held > server._most_held:
-            raise Refused(503, "too many large bodies at a time; send it again later", {"Retry-After": _RETRY_AFTER})
+            raise HttpRefusal(
+                503, "too many large bodies at a time; send it again later", {"Retry-After": _RETRY_AFTER}
+            )
 
     async def ingest(
         self,
@@ -181,7 +193,7 @@ class Request:
         tags: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
     ) -> Ingested:
-        """`acc.ingest` for the body. A full queue holds it up for a second. Raises Refused as `body` does, and 413 and 429."""
+        """`acc.ingest` for the body. A full queue holds it up for a second. Raises HttpRefusal as `body` does, and 413, 429."""
         data = await self.body()
         return await self.ingest_data(acc, data, precision=precision, tags=tags, all_or_nothing=all_or_nothing)
 
@@ -202,10 +214,10 @@ class Request:
                 return await acc.ingest(data, parser, precision=precision, tags=tags, all_or_nothing=all_or_nothing)
             except QueueFull as full:
                 if asyncio.get_running_loop().time() >= deadline or not self._server.listening:
-                    raise Refused(429, str(full), {"Retry-After": _RETRY_AFTER}) from None
+                    raise HttpRefusal(429, str(full), {"Retry-After": _RETRY_AFTER}) from None
                 return None
             except TooMuch as much:
-                raise Refused(413, str(much)) from None
+                raise HttpRefusal(413, str(much)) from None
 
         deadline = asyncio.get_running_loop().time() + _PATIENCE
         taken = await take()
@@ -218,8 +230,8 @@ class Request:
         return taken
 
 
-def _too_large(limit: int) -> Refused:
-    return Refused(413, f"the body is larger than max_body_size, {limit} bytes", {"Connection": "close"})
+def _too_large(limit: int) -> HttpRefusal:
+    return HttpRefusal(413, f"the body is larger than max_body_size, {limit} bytes", {"Connection": "close"})
 
 
 def bad_lines(ingested: Ingested) -> str:
@@ -245,15 +257,15 @@ def same_secret(given: str, expected: str) -> bool:
 class HttpListener:
     """One address, served from `start` to `stop`.
 
-    `handle` answers a request or raises Refused; `refuse` makes an answer of that. `max_body`: bytes, where the options
+    `handle` answers a request or raises HttpRefusal; `refuse` makes an answer of that. `max_body`: bytes, where the options
     leave it to the plugin. Raises ConfigError for options that cannot work.
     """
 
     def __init__(
         self,
         options: ListenerOptions,
-        handle: Callable[[Request], Awaitable[Answer]],
-        refuse: Callable[[Refused], Answer],
+        handle: Callable[[Request], Awaitable[Response]],
+        refuse: Callable[[HttpRefusal], Response],
         log: logging.Logger,
         *,
         max_body: int = 32 * 2**20,
@@ -306,13 +318,13 @@ class HttpListener:
         request = Request(given, self)
         try:
             answer = await self._handle(request)
-        except Refused as refused:
+        except HttpRefusal as refused:
             answer = self._refuse(refused)
         except ConnectionError:
             raise
         except Exception as error:
             self._failed(error)
-            answer = self._refuse(Refused(500, "internal error"))
+            answer = self._refuse(HttpRefusal(500, "internal error"))
         finally:
             self._held -= request._held
         response = _response(answer)
@@ -340,7 +352,7 @@ class _Server(web.Server):
     def __init__(
         self,
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        refuse: Callable[[Refused], Answer],
+        refuse: Callable[[HttpRefusal], Response],
         log: logging.Logger,
         read_timeout: float,
     ) -> None:
@@ -375,12 +387,12 @@ class _Connection(HttpConnection):
     ) -> web.StreamResponse:
         """What is no HTTP is an answer, and nothing for the log: anybody can send it."""
         reason = " ".join((message or "this is not HTTP").split())[:200]
-        response = _response(self._refuse(Refused(status, reason)))
+        response = _response(self._refuse(HttpRefusal(status, reason)))
         response.force_close()
         return response
 
 
-def _response(answer: Answer) -> web.Response:
+def _response(answer: Response) -> web.Response:
     response = web.Response(status=answer.status, body=answer.body or None, headers=dict(answer.headers))
     response.headers["Server"] = f"pyagent/{__version__}"
     if answer.headers.get("Connection") == "close":
@@ -390,3 +402,8 @@ def _response(answer: Answer) -> web.Response:
 
 def _seconds(duration: Duration) -> float:
     return duration.seconds if duration >= _SECOND else _DEFAULT_TIMEOUT
+
+
+__getattr__ = moved(
+    __name__, {"Answer": "pyagent.kit.http_server:Response", "Refused": "pyagent.kit.http_server:HttpRefusal"}
+)

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from pyagent.api.foreign import give_up
 from pyagent.config.isolation import Isolation
-from pyagent.pipeline.failures import told
+from pyagent.pipeline.failures import as_own_error
 
 __all__ = ["Executor", "InlineExecutor", "LoopExecutor", "Tell", "ThreadExecutor", "executor_for", "result_of"]
 
@@ -213,5 +213,5 @@ def executor_for(isolation: Isolation, *, name: str, files: tuple[str, ...] | No
     the engine's own."""
     if isolation == "inline":
         return InlineExecutor()
-    tell = None if files is None else partial(told, files=files)
+    tell = None if files is None else partial(as_own_error, files=files)
     return LoopExecutor(name, tell) if isolation == "loop" else ThreadExecutor(name, tell)

@@ -1,4 +1,4 @@
-"""Failures told once: a plugin that fails at every tick must not fill the log, nor fail unseen."""
+"""Failures logged once: a plugin that fails at every tick must not fill the log, nor fail unseen."""
 
 import asyncio
 import logging
@@ -12,7 +12,16 @@ from pyagent.api import ConfigError, NotConnected, PartialWrite, PyagentError, Q
 from pyagent.api.asking import how_to_ask
 from pyagent.api.foreign import describe, plain_text
 
-__all__ = ["FailureLog", "Once", "PluginFailure", "as_partial_write", "explain", "grace_period", "one_line", "told"]
+__all__ = [
+    "FailureLog",
+    "Once",
+    "PluginFailure",
+    "as_own_error",
+    "as_partial_write",
+    "explain",
+    "grace_period",
+    "one_line",
+]
 
 _NUMBERS = re.compile(r"\d+")
 _MOST_CAUSES = 100
@@ -98,7 +107,7 @@ class PluginFailure(PyagentError):
     """What a plugin's code raised, in words: nothing of the plugin's is in it."""
 
 
-def told(error: BaseException, files: Iterable[str]) -> Exception:
+def as_own_error(error: BaseException, files: Iterable[str]) -> Exception:
     """What an external plugin raised, as an exception of the engine's own; call it where the plugin runs. `files`: the
     plugin's."""
     files = tuple(files)
@@ -130,7 +139,7 @@ def told(error: BaseException, files: Iterable[str]) -> Exception:
 
 
 def as_partial_write(error: BaseException) -> PartialWrite | None:
-    """A partial write, also where it is told in the form before 0.2; None for anything else."""
+    """A partial write, also where it is raised in the form before 0.2; None for anything else."""
     if isinstance(error, PartialWrite) or not isinstance(error, Reject) or not error.rest_stored:
         return error if isinstance(error, PartialWrite) else None
     return PartialWrite(str(error), error.dropped, error.indices or ())

@@ -10,7 +10,7 @@ from pyagent.api import Aggregator, ConfigError, Plugin, Processor
 from pyagent.api.foreign import let_go
 from pyagent.config import AggregatorPlan, BrokenPlugin, Plan, PluginPlan, ProcessorPlan, create_plugin
 from pyagent.pipeline.executors import ThreadExecutor, result_of
-from pyagent.pipeline.failures import one_line, told
+from pyagent.pipeline.failures import as_own_error, one_line
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.schedule import Clock
 from pyagent.pipeline.stages.aggregators import RunningAggregator
@@ -116,7 +116,7 @@ async def build_plugins(
     plans: Sequence[PluginPlan], left_out: LeftOut | None = None, *, before: int = 0
 ) -> list[Built]:
     """Make the plugins. Raises ConfigError for one of the engine's own; an external one is left out, and is in `left_out`
-    then, or told where that is None."""
+    then, or logged where that is None."""
     built: list[Built] = []
     for plan in plans:
         log = plugin_logger(plan)
@@ -150,7 +150,7 @@ async def _create_external(plan: PluginPlan, log: logging.Logger) -> Built:
         plugin = create_plugin(plan, log)
         return Built(plan, plugin, log, traits_of(plan, plugin))
 
-    executor = ThreadExecutor(f"{plan.label} setup", partial(told, files=plugin_files(plan)))
+    executor = ThreadExecutor(f"{plan.label} setup", partial(as_own_error, files=plugin_files(plan)))
     try:
         return await asyncio.wait_for(result_of(executor, make), SETUP_DEADLINE)
     finally:

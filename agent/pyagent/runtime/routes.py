@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from pyagent.api import PyagentError, redact
-from pyagent.buffer.quarantine import Entry, Quarantine
+from pyagent.buffer.quarantine import Quarantine, QuarantineEntry
 from pyagent.runtime.control import Handler
 
 __all__ = ["Buffers", "Requeue", "StoredBuffer", "agent_routes", "buffer_routes", "quarantine_routes"]
@@ -84,7 +84,7 @@ def quarantine_routes(quarantine: Quarantine, requeue: Requeue) -> dict[str, Han
         found = []
         for entry in quarantine.entries():
             found.append(_summary(entry))
-            await _breathe(len(found))
+            await _yield_to_loop(len(found))
         return {**quarantine.figures(), "entries": found}
 
     async def show(words: list[str], query: Mapping[str, str]) -> object:
@@ -114,7 +114,7 @@ def quarantine_routes(quarantine: Quarantine, requeue: Requeue) -> dict[str, Han
         entries = metrics = 0
         errors: Counter[str] = Counter()
         for turn, number in enumerate(quarantine.numbers(), 1):
-            await _breathe(turn)
+            await _yield_to_loop(turn)
             try:
                 metrics += await work(number)
                 entries += 1
@@ -148,7 +148,7 @@ def buffer_routes(buffers: Buffers) -> dict[str, Handler]:
     return {"GET /buffers": list_, "POST /buffers/*/adopt": adopt, "POST /buffers/*/drop": drop}
 
 
-def _summary(entry: Entry) -> dict[str, Any]:
+def _summary(entry: QuarantineEntry) -> dict[str, Any]:
     return {
         "id": entry.id,
         "time": entry.time,
@@ -175,6 +175,6 @@ async def _settled(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-async def _breathe(turn: int) -> None:
+async def _yield_to_loop(turn: int) -> None:
     if turn % _AT_ONCE == 0:
         await asyncio.sleep(0)

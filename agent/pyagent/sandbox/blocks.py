@@ -137,7 +137,7 @@ def _by_bytes(times: bytes, values: Sequence[bytes]) -> Iterator[Piece]:
     yield times[first * 8 :], encode_values(STRING, values[first:])
 
 
-class Batch:
+class ColumnBatch:
     """What one request has written, by columns. One object, however many columns there are, so that it costs the collector
     of garbage nothing."""
 

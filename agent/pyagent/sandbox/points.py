@@ -56,7 +56,7 @@ class ValueUnreadable(Exception):
     """The grammar takes a line whose value cannot be read: InfluxDB's engine fails over it, and nothing is stored."""
 
 
-class ParseError(ValueError):
+class UnparsableBody(ValueError):
     """At least one line is refused, so none is stored; str() has one `unable to parse` sentence per bad line."""
 
 
@@ -66,7 +66,7 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
     `now` (ns) is the time of lines without one; `precision` is ns, us, ms or s; any other word acts as ns, as on `/write`.
 
     Raises:
-        ParseError: a line is not line protocol.
+        UnparsableBody: a line is not line protocol.
         ValueUnreadable: all are, but a value cannot be read.
     """
     unit = PRECISIONS.get(precision, 1)
@@ -115,7 +115,7 @@ def parse(body: bytes, now: int, precision: str = "ns") -> list[Point]:
         except LineError as error:
             failed.append(b"unable to parse '%s': %s" % (line, str(error).encode("utf-8", "surrogateescape")))
     if failed:
-        raise ParseError(b"\n".join(failed).decode("utf-8", "surrogateescape"))
+        raise UnparsableBody(b"\n".join(failed).decode("utf-8", "surrogateescape"))
     if unreadable:
         raise unreadable[0]
     return points

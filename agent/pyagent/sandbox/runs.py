@@ -23,7 +23,7 @@ from pyagent.sandbox.points import (
     STRING,
     TRUE,
     UNSIGNED,
-    ParseError,
+    UnparsableBody,
     ValueUnreadable,
     canonical,
     parse,
@@ -90,7 +90,7 @@ def parse_runs(body: bytes, now: int, precision: str) -> list[Run] | None:
             continue
         try:
             points = parse(b"\n".join([key + b" " + rest for rest in rests]), now, precision)
-        except (ParseError, ValueUnreadable):
+        except (UnparsableBody, ValueUnreadable):
             return None
         if len(points) != len(rests):
             return None

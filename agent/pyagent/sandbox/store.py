@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyagent.sandbox import blocktable
-from pyagent.sandbox.blocks import Batch, decode_times, ends, make_batch, merged
+from pyagent.sandbox.blocks import ColumnBatch, decode_times, ends, make_batch, merged
 from pyagent.sandbox.points import STRING, Point, Value, quote, split_key
 from pyagent.sandbox.runs import Run
 from pyagent.sandbox.series import Column, Series, Tags
@@ -82,7 +82,7 @@ class PointStore:
         self._buckets: dict[str, _Bucket] = {}
         self._next_batch = 1
         """The id of a batch is not used again, so that `_batches` never has another one's."""
-        self._batches: dict[int, Batch] = {}
+        self._batches: dict[int, ColumnBatch] = {}
         self._db = self._connect(_WRITER_CACHE)
         try:
             self._db.executescript(_SCHEMA + blocktable.SCHEMA)
@@ -264,13 +264,13 @@ class PointStore:
         self._waiting = self._waiting_bytes = 0
         self._batches = {}
 
-    def _waiting_batches(self, db: sqlite3.Connection) -> list[Batch]:
+    def _waiting_batches(self, db: sqlite3.Connection) -> list[ColumnBatch]:
         made = []
         for (number,) in db.execute("SELECT id FROM batches ORDER BY id").fetchall():
             batch = self._batches.get(number)
             if batch is None:
                 (data,) = db.execute("SELECT data FROM batches WHERE id = ?", (number,)).fetchone()
-                batch = self._batches[number] = Batch(data)
+                batch = self._batches[number] = ColumnBatch(data)
             made.append(batch)
         return made
 

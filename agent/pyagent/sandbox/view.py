@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pyagent.sandbox import blocktable
-from pyagent.sandbox.blocks import Batch, Piece, cut, decode_times, decode_values, merged
+from pyagent.sandbox.blocks import ColumnBatch, Piece, cut, decode_times, decode_values, merged
 from pyagent.sandbox.points import BOOLEAN, STRING
 from pyagent.sandbox.series import Column
 
@@ -16,7 +16,7 @@ _HIGHEST: Final = 2**63 - 1
 class View:
     """The points at one moment."""
 
-    def __init__(self, db: sqlite3.Connection, batches: list[Batch]) -> None:
+    def __init__(self, db: sqlite3.Connection, batches: list[ColumnBatch]) -> None:
         self._db = db
         self._batches = batches
         self._last_times: tuple[bytes, list[int]] = b"", []

@@ -31,10 +31,10 @@ import pytest
 from pyagent.api import Aggregator, ConfigError, Input, Metric, Output, Parser, Processor, SecretStore
 from pyagent.api import Plugin as AnyPlugin
 from pyagent.config import Plan, PluginPlan, create_plugin
-from pyagent.config.catalog import Catalog, Entry
+from pyagent.config.catalog import Catalog, CatalogEntry
 from pyagent.config.data_format import create_parser
 from pyagent.config.sample import plugin_sample
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing.case_run import prepared_case
 from pyagent.testing.cases import Case, find_cases
 from pyagent.testing.inputs import undeclared
@@ -57,7 +57,7 @@ class Plugin:
     """A plugin to check."""
 
     catalog: Catalog
-    entry: Entry
+    entry: CatalogEntry
     cases: tuple[Case, ...]
     """Its own."""
     directories: tuple[Path, ...] = ()
@@ -97,7 +97,7 @@ def plugins(directories: Sequence[Path | str] = (), *, cases: Path | str | None 
     ]
 
 
-def _path(entry: Entry) -> str:
+def _path(entry: CatalogEntry) -> str:
     return f"{entry.kind}/{entry.name}/"
 
 
@@ -127,7 +127,7 @@ class _Bench:
             return create_parser(plan.parser, plan.name, log)  # type: ignore[attr-defined]  # found by it
         return create_plugin(plan, log)
 
-    async def use(self, plugin: AnyPlugin[Any], acc: Accumulator) -> None:
+    async def use(self, plugin: AnyPlugin[Any], acc: InputAccumulator) -> None:
         """Once, as the engine does; what it raises is its own affair."""
         if isinstance(plugin, Input):
             if type(plugin).gather is not Input.gather:
@@ -145,7 +145,7 @@ class _Bench:
         else:
             await asyncio.to_thread(self._use_plain, plugin, acc)
 
-    def _use_plain(self, plugin: AnyPlugin[Any], acc: Accumulator) -> None:
+    def _use_plain(self, plugin: AnyPlugin[Any], acc: InputAccumulator) -> None:
         metrics = [Metric("m", {"t": "a"}, {"v": 1, "w": 2.5, "s": "x"}, 1)]
         with contextlib.suppress(Exception):
             if isinstance(plugin, Processor):
@@ -161,9 +161,9 @@ class _Bench:
             elif isinstance(plugin, SecretStore):
                 plugin.get("none")
 
-    def accumulator(self, plugin: AnyPlugin[Any], problems: list[str]) -> Accumulator:
+    def accumulator(self, plugin: AnyPlugin[Any], problems: list[str]) -> InputAccumulator:
         measurements = plugin.measurements if isinstance(plugin, Input) else ()
-        return Accumulator(measurements, report=problems.append)
+        return InputAccumulator(measurements, report=problems.append)
 
 
 async def _called(work: Callable[[Any], Awaitable[None] | None], argument: object) -> None:
@@ -400,7 +400,7 @@ async def _is_cancelled(bench: _Bench) -> None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
-        elif isinstance(argument, Accumulator):
+        elif isinstance(argument, InputAccumulator):
             argument.close()  # as a gather in a thread is given up: what it adds raises
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await _called(work, argument)

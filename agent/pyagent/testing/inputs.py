@@ -12,11 +12,11 @@ from pyagent.api import FieldType, Input, LineOptions, Measurement, Metric, Pars
 from pyagent.config.data_format import create_parser, option_names, parser_plan, with_format
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import ParserPlan
-from pyagent.config.registry import Found, Registry
-from pyagent.config.section import Notes, Section
+from pyagent.config.registry import PluginRef, Registry
+from pyagent.config.table_view import Diagnostics, TableView
 from pyagent.config.toml import Document
 from pyagent.lineprotocol import encode
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 
 __all__ = ["assert_declared", "gather", "lines", "make_input", "make_parser", "run_input"]
 
@@ -45,12 +45,12 @@ def make_input(
 ) -> Input[Any]:
     """Make an input from a table as it stands in the configuration. Raises ConfigError."""
     name = plugin_name(plugin)
-    section = table_section(name, dict(options or {}))
+    view = view_of_table(name, dict(options or {}))
     log = log or logging.getLogger(name)
-    found = with_format(Registry(), Found(plugin, "builtin"), section)
-    values, _ = decode_values(section, plugin.options_type, ignored=option_names(found.format))
-    made = build_options(section, plugin.options_type, values)
-    parser, _ = parser_plan(found, section, Policy())
+    found = with_format(Registry(), PluginRef(plugin, "builtin"), view)
+    values, _ = decode_values(view, plugin.options_type, ignored=option_names(found.format))
+    made = build_options(view, plugin.options_type, values)
+    parser, _ = parser_plan(found, view, Policy())
     return plugin(made, log) if parser is None else plugin(made, log, partial(create_parser, parser, name, log))
 
 
@@ -61,9 +61,9 @@ def plugin_name(plugin: type[Plugin[Any]]) -> str:
 
 def make_options(plugin: type[Plugin[Any]], options: Mapping[str, Any] | None = None) -> Any:
     """A plugin's options from a table as it stands in the configuration. Raises ConfigError."""
-    section = table_section(plugin_name(plugin), dict(options or {}))
-    values, _ = decode_values(section, plugin.options_type)
-    return build_options(section, plugin.options_type, values)
+    view = view_of_table(plugin_name(plugin), dict(options or {}))
+    values, _ = decode_values(view, plugin.options_type)
+    return build_options(view, plugin.options_type, values)
 
 
 def make_parser(
@@ -75,14 +75,16 @@ def make_parser(
     return create_parser(plan, measurement, logging.getLogger(name))
 
 
-def table_section(name: str, table: dict[str, Any]) -> Section:
-    return Section(document=Document("options", table, {}), path=(), label=name, table=table, notes=Notes())
+def view_of_table(name: str, table: dict[str, Any]) -> TableView:
+    return TableView(
+        document=Document("options", table, {}), path=(), label=name, table=table, diagnostics=Diagnostics()
+    )
 
 
 async def gather(plugin: Input[Any]) -> list[Metric]:
     """Gather once, a plain `def` in a thread as the engine does, and return the metrics in the order they were added."""
     problems: list[str] = []
-    acc = Accumulator(plugin.measurements, report=problems.append)
+    acc = InputAccumulator(plugin.measurements, report=problems.append)
     returned: object
     if inspect.iscoroutinefunction(plugin.gather):
         returned = await plugin.gather(acc)

@@ -28,10 +28,10 @@ from pyagent.buffer import Chunk, QueueBatch
 from pyagent.config.data_format import create_serializer, option_names, serializer_plan, with_format
 from pyagent.config.options import Policy, build_options, decode_values
 from pyagent.config.plan import SerializerPlan
-from pyagent.config.registry import Found, Registry
+from pyagent.config.registry import PluginRef, Registry
 from pyagent.lineprotocol import parse
 from pyagent.pipeline.outputs.record_format import record_format
-from pyagent.testing.inputs import make_options, plugin_name, table_section
+from pyagent.testing.inputs import make_options, plugin_name, view_of_table
 
 __all__ = [
     "Answer",
@@ -78,12 +78,12 @@ class MemoryBatch:
 def make_output(plugin: type[_O], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None) -> _O:
     """Make an output from a table as it stands in the configuration. Raises ConfigError."""
     name = plugin_name(plugin)
-    section = table_section(name, dict(options or {}))
+    view = view_of_table(name, dict(options or {}))
     log = log or logging.getLogger(name)
-    found = with_format(Registry(), Found(plugin, "builtin"), section)
-    values, _ = decode_values(section, plugin.options_type, ignored=option_names(found.format))
-    made = build_options(section, plugin.options_type, values)
-    serializer, _ = serializer_plan(found, section, Policy())
+    found = with_format(Registry(), PluginRef(plugin, "builtin"), view)
+    values, _ = decode_values(view, plugin.options_type, ignored=option_names(found.format))
+    made = build_options(view, plugin.options_type, values)
+    serializer, _ = serializer_plan(found, view, Policy())
     if serializer is None:
         return plugin(made, log)
     return plugin(made, log, partial(create_serializer, serializer, log))

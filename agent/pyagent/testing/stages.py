@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyagent.api import Aggregator, Metric, Processor
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.isolation import copies, usable
 from pyagent.testing.inputs import make_options, plugin_name
 
@@ -81,7 +81,7 @@ def make_aggregator(plugin: type[Aggregator[Any]], options: Mapping[str, Any] | 
 def summed_up(aggregator: Aggregator[Any], metrics: Sequence[Metric]) -> list[Metric]:
     """One period, as the engine does it."""
     problems: list[str] = []
-    acc = Accumulator(report=problems.append)
+    acc = InputAccumulator(report=problems.append)
     aggregator.add(copies(metrics))
     aggregator.push(acc)
     aggregator.reset()

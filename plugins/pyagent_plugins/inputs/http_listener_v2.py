@@ -7,7 +7,15 @@ from typing import Annotated, ClassVar, Literal
 from urllib.parse import unquote_to_bytes
 
 from pyagent.api import Accumulator, ConfigError, Input, Secret, option
-from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request, bad_lines, same_secret
+from pyagent.kit.http_server import (
+    HttpListener,
+    HttpRefusal,
+    ListenerOptions,
+    Request,
+    Response,
+    bad_lines,
+    same_secret,
+)
 
 __all__ = ["HTTPListenerV2", "HTTPListenerV2Options"]
 
@@ -56,13 +64,13 @@ class HTTPListenerV2(Input[HTTPListenerV2Options]):
     async def stop(self) -> None:
         await self._server.stop()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Response:
         options = self.options
         self._authenticate(request)
         if request.path not in self._paths:
-            raise Refused(404, "http: not found")
+            raise HttpRefusal(404, "http: not found")
         if request.method not in self._methods:
-            raise Refused(405, "http: method not allowed", {"Allow": ", ".join(self._methods)})
+            raise HttpRefusal(405, "http: method not allowed", {"Allow": ", ".join(self._methods)})
         if options.data_source == "query":
             data = unquote_to_bytes(request.raw_query.replace("+", " "))
         else:
@@ -75,8 +83,8 @@ class HTTPListenerV2(Input[HTTPListenerV2Options]):
             all_or_nothing=True,
         )
         if ingested.errors:
-            raise Refused(400, "http: bad request: " + bad_lines(ingested))
-        return Answer(options.http_success_code or 204, headers=self._headers)
+            raise HttpRefusal(400, "http: bad request: " + bad_lines(ingested))
+        return Response(options.http_success_code or 204, headers=self._headers)
 
     def _authenticate(self, request: Request) -> None:
         if not any(self._credentials):
@@ -84,7 +92,7 @@ class HTTPListenerV2(Input[HTTPListenerV2Options]):
         given = request.basic_credentials() or ("", "")
         equal = [same_secret(mine, theirs) for mine, theirs in zip(given, self._credentials, strict=True)]
         if not all(equal):
-            raise Refused(401, "http: unauthorized", {"WWW-Authenticate": 'Basic realm="pyagent"'})
+            raise HttpRefusal(401, "http: unauthorized", {"WWW-Authenticate": 'Basic realm="pyagent"'})
 
     def _tags(self, request: Request) -> dict[str, str]:
         options = self.options
@@ -93,5 +101,5 @@ class HTTPListenerV2(Input[HTTPListenerV2Options]):
             tags[_PATH_TAG] = request.path
         return {tag: value for tag, value in tags.items() if tag and value}
 
-    def _refuse(self, refused: Refused) -> Answer:
-        return Answer.of_json(refused.status, {"error": str(refused)}, {**self._headers, **refused.headers})
+    def _refuse(self, refused: HttpRefusal) -> Response:
+        return Response.of_json(refused.status, {"error": str(refused)}, {**self._headers, **refused.headers})

@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 from pyagent.api import Accumulator, ConfigError, Input, Secret, option
 from pyagent.api.plugin import PrecisionName
 from pyagent.kit.http_server import (
-    Answer,
     HttpListener,
+    HttpRefusal,
     ListenerOptions,
-    Refused,
     Request,
+    Response,
     bad_lines,
     header_text,
     same_secret,
@@ -59,19 +59,19 @@ class InfluxDBListener(Input[InfluxDBListenerOptions]):
     async def stop(self) -> None:
         await self._server.stop()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Response:
         if request.path == "/ping":
             if request.query.get("verbose", "") in _NO_VALUES:
-                return Answer(204, headers=_VERSION)
-            return Answer.of_json(200, {"version": "1.0"}, _VERSION)
+                return Response(204, headers=_VERSION)
+            return Response.of_json(200, {"version": "1.0"}, _VERSION)
         self._authenticate(request)
         if request.path == "/query":
             # Clients ask for their database before they write.
-            return Answer.of_json(200, {"results": []}, _VERSION)
+            return Response.of_json(200, {"results": []}, _VERSION)
         if request.path != "/write":
-            raise Refused(404, "not found")
+            raise HttpRefusal(404, "not found")
         if request.method != "POST":
-            raise Refused(405, "method not allowed", {"Allow": "POST"})
+            raise HttpRefusal(405, "method not allowed", {"Allow": "POST"})
         return await self._write(request)
 
     def _authenticate(self, request: Request) -> None:
@@ -83,23 +83,23 @@ class InfluxDBListener(Input[InfluxDBListenerOptions]):
         given = (user, password) if scheme == "token" else request.basic_credentials() or ("", "")
         equal = [same_secret(mine, theirs) for mine, theirs in zip(given, self._credentials, strict=True)]
         if not all(equal):
-            raise Refused(401, "authorization failed", {"WWW-Authenticate": 'Basic realm="influxdb"'})
+            raise HttpRefusal(401, "authorization failed", {"WWW-Authenticate": 'Basic realm="influxdb"'})
 
-    async def _write(self, request: Request) -> Answer:
+    async def _write(self, request: Request) -> Response:
         options, query = self.options, request.query
         precision = _PRECISIONS.get(query.get("precision", ""))
         if precision is None:
             given = query.get("precision", "")[:50]
-            raise Refused(400, f'invalid precision "{given}" (use n, u, ms or s)')
+            raise HttpRefusal(400, f'invalid precision "{given}" (use n, u, ms or s)')
         named = {options.database_tag: query.get("db"), options.retention_policy_tag: query.get("rp")}
         tags = {tag: value for tag, value in named.items() if tag and value}
         ingested = await request.ingest(self._acc, precision=precision, tags=tags)
         if ingested.errors:
-            raise Refused(400, f"partial write: {bad_lines(ingested)} dropped={ingested.rejected}")
-        return Answer(204, headers=_VERSION)
+            raise HttpRefusal(400, f"partial write: {bad_lines(ingested)} dropped={ingested.rejected}")
+        return Response(204, headers=_VERSION)
 
 
-def _refuse(refused: Refused) -> Answer:
+def _refuse(refused: HttpRefusal) -> Response:
     message = str(refused)
     headers = {**_VERSION, "X-Influxdb-Error": header_text(message), **refused.headers}
-    return Answer.of_json(refused.status, {"error": message}, headers)
+    return Response.of_json(refused.status, {"error": message}, headers)

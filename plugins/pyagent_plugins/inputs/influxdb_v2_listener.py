@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 from pyagent.api import VERSION, Accumulator, Duration, Input, Secret, option
 from pyagent.api.plugin import PrecisionName
 from pyagent.kit.http_server import (
-    Answer,
     HttpListener,
+    HttpRefusal,
     ListenerOptions,
-    Refused,
     Request,
+    Response,
     bad_lines,
     header_text,
     same_secret,
@@ -63,36 +63,36 @@ class InfluxDBV2Listener(Input[InfluxDBV2ListenerOptions]):
     async def stop(self) -> None:
         await self._server.stop()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Response:
         match request.path:
             case "/ping":
-                return Answer(204, headers={"X-Influxdb-Build": "pyagent", "X-Influxdb-Version": VERSION})
+                return Response(204, headers={"X-Influxdb-Build": "pyagent", "X-Influxdb-Version": VERSION})
             case "/health" | "/api/v2/health":
-                return Answer.of_json(200, _health())
+                return Response.of_json(200, _health())
             case "/ready" | "/api/v2/ready":
-                return Answer.of_json(200, self._ready())
+                return Response.of_json(200, self._ready())
         self._authenticate(request)
         if request.path != "/api/v2/write":
-            raise Refused(404, "path not found")
+            raise HttpRefusal(404, "path not found")
         if request.method != "POST":
-            raise Refused(405, "allow: POST", {"Allow": "POST"})
+            raise HttpRefusal(405, "allow: POST", {"Allow": "POST"})
         return await self._write(request)
 
     def _authenticate(self, request: Request) -> None:
         scheme, token = request.credentials()
         if self._token and not (same_secret(token, self._token) and scheme in ("token", "bearer")):
-            raise Refused(401, "unauthorized access")
+            raise HttpRefusal(401, "unauthorized access")
 
-    async def _write(self, request: Request) -> Answer:
+    async def _write(self, request: Request) -> Response:
         precision = _PRECISIONS.get(request.query.get("precision", ""))
         if precision is None:
-            raise Refused(400, "invalid precision; valid precision units are ns, us, ms, and s")
+            raise HttpRefusal(400, "invalid precision; valid precision units are ns, us, ms, and s")
         bucket = request.query.get("bucket")
         tags = {self.options.bucket_tag: bucket} if self.options.bucket_tag and bucket else None
         ingested = await request.ingest(self._acc, precision=precision, tags=tags, all_or_nothing=True)
         if ingested.errors:
-            raise Refused(400, "unable to parse " + bad_lines(ingested))
-        return Answer(204)
+            raise HttpRefusal(400, "unable to parse " + bad_lines(ingested))
+        return Response(204)
 
     def _ready(self) -> dict[str, str]:
         started = datetime.fromtimestamp(self._started, UTC).isoformat().replace("+00:00", "Z")
@@ -109,8 +109,8 @@ def _health() -> dict[str, str]:
     }
 
 
-def _refuse(refused: Refused) -> Answer:
+def _refuse(refused: HttpRefusal) -> Response:
     message = str(refused)
     code = _CODES.get(refused.status, "invalid")
     headers = {"X-Platform-Error-Code": code, "X-Influxdb-Error": header_text(message), **refused.headers}
-    return Answer.of_json(refused.status, {"code": code, "message": message}, headers)
+    return Response.of_json(refused.status, {"code": code, "message": message}, headers)

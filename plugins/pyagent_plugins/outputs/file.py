@@ -195,7 +195,7 @@ class _RotatingFile(_Target):
         )
         self._log = log
         self._identity = (0, 0)
-        self._told = ""
+        self._logged = ""
 
     def close(self) -> None:
         if self._fd is not None:
@@ -241,10 +241,10 @@ class _RotatingFile(_Target):
                 archive(self.name)
                 self._open()
                 remove_archives(self.name, self._rotation.max_archives)
-            self._told = ""
+            self._logged = ""
         except OSError as error:
-            if self._told != (told := str(error)):
-                self._told = told
+            if self._logged != (reason := str(error)):
+                self._logged = reason
                 self._log.warning("cannot rotate %s: %s; it grows on", self.name, error.strerror)
 
 

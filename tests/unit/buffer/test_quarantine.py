@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyagent.buffer.quarantine import Entry, Quarantine
+from pyagent.buffer.quarantine import Quarantine, QuarantineEntry
 from pyagent.buffer.quarantine.record import pack, records, unpack
 
 LOG = logging.getLogger("pyagent.quarantine")
@@ -29,7 +29,7 @@ QUIET.propagate = False
 texts = st.text(max_size=20)
 lines = st.binary(max_size=60).map(lambda data: data + b"\n")
 entries = st.builds(
-    Entry,
+    QuarantineEntry,
     id=st.integers(1, 10**9),
     time=st.floats(0, 1e11),
     output=texts,
@@ -52,7 +52,7 @@ def reasons(quarantine: Quarantine) -> list[str]:
 
 
 @given(entries)
-def test_a_record_gives_back_its_entry_and_is_one_line_of_json(entry: Entry) -> None:
+def test_a_record_gives_back_its_entry_and_is_one_line_of_json(entry: QuarantineEntry) -> None:
     record = pack(entry)
     assert unpack(record) == entry
     assert record.count(b"\n") == 1
@@ -61,7 +61,7 @@ def test_a_record_gives_back_its_entry_and_is_one_line_of_json(entry: Entry) -> 
 
 
 @given(st.lists(entries, min_size=1, max_size=5), st.data())
-def test_damage_costs_the_damaged_record_alone(written: list[Entry], data: st.DataObject) -> None:
+def test_damage_costs_the_damaged_record_alone(written: list[QuarantineEntry], data: st.DataObject) -> None:
     text = bytearray(b"".join(map(pack, written)))
     ends = [len(b"".join(map(pack, written[: i + 1]))) for i in range(len(written))]
     at = data.draw(st.sampled_from([end - 1 for end in ends]) | st.integers(0, len(text) - 1))
@@ -73,7 +73,7 @@ def test_damage_costs_the_damaged_record_alone(written: list[Entry], data: st.Da
 
 
 @given(st.lists(entries, min_size=1, max_size=4), st.data())
-def test_of_a_torn_file_the_whole_records_are_read(written: list[Entry], data: st.DataObject) -> None:
+def test_of_a_torn_file_the_whole_records_are_read(written: list[QuarantineEntry], data: st.DataObject) -> None:
     whole = list(map(pack, written))
     size = data.draw(st.integers(0, sum(map(len, whole))))
     fit = next((i for i in range(len(whole)) if len(b"".join(whole[: i + 1])) > size), len(whole))
@@ -120,7 +120,7 @@ class Model(RuleBasedStateMachine):
     def put(self, content: list[bytes], long: bool) -> None:
         self.count += 1
         reason = f"{self.count} {'x' * 500 * long}"
-        record = pack(Entry(self.quarantine._next, 1.5, "out", None, reason, False, tuple(content)))
+        record = pack(QuarantineEntry(self.quarantine._next, 1.5, "out", None, reason, False, tuple(content)))
         room = (
             self.quarantine.metrics + len(content) <= self.MAX_METRICS and self.size() + len(record) <= self.MAX_BYTES
         )
@@ -422,4 +422,4 @@ def test_what_was_put_survives_kill_9(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=60).returncode == -signal.SIGKILL
     found = list(Quarantine(tmp_path, log=LOG).entries())
     assert [entry.reason for entry in found] == [str(number) for number in range(300) if number != 6]
-    assert found[0] == Entry(1, 1.0, "out", "ü", "0", False, (b"cpu x=0 \xff\n",))
+    assert found[0] == QuarantineEntry(1, 1.0, "out", "ü", "0", False, (b"cpu x=0 \xff\n",))

@@ -7,7 +7,7 @@ import pytest
 
 from pyagent.api.units import joined
 from pyagent.cli import COMMANDS
-from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.arguments import Choices, CommandParser
 from pyagent.cli.run_flags import whole_parser
 
 
@@ -23,8 +23,8 @@ def nothing_of_argparse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def parser() -> Parser:
-    parser = Parser(prog="pyagent")
+def parser() -> CommandParser:
+    parser = CommandParser(prog="pyagent")
     parser.add_argument("--test", action="store_true")
     parser.add_argument("--config", action="append", default=[])
     parser.add_argument("--number", type=int)
@@ -44,11 +44,11 @@ def parser() -> Parser:
         ([], False),
     ],
 )
-def test_switches(parser: Parser, words: list[str], test: bool) -> None:
+def test_switches(parser: CommandParser, words: list[str], test: bool) -> None:
     assert parser.parse_args(words).test is test
 
 
-def test_values(parser: Parser) -> None:
+def test_values(parser: CommandParser) -> None:
     given = parser.parse_args(["-config=a=b", "--config", "c", "-config", "-", "--config=--test", "--number", "-2"])
     assert given.config == ["a=b", "c", "-", "--test"]
     assert given.number == -2
@@ -80,7 +80,7 @@ def test_values(parser: Parser) -> None:
         (["-5"], "unknown argument '-5'"),
     ],
 )
-def test_mistakes(parser: Parser, words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes(parser: CommandParser, words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parser.parse_args(words)
     assert ended.value.code == 1
@@ -88,8 +88,8 @@ def test_mistakes(parser: Parser, words: list[str], line: str, capsys: pytest.Ca
 
 
 @pytest.fixture
-def words_parser() -> Parser:
-    parser = Parser(prog="pyagent x")
+def words_parser() -> CommandParser:
+    parser = CommandParser(prog="pyagent x")
     parser.add_argument("action", choices=Choices(list="print", drop="delete"))
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("more", nargs="*", metavar="MORE")
@@ -109,7 +109,9 @@ def words_parser() -> Parser:
         (["list", "", "-"], ("list", "", ["-"], False, "")),
     ],
 )
-def test_words_and_flags_in_any_order(words_parser: Parser, words: list[str], expected: tuple[object, ...]) -> None:
+def test_words_and_flags_in_any_order(
+    words_parser: CommandParser, words: list[str], expected: tuple[object, ...]
+) -> None:
     given = words_parser.parse_args(words)
     assert (given.action, given.name, given.more, given.json, given.to) == expected
     assert given.other == 7
@@ -125,7 +127,7 @@ def test_words_and_flags_in_any_order(words_parser: Parser, words: list[str], ex
     ],
 )
 def test_mistakes_of_words(
-    words_parser: Parser, words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+    words_parser: CommandParser, words: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         words_parser.parse_args(words)
@@ -133,14 +135,14 @@ def test_mistakes_of_words(
     assert capsys.readouterr().err == f"E! {joined(line, 'see pyagent x --help')}\n"
 
 
-def test_flags_before_a_command(parser: Parser) -> None:
+def test_flags_before_a_command(parser: CommandParser) -> None:
     words = ["-test", "-config", "x y", "-number=-1", "word", "-config", "--x", "--"]
     flags = ["--test", "--config=x y", "--number=-1"]
     assert parser.split(words, command=True) == (flags, ["word", "-config", "--x", "--"])
     assert parser.split(["-test", "--", "-x"], command=True) == (["--test"], ["-x"])
 
 
-def parsers() -> Iterator[Parser]:
+def parsers() -> Iterator[CommandParser]:
     """The agent's, and each command's."""
     whole = whole_parser()
     yield whole

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from pyagent.cli import demo, demo_processes
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.demo_processes import LOAD, PostgresSearch, declared_units, host_load, temporary_folder
-from pyagent.config.catalog import Catalog, Entry
+from pyagent.config.catalog import Catalog, CatalogEntry
 from pyagent.testing.servers import PostgresServer, ServerMissing
 
 
@@ -52,7 +52,7 @@ def test_units_are_those_that_the_plugins_declare() -> None:
 def test_the_load_is_shown_by_the_plugins_for_it_as_soon_as_there_are_some(
     monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], sections: tuple[str, ...], has_file: bool
 ) -> None:
-    entries = [Entry("inputs", name, "pyagent") for name in ("mem", *names)]
+    entries = [CatalogEntry("inputs", name, "pyagent") for name in ("mem", *names)]
     monkeypatch.setattr(Catalog, "entries", lambda self, *kinds: iter(entries))
     monkeypatch.setattr(demo_processes.os.path, "exists", lambda path: True)
     text, used = host_load()
@@ -63,7 +63,7 @@ def test_the_load_is_shown_by_the_plugins_for_it_as_soon_as_there_are_some(
 
 @pytest.mark.parametrize("text", ["soon", "-1", "", "nan", "1e99"])
 def test_a_span_of_time_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = Parser(prog="pyagent demo")
+    parser = CommandParser(prog="pyagent demo")
     demo.configure(parser)
     with pytest.raises(SystemExit, match="1"):
         parser.parse_args([f"--for={text}"])

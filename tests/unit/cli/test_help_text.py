@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyagent import cli
-from pyagent.cli.arguments import Choices, Parser
+from pyagent.cli.arguments import Choices, CommandParser
 from pyagent.cli.help_text import help_text
 from pyagent.cli.run_flags import run_parser, whole_parser
 
@@ -48,8 +48,8 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def parser() -> Parser:
-    parser = Parser(prog="pyagent x", description="Do something with queues.", epilog="  pyagent x list")
+def parser() -> CommandParser:
+    parser = CommandParser(prog="pyagent x", description="Do something with queues.", epilog="  pyagent x list")
     parser.add_argument("action", choices=Choices(list="print them", drop="delete one"))
     parser.add_argument("name", nargs="?", metavar="NAME", help="the queue")
     text = "more queues, each of them with a text that is too long for one line"
@@ -62,7 +62,7 @@ def parser() -> Parser:
     return parser
 
 
-def test_the_layout(parser: Parser, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_layout(parser: CommandParser, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(argparse.HelpFormatter, "__init__", None)  # argparse's own has no part in it
     assert parser.format_help() == TEXT
     with pytest.raises(SystemExit) as ended:
@@ -82,7 +82,7 @@ def test_the_layout(parser: Parser, capsys: pytest.CaptureFixture[str], monkeypa
     ],
 )
 def test_colours(
-    parser: Parser,
+    parser: CommandParser,
     environment: dict[str, str],
     colours: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -106,7 +106,7 @@ def test_the_width(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert columns != "80" or len(lines) < 112
 
 
-def parsers() -> Iterator[Parser]:
+def parsers() -> Iterator[CommandParser]:
     whole = whole_parser()
     yield whole
     for action in whole._actions:

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.sandbox import configure, limits_of
 from pyagent.sandbox.limits import DEFAULT_LIMITS, QueryLimits
 
 
 def given(*words: str) -> argparse.Namespace:
-    parser = Parser(prog="pyagent sandbox")
+    parser = CommandParser(prog="pyagent sandbox")
     configure(parser)
     found: argparse.Namespace = parser.parse_args(words)
     return found

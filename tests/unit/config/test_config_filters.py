@@ -1,4 +1,4 @@
-"""Patterns as the library that Telegraf uses reads them, and the filter options of a section."""
+"""Patterns as the library that Telegraf uses reads them, and the filter options of a table."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pyagent.api import ConfigError
 from pyagent.config.filters import read_filters
 from pyagent.config.plan import FilterOptions
-from pyagent.config.section import Notes, Section
 from pyagent.config.source import SourceText
+from pyagent.config.table_view import Diagnostics, TableView
 from pyagent.config.toml import parse_document
 from pyagent.kit.glob import compile_patterns
 
@@ -240,15 +240,17 @@ def test_many_runs_do_not_take_for_ever() -> None:
 # Options.
 
 
-def section(text: str) -> Section:
+def view(text: str) -> TableView:
     document = parse_document(SourceText("a.conf", f"[[inputs.x]]\n{text}"), {})
     table = document.data["inputs"]["x"][0]
-    return Section(document=document, path=("inputs", "x", 0), label="inputs.x", table=table, notes=Notes())
+    return TableView(
+        document=document, path=("inputs", "x", 0), label="inputs.x", table=table, diagnostics=Diagnostics()
+    )
 
 
 def test_every_filter() -> None:
     given = read_filters(
-        section(
+        view(
             """
             namepass = ["a*"]
             namepass_separator = "."
@@ -282,15 +284,15 @@ def test_every_filter() -> None:
 
 
 def test_nothing_set_is_no_filter() -> None:
-    assert read_filters(section("namepass = []\ntagpass = {}\nmetricpass = ''")) == FilterOptions()
+    assert read_filters(view("namepass = []\ntagpass = {}\nmetricpass = ''")) == FilterOptions()
 
 
 def test_old_names_are_added_and_told() -> None:
-    given = section("fieldinclude = ['c']\npass = ['a']\nfieldpass = ['b']\ndrop = ['d']\nfielddrop = ['e']")
+    given = view("fieldinclude = ['c']\npass = ['a']\nfieldpass = ['b']\ndrop = ['d']\nfielddrop = ['e']")
     filters = read_filters(given)
     assert filters.fieldinclude == ("a", "b", "c")
     assert filters.fieldexclude == ("d", "e")
-    assert [line.partition(" is dep")[0] for line in given.notes.errors] == [
+    assert [line.partition(" is dep")[0] for line in given.diagnostics.errors] == [
         "a.conf:3: inputs.x: the option 'pass'",
         "a.conf:4: inputs.x: the option 'fieldpass'",
         "a.conf:5: inputs.x: the option 'drop'",
@@ -313,15 +315,15 @@ def test_old_names_are_added_and_told() -> None:
 def test_elements_of_another_type_are_an_error(text: str, option: str, what: str) -> None:
     """Left out of account, they would let through what they were to keep out."""
     with pytest.raises(ConfigError) as caught:
-        read_filters(section(text))
+        read_filters(view(text))
     wanted = f"a.conf:2: inputs.x: the option {option!r} must be a list of strings; {what} is in it: put it in quotes"
     assert str(caught.value) == wanted
 
 
 def test_tables_where_lists_should_be_are_left_out() -> None:
-    given = section("namepass = {a = 'b'}\ntagpass = {k = {v = 'w'}, l = ['x']}")
+    given = view("namepass = {a = 'b'}\ntagpass = {k = {v = 'w'}, l = ['x']}")
     assert read_filters(given) == FilterOptions(tagpass={"l": ("x",)})
-    assert given.notes.warnings == [
+    assert given.diagnostics.warnings == [
         "a.conf:2: inputs.x: the option 'namepass' is ignored: it must be a list of strings, not a table",
         "a.conf:3: inputs.x: the option 'tagpass.k' is ignored: it must be a list of strings, not a table",
     ]
@@ -347,5 +349,5 @@ def test_tables_where_lists_should_be_are_left_out() -> None:
 )
 def test_filters_that_are_refused(text: str, wanted: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_filters(section(text))
+        read_filters(view(text))
     assert str(caught.value).startswith(wanted)

@@ -11,7 +11,7 @@ from loading import Load
 
 from pyagent.api import ConfigError, Input, PyagentError
 from pyagent.config import create_plugin
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 
 LOG = logging.getLogger("test")
 PARSER = """
@@ -31,7 +31,7 @@ def gathered(load: Load, text: str) -> list[Any]:
     """What the text's first input adds."""
     plugin = create_plugin(load(text).inputs[0], LOG)
     assert isinstance(plugin, Input)
-    acc = Accumulator()
+    acc = InputAccumulator()
     plugin.gather(acc)
     return acc.drain()
 

@@ -9,7 +9,7 @@ import pytest
 
 from pyagent.api import ConfigError, PyagentError
 from pyagent.config import Plan, SourceText, create_plugin, load_plan
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import lines
 
 URL = "http://influx:8086/api/v2/telegrafs/1"
@@ -58,7 +58,7 @@ def test_a_link_that_is_changed_after_the_text_was_loaded(tmp_path: Path) -> Non
     text = f'[[inputs.file]]\nfiles = ["{tmp_path}/*.log"]'
     (made,) = plan(text, {"STATE_DIRECTORY": str(state)}).inputs
     plugin = create_plugin(made, LOG)
-    acc = Accumulator()
+    acc = InputAccumulator()
     plugin.gather(acc)  # type: ignore[attr-defined]
     assert lines(acc.drain()) == ["m v=1"]
     log.unlink()

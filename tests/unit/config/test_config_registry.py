@@ -27,7 +27,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         del sys.modules[name]
 
 
-def find(package: Path, kind: str, name: str, *folders: Path) -> registry.Found:
+def find(package: Path, kind: str, name: str, *folders: Path) -> registry.PluginRef:
     return Registry(folders, package.name).find(kind, name)  # type: ignore[arg-type]  # the tests' own names
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pyagent.api import ConfigError
 from pyagent.config import Plan, PluginPlan, SourceText, load_plan
-from pyagent.config.catalog import Catalog, Entry
+from pyagent.config.catalog import Catalog, CatalogEntry
 from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import SECTIONS, plugin_sample, sample
 from pyagent.config.toml_text import toml_key, toml_value
@@ -30,13 +30,13 @@ def switched_on(text: str) -> str:
     return re.sub(r"^  # (?=\w+ = )", "  ", text, flags=re.MULTILINE)
 
 
-def only(plan: Plan, entry: Entry) -> PluginPlan:
+def only(plan: Plan, entry: CatalogEntry) -> PluginPlan:
     plans: tuple[PluginPlan, ...] = getattr(plan, entry.kind)
     return next(plan for plan in plans if plan.name == entry.name)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=[entry.label for entry in ENTRIES])
-def test_each_plugins_sample_loads_as_it_is_and_switched_on(entry: Entry) -> None:
+def test_each_plugins_sample_loads_as_it_is_and_switched_on(entry: CatalogEntry) -> None:
     text = plugin_sample(Catalog(), entry)
     before = only(load(text + REST), entry)
     after = only(load(switched_on(text) + REST), entry)

@@ -17,7 +17,7 @@ from waiting import wait_until
 from pyagent.api import ConfigError, Metric, PyagentError
 from pyagent.config import SourceText, load_plan
 from pyagent.kit import command as kit
-from pyagent.pipeline.inputs.accumulator import Abandoned, Accumulator
+from pyagent.pipeline.inputs.accumulator import Abandoned, InputAccumulator
 from pyagent.testing import assert_declared, lines, make_input, run_input
 from pyagent_plugins.inputs.exec import Exec
 
@@ -26,7 +26,7 @@ INFLUX = {"data_format": "influx"}
 
 def gather(options: Mapping[str, Any]) -> tuple[list[Metric], str]:
     """What one gather adds, and how it failed."""
-    acc = Accumulator()
+    acc = InputAccumulator()
     try:
         make_input(Exec, options).gather(acc)
     except PyagentError as error:
@@ -173,7 +173,7 @@ def test_much_standard_error_blocks_nothing() -> None:
 async def test_stop_ends_what_runs(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     plugin = make_input(Exec, {"commands": [["sh", "-c", f"echo $$ > {pids}; exec sleep 1000"]], "timeout": "1000s"})
-    acc = Accumulator()
+    acc = InputAccumulator()
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -195,7 +195,7 @@ async def test_stop_ends_what_runs(tmp_path: Path) -> None:
 
 
 def test_a_gather_that_was_given_up_ends_quietly() -> None:
-    acc = Accumulator()
+    acc = InputAccumulator()
     acc.close()
     with pytest.raises(Abandoned):
         make_input(Exec, {**INFLUX, "commands": [["echo", "m v=1"]] * 2}).gather(acc)

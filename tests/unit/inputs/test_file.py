@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyagent.api import ConfigError, Input, Metric, PyagentError
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import lines, make_input, run_input
 from pyagent_plugins.inputs.file import File
 
@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def gather(options: Mapping[str, Any]) -> tuple[list[Metric], str]:
     """What one gather adds, and how it failed."""
     plugin: Input[Any] = make_input(File, options)
-    acc = Accumulator()
+    acc = InputAccumulator()
     failure = ""
     try:
         plugin.gather(acc)

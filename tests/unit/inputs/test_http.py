@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pyagent.api import ConfigError, PyagentError
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import assert_declared, gather, lines, make_input
 from pyagent.testing.outputs import Answer, ScriptedServer
 from pyagent_plugins.inputs.http import Http
@@ -57,7 +57,7 @@ async def test_nothing_is_no_failure() -> None:
 
 
 async def test_one_that_fails_costs_only_its_own() -> None:
-    acc = Accumulator(Http.measurements)
+    acc = InputAccumulator(Http.measurements)
     async with (
         ScriptedServer(Answer(200, WEATHER), Answer(200, WEATHER)) as server,
         ScriptedServer(Answer(200, "?")) as bad,

@@ -22,7 +22,7 @@ from serving import json_of, serving
 from pyagent.api import Accumulator, ConfigError, Ingested, Input, PyagentError
 from pyagent.api.errors import TooMuch
 from pyagent.kit.http_client import HttpClient, HttpError
-from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request
+from pyagent.kit.http_server import HttpListener, HttpRefusal, ListenerOptions, Request, Response
 from pyagent.kit.inflate import Inflater
 from pyagent.kit.tls import TlsOptions, client_context
 from pyagent.testing import make_input
@@ -248,7 +248,7 @@ class Odd(Input[ListenerOptions]):
     """A listener with a defect."""
 
     def setup(self) -> None:
-        self._server = HttpListener(self.options, self._answer, lambda r: Answer(r.status, str(r).encode()), self.log)
+        self._server = HttpListener(self.options, self._answer, lambda r: Response(r.status, str(r).encode()), self.log)
 
     async def start(self, acc: Accumulator) -> None:
         await self._server.start()
@@ -256,9 +256,9 @@ class Odd(Input[ListenerOptions]):
     async def stop(self) -> None:
         await self._server.stop()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Response:
         if request.path == "/refused":
-            raise Refused(418, "no\nsuch: thing")
+            raise HttpRefusal(418, "no\nsuch: thing")
         raise ZeroDivisionError("on purpose")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyagent.api import ConfigError, PyagentError
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import assert_declared, gather, lines, make_input
 from pyagent_plugins.inputs.memcached import Memcached
 
@@ -39,7 +39,7 @@ async def test_what_is_known_is_taken() -> None:
 
 @pytest.mark.parametrize("value", ["many", "9" * 5000, "-", "1.5", "\u0661"])
 async def test_a_value_that_is_no_integer_costs_its_field_alone(value: str) -> None:
-    acc = Accumulator(Memcached.measurements)
+    acc = InputAccumulator(Memcached.measurements)
     async with serving(STATS.replace(b"curr_items 3", f"curr_items {value}".encode())) as address:
         await make_input(Memcached, {"servers": [address]}).gather(acc)
     [metric] = acc.drain()
@@ -47,7 +47,7 @@ async def test_a_value_that_is_no_integer_costs_its_field_alone(value: str) -> N
 
 
 async def test_one_that_fails_costs_no_other() -> None:
-    acc = Accumulator(Memcached.measurements)
+    acc = InputAccumulator(Memcached.measurements)
     async with serving(STATS) as good, serving(b"ERROR\r\n") as bad, serving(b"STAT uptime 7\r\n") as short:
         plugin = make_input(Memcached, {"servers": [bad, good, short, "127.0.0.1:1"], "unix_sockets": ["/none/x.sock"]})
         with pytest.raises(PyagentError) as caught:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, Duration, PyagentError
 from pyagent.api.hosted import Guard, HostedPath
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.postgresql import Postgresql, PostgresqlOptions, connect_failure
 from pyagent_plugins.inputs.postgresql.address import HIDDEN, connection_parameters, database_of, parse_address
@@ -266,4 +266,4 @@ async def test_the_files_that_a_hosted_address_names_are_looked_at_when_libpq_re
     certificate.unlink()
     certificate.symlink_to(state / "secret")
     with pytest.raises(PyagentError, match=r"cannot connect to PostgreSQL .*secrets of this host"):
-        await plugin.gather(Accumulator())
+        await plugin.gather(InputAccumulator())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import pyagent.api
+from pyagent.kit import http_server
 
 MOVED = {
     "connecting": "connect_errors",
@@ -36,7 +37,7 @@ def test_the_old_path_of_a_module_gives_its_names_and_warns(old: str) -> None:
         with pytest.warns(DeprecationWarning, match=rf"pyagent\.api\.{old}\.{name} is now pyagent\.kit\.") as caught:
             found = getattr(module, name)
         assert str(caught[0].message).partition(" is now ")[2].startswith(f"pyagent.kit.{MOVED[old]}.{name}") or (
-            (old, name) == ("http", "TlsOptions")
+            (old, name) in [("http", "TlsOptions"), ("listener", "Answer"), ("listener", "Refused")]
         )
         assert caught[0].filename == __file__
         assert found is not None
@@ -57,6 +58,12 @@ def test_the_old_path_of_a_name_gives_what_the_new_one_does(module: str, name: s
     ):
         found = getattr(importlib.import_module(module), name)
     assert found is getattr(importlib.import_module(new), name)
+
+
+def test_the_http_servers_answer_is_a_response_and_what_it_refuses_a_refusal() -> None:
+    for old, new in (("Answer", "Response"), ("Refused", "HttpRefusal")):
+        with pytest.warns(DeprecationWarning, match=f"{old} is now pyagent.kit.http_server.{new}"):
+            assert getattr(http_server, old) is getattr(http_server, new)
 
 
 def test_a_name_that_never_was_is_an_error_as_usual() -> None:

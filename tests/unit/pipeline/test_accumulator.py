@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pyagent.api import Field, Measurement, Metric, MetricType, Uint, field_value
 from pyagent.pipeline.inputs import accumulator
-from pyagent.pipeline.inputs.accumulator import HIGH_WATER, Abandoned, Accumulator
+from pyagent.pipeline.inputs.accumulator import HIGH_WATER, Abandoned, InputAccumulator
 
 
 class Scalar:
@@ -58,7 +58,7 @@ def test_values_are_converted_by_the_documented_table(given_value: object, expec
 @pytest.mark.parametrize("nonsense", [object(), [1], {"a": 1}, 2**64, -(2**63) - 1, 1j])
 def test_a_field_that_cannot_be_used_costs_only_itself(nonsense: object) -> None:
     problems: list[str] = []
-    acc = Accumulator(report=problems.append)
+    acc = InputAccumulator(report=problems.append)
     acc.add("m", {"bad": nonsense, "good": 1})
     assert [metric.fields for metric in acc.drain()] == [{"good": 1}]
     assert acc.dropped == {"unusable field": 1}
@@ -76,9 +76,9 @@ def test_a_field_that_cannot_be_used_costs_only_itself(nonsense: object) -> None
         lambda acc: acc.add("m", {"f": 1}, None, "now"),
     ],
 )
-def test_a_metric_that_makes_no_sense_is_dropped_and_told(call: Callable[[Accumulator], None]) -> None:
+def test_a_metric_that_makes_no_sense_is_dropped_and_told(call: Callable[[InputAccumulator], None]) -> None:
     problems: list[str] = []
-    acc = Accumulator(report=problems.append)
+    acc = InputAccumulator(report=problems.append)
     call(acc)
     assert acc.drain() == []
     assert acc.dropped == {"unusable metric": 1}
@@ -86,7 +86,7 @@ def test_a_metric_that_makes_no_sense_is_dropped_and_told(call: Callable[[Accumu
 
 
 def test_a_metric_without_fields_is_none() -> None:
-    acc = Accumulator()
+    acc = InputAccumulator()
     acc.add("m", {"f": None})
     acc.add("m", {})
     assert acc.drain() == []
@@ -98,7 +98,7 @@ def test_a_metric_without_fields_is_none() -> None:
     [(None, 42), (7, 7), (1.5, 1_500_000_000), (datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC), 1_000_005_000)],
 )
 def test_times(time: Any, expected: int) -> None:
-    acc = Accumulator(now=lambda: 42)
+    acc = InputAccumulator(now=lambda: 42)
     acc.add("m", {"f": 1}, {"tag": 5, "none": None}, time, MetricType.GAUGE)
     assert acc.drain() == [Metric("m", {"tag": "5"}, {"f": 1}, expected, MetricType.GAUGE)]
 
@@ -106,7 +106,7 @@ def test_times(time: Any, expected: int) -> None:
 @given(st.integers(0, 2**63 - 1) | st.floats(0, 2**53, allow_nan=False))
 def test_declared_types_hold_whatever_came_in(value: float) -> None:
     declared = Measurement("m", fields={"i": Field("int"), "u": Field("uint"), "f": Field("float"), "s": Field("str")})
-    acc = Accumulator([declared])
+    acc = InputAccumulator([declared])
     acc.add("m", {"i": value, "u": value, "f": value, "s": value, "free": value})
     (metric,) = acc.drain()
     assert {name: type(field) for name, field in metric.fields.items()} == {
@@ -120,14 +120,14 @@ def test_declared_types_hold_whatever_came_in(value: float) -> None:
 
 
 def test_a_negative_value_of_an_unsigned_field_is_dropped() -> None:
-    acc = Accumulator([Measurement("m", fields={"u": Field("uint")})])
+    acc = InputAccumulator([Measurement("m", fields={"u": Field("uint")})])
     acc.add("m", {"u": -1, "ok": 1})
     assert [metric.fields for metric in acc.drain()] == [{"ok": 1}]
     assert acc.dropped == {"unusable field": 1}
 
 
 def test_what_comes_after_the_end_is_counted_and_ends_the_gather() -> None:
-    acc = Accumulator()
+    acc = InputAccumulator()
     acc.close()
     with pytest.raises(Abandoned):
         acc.add("m", {"f": 1})
@@ -138,7 +138,7 @@ def test_what_comes_after_the_end_is_counted_and_ends_the_gather() -> None:
 
 def test_a_flood_is_handed_on_in_parts() -> None:
     handed: list[int] = []
-    acc = Accumulator(overflow=lambda: handed.append(len(acc.drain())))
+    acc = InputAccumulator(overflow=lambda: handed.append(len(acc.drain())))
     for _ in range(HIGH_WATER * 2 + 1):
         acc.add("m", {"f": 1})
     assert handed == [HIGH_WATER, HIGH_WATER]
@@ -174,7 +174,7 @@ def test_the_short_way_makes_what_the_long_one_does(arguments: tuple[Any, ...]) 
 
     def outcome(short: bool) -> object:
         problems: list[str] = []
-        acc = Accumulator([declared], report=problems.append, now=lambda: 5)
+        acc = InputAccumulator([declared], report=problems.append, now=lambda: 5)
         short_way = accumulator.plain_metric if short else lambda *_: None
         with patch.object(accumulator, "plain_metric", short_way):
             acc.add(*arguments)
@@ -195,7 +195,7 @@ def test_the_short_way_makes_what_the_long_one_does(arguments: tuple[Any, ...]) 
 
 def test_a_list_of_metrics_is_taken_in_steps() -> None:
     found: list[int] = []
-    acc = Accumulator(overflow=lambda: found.append(len(acc.drain())))
+    acc = InputAccumulator(overflow=lambda: found.append(len(acc.drain())))
     acc.add_metrics([Metric("m", {}, {"f": 1} if number % 2 else {}, number) for number in range(5 * HIGH_WATER)])
     assert found == 2 * [HIGH_WATER]
     assert (acc.added, len(acc)) == (5 * HIGH_WATER // 2, HIGH_WATER // 2)

@@ -33,8 +33,8 @@ from pyagent.api import (
 )
 from pyagent.api.foreign import describe, given_up
 from pyagent.lineprotocol import encode
-from pyagent.pipeline.failures import PluginFailure, told
-from pyagent.pipeline.inputs.accumulator import Accumulator as Collecting
+from pyagent.pipeline.failures import PluginFailure, as_own_error
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.schedule import SystemClock
@@ -85,7 +85,7 @@ def plain(metric: Metric) -> bool:
 
 
 def test_what_is_added_is_plain() -> None:
-    acc = Collecting(foreign=True)
+    acc = InputAccumulator(foreign=True)
     values = {"t": Text("x"), "i": Whole(1), "f": Real(1.5), "b": Bytes(b"y")}
     acc.add(Text("m"), values, {"a": Text("b")}, Moment(2026, 1, 1, tzinfo=UTC), MetricType(1))
     acc.add("m", {"v": 1}, None, Whole(5), 2)  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ def hostile_metric() -> Metric:
 
 
 def test_metrics_that_are_handed_over_are_copied_and_plain() -> None:
-    acc = Collecting(foreign=True)
+    acc = InputAccumulator(foreign=True)
     given = hostile_metric()
     acc.add_metrics([given, "no metric", Metric("m", {}, {"v": object()}, 0)])  # type: ignore[list-item]
     given.fields["late"] = given.tags["late"] = "x"
@@ -122,7 +122,7 @@ async def test_what_is_delivered_is_plain_before_anybody_else_sees_it() -> None:
         async def ingest(self, *given: object) -> None:
             seen.append(given)  # type: ignore[arg-type]
 
-    acc = Collecting(foreign=True, ingest_port=Door())  # type: ignore[arg-type]
+    acc = InputAccumulator(foreign=True, ingest_port=Door())  # type: ignore[arg-type]
 
     def endless() -> Iterator[Metric]:
         yield hostile_metric()
@@ -187,7 +187,7 @@ def test_what_is_raised_is_told_in_plain_words_with_its_place(
 ) -> None:
     caught = raised(error)
     assert caught.__traceback__ is not None
-    result = told(caught, (__file__,))
+    result = as_own_error(caught, (__file__,))
     assert type(result) is kind
     assert str(result) == text.format(line=caught.__traceback__.tb_lineno)
     assert result.__traceback__ is None, "nothing of the plugin's frames is kept alive"
@@ -389,5 +389,5 @@ async def test_a_thread_that_was_given_up_is_known_until_it_ends() -> None:
 
 def test_a_traceback_is_made_where_the_plugin_runs(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="pyagent"):
-        result = told(raised(KeyError("x")), ())
+        result = as_own_error(raised(KeyError("x")), ())
     assert "Traceback" in result.__notes__[0]

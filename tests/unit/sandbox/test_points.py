@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from pyagent.sandbox.points import (
     LineError,
-    ParseError,
     Point,
+    UnparsableBody,
     ValueUnreadable,
     make_key,
     parse,
@@ -38,7 +38,7 @@ def scanned(body: bytes) -> list[Point] | str:
 def read(body: bytes) -> list[Point] | str:
     try:
         return parse(body, NOW)
-    except ParseError as error:
+    except UnparsableBody as error:
         return "; ".join(part.rpartition("': ")[2] for part in str(error).split("\nunable to parse '"))
     except ValueUnreadable as error:
         return str(error)
@@ -105,13 +105,13 @@ def test_a_made_key_is_read_back(measurement: str, tags: dict[str, str]) -> None
     ],
 )
 def test_reasons(line: bytes, reason: str) -> None:
-    with pytest.raises(ParseError) as caught:
+    with pytest.raises(UnparsableBody) as caught:
         parse(line, NOW)
     assert str(caught.value) == f"unable to parse '{line.decode()}': {reason}"
 
 
 def test_one_bad_line_refuses_all_and_each_bad_line_is_named() -> None:
-    with pytest.raises(ParseError) as caught:
+    with pytest.raises(UnparsableBody) as caught:
         parse(b"good f=1\nbad\n# not read\n\nworse f=\n", NOW)
     assert str(caught.value) == "unable to parse 'bad': missing fields\nunable to parse 'worse f=': missing field value"
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyagent.sandbox import runs as module
-from pyagent.sandbox.points import ParseError, Point, ValueUnreadable, parse
+from pyagent.sandbox.points import Point, UnparsableBody, ValueUnreadable, parse
 from pyagent.sandbox.runs import Run, parse_runs
 from pyagent.sandbox.store import PartialWrite, PointStore
 
@@ -129,7 +129,7 @@ def test_what_is_stored_is_the_same(tmp_path_factory: pytest.TempPathFactory, so
             runs = parse_runs(body, NOW, "s")
             try:
                 points = parse(body, NOW, "s")
-            except (ParseError, ValueUnreadable):
+            except (UnparsableBody, ValueUnreadable):
                 assert runs is None
                 continue
             problem = written(one, points, limits)

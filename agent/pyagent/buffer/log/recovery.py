@@ -17,7 +17,7 @@ from pyagent.buffer.log.files import Files
 from pyagent.buffer.log.frames import HEAD_SIZE, VERSION, VERSION_LINES, Head, frames_in
 from pyagent.buffer.log.scan import Recovery, Scan, Segment, SegmentFile
 
-__all__ = ["CORRUPT", "Finder", "Found", "write_identity"]
+__all__ = ["CORRUPT", "Finder", "RecoveredLog", "write_identity"]
 
 CORRUPT = "corrupt"
 _NAME = re.compile(r"(\d{10})\.seg")
@@ -25,7 +25,7 @@ _OURS = {"lock", "cursor", "identity", CORRUPT, "lost+found"}
 
 
 @dataclass(slots=True)
-class Found:
+class RecoveredLog:
     """`start`: the number of the first metric that is due; `end`: the number behind all that was ever written."""
 
     recovery: Recovery
@@ -65,7 +65,7 @@ class Finder:
             self._doubt = "is no file; all that is in the segments is sent"
             return self._cursor.open()
 
-    def find(self) -> Found:
+    def find(self) -> RecoveredLog:
         """Opens the cursor, too. Raises OSError for what cannot be read now: it may be readable later, and the log must not be
         used until then."""
         self._known = self._open_cursor()
@@ -101,7 +101,7 @@ class Finder:
         # What is missing before the first one is told now.
         start = max(start or 0, min((segment.first for segment in scan.segments), default=0))
         log = self._log or int.from_bytes(os.urandom(8), "little") or 1
-        return Found(recovery, scan.segments, self._last_file, log, start, max(scan.end, start))
+        return RecoveredLog(recovery, scan.segments, self._last_file, log, start, max(scan.end, start))
 
     def settle(self, recovery: Recovery) -> None:
         """Put elsewhere what does not belong here, and say in `recovery` what that was. What cannot be moved is left."""

@@ -111,7 +111,7 @@ class SegmentLog:
         self.next = self._safe = found.end
         # Numbers of a damaged end are told as lost here; the reader need not wonder about them.
         self._renumbered = self.next > max((segment.end for segment in self.segments), default=self.committed)
-        self._remove_acknowledged()
+        self._remove_committed()
         with contextlib.suppress(OSError):
             self.files.sync_directory(self.directory)
         return found.recovery
@@ -210,9 +210,9 @@ class SegmentLog:
             if all(segment.end <= number for segment in self.segments):
                 number = max(number, self._safe)  # what was lost at its end is not to be missed once more
             self._cursor.write(number)
-            self._remove_acknowledged()
+            self._remove_committed()
 
-    def _remove_acknowledged(self) -> None:
+    def _remove_committed(self) -> None:
         while self.segments and self.segments[0].end <= self.committed:
             if len(self.segments) == 1:
                 if self._active is not None and self.segments[0].size < self._segment_size // 2:
@@ -228,7 +228,7 @@ class SegmentLog:
         self._cursor.close()
         if self._lock >= 0:
             with contextlib.suppress(OSError):
-                self._remove_acknowledged()
+                self._remove_committed()
                 if self._passing:
                     self._remove_folder()
             self.files.close(self._lock)

@@ -10,9 +10,9 @@ from pathlib import Path
 from time import time as now
 
 from pyagent.buffer.quarantine.files import Place, RefusalFiles
-from pyagent.buffer.quarantine.record import Entry, pack, unpack
+from pyagent.buffer.quarantine.record import QuarantineEntry, pack, unpack
 
-__all__ = ["Entry", "Quarantine"]
+__all__ = ["Quarantine", "QuarantineEntry"]
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +104,7 @@ class Quarantine:
         record = b""
         while kept:
             record = pack(
-                Entry(self._next, now() if time is None else time, output, partition, reason, suspected, kept)
+                QuarantineEntry(self._next, now() if time is None else time, output, partition, reason, suspected, kept)
             )
             if len(record) <= self._max_bytes:
                 break
@@ -120,13 +120,13 @@ class Quarantine:
         """Of all entries, oldest first."""
         return list(self._held)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[QuarantineEntry]:
         """All that can be read, oldest first; each is read when it is its turn."""
         for number in self.numbers():
             with contextlib.suppress(LookupError, OSError):
                 yield self.get(number)
 
-    def get(self, number: int) -> Entry:
+    def get(self, number: int) -> QuarantineEntry:
         """Raises LookupError where there is none of this number, OSError where the disk does not give it now."""
         held = self._held.get(number)
         if held is None:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["DROPPED", "DROPPED_AT", "Entry", "pack", "records", "unpack"]
+__all__ = ["DROPPED", "DROPPED_AT", "QuarantineEntry", "pack", "records", "unpack"]
 
 _BEGIN = b'{"check":"'
 DROPPED_AT, DROPPED = len(_BEGIN), b"dropped-"
@@ -21,7 +21,7 @@ _BEHIND = DROPPED_AT + len(DROPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QuarantineEntry:
     """One refusal: metrics that a receiver refused for good, for one reason."""
 
     id: int
@@ -38,7 +38,7 @@ class Entry:
     """Each metric as it was encoded, with its line break."""
 
 
-def pack(entry: Entry) -> bytes:
+def pack(entry: QuarantineEntry) -> bytes:
     """The record of an entry: pure ASCII, what is not UTF-8 by surrogateescape."""
     document = {
         "id": entry.id,
@@ -53,7 +53,7 @@ def pack(entry: Entry) -> bytes:
     return _BEGIN + b"%08x" % zlib.crc32(rest) + rest
 
 
-def unpack(record: bytes) -> Entry | None:
+def unpack(record: bytes) -> QuarantineEntry | None:
     """The entry of a record; None where it was removed or is damaged."""
     rest = record[_BEHIND:]
     if not record.startswith(_BEGIN) or record[DROPPED_AT:_BEHIND] != b"%08x" % zlib.crc32(rest):
@@ -61,12 +61,12 @@ def unpack(record: bytes) -> Entry | None:
     try:
         document = json.loads(b"{" + rest[2:])
         lines = tuple(line.encode("utf-8", "surrogateescape") for line in document.pop("lines"))
-        return Entry(**document, lines=lines)
+        return QuarantineEntry(**document, lines=lines)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # whole, but of another version
 
 
-def records(data: bytes) -> Iterator[tuple[int, int, Entry | None]]:
+def records(data: bytes) -> Iterator[tuple[int, int, QuarantineEntry | None]]:
     """What a file holds: where each record begins, its size, its entry; None stands for what cannot be read.
 
     Removed entries are passed over.

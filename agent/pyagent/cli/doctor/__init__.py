@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyagent.api import PyagentError
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.chosen_instance import STATE, settings_of, the_instance
 from pyagent.cli.control import add_agent_flags, ask
 from pyagent.cli.flags import add_source_flags, source_settings
@@ -31,7 +31,7 @@ Nothing is stored without --probe, and nothing is changed. The exit status is 0 
 warnings, 2 where something failed."""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("name", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     parser.add_argument("--probe", action="store_true", help="write a point pyagent_probe to each bucket")

@@ -83,7 +83,7 @@ class Examination:
         try:
             sources = loader.sources()
         except ConfigError as error:
-            report.failed("configuration", *_told(error))
+            report.failed("configuration", *_finding(error))
             return None
         for source in sources:
             report.about = mask_url(source)
@@ -94,7 +94,7 @@ class Examination:
         try:
             texts = await loader.read()
         except SourceError as error:
-            report.failed("configuration", *_told(error))
+            report.failed("configuration", *_finding(error))
             return None
         report.ok("configuration", "it can be read")
         if self._unit is not None and self._unit.user:
@@ -293,7 +293,7 @@ class Examination:
         host.look_for_others(report, self.instance, configs)
 
 
-def _told(error: ConfigError) -> tuple[str, str]:
+def _finding(error: ConfigError) -> tuple[str, str]:
     """What is wrong with a source, and what to do."""
     cause, remedy = parted(str(error))
     return cause, remedy or "correct the path or the URL, or make what it names"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyagent.api import PyagentError, redact
 from pyagent.cli import how_to_install
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.flags import add_plugin_directory_flag
 from pyagent.cli.server_flags import RefusedSecret
 
@@ -26,7 +26,7 @@ for the token; @env:NAME, @file:PATH or @prompt for a value. The text at InfluxD
 their values go into the file of settings, which is for root alone."""
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
 
     def flag(name: str, text: str, **settings: Any) -> None:

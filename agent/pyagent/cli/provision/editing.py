@@ -19,7 +19,7 @@ from pyagent.cli.flags import plugin_directories
 from pyagent.cli.instances import settings_file
 from pyagent.cli.provision.access import settings_directory
 from pyagent.cli.provision.checking import Checked, check, environment_of
-from pyagent.cli.provision.found import Found, server
+from pyagent.cli.provision.found import InstanceState, server
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import ProvisionError, cause_of
 from pyagent.cli.terminal import harmless
@@ -31,7 +31,7 @@ def edit(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
     """The text in an editor; it is sent when it can be used. Raises PyagentError."""
     file = settings_file(name, settings_directory(arguments))
     with server(arguments, questions, file) as management:
-        found = Found(name, arguments, management, None)
+        found = InstanceState(name, arguments, management, None)
         hosted = found.required()
         environ = environment_of(name, found.file)
         directories = plugin_directories(arguments, os.environ)

@@ -19,10 +19,10 @@ from pyagent.cli.provision.values import ProvisionError
 from pyagent.cli.terminal import harmless, some_of
 from pyagent.influxdb import Authorization, Hosted, Management, Organization
 
-__all__ = ["Found", "server"]
+__all__ = ["InstanceState", "server"]
 
 
-class Found:
+class InstanceState:
     """What there is of one instance: here, and at the server."""
 
     def __init__(

@@ -14,7 +14,7 @@ from pyagent.cli.provision.access import (
     settings_directory,
     url_of_configuration,
 )
-from pyagent.cli.provision.found import Found, server
+from pyagent.cli.provision.found import InstanceState, server
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import ProvisionError
 from pyagent.cli.terminal import aligned, harmless
@@ -48,7 +48,7 @@ def show(name: str, arguments: argparse.Namespace, questions: Questions) -> int:
     """One configuration, its tokens without themselves, its file without values. Raises PyagentError."""
     file = settings_file(name, settings_directory(arguments))
     with server(arguments, questions, file) as management:
-        found = Found(name, arguments, management, None)
+        found = InstanceState(name, arguments, management, None)
         hosted = found.required()
         tokens = found.tokens(hosted.org_id)
         variables = sorted(found.file.values) if found.file.exists else []
@@ -78,7 +78,7 @@ def delete(name: str, arguments: argparse.Namespace, questions: Questions) -> in
     file = settings_file(name, settings_directory(arguments))
     with server(arguments, questions, file) as management:
         org = choose_organization(management, arguments.org, questions) if arguments.org else None
-        found = Found(name, arguments, management, org)
+        found = InstanceState(name, arguments, management, org)
         if org is None and found.hosted is not None:
             org = Organization(found.hosted.org_id, "")
         if org is None:

@@ -14,8 +14,8 @@ from pyagent.cli.instances import is_variable
 from pyagent.cli.provision.questions import Questions
 from pyagent.cli.provision.values import cause_of, read_text
 from pyagent.cli.terminal import harmless
-from pyagent.config.catalog import Catalog, Entry
-from pyagent.config.declared import COMMON, Declared, declared_options, table_type
+from pyagent.config.catalog import Catalog, CatalogEntry
+from pyagent.config.declared import COMMON, OptionSpec, declared_options, table_type
 from pyagent.config.options import suggest
 from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import plugin_sample
@@ -84,7 +84,7 @@ class Choice:
 class Chosen:
     """What the text is made of."""
 
-    inputs: list[Entry]
+    inputs: list[CatalogEntry]
     options: dict[str, dict[str, Any]]
     """Values by section (an input's name, or `agent`) and option."""
     variables: dict[str, str] = field(default_factory=dict, repr=False)
@@ -159,7 +159,7 @@ def configuration_text(
     )
 
 
-def _is_secret(declared: Declared, value: str) -> bool:
+def _is_secret(declared: OptionSpec, value: str) -> bool:
     """Whether a value has a secret in it that is no reference to one."""
     if "secret" in declared.type:
         return bool(value) and not _REFERENCE.search(value)
@@ -185,7 +185,7 @@ def _agent(given: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *(f"  {name} = {toml_value(value)}" for name, value in left.items())]) + "\n"
 
 
-def _input(catalog: Catalog, name: str) -> Entry:
+def _input(catalog: Catalog, name: str) -> CatalogEntry:
     entries = list(catalog.entries("inputs"))
     for entry in entries:
         if entry.name == name.removeprefix("inputs."):
@@ -196,7 +196,7 @@ def _input(catalog: Catalog, name: str) -> Entry:
     raise ConfigError(f"unknown input {name!r}; {hint}")
 
 
-def _declared(catalog: Catalog, inputs: Sequence[Entry], choice: Choice) -> Declared:
+def _declared(catalog: Catalog, inputs: Sequence[CatalogEntry], choice: Choice) -> OptionSpec:
     if choice.section == "agent":
         options = list(declared_options(AgentSettings))
     else:
@@ -221,7 +221,7 @@ def _declared(catalog: Catalog, inputs: Sequence[Entry], choice: Choice) -> Decl
 
 def _resolved(
     choice: Choice,
-    declared: Declared,
+    declared: OptionSpec,
     chosen: Chosen,
     environ: Mapping[str, str],
     known: Mapping[str, str],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyagent.api import PyagentError, redact
 from pyagent.cli import how_to_install
-from pyagent.cli.arguments import Parser
+from pyagent.cli.arguments import CommandParser
 from pyagent.cli.server_flags import add_server_flags
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _LIMIT = 20
 _SILENCE = 600.0
 
 
-def configure(parser: Parser) -> None:
+def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("query", nargs="?", metavar="FLUX", help="the query; - reads it from standard input")
 

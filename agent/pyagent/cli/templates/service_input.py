@@ -5,7 +5,7 @@ import time
 from typing import Annotated
 
 from pyagent.api import Accumulator, Input, Measurement, Metric, QueueFull, Secret, fields, option
-from pyagent.kit.http_server import Answer, HttpListener, ListenerOptions, Refused, Request, same_secret
+from pyagent.kit.http_server import HttpListener, HttpRefusal, ListenerOptions, Request, Response, same_secret
 
 
 class ExampleOptions(ListenerOptions, frozen=True):
@@ -33,22 +33,22 @@ class Example(Input[ExampleOptions]):
     async def stop(self) -> None:
         await self._server.stop()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Response:
         """An answer of 204 says that the outputs' queues hold the metric; a sender repeats what was refused."""
         token = self.options.token.reveal()
         if token and not same_secret(request.credentials()[1], token):
-            raise Refused(401, "the token is missing or wrong")
+            raise HttpRefusal(401, "the token is missing or wrong")
         try:
             document = json.loads(await request.body())
             name, value = str(document["name"]), float(document["value"])
         except (ValueError, TypeError, KeyError):
-            raise Refused(400, 'the body is not like {"name": "door", "value": 1}') from None
+            raise HttpRefusal(400, 'the body is not like {"name": "door", "value": 1}') from None
         try:
             await self._acc.deliver([Metric("example", {"name": name}, {"value": value}, time.time_ns())])
         except QueueFull as full:
-            raise Refused(429, str(full), {"Retry-After": "1"}) from None
-        return Answer(204)
+            raise HttpRefusal(429, str(full), {"Retry-After": "1"}) from None
+        return Response(204)
 
 
-def _refuse(refused: Refused) -> Answer:
-    return Answer.of_json(refused.status, {"error": str(refused)}, refused.headers)
+def _refuse(refused: HttpRefusal) -> Response:
+    return Response.of_json(refused.status, {"error": str(refused)}, refused.headers)

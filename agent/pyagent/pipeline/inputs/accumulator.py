@@ -26,7 +26,7 @@ from pyagent.api.plugin import PrecisionName
 from pyagent.lineprotocol import plain_metric
 from pyagent.pipeline.ports import IngestPort
 
-__all__ = ["Abandoned", "Accumulator"]
+__all__ = ["Abandoned", "InputAccumulator"]
 
 HIGH_WATER = 1_000
 """Metrics that may wait for the main loop before an adding thread does."""
@@ -38,7 +38,7 @@ class Abandoned(Exception):
     """Raised into a gather that has timed out, so that its thread ends."""
 
 
-class Accumulator:
+class InputAccumulator:
     """`pyagent.api.Accumulator`: collects until the engine drains it.
 
     `measurements` pins the types of declared fields. `report(problem)` is told why something was dropped, once per

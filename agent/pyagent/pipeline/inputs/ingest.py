@@ -9,7 +9,7 @@ from pyagent.api import Ingested, Metric, ParseError, Parser
 from pyagent.api.plugin import PrecisionName
 from pyagent.config import InputPlan
 from pyagent.lineprotocol import parse
-from pyagent.pipeline.failures import one_line, told
+from pyagent.pipeline.failures import as_own_error, one_line
 from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.offload import in_slices, most_metrics
 from pyagent.pipeline.ports import Sink
@@ -204,7 +204,7 @@ def _parse_all(
             parsed.add(one_line(error), piece)
         except Exception as error:
             # Of a parser of the engine's it is a mistake, which costs this piece and no others.
-            parsed.add(f"BUG: {error!r:.200}" if files is None else one_line(told(error, files)), piece)
+            parsed.add(f"BUG: {error!r:.200}" if files is None else one_line(as_own_error(error, files)), piece)
     return parsed
 
 

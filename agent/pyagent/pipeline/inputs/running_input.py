@@ -13,7 +13,7 @@ from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
 from pyagent.pipeline.executors import Executor, executor_for
 from pyagent.pipeline.failures import FailureLog, Once, explain, grace_period, one_line
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.inputs.ingest import AckedIngest
 from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.ports import Sink
@@ -228,7 +228,7 @@ class RunningInput:
         finally:
             self.last_duration = time.monotonic() - started
 
-    def _checked(self, acc: Accumulator) -> Awaitable[None] | None:
+    def _checked(self, acc: InputAccumulator) -> Awaitable[None] | None:
         """One gather, where the plugin runs. What it returns in place of adding it is its author's mistake."""
         before = acc.added
         result: object = self.plugin.gather(acc)
@@ -237,7 +237,7 @@ class RunningInput:
         self._look_at(result, acc.added - before)
         return None
 
-    async def _checked_later(self, acc: Accumulator, before: int, result: Awaitable[object]) -> None:
+    async def _checked_later(self, acc: InputAccumulator, before: int, result: Awaitable[object]) -> None:
         self._look_at(await result, acc.added - before)
 
     def _look_at(self, returned: object, added: int) -> None:
@@ -270,8 +270,8 @@ class RunningInput:
         files = self._files if self.plan.is_external else None
         return executor_for(self.plan.isolation, name=self.plan.label, files=files)
 
-    def _new_accumulator(self) -> Accumulator:
-        return Accumulator(
+    def _new_accumulator(self) -> InputAccumulator:
+        return InputAccumulator(
             self._traits.measurements,
             report=self._problem,
             overflow=self._make_room,

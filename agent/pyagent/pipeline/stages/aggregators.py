@@ -9,7 +9,7 @@ from pyagent.api import Aggregator, Metric
 from pyagent.config import AggregatorPlan
 from pyagent.pipeline.failures import FailureLog, explain
 from pyagent.pipeline.filters import compile_selection
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.schedule import Clock, next_multiple
 from pyagent.pipeline.traits import plugin_files
@@ -50,7 +50,7 @@ class RunningAggregator:
         self._modifiers = Modifiers(plan, {}, log=log)
         self._clock = clock
         self._log = log
-        self._acc = Accumulator(now=clock.now, report=lambda problem: log.error("%s; it is dropped", problem))
+        self._acc = InputAccumulator(now=clock.now, report=lambda problem: log.error("%s; it is dropped", problem))
         now, period = clock.now(), plan.period
         self._end = next_multiple(now, period) if plan.round_interval else now + period
         # A metric of this moment may have a time that is rounded down.

@@ -15,7 +15,7 @@ from typing import Any, cast
 from pyagent.api import Aggregator, Metric, Processor, PyagentError
 from pyagent.config import AggregatorPlan, ProcessorPlan
 from pyagent.pipeline.failures import explain
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.isolation import Busy, CallTimedOut, IsolatedCall, copies, no_exit, plain_call, usable
 from pyagent.pipeline.schedule import Clock
 from pyagent.pipeline.stages.aggregators import RunningAggregator
@@ -237,11 +237,11 @@ class IsolatedAggregator(RunningAggregator):
             self._acc = self._new_accumulator()
         self._hand_on(acc.drain())
 
-    def _push_in_thread(self, acc: Accumulator) -> None:
+    def _push_in_thread(self, acc: InputAccumulator) -> None:
         plain_call(self.plugin.push, acc)
         plain_call(self.plugin.reset)
 
-    def _new_accumulator(self) -> Accumulator:
+    def _new_accumulator(self) -> InputAccumulator:
         log, most = self._log, self._most_pushed  # nothing of ours: it would hold the plugin until a collection
 
         def bounded() -> None:
@@ -249,7 +249,7 @@ class IsolatedAggregator(RunningAggregator):
                 acc.close()
                 raise PyagentError(f"cannot push more than {most:,} metrics at once")
 
-        acc = Accumulator(
+        acc = InputAccumulator(
             now=self._clock.now,
             report=lambda problem: log.error("%s; it is dropped", problem),
             overflow=bounded,

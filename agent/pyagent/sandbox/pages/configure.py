@@ -9,8 +9,8 @@ from aiohttp import web
 
 from pyagent.api import ConfigError, Input
 from pyagent.config import SourceText, load_plan
-from pyagent.config.catalog import Catalog, Entry, about
-from pyagent.config.declared import Declared, declared_options, table_type
+from pyagent.config.catalog import Catalog, CatalogEntry, about
+from pyagent.config.declared import OptionSpec, declared_options, table_type
 from pyagent.config.sample import plugin_sample
 from pyagent.config.toml_text import toml_value
 from pyagent.runtime.settings import PLUGIN_DIRECTORY
@@ -78,7 +78,7 @@ def _inputs() -> Iterator[Document]:
         }
 
 
-def _option(declared: Declared) -> Document:
+def _option(declared: OptionSpec) -> Document:
     annotation = _without_none(declared.annotation)
     choices = list(get_args(annotation)) if get_origin(annotation) is Literal else []
     document: Document = {
@@ -123,7 +123,7 @@ def _text(url: str, org: str, bucket: str, chosen: list[Document]) -> str:
     return "\n".join(parts)
 
 
-def _known(catalog: Catalog, entry: Entry, options: object) -> Mapping[str, Any]:
+def _known(catalog: Catalog, entry: CatalogEntry, options: object) -> Mapping[str, Any]:
     """Raises ValueError for what is no option of the input."""
     names = {option.name for kind in catalog.option_types(entry) for option in declared_options(kind)}
     if not isinstance(options, dict) or not options.keys() <= names:

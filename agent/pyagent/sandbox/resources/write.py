@@ -11,7 +11,7 @@ from pyagent.sandbox.http import Route, caller, find_org, no_content, state_of
 from pyagent.sandbox.ids import looks_like_id
 from pyagent.sandbox.inflate import check_header, inflate
 from pyagent.sandbox.permissions import INACTIVE, allowed, is_inactive
-from pyagent.sandbox.points import PRECISIONS, ParseError, ValueUnreadable, parse
+from pyagent.sandbox.points import PRECISIONS, UnparsableBody, ValueUnreadable, parse
 from pyagent.sandbox.resources.buckets import bucket_named
 from pyagent.sandbox.runs import parse_runs
 from pyagent.sandbox.state import State
@@ -78,7 +78,7 @@ async def store_lines(state: State, bucket: Document, body: bytes, precision: st
 
     try:
         await state.in_writer(work)
-    except ParseError as error:
+    except UnparsableBody as error:
         raise invalid(str(error)) from None
     except PartialWrite as error:
         raise InfluxError("unprocessable entity", f"failure writing points to database: {error}") from None

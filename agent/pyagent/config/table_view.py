@@ -8,19 +8,19 @@ from pyagent.api import ConfigError
 from pyagent.config.positions import Path
 from pyagent.config.toml import Document, one_line
 
-__all__ = ["Notes", "Section", "type_name"]
+__all__ = ["Diagnostics", "TableView", "type_name"]
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
-    """What the log will say once a plan is made."""
+class Diagnostics:
+    """Warnings and errors that are logged once a plan is made."""
 
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class TableView:
     """A table, `[agent]` or one `[[kind.name]]`, with its place."""
 
     document: Document
@@ -28,7 +28,7 @@ class Section:
     label: str
     """`agent`, `inputs.mem`: how messages call it."""
     table: Mapping[str, Any]
-    notes: Notes
+    diagnostics: Diagnostics
 
     @property
     def location(self) -> str:
@@ -48,11 +48,11 @@ class Section:
         return self.document.error((*self.path, *keys), text, option if isinstance(option, str) else None)
 
     def warn(self, message: str, *keys: str | int) -> None:
-        self.notes.warnings.append(one_line(f"{self.at(*keys)}: {self.label}: {message}"))
+        self.diagnostics.warnings.append(one_line(f"{self.at(*keys)}: {self.label}: {message}"))
 
     def complain(self, message: str, *keys: str | int) -> None:
         """Say something that is worse than a warning and yet does not stop the agent."""
-        self.notes.errors.append(one_line(f"{self.at(*keys)}: {self.label}: {message}"))
+        self.diagnostics.errors.append(one_line(f"{self.at(*keys)}: {self.label}: {message}"))
 
 
 _TYPES = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "a list", dict: "a table"}
