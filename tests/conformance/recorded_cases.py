@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recorded_web import RecordedWeb
+from recorded_web import RecordedExporters, RecordedWeb
 
 from pyagent.config.registry import Registry
 from pyagent.testing.cases import Case, read_environ
@@ -23,7 +23,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 GOLDEN = SHARED / "golden" / "telegraf"
 CORPUS = SHARED / "corpus" / "telegraf" / "plugins"
 
-SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {"http": RecordedWeb}
+SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {"http": RecordedWeb, "prometheus": RecordedExporters}
 """By the plugin that was recorded with them."""
 SERVERS.update(SERVERS_OF_RECORDINGS)
 

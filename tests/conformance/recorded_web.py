@@ -1,12 +1,13 @@
 """The small web server that recordings of inputs that ask over HTTP were made with, for HTTP and for HTTPS."""
 
 import os
+import shutil
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from pyagent.testing.server_process import Server, free_port
+from pyagent.testing.server_process import Server, ServerMissing, free_port
 
 WEB = Path(__file__).resolve().parents[3] / "shared" / "golden" / "telegraf" / "services" / "_web"
 
@@ -58,3 +59,47 @@ class RecordedWeb(Server):
         places = {f"{host}:18570": f"{host}:{self.port}" for host in ("127.0.0.1", "localhost")}
         places |= {f"{host}:18571": f"{host}:{self.tls_port}" for host in ("127.0.0.1", "localhost")}
         return places | {"DIR": os.fspath(self.directory)}
+
+
+class RecordedExporters(RecordedWeb):
+    """The same, beside Debian's node exporter with the two sets of flags that it was recorded with."""
+
+    name = "the web server of the recordings and prometheus-node-exporter"
+    _FLAGS = (
+        "loadavg meminfo filefd time stat --web.disable-exporter-metrics",
+        "loadavg",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exporter_ports = [free_port() for _ in self._FLAGS]
+
+    def command(self) -> list[str]:
+        program = shutil.which("prometheus-node-exporter")
+        if program is None:
+            raise ServerMissing("cannot start prometheus-node-exporter; apt install prometheus-node-exporter")
+        lines = []
+        for port, flags in zip(self.exporter_ports, self._FLAGS, strict=True):
+            words = [flag if flag.startswith("--") else f"--collector.{flag}" for flag in flags.split()]
+            listen = f"--web.listen-address=127.0.0.1:{port}"
+            lines.append(f'{program} {listen} --collector.disable-defaults {" ".join(words)} & more="$more $!"')
+        shell, flag, script, *arguments = super().command()
+        script = "\n".join(lines) + script.replace("kill $first", "kill $more $first")
+        return [shell, flag, script, *arguments]
+
+    def answers(self) -> bool:
+        return super().answers() and all(self._takes_path(port) for port in self.exporter_ports)
+
+    @staticmethod
+    def _takes_path(port: int) -> bool:
+        try:
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://127.0.0.1:{port}/metrics"
+            ).close()
+        except OSError:
+            return False
+        return True
+
+    def recorded(self) -> dict[str, str]:
+        ports = zip(("18572", "18573"), self.exporter_ports, strict=True)
+        return super().recorded() | {f"127.0.0.1:{old}": f"127.0.0.1:{port}" for old, port in ports}

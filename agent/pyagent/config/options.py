@@ -73,6 +73,7 @@ class _Decoder:
         fields = fields_by_key(kind)
         values: dict[str, Any] = {}
         places: dict[str, str] = {}
+        idle: dict[str, list[str]] = {}
         for key, value in table.items():
             name = _field_name(key, fields, case_insensitive)
             info = fields.get(name)
@@ -88,10 +89,12 @@ class _Decoder:
             # A value that is wrong stays so, whatever it may do.
             self._check_effects(extra, (*path, key), value, info.encode_name if name != info.encode_name else "")
             if extra.get("no_effect") and converted != default_of(info):
-                text = get_args(info.type)[1].description
-                self._view.warn(f"the option {key!r} has no effect: {text}", *path, key)
+                idle.setdefault(get_args(info.type)[1].description, []).append(key)
             values[info.name] = self._policy.hosted(extra, converted)
             places[info.name] = self._view.at(*path, key)
+        for text, keys in idle.items():
+            named = f"options {', '.join(map(repr, keys))} have" if len(keys) > 1 else f"option {keys[0]!r} has"
+            self._view.warn(f"the {named} no effect: {text}", *path, keys[0])
         return values, places
 
     def _check_effects(self, effects: Mapping[str, Any], path: tuple[str | int, ...], value: Any, renamed: str) -> None:

@@ -169,9 +169,13 @@ class UrlClient:
         Raises PyagentError, which names the URL without its secrets.
         """
         answer = await self.exchange(url, method, body=body, compress=compress, headers=headers)
+        self.check(url, answer, expected)
+        return answer
+
+    def check(self, url: str, answer: HttpResponse, expected: Collection[int] = (200,)) -> None:
+        """Raises PyagentError where the status is another one, as `request` does."""
         if answer.status not in expected:
             raise PyagentError(f"cannot {self._verb} {mask_url(url)}: {_unexpected(answer, expected)}")
-        return answer
 
     async def exchange(
         self,

@@ -136,6 +136,8 @@ class HttpClient:
                 cookie_jar=jar,
             )
         target = URL(url, encoded=True)
+        if target.user is not None and headers and any(name.lower() == "authorization" for name in headers):
+            target = target.with_user(None)  # the header counts, and aiohttp takes no two
         proxy = None if self._unix_socket or self._proxy is None else self._proxy or _proxy_for(target)
         encrypted = target.scheme == "https" or (proxy or "").startswith("https:")
         sent = self._session.request(

@@ -34,7 +34,9 @@ __all__ = [
     "Mosquitto",
     "NatsServer",
     "Nginx",
+    "NodeExporter",
     "PostgresServer",
+    "Redis",
     "Server",
     "ServerError",
     "ServerMissing",
@@ -236,6 +238,83 @@ http {{
         return {"127.0.0.1:18510": f"127.0.0.1:{self.port}", "18510": str(self.port), "DIR": str(self.directory)}
 
 
+class NodeExporter(Server):
+    """Prometheus' exporter of a host: `url` is its page, with metrics of a few kinds and of itself."""
+
+    name = "prometheus-node-exporter"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/metrics"
+
+    def command(self) -> list[str]:
+        program = _program(self.name, self.name, self.name)
+        listen = f"--web.listen-address=127.0.0.1:{self.port}"
+        collectors = [f"--collector.{one}" for one in ("disable-defaults", "loadavg", "meminfo", "stat")]
+        return [program, listen, *collectors]
+
+    def answers(self) -> bool:
+        return _status(self.url) == 200
+
+
+class Redis(Server):
+    """Two of redis-server: one at `address` with the password `secret`, a replica of it at `replica`, without.
+
+    The first also listens at the unix socket `socket`. All have one key, `answer`, and an error in their statistics.
+    """
+
+    name = "redis-server"
+    _BOTH = """
+cd "$4"
+"$1" --bind 127.0.0.1 --port "$2" --requirepass secret --unixsocket "$4/redis.sock" --unixsocketperm 777 --save "" & first=$!
+"$1" --bind 127.0.0.1 --port "$3" --replicaof 127.0.0.1 "$2" --masterauth secret --save "" & second=$!
+trap 'kill $first $second' TERM
+wait $first $second
+"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replica_port = free_port()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def replica(self) -> str:
+        return f"127.0.0.1:{self.replica_port}"
+
+    @property
+    def socket(self) -> str:
+        return f"{self.directory}/redis.sock"
+
+    def command(self) -> list[str]:
+        program = _program("redis-server", self.name, "redis-server")
+        ports = [str(self.port), str(self.replica_port)]
+        return ["/bin/sh", "-c", self._BOTH, "both", program, *ports, str(self.directory)]
+
+    def answers(self) -> bool:
+        info = self.ask(self.port, "AUTH secret", "INFO replication")
+        return "state=online" in info and "master_link_status:up" in self.ask(self.replica_port, "INFO replication")
+
+    def started(self) -> None:
+        self.ask(self.port, "AUTH secret", "SET answer 42", "SET text hello", "NOSUCH command")
+
+    def variables(self) -> dict[str, str]:
+        return super().variables() | {"SERVER": self.address, "REPLICA": self.replica}
+
+    @staticmethod
+    def ask(port: int, *commands: str) -> str:
+        """All answers, as they come; none where there is nobody."""
+        text = ""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.settimeout(5)
+            connection.sendall("".join(f"{command}\r\n" for command in (*commands, "QUIT")).encode())
+            while data := connection.recv(65536):
+                text += data.decode("utf-8", "replace")
+        return text
+
+
 class Memcached(Server):
     """Two of memcached: one at `address`, and one at the unix socket `socket`."""
 
@@ -387,6 +466,7 @@ SERVERS: dict[str, Callable[[], Server]] = {
     "influxdb": lambda: InfluxDB1(["test"]),
     "nginx": Nginx,
     "memcached": Memcached,
+    "prometheus-node-exporter": NodeExporter,
     "mosquitto": Mosquitto,
     "nats-server": NatsServer,
 }

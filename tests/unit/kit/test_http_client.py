@@ -251,3 +251,14 @@ class TestBrokenAnswers:
     async def test_a_bomb_is_bounded(self) -> None:
         error = await self.failure(Answer(200, gzip.compress(b"\x00" * (50 << 20)), {"Content-Encoding": "gzip"}))
         assert "larger than 1000 bytes" in str(error)
+
+
+async def test_a_header_goes_before_the_user_of_the_url() -> None:
+    client = HttpClient()
+    async with ScriptedServer(Answer(200), Answer(200)) as server:
+        url = server.url.replace("://", "://me:pass@")
+        await client.request("GET", url, headers={"Authorization": "Bearer of-options"})
+        await client.request("GET", url)
+        await client.close()
+    sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Bearer of-options", "Basic bWU6cGFzcw=="]
