@@ -4,23 +4,27 @@ delivered once, refused and in the quarantine, or still in the queue; whatever t
 Two kinds of trouble: what `write` raises before it has delivered anything, and what a server answers.
 """
 
+import asyncio
 import contextlib
 import gzip
 import logging
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nats_streams import stored
+from real_servers import unavailable
 
 from pyagent.api import Batch, Duration, Metric, NotConnected, Output, Reject, Retry, TooLarge
 from pyagent.config import OutputPlan
 from pyagent.config.catalog import Catalog
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.outputs import Answer, Raw, ScriptedServer, make_output
+from pyagent.testing.servers import NatsServer, ServerMissing
 
 LOG = logging.getLogger("pyagent.test")
 GIVEN = 300
@@ -31,7 +35,7 @@ TROUBLES = (Answer(503), Answer(429), Answer(500), Answer(413), Raw(then="reset"
 class Receiver:
     """What is at the other end: `options` lead to it, and `numbers` has come to it."""
 
-    def __init__(self, options: dict[str, Any], numbers: Callable[[], list[int]] | None) -> None:
+    def __init__(self, options: dict[str, Any], numbers: Callable[[], list[int] | Awaitable[list[int]]] | None) -> None:
         self.options = options
         self.numbers = numbers
         """None: nobody can say; what `write` returned for counts."""
@@ -74,6 +78,28 @@ async def to_nobody(tmp_path: Path, draw: random.Random) -> AsyncIterator[Receiv
     yield Receiver({}, None)
 
 
+@asynccontextmanager
+async def to_stream(
+    tmp_path: Path, draw: random.Random, subjects: Sequence[str] = (), **more: Any
+) -> AsyncIterator[Receiver]:
+    try:
+        server = NatsServer()
+        await asyncio.to_thread(server.start)
+    except ServerMissing as error:
+        unavailable(str(error))
+    try:
+        options = {"servers": [server.url], "username": "mon", "password": "monpw", **more}
+
+        async def numbers() -> list[int]:
+            return [number for message in await stored(server, "S") for number in numbers_in(message.data)]
+
+        yield Receiver(
+            options | {"jetstream": {"name": "S", "subjects": list(subjects), "async_publish": True}}, numbers
+        )
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
 Harness = Callable[[Path, random.Random], AbstractAsyncContextManager[Receiver]]
 CONTRACTS: dict[str, Harness] = {
     "discard": to_nobody,
@@ -85,6 +111,11 @@ CONTRACTS: dict[str, Harness] = {
     "http each": lambda path, draw: over_http(path, draw, "url", several=False, use_batch_format=False),
     "influxdb": lambda path, draw: over_http(path, draw, "urls", several=True, skip_database_creation=True),
     "influxdb_v2": lambda path, draw: over_http(path, draw, "urls", several=True, bucket="b"),
+    "nats": to_stream,
+    "nats batches": lambda path, draw: to_stream(path, draw, use_batch_format=True),
+    "nats template": lambda path, draw: to_stream(
+        path, draw, subject='telegraf.{{ .Tag "host" }}', subjects=["telegraf.>"]
+    ),
 }
 """By the output's name, and what is special of it."""
 
@@ -184,7 +215,8 @@ async def test_nothing_is_lost_and_nothing_comes_twice(
                 break
             await output.write_queue()
         kept = output.queued
-        delivered = troubled.returned if receiver.numbers is None else receiver.numbers()
+        found = troubled.returned if receiver.numbers is None else receiver.numbers()
+        delivered = await found if isinstance(found, Awaitable) else found
         await output.stop(grace=5)
     assert kept == 0
     # A server may refuse one metric that is sent alone, too (413).

@@ -209,8 +209,20 @@ class Batch(Protocol):
 
         Raises Reject where they were serialized in a format that cannot be read again."""
 
+    def records(self) -> list[bytes]:
+        """Each metric as a body of its own, for outputs that send one message for each. Raises Reject as `payload`."""
+
     def slice(self, start: int, stop: int) -> "Batch":
         """The metrics from index `start` up to, not including, `stop`."""
+
+    def parts(self) -> "Sequence[Batch]":
+        """The batch in pieces that lie together on disk: they are cut alike when it is sent again, also after a restart, but
+        where a batch begins or ends within one. Of metrics in memory there is one piece."""
+
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """Where the first metric lies on disk: the number of the log, and its own in that log. Those behind it in one of
+        `parts` have the next numbers. No other metric that is safe there ever has it. None: it is in memory only."""
 
 
 class LineOptions:

@@ -113,6 +113,40 @@ class QueueBatch:
             return parse(data, time.time_ns()).metrics
         raise Reject("cannot read metrics from the queue: they were serialized for another output")
 
+    def records(self) -> list[bytes]:
+        """Each metric as a body of its own, in the output's form. Raises Reject for those that it cannot hold."""
+        if self.body is None or self.content in (self.body.content, Content.RECORDS):
+            data, ends = self.stored(), self._ends()
+            return [data[start:end] for start, end in pairwise([0, *ends])]
+        bodies: list[bytes] = []
+        refused: dict[int, Reject] = {}
+        for index, metric in enumerate(self.metrics()):
+            try:
+                bodies.append(self.body.write([metric]))
+            except Reject as error:
+                refused[index] = error
+        if refused:
+            raise Reject(str(next(iter(refused.values()))), tuple(refused))
+        return bodies
+
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """See `pyagent.api.Batch`."""
+        chunk = self.chunks[0]
+        log: int | None = getattr(chunk.block, "log", None)
+        number: int = getattr(chunk.block, "number", 0)
+        return None if log is None else (log, number + chunk.start)
+
+    def parts(self) -> "list[QueueBatch]":
+        """See `pyagent.api.Batch`."""
+        found: list[list[Chunk]] = []
+        for chunk in self.chunks:
+            if found and not hasattr(chunk.block, "log") and not hasattr(found[-1][0].block, "log"):
+                found[-1].append(chunk)
+            else:
+                found.append([chunk])
+        return [QueueBatch(chunks, self.partition, self.body) for chunks in found]
+
     def texts(self) -> list[bytes]:
         """For people: each metric as it is queued, or as line protocol where that is no text."""
         if self.content is not Content.METRICS:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
+from pyagent.api import Secret
 from pyagent.api.hosted import Guard, HostedPath
 from pyagent.config.environment import names_of
 from pyagent.config.secrets import Secrets
@@ -71,6 +72,8 @@ class Policy:
             return value
         if isinstance(value, list):
             return [HostedPath(item, self.guard) if isinstance(item, str) else item for item in value]
+        if isinstance(value, Secret):
+            return Secret(HostedPath(value.reveal(), self.guard)) if value else value
         return HostedPath(value, self.guard) if isinstance(value, str) and value else value
 
     def _may_read(self, path: str) -> bool:

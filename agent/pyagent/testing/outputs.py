@@ -71,8 +71,18 @@ class MemoryBatch:
     def metrics(self) -> list[Metric]:
         return parse(self.payload(), self.newest).metrics
 
+    def records(self) -> list[bytes]:
+        return [line + b"\n" for line in self._lines]
+
     def slice(self, start: int, stop: int) -> "MemoryBatch":
         return MemoryBatch(self._lines[start:stop], self.oldest, self.newest, self.partition)
+
+    def parts(self) -> "list[MemoryBatch]":
+        return [self]
+
+    @property
+    def position(self) -> None:
+        return None
 
 
 def make_output(plugin: type[_O], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None) -> _O:

@@ -138,12 +138,19 @@ class Header:
 
 
 class StoredBlock:
-    """Records that lie on disk, too: the metric at index i has the number `number` + i."""
+    """Records that lie on disk, too: the metric at index i has the number `number` + i in the log `log`."""
 
-    __slots__ = ("content", "count", "data", "ends", "newest", "number", "oldest")
+    __slots__ = ("content", "count", "data", "ends", "log", "newest", "number", "oldest")
 
     def __init__(
-        self, data: bytes, ends: "array[int]", oldest: int, newest: int, number: int, content: Content = Content.LINES
+        self,
+        data: bytes,
+        ends: "array[int]",
+        oldest: int,
+        newest: int,
+        number: int,
+        content: Content = Content.LINES,
+        log: int = 0,
     ) -> None:
         self.data = data
         self.ends = ends
@@ -152,18 +159,27 @@ class StoredBlock:
         self.newest = newest
         self.number = number
         self.content = content
+        self.log = log
 
 
 class StoredCompressedBlock(CompressedBlock):
     """The same, compressed."""
 
-    __slots__ = ("number",)
+    __slots__ = ("log", "number")
 
     def __init__(
-        self, packed: bytes, ends: "array[int]", oldest: int, newest: int, number: int, content: Content = Content.LINES
+        self,
+        packed: bytes,
+        ends: "array[int]",
+        oldest: int,
+        newest: int,
+        number: int,
+        content: Content = Content.LINES,
+        log: int = 0,
     ) -> None:
         super().__init__(packed, ends, oldest, newest, content)
         self.number = number
+        self.log = log
 
 
 def pack(batch: QueueBatch, number: int, flags: int = 0) -> bytes:
@@ -184,8 +200,8 @@ def pack(batch: QueueBatch, number: int, flags: int = 0) -> bytes:
     return b"".join((header, _CRC.pack(zlib.crc32(header)), payload))
 
 
-def unpack(header: Header, payload: bytes) -> "StoredBlock | StoredCompressedBlock | None":
-    """What a frame holds; None where it is damaged."""
+def unpack(header: Header, payload: bytes, log: int = 0) -> "StoredBlock | StoredCompressedBlock | None":
+    """What a frame of the log with this number holds; None where it is damaged."""
     if not header.fits(payload) or len(payload) < _CRC.size:
         return None
     split = _CRC.size + _CRC.unpack_from(payload)[0]
@@ -202,7 +218,7 @@ def unpack(header: Header, payload: bytes) -> "StoredBlock | StoredCompressedBlo
     if len(ends) != header.count or (not compressed and ends[-1] != len(text)):
         return None
     kind = StoredCompressedBlock if compressed else StoredBlock
-    return kind(text, ends, header.oldest, header.newest, header.number, content)
+    return kind(text, ends, header.oldest, header.newest, header.number, content, log)
 
 
 def next_frame(data: "bytes | memoryview", offset: int) -> "tuple[int, Header] | None":

@@ -42,7 +42,7 @@ class LogReader:
         somebody was told that they are safe. None at the end. Raises OSError."""
         while (header := self._header()) is not None:
             payload = self._bytes(header.length, self._offset + HEADER_SIZE)
-            lines = unpack(header, payload)
+            lines = unpack(header, payload, self._log.number)
             if lines is None:
                 self._offset += header.size  # the header is whole, so its length can be trusted
                 continue

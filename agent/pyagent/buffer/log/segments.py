@@ -72,6 +72,11 @@ class SegmentLog:
         return self._cursor.number
 
     @property
+    def number(self) -> int:
+        """Of the log itself: random, and its own for as long as its folder is there."""
+        return self._cursor.log
+
+    @property
     def size(self) -> int:
         """Bytes of the segments."""
         return sum(segment.size for segment in self.segments)
