@@ -5,16 +5,15 @@ one character, `{a,b}` alternatives, `\` before a character takes it as it is. C
 A list in which no `*`, `?` or `[` stands is compared as it is, braces and backslashes included.
 """
 
-import sys
 from collections.abc import Callable, Sequence
+
+from pyagent.kit.memo import Memo
 
 __all__ = ["Matcher", "Verdicts", "compile_patterns"]
 
 Matcher = Callable[[str], bool]
 
 _CACHE_BYTES = 1 << 20
-_ENTRY_BYTES = 100
-"""What an entry of a dict takes beside its key, roughly."""
 
 
 def compile_patterns(patterns: Sequence[str], separators: str = "") -> Matcher:
@@ -26,21 +25,8 @@ def compile_patterns(patterns: Sequence[str], separators: str = "") -> Matcher:
     return Verdicts(compile_globs(patterns, separators)).__getitem__
 
 
-class Verdicts(dict[str, bool]):
+class Verdicts(Memo[bool]):
     """Answers about texts. Names come again and again, and a look-up costs a tenth of a match. Holds about a megabyte."""
 
     def __init__(self, judge: Matcher) -> None:
-        self._judge = judge
-        self._bytes = 0
-
-    def __missing__(self, text: str) -> bool:
-        answer = self._judge(text)
-        size = sys.getsizeof(text) + _ENTRY_BYTES
-        if size > _CACHE_BYTES // 100:
-            return answer  # it would push out a hundred others
-        self._bytes += size
-        if self._bytes > _CACHE_BYTES:
-            self.clear()
-            self._bytes = size
-        self[text] = answer
-        return answer
+        super().__init__(judge, _CACHE_BYTES)

@@ -5,7 +5,6 @@ Each column is a field, a tag, the measurement or the time. Rows are read as Go'
 header. Values take the first type that fits: integer, float, boolean, text.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from typing import Annotated, Literal
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
 from pyagent.api.files import without_mark
 from pyagent.api.units import format_number
+from pyagent.kit.numbers import guess_value, parse_boolean, parse_float, parse_integer
 from pyagent.kit.timestamps import load_zone, parse_timestamp
 
 __all__ = ["Csv", "CsvOptions"]
@@ -153,7 +153,7 @@ class Csv(Parser[CsvOptions]):
             elif name == options.csv_timestamp_column:
                 fields[name] = value
             elif not options.csv_column_types:
-                fields[name] = _value(value)
+                fields[name] = guess_value(value)
             elif index < len(options.csv_column_types):
                 fields[name] = _typed(name, value, options.csv_column_types[index])
             else:
@@ -172,58 +172,20 @@ class Csv(Parser[CsvOptions]):
         return Metric(_name(measurement) or self.measurement, tags, fields, time)
 
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_FLOAT = re.compile(r"[+-]?(?:[0-9_]++\.?[0-9_]*+|\.[0-9_]++)(?:[eE][+-]?[0-9_]++)?")
-_HEX_FLOAT = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]++\.?[0-9a-fA-F]*+|\.[0-9a-fA-F]++)[pP][+-]?[0-9]++")
-_SPECIAL = re.compile(r"[+-]?inf(?:inity)?|nan", re.IGNORECASE)
-_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
-_BOOLEANS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
-
-
-def _value(text: str) -> FieldValue:
-    """By its look, as Go's ParseInt, ParseFloat and ParseBool see it."""
-    if (number := _integer(text)) is not None:
-        return number
-    if (fraction := _float(text)) is not None:
-        return fraction
-    return _BOOLEANS.get(text, text)
-
-
 def _typed(name: str, text: str, kind: str) -> FieldValue:
     value: FieldValue | None
     match kind:
         case "int":
-            value = _integer(text)
+            value = parse_integer(text)
         case "float":
-            value = _float(text)
+            value = parse_float(text)
         case "bool":
-            value = _BOOLEANS.get(text)
+            value = parse_boolean(text)
         case _:
             return text
     if value is None:
         raise ValueError(f"the column {name!r} must be of type {kind}, and is {text!r:.80}")
     return value
-
-
-def _integer(text: str) -> int | None:
-    if _INTEGER.fullmatch(text) and -(2**63) <= (number := int(text)) < 2**63:
-        return number
-    return None
-
-
-def _float(text: str) -> float | None:
-    if _FLOAT.fullmatch(text):
-        try:
-            number = float(text)
-        except ValueError:  # an underscore in the wrong place
-            return None
-        return None if math.isinf(number) else number
-    if _HEX_FLOAT.fullmatch(text):
-        try:
-            return float.fromhex(text)
-        except OverflowError:
-            return None
-    return float(text) if _SPECIAL.fullmatch(text) else None
 
 
 def _name(value: FieldValue) -> str:

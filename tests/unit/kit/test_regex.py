@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.kit import regex
-from pyagent.kit.regex import compile_regex
+from pyagent.kit.regex import compile_regex, compile_template
 
 
 @pytest.fixture
@@ -172,3 +172,50 @@ def test_escaped_text_matches_itself(text: str) -> None:
     for quoted in (re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text), rf"\Q{text}\E" if "\\" not in text else None):
         if quoted is not None:
             assert compile_regex(rf"\A(?:{quoted})\z").search(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "template", "text", "wanted"),
+    [
+        ("a", "b", "xyz", None),
+        ("a", "b", "banana", "bbnbnb"),
+        ("a*", "-", "baaac", "-b-c-"),
+        ("", "-", "äb", "-ä-b-"),
+        (r"\b", "|", "ab cd", "|ab| |cd|"),
+        ("^", "-", "ab", "-ab"),
+        ("(?m)^", "-", "a\nb", "-a\n-b"),
+        ("$", "-", "ab", "ab-"),
+        ("[^ä]", "", "aäb🐱", "ä"),
+        (r"(\d+)-(?P<n>\w)?", "<${n}$1$3$$${2}$01${x}$1x>", "7-a 8-", "<a7$a> <8$>"),
+        ("a", "$", "a", "$"),
+        ("a", "${1", "a", "${1"),
+        ("a", "$-$0", "a", "$-a"),
+        ("(a)(b)?", "${1", "ab", "${1"),
+        ("(?P<n>a)|(?P<n>b)", "<$n>", "ab", "<a><b>"),
+        (".", "x", "a\udcffä", "xxx"),
+        ("a", "x", "a\udcffä", "x\udcffä"),
+    ],
+)
+@pytest.mark.usefixtures("engine")
+def test_replacing(pattern: str, template: str, text: str, wanted: str | None) -> None:
+    compiled = compile_regex(pattern)
+    assert compiled.replace(text, compile_template(compiled, template)) == wanted
+
+
+@pytest.mark.usefixtures("engine")
+def test_groups() -> None:
+    compiled = compile_regex(r"(?P<host>[^:]+)(:(\d+))?")
+    assert compiled.groups == ("host", "", "")
+    assert compiled.find("ä:80") == ("ä:80", "ä", ":80", "80")
+    assert compiled.find("\udcffx") == ("\udcffx", "\udcffx", "", "")
+    assert compiled.find(":") is None
+
+
+@given(st.text(alphabet="ab \nä\udcff🐱", max_size=12), st.sampled_from(["a*", "", r"\b", "(a|ä)b?", "[^a]", "(?m)$"]))
+def test_both_engines_replace_alike(text: str, pattern: str) -> None:
+    pytest.importorskip("re2", reason="google-re2 is not installed")
+    linear = compile_regex(pattern)
+    bounded = regex._Bounded(regex.Translator(pattern))
+    template = compile_template(linear, "<$0|$1>")
+    assert linear.replace(text, template) == bounded.replace(text, template)
+    assert linear.find(text) == bounded.find(text)

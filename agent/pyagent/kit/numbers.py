@@ -1,0 +1,70 @@
+"""Texts as numbers and back, as Go's `strconv` reads and writes them: what Telegraf's parsers and processors do with values."""
+
+import math
+import re
+
+from pyagent.api import FieldValue
+from pyagent.booleans import BOOLEANS
+
+__all__ = ["guess_value", "parse_boolean", "parse_float", "parse_integer", "parse_unsigned"]
+
+_INTEGER = re.compile(r"[+-]?0{0,400}[0-9]{1,19}")
+_UNSIGNED = re.compile(r"0{0,400}[0-9]{1,20}")
+_HEX = re.compile(r"0{0,400}[0-9a-fA-F]{1,16}")
+_FLOAT = re.compile(r"[+-]?(?:[0-9_]++\.?[0-9_]*+|\.[0-9_]++)(?:[eE][+-]?[0-9_]++)?")
+_HEX_FLOAT = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]++\.?[0-9a-fA-F]*+|\.[0-9a-fA-F]++)[pP][+-]?[0-9]++")
+_SPECIAL = re.compile(r"[+-]?inf(?:inity)?|nan", re.IGNORECASE)
+
+
+def guess_value(text: str) -> FieldValue:
+    """The first that fits: an integer, a float, a boolean, else the text."""
+    if text[:1] in _LETTERS:
+        # Most texts: of those that begin so only words for infinity and NaN are numbers.
+        return _word(text)
+    if (number := parse_integer(text)) is not None:
+        return number
+    if (fraction := parse_float(text)) is not None:
+        return fraction
+    return BOOLEANS.get(text, text)
+
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/\"'({[<")
+
+
+def _word(text: str) -> FieldValue:
+    if len(text) <= 8 and _SPECIAL.fullmatch(text):
+        return float(text)
+    return BOOLEANS.get(text, text)
+
+
+def parse_integer(text: str) -> int | None:
+    """Within 64 bits."""
+    if _INTEGER.fullmatch(text) and -(2**63) <= (number := int(text)) < 2**63:
+        return number
+    return None
+
+
+def parse_unsigned(text: str, base: int = 10) -> int | None:
+    """Within 64 bits, without a sign; `base` is 10 or 16, whose digits stand without a prefix."""
+    if (_UNSIGNED if base == 10 else _HEX).fullmatch(text) and (number := int(text, base)) < 2**64:
+        return number
+    return None
+
+
+def parse_float(text: str) -> float | None:
+    if _FLOAT.fullmatch(text):
+        try:
+            number = float(text)
+        except ValueError:  # an underscore in the wrong place
+            return None
+        return None if math.isinf(number) else number
+    if _HEX_FLOAT.fullmatch(text):
+        try:
+            return float.fromhex(text)
+        except OverflowError:
+            return None
+    return float(text) if _SPECIAL.fullmatch(text) else None
+
+
+def parse_boolean(text: str) -> bool | None:
+    return BOOLEANS.get(text)
