@@ -4,9 +4,19 @@ import math
 import re
 
 from pyagent.api import FieldValue
+from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
 from pyagent.booleans import BOOLEANS
 
-__all__ = ["guess_value", "parse_boolean", "parse_float", "parse_integer", "parse_unsigned"]
+__all__ = [
+    "INT64_MAX",
+    "INT64_MIN",
+    "UINT64_MAX",
+    "guess_value",
+    "parse_boolean",
+    "parse_float",
+    "parse_integer",
+    "parse_unsigned",
+]
 
 _INTEGER = re.compile(r"[+-]?0{0,400}[0-9]{1,19}")
 _UNSIGNED = re.compile(r"0{0,400}[0-9]{1,20}")

@@ -15,11 +15,18 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, Processor, Uint, option
-from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
 from pyagent.api.units import format_number
 from pyagent.kit.filter import name_filter
 from pyagent.kit.memo import Memo
-from pyagent.kit.numbers import parse_boolean, parse_float, parse_integer, parse_unsigned
+from pyagent.kit.numbers import (
+    INT64_MAX,
+    INT64_MIN,
+    UINT64_MAX,
+    parse_boolean,
+    parse_float,
+    parse_integer,
+    parse_unsigned,
+)
 from pyagent.kit.timestamps import parse_timestamp
 
 __all__ = ["Conversions", "Converter", "ConverterOptions"]
