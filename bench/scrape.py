@@ -18,7 +18,7 @@ from pyagent.api import Duration, Input, NoOptions, Output
 from pyagent.config import InputPlan, OutputPlan
 from pyagent.kit import exposition
 from pyagent.pipeline.fanout import Fanout
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing import make_input
@@ -68,7 +68,7 @@ async def gathers(port: int, version: int, rounds: int) -> list[float]:
         log=LOG,
     )
     fanout, modifiers = Fanout([output]), Modifiers(source, {"host": "here"}, log=LOG)
-    acc = Accumulator(Prometheus.measurements)
+    acc = InputAccumulator(Prometheus.measurements)
     plugin = make_input(Prometheus, {"urls": [f"http://127.0.0.1:{port}/metrics"], "metric_version": version})
     times = []
     for _ in range(rounds):

@@ -10,7 +10,7 @@ import pytest
 
 from pyagent.api import ConfigError, PyagentError
 from pyagent.config import SourceText, load_plan
-from pyagent.pipeline.inputs.accumulator import Accumulator
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import gather, lines, make_input
 from pyagent.testing.outputs import Answer, ScriptedServer
 from pyagent_plugins.inputs.prometheus import Prometheus
@@ -55,7 +55,7 @@ async def test_requests_are_measured_where_they_fail_too() -> None:
         "jobs,queue=a,url=URL/metrics counter=3",
         "prometheus_request,url=URL content_length=48i,response_time=1.5",
     ]
-    acc = Accumulator(Prometheus.measurements)
+    acc = InputAccumulator(Prometheus.measurements)
     async with ScriptedServer(Answer(404, "")) as server:
         plugin = make_input(Prometheus, {"urls": [f"{server.url}/none"], **on})
         with pytest.raises(PyagentError, match=r"/none: the answer's status is 404 \(Not Found\), not 200"):
@@ -73,7 +73,7 @@ async def test_a_page_that_is_too_long_is_left_out(caplog: pytest.LogCaptureFixt
 
 
 async def test_one_that_fails_costs_only_its_own() -> None:
-    acc = Accumulator(Prometheus.measurements)
+    acc = InputAccumulator(Prometheus.measurements)
     async with (
         ScriptedServer(Answer(200, PAGE)) as server,
         ScriptedServer(Answer(200, "<html>\n", headers={"Content-Type": "text/html; charset=utf-8"})) as bad,
@@ -117,7 +117,7 @@ async def test_all_addresses_of_a_service_are_asked(monkeypatch: pytest.MonkeyPa
         return [(0, 0, 0, "", (address, 0)) for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1")]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", looked_up, raising=False)
-    acc = Accumulator(Prometheus.measurements)
+    acc = InputAccumulator(Prometheus.measurements)
     async with ScriptedServer(Answer(200, PAGE)) as server:
         url = f"http://service.example:{server.port}/m"
         plugin = make_input(Prometheus, {"kubernetes_services": [url]})
@@ -129,7 +129,7 @@ async def test_all_addresses_of_a_service_are_asked(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_service_without_addresses_costs_only_itself() -> None:
-    acc = Accumulator(Prometheus.measurements)
+    acc = InputAccumulator(Prometheus.measurements)
     async with ScriptedServer(Answer(200, PAGE)) as server:
         plugin = make_input(Prometheus, {"urls": [server.url], "kubernetes_services": [f"http://{'a' * 70}.invalid/m"]})
         with pytest.raises(PyagentError, match="cannot find the addresses of 'aaa"):
@@ -146,7 +146,7 @@ async def test_pages_are_found_by_a_list() -> None:
             plugin = make_input(Prometheus, {"http_service_discovery": discovery})
             assert [metric.tags for metric in await gather(plugin)] == [{"queue": "a", "dc": "north", "url": "label"}]
             plugin._next_query = 0.0
-            acc = Accumulator(Prometheus.measurements)
+            acc = InputAccumulator(Prometheus.measurements)
             with pytest.raises(
                 PyagentError, match="/list: it is no list of targets as Prometheus' HTTP service discovery"
             ):
