@@ -98,7 +98,7 @@ def run_parser() -> CommandParser:
     flag(
         "--runtime-directory",
         "DIR",
-        "where the control socket is (PYAGENT_RUNTIME_DIRECTORY; under systemd its RuntimeDirectory)",
+        "where the control socket is; made if missing (PYAGENT_RUNTIME_DIRECTORY; under systemd its RuntimeDirectory)",
     )
     flag("--pidfile", "FILE", "write the process's number to this file while it runs")
 

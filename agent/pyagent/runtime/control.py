@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from pyagent.api import PyagentError, redact
+from pyagent.api.files import make_private_directory
 from pyagent.kit.connections import Connections, StreamClient
 from pyagent.runtime.health import degraded, health
 from pyagent.runtime.prometheus import prometheus
@@ -53,6 +54,7 @@ class ControlServer:
     async def start(self) -> None:
         """Listen. Not being able to is a warning: the agent's work does not depend on it."""
         try:
+            make_private_directory(self.path.parent)
             await self._remove_leftover()
             listening = socket.socket(socket.AF_UNIX)
             before = os.umask(0o177)

@@ -12,4 +12,4 @@ sensor, room = Path(sys.argv[1]), sys.argv[2]
 writer = Writer()
 writer.write("room", {"celsius": int(sensor.read_text()) / 1000}, {"room": room})
 if lost := writer.close():  # it delivers, also where this is left out; a script that cron runs should fail, though
-    sys.exit(f"{lost} points are lost")
+    sys.exit(f"points lost: {lost}")

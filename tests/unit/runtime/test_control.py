@@ -189,6 +189,16 @@ async def test_the_socket_of_a_dead_agent_is_replaced_and_that_of_a_living_one_i
     assert not path.exists()
 
 
-async def test_a_folder_that_is_not_there_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    await ControlServer(tmp_path / "missing" / "control.sock", document, LOG).start()
-    assert "No such file or directory" in caplog.text
+async def test_a_folder_that_is_missing_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    control = ControlServer(tmp_path / "run" / "ram" / "control.sock", document, LOG)
+    await control.start()
+    assert control.path.is_socket()
+    assert control.path.parent.stat().st_mode & 0o777 == 0o700
+    await control.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "run").touch()
+    await ControlServer(tmp_path / "run" / "control.sock", document, LOG).start()
+    assert "cannot open the control socket" in caplog.text
+    assert "nothing can be asked of this agent" in caplog.text
