@@ -31,6 +31,15 @@ _TABLE = re.compile(r"^\s*\[\[(inputs|outputs|processors|aggregators)\.(\w+)\]\]
 _FORMAT = re.compile(r'^\s*data_format\s*=\s*"(\w+)"', re.MULTILINE)
 _OF_THE_HOST = ("kernel", "kernel_psi")
 """Telegraf reads these from /proc itself, whatever HOST_PROC says: their values are those of the host of the recording."""
+_VARYING = {
+    **dict.fromkeys(_OF_THE_HOST, ("*",)),
+    "system": ("uptime", "uptime_format", "n_physical_cpus", "fields:*"),
+    "net": ("speed",),
+    "net_protocol_stats": ("speed",),
+}
+"""The same of single fields: uptime, users, cores and speeds are those of the host."""
+_JOINED = {"labels": ("tag:device",)}
+"""`DIR` is a part of a longer word there, and is not replaced."""
 _EVERY_TIME = 'precision = "1ns"'
 """Telegraf's own tests have no agent, which would round times."""
 
@@ -81,7 +90,7 @@ def _planted() -> Iterator[Case]:
             errors=None,
             fails=False,
             environ={"HOST_PROC": str(GOLDEN / "proc")},
-            varies=("*",) if path.stem in _OF_THE_HOST else (),
+            varies=_VARYING.get(path.stem, ()),
         )
 
 
@@ -96,10 +105,15 @@ def _host() -> Iterator[Case]:
             errors=None,
             fails="E! " in _text(folder / "expected.err"),
             environ=read_environ(_text(folder / "env")),
-            varies=(*_varies(folder), *(("lines:*",) if (folder / "mode").exists() else ())),
+            varies=(
+                *_varies(folder),
+                *_JOINED.get(folder.name, ()),
+                *(("lines:*",) if (folder / "mode").exists() else ()),
+            ),
             gathers=2 if (folder / "then").is_dir() else 1,
             setup="setup.sh" if (folder / "setup.sh").exists() else "",
             program="server.py" if (folder / "server.py").exists() else "",
+            links=_lost_links(folder),
             seconds=float((_text(folder / "mode").split() or ["", "0"])[1]),
         )
 
@@ -107,6 +121,16 @@ def _host() -> Iterator[Case]:
 def _varies(folder: Path) -> tuple[str, ...]:
     lines = [line.strip() for line in _text(folder / "varies").splitlines()]
     return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _lost_links(folder: Path) -> dict[str, str]:
+    """Planted links, which the recording holds as files with their targets."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 200)
+    return {
+        str(path.relative_to(folder)): target
+        for path in files
+        if (target := _text(path)).startswith("../") and "\n" not in target
+    }
 
 
 def _services() -> Iterator[Case]:

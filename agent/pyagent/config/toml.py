@@ -12,6 +12,8 @@ from pyagent.config.environment import allowed_environment, expand, strip_commen
 from pyagent.config.positions import Path, line_numbers
 from pyagent.config.source import SourceText, is_url, settings_place
 
+_OWN_DOLLARS = frozenset({"inputs.diskio.name_templates"})
+"""Options in which a dollar sign stands before names of their own: what is not set is none of the environment's."""
 _MOST_TABLES, _MOST_VALUES = 5_000, 50_000
 """Of a text from a URL: its parser holds up everything else."""
 _MOST_WARNINGS = 100
@@ -132,7 +134,7 @@ def _expanded(document: Document, environ: Mapping[str, str], old_env: bool) -> 
                 raise document.error(path, f"{name}: {error}") from None
             if len(warnings) >= _MOST_WARNINGS:
                 return result
-            for one in dict.fromkeys(unset[:_MOST_WARNINGS]):
+            for one in dict.fromkeys(unset[:_MOST_WARNINGS]) if name not in _OWN_DOLLARS else ():
                 warnings.append(one_line(f"{document.at(path)}: {name}: {_not_set(one, environ)}"))
             if _ESCAPED_PATH.match(value):
                 warnings.append(

@@ -17,10 +17,12 @@ from pyagent.api.errors import PyagentError
 from pyagent.api.files import read_file
 from pyagent.api.metric import INT64_MAX, INT64_MIN, Uint
 
-__all__ = ["Row", "host_path", "mount_path", "read_int", "read_rows", "read_text"]
+__all__ = ["Row", "host_path", "mount_path", "read_bytes", "read_int", "read_rows", "read_text", "rows_of"]
 
 _ROOTS = {"proc": "/proc", "sys": "/sys", "etc": "/etc", "var": "/var", "run": "/run", "dev": "/dev", "root": "/"}
 _UINT64_MAX = (1 << 64) - 1
+_SAFE_DIGITS = 19
+"""So many always fit 64 bits without a sign."""
 _SHOWN = 80
 
 
@@ -37,13 +39,18 @@ def mount_path(path: str) -> str:
     return f"{prefix}/{path.lstrip('/')}".rstrip("/") or "/"
 
 
-def read_text(path: str, *, missing: str = "") -> str:
-    """All of a file, without space around it. `missing`: what to do where it is not there, for the message."""
+def read_bytes(path: str, *, missing: str = "") -> bytes:
+    """All of a file. `missing`: what to do where it is not there, for the message."""
     try:
-        return read_file(path).decode("utf-8", "surrogateescape").strip()
+        return read_file(path)
     except OSError as error:
         advice = f"; {missing}" if missing and isinstance(error, FileNotFoundError) else ""
         raise PyagentError(f"cannot read {path}: {error.strerror}{advice}") from None
+
+
+def read_text(path: str, *, missing: str = "") -> str:
+    """All of a file, without space around it."""
+    return read_bytes(path, missing=missing).decode("utf-8", "surrogateescape").strip()
 
 
 def read_int(path: str, *, missing: str = "") -> int:
@@ -55,19 +62,24 @@ def read_int(path: str, *, missing: str = "") -> int:
     return value
 
 
-def read_rows(path: str, *, missing: str = "") -> "Iterator[Row]":
-    """The lines of a file that are not empty."""
-    try:
-        text = read_file(path).decode("utf-8", "surrogateescape")
-    except OSError as error:
-        advice = f"; {missing}" if missing and isinstance(error, FileNotFoundError) else ""
-        raise PyagentError(f"cannot read {path}: {error.strerror}{advice}") from None
-    for number, line in enumerate(text.split("\n"), start=1):
+def read_rows(path: str, *, missing: str = "", whole: bool = False) -> "Iterator[Row]":
+    """The lines of a file that are not empty. `whole`: as in `rows_of`."""
+    return rows_of(path, read_bytes(path, missing=missing), whole=whole)
+
+
+def rows_of(path: str, data: bytes, *, whole: bool = False) -> "Iterator[Row]":
+    """The same of what was read of a file. `whole`: each line of it ends, as the kernel's do; the last one is refused where it
+    does not, as a number at its end may have lost digits."""
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    for number, line in enumerate(lines, start=1):
         if words := line.split():
-            yield Row(path, number, line, words)
+            row = Row(path, number, line, words)
+            if whole and number == len(lines):
+                row.fail("the file ends within it")
+            yield row
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """One line of a file."""
 
@@ -90,6 +102,15 @@ class Row:
         if not 0 <= value <= _UINT64_MAX:
             self.fail(f"word {place + 1} is no number of 64 bits without a sign")
         return Uint(value)
+
+    def all_unsigned(self, start: int, stop: int) -> list[Uint]:
+        """The words from `start` up to, not including, `stop`, as `unsigned` reads each of them."""
+        words = self.words[start:stop]
+        digits = "".join(words)
+        plain = len(words) == stop - start and digits.isascii() and digits.isdecimal()
+        if plain and max(map(len, words)) <= _SAFE_DIGITS:
+            return [Uint(word) for word in words]
+        return [self.unsigned(place) for place in range(start, stop)]
 
     def decimal(self, place: int) -> float:
         """The word at `place` as a number that need not be whole."""

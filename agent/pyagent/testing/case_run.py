@@ -81,6 +81,9 @@ def _copied(case: Case, folder: Path) -> Path:
     shutil.copytree(case.folder, work, symlinks=True)
     for path in (work, *filter(Path.is_dir, work.rglob("*"))):
         path.chmod(0o755)  # a recording may be read-only
+    for name, target in case.links.items():
+        (work / name).unlink()
+        (work / name).symlink_to(target)
     return work
 
 
@@ -211,7 +214,8 @@ class _Run:
                 shutil.copytree(then, place, dirs_exist_ok=True)
             self._clock.advance(case.step)
             await fanout.drained()
-            outcome.metrics.clear()
+            if not case.seconds:
+                outcome.metrics.clear()
             await asyncio.gather(*(runner.gather_once() for runner in runners))
         end = time.monotonic() + case.seconds
         while time.monotonic() < end:
