@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pyagent.api import Input, PyagentError
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import assert_declared, lines, make_input, run_input
 from pyagent.testing import gather as gather_once
 from pyagent_plugins.inputs import disk as disk_module
@@ -83,9 +84,7 @@ def _without_sizes(text: str) -> str:
 
 async def _gathered(plugin: Input[Any], caplog: pytest.LogCaptureFixture) -> tuple[list[str], str]:
     """The lines, and all that was said: warnings, and the error where there was one."""
-    from pyagent.pipeline.inputs.accumulator import Accumulator
-
-    acc, said = Accumulator(plugin.measurements), ""
+    acc, said = InputAccumulator(plugin.measurements), ""
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         try:
