@@ -54,7 +54,7 @@ class ConverterOptions(Options, frozen=True):
     fields: Annotated[Conversions | None, option("which fields become what")] = None
 
     def remarks(self) -> list[tuple[str, str]]:
-        text = "`timestamp` needs `timestamp_format` beside it: no time can be read"
+        text = "has a `timestamp` without a `timestamp_format`: no time can be read"
         tables = (("tags", self.tags), ("fields", self.fields))
         return [(name, text) for name, one in tables if one is not None and one.timestamp and not one.timestamp_format]
 

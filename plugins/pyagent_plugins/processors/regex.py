@@ -39,12 +39,18 @@ class RegexOptions(Options, frozen=True):
 
     def remarks(self) -> list[tuple[str, str]]:
         names = ("tag_rename", "field_rename", "metric_rename")
-        found = [(name, "`key` does nothing here") for name in names if any(one.key for one in getattr(self, name))]
+        found = [
+            (name, "has a `key`, which does nothing there")
+            for name in names
+            if any(one.key for one in getattr(self, name))
+        ]
         if any(one.result_key for one in self.metric_rename):
-            found.append(("metric_rename", "`result_key` does nothing here"))
+            found.append(("metric_rename", "has a `result_key`, which does nothing there"))
         for name in ("tags", "fields"):
             if any(map(_empties, getattr(self, name))):
-                found.append((name, "what matches becomes empty: there is no replacement, and no names for all groups"))
+                found.append(
+                    (name, "makes what matches empty: there is no replacement, and not every group has a name")
+                )
         return found
 
 
