@@ -74,8 +74,8 @@ async def to_file(tmp_path: Path, draw: random.Random, **more: Any) -> AsyncIter
 
 
 @asynccontextmanager
-async def to_nobody(tmp_path: Path, draw: random.Random) -> AsyncIterator[Receiver]:
-    yield Receiver({}, None)
+async def to_nobody(tmp_path: Path, draw: random.Random, **options: Any) -> AsyncIterator[Receiver]:
+    yield Receiver(options, None)
 
 
 @asynccontextmanager
@@ -116,6 +116,7 @@ CONTRACTS: dict[str, Harness] = {
     "nats template": lambda path, draw: to_stream(
         path, draw, subject='telegraf.{{ .Tag "host" }}', subjects=["telegraf.>"]
     ),
+    "prometheus_client": lambda path, draw: to_nobody(path, draw, listen="127.0.0.1:0"),
 }
 """By the output's name, and what is special of it."""
 

@@ -328,6 +328,9 @@ class Output(Plugin[O_co]):
     thread of its own.
     """
 
+    listens: ClassVar[bool] = False
+    """Others come to it: `connect` is called at the start, and not before the first write."""
+
     def __init__(
         self, options: O_co, log: logging.Logger, new_serializer: "Callable[[], Serializer[Any]] | None" = None
     ) -> None:

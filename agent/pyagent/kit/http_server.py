@@ -43,6 +43,7 @@ from pyagent.kit.connections import Connections
 from pyagent.kit.http_connection import HttpConnection
 from pyagent.kit.inflate import Inflater
 from pyagent.kit.listen_address import ListenAddress, TlsServerOptions
+from pyagent.kit.socket_address import plain_address
 
 __all__ = [
     "HttpListener",
@@ -111,6 +112,8 @@ class Request:
         self.raw_query = request.rel_url.raw_query_string
         self.headers: Mapping[str, str] = request.headers
         """Names in any case."""
+        self.peer = plain_address(request.remote) if request.remote else ""
+        """The sender's IP address; empty on a unix socket."""
         self._held = 0
         """Bytes of memory that its body takes."""
 
@@ -258,7 +261,7 @@ class HttpListener:
     """One address, served from `start` to `stop`.
 
     `handle` answers a request or raises HttpRefusal; `refuse` makes an answer of that. `max_body`: bytes, where the options
-    leave it to the plugin. Raises ConfigError for options that cannot work.
+    leave it to the plugin. `option`: which one the address was given by. Raises ConfigError for options that cannot work.
     """
 
     def __init__(
@@ -269,8 +272,9 @@ class HttpListener:
         log: logging.Logger,
         *,
         max_body: int = 32 * 2**20,
+        option: str = "service_address",
     ) -> None:
-        self._address = ListenAddress.of(options.service_address, options.socket_mode)
+        self._address = ListenAddress.of(options.service_address, options.socket_mode, option)
         self._ssl = options.ssl_context()
         self._handle = handle
         self._refuse = refuse

@@ -76,15 +76,17 @@ class ListenAddress:
     path: str = ""
     """Of a unix socket; else empty."""
     mode: int | None = None
+    option: str = "service_address"
+    """Where it was given."""
 
     @classmethod
-    def of(cls, text: str, mode: str) -> "ListenAddress":
+    def of(cls, text: str, mode: str, option: str = "service_address") -> "ListenAddress":
         """Raises ConfigError."""
         scheme, found, rest = text.partition("://")
         if not found:
             scheme, rest = "tcp", text
         if scheme == "unix" and rest.startswith("/"):
-            return cls(text, path=rest, mode=socket_mode(mode))
+            return cls(text, path=rest, mode=socket_mode(mode), option=option)
         host, colon, port = rest.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
@@ -93,9 +95,9 @@ class ListenAddress:
         if scheme != "tcp" or not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
             raise ConfigError(
                 f"cannot listen on {text!r}: it is no address; give ':PORT', 'HOST:PORT' or 'unix:///PATH'",
-                option="service_address",
+                option=option,
             )
-        return cls(text, host, int(port))
+        return cls(text, host, int(port), option=option)
 
     async def bind(self) -> socket.socket:
         """A bound socket. Raises PyagentError, with a remedy."""
@@ -145,14 +147,14 @@ class ListenAddress:
                 os.unlink(self.path)
 
     def _explain(self, error: OSError) -> str:
-        remedy = "choose another service_address"
+        remedy = f"choose another {self.option}"
         if error.errno == errno.EADDRINUSE:
             remedy = f"stop the program that listens there ('ss -lp' shows it), or {remedy}"
         elif error.errno in (errno.EACCES, errno.EPERM):
             remedy = (
                 "let the agent's account write into that folder" if self.path else "ports below 1024 need a privilege"
             )
-            remedy += ", or choose another service_address"
+            remedy += f", or choose another {self.option}"
         # A resolver's own numbers are negative, and asyncio puts the address where the system's words should be.
         number = error.errno or 0
         cause = error.strerror if number in (0, errno.EEXIST) or number < 0 else os.strerror(number)

@@ -50,6 +50,8 @@ class OutputTraits:
     queue_format: QueueFormat
     partition: Partition | None
     limits: Limits
+    listens: bool = False
+    """It connects before there is anything to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:
             int(limits.concurrent_writes), int(limits.rate_bytes), float(limits.rate_period), int(limits.write_metrics)
         )
     _check_callable(plugin.write)
-    return OutputTraits(wanted, partition, limits)
+    return OutputTraits(wanted, partition, limits, listens=bool(plugin.listens))
 
 
 def processor_traits(plan: PluginPlan, plugin: Processor[Any]) -> ProcessorTraits:

@@ -519,6 +519,30 @@ def test_a_connection_that_cannot_be_made_is_tried_again_with_pauses() -> None:
     run_virtual(main())
 
 
+def test_one_that_listens_connects_before_there_is_anything_to_write(caplog: pytest.LogCaptureFixture) -> None:
+    class Listener(Receiver):
+        listens = True
+
+        async def connect(self) -> None:
+            await super().connect()
+            if self.connects < 3:
+                raise OSError("the address is in use")
+
+    async def main() -> None:
+        plugin = Listener(output_plan(Listener).options, LOG)
+        output = RunningOutput(output_plan(Listener), plugin, log=LOG)
+        await run_for(output, 60)
+        assert plugin.connects == 3
+        assert output.is_connected
+        await output.stop(grace=5)
+        _, receiver = runner()
+        await run_for(RunningOutput(output_plan(Receiver), receiver, log=LOG), 60)
+        assert receiver.connects == 0
+
+    run_virtual(main())
+    assert caplog.text.count("the address is in use") == 1
+
+
 def test_writes_at_once_that_meet_the_same_loss_connect_once() -> None:
     """As do a thousand partitions: they do not try one after the other what has just failed."""
 

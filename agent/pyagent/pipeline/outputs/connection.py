@@ -1,12 +1,18 @@
 """The connection of an output that all of its partitions share."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+
+from pyagent.pipeline.failures import one_line
 
 __all__ = ["Connection"]
 
 _SHARED_SECONDS = 1.0
 """A failure to connect is that of all partitions for so long: a thousand must not try one after the other."""
+
+_PAUSE = 5.0
+"""Seconds between two attempts of an output that listens."""
 
 
 class Connection:
@@ -32,6 +38,19 @@ class Connection:
                 if not self.is_established:
                     await self._make()
         return self._number
+
+    async def first(self, log: logging.Logger) -> None:
+        """Connect before anything is written, as outputs do that listen; again and again until it stands."""
+        told = ""
+        while True:
+            try:
+                await self.established()
+                return
+            except Exception as error:
+                text = one_line(error)
+                log.log(logging.DEBUG if text == told else logging.ERROR, "%s", text)
+                told = text
+            await asyncio.sleep(_PAUSE)
 
     async def _make(self) -> None:
         loop = asyncio.get_running_loop()

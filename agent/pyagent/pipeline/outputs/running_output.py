@@ -86,6 +86,7 @@ class RunningOutput:
         self._inherits = inherits
         self._log = log
         limits = traits.limits
+        self._listens = traits.listens
         self._writers = max(limits.concurrent_writes, 1)
         self._write_metrics = limits.write_metrics
         limited = limits.rate_bytes > 0 and limits.rate_period > 0
@@ -362,6 +363,7 @@ class RunningOutput:
     async def run(self) -> None:
         """Write until `end`."""
         self._running = {}
+        first = asyncio.create_task(self._connection.first(self._log)) if self._listens else None
         try:
             if not self._inherits:
                 self._restore_senders()
@@ -377,6 +379,7 @@ class RunningOutput:
         finally:
             tasks = [task for tasks in self._running.values() for task in tasks]
             self._running = None
+            tasks += [first] if first is not None else []
             for task in tasks:
                 task.cancel()
             if tasks:
