@@ -1,7 +1,6 @@
 """A running plan: its inputs, its outputs, and the change from one plan to the next."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -14,11 +13,12 @@ from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutp
 from pyagent.pipeline.schedule import Clock, SystemClock
 from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.chain import ProcessorChain
-from pyagent.pipeline.supervision import supervise
+from pyagent.pipeline.supervision import cancel, supervise
 from pyagent.pipeline.traits import InputTraits, OutputTraits
 from pyagent.runtime.build import Broken, Built, LeftOut, build_plugins, build_stages
+from pyagent.runtime.handover import Handover
 from pyagent.runtime.log import component_logger, plugin_logger
-from pyagent.runtime.plan_diff import match, successor
+from pyagent.runtime.plan_diff import match
 
 __all__ = ["FLUSH_GRACE", "GRACE", "Agent"]
 
@@ -58,21 +58,13 @@ class Agent:
         self.clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
-        self._draining: dict[RunningOutput, asyncio.Event] = {}
-        """Outputs that are being ended, the first one first; set when they use their queues no more."""
-        self.on_drained: Callable[[], None] = lambda: None
-        """Called when the last of the outputs that were replaced has left its queues."""
+        self.handover = Handover(lambda: self.fanout.outputs, flush_grace)
         self._shutdown_tasks: set[asyncio.Task[None]] = set()
         """Of what was replaced and has not yet ended."""
 
     @property
     def outputs(self) -> tuple[RunningOutput, ...]:
         return self.fanout.outputs
-
-    @property
-    def is_draining(self) -> bool:
-        """Whether an output that was replaced may still write or hand over what it has."""
-        return bool(self._draining)
 
     async def apply(self, plan: Plan) -> None:
         """Run `plan` in place of the one that runs: unchanged plugins go on with schedule, connections and queues, others
@@ -104,15 +96,13 @@ class Agent:
 
         # From here on nothing fails.
         old_outputs = [runner for runner in self.fanout.outputs if runner not in kept_outputs]
-        draining = {runner.plan.queue_id for runner in (*self._draining, *old_outputs)}
-        inputs = [self._input(plan.global_tags, built) for built in built_inputs]
-        outputs = [self._output(draining, built) for built in built_outputs]
-        # New outputs take over first, so that nothing gathered finds none.
-        self._draining |= {runner: asyncio.Event() for runner in old_outputs}
-        self.fanout.outputs = (*kept_outputs, *outputs)
         for runner in old_outputs:
-            runner.successor = successor(runner, outputs)
-            self._in_background(runner.plan.label, self._drain(runner))
+            self.handover.leave(runner)
+        inputs = [self._input(plan.global_tags, built) for built in built_inputs]
+        outputs = [self._output(built) for built in built_outputs]
+        # New outputs take over first, so that nothing gathered finds none.
+        self.fanout.outputs = (*kept_outputs, *outputs)
+        self._end_outputs(old_outputs)
         self._replace_stages(stages)
         for input_runner in [runner for runner in self.inputs if runner not in kept_inputs]:
             self.inputs.remove(input_runner)
@@ -137,9 +127,9 @@ class Agent:
         while finishing is not None and not finishing.done():
             await asyncio.wait([finishing], timeout=self._grace)
             self.fanout.abandon_calls()
-        self._draining |= {runner: asyncio.Event() for runner in self.fanout.outputs}
         for runner in self.fanout.outputs:
-            self._in_background(runner.plan.label, self._drain(runner))
+            self.handover.leave(runner)
+        self._end_outputs(self.fanout.outputs)
         await self._settle()
         self.fanout.outputs = ()
 
@@ -174,16 +164,18 @@ class Agent:
             traits=cast("InputTraits | None", built.traits),
         )
 
-    def _output(self, draining: set[str], built: Built) -> RunningOutput:
+    def _output(self, built: Built) -> RunningOutput:
         plan = cast("OutputPlan", built.plan)
-        return RunningOutput(
+        output = RunningOutput(
             plan,
             cast("Output[Any]", built.plugin),
             log=built.log,
             buffer_resources=self._buffer_resources,
-            inherits=plan.queue_id in draining,
+            waits=self.handover.must_wait(plan.queue_id),
             traits=cast("OutputTraits | None", built.traits),
         )
+        self.handover.join(output)
+        return output
 
     def _check_disk(self, plan: Plan) -> None:
         for output in plan.outputs:
@@ -210,54 +202,12 @@ class Agent:
         return None if finishing is None else self._in_background("processors and aggregators", finishing)
 
     async def _stop_input(self, runner: RunningInput) -> None:
-        await _cancel(self._tasks.pop(runner))
+        await cancel(self._tasks.pop(runner))
         await runner.stop(self._grace)
 
-    async def _drain(self, runner: RunningOutput) -> None:
-        """End an output; what it had not written goes to its successor, or is written now."""
-        task = self._tasks.pop(runner)
-        runner.end()
-        await asyncio.wait([task], timeout=self._flush_grace)
-        # Cancelled in the middle of a write, its batch goes back to the queue: perhaps twice there, never lost.
-        await _cancel(task)
-        try:
-            await self._predecessors_left(runner)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(runner.quiet(), self._flush_grace)
-                if (successor := self._running_successor(runner)) is not None:
-                    successor.adopt(runner)
-                    self._drained(runner)
-            runner.begin()  # where it never came to that: nobody else uses its queues now
-            await runner.stop(self._flush_grace)
-        finally:
-            self._drained(runner)
-            if not self._draining:
-                self.on_drained()
-
-    async def _predecessors_left(self, runner: RunningOutput) -> None:
-        """Return when those before it that have the same queue have left: until then they may hand theirs over to it, or
-        use it on disk."""
-        for predecessor, gone in list(self._draining.items()):
-            if predecessor is runner:
-                return
-            if predecessor.plan.queue_id == runner.plan.queue_id:
-                await gone.wait()
-
-    def _running_successor(self, runner: RunningOutput) -> RunningOutput | None:
-        """Its successor that runs now: while the last write went on, the first one may have been replaced as well."""
-        successor = runner.successor
-        while successor is not None and successor not in self.fanout.outputs:
-            successor = successor.successor
-        return successor
-
-    def _drained(self, runner: RunningOutput) -> None:
-        """It uses its queues no more; those that have waited for it may."""
-        if gone := self._draining.pop(runner, None):
-            gone.set()
-        draining = {other.plan.queue_id for other in self._draining}
-        for output in self.fanout.outputs:
-            if output.plan.queue_id not in draining:
-                output.begin()
+    def _end_outputs(self, outputs: Sequence[RunningOutput]) -> None:
+        for runner in outputs:
+            self._in_background(runner.plan.label, self.handover.end(runner, self._tasks.pop(runner)))
 
     async def _settle(self, timeout: float | None = None) -> None:
         if self._shutdown_tasks:
@@ -287,8 +237,3 @@ def _kept_running(
     # The unchanged ones by what they run, whose place may be another one by now.
     predecessors = left_out.predecessors(running, [*[runner.plan for runner in kept], *new])
     return kept + list(predecessors.values())
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from pyagent.config import PluginPlan
-from pyagent.pipeline.outputs.running_output import RunningOutput
 
-__all__ = ["Running", "match", "successor"]
+__all__ = ["Running", "match"]
 
 PlanT = TypeVar("PlanT", bound=PluginPlan)
 
@@ -39,12 +38,3 @@ def _same(plan: PluginPlan, other: PluginPlan) -> bool:
 
 def _anywhere(plan: PluginPlan) -> PluginPlan:
     return dataclasses.replace(plan, location="", option_locations={})
-
-
-def successor(runner: RunningOutput, candidates: Iterable[RunningOutput]) -> RunningOutput | None:
-    """The new output that writes to the same place in the same format: what is queued is as good there."""
-    for candidate in candidates:
-        same_queue = candidate.plan.queue_id == runner.plan.queue_id
-        if same_queue and candidate.encoder.format == runner.encoder.format:
-            return candidate
-    return None

@@ -112,7 +112,7 @@ class _Process:
         self._watch_failures = FailureLog(component_logger("config"))
         self._polls_failed = 0
         self._logged_orphans: set[str] = set()
-        self._agent.on_drained = self._log_orphans
+        self._agent.handover.on_done = self._log_orphans
         self._trial: asyncio.Task[None] | None = None
         """Waits until a hosted text has run."""
         self._stop = asyncio.Event()
@@ -354,7 +354,7 @@ class _Process:
 
     def _log_orphans(self) -> None:
         """Queues on disk that no output claims are kept; somebody has to say whose they are."""
-        if self._ending or self._agent.is_draining:
+        if self._ending or self._agent.handover.ending:
             return  # they are asked for again when the last one has left
         for buffer in self._buffers.orphans():
             if buffer.name not in self._logged_orphans:

@@ -14,6 +14,7 @@ from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent.runtime.agent import Agent
+from pyagent.runtime.handover import HandoverState
 
 __all__ = ["Document", "ReloadState", "status"]
 
@@ -67,7 +68,11 @@ def status(agent: Agent, reload: ReloadState, instance: str, *, loop_lag: float 
         "inputs": [_input(runner, now) for runner in agent.inputs],
         "broken": [{"name": one.label, "reason": one.reason, "kept": one.kept} for one in agent.broken],
         "given_up": [{"name": name, "seconds": round(seconds, 3)} for name, seconds in given_up()],
-        "outputs": [_output(runner, now) for runner in agent.outputs],
+        "outputs": [_output(runner, now, agent.handover.state(runner)) for runner in agent.outputs],
+        "ending_outputs": [
+            {**_names(runner.plan), "handover": str(state), "queued": runner.queued}
+            for runner, state in agent.handover.ending.items()
+        ],
         "buffer": {
             "metrics": sum(runner.queued for runner in agent.outputs),
             "memory_bytes": memory_of(
@@ -120,7 +125,7 @@ def _stage(stage: RunningProcessor | RunningAggregator) -> Document:
     }
 
 
-def _output(runner: RunningOutput, now: float) -> Document:
+def _output(runner: RunningOutput, now: float, handover: HandoverState) -> Document:
     senders, queues, sums = list(runner.partitions.values()), list(runner.queues), runner.partitions.sums
     oldest = min((queue.oldest for queue in queues if queue.oldest), default=0)
     return {
@@ -142,6 +147,7 @@ def _output(runner: RunningOutput, now: float) -> Document:
         "on_disk": any(queue.persisting for queue in queues),
         "senders": dict(Counter(str(sender.state) for sender in senders)),
         "storage": dict(Counter(str(queue.storage) for queue in queues)),
+        "handover": str(handover),
         "connected": runner.is_connected,
         "disk_error": next((one.strerror or str(one) for queue in queues if (one := queue.disk_error)), ""),
         "oldest_age_seconds": round(now - oldest / 1e9, 3) if oldest else 0.0,

@@ -58,15 +58,13 @@ class RunningOutput:
         *,
         log: logging.Logger,
         buffer_resources: BufferResources | None = None,
-        inherits: bool = False,
+        waits: bool = False,
         traits: OutputTraits | None = None,
     ) -> None:
-        """`inherits`: a predecessor still uses these queues on disk; they are not opened before `begin`.
+        """`waits`: an output before it still uses these queues on disk; they are not opened before `begin`.
         `traits`: those of an external plugin, asked where that may be done."""
         self.plan = plan
         self.plugin = plugin
-        self.successor: RunningOutput | None = None
-        """What writes to the same place in its stead, once it is being ended."""
         self.filtered = 0
         """Metrics that this output's filters kept out."""
         self.not_encodable: Counter[str] = Counter()
@@ -83,7 +81,7 @@ class RunningOutput:
         self.encoder = OutputEncoder(
             plan, traits.queue_format, traits.partition, admits=self.partitions.admits, log=log
         )
-        self._inherits = inherits
+        self._waits = waits
         self._log = log
         limits = traits.limits
         self._listens = traits.listens
@@ -341,7 +339,7 @@ class RunningOutput:
         assert self._running is not None
 
         async def run() -> None:
-            if sender.disk_writer is not None and not self._inherits:
+            if sender.disk_writer is not None and not self._waits:
                 with contextlib.suppress(TimeoutError):
                     # The oldest first; but a disk that hangs must not stop what is new.
                     await asyncio.wait_for(sender.disk_writer.ready.wait(), RESTORE_GRACE)
@@ -350,8 +348,8 @@ class RunningOutput:
         self._running[sender] = [asyncio.create_task(supervise(run, self._log), name=self.plan.label)]
         if (disk_writer := sender.disk_writer) is not None:
             if (before := self._ending.get(sender.partition)) is not None:
-                before.add_done_callback(lambda _: None if self._inherits else disk_writer.begin())
-            elif not self._inherits:
+                before.add_done_callback(lambda _: None if self._waits else disk_writer.begin())
+            elif not self._waits:
                 disk_writer.begin()
             write_to_disk = disk_writer.run
             self._running[sender].append(
@@ -365,7 +363,7 @@ class RunningOutput:
         self._running = {}
         first = asyncio.create_task(self._connection.first(self._log)) if self._listens else None
         try:
-            if not self._inherits:
+            if not self._waits:
                 self._restore_senders()
             for sender in self.partitions.values():
                 if sender not in self._running:
@@ -393,7 +391,7 @@ class RunningOutput:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), IDLE_SECONDS / 5)
         self.partitions.end_idle(asyncio.get_running_loop().time())
-        if self._unlisted and not self._inherits:
+        if self._unlisted and not self._waits:
             self._restore_senders()
 
     async def write_queue(self, at_least: int = 1) -> bool:
@@ -426,8 +424,8 @@ class RunningOutput:
 
     def begin(self) -> None:
         """There is nothing to wait for any more: use what is on disk."""
-        if self._inherits:
-            self._inherits = False
+        if self._waits:
+            self._waits = False
             self._restore_senders()
             for sender in self.partitions.values():
                 if sender.disk_writer is not None:
