@@ -10,21 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from pyagent.booleans import BOOLEANS
+from pyagent.cli.words import Choices, word_name
 
-__all__ = ["Choices", "CommandParser", "word_name"]
+__all__ = ["Choices", "CommandParser"]
 
 _WANTED: dict[Any, str] = {int: "write a whole number", float: "write a number"}
-
-
-class Choices(tuple[str, ...]):
-    """What a word may be; `texts` says of each what it does."""
-
-    texts: Mapping[str, str]
-
-    def __new__(cls, **texts: str) -> "Choices":
-        choices = super().__new__(cls, texts)
-        choices.texts = texts
-        return choices
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -224,8 +214,3 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 def _is_flag(word: str) -> bool:
     """A lone dash and a negative number are words."""
     return len(word) > 1 and word[0] == "-" and not (word[1].isdecimal() or word[1] == ".")
-
-
-def word_name(action: argparse.Action) -> str:
-    """How a text calls a word, or the value of a flag."""
-    return str(action.metavar or (action.dest if action.choices else action.dest.upper()))

@@ -6,9 +6,10 @@ Made here and not by argparse, whose layout and colours differ between releases 
 import argparse
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
-from pyagent.cli.arguments import Choices, CommandParser, word_name
+from pyagent.cli.words import Choices, word_name
 from pyagent.runtime.colours import coloured
 
 __all__ = ["help_text", "usage"]
@@ -19,7 +20,22 @@ COLUMN = 31
 """Where the right column begins at the earliest; what is longer on the left has a line for itself."""
 
 
-def help_text(parser: CommandParser, *, colours: bool = False) -> str:
+class Shown(Protocol):
+    """A parser, as far as its help shows it."""
+
+    prog: str
+    usage: str | None
+    description: str | None
+    epilog: str | None
+    commands: Mapping[str, str]
+
+    @property
+    def words(self) -> Sequence[argparse.Action]: ...
+    @property
+    def groups(self) -> Mapping[str, Sequence[argparse.Action]]: ...
+
+
+def help_text(parser: Shown, *, colours: bool = False) -> str:
     """As wide as the terminal, within WIDTHS."""
     layout = _Layout(colours)
     lines = [parser.description or "", "", usage(parser)]
@@ -30,7 +46,7 @@ def help_text(parser: CommandParser, *, colours: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def usage(parser: CommandParser) -> str:
+def usage(parser: Shown) -> str:
     if parser.usage:
         return f"Usage: {parser.usage}"
     words = []
@@ -40,7 +56,7 @@ def usage(parser: CommandParser) -> str:
     return " ".join(["Usage:", parser.prog, *words, "[FLAGS]"])
 
 
-def _sections(parser: CommandParser) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _sections(parser: Shown) -> Iterator[tuple[str, Mapping[str, str]]]:
     if parser.commands:
         yield f"Commands ({parser.prog} COMMAND --help)", parser.commands
     for action in parser.words:

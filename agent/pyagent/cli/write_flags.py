@@ -8,7 +8,7 @@ from typing import NoReturn, cast
 
 from pyagent.cli.terminal import harmless
 from pyagent.cli.tokens import looks_like_token
-from pyagent.importer.csv_lines import CsvOptions
+from pyagent.importer.csv_options import CsvOptions
 from pyagent.importer.pieces import ImportFailure
 from pyagent.importer.reading import Format, ReadingOptions
 from pyagent.importer.sources import Source, checked_encoding

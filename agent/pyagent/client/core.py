@@ -48,7 +48,7 @@ class Core:
         self._batch = min(settings.batch_size, settings.max_points)
         self._durable = settings.buffer_directory is not None
         self._closed = False
-        self._begin()
+        self.begin()
         with importing:
             from pyagent.client import endings
 
@@ -62,7 +62,7 @@ class Core:
                 raise self._unusable(error) from None
             self._take_up()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Anew: when it is made, and in a forked child."""
         self._lock = threading.Lock()
         self._engines: list[Engine] = []

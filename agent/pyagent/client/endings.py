@@ -14,13 +14,12 @@ import threading
 import time
 import weakref
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyagent.buffer.log.files import Files
 from pyagent.client.host import host
 
 if TYPE_CHECKING:
-    from pyagent.client.core import Core
     from pyagent.client.engine import Engine
 
 __all__ = ["ended", "final", "finish_all", "forked", "handle_sigterm", "held_up", "known", "orphaned", "started"]
@@ -30,7 +29,15 @@ _SIGTERM_MOST = 8.0
 _TERMINATION_MOST = 9.5
 """Seconds until SIGTERM ends the process, whatever hangs: `docker stop` kills after ten."""
 
-known: "weakref.WeakSet[Core]" = weakref.WeakSet()
+
+class Writing(Protocol):
+    """A writer, as far as a fork concerns it."""
+
+    def begin(self) -> None:
+        """Start anew, with nothing of the parent's."""
+
+
+known: weakref.WeakSet[Writing] = weakref.WeakSet()
 """All writers: in a forked child each begins anew."""
 _engines: "set[Engine]" = set()
 """Those that run. They are held here, as their writer may be gone."""
@@ -139,7 +146,7 @@ def forked() -> None:
     _engines.clear()
     host.forget()
     for writer in list(known):
-        writer._begin()
+        writer.begin()
 
 
 threading._register_atexit(_main_thread_ended)  # type: ignore[attr-defined]

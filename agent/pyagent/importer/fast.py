@@ -2,15 +2,13 @@
 
 import os
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyagent.importer.columns import Cell, Rows
+from pyagent.importer.csv_options import CsvOptions
 from pyagent.importer.pieces import Piece
 from pyagent.importer.times import DAY_FIRST, MONTH_FIRST, YEAR_FIRST, earlier_showing, local_offset
 from pyagent.lineprotocol.text import to_bytes
-
-if TYPE_CHECKING:
-    from pyagent.importer.csv_lines import CsvOptions
 
 __all__ = ["FastRows", "fast_rows"]
 
@@ -48,7 +46,7 @@ class FastRows:
 
 
 def fast_rows(
-    rows: Rows, header: list[str], separator: bytes, options: "CsvOptions", *, strict_width: bool
+    rows: Rows, header: list[str], separator: bytes, options: CsvOptions, *, strict_width: bool
 ) -> FastRows | None:
     """None where the table is of no kind that the native reader knows."""
     cells = [cell for _, cell in rows.tags] + [cell for _, cell, _ in rows.fields]

@@ -11,7 +11,8 @@ from typing import BinaryIO, Literal
 
 from pyagent.importer.content import TEXT
 from pyagent.importer.csv_head import is_plain, separator_of
-from pyagent.importer.csv_lines import CsvConverter, CsvOptions
+from pyagent.importer.csv_lines import CsvConverter
+from pyagent.importer.csv_options import CsvOptions
 from pyagent.importer.dialects import TABLE, Plain
 from pyagent.importer.inference import infer
 from pyagent.importer.lp_lines import LpConverter

@@ -4,14 +4,12 @@ import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import parse_qsl, quote, urlencode
 
 from pyagent.api.masking import mask_url
 from pyagent.kit.http_client import HttpError, HttpResponse
-
-if TYPE_CHECKING:
-    from pyagent.kit.http import HttpOptions
+from pyagent.kit.http_options import HttpOptions
 
 __all__ = ["CookieLogin", "HttpLogin", "TokenLogin", "basic_auth"]
 
@@ -71,7 +69,7 @@ class _Login:
 class CookieLogin(_Login):
     """Cookies are kept by the client, which sends them."""
 
-    def __init__(self, options: "HttpOptions", send: Send, forget: Callable[[], None]) -> None:
+    def __init__(self, options: HttpOptions, send: Send, forget: Callable[[], None]) -> None:
         super().__init__()
         self._options = options
         self._send = send
@@ -95,7 +93,7 @@ class TokenLogin(_Login):
     """OAuth2 client credentials (RFC 6749, 4.4). The client's name and secret go into a header or, where the server does not
     take them so, into the body."""
 
-    def __init__(self, options: "HttpOptions", send: Send) -> None:
+    def __init__(self, options: HttpOptions, send: Send) -> None:
         super().__init__()
         self._options = options
         self._send = send

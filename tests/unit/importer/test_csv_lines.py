@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.importer.columns import Settings
-from pyagent.importer.csv_lines import CsvConverter, CsvOptions
+from pyagent.importer.csv_lines import CsvConverter
+from pyagent.importer.csv_options import CsvOptions
 from pyagent.importer.pieces import Piece, Warnings
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from pyagent.importer.csv_head import separator_of
-from pyagent.importer.csv_lines import CsvOptions
+from pyagent.importer.csv_options import CsvOptions
 from pyagent.importer.pieces import ImportFailure, Rejected
 from pyagent.importer.reading import Reading, ReadingOptions
 from pyagent.importer.sources import Source

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pyagent.importer import fast
 from pyagent.importer.annotations import Column
 from pyagent.importer.columns import Settings
-from pyagent.importer.csv_lines import CsvConverter, CsvOptions
+from pyagent.importer.csv_lines import CsvConverter
+from pyagent.importer.csv_options import CsvOptions
 from pyagent.importer.dialects import TABLE, Plain
 from pyagent.importer.pieces import Piece, Warnings
 from pyagent.importer.times import DAY_FIRST, MONTH_FIRST, YEAR_FIRST, zone_of
