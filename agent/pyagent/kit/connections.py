@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from pyagent.kit.once import Once
+
 __all__ = ["Client", "Connections", "StreamClient", "limit_connections"]
 
 _HANDSHAKE, _SHUTDOWN = 10.0, 5.0
@@ -91,7 +93,7 @@ class Connections:
         self._most = most
         self._admit = admit
         self._log = log
-        self._logged: set[str] = set()
+        self._once = Once()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -171,8 +173,7 @@ class Connections:
             place.task = None
 
     def _tell(self, message: str, *arguments: object) -> None:
-        if message not in self._logged:
-            self._logged.add(message)
+        if self._once(message):
             self._log.warning(message, *arguments)
 
 

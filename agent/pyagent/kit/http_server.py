@@ -43,6 +43,7 @@ from pyagent.kit.connections import Connections
 from pyagent.kit.http_connection import HttpConnection
 from pyagent.kit.inflate import Inflater
 from pyagent.kit.listen_address import ListenAddress, TlsServerOptions
+from pyagent.kit.once import Once
 from pyagent.kit.socket_address import plain_address
 
 __all__ = [
@@ -288,7 +289,7 @@ class HttpListener:
         """Bytes of all bodies that are being received or wait for room."""
         self._most_held = max(2 * self._max_body, _LEAST_HELD)
         self._waiting = asyncio.Lock()
-        self._failures: set[str] = set()
+        self._once = Once()
         self._runner: web.ServerRunner | None = None
         self._connections: Connections | None = None
         self.port = 0
@@ -343,10 +344,9 @@ class HttpListener:
         return response
 
     def _failed(self, error: Exception) -> None:
-        """A defect, told once per kind."""
+        """A defect, logged once per kind."""
         kind = f"{type(error).__name__}: {error}"
-        if kind not in self._failures and len(self._failures) < 100:
-            self._failures.add(kind)
+        if self._once(kind):
             self._log.error("BUG: cannot answer a request: %s", kind, exc_info=error)
 
 

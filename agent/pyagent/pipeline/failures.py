@@ -14,7 +14,6 @@ from pyagent.api.foreign import describe, plain_text
 
 __all__ = [
     "FailureLog",
-    "Once",
     "PluginFailure",
     "as_own_error",
     "as_partial_write",
@@ -75,19 +74,6 @@ class FailureLog:
             self._in_a_row = 0
             self.current = ""
             self._causes.clear()
-
-
-class Once:
-    """Says of each text whether it is new, and not one of too many: for what is logged once for each reason."""
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-
-    def __call__(self, text: str) -> bool:
-        if text in self._known or len(self._known) >= _MOST_CAUSES:
-            return False
-        self._known.add(text)
-        return True
 
 
 @asynccontextmanager

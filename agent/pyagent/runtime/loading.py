@@ -19,6 +19,7 @@ from pyagent.config import (
     read_source,
     settings_place,
 )
+from pyagent.kit.once import Once
 from pyagent.pipeline.executors import ThreadExecutor, result_of
 from pyagent.runtime.cache import ConfigCache
 from pyagent.runtime.log import to_journal
@@ -48,7 +49,7 @@ class Loader:
         single = settings.test or settings.once
         self._cache = ConfigCache(settings.state_directory)
         self._trials = Trials(None if single else settings.state_directory)
-        self._logged: set[str] = set()
+        self._once = Once()
         self.running: Texts = ()
         """The texts of the plan that runs."""
         self.refused: Texts = ()
@@ -214,8 +215,7 @@ class Loader:
         return SourceText(source.where, good.text, source.url)
 
     def _tell_once(self, problem: str) -> None:
-        if problem not in self._logged:
-            self._logged.add(problem)
+        if self._once(problem):
             self._log.error("%s", problem)
 
     def _cached(self, where: str, error: SourceError) -> SourceText:
@@ -234,8 +234,7 @@ class Loader:
         found = expand_sources(self._settings.configs, self._settings.config_directories, warnings)
         found = found or default_sources(self._settings.environ, warnings=warnings)
         for warning in warnings:
-            if warning not in self._logged:
-                self._logged.add(warning)
+            if self._once(warning):
                 self._log.warning("%s", warning)
         if not found and (where := settings_place(self._settings.environ)):
             raise ConfigError(f"cannot start: no configuration; set TELEGRAF_CONFIG to its URL or file{where}")

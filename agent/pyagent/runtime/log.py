@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pyagent.api import ConfigError
 from pyagent.api.foreign import describe
 from pyagent.config import AgentSettings, PluginPlan
+from pyagent.kit.once import Once
 from pyagent.runtime.colours import has_colours
 from pyagent.runtime.log_lines import KINDS, ROOT, StructuredLines, TextLines, log_zone, logger_name, message_text
 
@@ -31,7 +32,6 @@ __all__ = [
 ]
 
 TRACE = 5
-_MOST_TOLD = 100
 LEVELS = {
     "error": logging.ERROR,
     "warn": logging.WARNING,
@@ -189,7 +189,7 @@ def log_unhandled() -> None:
         if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
             component_logger("agent").critical("cannot go on here: %s", kind.__name__, exc_info=(kind, error, trace))
 
-    told: set[str] = set()
+    once = Once()
 
     def tell_ignored(failure: "sys.UnraisableHookArgs") -> None:
         """What a `__del__` raises, at each object of its class."""
@@ -197,16 +197,14 @@ def log_unhandled() -> None:
             return
         error = failure.exc_value
         what = describe(error) if error is not None else failure.exc_type.__name__
-        if what not in told and len(told) < _MOST_TOLD:
-            told.add(what)
-            thread_logger().error("an exception that Python ignores, told once: %s", what, exc_info=error)
+        if once(what):
+            thread_logger().error("an exception that Python ignores, logged once: %s", what, exc_info=error)
 
     def tell_warning(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
     ) -> None:
         what = f"{filename}:{lineno}: {category.__name__}: {message}"
-        if what not in told and len(told) < _MOST_TOLD:
-            told.add(what)
+        if once(what):
             thread_logger().warning("%s", what)
 
     sys.excepthook = tell

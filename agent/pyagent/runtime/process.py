@@ -22,6 +22,7 @@ from pyagent.buffer import BufferSettings
 from pyagent.buffer.quarantine import Quarantine
 from pyagent.config import Plan, PluginPlan
 from pyagent.kit.connections import limit_connections
+from pyagent.kit.once import Once
 from pyagent.lineprotocol import implementation
 from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.failures import FailureLog, one_line
@@ -111,7 +112,7 @@ class _Process:
         self._reload_state = ReloadState()
         self._watch_failures = FailureLog(component_logger("config"))
         self._polls_failed = 0
-        self._logged_orphans: set[str] = set()
+        self._once_orphan = Once()
         self._agent.handover.on_done = self._log_orphans
         self._trial: asyncio.Task[None] | None = None
         """Waits until a hosted text has run."""
@@ -357,8 +358,7 @@ class _Process:
         if self._ending or self._agent.handover.ending:
             return  # they are asked for again when the last one has left
         for buffer in self._buffers.orphans():
-            if buffer.name not in self._logged_orphans:
-                self._logged_orphans.add(buffer.name)
+            if self._once_orphan(buffer.name):
                 to = self._agent.outputs[0].plan.label if len(self._agent.outputs) == 1 else "OUTPUT"
                 adopt = how_to_ask(f"buffer adopt {shlex.quote(buffer.name)} --to {to}")
                 remedy = (

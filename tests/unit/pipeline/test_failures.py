@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from pyagent.pipeline.failures import Once, grace_period
+from pyagent.kit.once import Once
+from pyagent.pipeline.failures import grace_period
 
 LOG = logging.getLogger("pyagent.test")
 

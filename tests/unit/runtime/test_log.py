@@ -403,7 +403,7 @@ def test_what_python_ignores_is_told_once(read: Read, monkeypatch: pytest.Monkey
         Leaving()
         warnings.showwarning("never awaited", RuntimeWarning, "own.py", 3)
     lines = read()
-    assert lines.count("an exception that Python ignores, told once: SystemExit: on purpose") == 1
+    assert lines.count("an exception that Python ignores, logged once: SystemExit: on purpose") == 1
     assert lines.count("W! [agent] own.py:3: RuntimeWarning: never awaited") == 1
 
 

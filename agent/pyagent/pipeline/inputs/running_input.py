@@ -11,8 +11,9 @@ from typing import Any
 from pyagent.api import Input, PyagentError
 from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
+from pyagent.kit.once import Once
 from pyagent.pipeline.executors import Executor, executor_for
-from pyagent.pipeline.failures import FailureLog, Once, explain, grace_period, one_line
+from pyagent.pipeline.failures import FailureLog, explain, grace_period, one_line
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.inputs.ingest import AckedIngest
 from pyagent.pipeline.modifiers import Modifiers

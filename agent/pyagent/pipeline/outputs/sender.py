@@ -19,8 +19,9 @@ from pyagent.api.asking import how_to_ask
 from pyagent.api.units import counted, joined
 from pyagent.buffer import Chunk, OutputQueue, QueueBatch
 from pyagent.config import OutputPlan
+from pyagent.kit.once import Once
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.failures import FailureLog, Once, as_partial_write, explain, one_line
+from pyagent.pipeline.failures import FailureLog, as_partial_write, explain, one_line
 from pyagent.pipeline.outputs.disk_writer import DiskWriter
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.outputs.sender_state import SenderState
