@@ -28,23 +28,20 @@ _SPECIAL = re.compile(r"[+-]?inf(?:inity)?|nan", re.IGNORECASE)
 
 def guess_value(text: str) -> FieldValue:
     """The first that fits: an integer, a float, a boolean, else the text."""
-    if text[:1] in _LETTERS:
-        # Most texts: of those that begin so only words for infinity and NaN are numbers.
-        return _word(text)
+    first = text[:1]
+    if first not in _FIRST:
+        return float(text) if len(text) <= 8 and _SPECIAL.fullmatch(text) else BOOLEANS.get(text, text)
+    if len(text) < 19 and text.isdigit() and text.isascii():
+        return int(text)
     if (number := parse_integer(text)) is not None:
         return number
     if (fraction := parse_float(text)) is not None:
         return fraction
-    return BOOLEANS.get(text, text)
+    return text
 
 
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/\"'({[<")
-
-
-def _word(text: str) -> FieldValue:
-    if len(text) <= 8 and _SPECIAL.fullmatch(text):
-        return float(text)
-    return BOOLEANS.get(text, text)
+_FIRST = frozenset("+-.0123456789_")
+"""What numbers begin with, but for the words for infinity and NaN."""
 
 
 def parse_integer(text: str) -> int | None:
@@ -68,12 +65,14 @@ def parse_float(text: str) -> float | None:
         except ValueError:  # an underscore in the wrong place
             return None
         return None if math.isinf(number) else number
+    if "x" not in text[:3].lower():
+        return float(text) if len(text) <= 9 and _SPECIAL.fullmatch(text) else None
     if _HEX_FLOAT.fullmatch(text):
         try:
             return float.fromhex(text)
         except OverflowError:
             return None
-    return float(text) if _SPECIAL.fullmatch(text) else None
+    return None
 
 
 def parse_boolean(text: str) -> bool | None:
