@@ -74,7 +74,7 @@ class TlsOptions(Options, frozen=True):
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """The context for these options, None where they are all default. Raises ConfigError naming the file at fault."""
-        if not self.tls_enable or not (
+        if self.tls_enable is False or not (  # a plugin may have it of three values
             self.tls_ca
             or self.tls_cert
             or self.insecure_skip_verify

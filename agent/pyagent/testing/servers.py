@@ -258,19 +258,24 @@ class NodeExporter(Server):
 
 
 class Redis(Server):
-    """Two of redis-server: one at `address` with the password `secret`, a replica of it at `replica`, without.
-
-    The first also listens at the unix socket `socket`. All have one key, `answer`, and an error in their statistics.
+    """Two of redis-server: one at `address` and at the unix socket `socket`, with the password `sekret` and the user `reader`
+    (`readpw`), and a replica of it at `replica`, without a password. They have a few keys, and an error in their statistics.
     """
 
     name = "redis-server"
     _BOTH = """
-cd "$4"
-"$1" --bind 127.0.0.1 --port "$2" --requirepass secret --unixsocket "$4/redis.sock" --unixsocketperm 777 --save "" & first=$!
-"$1" --bind 127.0.0.1 --port "$3" --replicaof 127.0.0.1 "$2" --masterauth secret --save "" & second=$!
+"$1" "$4/redis.conf" & first=$!
+(
+    while [ ! -e "$4/loaded" ]; do sleep 0.05; done
+    exec "$1" --port "$3" --bind 127.0.0.1 --save "" --dir "$4" --replicaof 127.0.0.1 "$2" --masterauth sekret
+) & second=$!
 trap 'kill $first $second' TERM
 wait $first $second
 """
+    _LOAD = (
+        *("SET key1 hello", "SET num 42", "SET flt 3.5", "RPUSH list a b c", "SET tmp x EX 1000", "XADD st * a b"),
+        *("GET key1", "GET missing", "SELECT 3", "SET other 1", "GET"),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -290,25 +295,47 @@ wait $first $second
 
     def command(self) -> list[str]:
         program = _program("redis-server", self.name, "redis-server")
+        (self.directory / "redis.conf").write_text(f"""
+port {self.port}
+bind 127.0.0.1
+save ""
+appendonly no
+dir {self.directory}
+requirepass sekret
+user reader on >readpw ~* +@all
+unixsocket {self.socket}
+unixsocketperm 777
+latency-tracking yes
+repl-diskless-sync-delay 0
+""")
         ports = [str(self.port), str(self.replica_port)]
         return ["/bin/sh", "-c", self._BOTH, "both", program, *ports, str(self.directory)]
 
     def answers(self) -> bool:
-        info = self.ask(self.port, "AUTH secret", "INFO replication")
-        return "state=online" in info and "master_link_status:up" in self.ask(self.replica_port, "INFO replication")
-
-    def started(self) -> None:
-        self.ask(self.port, "AUTH secret", "SET answer 42", "SET text hello", "NOSUCH command")
+        if not (self.directory / "loaded").exists():
+            if "+OK" not in self.ask("AUTH sekret"):
+                return False
+            self.ask("AUTH sekret", *self._LOAD)
+            (
+                self.directory / "loaded"
+            ).touch()  # the replica then takes all of it at once, as one that comes later does
+        return "state=online" in self.ask("AUTH sekret", "INFO replication")
 
     def variables(self) -> dict[str, str]:
-        return super().variables() | {"SERVER": self.address, "REPLICA": self.replica}
+        return super().variables() | {
+            "SERVER": self.address,
+            "REPLICA": self.replica,
+            "REPLICA_PORT": str(self.replica_port),
+        }
 
-    @staticmethod
-    def ask(port: int, *commands: str) -> str:
+    def recorded(self) -> dict[str, str]:
+        return {"18500": str(self.port), "18501": str(self.replica_port), "DIR": str(self.directory)}
+
+    def ask(self, *commands: str) -> str:
         """All answers, as they come; none where there is nobody."""
         text = ""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as connection:
-            connection.settimeout(5)
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            connection.settimeout(60)
             connection.sendall("".join(f"{command}\r\n" for command in (*commands, "QUIT")).encode())
             while data := connection.recv(65536):
                 text += data.decode("utf-8", "replace")
@@ -467,6 +494,7 @@ SERVERS: dict[str, Callable[[], Server]] = {
     "nginx": Nginx,
     "memcached": Memcached,
     "prometheus-node-exporter": NodeExporter,
+    "redis": Redis,
     "mosquitto": Mosquitto,
     "nats-server": NatsServer,
 }
