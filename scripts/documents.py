@@ -17,7 +17,7 @@ from pyagent import __version__
 from pyagent.cli import COMMANDS
 from pyagent.cli.arguments import Choices, CommandParser
 from pyagent.cli.run_flags import whole_parser
-from pyagent.config.catalog import KINDS
+from pyagent.plugin_kinds import KINDS
 
 COMPLETIONS = {
     "bash": "bash-completion/completions/pyagent",

@@ -7,8 +7,8 @@ import pytest
 
 from pyagent.config import SourceText, load_plan
 from pyagent.config.catalog import Catalog, CatalogEntry
-from pyagent.config.common_options import COMMON_KEYS
 from pyagent.config.declared import declared_options
+from pyagent.plugin_kinds import COMMON_KEYS
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "telegraf" / "samples"
 _OPTION = re.compile(r"^\s*#?\s{0,2}([a-z][a-z0-9_]*)\s*=(?!=)", re.MULTILINE)

@@ -14,6 +14,7 @@ from pyagent.runtime.settings import PLUGIN_DIRECTORY, RunSettings
 
 if TYPE_CHECKING:
     from pyagent.config.catalog import Catalog
+from pyagent.plugin_kinds import SECTIONS
 
 __all__ = [
     "add_filter_flags",
@@ -28,8 +29,6 @@ __all__ = [
     "plugin_directories",
     "source_settings",
 ]
-
-SECTIONS = ("global_tags", "agent", "secretstores", "outputs", "processors", "aggregators", "inputs")
 
 
 def add_source_flags(parser: CommandParser) -> None:

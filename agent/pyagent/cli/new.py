@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pyagent.cli.arguments import CommandParser
 from pyagent.cli.new_cases import CASES
+from pyagent.plugin_kinds import PLUGIN_KINDS
 
 _EPILOG = """\
   pyagent new input queue               plugins/queue.py, and a case of it below tests/plugins
@@ -18,7 +19,7 @@ _EPILOG = """\
   pyagent new input queue --service     one that listens, and hands on what it receives
   pyagent new processor rooms --async   one that asks for what it adds
   pyagent new output archive            also processor, aggregator, parser and serializer"""
-KINDS = {name: f"{name}s" for name in ("input", "output", "processor", "aggregator", "parser", "serializer")}
+KINDS = {traits.singular: kind for kind, traits in PLUGIN_KINDS.items() if kind != "secretstores"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _FIXTURES = "pyagent.testing.pytest_plugin"
 _CONFTEST = f"""\

@@ -13,11 +13,12 @@ from pyagent.api import ConfigError, redact
 from pyagent.cli.arguments import CommandParser
 from pyagent.cli.flags import add_plugin_directory_flag, catalog
 from pyagent.cli.terminal import cells, cut, harmless
-from pyagent.config.catalog import KINDS, Catalog
+from pyagent.config.catalog import Catalog
 from pyagent.config.declared import declared_options, table_type
 from pyagent.config.description import describe_plugin
 from pyagent.config.plan import AgentSettings
 from pyagent.config.sample import plugin_sample
+from pyagent.plugin_kinds import KINDS
 from pyagent.runtime.colours import coloured, has_colours
 
 _EPILOG = """\

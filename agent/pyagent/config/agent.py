@@ -5,11 +5,11 @@ from typing import Any
 
 from pyagent.api import Duration
 from pyagent.api.units import LEAST_INTERVAL
-from pyagent.config.common_options import COMMON_KEYS
 from pyagent.config.options import Policy, decode_values
 from pyagent.config.plan import AgentSettings
 from pyagent.config.table_view import Diagnostics, TableView, type_name
 from pyagent.config.toml import Document
+from pyagent.plugin_kinds import COMMON_KEYS
 
 __all__ = ["AGENT_KEYS", "AgentTable"]
 

@@ -9,19 +9,18 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from pyagent.api import ConfigError, Plugin
 from pyagent.config.data_format import format_kind
 from pyagent.config.plan import PluginKind
-from pyagent.config.registry import MOST_SOURCE, Registry, _is_of_other_kind, entry_points
+from pyagent.config.registry import MOST_SOURCE, Registry, entry_points, is_of_other_kind
+from pyagent.plugin_kinds import KINDS, PLUGIN_KINDS
 from pyagent.reading import read_file
 
-__all__ = ["KINDS", "Catalog", "CatalogEntry", "about"]
-
-KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
+__all__ = ["Catalog", "CatalogEntry", "about"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Catalog:
     def find(self, label: str) -> list[CatalogEntry]:
         """The plugins that `KIND.NAME` or `NAME` stands for. Raises ConfigError where there is none."""
         kind, dot, name = label.rpartition(".")
-        kinds = [each for each in KINDS if not dot or each in (kind, f"{kind}s")]
+        kinds = [each for each in KINDS if not dot or kind in (each, PLUGIN_KINDS[each].singular)]
         found = [entry for entry in self.entries(*kinds) if entry.name == name] if kinds else []
         if not found:
             from pyagent.config.options import suggest
@@ -129,7 +128,7 @@ class Catalog:
         except (ModuleNotFoundError, ValueError):
             pass
         for file in self._registry.drop_ins.named(name):
-            if not _is_of_other_kind(file, kind):
+            if not is_of_other_kind(file, kind):
                 return str(file)
         for point in entry_points(kind, name):
             return f"entry point {point.value} of {point.dist.name if point.dist else '?'}"

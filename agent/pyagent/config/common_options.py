@@ -11,10 +11,9 @@ from pyagent.api import Duration
 from pyagent.api.units import LEAST_INTERVAL
 from pyagent.booleans import BOOLEANS
 from pyagent.config.table_view import TableView, type_name
+from pyagent.plugin_kinds import COMMON_KEYS, PLUGIN_KINDS, PluginKind, words
 
 __all__ = [
-    "COMMON_KEYS",
-    "FILTER_KEYS",
     "common_bool",
     "common_count",
     "common_duration",
@@ -29,30 +28,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-FILTER_KEYS = _words(
-    "namepass namepass_separator namedrop namedrop_separator tagpass tagdrop metricpass pass fieldpass fieldinclude drop "
-    "fielddrop fieldexclude taginclude tagexclude"
-)
-_USED = FILTER_KEYS | _words("alias labels log_level name_override name_prefix name_suffix")
-_USED_BY = {
-    "inputs": _USED | _words("interval precision collection_jitter collection_offset tags startup_error_behavior"),
-    "outputs": _USED
-    | _words("flush_interval flush_jitter metric_batch_size metric_buffer_limit startup_error_behavior"),
-    "processors": FILTER_KEYS | _words("alias labels log_level order"),
-    "aggregators": _USED | _words("period delay grace drop_original tags"),
-}
-# Telegraf takes these on every plugin, whether they mean something there or not.
-COMMON_KEYS = _USED.union(*_USED_BY.values()) | _words(
-    "always_include_local_tags buffer_strategy buffer_directory buffer_disk_sync data_format data_type delay "
-    "drop_original grace id influx_parser_type lvm order period"
-)
-
-
-_NO_TAGS = _words(
+_NO_TAGS = words(
     "interval precision collection_jitter collection_offset flush_interval flush_jitter metric_batch_size "
     "metric_buffer_limit name_override name_prefix name_suffix namepass namedrop fieldinclude fieldexclude taginclude "
     "tagexclude data_format"
@@ -60,9 +36,9 @@ _NO_TAGS = _words(
 """Options that nobody has for tags."""
 
 
-def has_no_effect(kind: str, key: str) -> bool:
+def has_no_effect(kind: PluginKind, key: str) -> bool:
     """A key that is accepted on this kind of plugin and has no effect there."""
-    return key in COMMON_KEYS and key not in _USED_BY[kind]
+    return key in COMMON_KEYS and key not in PLUGIN_KINDS[kind].common_keys
 
 
 def common_text(view: TableView, key: str) -> str:

@@ -11,17 +11,11 @@ from pyagent.config.declared import COMMON, declared_options, plain
 from pyagent.config.plan import InputPlan, OutputPlan, Plan, PluginKind, PluginPlan
 from pyagent.config.toml import Document
 from pyagent.config.toml_text import toml_key, toml_value
+from pyagent.plugin_kinds import RUNNING, TABLES
 
 __all__ = ["Effective", "Table", "Value", "as_json", "as_toml", "effective", "plugin_sources"]
 
 DEFAULT = "default"
-_KINDS: Mapping[str, PluginKind] = {
-    "inputs": "inputs",
-    "plugins": "inputs",
-    "outputs": "outputs",
-    "processors": "processors",
-    "aggregators": "aggregators",
-}
 _PASSWORD = re.compile(r"(?i)((?:password|passwd|pwd|token|secret)\s*=\s*)('[^']*'|[^\s&;,]+)")
 
 
@@ -66,7 +60,7 @@ def effective(plan: Plan, documents: Sequence[Document], environ: Mapping[str, s
         tags.values[name] = Value(mask(value), agent.values["hostname"].source if from_host else source)
     tables = [table for document in documents for table in _tables(document)]
     plugins: dict[PluginKind, list[Table]] = {}
-    for kind in ("inputs", "outputs", "processors", "aggregators"):
+    for kind in RUNNING:
         plans: Sequence[PluginPlan] = getattr(plan, kind)
         plugins[kind] = [_plugin(entry, _table_of(entry, tables), agent, mask) for entry in plans]
     return Effective(tuple(plan.sources), agent, tags, plugins)
@@ -145,14 +139,14 @@ def _tables(document: Document) -> Iterator[_Written]:
     for key, value in document.data.items():
         if key in ("agent", "global_tags", "tags", "secretstores") or not isinstance(value, dict):
             continue
-        if key not in _KINDS:
+        if key not in TABLES:
             yield _Written("inputs", key, document, (key,), value)
             continue
         for name, tables in value.items():
             if isinstance(tables, dict):
-                yield _Written(_KINDS[key], name, document, (key, name), tables)
+                yield _Written(TABLES[key], name, document, (key, name), tables)
             for index, table in enumerate(tables if isinstance(tables, list) else ()):
-                yield _Written(_KINDS[key], name, document, (key, name, index), table)
+                yield _Written(TABLES[key], name, document, (key, name, index), table)
 
 
 def _table_of(plan: PluginPlan, tables: list[_Written]) -> _Written | None:

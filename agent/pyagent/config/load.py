@@ -10,7 +10,7 @@ from typing import Any, cast
 from pyagent.api import ConfigError, Parser, Plugin, SecretStore, Serializer
 from pyagent.api.foreign import describe, file_of, message_of
 from pyagent.config.agent import AGENT_KEYS, AgentTable
-from pyagent.config.common_options import COMMON_KEYS, without_mistyped
+from pyagent.config.common_options import without_mistyped
 from pyagent.config.data_format import create_parser, create_serializer, find_plugin
 from pyagent.config.filters import Selector, parse_selectors, read_labels
 from pyagent.config.options import Policy, build_options, decode_values, suggest
@@ -33,20 +33,11 @@ from pyagent.config.secrets import Secrets
 from pyagent.config.source import SourceText
 from pyagent.config.table_view import Diagnostics, TableView, type_name
 from pyagent.config.toml import Document, one_line, parse_document
+from pyagent.plugin_kinds import COMMON_KEYS, PLUGIN_KINDS, TABLES
 
 __all__ = ["create_plugin", "has_plugins", "load_plan", "load_stores"]
 
-_KINDS: dict[str, PluginKind] = {
-    "inputs": "inputs",
-    "plugins": "inputs",
-    "outputs": "outputs",
-    "processors": "processors",
-    "aggregators": "aggregators",
-    "secretstores": "secretstores",
-}
-_TABLES = ("agent", "global_tags", "tags")
-_LEGACY_TABLES = ("inputs", "outputs")
-"""Kinds of which `[kind.name]` is as good as `[[kind.name]]`."""
+_OTHER_TABLES = ("agent", "global_tags", "tags")
 
 
 def load_plan(
@@ -91,7 +82,7 @@ def load_stores(
 
 def has_plugins(document: Document) -> bool:
     """Whether any table of a text is a plugin's."""
-    return any(value for key, value in document.data.items() if key not in _TABLES)
+    return any(value for key, value in document.data.items() if key not in _OTHER_TABLES)
 
 
 def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
@@ -119,21 +110,21 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
 def _meant(key: str) -> str | None:
     """The table that a name at the top was probably meant for."""
     word = key.lower().replace("-", "_")
-    known = [*_TABLES, *_KINDS]
+    known = [*_OTHER_TABLES, *TABLES]
     return word if word in known else suggest(word, known)
 
 
 def _top_level(key: str, value: object) -> str:
     """How what stands at the top, and is no table, is written."""
-    if key in _KINDS:
+    if key in TABLES:
         return f"write [[{key}.NAME]]"
     kind, dot, name = key.partition(".")
-    if dot and kind in _KINDS:
+    if dot and kind in TABLES:
         return f"write [[{kind}.{name}]], without quotes"
     if key in AGENT_KEYS:
         return "write it below [agent]"
     if meant := _meant(key):
-        return f"write [{meant}]" if meant in _TABLES else f"write [[{meant}.NAME]]"
+        return f"write [{meant}]" if meant in _OTHER_TABLES else f"write [[{meant}.NAME]]"
     return f"write [[inputs.{key}]]" if isinstance(value, list) else "it belongs below a table, such as [agent]"
 
 
@@ -246,7 +237,7 @@ class _Loader:
         except ConfigError:
             if len(view.path) != 1 or not (meant := _meant(entry.name)):
                 raise
-        table = f"[{meant}]" if meant in _TABLES else f"[[{meant}.{next(iter(view.table), 'NAME')}]]"
+        table = f"[{meant}]" if meant in _OTHER_TABLES else f"[[{meant}.{next(iter(view.table), 'NAME')}]]"
         raise view.error(f"undefined but requested input: {entry.name}; did you mean {table}?")
 
     def stores(self) -> Mapping[str, SecretStore[Any]]:
@@ -319,21 +310,21 @@ class _Loader:
 
     def _plugin_tables(self, document: Document) -> Iterator[tuple[PluginKind, str, TableView]]:
         for key, value in document.data.items():
-            if key in _TABLES:
+            if key in _OTHER_TABLES:
                 continue
             if not isinstance(value, dict):
                 reason = f"invalid configuration: {key!r} is {type_name(value)} at the top, not a table"
                 raise document.error((key,), f"{reason}; {_top_level(key, value)}", key)
-            if key in _KINDS:
+            if key in TABLES:
                 for name, tables in value.items():
-                    for view in self._instances(document, (key, name), f"{_KINDS[key]}.{name}", tables):
-                        yield _KINDS[key], name, view
+                    for view in self._instances(document, (key, name), f"{TABLES[key]}.{name}", tables):
+                        yield TABLES[key], name, view
             else:
                 # Before there were kinds, an input was a table of its own name.
                 yield "inputs", key, self._view(document, (key,), f"inputs.{key}", value)
 
     def _instances(self, document: Document, path: tuple[str, ...], label: str, tables: Any) -> Iterator[TableView]:
-        if isinstance(tables, dict) and path[0] in (*_LEGACY_TABLES, "plugins"):
+        if isinstance(tables, dict) and PLUGIN_KINDS[TABLES[path[0]]].single_table:
             yield self._view(document, path, label, tables)
             return
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

@@ -16,10 +16,10 @@ from pyagent.config.catalog import Catalog
 from pyagent.config.declared import declared_options
 from pyagent.config.positions import line_numbers
 from pyagent.config.toml_text import toml_value
+from pyagent.plugin_kinds import RUNNING
 
 __all__ = ["Migrated", "migrate"]
 
-_KINDS = ("inputs", "outputs", "processors", "aggregators")
 _MERGED = {"fieldinclude": ("pass", "fieldpass", "fieldinclude"), "fieldexclude": ("drop", "fielddrop", "fieldexclude")}
 _RENAMED = {"ssl_ca": "tls_ca", "ssl_cert": "tls_cert", "ssl_key": "tls_key"}
 _GONE = {("inputs", "influxdb_listener"): ("max_line_size",), ("inputs", "http_listener"): ("max_line_size",)}
@@ -43,7 +43,7 @@ def migrate(text: str, where: str, catalog: Catalog) -> Migrated:
         raise ConfigError(f"cannot migrate {where}: {error}") from None
     editor = _Editor(text, where)
     _agent(editor, data)
-    for kind in _KINDS:
+    for kind in RUNNING:
         for name, tables in (data.get(kind) or {}).items() if isinstance(data.get(kind), dict) else ():
             several = isinstance(tables, list)
             for index, table in enumerate(tables if several else [tables]):

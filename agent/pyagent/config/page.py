@@ -5,26 +5,18 @@ from collections.abc import Iterator, Sequence
 
 from pyagent.api import Measurement
 from pyagent.config.annotations import about_of, platform_names
-from pyagent.config.catalog import KINDS, Catalog, CatalogEntry
+from pyagent.config.catalog import Catalog, CatalogEntry
 from pyagent.config.declared import COMMON, OptionSpec, declared_options
 from pyagent.config.description import Description, about_text, describe_plugin, field_type, flat_options
 from pyagent.config.plan import PluginKind
 from pyagent.config.toml_text import toml_value
+from pyagent.plugin_kinds import KINDS, PLUGIN_KINDS
 
 __all__ = ["builtin_pages", "plugin_page"]
 
 _MADE = "<!-- Made by `make docs-plugins` from the plugin's declarations and the notes beside it: change those. -->\n\n"
 _EFFECTS = {"executes": "runs commands", "writes": "writes files", "reads_path": "reads files"}
 _HOSTED = "configuration.md#what-a-text-from-a-url-can-do"
-_TITLES: dict[PluginKind, str] = {
-    "inputs": "Inputs",
-    "outputs": "Outputs",
-    "processors": "Processors",
-    "aggregators": "Aggregators",
-    "parsers": "Parsers",
-    "serializers": "Serializers",
-    "secretstores": "Secret stores",
-}
 _INDEX = """\
 # Plugins
 
@@ -142,7 +134,7 @@ def _measurement(measurement: Measurement) -> Iterator[str]:
 
 def _index(catalog: Catalog, entries: Sequence[CatalogEntry]) -> str:
     parts = [_INDEX.strip()]
-    for kind in (kind for kind in _TITLES if kind in KINDS):
+    for kind in KINDS:
         rows = []
         for entry in (entry for entry in entries if entry.kind == kind):
             about = about_of(catalog.load(entry))
@@ -154,15 +146,15 @@ def _index(catalog: Catalog, entries: Sequence[CatalogEntry]) -> str:
                     about.stability if about.stability != "stable" else "",
                 )
             )
-        parts += [f"## {_TITLES[kind]}", _table(("plugin", "what it does", "platforms", "stability"), rows)]
-    for kind in (kind for kind in _TITLES if COMMON.get(kind)):
+        parts += [f"## {PLUGIN_KINDS[kind].title}", _table(("plugin", "what it does", "platforms", "stability"), rows)]
+    for kind in (kind for kind in KINDS if COMMON.get(kind)):
         options = {option.name: option for options in COMMON[kind] for option in declared_options(options)}
         parts += [f"## {_common_title(kind)}", _options(flat_options(list(options.values())))]
     return "\n\n".join(parts) + "\n"
 
 
 def _common_title(kind: PluginKind) -> str:
-    return f"Options of all {_TITLES[kind].lower()}"
+    return f"Options of all {PLUGIN_KINDS[kind].title.lower()}"
 
 
 def _anchor(kind: PluginKind) -> str:

@@ -22,6 +22,7 @@ from pyagent.api import (
     option,
 )
 from pyagent.config.isolation import Isolation, is_async, isolation_of
+from pyagent.plugin_kinds import PluginKind
 
 __all__ = [
     "AgentSettings",
@@ -40,7 +41,6 @@ __all__ = [
 ]
 
 Origin = Literal["builtin", "entry point", "file"]
-PluginKind = Literal["inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ZERO = Duration(0)

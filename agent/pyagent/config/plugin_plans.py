@@ -11,7 +11,6 @@ from urllib.parse import quote
 from pyagent.api import Aggregator, Duration, Input, Options, Output, Processor
 from pyagent.api.foreign import plain_text
 from pyagent.config.common_options import (
-    COMMON_KEYS,
     common_bool,
     common_count,
     common_duration,
@@ -35,6 +34,7 @@ from pyagent.config.plan import (
 )
 from pyagent.config.registry import PluginRef, from_outside
 from pyagent.config.table_view import TableView
+from pyagent.plugin_kinds import COMMON_KEYS
 
 __all__ = ["PluginTable", "aggregator_plan", "input_plan", "output_plan", "processor_plan"]
 

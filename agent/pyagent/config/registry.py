@@ -23,27 +23,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pyagent.api import Aggregator, ConfigError, Input, Output, Parser, Plugin, Processor, SecretStore, Serializer
+from pyagent import api
+from pyagent.api import ConfigError, Plugin
 from pyagent.api.foreign import call_with_deadline, describe, file_of
 from pyagent.config.drop_ins import DropIns
 from pyagent.config.options import check_type, suggest
 from pyagent.config.plan import Origin, PluginKind
 from pyagent.kit.libraries import missing_library
+from pyagent.plugin_kinds import PLUGIN_KINDS
 from pyagent.reading import read_file
 
-__all__ = ["PluginBroken", "PluginRef", "Registry", "call_with_deadline", "from_outside"]
+__all__ = ["PluginBroken", "PluginRef", "Registry", "call_with_deadline", "from_outside", "is_of_other_kind"]
 
 T = TypeVar("T")
 
-BASES: dict[PluginKind, type[Plugin[Any]]] = {
-    "inputs": Input,
-    "outputs": Output,
-    "processors": Processor,
-    "aggregators": Aggregator,
-    "parsers": Parser,
-    "serializers": Serializer,
-    "secretstores": SecretStore,
-}
+BASES: dict[PluginKind, type[Plugin[Any]]] = {kind: getattr(api, one.base) for kind, one in PLUGIN_KINDS.items()}
 MOST_SOURCE = 16 << 20
 """Bytes of a plugin's file."""
 IMPORT_DEADLINE = 10.0
@@ -116,7 +110,7 @@ class Registry:
         builtin = self._builtin_file(kind, name)
         files = self.drop_ins.named(name)
         if builtin:
-            files = [file for file in files if not _is_of_other_kind(file, kind)]
+            files = [file for file in files if not is_of_other_kind(file, kind)]
         places = [*([builtin] if builtin else []), *map(str, files)]
         points = [] if builtin else list(entry_points(kind, name))
         places += [f"the entry point {point.value} of {point.dist.name if point.dist else '?'}" for point in points]
@@ -190,7 +184,7 @@ class Registry:
         own = "; ".join(self.drop_ins.warnings or self.drop_ins.place(name))
         # Behind a question nothing can be joined to it.
         text = f"{'; '.join(hints)} ({own})" if own and near else "; ".join([*hints, own] if own else hints)
-        return ConfigError(f"undefined but requested {kind.removesuffix('s')}: {name}; {text}")
+        return ConfigError(f"undefined but requested {PLUGIN_KINDS[kind].singular}: {name}; {text}")
 
 
 def from_outside(found: PluginRef, work: Callable[[], T], what: str) -> T:
@@ -216,7 +210,7 @@ def _of_point(loaded: object, kind: PluginKind, place: str) -> type[Plugin[Any]]
     return _only_class(loaded, kind, place)
 
 
-def _is_of_other_kind(file: Path, kind: PluginKind) -> bool:
+def is_of_other_kind(file: Path, kind: PluginKind) -> bool:
     """A file that by its text defines plugins of another kind only: `file.py` may be an input beside the output `file`."""
     try:
         tree = ast.parse(read_file(file, MOST_SOURCE))

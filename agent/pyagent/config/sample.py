@@ -14,10 +14,10 @@ from pyagent.config.data_format import format_kind
 from pyagent.config.declared import OptionSpec, declared_options, table_type
 from pyagent.config.plan import AgentSettings, PluginKind
 from pyagent.config.toml_text import toml_value
+from pyagent.plugin_kinds import SECTIONS
 
-__all__ = ["SECTIONS", "plugin_sample", "sample"]
+__all__ = ["plugin_sample", "sample"]
 
-SECTIONS = ("global_tags", "agent", "secretstores", "outputs", "processors", "aggregators", "inputs")
 _ACTIVE: Mapping[str, tuple[str, ...]] = {
     "inputs": ("cpu", "disk", "diskio", "kernel", "mem", "processes", "swap", "system"),
     "outputs": ("influxdb_v2",),

@@ -10,11 +10,11 @@ from pyagent import __version__
 from pyagent.api import ConfigError, Duration, Secret, Size
 from pyagent.config.catalog import Catalog, about
 from pyagent.config.declared import COMMON, OptionSpec, declared_options, table_type
-from pyagent.config.plan import AgentSettings, PluginKind
+from pyagent.config.plan import AgentSettings
+from pyagent.plugin_kinds import TABLES
 
 __all__ = ["json_schema"]
 
-_KINDS: tuple[PluginKind, ...] = ("inputs", "outputs", "processors", "aggregators", "secretstores")
 _REFERENCE = "#/$defs/"
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _TAGS = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -28,7 +28,7 @@ def json_schema(catalog: Catalog) -> dict[str, Any]:
         "global_tags": {**_TAGS, "description": "Tags that every metric gets."},
         "tags": {**_TAGS, "description": "The old name of global_tags.", "deprecated": True},
     }
-    for kind in _KINDS:
+    for kind in dict.fromkeys(TABLES.values()):
         plugins: dict[str, Any] = {}
         for entry in catalog.entries(kind):
             try:

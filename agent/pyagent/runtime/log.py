@@ -16,10 +16,11 @@ from pyagent.api.foreign import describe
 from pyagent.config import AgentSettings, PluginPlan
 from pyagent.kit.once import Once
 from pyagent.runtime.colours import has_colours
-from pyagent.runtime.log_lines import KINDS, ROOT, StructuredLines, TextLines, log_zone, logger_name, message_text
+from pyagent.runtime.log_lines import ROOT, StructuredLines, TextLines, log_zone, logger_name, message_text
 
 if TYPE_CHECKING:
     from pyagent.runtime.log_file import LogFile
+from pyagent.plugin_kinds import KINDS
 
 __all__ = [
     "apply_settings",

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, tzinfo
 
 from pyagent.api import redact
 from pyagent.api.foreign import plain_text
+from pyagent.plugin_kinds import KINDS
 from pyagent.runtime.colours import coloured
 
-__all__ = ["KINDS", "ROOT", "StructuredLines", "TextLines", "log_zone", "logger_name", "message_text"]
+__all__ = ["ROOT", "StructuredLines", "TextLines", "log_zone", "logger_name", "message_text"]
 
 ROOT = "pyagent"
 _DOT = "\x1f"
@@ -18,7 +19,6 @@ _MOST_BEGINNING, _MOST_END = 8_000, 4_000
 """Characters of a component's name, and of a message: names and texts of others are in it, and may be of any length. Of a
 traceback the end says most."""
 _COLOURS = {"E": "red", "W": "yellow", "D": "dim", "T": "dim"}
-KINDS = frozenset(("inputs", "outputs", "processors", "aggregators", "parsers", "serializers", "secretstores"))
 
 
 def log_zone(name: str) -> tzinfo | None:

@@ -35,6 +35,7 @@ from pyagent.config.catalog import Catalog, CatalogEntry
 from pyagent.config.data_format import create_parser
 from pyagent.config.sample import plugin_sample
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
+from pyagent.plugin_kinds import PLUGIN_KINDS
 from pyagent.testing.case_run import prepared_case
 from pyagent.testing.cases import Case, find_cases
 from pyagent.testing.inputs import undeclared
@@ -113,7 +114,7 @@ class _Bench:
         self._connected: list[Output[Any]] = []
         entry = plugin.entry
         plans: Sequence[PluginPlan] = ()
-        if entry.kind in ("inputs", "outputs", "processors", "aggregators"):
+        if PLUGIN_KINDS[entry.kind].runs:
             plans = [one for one in getattr(plan, entry.kind) if one.name == entry.name]
         elif entry.kind == "parsers":
             plans = [one for one in plan.inputs if one.parser is not None and one.parser.data_format == entry.name]

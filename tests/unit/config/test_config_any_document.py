@@ -12,7 +12,7 @@ from loading import Load
 
 from pyagent.api import ConfigError
 from pyagent.config import AgentSettings, Plan, SourceText
-from pyagent.config.common_options import COMMON_KEYS
+from pyagent.plugin_kinds import COMMON_KEYS
 
 OWN = [
     "flag",

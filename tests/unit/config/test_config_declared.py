@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from pyagent.config import common_options as common
 from pyagent.config.catalog import Catalog
 from pyagent.config.declared import COMMON, declared_options
+from pyagent.plugin_kinds import PLUGIN_KINDS, RUNNING
 
 
 def test_the_common_options_are_those_that_are_read() -> None:
-    for kind, used in common._USED_BY.items():
-        declared = {option.name for options in COMMON[kind] for option in declared_options(options)}  # type: ignore[index]
-        assert declared == used, kind
+    for kind in RUNNING:
+        declared = {option.name for options in COMMON[kind] for option in declared_options(options)}
+        assert declared == PLUGIN_KINDS[kind].common_keys, kind
 
 
 def test_every_option_of_every_plugin_says_what_it_is() -> None:

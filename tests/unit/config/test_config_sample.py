@@ -14,8 +14,9 @@ from pyagent.api import ConfigError
 from pyagent.config import Plan, PluginPlan, SourceText, load_plan
 from pyagent.config.catalog import Catalog, CatalogEntry
 from pyagent.config.plan import AgentSettings
-from pyagent.config.sample import SECTIONS, plugin_sample, sample
+from pyagent.config.sample import plugin_sample, sample
 from pyagent.config.toml_text import toml_key, toml_value
+from pyagent.plugin_kinds import SECTIONS
 
 ENTRIES = list(Catalog().entries("inputs", "outputs", "processors", "aggregators"))
 REST = "[[inputs.mem]]\n[[outputs.discard]]\n"
