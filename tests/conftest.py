@@ -20,6 +20,7 @@ from pyagent.testing.servers import (
     InfluxDB1,
     Memcached,
     Mosquitto,
+    NatsCluster,
     NatsServer,
     Nginx,
     PostgresServer,
@@ -142,3 +143,9 @@ def mosquitto() -> Iterator[Mosquitto]:
 def nats_server() -> Iterator[NatsServer]:
     """A nats-server with JetStream at `.url`, user `mon`, password `monpw`; one for each test."""
     yield from running(NatsServer)
+
+
+@pytest.fixture
+def nats_cluster() -> Iterator[NatsCluster]:
+    """Three nats-servers with JetStream at `.urls`, user `mon`, password `monpw`; three for each test."""
+    yield from running(NatsCluster)

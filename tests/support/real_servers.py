@@ -2,13 +2,19 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import pytest
 
-from pyagent.testing.servers import Server, ServerMissing
+from pyagent.testing.servers import ServerMissing
 
-S = TypeVar("S", bound=Server)
+
+class Startable(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+S = TypeVar("S", bound=Startable)
 
 
 def running(make: Callable[[], S]) -> Iterator[S]:

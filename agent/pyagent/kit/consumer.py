@@ -65,6 +65,11 @@ class Consumer:
     def has_room(self) -> bool:
         return self.undelivered < self._most
 
+    @property
+    def room(self) -> int:
+        """Messages that may come yet."""
+        return max(self._most - self.undelivered, 0)
+
     def put(self, message: Message) -> None:
         """Takes it in any case; ask `has_room` before reading another one."""
         self._waiting.append(message)

@@ -4,10 +4,12 @@ import contextlib
 import os
 import pwd
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +17,7 @@ from typing import Self
 
 from pyagent.kit.scratch import ScratchFolder
 
-__all__ = ["Server", "ServerError", "ServerMissing", "free_port"]
+__all__ = ["LOOPBACK", "Server", "ServerError", "ServerMissing", "find_program", "free_port", "kill_child"]
 
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
@@ -38,6 +40,10 @@ kill $watcher 2>/dev/null
 wait $watcher && folder=$PWD && cd / && rm -rf -- "$folder"
 exit $status
 """
+
+
+LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""For requests to these servers: a proxy of the environment is not for 127.0.0.1."""
 
 
 class ServerError(RuntimeError):
@@ -69,6 +75,23 @@ def _first_picked() -> int:
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except OSError:
         return 49152  # of IANA, which other systems follow
+
+
+def kill_child(guard: subprocess.Popen[bytes], name: str) -> None:
+    """End the program of this name behind its guard at once, in the middle of what it does."""
+    for child in Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError):  # the other one, which ends with it
+            if Path(f"/proc/{child}/comm").read_text().strip() == name:
+                os.kill(int(child), signal.SIGKILL)
+    guard.wait(30)
+
+
+def find_program(name: str, what: str, package: str) -> str:
+    """Its path. Raises ServerMissing with the package that has it."""
+    found = shutil.which(name)
+    if found is None:
+        raise ServerMissing(f"cannot start {what}: the program {name} is missing; apt install {package}")
+    return found
 
 
 class Server:

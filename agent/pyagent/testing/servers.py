@@ -15,7 +15,6 @@ import json
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import urllib.error
@@ -25,13 +24,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyagent.testing.server_process import Server, ServerError, ServerMissing, free_port
+from pyagent.testing.nats_servers import NatsCluster, NatsServer
+from pyagent.testing.server_process import (
+    LOOPBACK,
+    Server,
+    ServerError,
+    ServerMissing,
+    find_program,
+    free_port,
+    kill_child,
+)
 
 __all__ = [
     "SERVERS",
     "InfluxDB1",
     "Memcached",
     "Mosquitto",
+    "NatsCluster",
     "NatsServer",
     "Nginx",
     "NodeExporter",
@@ -43,9 +52,6 @@ __all__ = [
     "VictoriaMetrics",
     "free_port",
 ]
-
-# A proxy of the environment is not for 127.0.0.1.
-_LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class PostgresServer(Server):
@@ -135,7 +141,7 @@ class VictoriaMetrics(Server):
     def command(self) -> list[str]:
         data = f"-storageDataPath={self.directory / 'data'}"
         memory = "-memory.allowedBytes=256MiB"
-        program = _program("victoria-metrics", self.name, "victoria-metrics")
+        program = find_program("victoria-metrics", self.name, "victoria-metrics")
         return [program, "-retentionPeriod=100y", f"-httpListenAddr=127.0.0.1:{self.port}", data, memory]
 
     def answers(self) -> bool:
@@ -143,10 +149,10 @@ class VictoriaMetrics(Server):
 
     def export(self, match: str) -> list[dict[str, Any]]:
         """Return the series that a selector such as `{__name__=~"mem_.*"}` gives: metric, values, timestamps (ms)."""
-        with _LOOPBACK.open(f"{self.url}/internal/force_flush", timeout=30) as answer:
+        with LOOPBACK.open(f"{self.url}/internal/force_flush", timeout=30) as answer:
             answer.read()
         query = urllib.parse.urlencode({"match[]": match})
-        with _LOOPBACK.open(f"{self.url}/api/v1/export?{query}", timeout=30) as answer:
+        with LOOPBACK.open(f"{self.url}/api/v1/export?{query}", timeout=30) as answer:
             return [json.loads(line) for line in answer]
 
 
@@ -164,7 +170,7 @@ class InfluxDB1(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        program = _program("influxd", self.name, "influxdb")
+        program = find_program("influxd", self.name, "influxdb")
         config = self.directory / "influxdb.conf"
         folder = self.directory
         config.write_text(f"""
@@ -189,7 +195,7 @@ store-enabled = false
     def started(self) -> None:
         for database in self.databases:
             query = f"q=CREATE+DATABASE+{database}".encode()
-            with _LOOPBACK.open(f"{self.url}/query", query, timeout=30) as answer:
+            with LOOPBACK.open(f"{self.url}/query", query, timeout=30) as answer:
                 answer.read()
 
 
@@ -207,7 +213,7 @@ class Nginx(Server):
         return f"http+unix://{self.directory}/nginx.sock:/stub"
 
     def command(self) -> list[str]:
-        program = _program("nginx", self.name, "nginx-light")
+        program = find_program("nginx", self.name, "nginx-light")
         config = self.directory / "nginx.conf"
         folders = " ".join(
             f"{kind}_temp_path {self.directory}/{kind};"
@@ -248,7 +254,7 @@ class NodeExporter(Server):
         return f"http://127.0.0.1:{self.port}/metrics"
 
     def command(self) -> list[str]:
-        program = _program(self.name, self.name, self.name)
+        program = find_program(self.name, self.name, self.name)
         listen = f"--web.listen-address=127.0.0.1:{self.port}"
         collectors = [f"--collector.{one}" for one in ("disable-defaults", "loadavg", "meminfo", "stat")]
         return [program, listen, *collectors]
@@ -294,7 +300,7 @@ wait $first $second
         return f"{self.directory}/redis.sock"
 
     def command(self) -> list[str]:
-        program = _program("redis-server", self.name, "redis-server")
+        program = find_program("redis-server", self.name, "redis-server")
         (self.directory / "redis.conf").write_text(f"""
 port {self.port}
 bind 127.0.0.1
@@ -367,7 +373,7 @@ wait $first $second
         return f"{self.directory}/mc.sock"
 
     def command(self) -> list[str]:
-        program = _program("memcached", self.name, "memcached")
+        program = find_program("memcached", self.name, "memcached")
         return ["/bin/sh", "-c", self._BOTH, "both", program, str(self.port), str(self.directory)]
 
     def answers(self) -> bool:
@@ -406,7 +412,7 @@ class Mosquitto(Server):
         passwords.chmod(0o644)
 
     def command(self) -> list[str]:
-        program = _program("mosquitto", self.name, "mosquitto")
+        program = find_program("mosquitto", self.name, "mosquitto")
         config = self.directory / "mosquitto.conf"
         tls = ""
         if self._tls is not None:
@@ -435,7 +441,7 @@ max_queued_messages 0
     def kill(self) -> None:
         """End it at once, in the middle of what it does; its folder stays."""
         assert self._process is not None
-        _kill_child(self._process, "mosquitto")
+        kill_child(self._process, "mosquitto")
         self._end()
 
     def start_again(self) -> None:
@@ -446,45 +452,6 @@ max_queued_messages 0
 
     def recorded(self) -> dict[str, str]:
         return {"127.0.0.1:18650": f"127.0.0.1:{self.port}"}
-
-
-class NatsServer(Server):
-    """nats-server at `url`, with JetStream, for the user `mon` with the password `monpw`. What streams hold survives `kill`."""
-
-    name = "nats-server"
-
-    @property
-    def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
-
-    def command(self) -> list[str]:
-        program = _program("nats-server", self.name, "nats-server")
-        config = self.directory / "nats.conf"
-        config.write_text(f"""
-port: {self.port}
-host: 127.0.0.1
-server_name: n1
-jetstream {{ store_dir: "{self.directory}/streams" }}
-accounts {{ A {{ jetstream: enabled, users: [ {{user: mon, password: monpw}} ] }} }}
-""")
-        return [program, "-c", str(config)]
-
-    def answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as connection:
-            return connection.recv(4) == b"INFO"
-        return False
-
-    def kill(self) -> None:
-        """End it at once, in the middle of what it does; its folder stays."""
-        assert self._process is not None
-        _kill_child(self._process, "nats-server")
-        self._end()
-
-    def start_again(self) -> None:
-        """On the same port, with what it had. Raises ServerError."""
-        self._launch()
-        if not self._wait_until_it_answers():
-            raise ServerError(f"cannot start {self.name} again; its last words:\n{self.log_tail()}")
 
 
 SERVERS: dict[str, Callable[[], Server]] = {
@@ -502,24 +469,9 @@ SERVERS: dict[str, Callable[[], Server]] = {
 plugins of its own adds its servers here, in its conftest.py."""
 
 
-def _kill_child(guard: subprocess.Popen[bytes], name: str) -> None:
-    for child in Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split():
-        with contextlib.suppress(FileNotFoundError):  # the other one, which ends with it
-            if Path(f"/proc/{child}/comm").read_text().strip() == name:
-                os.kill(int(child), signal.SIGKILL)
-    guard.wait(30)
-
-
-def _program(name: str, what: str, package: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise ServerMissing(f"cannot start {what}: the program {name} is missing; apt install {package}")
-    return found
-
-
 def _status(url: str) -> int | None:
     try:
-        with _LOOPBACK.open(url, timeout=5) as answer:
+        with LOOPBACK.open(url, timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
