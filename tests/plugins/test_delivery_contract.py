@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mqtt_subscriber import subscribed
 from nats_streams import stored
 from real_servers import unavailable
 
@@ -24,7 +25,7 @@ from pyagent.config import OutputPlan
 from pyagent.config.catalog import Catalog
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
 from pyagent.testing.outputs import Answer, Raw, ScriptedServer, make_output
-from pyagent.testing.servers import NatsServer, ServerMissing
+from pyagent.testing.servers import Mosquitto, NatsServer, ServerMissing
 
 LOG = logging.getLogger("pyagent.test")
 GIVEN = 300
@@ -100,6 +101,26 @@ async def to_stream(
         await asyncio.to_thread(server.stop)
 
 
+@asynccontextmanager
+async def to_broker(tmp_path: Path, draw: random.Random, **more: Any) -> AsyncIterator[Receiver]:
+    try:
+        broker = Mosquitto()
+        await asyncio.to_thread(broker.start)
+    except ServerMissing as error:
+        unavailable(str(error))
+    try:
+        async with subscribed(broker) as subscriber:
+
+            async def numbers() -> list[int]:
+                await subscriber.settled()
+                return [number for _, payload in subscriber.texts for number in numbers_in(payload)]
+
+            options = {"servers": [broker.url], "username": "mon", "password": "monpw", "qos": 1, **more}
+            yield Receiver(options, numbers)
+    finally:
+        await asyncio.to_thread(broker.stop)
+
+
 Harness = Callable[[Path, random.Random], AbstractAsyncContextManager[Receiver]]
 CONTRACTS: dict[str, Harness] = {
     "discard": to_nobody,
@@ -111,6 +132,8 @@ CONTRACTS: dict[str, Harness] = {
     "http each": lambda path, draw: over_http(path, draw, "url", several=False, use_batch_format=False),
     "influxdb": lambda path, draw: over_http(path, draw, "urls", several=True, skip_database_creation=True),
     "influxdb_v2": lambda path, draw: over_http(path, draw, "urls", several=True, bucket="b"),
+    "mqtt": to_broker,
+    "mqtt batches": lambda path, draw: to_broker(path, draw, layout="batch", data_format="json", protocol="5", qos=2),
     "nats": to_stream,
     "nats batches": lambda path, draw: to_stream(path, draw, use_batch_format=True),
     "nats template": lambda path, draw: to_stream(

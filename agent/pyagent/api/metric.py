@@ -22,6 +22,8 @@ class Uint(int):
     def __repr__(self) -> str:
         return f"Uint({int(self)})"
 
+    __str__ = int.__repr__
+
 
 FieldValue = int | Uint | float | bool | str
 

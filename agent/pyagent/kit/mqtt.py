@@ -20,6 +20,7 @@ from pyagent.kit.tls import system_context
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
+    from paho.mqtt.properties import Properties
 
 __all__ = ["Broker", "MqttConnection", "MqttMessage", "MqttSettings"]
 
@@ -82,6 +83,8 @@ class MqttSettings:
     server_name: str = ""
     """To expect in the broker's certificate, where that is not the host."""
     trace: logging.Logger | None = None
+    version_5: bool = False
+    """MQTT 5, and not 3.1.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,12 @@ class MqttConnection:
         self._answer: asyncio.Future[None] = self._loop.create_future()
         """To what was sent last: CONNECT or SUBSCRIBE."""
         self.is_subscribed = False
+        self.undelivered: dict[int, int] = {}
+        """Keys of messages that were published, by their numbers."""
+        self.refused: dict[int, str] = {}
+        """Why messages cannot be sent, or what a broker of MQTT 5 says of those that it does not take, by their keys."""
+        self._early: dict[int, Any] = {}
+        self._progress: asyncio.Future[None] = self._loop.create_future()
         self._fd = -1
         self._reads = self._writes = False
         self._is_paused = False
@@ -126,14 +135,15 @@ class MqttConnection:
     def _make(self) -> "Client":
         try:
             from paho.mqtt.client import Client
-            from paho.mqtt.enums import CallbackAPIVersion
+            from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
         except ImportError:
             raise PyagentError(f"cannot speak MQTT: {missing_library('paho')}") from None
         settings, broker = self._settings, self.broker
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
-            clean_session=settings.clean_session,
+            clean_session=None if settings.version_5 else settings.clean_session,
+            protocol=MQTTProtocolVersion.MQTTv5 if settings.version_5 else MQTTProtocolVersion.MQTTv311,
             transport=broker.transport,  # type: ignore[arg-type]  # a Literal
             reconnect_on_failure=False,
             manual_ack=True,
@@ -151,6 +161,7 @@ class MqttConnection:
         client.on_connect = lambda client, userdata, flags, code, properties: self._connected(flags, code)
         client.on_subscribe = lambda client, userdata, mid, codes, properties: self._answered(codes)
         client.on_disconnect = lambda client, userdata, flags, code, properties: self._ended(str(code))
+        client.on_publish = lambda client, userdata, mid, code, properties: self._published(mid, code)
         client.on_message = lambda client, userdata, message: self._take(message)
         client.on_socket_close = lambda client, userdata, sock: self._unwatch()
         # The first of these calls comes from the thread that connects.
@@ -162,7 +173,10 @@ class MqttConnection:
         """Connect. Raises PyagentError."""
         settings, broker = self._settings, self.broker
         try:
-            await self._in_thread(lambda: self._client.connect(broker.host, broker.port, settings.keepalive))
+            arguments = self._version_5_arguments() if settings.version_5 else {}
+            await self._in_thread(
+                lambda: self._client.connect(broker.host, broker.port, settings.keepalive, **arguments)
+            )
             sock = self._client.socket()
             if sock is None:
                 raise ConnectionError("the broker closed the connection")
@@ -188,6 +202,37 @@ class MqttConnection:
             self.is_subscribed = True
         except (OSError, ValueError) as error:
             raise PyagentError(f"cannot subscribe at {self.broker.text}: {error}") from None
+
+    def publish(
+        self, key: int, topic: str, payload: bytes, qos: int, retain: bool, properties: "Properties | None" = None
+    ) -> None:
+        """Send a message. Its `key` is in `undelivered` until the broker has it: with a `qos` of 1 or 2 it says so, with 0 the
+        message has been written then. Raises ConnectionError where the connection is lost."""
+        if self.lost.done():
+            raise ConnectionError(self.lost.result())
+        try:
+            info = self._client.publish(topic, payload, qos, retain, properties)
+        except (ValueError, UnicodeError) as error:
+            self.refused[key] = str(error).lower()
+            return
+        if info.rc != 0:
+            raise ConnectionError("the broker or the network ended it")
+        self.undelivered[info.mid] = key
+        if info.mid in self._early:
+            self._published(info.mid, self._early.pop(info.mid))
+
+    async def delivered(self, patience: float) -> None:
+        """Wait until all messages are with the broker. Raises ConnectionError where the connection is lost, or nothing more is
+        acknowledged for `patience` seconds."""
+        while self.undelivered:
+            left = len(self.undelivered)
+            self._progress = self._loop.create_future()
+            both: list[asyncio.Future[Any]] = [self._progress, self.lost]
+            await asyncio.wait(both, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if self.lost.done():
+                raise ConnectionError(self.lost.result())
+            if len(self.undelivered) == left:
+                raise ConnectionError(f"no acknowledgement within {patience:g} s")
 
     def pause(self) -> None:
         """Read no more, until `resume`."""
@@ -267,6 +312,25 @@ class MqttConnection:
             self._answer.exception()  # seen, though nobody may wait any more
         else:
             self._answer.set_result(None)
+
+    def _version_5_arguments(self) -> dict[str, Any]:
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        if not self._settings.clean_session:
+            properties.SessionExpiryInterval = 0xFFFFFFFF  # never
+        return {"clean_start": self._settings.clean_session, "properties": properties}
+
+    def _published(self, mid: int, code: Any) -> None:
+        if mid not in self.undelivered:
+            self._early[mid] = code
+            return
+        key = self.undelivered.pop(mid)
+        if code.is_failure:
+            self.refused[key] = str(code).lower()
+        if not self._progress.done():
+            self._progress.set_result(None)
 
     def _take(self, message: "MQTTMessage") -> None:
         try:
