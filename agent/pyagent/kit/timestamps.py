@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pyagent.api.metric import INT64_MAX, INT64_MIN
@@ -66,11 +67,11 @@ def parse_timestamp(layout: str, value: str | int | float | bool, zone: Zone = U
         return _checked(time - _offset(zone, time // 1_000_000_000) * 1_000_000_000)
     if not isinstance(value, str):
         raise ValueError(f"cannot read the time {value!r} by the layout {layout!r}: it is not text")
-    layout = _NAMED.get(layout.lower(), layout)
+    compiled = _compiled(layout)
     try:
-        return _checked(_Reading(value).read(layout_elements(layout), zone))
+        return _checked(compiled.read(value, zone))
     except _Mismatch as error:
-        raise ValueError(f"cannot read the time {value!r} by the layout {layout!r}: {error}") from None
+        raise ValueError(f"cannot read the time {value!r} by the layout {compiled.layout!r}: {error}") from None
 
 
 def _unix(value: str | int | float | bool, unit: int) -> int:
@@ -122,15 +123,6 @@ _CHUNK = re.compile(
     r"|[-Z](?:07:00:00|070000|07:00|0700|07)|[.,](?:0+|9+)(?![0-9])"
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_LONG_MONTHS = (
-    "january", "february", "march", "april", "may", "june",
-    "july", "august", "september", "october", "november", "december",
-)  # fmt: skip
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_ZONE_NAME = re.compile(
-    r"ChST|MeST|GMT([+-]\d+)?|([+-]\d+)|[A-Z]{4}T(?![A-Z])|(?:[A-Z]{3}T|WITA)(?![A-Z])|[A-Z]{3}(?![A-Z])"
-)
 
 
 class _Mismatch(Exception):
@@ -147,251 +139,179 @@ def layout_elements(layout: str) -> tuple[tuple[str, str], ...]:
     return (*found, (layout[position:], ""))
 
 
-class _Reading:
-    """One text while it is read by a layout."""
-
-    def __init__(self, text: str) -> None:
-        self._rest = text
-        self._year = 0
-        self._month = self._day = self._year_day = -1
-        self._hour = self._minute = self._second = self._nanosecond = 0
-        self._afternoon: bool | None = None
-        self._has_year = False
-        self._utc = False
-        self._east: int | None = None
-        self._zone_name = ""
-
-    def read(self, chunks: tuple[tuple[str, str], ...], zone: Zone) -> int:
-        for number, (prefix, element) in enumerate(chunks):
-            self._skip(prefix)
-            if element[:1] in (".", ","):
-                self._fraction(element)
-            elif element[:1] in ("-", "Z"):
-                self._numeric_zone(element)
-            elif element:
-                _READERS[element](self)
-                if element in ("05", "5"):
-                    self._unannounced_fraction(chunks[number + 1])
-        if self._rest:
-            raise _Mismatch(f"there is more: {self._rest!r}")
-        return self._result(zone)
-
-    def _result(self, zone: Zone) -> int:
-        if self._afternoon and self._hour < 12:
-            self._hour += 12
-        elif self._afternoon is False and self._hour == 12:
-            self._hour = 0
-        local = self._date() * 86400 + self._hour * 3600 + self._minute * 60 + self._second
-        if self._utc:
-            seconds = local
-        elif self._east is not None:
-            seconds = local - self._east
-        elif self._zone_name:
-            seconds = _at(_named_zone(self._zone_name), local)
-        else:
-            seconds = _at(zone, local)
-        return seconds * 1_000_000_000 + self._nanosecond
-
-    def _date(self) -> int:
-        """Days since the epoch."""
-        year = self._year
-        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-        if self._year_day >= 0:
-            if not 1 <= self._year_day <= 365 + leap:
-                raise _Mismatch("there is no such day in the year")
-            first = _days(self._this_year(), 1, 1)
-            month, day = _month_and_day(self._year_day, leap)
-            if self._month >= 0 and self._month != month:
-                raise _Mismatch("the day of the year is not in this month")
-            if self._day >= 0 and self._day != day:
-                raise _Mismatch("the day of the year is another day")
-            return first + self._year_day - 1
-        month, day = max(self._month, 1), 1 if self._day < 0 else self._day
-        if not 1 <= day <= (28 + leap if month == 2 else 30 if month in (4, 6, 9, 11) else 31):
-            raise _Mismatch("there is no such day in the month")
-        return _days(self._this_year(), month, day)
-
-    def _this_year(self) -> int:
-        return self._year if self._year else datetime.now(UTC).year
-
-    def _skip(self, prefix: str) -> None:
-        """Plain text of the layout; a run of spaces stands for any run of them."""
-        rest = self._rest
-        while prefix:
-            if prefix[0] == " ":
-                if rest and rest[0] != " ":
-                    raise _Mismatch(f"there is no space before {rest!r}")
-                prefix, rest = prefix.lstrip(" "), rest.lstrip(" ")
-                continue
-            if not rest or rest[0] != prefix[0]:
-                raise _Mismatch(f"{rest!r} does not begin with {prefix!r}")
-            prefix, rest = prefix[1:], rest[1:]
-        self._rest = rest
-
-    def _take(self, pattern: re.Pattern[str]) -> str:
-        match = pattern.match(self._rest)
-        if match is None:
-            raise _Mismatch(f"{self._rest!r} is not as the layout says")
-        self._rest = self._rest[match.end() :]
-        return match[0]
-
-    def _number(self, pattern: re.Pattern[str], low: int, high: int) -> int:
-        number = int(self._take(pattern))
-        if not low <= number <= high:
+def _within(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not low <= (number := int(text)) <= high:
             raise _Mismatch(f"{number} is out of range")
         return number
 
-    def _name(self, names: tuple[str, ...]) -> int:
-        text = self._rest.lower()
-        for index, name in enumerate(names):
-            if text.startswith(name):
-                self._rest = self._rest[len(name) :]
-                return index
-        raise _Mismatch(f"{self._rest!r} does not begin with the name of a month or day")
-
-    # What an element of the layout reads.
-
-    def year(self) -> None:
-        self._year = int(self._take(_FOUR))
-
-    def short_year(self) -> None:
-        year = int(self._take(_TWO))
-        self._year = year + (1900 if year >= 69 else 2000)
-
-    def month(self) -> None:
-        self._month = self._number(_ONE_OR_TWO, 1, 12)
-
-    def month_of_two(self) -> None:
-        self._month = self._number(_TWO, 1, 12)
-
-    def month_name(self) -> None:
-        self._month = self._name(_MONTHS) + 1
-
-    def long_month_name(self) -> None:
-        self._month = self._name(_LONG_MONTHS) + 1
-
-    def weekday(self) -> None:
-        self._name(_DAYS)
-
-    def long_weekday(self) -> None:
-        self._name(_LONG_DAYS)
-
-    def day(self) -> None:
-        self._day = self._number(_ONE_OR_TWO, 0, 99)
-
-    def day_of_two(self) -> None:
-        self._day = self._number(_TWO, 0, 99)
-
-    def padded_day(self) -> None:
-        self._rest = self._rest.removeprefix(" ")
-        self.day()
-
-    def year_day(self) -> None:
-        self._year_day = self._number(_THREE, 0, 999)
-
-    def padded_year_day(self) -> None:
-        self._year_day = int(self._take(_PADDED_THREE))
-
-    def hour(self) -> None:
-        self._hour = self._number(_ONE_OR_TWO, 0, 23)
-
-    def hour_of_twelve(self) -> None:
-        self._hour = self._number(_ONE_OR_TWO, 0, 12)
-
-    def two_of_twelve(self) -> None:
-        self._hour = self._number(_TWO, 0, 12)
-
-    def minute(self) -> None:
-        self._minute = self._number(_ONE_OR_TWO, 0, 59)
-
-    def minute_of_two(self) -> None:
-        self._minute = self._number(_TWO, 0, 59)
-
-    def second(self) -> None:
-        self._second = self._number(_ONE_OR_TWO, 0, 59)
-
-    def second_of_two(self) -> None:
-        self._second = self._number(_TWO, 0, 59)
-
-    def half(self) -> None:
-        self._afternoon = self._take(_AM_PM) == "PM"
-
-    def small_half(self) -> None:
-        self._afternoon = self._take(_SMALL_AM_PM) == "pm"
-
-    def zone_name(self) -> None:
-        if self._rest.startswith("UTC"):
-            self._utc, self._rest = True, self._rest[3:]
-        else:
-            self._zone_name = self._take(_ZONE_NAME)
-
-    def _unannounced_fraction(self, following: tuple[str, str]) -> None:
-        """Seconds may have a fraction where the layout shows none."""
-        if _FRACTION.match(self._rest) and following[1][:1] not in (".", ","):
-            self._set_fraction(self._take(_FRACTION))
-
-    def _fraction(self, element: str) -> None:
-        if element[1] == "0":
-            text = self._rest[: len(element)]
-            if len(text) < len(element) or text[0] not in ".," or not (text[1:].isascii() and text[1:].isdigit()):
-                raise _Mismatch(f"{self._rest!r} is not a fraction of {len(element) - 1} digits")
-            self._rest = self._rest[len(element) :]
-            self._set_fraction(text)
-        elif _FRACTION.match(self._rest):
-            self._set_fraction(self._take(_FRACTION))
-
-    def _set_fraction(self, text: str) -> None:
-        self._nanosecond = int(text[1:10].ljust(9, "0"))
-
-    def _numeric_zone(self, element: str) -> None:
-        if element[0] == "Z" and self._rest.startswith("Z"):
-            self._utc, self._rest = True, self._rest[1:]
-            return
-        text = self._take(_OFFSETS[element[1:]])
-        digits = text[1:].replace(":", "").ljust(6, "0")
-        hours, minutes, seconds = int(digits[:2]), int(digits[2:4]), int(digits[4:])
-        if hours > 24 or minutes >= 60 or seconds >= 60:
-            raise _Mismatch(f"the zone {text} is out of range")
-        east = hours * 3600 + minutes * 60 + seconds
-        self._east = -east if text[0] == "-" else east
+    return read
 
 
-_TWO, _ONE_OR_TWO, _THREE, _FOUR = (re.compile(p) for p in ("[0-9]{2}", "[0-9]{1,2}", "[0-9]{3}", "[0-9]{4}"))
-_PADDED_THREE = re.compile(" {0,2}[0-9]{1,3}")
-_FRACTION = re.compile("[.,][0-9]+")
-_AM_PM, _SMALL_AM_PM = re.compile("AM|PM"), re.compile("am|pm")
+def _short_year(text: str) -> int:
+    year = int(text)
+    return year + (1900 if year >= 69 else 2000)
+
+
+def _month_of_name(text: str) -> int:
+    return _MONTHS.index(text[:3].lower()) + 1
+
+
+def _nanoseconds(text: str) -> int:
+    """Of a fraction with its point."""
+    return int(text[1:10].ljust(9, "0"))
+
+
+def _east(text: str) -> int:
+    """Seconds, of a numeric zone."""
+    digits = text[1:].replace(":", "").ljust(6, "0")
+    hours, minutes, seconds = int(digits[:2]), int(digits[2:4]), int(digits[4:])
+    if hours > 24 or minutes >= 60 or seconds >= 60:
+        raise _Mismatch(f"the zone {text} is out of range")
+    east = hours * 3600 + minutes * 60 + seconds
+    return -east if text[0] == "-" else east
+
+
+# Go reads from left to right and never goes back: no pattern may give back what it took.
+_TWO, _ONE_OR_TWO, _FRACTION = "[0-9]{2}", "[0-9]{1,2}+", "[.,][0-9]++"
+_ELEMENTS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "2006": ("year", "[0-9]{4}", int),
+    "06": ("year", _TWO, _short_year),
+    "1": ("month", _ONE_OR_TWO, _within(1, 12)),
+    "01": ("month", _TWO, _within(1, 12)),
+    "Jan": ("month", f"(?ai:{'|'.join(_MONTHS)})", _month_of_name),
+    "January": (
+        "month",
+        "(?ai:january|february|march|april|may|june|july|august|september|october|november|december)",
+        _month_of_name,
+    ),
+    "Mon": ("weekday", "(?ai:mon|tue|wed|thu|fri|sat|sun)", str),
+    "Monday": ("weekday", "(?ai:monday|tuesday|wednesday|thursday|friday|saturday|sunday)", str),
+    "2": ("day", _ONE_OR_TWO, int),
+    "_2": ("day", f" ?+{_ONE_OR_TWO}", int),
+    "02": ("day", _TWO, int),
+    "002": ("year_day", "[0-9]{3}", int),
+    "__2": ("year_day", " {0,2}+[0-9]{1,3}+", int),
+    "15": ("hour", _ONE_OR_TWO, _within(0, 23)),
+    "3": ("hour", _ONE_OR_TWO, _within(0, 12)),
+    "03": ("hour", _TWO, _within(0, 12)),
+    "4": ("minute", _ONE_OR_TWO, _within(0, 59)),
+    "04": ("minute", _TWO, _within(0, 59)),
+    "5": ("second", _ONE_OR_TWO, _within(0, 59)),
+    "05": ("second", _TWO, _within(0, 59)),
+    "PM": ("half", "AM|PM", str.upper),
+    "pm": ("half", "am|pm", str.upper),
+    "MST": (
+        "zone_name",
+        r"(?>UTC|ChST|MeST|GMT(?:[+-]\d++)?+|[+-]\d++|[A-Z]{4}T(?![A-Z])|(?:[A-Z]{3}T|WITA)(?![A-Z])|[A-Z]{3}(?![A-Z]))",
+        str,
+    ),
+}
 _OFFSETS = {
-    "07": re.compile("[+-][0-9]{2}"),
-    "0700": re.compile("[+-][0-9]{4}"),
-    "07:00": re.compile("[+-][0-9]{2}:[0-9]{2}"),
-    "070000": re.compile("[+-][0-9]{6}"),
-    "07:00:00": re.compile("[+-][0-9]{2}:[0-9]{2}:[0-9]{2}"),
+    "07": "[+-][0-9]{2}",
+    "0700": "[+-][0-9]{4}",
+    "07:00": "[+-][0-9]{2}:[0-9]{2}",
+    "070000": "[+-][0-9]{6}",
+    "07:00:00": "[+-][0-9]{2}:[0-9]{2}:[0-9]{2}",
 }
-_READERS: dict[str, Callable[[_Reading], None]] = {
-    "2006": _Reading.year,
-    "06": _Reading.short_year,
-    "1": _Reading.month,
-    "01": _Reading.month_of_two,
-    "Jan": _Reading.month_name,
-    "January": _Reading.long_month_name,
-    "Mon": _Reading.weekday,
-    "Monday": _Reading.long_weekday,
-    "2": _Reading.day,
-    "_2": _Reading.padded_day,
-    "02": _Reading.day_of_two,
-    "002": _Reading.year_day,
-    "__2": _Reading.padded_year_day,
-    "15": _Reading.hour,
-    "3": _Reading.hour_of_twelve,
-    "03": _Reading.two_of_twelve,
-    "4": _Reading.minute,
-    "04": _Reading.minute_of_two,
-    "5": _Reading.second,
-    "05": _Reading.second_of_two,
-    "PM": _Reading.half,
-    "pm": _Reading.small_half,
-    "MST": _Reading.zone_name,
-}
+
+
+def _element(element: str) -> tuple[str, str, Callable[[str], Any]]:
+    """What it gives, the pattern of its text, and how that is read."""
+    if element[0] in ".,":
+        return "nanosecond", f"[.,][0-9]{{{len(element) - 1}}}" if element[1] == "0" else _FRACTION, _nanoseconds
+    if element[0] == "-":
+        return "east", _OFFSETS[element[1:]], _east
+    if element[0] == "Z":
+        return "east", f"Z|{_OFFSETS[element[1:]]}", lambda text: 0 if text == "Z" else _east(text)
+    return _ELEMENTS[element]
+
+
+def _plain(text: str) -> str:
+    """The pattern of plain text in a layout; a run of spaces stands for any run of them, and for the end."""
+    return "".join("(?: ++|\\Z)" if part[:1] == " " else re.escape(part) for part in re.split("( +)", text))
+
+
+class _Layout:
+    """A layout as one pattern, in which each element is a group."""
+
+    def __init__(self, layout: str) -> None:
+        self.layout = _NAMED.get(layout.lower(), layout)
+        self._parts: list[str] = []
+        """Patterns of plain text and elements, in turn."""
+        self._readers: list[tuple[str, Callable[[str], Any]]] = []
+        elements = layout_elements(self.layout)
+        for number, (before, element) in enumerate(elements):
+            self._parts.append(_plain(before))
+            if not element:
+                continue
+            name, pattern, read = _element(element)
+            self._readers.append((name, read))
+            self._parts.append(f"({pattern})?+" if name == "nanosecond" and element[1] == "9" else f"({pattern})")
+            if name == "second" and elements[number + 1][1][:1] not in (".", ","):
+                # Seconds may have a fraction where the layout shows none.
+                self._readers.append(("nanosecond", _nanoseconds))
+                self._parts[-1] += f"({_FRACTION})?+"
+        self._pattern = re.compile("".join(self._parts))
+
+    def read(self, text: str, zone: Zone) -> int:
+        """Nanoseconds since the epoch. Raises _Mismatch."""
+        match = self._pattern.fullmatch(text)
+        if match is None:
+            raise _Mismatch(self._difference(text))
+        found: dict[str, Any] = {}
+        utc = False
+        for (name, read), value in zip(self._readers, match.groups(), strict=True):
+            if value is not None:
+                found[name] = read(value)
+                utc = utc or value in ("Z", "UTC")
+        get = found.get
+        hour, half = get("hour", 0), get("half")
+        if half == "PM" and hour < 12:
+            hour += 12
+        elif half == "AM" and hour == 12:
+            hour = 0
+        days = _date(get("year", 0), get("month", -1), get("day", -1), get("year_day", -1))
+        local = days * 86400 + hour * 3600 + get("minute", 0) * 60 + get("second", 0)
+        if utc:
+            seconds = local
+        elif (east := get("east")) is not None:
+            seconds = local - east
+        else:
+            named = get("zone_name")
+            seconds = _at(_named_zone(named) if named else zone, local)
+        return int(seconds * 1_000_000_000 + get("nanosecond", 0))
+
+    def _difference(self, text: str) -> str:
+        """Where the text is another one than the layout says."""
+        for count in range(len(self._parts), 0, -1):
+            if match := re.match("".join(self._parts[:count]), text):
+                rest = text[match.end() :]
+                if count == len(self._parts):
+                    return f"there is more: {rest!r}"
+                return f"{rest!r} is not as the layout says" if rest else "it ends too early"
+        return f"{text!r} is not as the layout says"
+
+
+_compiled = lru_cache(maxsize=64)(_Layout)
+
+
+def _date(year: int, month: int, day: int, year_day: int) -> int:
+    """Days since the epoch; -1 for what is not there, and the year 0 for the present one."""
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if year_day >= 0:
+        if not 1 <= year_day <= 365 + leap:
+            raise _Mismatch("there is no such day in the year")
+        in_month, in_day = _month_and_day(year_day, leap)
+        if month >= 0 and month != in_month:
+            raise _Mismatch("the day of the year is not in this month")
+        if day >= 0 and day != in_day:
+            raise _Mismatch("the day of the year is another day")
+        return _days(year or datetime.now(UTC).year, 1, 1) + year_day - 1
+    month, day = max(month, 1), 1 if day < 0 else day
+    if not 1 <= day <= (28 + leap if month == 2 else 30 if month in (4, 6, 9, 11) else 31):
+        raise _Mismatch("there is no such day in the month")
+    return _days(year or datetime.now(UTC).year, month, day)
 
 
 def _named_zone(name: str) -> Zone:

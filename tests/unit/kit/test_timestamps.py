@@ -1,5 +1,6 @@
 """Times by layouts. The expected values are what Go's time.ParseInLocation gives, and Telegraf's ParseTimestamp."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -118,6 +119,29 @@ def test_layouts(layout: str, text: str, expected: float) -> None:
 )
 def test_texts_that_do_not_fit(layout: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"cannot read the time|out of range"):
+        parse(layout, text)
+
+
+@pytest.mark.parametrize(
+    ("layout", "text", "place"),
+    [
+        ("2006-01-02", "2024-1-01", "'1-01' is not as the layout says"),
+        ("2006-01-02", "x", "'x' is not as the layout says"),
+        ("2006-01-02", "2024-01-", "it ends too early"),
+        ("2006-01-02", "2024-01-01 x", "there is more: ' x'"),
+        ("RFC3339", "2024-01-01 10:00:00Z", "' 10:00:00Z' is not as the layout says"),
+        ("15:04", "24:00", "24 is out of range"),
+    ],
+)
+def test_an_error_says_where_a_text_does_not_fit(layout: str, text: str, place: str) -> None:
+    with pytest.raises(ValueError, match=f"{re.escape(place)}$"):
+        parse(layout, text)
+
+
+@pytest.mark.parametrize(("layout", "text"), [("204", "123"), ("1504", "123"), ("2006 MST", "2024 UTCX")])
+def test_what_an_element_took_it_does_not_give_back(layout: str, text: str) -> None:
+    """As in Go: a pattern that tries again would find another time."""
+    with pytest.raises(ValueError, match="cannot read the time"):
         parse(layout, text)
 
 
