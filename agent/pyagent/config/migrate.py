@@ -5,7 +5,7 @@ that have a successor, and every option that its plugin declares as deprecated i
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import tomli
 from pyagent.api import ConfigError
 from pyagent.config.catalog import Catalog
 from pyagent.config.declared import declared_options
-from pyagent.config.positions import line_numbers
+from pyagent.config.positions import line_numbers, statement_lines
 from pyagent.config.toml_text import toml_value
 from pyagent.plugin_kinds import RUNNING
 
@@ -137,8 +137,9 @@ class _Editor:
     def __init__(self, text: str, where: str) -> None:
         self.where = where
         self.changes: list[str] = []
-        self._lines = text.splitlines(keepends=True)
+        self._lines = re.split(r"(?<=\n)", text)  # no other character ends a line in TOML
         self._numbers = line_numbers(text)
+        self._statements = statement_lines(text)
         self._edits: dict[int, Callable[[str], str]] = {}
         self._removed: set[int] = set()
 
@@ -192,15 +193,8 @@ class _Editor:
 
     def _span(self, path: Path) -> range:
         """The lines of a key and its value."""
-        first = self._numbers[path] - 1
-        for last in self._ends(first):
-            try:
-                table = tomli.loads("".join(self._lines[first:last]))
-            except tomli.TOMLDecodeError:
-                continue
-            if list(table) == [path[-1]]:
-                return range(first, last)
-        raise ConfigError(f"{self.where}:{first + 1}: cannot migrate {path[-1]}: give it a line of its own first")
-
-    def _ends(self, first: int) -> Iterator[int]:
-        return iter(range(first + 1, min(first + 500, len(self._lines)) + 1))
+        if (lines := self._statements.get(path)) is not None:
+            return lines
+        raise ConfigError(
+            f"{self.where}:{self._numbers[path]}: cannot migrate {path[-1]}: give it a line of its own first"
+        )

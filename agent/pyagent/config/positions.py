@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import tomli
 
-__all__ = ["Path", "last_key", "line_numbers"]
+__all__ = ["Path", "last_key", "line_numbers", "statement_lines"]
 
 Path = tuple[str | int, ...]
 """Keys and, in arrays, indices from 0: `("inputs", "mem", 0, "tags", "room")`."""
@@ -43,6 +43,15 @@ def line_numbers(text: str) -> dict[Path, int]:
     return lines
 
 
+def statement_lines(text: str) -> dict[Path, range]:
+    """The lines, from 0, of every `key = value` that is a statement of its own, in a text that tomli reads without an error:
+    no dotted key, and none in an inline table."""
+    scanner = _Scanner(text)
+    for _ in scanner.statements():
+        pass
+    return scanner.lines
+
+
 def last_key(text: str) -> tuple[Path, int, int | None] | None:
     """The last key or table that begins in a text, which may be broken after it; its line, and where it stood before."""
     seen: dict[Path, int] = {}
@@ -68,6 +77,8 @@ class _Scanner:
         self._arrays: dict[Path, int] = {}
         self.depth = 0
         """Of the value that the last path is in; 0 for what is a statement of its own."""
+        self.lines: dict[Path, range] = {}
+        """Of statements with a plain key so far, from 0."""
 
     def statements(self) -> Iterator[tuple[Path, int, bool]]:
         """Path and line of headers, keys and array elements; False for a key that only leads to another one."""
@@ -94,10 +105,13 @@ class _Scanner:
 
     def _pair(self, table: Path) -> Iterator[tuple[Path, int, bool]]:
         line = self._here()
-        path = (*table, *self._key())
+        keys = self._key()
+        path = (*table, *keys)
         yield path, line, True
         self._match(_EQUALS)
         yield from self._value(path)
+        if not self.depth and len(keys) == 1:
+            self.lines[path] = range(line - 1, self._here())
 
     def _value(self, path: Path) -> Iterator[tuple[Path, int, bool]]:
         self.depth += 1

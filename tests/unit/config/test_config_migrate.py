@@ -46,6 +46,17 @@ CASES = {
     ),
     "nothing": ("[[inputs.mem]]\n", "[[inputs.mem]]\n", 0),
     "crlf": ('[[inputs.mem]]\r\n  pass = ["a"]\r\n', '[[inputs.mem]]\r\n  fieldinclude = ["a"]\r\n', 1),
+    "long": (
+        "[[inputs.mem]]\n  pass = [\n" + 2000 * '    "a", # ]\n' + "  ]\n  drop = []\n",
+        "[[inputs.mem]]\n  fieldinclude = [" + ", ".join(2000 * ['"a"']) + "]\n  fieldexclude = []\n",
+        2,
+    ),
+    "separators": (
+        '# \u2028 and \x85 end no line\n[[inputs.mem]]\n  alias = "a\u2029b"\n  pass = ["a"]\n  # \u2028\n  drop = ["b"]\n',
+        '# \u2028 and \x85 end no line\n[[inputs.mem]]\n  alias = "a\u2029b"\n  fieldinclude = ["a"]\n  # \u2028\n'
+        '  fieldexclude = ["b"]\n',
+        2,
+    ),
     "strange": ('[[inputs.strange]]\n  pass = ["a"]\n', '[[inputs.strange]]\n  fieldinclude = ["a"]\n', 1),
 }
 
@@ -71,6 +82,7 @@ def test_cases(name: str) -> None:
         ),
         ('[[inputs.mem]]\n  pass = "a"\n', "pass is no list of strings"),
         ('inputs.mem = [{ pass = ["a"] }]\n', "give it a line of its own first"),
+        ('[inputs]\nmem.pass = ["a"]\n', "a.conf:2: cannot migrate pass: give it a line of its own first"),
         (
             '[[inputs.http_listener_v2]]\n  service_address = "tcp://:1"\n  port = 2\n',
             "port and service_address contradict",

@@ -2,13 +2,14 @@
 
 import datetime
 import json
+import re
 from typing import Any
 
 import tomli
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from pyagent.config.positions import Path, last_key, line_numbers
+from pyagent.config.positions import Path, last_key, line_numbers, statement_lines
 
 
 def paths(value: Any, path: Path = ()) -> set[Path]:
@@ -28,6 +29,10 @@ def check(text: str) -> dict[Path, int]:
     wanted = paths(tomli.loads(text))
     assert wanted == set(lines)
     assert all(1 <= line <= text.count("\n") + 1 for line in lines.values())
+    rows = re.split(r"(?<=\n)", text)
+    for path, span in statement_lines(text).items():
+        assert list(tomli.loads("".join(rows[span.start : span.stop]))) == [path[-1]], "its lines, and no others"
+        assert lines[path] == span.start + 1
     return lines
 
 
@@ -53,6 +58,7 @@ def test_lines_of_an_ordinary_configuration() -> None:
         'tags = { room = "lab", rack = { row = 1 } }\n'
     )
     assert lines["agent",] == 2
+    assert lines["inputs", "mem", 1, "tags", "rack", "row"] == 18
     assert lines["agent", "interval"] == 3
     assert lines["inputs",] == 5
     assert lines["inputs", "mem"] == 5
