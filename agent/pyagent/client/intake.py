@@ -5,11 +5,9 @@ one step, also for a signal that comes in the middle of the program.
 """
 
 import os
-from array import array
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pyagent.lineprotocol.results import Encoded
@@ -84,7 +82,7 @@ class Reference:
         counted = [part for part in parts if part.count]
         oldest = min((part.oldest for part in counted), default=0)
         newest = max((part.newest for part in counted), default=0)
-        return Encoded(data, array("Q", accumulate(lengths)), oldest, newest, [])
+        return Encoded.of(data, lengths, oldest, newest)
 
     def _has_room(self, count: int, size: int) -> bool:
         if not self._points or not self._bytes:

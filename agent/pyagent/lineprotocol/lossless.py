@@ -16,9 +16,7 @@ Version 1. It is on disk: what changes gets a number of its own in `Content`, an
 """
 
 import struct
-from array import array
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
 from typing import Any
 
 from pyagent.api.metric import INT64_MAX, INT64_MIN, FieldValue, Metric, MetricType, Uint, field_value
@@ -52,9 +50,8 @@ def pack(metrics: Sequence[Metric]) -> Encoded:
             rejected.append((metric, str(error)))
         except (AttributeError, TypeError, ValueError):
             rejected.append((metric, "invalid type: names, keys and tags are str, the time is int"))
-    ends = array("Q", accumulate(map(len, records)))
     oldest, newest = min(times, default=0), max(times, default=0)
-    return Encoded(b"".join(records), ends, oldest, newest, rejected, Content.METRICS)
+    return Encoded.of(b"".join(records), map(len, records), oldest, newest, rejected=rejected, content=Content.METRICS)
 
 
 def unpack(data: bytes) -> list[Metric]:

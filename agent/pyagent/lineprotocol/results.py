@@ -1,8 +1,10 @@
 """What encoding and parsing give, and the limits of the format."""
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import accumulate
 from typing import Literal
 
 from pyagent.api.errors import TooMuch
@@ -101,6 +103,20 @@ class Encoded:
         self.newest = newest
         self.rejected = rejected
         self.content = content
+
+    @classmethod
+    def of(
+        cls,
+        data: bytes,
+        lengths: Iterable[int],
+        oldest: int,
+        newest: int,
+        *,
+        rejected: Iterable[tuple[Metric, str]] = (),
+        content: Content = Content.LINES,
+    ) -> "Encoded":
+        """Of what is encoded already: `lengths` are those of the metrics' texts in `data`, one behind the other."""
+        return cls(data, array("Q", accumulate(lengths)), oldest, newest, list(rejected), content)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Encoded):

@@ -1,9 +1,7 @@
 """What an output's queue holds, and how a batch of it becomes what the output wants."""
 
-from array import array
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
 from pyagent.api import LineOptions, Metric, QueueFormat, RawMetrics, Reject, Serialized, Serializer
@@ -33,7 +31,7 @@ class RecordFormat:
         data = b"".join(texts)
         if self.content is None:
             return pack(parse(data, now).metrics)
-        return Encoded(data, array("Q", accumulate(map(len, texts))), now, now, [], self.content)
+        return Encoded.of(data, map(len, texts), now, now, content=self.content)
 
 
 def record_format(wanted: QueueFormat, *, builtin: bool = True) -> RecordFormat:
@@ -102,9 +100,8 @@ def _records(serializer: Serializer[Any], metrics: Sequence[Metric]) -> Encoded:
             times.append(metric.time)
         else:
             rejected.append((metric, "no serializable fields"))
-    ends = array("Q", accumulate(map(len, records)))
     oldest, newest = min(times, default=0), max(times, default=0)
-    return Encoded(b"".join(records), ends, oldest, newest, rejected, Content.RECORDS)
+    return Encoded.of(b"".join(records), map(len, records), oldest, newest, rejected=rejected, content=Content.RECORDS)
 
 
 def _joined(serializer: Serializer[Any], metrics: Sequence[Metric]) -> bytes:

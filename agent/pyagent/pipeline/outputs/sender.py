@@ -7,11 +7,9 @@ import asyncio
 import logging
 import random
 import time
-from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Protocol
 
 from pyagent.api import PartialWrite, Reject, Retry, TooLarge
@@ -179,8 +177,8 @@ class Sender:
 
     def adopt(self, chunk: Chunk) -> None:
         """Put metrics of another queue into this one, where they stay (ask `queue.can_admit` first)."""
-        ends = array("I", accumulate(QueueBatch([chunk]).lengths()))
-        block = Encoded(bytes(chunk.text()), ends, chunk.block.oldest, chunk.block.newest, [], chunk.content)
+        lengths, (oldest, newest) = QueueBatch([chunk]).lengths(), (chunk.block.oldest, chunk.block.newest)
+        block = Encoded.of(bytes(chunk.text()), lengths, oldest, newest, content=chunk.content)
         self.queue.enqueue(block, pinned=True)
         self.appended()
 
