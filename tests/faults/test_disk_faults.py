@@ -20,6 +20,7 @@ from waiting import until
 from pyagent.api import QueueFull
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.log.files import Files
+from pyagent.buffer.quarantine import Quarantine
 from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.outputs import disk_writer
 from pyagent.pipeline.outputs.running_output import BufferResources
@@ -148,6 +149,35 @@ async def test_a_disk_that_failed_with_nothing_to_keep_is_open_to_listeners_agai
     await output.stop(5)
     await receiver.stop()
     assert len(receiver.taken) == sum(receiver.taken.values()) == 100
+
+
+@pytest.mark.parametrize("call", ["write", "sync", "create", "sync_directory"])
+async def test_what_a_receiver_refuses_is_kept_on_a_disk_that_fails(
+    tmp_path: Path, plan: Any, failing: set[str], call: str
+) -> None:
+    receiver = await Receiver().start()
+    receiver.bad = {("m", 3), ("m", 40)}
+    folder, log = tmp_path / "quarantine", logging.getLogger("pyagent.quarantine")
+    quarantine = Quarantine(folder, log=log)
+    buffer_resources = BufferResources(BufferSettings(tmp_path), ThreadExecutor("disk"), quarantine)
+    output = runner(receiver.url, buffer_resources, lambda plugin: plan(plugin, on_disk=True))
+    task = asyncio.create_task(output.run())
+    output.enqueue_block(metrics("m", 0, 20))
+    await until(lambda: quarantine.metrics == 1)
+    failing.add(call)
+    output.enqueue_block(metrics("m", 20, 40))
+    await until(lambda: quarantine.metrics == 2)
+    failing.clear()
+    await until(lambda: output.queued == 0)
+    output.end()
+    await task
+    await output.stop(5)
+    await receiver.stop()
+    quarantine.flush()
+    quarantine.sync()
+    quarantine.close()
+    kept = [line for entry in Quarantine(folder, log=log).entries() for line in entry.lines]
+    assert sorted(int(line.split(b"number=")[1].split(b"i")[0]) for line in kept) == [3, 40]
 
 
 async def test_memory_goes_on_where_the_disk_does_not(tmp_path: Path, plan: Any, failing: set[str]) -> None:

@@ -44,6 +44,15 @@ class MemoryDisk(Files):
         self.locks.add(path)
         return self._descriptor(path, Node())
 
+    def lock_directory(self, path: Path) -> int:
+        return self.lock(path)
+
+    def is_directory(self, path: Path) -> bool:
+        return path in self.directories
+
+    def is_file(self, path: Path) -> bool:
+        return path in self.files
+
     def names(self, directory: Path) -> list[str]:
         self.fail("names")
         below = [path.name for path in (*self.files, *self.directories) if path.parent == directory]
@@ -101,7 +110,14 @@ class MemoryDisk(Files):
             node.writes.clear()  # the pages are marked clean, and never written: what a second sync would not tell
             raise
         self.syncs += 1
-        node.durable, node.writes = bytes(node.data), []
+        durable = bytearray(node.durable)
+        for offset, part in node.writes:
+            if part is None:
+                del durable[offset:]
+            else:
+                durable.extend(bytes(max(offset + len(part) - len(durable), 0)))
+                durable[offset : offset + len(part)] = part
+        node.durable, node.writes = bytes(durable), []
 
     def sync_directory(self, path: Path) -> None:
         self.fail("sync_directory")

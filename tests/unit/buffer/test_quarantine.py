@@ -1,9 +1,9 @@
 """The quarantine against a model: what is intact stays, in order, nothing else appears, and the bounds hold."""
 
+import contextlib
 import errno
 import json
 import logging
-import os
 import resource
 import signal
 import subprocess
@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from memory_disk import MemoryDisk
 
+from pyagent.buffer.log.files import Files
 from pyagent.buffer.quarantine import Quarantine, QuarantineEntry
 from pyagent.buffer.quarantine.record import pack, records, unpack
 
@@ -25,6 +28,7 @@ LOG = logging.getLogger("pyagent.quarantine")
 QUIET = logging.getLogger("quarantine.quiet")
 QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
+FOLDER = Path("/quarantine")
 
 texts = st.text(max_size=20)
 lines = st.binary(max_size=60).map(lambda data: data + b"\n")
@@ -258,7 +262,7 @@ def test_a_full_disk_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert quarantine.remove(4) == 1
     quarantine.flush()
     assert caplog.messages[-1].endswith("can be used again")
-    os.close(quarantine._files._lock)  # type: ignore[union-attr]  # as at the end of the process
+    quarantine._files.close()  # type: ignore[union-attr]  # as at the end of the process
     assert reasons(Quarantine(tmp_path, log=LOG)) == ["1", "2", "4"]
 
 
@@ -347,47 +351,97 @@ def test_what_cannot_be_read_is_set_aside_and_never_wiped(tmp_path: Path, caplog
 
 
 def test_what_cannot_be_read_for_the_moment_stays_for_the_next_start(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     earlier = Quarantine(tmp_path, log=LOG)
     put(earlier, reason="first")
     earlier.close()
     (tmp_path / "0000000003.jsonl").mkdir()
-    read_bytes = Path.read_bytes
 
-    def refuse(path: Path) -> bytes:
-        raise OSError(errno.EIO, "Input/output error")
+    class Unreadable(Files):
+        def read(self, descriptor: int, size: int, offset: int) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    quarantine = Quarantine(tmp_path, log=LOG)
+    quarantine = Quarantine(tmp_path, log=LOG, files=Unreadable())
     assert reasons(quarantine) == []
     assert "it stays there, and the next start tries it again" in caplog.text
     put(quarantine, reason="second")
     put(quarantine, reason="third")
     quarantine.close()
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
     assert reasons(Quarantine(tmp_path, log=LOG)) == ["first", "second", "third"]
     assert not (tmp_path / "corrupt").exists()
 
 
-def test_what_could_not_be_synced_is_synced_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quarantine = Quarantine(tmp_path, log=LOG)
+def test_what_could_not_be_synced_is_written_and_synced_the_next_time() -> None:
+    """A second sync alone would prove nothing: the system takes what it could not write for written."""
+    disk = MemoryDisk()
+    quarantine = Quarantine(FOLDER, log=LOG, files=disk)
     put(quarantine, reason="first")
-    synced: list[Path] = []
-    broken = True
-
-    def sync(path: Path) -> None:
-        if broken:
-            raise OSError(errno.EIO, "Input/output error")
-        synced.append(path)
-
-    monkeypatch.setattr("pyagent.buffer.quarantine.files._sync", sync)
+    failing("sync", disk)
     for _ in range(2):
         with pytest.raises(OSError, match="Input/output"):
             quarantine.sync()
-    broken = False
+    failing("", disk)
     quarantine.sync()
-    assert sorted(synced) == [tmp_path, tmp_path / "0000000001.jsonl"]
+    disk.crash(Random(1), power=True)
+    assert reasons(Quarantine(FOLDER, log=LOG, files=disk)) == ["first"]
+
+
+def failing(call: str, disk: MemoryDisk) -> None:
+    def fail(name: str) -> None:
+        if name == call:
+            raise OSError(errno.EIO, "Input/output error")
+
+    disk.fail = fail
+
+
+CALLS = ("open", "create", "write", "read", "sync", "sync_directory", "truncate", "unlink", "rename", "names", "")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_the_disk_does_what_was_synced_is_there_after_a_loss_of_power(seed: int) -> None:
+    """And what was written is there after the death of the process; nothing comes back that nobody put, or twice."""
+    random, disk = Random(seed), MemoryDisk()
+    quarantine = Quarantine(FOLDER, file_size=600, log=QUIET, files=disk)
+    count = 0
+    held: set[str] = set()
+    """What is in it."""
+    new: set[str] = set()
+    """What was put in since it was opened: what was there before may not have been synced."""
+    safe: set[str] = set()
+    """What a loss of power must leave."""
+    for _ in range(80):
+        match random.choice(("put", "put", "put", "remove", "sync", "sync", "fail", "mend", "kill", "power")):
+            case "put":
+                count += 1
+                put(quarantine, reason=str(count))
+                held.add(str(count))
+                new.add(str(count))
+            case "remove":
+                for entry in list(quarantine.entries())[:1]:
+                    quarantine.remove(entry.id)
+                    held.discard(entry.reason)
+                    safe.discard(entry.reason)
+            case "sync":
+                quarantine.flush()
+                with contextlib.suppress(OSError):
+                    quarantine.sync()
+                    safe |= held & new if not quarantine._waiting else set()
+            case "fail":
+                failing(random.choice(CALLS), disk)
+            case "mend":
+                failing("", disk)
+            case how:
+                failing("", disk)
+                quarantine.flush()
+                disk.crash(random, power=how == "power")
+                quarantine = Quarantine(FOLDER, file_size=600, log=QUIET, files=disk)
+                found = reasons(quarantine)
+                assert set(found) >= (held if how == "kill" else safe)
+                assert len(found) == len(set(found))
+                assert set(found) <= {str(number + 1) for number in range(count)}
+                held, new = set(found), set()
+                safe = held.copy() if how == "power" else safe
     quarantine.close()
 
 

@@ -47,6 +47,23 @@ class Files:
             raise
         return self._opened(descriptor)
 
+    def lock_directory(self, path: Path) -> int:
+        """The same for a folder that is there."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return self._opened(descriptor)
+
+    def is_directory(self, path: Path) -> bool:
+        return path.is_dir()
+
+    def is_file(self, path: Path) -> bool:
+        """A regular one."""
+        return path.is_file()
+
     def names(self, directory: Path) -> list[str]:
         return os.listdir(directory)
 

@@ -2,13 +2,13 @@
 
 import contextlib
 import logging
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time as now
 
+from pyagent.buffer.log.files import Files
 from pyagent.buffer.quarantine.files import Place, RefusalFiles
 from pyagent.buffer.quarantine.record import QuarantineEntry, pack, unpack
 
@@ -47,7 +47,9 @@ class Quarantine:
         max_bytes: int = 16 << 20,
         file_size: int = 256 << 10,
         log: logging.Logger,
+        files: Files | None = None,
     ) -> None:
+        """`files`: what is asked of the operating system."""
         self._max_metrics = max_metrics
         self._max_bytes = max_bytes
         self._log = log
@@ -71,8 +73,8 @@ class Quarantine:
         self._trouble = False
         self._files: RefusalFiles | None = None
         if directory is not None:
-            self._files = RefusalFiles(directory, file_size=file_size, most=2 * max_bytes, log=log)
-            if os.path.isdir(directory):
+            self._files = RefusalFiles(directory, file_size=file_size, most=2 * max_bytes, log=log, files=files)
+            if self._files.exists:
                 self.flush()
 
     def __len__(self) -> int:

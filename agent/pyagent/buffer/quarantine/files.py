@@ -5,16 +5,14 @@ Nothing stays open but the lock. Methods raise OSError for a disk that does not 
 
 import contextlib
 import errno
-import fcntl
 import logging
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyagent.api.files import make_private_directory
 from pyagent.api.units import counted
+from pyagent.buffer.log.files import Files
 from pyagent.buffer.quarantine.record import DROPPED, DROPPED_AT, records
 
 __all__ = ["Place", "RefusalFiles", "Stored"]
@@ -57,8 +55,11 @@ class RefusalFiles:
     has damaged parts is kept in `corrupt/` then.
     """
 
-    def __init__(self, directory: Path, *, file_size: int, most: int, log: logging.Logger) -> None:
+    def __init__(
+        self, directory: Path, *, file_size: int, most: int, log: logging.Logger, files: Files | None = None
+    ) -> None:
         self.directory = directory
+        self._files = files or Files()
         self.dead_bytes = 0
         """Of removed entries and damaged parts, in files that hold others."""
         self.last_number = 0
@@ -68,21 +69,31 @@ class RefusalFiles:
         self._log = log
         self._file: _File | None = None
         self._unsynced: set[Path] = set()
+        self._doubtful: set[Path] = set()
+        """Files that could not be synced: the system may have forgotten since what of them is not on disk."""
         self._lock = -1
 
     @property
     def is_open(self) -> bool:
         return self._lock >= 0
 
+    @property
+    def exists(self) -> bool:
+        return self._files.is_directory(self.directory)
+
     def open(self) -> list[Stored]:
         """Lock the folder, which is made where it is missing; returns what is in it, oldest first."""
-        make_private_directory(self.directory)
-        lock = _locked(self.directory)
+        self._files.make_directory(self.directory)
+        try:
+            lock = self._files.lock_directory(self.directory)
+        except BlockingIOError:
+            raise OSError(None, "another agent of this instance uses it") from None
         self.dead_bytes = 0
         try:
-            found = [stored for path in sorted(self.directory.iterdir()) for stored in self._load(path)]
+            names = sorted(self._files.names(self.directory))
+            found = [stored for name in names for stored in self._load(self.directory / name)]
         except BaseException:
-            os.close(lock)
+            self._files.close(lock)
             raise
         self._lock = lock
         self.last_number = max([self.last_number, *(stored.number for stored in found)])
@@ -92,10 +103,10 @@ class RefusalFiles:
         """Write the record of the entry of this number."""
         file = self._file
         # Somebody may have emptied the folder.
-        if file is None or file.size + len(record) > self._file_size or not os.path.exists(file.path):
-            make_private_directory(self.directory)
+        if file is None or file.size + len(record) > self._file_size or not self._files.is_file(file.path):
+            self._files.make_directory(self.directory)
             file = _File(self.directory / f"{number:010}.jsonl")
-        _write(file.path, record, file.size)
+        self._write(file.path, record, file.size)
         self._unsynced |= {file.path, self.directory}
         self._file = file
         place = Place(file, file.size, len(record))
@@ -106,9 +117,8 @@ class RefusalFiles:
     def read(self, place: Place) -> bytes:
         """The record; nothing where the file has gone."""
         try:
-            with open(place.file.path, "rb") as file:
-                file.seek(place.offset)
-                return file.read(place.size)
+            with self._files.opened(place.file.path) as descriptor:
+                return self._files.read(descriptor, place.size, place.offset)
         except FileNotFoundError:
             return b""
 
@@ -119,7 +129,7 @@ class RefusalFiles:
         self.dead_bytes += place.size
         with contextlib.suppress(FileNotFoundError):  # somebody was quicker
             if file.wanted:
-                _write(file.path, DROPPED, place.offset + DROPPED_AT)
+                self._write(file.path, DROPPED, place.offset + DROPPED_AT)
             else:
                 self._done_with(file)
 
@@ -138,9 +148,9 @@ class RefusalFiles:
         while self._unsynced:
             path = self._unsynced.pop()
             try:
-                _sync(path)
+                self._sync(path)
             except FileNotFoundError:
-                pass  # done with in the meantime
+                self._doubtful.discard(path)  # done with in the meantime
             except OSError:
                 self._unsynced.add(path)
                 raise
@@ -148,7 +158,7 @@ class RefusalFiles:
     def close(self) -> None:
         """Give the lock back."""
         if self.is_open:
-            os.close(self._lock)
+            self._files.close(self._lock)
             self._lock = -1
 
     def _load(self, path: Path) -> Iterator[Stored]:
@@ -158,7 +168,7 @@ class RefusalFiles:
         self.last_number = max(self.last_number, int(name[1]))
         file = _File(path)
         try:
-            if not path.is_file():
+            if not self._files.is_file(path):
                 return
             data = self._content(file)
         except OSError as error:
@@ -185,12 +195,13 @@ class RefusalFiles:
         yield from found
 
     def _content(self, file: _File) -> bytes:
-        file.size = file.path.stat().st_size
-        if file.size > self._most:
-            self._log.warning("cannot use %s: it is too large; it is put into corrupt/", file.path)
-            file.damaged = True
-            return b""
-        return file.path.read_bytes()
+        with self._files.opened(file.path) as descriptor:
+            file.size = self._files.size(descriptor)
+            if file.size > self._most:
+                self._log.warning("cannot use %s: it is too large; it is put into corrupt/", file.path)
+                file.damaged = True
+                return b""
+            return self._files.read(descriptor, file.size, 0)
 
     def _tell_damage(self, file: _File, count: int) -> None:
         file.damaged = True
@@ -205,50 +216,47 @@ class RefusalFiles:
         if file is self._file:
             self._file = None
         if not file.damaged:
-            file.path.unlink()
+            self._files.unlink(file.path)
             return
         corrupt = file.path.parent / "corrupt"
-        corrupt.mkdir(mode=0o700, exist_ok=True)
-        name, number = file.path.name, 1
-        while (corrupt / name).exists():
+        self._files.make_directory(corrupt)
+        there, name, number = set(self._files.names(corrupt)), file.path.name, 1
+        while name in there:
             number += 1
             name = f"{file.path.name}.{number}"
-        file.path.rename(corrupt / name)
+        self._files.rename(file.path, corrupt / name)
 
-
-def _locked(directory: Path) -> int:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OSError(None, "another agent of this instance uses it") from None
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _write(path: Path, data: bytes, offset: int) -> None:
-    """All of it, or OSError and the file as long as before; a new file where `offset` is 0."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | (os.O_CREAT if offset == 0 else 0), 0o600)
-    try:
-        size = os.fstat(descriptor).st_size
+    def _write(self, path: Path, data: bytes, offset: int) -> None:
+        """All of it, or OSError and the file as long as before; a new file where `offset` is 0."""
+        descriptor = self._create(path) if offset == 0 else self._files.open(path, write=True)
         try:
-            while data:
-                written = os.pwrite(descriptor, data, offset)
-                data, offset = data[written:], offset + written
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, size)
-            raise
-    finally:
-        os.close(descriptor)
+            size = self._files.size(descriptor)
+            try:
+                self._files.write(descriptor, data, offset)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._files.truncate(path, size)
+                raise
+        finally:
+            self._files.close(descriptor)
 
+    def _create(self, path: Path) -> int:
+        try:
+            return self._files.create(path)
+        except FileExistsError:  # empty: nothing of it could be written
+            return self._files.open(path, write=True)
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _sync(self, path: Path) -> None:
+        if path == self.directory:
+            self._files.sync_directory(path)
+            return
+        descriptor = self._files.open(path, write=True)
+        try:
+            if path in self._doubtful:
+                # A second sync alone proves nothing: after a failure the system takes what it could not write for written.
+                self._files.write(descriptor, self._files.read(descriptor, self._files.size(descriptor), 0), 0)
+            self._doubtful.add(path)
+            self._files.sync(descriptor)
+            self._doubtful.discard(path)
+        finally:
+            self._files.close(descriptor)
