@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 __all__ = ["check_file", "limit_files", "open_regular", "read_file"]
 
-_PIECE = 1 << 20
+_PIECE, _FIRST_PIECE = 1 << 20, 16 << 10
+"""The first one of a file that tells no size: below /proc/sys the kernel clears as much memory as it is asked for."""
 _PIPE_SECONDS = 5.0
 _most = 64 << 20
 
@@ -35,9 +36,9 @@ def check_file(path: str) -> None:
 
 def open_regular(path: str) -> BinaryIO:
     """Open a file to read. Raises OSError, with words of its own for what is no file: a device or a pipe may never end."""
-    descriptor = _open(path)
+    descriptor, found = _open(path)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if not stat.S_ISREG(found.st_mode):
             raise _no_file()
         return os.fdopen(descriptor, "rb")
     except BaseException:
@@ -48,24 +49,25 @@ def open_regular(path: str) -> BinaryIO:
 def read_file(path: str | os.PathLike[str], most: int | None = None, *, pipes: bool = False) -> bytes:
     """All of a file; of /proc and /sys, too, where files have no size. `most`: bytes that it may have. `pipes`: one may be
     read as well, whose writer has five seconds. Raises OSError."""
-    descriptor = _open(os.fspath(path))
+    descriptor, found = _open(os.fspath(path))
     try:
-        found = os.fstat(descriptor)
         is_pipe = pipes and stat.S_ISFIFO(found.st_mode)
         if not (stat.S_ISREG(found.st_mode) or is_pipe):
             raise _no_file()
         limit = _most if most is None else most
         parts, received, size = list[bytes](), 0, found.st_size
         deadline = time.monotonic() + _PIPE_SECONDS
+        length = _PIECE if size else _FIRST_PIECE
         while size <= limit:
             if is_pipe and not select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))[0]:
                 raise TimeoutError(errno.ETIMEDOUT, f"its writer has not ended within {_PIPE_SECONDS:g} s")
-            piece = os.read(descriptor, _PIECE)
+            piece = os.read(descriptor, length)
             if not piece:
                 return b"".join(parts)
             parts.append(piece)
             received += len(piece)
             size = max(size, received)
+            length = min(4 * length, _PIECE) if len(piece) == length else length
         raise OSError(errno.EFBIG, _too_large(limit, own=most is None))
     except BlockingIOError:
         raise OSError(errno.EAGAIN, "it has nothing to read, and would be waited for") from None
@@ -73,7 +75,8 @@ def read_file(path: str | os.PathLike[str], most: int | None = None, *, pipes: b
         os.close(descriptor)
 
 
-def _open(path: str) -> int:
+def _open(path: str) -> tuple[int, os.stat_result]:
+    """A descriptor, and what it is of."""
     try:
         # Without waiting: a pipe that nobody writes to would be waited for, here or when it is read.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -81,10 +84,11 @@ def _open(path: str) -> int:
         if error.errno == errno.ENXIO:  # a socket
             raise _no_file() from None
         raise
-    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+    found = os.fstat(descriptor)
+    if stat.S_ISDIR(found.st_mode):
         os.close(descriptor)
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    return descriptor
+    return descriptor, found
 
 
 def _no_file() -> OSError:

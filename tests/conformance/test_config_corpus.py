@@ -1,14 +1,17 @@
 """Configurations that others wrote: each loads, or gives the one clear error that its plugin does not exist."""
 
+import asyncio
 import logging
 import re
 from pathlib import Path
 
 import pytest
 
-from pyagent.api import ConfigError
+from pyagent.api import ConfigError, Metric
 from pyagent.config import Plan, SourceText, create_plugin, load_plan
 from pyagent.config.registry import Registry
+from pyagent.runtime.run_once import MetricSink, run_once
+from pyagent.runtime.settings import RunSettings
 
 SHARED = Path(__file__).resolve().parent.parent.parent.parent / "shared"
 CORPUS = SHARED / "corpus"
@@ -114,6 +117,31 @@ def test_the_wizards_configurations_that_must_load(name: str) -> None:
     plan = load_plan([SourceText("http://localhost:8086/api/v2/telegrafs/1", text)], environ={"INFLUX_TOKEN": "token"})
     assert [entry.label for entry in (*plan.inputs, *plan.outputs)] == [f"inputs.{name}", "outputs.influxdb_v2"]
     assert plan.warnings == ()
+
+
+SYSTEM = ("cpu", "disk", "diskio", "mem", "net", "processes", "swap", "system")
+"""What the page calls System; of those without a text of their own it writes the table alone."""
+
+
+@pytest.mark.skipif(not WIZARD, reason=f"the corpus is missing: {CORPUS} is not there")
+def test_the_wizards_system_bundle_loads_and_runs_as_it_is() -> None:
+    texts = (CORPUS / "wizard" / f"{name}.conf" for name in SYSTEM)
+    tables = (path.read_text() if path.exists() else f"[[inputs.{path.stem}]]" for path in texts)
+    text = HEAD + "\n".join(tables)
+    plan = load_plan([SourceText("http://localhost:8086/api/v2/telegrafs/1", text)], environ={"INFLUX_TOKEN": "token"})
+    assert [entry.label for entry in plan.inputs] == [f"inputs.{name}" for name in SYSTEM]
+    assert plan.warnings == ()
+    assert plan.errors == ()
+    gathered: list[Metric] = []
+    settings = RunSettings(test=True)
+    asyncio.run(run_once(plan, settings, sink=MetricSink(gathered.extend)))
+    assert {metric.name for metric in gathered} >= {
+        "cpu",
+        "mem",
+        "processes",
+        "swap",
+        "system",
+    }  # a host may have no disk
 
 
 @pytest.mark.skipif(not SAMPLES, reason=f"the corpus is missing: {CORPUS} is not there")

@@ -62,19 +62,32 @@ def read_int(path: str, *, missing: str = "") -> int:
     return value
 
 
-def read_rows(path: str, *, missing: str = "", whole: bool = False) -> "Iterator[Row]":
-    """The lines of a file that are not empty. `whole`: as in `rows_of`."""
-    return rows_of(path, read_bytes(path, missing=missing), whole=whole)
+def read_rows(
+    path: str, *, missing: str = "", whole: bool = False, only: tuple[bytes, ...] | None = None, most: int = -1
+) -> "Iterator[Row]":
+    """The lines of a file that are not empty. The options are those of `rows_of`."""
+    return rows_of(path, read_bytes(path, missing=missing), whole=whole, only=only, most=most)
 
 
-def rows_of(path: str, data: bytes, *, whole: bool = False) -> "Iterator[Row]":
-    """The same of what was read of a file. `whole`: each line of it ends, as the kernel's do; the last one is refused where it
-    does not, as a number at its end may have lost digits."""
-    lines = data.decode("utf-8", "surrogateescape").split("\n")
+def rows_of(
+    path: str, data: bytes, *, whole: bool = False, only: tuple[bytes, ...] | None = None, most: int = -1
+) -> "Iterator[Row]":
+    """The same of what was read of a file.
+
+    `whole`: each line of it ends, as the kernel's do; the last one is refused where it does not, as a number at its end may
+    have lost digits. `only`: lines that begin so; the others cost nearly nothing. `most`: words that are told apart,
+    the rest of a long line is one.
+    """
+    lines = data.split(b"\n")
+    cut = len(lines) if whole and lines[-1].strip() else 0
+    split = most - 1 if most > 0 else -1
     for number, line in enumerate(lines, start=1):
-        if words := line.split():
-            row = Row(path, number, line, words)
-            if whole and number == len(lines):
+        if only is not None and not line.startswith(only) and number != cut:
+            continue
+        text = line.decode("utf-8", "surrogateescape")
+        if words := text.split(None, split):
+            row = Row(path, number, text, words)
+            if number == cut:
                 row.fail("the file ends within it")
             yield row
 

@@ -7,8 +7,9 @@ counts as a mount point.
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pyagent.api import (
@@ -24,6 +25,7 @@ from pyagent.api import (
     option,
 )
 from pyagent.api.files import read_file
+from pyagent.kit.once import Once
 from pyagent.kit.procfs import Row, host_path, mount_path, read_text, rows_of
 
 __all__ = ["Disk", "DiskOptions"]
@@ -43,6 +45,8 @@ _AUTOFS = "autofs"
 """Only a place where something may be mounted: asking for its size would mount it."""
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 _WORDS_OF_MOUNTS = 4
+_LABELS_KEPT = 60.0
+"""Seconds."""
 _UINT64 = (1 << 64) - 1
 
 
@@ -53,10 +57,21 @@ class _Mount:
     """As the host sees it."""
     fstype: str
     options: list[str]
+    place: str = field(init=False)
+    """The mount point for this process."""
+    tags: dict[str, str] = field(init=False)
+    """But for the label."""
 
-    @property
-    def mode(self) -> str:
-        return "rw" if "rw" in self.options else "ro" if "ro" in self.options else "unknown"
+    def __post_init__(self) -> None:
+        self.place = mount_path(self.point)
+        device = self.fstype if self.device in ("none", "") else self.device
+        mode = "rw" if "rw" in self.options else "ro" if "ro" in self.options else "unknown"
+        self.tags = {
+            "path": _path(self.point),
+            "device": device.replace("/dev/", ""),
+            "fstype": self.fstype,
+            "mode": mode,
+        }
 
 
 class Disk(Input[DiskOptions]):
@@ -105,7 +120,8 @@ class Disk(Input[DiskOptions]):
         self._fstypes = frozenset(options.ignore_fs) | {_AUTOFS}
         self._ignored = frozenset(options.ignore_mount_opts)
         self._table = _MountTable(self._warn)
-        self._said: set[str] = set()
+        self._labels = _Labels()
+        self._once = Once()
 
     def gather(self, acc: Accumulator) -> None:
         # In a thread of its own: a file server that does not answer holds whoever asks for its size.
@@ -116,59 +132,55 @@ class Disk(Input[DiskOptions]):
         for mount in mounts:
             if not self._ignored.isdisjoint(mount.options):
                 continue
-            place, path = mount_path(mount.point), _path(mount.point)
             if self._points:
-                if mount.point not in self._points and path not in self._points:
+                names = {mount.point, mount.tags["path"]}
+                if self._points.isdisjoint(names):
                     continue
-                named |= {mount.point, path}
+                named |= names
             if mount.fstype in self._fstypes:
                 continue
-            if place != mount.point and place in points:
+            if mount.place != mount.point and mount.place in points:
                 continue  # it is there by its other name
-            self._add(acc, mount, place, path, label=linux)
+            if (found := self._size(mount.place)) is not None:
+                label = self._labels.of(mount) if linux else ""
+                tags = mount.tags | {"label": label} if label else mount.tags
+                acc.add("disk", _values(found), tags, kind=MetricType.GAUGE)
         for point in self._points - named:
             self._warn(f"{point} of mount_points is not mounted")
 
-    def _add(self, acc: Accumulator, mount: _Mount, place: str, path: str, *, label: bool) -> None:
+    def _size(self, place: str) -> os.statvfs_result | None:
+        """None for what cannot be read, and for what holds no files, such as proc."""
         try:
             found = os.statvfs(place)
         except (OSError, ValueError) as error:
-            cause = getattr(error, "strerror", None) or error
+            text = f"cannot read the size of {place}: {getattr(error, 'strerror', None) or error}"
             if self._points:
-                self._warn(f"cannot read the size of {place}: {cause}")
+                self._warn(text)
             else:
-                self.log.debug("cannot read the size of %s: %s", place, cause)
-            return
-        size = found.f_frsize
-        total, free = found.f_blocks * size, found.f_bavail * size
-        if total == 0:
-            return  # not one that holds files, such as proc
-        used = max(found.f_blocks - found.f_bfree, 0) * size
-        inodes, inodes_free = found.f_files, found.f_ffree
-        inodes_used = max(inodes - inodes_free, 0)
-        device = mount.fstype if mount.device in ("none", "") else mount.device
-        tags = {"path": path, "device": device.replace("/dev/", ""), "fstype": mount.fstype, "mode": mount.mode}
-        if label and (text := _label(device.removeprefix("/dev/"))):
-            tags["label"] = text
-        values = {
-            "total": Uint(min(total, _UINT64)),
-            "free": Uint(min(free, _UINT64)),
-            "used": Uint(min(used, _UINT64)),
-            "used_percent": used / (used + free) * 100 if used + free else 0.0,
-            "inodes_total": Uint(inodes),
-            "inodes_free": Uint(inodes_free),
-            "inodes_used": Uint(inodes_used),
-            "inodes_used_percent": inodes_used / (inodes_used + inodes_free) * 100
-            if inodes_used + inodes_free
-            else 0.0,
-        }
-        acc.add("disk", values, tags, kind=MetricType.GAUGE)
+                self.log.debug("%s", text)
+            return None
+        return found if found.f_blocks else None
 
     def _warn(self, text: str) -> None:
-        """Once."""
-        if text not in self._said:
-            self._said.add(text)
+        if self._once(text):
             self.log.warning("%s", text)
+
+
+def _values(found: os.statvfs_result) -> dict[str, float]:
+    size = found.f_frsize
+    free, used = found.f_bavail * size, max(found.f_blocks - found.f_bfree, 0) * size
+    inodes, inodes_free = found.f_files, found.f_ffree
+    inodes_used = max(inodes - inodes_free, 0)
+    return {
+        "total": Uint(min(found.f_blocks * size, _UINT64)),
+        "free": Uint(min(free, _UINT64)),
+        "used": Uint(min(used, _UINT64)),
+        "used_percent": used / (used + free) * 100 if used + free else 0.0,
+        "inodes_total": Uint(inodes),
+        "inodes_free": Uint(inodes_free),
+        "inodes_used": Uint(inodes_used),
+        "inodes_used_percent": inodes_used / (inodes_used + inodes_free) * 100 if inodes_used + inodes_free else 0.0,
+    }
 
 
 def _path(point: str) -> str:
@@ -286,6 +298,24 @@ def _plain(word: str) -> str:
     data = word.encode("utf-8", "surrogateescape")
     data = _ESCAPED.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), data)
     return data.decode("utf-8", "surrogateescape")
+
+
+class _Labels:
+    """The label of each device: looked for once, and again after a while, as one may be given another."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+        self._until = 0.0
+
+    def of(self, mount: _Mount) -> str:
+        now = time.monotonic()
+        if now >= self._until:
+            self._found.clear()
+            self._until = now + _LABELS_KEPT
+        device = mount.device
+        if device not in self._found:
+            self._found[device] = _label(device.removeprefix("/dev/")) if device not in ("none", "") else ""
+        return self._found[device]
 
 
 def _label(name: str) -> str:

@@ -44,6 +44,7 @@ class KernelOptions(Options, frozen=True):
 
 
 _STAT = {"intr": "interrupts", "ctxt": "context_switches", "processes": "processes_forked", "btime": "boot_time"}
+_LINES = tuple(f"{word} ".encode() for word in (*_STAT, "page"))
 _KSM = {
     "full_scans": "scans of all areas",
     "max_page_sharing": "most pages that may share one",
@@ -120,7 +121,7 @@ class Kernel(Input[KernelOptions]):
 
     async def gather(self, acc: Accumulator) -> None:
         found = {"entropy_avail": read_int(host_path("proc", "sys/kernel/random/entropy_avail"))}
-        for row in read_rows(host_path("proc", "stat")):
+        for row in read_rows(host_path("proc", "stat"), only=_LINES, most=4):
             if name := _STAT.get(row.words[0]):
                 found[name] = row.integer(1)
             elif row.words[0] == "page":

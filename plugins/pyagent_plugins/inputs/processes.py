@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pyagent.api import About, Accumulator, Chart, Input, Measurement, MetricType, Options, PyagentError, fields, option
 from pyagent.kit.command import Commands
+from pyagent.kit.once import Once
 from pyagent.kit.procfs import host_path
 
 __all__ = ["Processes", "ProcessesOptions"]
@@ -53,7 +54,9 @@ _PS = {
 _TIMEOUT = 30.0
 _STATE, _THREADS = 0, 17
 """Words behind the name in /proc/PID/stat."""
-_MOST_STAT = 4096
+_MOST_STAT = 1024
+"""Bytes: of the name and the words behind it more than are needed."""
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _MOST_DIGITS = 9
 """Of a number of threads."""
 
@@ -93,7 +96,7 @@ class Processes(Input[ProcessesOptions]):
     )
 
     def setup(self) -> None:
-        self._said: set[str] = set()
+        self._once = Once()
         platform = sys.platform.rstrip("0123456789")
         self._names = _ALWAYS + _OF_PLATFORM.get(platform, ())
         # ps is short; it is given as long as the shortest interval that makes sense for it.
@@ -155,16 +158,14 @@ class Processes(Input[ProcessesOptions]):
 
     def _warn(self, text: str) -> None:
         """Once for each kind of text, whatever the process."""
-        kind = text.rpartition(":")[2]
-        if kind not in self._said:
-            self._said.add(kind)
+        if self._once(text.rpartition(":")[2]):
             self.log.warning("%s", text)
 
 
 def _stat(path: str) -> list[bytes] | None:
     """The words behind the name of a process, none where it has no name; None for one that has ended. Raises PyagentError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, _READ)
         try:
             data = os.read(descriptor, _MOST_STAT)
         finally:
@@ -177,7 +178,7 @@ def _stat(path: str) -> list[bytes] | None:
     _, bracket, rest = data.rpartition(b")")
     if not bracket:
         return []
-    words = rest.split()
+    words = rest.split(None, _THREADS + 2)
     # One more than needed: the last one of a file that is cut may have lost digits.
     if len(words) <= _THREADS + 1:
         raise PyagentError(

@@ -25,6 +25,8 @@ _PAGES = {"pswpin": "in", "pswpout": "out"}
 _AFTER = "pgfault"
 """A line of /proc/vmstat behind these two: where it is there and they are not, the kernel has no swap."""
 _SIZES = {"SwapTotal:": "total", "SwapFree:": "free"}
+_LINES_OF_SIZES = tuple(key.encode() for key in _SIZES)
+_LINES_OF_PAGES = tuple(f"{key} ".encode() for key in (*_PAGES, _AFTER))
 _UINT64 = (1 << 64) - 1
 
 
@@ -62,7 +64,7 @@ def _linux() -> tuple[int, int, dict[str, int]]:
     if not os.path.exists(path):
         return *_of_the_kernel(path), moved
     found: dict[str, tuple[int, Row]] = {}
-    for row in read_rows(path, whole=True):
+    for row in read_rows(path, whole=True, only=_LINES_OF_SIZES):
         if name := _SIZES.get(row.words[0]):
             if name in found:
                 row.fail("it is there twice")
@@ -82,7 +84,7 @@ def _moved(path: str) -> dict[str, int]:
     found: dict[str, int] = {}
     behind = False
     size = os.sysconf("SC_PAGE_SIZE")
-    for row in read_rows(path, whole=True):
+    for row in read_rows(path, whole=True, only=_LINES_OF_PAGES):
         if name := _PAGES.get(row.words[0]):
             if name in found:
                 row.fail("it is there twice")

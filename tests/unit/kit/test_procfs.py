@@ -90,3 +90,31 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_text(path, missing="load the module x")
     with pytest.raises(PyagentError, match=r"Is a directory$"):
         read_text(str(tmp_path), missing="load the module x")
+
+
+def test_only_some_lines_and_words_and_a_file_that_is_cut(tmp_path: Path) -> None:
+    file = tmp_path / "table"
+    file.write_text("a 1 2 3 4\nb 2\nab 3\na 5")
+    only = list(read_rows(str(file), only=(b"a ",), most=3))
+    assert [(row.number, row.words) for row in only] == [(1, ["a", "1", "2 3 4"]), (4, ["a", "5"])]
+    for lines in (None, (b"b ",)):
+        rows = read_rows(str(file), only=lines, whole=True)
+        with pytest.raises(PyagentError, match=r"table: line 4: the file ends within it: 'a 5'$"):
+            list(rows)
+    file.write_text("a 1\n\n  \n")
+    assert [row.words for row in read_rows(str(file), whole=True)] == [["a", "1"]]
+
+
+def test_several_numbers_of_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "table"
+    file.write_text("a 0 18446744073709551615 3\nb 1 -2\nc 1 18446744073709551616\nd 1 1_0\n")
+    rows = list(read_rows(str(file)))
+    assert rows[0].all_unsigned(1, 4) == [0, 2**64 - 1, 3]
+    assert all(type(value) is Uint for value in rows[0].all_unsigned(1, 4))
+    for row, cause in zip(
+        rows,
+        ("word 5 is no whole", "word 3 is no number of 64", "word 3 is no number of 64", "word 3 is no whole"),
+        strict=True,
+    ):
+        with pytest.raises(PyagentError, match=f"line {row.number}: {cause}"):
+            row.all_unsigned(1, 5 if row.number == 1 else 3)

@@ -24,6 +24,7 @@ from pyagent.api import (
     option,
 )
 from pyagent.kit.filter import name_filter
+from pyagent.kit.once import Once
 from pyagent.kit.procfs import Row, host_path, read_rows
 from pyagent.kit.since import Change, Since
 from pyagent_plugins.inputs.diskio.devices import Devices
@@ -134,7 +135,7 @@ class Diskio(Input[DiskioOptions]):
         self._matches = name_filter(wanted, names=("devices", "")) if with_wildcards else None
         self._since = Since[str]()
         self._devices = Devices()
-        self._said: set[str] = set()
+        self._once = Once()
         self._asks_udev = bool(self.options.device_tags or self.options.name_templates or self._matches)
 
     async def gather(self, acc: Accumulator) -> None:
@@ -180,8 +181,7 @@ class Diskio(Input[DiskioOptions]):
 
     def _warn(self, row: Row) -> None:
         """A line with less is that of a partition before Linux 2.6.25."""
-        if row.text not in self._said:
-            self._said.add(row.text)
+        if self._once(row.text):
             self.log.warning(
                 "cannot read %s: line %d: it has fewer than %d words; this device is left out: %.80r",
                 row.path,
@@ -215,8 +215,7 @@ class Diskio(Input[DiskioOptions]):
 
     def _tell(self, name: str, problem: str) -> None:
         """Once for each device."""
-        if name not in self._said:
-            self._said.add(name)
+        if self._once(name):
             self.log.warning("cannot read the properties of %s: %s; it has no tags of them", name, problem)
 
 
