@@ -1,7 +1,6 @@
 """`--health ADDRESS`: /health, /ready and /metrics on a TCP port, for load balancers, Kubernetes and Prometheus.
 
-Nothing that is not for everybody: no /status, no commands. A client has five seconds and 8 KiB, and where too many are
-connected, the one goes that has been waited for longest, so that nobody can hold up the agent or its probes by it.
+Nothing that is not for everybody: no /status, no commands.
 """
 
 import logging
@@ -9,11 +8,12 @@ import os
 import socket
 from collections.abc import Callable
 
-from pyagent.kit.connections import Connections, StreamClient
-from pyagent.runtime.control import public_answer, served_client
+from pyagent.runtime.health import degraded, health
+from pyagent.runtime.prometheus import prometheus
 from pyagent.runtime.status import Document
+from pyagent.runtime.stream_http import HttpOverStream, Request, Response, json_response
 
-__all__ = ["HealthServer"]
+__all__ = ["HealthServer", "public_answer"]
 
 _MOST_CLIENTS = 256
 
@@ -23,7 +23,7 @@ class HealthServer:
         self.address = address
         self._document = document
         self._log = log
-        self._connections: Connections | None = None
+        self._server: HttpOverStream | None = None
 
     async def start(self) -> None:
         """Listen. Not being able to is a warning: the agent's work does not depend on it."""
@@ -35,16 +35,27 @@ class HealthServer:
             self._log.warning("cannot listen on %s:%d for --health: %s; nobody can ask there", host, port, reason)
             return
         self.address = listening.getsockname()[:2]
-        self._connections = Connections(listening, self._client, self._log, most=_MOST_CLIENTS)
-        self._connections.start()
+        self._server = HttpOverStream(listening, self._answer, self._log, most=_MOST_CLIENTS)
+        self._server.start()
 
     async def close(self) -> None:
-        if self._connections is not None:
-            await self._connections.close()
-            self._connections = None
+        if self._server is not None:
+            await self._server.close()
+            self._server = None
 
-    def _client(self) -> StreamClient:
-        return served_client(self._answer, self._log)
-
-    async def _answer(self, request: list[str]) -> bytes:
+    async def _answer(self, request: Request) -> Response:
         return public_answer(request, self._document(), "there are /health, /ready and /metrics\n")
+
+
+def public_answer(request: Request, document: Document, unknown: str) -> Response:
+    """/health, /ready and /metrics: nothing that is not for everybody. `unknown`: the text for other paths."""
+    if request.method not in ("GET", "HEAD") or not request.path:
+        return Response(405, "only GET is possible\n")
+    if request.path == "/metrics":
+        return Response(200, prometheus(document), "text/plain; version=0.0.4")
+    if request.path not in ("/health", "/ready"):
+        return Response(404, unknown)
+    states = degraded(document)
+    bad = bool(states) if request.path == "/health" else any(one["state"] == "config-waiting" for one in states)
+    body = {"status": "fail" if bad else "pass", "problems": health(document), "degraded": states}
+    return json_response(body, 503 if bad else 200)

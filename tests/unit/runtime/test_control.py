@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from control_documents import document
 
-from pyagent.api import QueueFull, Secret
+from pyagent.api import PyagentError, QueueFull, Secret
 from pyagent.runtime.control import ControlServer
 from pyagent.runtime.health import health
 from pyagent.runtime.prometheus import prometheus
@@ -152,6 +152,32 @@ async def test_no_secret_gets_out(server: ControlServer) -> None:
     _, body = await ask(server, b"GET /status HTTP/1.1\r\n\r\n")
     assert "correct-horse" not in body
     assert "401 for ***" in body
+
+
+async def test_no_secret_gets_out_of_what_a_route_answers(tmp_path: Path) -> None:
+    """Not even one that JSON writes in another way than it is."""
+    Secret('correct"horse\\battery')
+
+    async def shown(words: list[str], query: Mapping[str, str]) -> object:
+        return {"first": ['401 for correct"horse\\battery']}
+
+    async def failing(words: list[str], query: Mapping[str, str]) -> object:
+        raise PyagentError('401 for correct"horse\\battery')
+
+    control = ControlServer(tmp_path / "control.sock", document, LOG, {"GET /shown": shown, "GET /failing": failing})
+    await control.start()
+    assert json.loads((await ask(control, b"GET /shown HTTP/1.1\r\n\r\n"))[1]) == {"first": ["401 for ***"]}
+    assert json.loads((await ask(control, b"GET /failing HTTP/1.1\r\n\r\n"))[1]) == {"error": "401 for ***"}
+    await control.close()
+
+
+async def test_a_head_has_no_body(server: ControlServer) -> None:
+    reader, writer = await asyncio.open_unix_connection(server.path)
+    writer.write(b"HEAD /metrics HTTP/1.1\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: ")
+    assert answer.endswith(b"\r\n\r\n")
 
 
 async def test_only_the_owner_may_open_it(server: ControlServer) -> None:
