@@ -83,7 +83,9 @@ class Parser(Plugin[O_co]):
     def parse(self, data: bytes) -> list[Metric]:
         """The metrics in `data`, which may be none; one may be without fields, and is dropped later.
 
-        Raises ParseError where the data are not of the format; then none of it counts.
+        Raises ParseError where the data are not of the format; then none of it counts: one bad record costs its neighbours,
+        as in Telegraf. Where Telegraf skips bad records of a format, by itself or by an option, the parser leaves them out and
+        says so in the debug log. Of line protocol that a listener receives, the engine keeps all good lines (`parse_lines`).
         """
         raise NotImplementedError("the plugin defines no parse(self, data)")
 

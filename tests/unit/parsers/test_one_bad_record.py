@@ -1,0 +1,47 @@
+"""What one bad record among good ones costs: all of the data, as in Telegraf, unless the format is one of which it skips records,
+by itself or by an option."""
+
+from typing import Any
+
+import pytest
+
+from pyagent.api import ParseError
+from pyagent.config.catalog import Catalog
+from pyagent.testing import make_parser
+
+DATA: dict[str, tuple[dict[str, Any], bytes]] = {
+    "influx": ({}, b"m n=1\nm n=x\nm n=3\n"),
+    "csv": ({"csv_column_names": ["n"], "csv_column_types": ["int"]}, b"1\nx\n3\n"),
+    "json": ({"json_time_key": "t", "json_time_format": "unix"}, b'[{"n": 1, "t": 1}, {"n": 2}, {"n": 3, "t": 3}]'),
+    "logfmt": ({}, b"n=1\nn=2=2\nn=3\n"),
+    "prometheus": ({}, b"n 1\nn x\nn 3\n"),
+    "value": ({"data_type": "integer"}, b"1 2 x"),
+}
+"""By format: options, and three records of which the second is bad; a `value` has one."""
+SKIPPING = {"csv": {"csv_skip_errors": True}, "json": {"json_strict": False}}
+"""Options by which a bad record costs itself alone."""
+FORMATS = sorted(DATA)
+
+
+def parser_of(name: str, **options: Any) -> Any:
+    (entry,) = (entry for entry in Catalog().entries("parsers") if entry.name == name)
+    return make_parser(Catalog().load(entry), DATA[name][0] | options)  # type: ignore[arg-type]  # it is one
+
+
+def test_every_format_is_here() -> None:
+    assert {entry.name for entry in Catalog().entries("parsers")} == DATA.keys(), "say what one bad record of it costs"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_one_bad_record_costs_all_of_the_data(name: str) -> None:
+    parser = parser_of(name, **({"json_strict": True} if name == "json" else {}))
+    with pytest.raises(ParseError):
+        parser.parse(DATA[name][1])
+
+
+@pytest.mark.parametrize("name", sorted(SKIPPING))
+def test_or_itself_alone(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    metrics = parser_of(name, **SKIPPING[name]).parse(DATA[name][1])
+    assert [metric.fields["n"] for metric in metrics] == [1, 3]
+    assert caplog.text.count("is left out") == 1
