@@ -15,7 +15,7 @@ from hypothesis import settings
 from real_servers import running
 from real_servers import unavailable as skip_or_fail
 
-from pyagent.api import Secret
+from pyagent.hooks import known_secrets
 from pyagent.testing.servers import (
     InfluxDB1,
     Memcached,
@@ -55,10 +55,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
     """A secret of one test must not mask the words of another's messages."""
-    before = set(Secret._known)
+    before = set(known_secrets)
     yield
-    Secret._known.clear()
-    Secret._known.update(before)
+    known_secrets.clear()
+    known_secrets.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ import pytest
 from grafana_side import ALL, Frame, Range, Source, with_variables
 from provisioning import Background
 
-from pyagent.api import LineOptions, Metric, statistics
+from pyagent import hooks
+from pyagent.api import LineOptions, Metric
 from pyagent.config.catalog import Catalog
 from pyagent.dashboards.alerts import alert_rules
 from pyagent.dashboards.boards import FORMS, Board, boards
@@ -155,11 +156,11 @@ def filled(
     folder = tmp_path_factory.mktemp("plugins")
     (folder / "points").write_text('file,where=here size=3i,name="x"\n')
     now = float(int(time.time()))
-    before = statistics._source
+    before = hooks._source
     lines, names = bytearray(), set[str]()
     try:
         for turn in range(1, 11):
-            statistics.provide_statistics(lambda turn=turn: status(turn))
+            hooks.provide_statistics(lambda turn=turn: status(turn))
             metrics = [
                 *run_input(Mem, {"collect_extended": True}),
                 *run_input(Internal),
@@ -177,14 +178,14 @@ def filled(
             lines += _lines(metrics, now - (10 - turn) * 4 * MINUTE, PLAIN)
             lines += _lines([one for one in metrics if one.name == "mem"], now - (10 - turn) * 4 * MINUTE, STRANGE)
     finally:
-        statistics._source = before
+        hooks._source = before
     # Weeks ago, across the change of the clocks, and a host that was heard of an hour ago for the last time.
     for hours in range(-24, 48):
         lines += _lines(run_input(Mem), AUTUMN + 3600 * hours, ["autumn"])
     lines += _lines(run_input(Mem), now - 20 * DAY, ["old"])
-    statistics.provide_statistics(lambda: status(1))
+    hooks.provide_statistics(lambda: status(1))
     lines += _lines(run_input(Internal), now - 60 * MINUTE, ["gone"])
-    statistics._source = before
+    hooks._source = before
     with Background() as running:
         server = running.begin_anew(is_set_up=True)
         source = Source(server.url, server.token, "home", BUCKET)

@@ -5,8 +5,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from pyagent.api.units import Duration, Secret, Size
-
 __all__ = ["NoOptions", "Options", "option"]
 
 
@@ -61,15 +59,3 @@ def option(
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     extra = {name: value for name, value in effects.items() if value}
     return msgspec.Meta(description=text, extra=extra | {k: v for k, v in bounds.items() if v is not None})
-
-
-def decode_option(kind: type, value: Any) -> Any:
-    """msgspec's hook for the field's own types; raises ValueError with a message for people."""
-    if kind is Duration or kind is Size:
-        return kind.from_option(value)
-    if kind is Secret:
-        # A password of digits is easily written without quotes.
-        if isinstance(value, str) or type(value) is int:
-            return Secret(str(value))
-        raise ValueError("expected a string")
-    raise NotImplementedError(f"an option cannot be of type {kind!r}")

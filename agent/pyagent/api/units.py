@@ -3,9 +3,10 @@
 import math
 import re
 from decimal import Decimal, Overflow
-from typing import ClassVar, Self
+from typing import Self
 
 from pyagent.api.masking import mask_urls
+from pyagent.hooks import known_secrets
 
 __all__ = ["LEAST_INTERVAL", "Duration", "Secret", "Size", "counted", "format_number", "joined", "redact"]
 
@@ -160,13 +161,12 @@ class Secret:
     """A value that is never shown: its text in messages is `***`, and the log masks it wherever it would appear."""
 
     __slots__ = ("_value",)
-    _known: ClassVar[set[str]] = set()
 
     def __init__(self, value: str = "") -> None:
         self._value = value
         # Very short values would mask half of every message, and hide nothing that is worth hiding.
         if len(value) >= 4:
-            Secret._known.add(value)
+            known_secrets.add(value)
 
     def reveal(self) -> str:
         return self._value
@@ -188,7 +188,7 @@ class Secret:
 
 def redact(text: str) -> str:
     """`text` with every secret of this process masked, and those in URLs."""
-    for value in sorted(Secret._known, key=len, reverse=True):
+    for value in sorted(known_secrets, key=len, reverse=True):
         if value in text:
             text = text.replace(value, "***")
     return mask_urls(text)

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from pyagent.api import ConfigError, Options, Secret
-from pyagent.api.options import decode_option
+from pyagent.api import ConfigError, Duration, Options, Secret, Size
 from pyagent.config.annotations import extra_of, fields_by_key, out_of_bounds
 from pyagent.config.declared import default_of, table_type
 from pyagent.config.policy import Policy
@@ -133,7 +132,7 @@ class _Decoder:
 
     def _leaf(self, value: Any, kind: Any, path: tuple[str | int, ...]) -> Any:
         try:
-            result = msgspec.convert(value, kind, dec_hook=decode_option)
+            result = msgspec.convert(value, kind, dec_hook=_own_type)
         except msgspec.ValidationError as error:
             raise self._view.error(_explain(_name(path), value, str(error)), *path) from None
         if isinstance(result, int) and not -_INT64_MAX - 1 <= result <= _INT64_MAX:
@@ -156,7 +155,7 @@ def _build(view: TableView, kind: type[S], values: Mapping[str, Any], path: tupl
 def check_type(annotation: Any) -> None:
     """Raise for a type that no value of TOML can be converted to."""
     with suppress(msgspec.ValidationError):
-        msgspec.convert(object(), annotation, dec_hook=decode_option)
+        msgspec.convert(object(), annotation, dec_hook=_own_type)
 
 
 def _name(path: tuple[str | int, ...]) -> str:
@@ -253,3 +252,15 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
     # One wrong letter of three is a slip; of more letters, more must agree.
     cutoff = 0.65 if len(name) <= 4 else 0.7
     return next(iter(difflib.get_close_matches(name, names, 1, cutoff)), None)
+
+
+def _own_type(kind: type, value: Any) -> Any:
+    """msgspec's hook for the own types of options; raises ValueError with a message for people."""
+    if kind is Duration or kind is Size:
+        return kind.from_option(value)
+    if kind is Secret:
+        # A password of digits is easily written without quotes.
+        if isinstance(value, str) or type(value) is int:
+            return Secret(str(value))
+        raise ValueError("expected a string")
+    raise NotImplementedError(f"an option cannot be of type {kind!r}")

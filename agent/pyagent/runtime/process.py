@@ -16,11 +16,11 @@ from pyagent.api import ConfigError
 from pyagent.api.asking import how_to_ask, is_asked_with
 from pyagent.api.files import make_private_directory
 from pyagent.api.foreign import wait_for_ends
-from pyagent.api.statistics import provide_statistics
 from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings
 from pyagent.buffer.quarantine import Quarantine
 from pyagent.config import Plan, PluginPlan
+from pyagent.hooks import provide_statistics
 from pyagent.kit.connections import limit_connections
 from pyagent.kit.once import Once
 from pyagent.lineprotocol import implementation

@@ -44,12 +44,8 @@ def make_input(
     plugin: type[Input[Any]], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None
 ) -> Input[Any]:
     """Make an input from a table as it stands in the configuration. Raises ConfigError."""
-    name = plugin_name(plugin)
-    view = view_of_table(name, dict(options or {}))
+    name, (made, found, view) = plugin_name(plugin), read_table(plugin, options)
     log = log or logging.getLogger(name)
-    found = with_format(Registry(), PluginRef(plugin, "builtin"), view)
-    values, _ = decode_values(view, plugin.options_type, ignored=option_names(found.format))
-    made = build_options(view, plugin.options_type, values)
     parser, _ = parser_plan(found, view, Policy())
     return plugin(made, log) if parser is None else plugin(made, log, partial(create_parser, parser, name, log))
 
@@ -61,9 +57,24 @@ def plugin_name(plugin: type[Plugin[Any]]) -> str:
 
 def make_options(plugin: type[Plugin[Any]], options: Mapping[str, Any] | None = None) -> Any:
     """A plugin's options from a table as it stands in the configuration. Raises ConfigError."""
-    view = view_of_table(plugin_name(plugin), dict(options or {}))
-    values, _ = decode_values(view, plugin.options_type)
-    return build_options(view, plugin.options_type, values)
+    made, _, _ = read_table(plugin, options)
+    return made
+
+
+def read_table(plugin: type[Plugin[Any]], options: Mapping[str, Any] | None) -> tuple[Any, PluginRef, TableView]:
+    """A plugin's options from a table, as the engine reads it: with secrets, effects, and the same messages; and what the
+    options of its `data_format` are read from."""
+    table = dict(options or {})
+    view = TableView(
+        document=Document("options", table, {}),
+        path=(),
+        label=plugin_name(plugin),
+        table=table,
+        diagnostics=Diagnostics(),
+    )
+    found = with_format(Registry(), PluginRef(plugin, "builtin"), view)
+    values, _ = decode_values(view, plugin.options_type, ignored=option_names(found.format))
+    return build_options(view, plugin.options_type, values), found, view
 
 
 def make_parser(
@@ -73,12 +84,6 @@ def make_parser(
     name = plugin_name(plugin)
     plan = ParserPlan(data_format=name, plugin=plugin, options=make_options(plugin, options))
     return create_parser(plan, measurement, logging.getLogger(name))
-
-
-def view_of_table(name: str, table: dict[str, Any]) -> TableView:
-    return TableView(
-        document=Document("options", table, {}), path=(), label=name, table=table, diagnostics=Diagnostics()
-    )
 
 
 async def gather(plugin: Input[Any]) -> list[Metric]:

@@ -25,13 +25,12 @@ from typing import Any, Literal, Self, TypeVar
 from pyagent.api import Batch, Metric, Output, Serializer
 from pyagent.api.plugin import CompressionName
 from pyagent.buffer import Chunk, QueueBatch
-from pyagent.config.data_format import create_serializer, option_names, serializer_plan, with_format
-from pyagent.config.options import Policy, build_options, decode_values
+from pyagent.config.data_format import create_serializer, serializer_plan
+from pyagent.config.options import Policy
 from pyagent.config.plan import SerializerPlan
-from pyagent.config.registry import PluginRef, Registry
 from pyagent.lineprotocol import parse
 from pyagent.pipeline.outputs.record_format import record_format
-from pyagent.testing.inputs import make_options, plugin_name, view_of_table
+from pyagent.testing.inputs import make_options, plugin_name, read_table
 
 __all__ = [
     "Answer",
@@ -87,12 +86,8 @@ class MemoryBatch:
 
 def make_output(plugin: type[_O], options: Mapping[str, Any] | None = None, log: logging.Logger | None = None) -> _O:
     """Make an output from a table as it stands in the configuration. Raises ConfigError."""
-    name = plugin_name(plugin)
-    view = view_of_table(name, dict(options or {}))
-    log = log or logging.getLogger(name)
-    found = with_format(Registry(), PluginRef(plugin, "builtin"), view)
-    values, _ = decode_values(view, plugin.options_type, ignored=option_names(found.format))
-    made = build_options(view, plugin.options_type, values)
+    made, found, view = read_table(plugin, options)
+    log = log or logging.getLogger(plugin_name(plugin))
     serializer, _ = serializer_plan(found, view, Policy())
     if serializer is None:
         return plugin(made, log)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pyagent.api import statistics
+from pyagent import hooks
 from pyagent.testing import assert_declared, run_input
 from pyagent_plugins.inputs.internal import Internal
 
@@ -44,10 +44,10 @@ DOCUMENT: dict[str, Any] = {
 
 @pytest.fixture
 def running() -> Iterator[None]:
-    before = statistics._source
-    statistics.provide_statistics(lambda: DOCUMENT)
+    before = hooks._source
+    hooks.provide_statistics(lambda: DOCUMENT)
     yield
-    statistics._source = before
+    hooks._source = before
 
 
 @pytest.mark.usefixtures("running")
@@ -68,12 +68,12 @@ def test_measurements_are_declared_and_carry_the_agents_numbers() -> None:
 
 
 def test_an_agent_without_a_quarantine_says_nothing_of_it() -> None:
-    before = statistics._source
-    statistics.provide_statistics(lambda: {name: value for name, value in DOCUMENT.items() if name != "quarantine"})
+    before = hooks._source
+    hooks.provide_statistics(lambda: {name: value for name, value in DOCUMENT.items() if name != "quarantine"})
     try:
         found = {m.name: m for m in run_input(Internal)}
     finally:
-        statistics._source = before
+        hooks._source = before
     assert "metrics_quarantined" not in found["internal_agent"].fields
 
 
