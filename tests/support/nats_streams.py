@@ -75,7 +75,11 @@ class Gate:
         self._writers.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers += [writer, back]
         for source, target, answers in ((reader, back, False), (there, writer, True)):
             task = asyncio.create_task(self._pass_on(source, target, answers))
