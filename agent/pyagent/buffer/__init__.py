@@ -4,7 +4,8 @@ from pyagent.buffer.batch import QueueBatch
 from pyagent.buffer.block import Chunk, CompressedBlock, EncodedBlock, gzip, memory_of
 from pyagent.buffer.memory_queue import MemoryQueue
 from pyagent.buffer.queue import OutputQueue
-from pyagent.buffer.queue_names import BufferSettings, QueueName, StoredQueue, stored_queues
+from pyagent.buffer.queue_names import QueueName, StoredQueue, stored_queues
+from pyagent.buffer.settings import BufferSettings
 from pyagent.buffer.storage import StorageState
 from pyagent.buffer.usage import Usage
 

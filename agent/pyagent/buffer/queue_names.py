@@ -1,4 +1,4 @@
-"""Where queues lie on disk, and how they are bounded: one folder for each."""
+"""Where queues lie on disk: one folder for each."""
 
 import hashlib
 import json
@@ -7,24 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-__all__ = ["BufferSettings", "QueueName", "StoredQueue", "stored_queues"]
-
-DEFAULT_MAX_BYTES = 1 << 30
-DEFAULT_MAX_PARTITIONS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class BufferSettings:
-    """What the host's administrator decides about all queues."""
-
-    directory: Path | None = None
-    """Where queues are kept; None: in memory only, unless the configuration names a `buffer_directory`."""
-    max_bytes: int = DEFAULT_MAX_BYTES
-    """Most bytes of one queue; 0: no bound."""
-    drop_newest: bool = False
-    newest_first: bool = False
-    max_partitions: int = DEFAULT_MAX_PARTITIONS
-    """Most queues of one output that is divided by a tag."""
+__all__ = ["QueueName", "StoredQueue", "stored_queues"]
 
 
 @dataclass(frozen=True, slots=True)
