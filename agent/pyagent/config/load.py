@@ -32,7 +32,7 @@ from pyagent.config.registry import PluginBroken, PluginRef, Registry, from_outs
 from pyagent.config.secrets import Secrets
 from pyagent.config.source import SourceText
 from pyagent.config.table_view import Diagnostics, TableView, type_name
-from pyagent.config.toml import Document, one_line, parse_document
+from pyagent.config.toml import Document, parse_document, printable_line
 from pyagent.plugin_kinds import COMMON_KEYS, PLUGIN_KINDS, TABLES
 
 __all__ = ["create_plugin", "has_plugins", "load_plan", "load_stores"]
@@ -104,7 +104,7 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
         if not plan.is_external and not isinstance(error, Exception):
             raise
         reason = f"cannot set up: {describe(error, (file_of(plan.plugin),))}"
-        raise ConfigError(one_line(f"{plan.location}: {plan.label}: {reason}")) from error
+        raise ConfigError(printable_line(f"{plan.location}: {plan.label}: {reason}")) from error
 
 
 def _meant(key: str) -> str | None:
@@ -137,7 +137,9 @@ class _Located(ConfigError):
 
 
 def _located(plan: PluginPlan, error: ConfigError) -> ConfigError:
-    return _Located(one_line(f"{plan.locate(error.option)}: {plan.label}: {message_of(error)}"), option=error.option)
+    return _Located(
+        printable_line(f"{plan.locate(error.option)}: {plan.label}: {message_of(error)}"), option=error.option
+    )
 
 
 def _create_parser(plan: InputPlan, parser: ParserPlan, log: logging.Logger) -> Parser[Any]:

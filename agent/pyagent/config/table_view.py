@@ -6,7 +6,7 @@ from typing import Any
 
 from pyagent.api import ConfigError
 from pyagent.config.positions import Path
-from pyagent.config.toml import Document, one_line
+from pyagent.config.toml import Document, printable_line
 
 __all__ = ["Diagnostics", "TableView", "type_name"]
 
@@ -48,11 +48,11 @@ class TableView:
         return self.document.error((*self.path, *keys), text, option if isinstance(option, str) else None)
 
     def warn(self, message: str, *keys: str | int) -> None:
-        self.diagnostics.warnings.append(one_line(f"{self.at(*keys)}: {self.label}: {message}"))
+        self.diagnostics.warnings.append(printable_line(f"{self.at(*keys)}: {self.label}: {message}"))
 
     def complain(self, message: str, *keys: str | int) -> None:
         """Say something that is worse than a warning and yet does not stop the agent."""
-        self.diagnostics.errors.append(one_line(f"{self.at(*keys)}: {self.label}: {message}"))
+        self.diagnostics.errors.append(printable_line(f"{self.at(*keys)}: {self.label}: {message}"))
 
 
 _TYPES = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "a list", dict: "a table"}

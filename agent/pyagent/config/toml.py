@@ -21,7 +21,7 @@ _MOST_WARNINGS = 100
 _ESCAPED_PATH = re.compile(r"[A-Za-z]:[^\b\t\n\f\r]*[\b\t\n\f\r]")
 """A path of Windows of which a part was taken for an escape."""
 
-__all__ = ["Document", "one_line", "parse_document"]
+__all__ = ["Document", "parse_document", "printable_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Document:
         return self.lines.get(path, 1)
 
     def error(self, path: Path, message: str, option: str | None = None) -> ConfigError:
-        return ConfigError(one_line(f"{self.at(path)}: {message}"), option=option)
+        return ConfigError(printable_line(f"{self.at(path)}: {message}"), option=option)
 
 
-def one_line(text: str) -> str:
+def printable_line(text: str) -> str:
     """`text` fit for a message: on one line, without control characters or what is not Unicode."""
     text = " ".join(text.split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -82,14 +82,14 @@ def parse_document(
         from pyagent.config.mistakes import explain  # for texts that have some
 
         line, reason = explain(error)
-        raise ConfigError(one_line(f"{source.where}:{line}: cannot read the TOML: {reason}")) from None
+        raise ConfigError(printable_line(f"{source.where}:{line}: cannot read the TOML: {reason}")) from None
     except RecursionError:
         raise ConfigError(f"{source.where}:1: cannot read the TOML: it is nested too deeply") from None
     except ValueError as error:
         # tomli lets this one through: a number of thousands of digits.
         digits = re.search(r"\d{4000}", text)
         line = text.count("\n", 0, digits.start()) + 1 if digits else 1
-        raise ConfigError(one_line(f"{source.where}:{line}: cannot read the TOML: {error}")) from None
+        raise ConfigError(printable_line(f"{source.where}:{line}: cannot read the TOML: {error}")) from None
 
 
 def _check_size(source: SourceText) -> None:
@@ -109,7 +109,7 @@ def _expand_text(where: str, text: str, environ: Mapping[str, str], old_env: boo
         try:
             lines[number - 1] = expand(line, environ, escapes=not old_env, unset=unset)
         except ValueError as error:
-            raise ConfigError(one_line(f"{where}:{number}: {error}")) from None
+            raise ConfigError(printable_line(f"{where}:{number}: {error}")) from None
         if len(warnings) < _MOST_WARNINGS:
             warnings.extend(
                 f"{where}:{number}: {_not_set(name, environ)}" for name in dict.fromkeys(unset[:_MOST_WARNINGS])
@@ -135,10 +135,10 @@ def _expanded(document: Document, environ: Mapping[str, str], old_env: bool) -> 
             if len(warnings) >= _MOST_WARNINGS:
                 return result
             for one in dict.fromkeys(unset[:_MOST_WARNINGS]) if name not in _OWN_DOLLARS else ():
-                warnings.append(one_line(f"{document.at(path)}: {name}: {_not_set(one, environ)}"))
+                warnings.append(printable_line(f"{document.at(path)}: {name}: {_not_set(one, environ)}"))
             if _ESCAPED_PATH.match(value):
                 warnings.append(
-                    one_line(
+                    printable_line(
                         f"{document.at(path)}: {name}: in double quotes, \\t, \\n, \\r, \\b and \\f are no parts of a path; "
                         "put it in single quotes, or write two backslashes"
                     )

@@ -13,7 +13,7 @@ from pyagent.buffer import OutputQueue
 from pyagent.config import OutputPlan
 from pyagent.importer.pieces import Piece, Rejected
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.failures import reason_of
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.outputs.sender import Sender
 from pyagent_plugins.outputs.influxdb_v2 import InfluxDB, InfluxDBOptions
@@ -166,7 +166,7 @@ class Delivery:
 
     def _check_patience(self, failure: Exception) -> float:
         """Until when it may be tried again, by the loop's clock. Raises Undelivered."""
-        text = one_line(failure)
+        text = reason_of(failure)
         for word, flag in _WORDS.items():
             text = text.replace(word, flag)
         if isinstance(failure, Retry) and failure.needs_operator:
@@ -188,8 +188,8 @@ class Delivery:
             return
         if batch.count > _FEW:
             self._queue.complete(batch, [batch])
-            raise Undelivered(joined(one_line(failure), "each line alone is refused as well"))
-        self._refused.extend((batch.slice(i, i + 1).payload(), one_line(failure)) for i in range(batch.count))
+            raise Undelivered(joined(reason_of(failure), "each line alone is refused as well"))
+        self._refused.extend((batch.slice(i, i + 1).payload(), reason_of(failure)) for i in range(batch.count))
         self._sender.rejected += batch.count
         self._queue.complete(batch)
 

@@ -8,7 +8,7 @@ from pyagent.api.plugin import LineOptions
 from pyagent.importer.pieces import Piece, Rejected, Warnings, place
 from pyagent.importer.rejects import is_comment
 from pyagent.importer.values import MAX_STRING, too_long
-from pyagent.lineprotocol import ParseError, Precision, relay
+from pyagent.lineprotocol import InvalidLine, Precision, relay
 from pyagent.lineprotocol.results import MAX_ERROR_BYTES, TIME_MIN, unit_ns
 from pyagent.lineprotocol.text import to_bytes
 
@@ -165,7 +165,7 @@ def _with_place(piece: Piece, line: bytes, at: int, reason: str) -> Rejected:
     return Rejected(number, column, reason, line.rstrip(b"\n"))
 
 
-def _rejected(error: ParseError, before: int, text: bytes) -> Rejected:
+def _rejected(error: InvalidLine, before: int, text: bytes) -> Rejected:
     raw = to_bytes(error.text)
     if len(raw) >= MAX_ERROR_BYTES and (at := text.find(raw)) >= 0:
         end = text.find(b"\n", at + len(raw))
@@ -173,7 +173,7 @@ def _rejected(error: ParseError, before: int, text: bytes) -> Rejected:
     return Rejected(before + error.line, error.column, error.reason, raw.rstrip(b"\r\n"))
 
 
-def _open_string(text: bytes, errors: list[ParseError]) -> int:
+def _open_string(text: bytes, errors: list[InvalidLine]) -> int:
     """Where the first line begins whose string is not closed in the text: the next block may close it."""
     for error in errors:
         if error.reason != _NEVER_CLOSED:

@@ -10,13 +10,13 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pyagent.lineprotocol.results import Content, Encoded, Parsed, ParseError, Precision, Relayed
+from pyagent.lineprotocol.results import Content, Encoded, InvalidLine, Parsed, Precision, Relayed
 
 __all__ = [
     "Content",
     "DefaultTags",
     "Encoded",
-    "ParseError",
+    "InvalidLine",
     "Parsed",
     "Precision",
     "Relayed",

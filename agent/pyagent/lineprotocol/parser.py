@@ -35,8 +35,8 @@ from pyagent.lineprotocol.results import (
     TIME_MAX,
     TIME_MIN,
     VALUE_BYTES,
+    InvalidLine,
     Parsed,
-    ParseError,
     Precision,
     too_much,
     unit_ns,
@@ -157,7 +157,7 @@ def parse_parts(data: bytes | str, default_time: int, precision: Precision = "ns
             line_start = data.rfind(b"\n", 0, error.at) + 1
             column = len(from_bytes(data[line_start : error.at])) + 1
             text = from_bytes(data[start : min(position, start + MAX_ERROR_BYTES)])
-            part.errors.append(ParseError(line, column, error.reason, text))
+            part.errors.append(InvalidLine(line, column, error.reason, text))
 
 
 def _new_head(head: bytes, start: int) -> tuple[str, dict[str, str]]:

@@ -21,7 +21,7 @@ __all__ = [
     "TIME_MIN",
     "Content",
     "Encoded",
-    "ParseError",
+    "InvalidLine",
     "Parsed",
     "Precision",
     "Relayed",
@@ -130,7 +130,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class ParseError:
+class InvalidLine:
     """One line that is not line protocol.
 
     `line`, `column`: where it went wrong, from 1, the column in characters. `text`: the line, which is several
@@ -151,7 +151,7 @@ class Parsed:
     """The metrics of all good lines, in order, one error for each bad line (the first MAX_ERRORS), and their number."""
 
     metrics: list[Metric]
-    errors: list[ParseError]
+    errors: list[InvalidLine]
     bad: int
 
 
@@ -160,5 +160,5 @@ class Relayed:
     """The good lines, encoded anew, one error for each bad line (the first MAX_ERRORS), and their number."""
 
     encoded: Encoded
-    errors: list[ParseError]
+    errors: list[InvalidLine]
     bad: int

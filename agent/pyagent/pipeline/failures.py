@@ -19,7 +19,7 @@ __all__ = [
     "as_partial_write",
     "explain",
     "grace_period",
-    "one_line",
+    "reason_of",
 ]
 
 _NUMBERS = re.compile(r"\d+")
@@ -138,7 +138,7 @@ def explain(what: str, error: BaseException, files: Iterable[str] = ()) -> str:
     return text if text.startswith("cannot ") else f"{what}: {text}"
 
 
-def one_line(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """An exception as one line for the log: its text, or its type where it has none."""
     return _cut(" ".join(str(error).split()) or type(error).__name__)
 

@@ -16,9 +16,9 @@ from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.pipeline.supervision import cancel, supervise
 from pyagent.pipeline.traits import InputTraits, OutputTraits
 from pyagent.runtime.build import Broken, Built, LeftOut, build_plugins, build_stages
-from pyagent.runtime.handover import Handover
 from pyagent.runtime.log import component_logger, plugin_logger
 from pyagent.runtime.plan_diff import match
+from pyagent.runtime.queue_handover import QueueHandover
 
 __all__ = ["FLUSH_GRACE", "GRACE", "Agent"]
 
@@ -58,7 +58,7 @@ class Agent:
         self.clock = clock or SystemClock()
         self._log = component_logger("agent")
         self._tasks: dict[Runner, asyncio.Task[None]] = {}
-        self.handover = Handover(lambda: self.fanout.outputs, flush_grace)
+        self.handover = QueueHandover(lambda: self.fanout.outputs, flush_grace)
         self._shutdown_tasks: set[asyncio.Task[None]] = set()
         """Of what was replaced and has not yet ended."""
 

@@ -10,7 +10,7 @@ from pyagent.api import Aggregator, ConfigError, Plugin, Processor
 from pyagent.api.foreign import let_go
 from pyagent.config import AggregatorPlan, BrokenPlugin, Plan, PluginPlan, ProcessorPlan, create_plugin
 from pyagent.pipeline.executors import ThreadExecutor, result_of
-from pyagent.pipeline.failures import as_own_error, one_line
+from pyagent.pipeline.failures import as_own_error, reason_of
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.schedule import Clock
 from pyagent.pipeline.stages.aggregators import RunningAggregator
@@ -133,9 +133,9 @@ async def build_plugins(
         except TimeoutError:
             reason = f"{plan.location}: {plan.label}: its setup did not end within {SETUP_DEADLINE:g} s"
         except ConfigError as error:
-            reason = one_line(error)
+            reason = reason_of(error)
         except Exception as error:
-            reason = f"{plan.location}: {plan.label}: cannot be made: {one_line(error)}"
+            reason = f"{plan.location}: {plan.label}: cannot be made: {reason_of(error)}"
         if left_out is None:
             log.error("%s; it is left out", reason)
         else:

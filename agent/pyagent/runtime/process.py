@@ -25,7 +25,7 @@ from pyagent.kit.connections import limit_connections
 from pyagent.kit.once import Once
 from pyagent.lineprotocol import implementation
 from pyagent.pipeline.executors import ThreadExecutor
-from pyagent.pipeline.failures import FailureLog, one_line
+from pyagent.pipeline.failures import FailureLog, reason_of
 from pyagent.pipeline.outputs.running_output import BufferResources
 from pyagent.pipeline.supervision import supervise
 from pyagent.reading import limit_files
@@ -162,7 +162,7 @@ class _Process:
         except asyncio.CancelledError:
             return 0
         except ConfigError as error:
-            self._log.error("%s", one_line(error))
+            self._log.error("%s", reason_of(error))
             return 1
 
     def _document(self) -> Document:
@@ -247,7 +247,7 @@ class _Process:
                 return
             except ConfigError as error:
                 failures += 1
-                reason = one_line(error)
+                reason = reason_of(error)
             self._reload_state.waiting = reason
             told_status = f"waiting for the configuration: {reason}"
             self._reload.done(told_status)
@@ -283,7 +283,7 @@ class _Process:
             texts = await self._loader.read()
         except ConfigError as error:
             self._polls_failed += 1
-            self._watch_failures.failed(one_line(error))
+            self._watch_failures.failed(reason_of(error))
             return
         self._polls_failed = 0
         self._watch_failures.succeeded()
@@ -302,10 +302,10 @@ class _Process:
             await self._apply(texts)
         except ConfigError as error:
             self._loader.refused = texts
-            self._reload_state.refused(one_line(error))
-            self._log.error("%s; the configuration before it goes on", one_line(error))
-            self._notifier.ready(f"{self._status(self._agent.plan)}; last reload failed: {one_line(error)}")
-            self._reload.done(f"{one_line(error)}; the configuration before it goes on")
+            self._reload_state.refused(reason_of(error))
+            self._log.error("%s; the configuration before it goes on", reason_of(error))
+            self._notifier.ready(f"{self._status(self._agent.plan)}; last reload failed: {reason_of(error)}")
+            self._reload.done(f"{reason_of(error)}; the configuration before it goes on")
         else:
             self._log.info("the configuration is reloaded")
             self._reload.done()

@@ -14,7 +14,7 @@ from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.handover import HandoverState
+from pyagent.runtime.queue_handover import HandoverState
 
 __all__ = ["Document", "ReloadState", "status"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pyagent.api import ConfigError
 from pyagent.config import SourceText
-from pyagent.config.toml import Document, one_line, parse_document
+from pyagent.config.toml import Document, parse_document, printable_line
 
 
 def parse(text: str, environ: dict[str, str] | None = None, **settings: bool) -> Document:
@@ -104,7 +104,7 @@ def test_any_text_is_read_or_refused_with_its_line(text: str, strict_env: bool) 
 
 
 def test_one_line() -> None:
-    assert one_line("a\n b\x1b[0m \ud800") == "a b\\x1b[0m \\ud800"
+    assert printable_line("a\n b\x1b[0m \ud800") == "a b\\x1b[0m \\ud800"
 
 
 @pytest.mark.parametrize(

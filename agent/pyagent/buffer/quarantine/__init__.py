@@ -9,7 +9,7 @@ from pathlib import Path
 from time import time as now
 
 from pyagent.buffer.log.files import Files
-from pyagent.buffer.quarantine.files import Place, RefusalFiles
+from pyagent.buffer.quarantine.files import Place, QuarantineFiles
 from pyagent.buffer.quarantine.record import QuarantineEntry, pack, unpack
 
 __all__ = ["Quarantine", "QuarantineEntry"]
@@ -71,9 +71,9 @@ class Quarantine:
         """Those that are to be written to a file."""
         self._next = 1
         self._trouble = False
-        self._files: RefusalFiles | None = None
+        self._files: QuarantineFiles | None = None
         if directory is not None:
-            self._files = RefusalFiles(directory, file_size=file_size, most=2 * max_bytes, log=log, files=files)
+            self._files = QuarantineFiles(directory, file_size=file_size, most=2 * max_bytes, log=log, files=files)
             if self._files.exists:
                 self.flush()
 
@@ -215,7 +215,7 @@ class Quarantine:
             except OSError as error:
                 self._tell("cannot remove from the quarantine %s: %s; it is there again after a restart", error)
 
-    def _open(self, files: RefusalFiles) -> None:
+    def _open(self, files: QuarantineFiles) -> None:
         """What was put in before the folder could be read gets numbers behind what is in it."""
         stored = files.open()
         newer, self._held = self._held, {}

@@ -15,7 +15,7 @@ from pyagent.api.units import counted
 from pyagent.buffer.log.files import Files
 from pyagent.buffer.quarantine.record import DROPPED, DROPPED_AT, records
 
-__all__ = ["Place", "RefusalFiles", "Stored"]
+__all__ = ["Place", "QuarantineFiles", "Stored"]
 
 _NAME = re.compile(r"(\d{10})\.jsonl")
 
@@ -48,7 +48,7 @@ class Stored:
     place: Place
 
 
-class RefusalFiles:
+class QuarantineFiles:
     """`file_size`: about the bytes after which a new file is begun; `most`: a larger file cannot be one of ours.
 
     What an earlier process wrote is never appended to. A file goes when none of its entries is wanted any more; one that

@@ -13,7 +13,7 @@ from pyagent.api.units import counted
 from pyagent.cli.doctor.findings import Report, parted
 from pyagent.cli.terminal import some_of, span
 from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
-from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.failures import reason_of
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
@@ -107,7 +107,7 @@ async def _make(report: Report, plan: PluginPlan) -> Any:
         built = await build_plugins([plan])
     except Exception as error:
         report.about = plan.label
-        report.failed("plugin", *parted(one_line(error)))
+        report.failed("plugin", *parted(reason_of(error)))
         return None
     finally:
         logging.getLogger("pyagent").removeHandler(heard)

@@ -18,8 +18,8 @@ from pyagent.lineprotocol.results import (
     TIME_MIN,
     Content,
     Encoded,
+    InvalidLine,
     Parsed,
-    ParseError,
     Relayed,
     too_much,
     unit_ns,
@@ -390,5 +390,5 @@ cdef list _errors(bytes data, const vector[BadLine]& bad_lines):
         line_start = data.rfind(b"\n", 0, at) + 1
         column = len(from_bytes(data[line_start:at])) + 1
         text = from_bytes(bad_lines[i].text.data[: min(bad_lines[i].text.size, MAX_ERROR_BYTES)])
-        errors.append(ParseError(line, column, bad_lines[i].bad.reason.decode(), text))
+        errors.append(InvalidLine(line, column, bad_lines[i].bad.reason.decode(), text))
     return errors

@@ -9,7 +9,7 @@ from pyagent.api import Ingested, Metric, ParseError, Parser
 from pyagent.api.plugin import PrecisionName
 from pyagent.config import InputPlan
 from pyagent.lineprotocol import parse
-from pyagent.pipeline.failures import as_own_error, one_line
+from pyagent.pipeline.failures import as_own_error, reason_of
 from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.offload import in_slices, most_metrics
 from pyagent.pipeline.ports import Sink
@@ -201,10 +201,10 @@ def _parse_all(
 
                 parsed.metrics += usable(metrics, _MOST_METRICS, "parse")
         except ParseError as error:
-            parsed.add(one_line(error), piece)
+            parsed.add(reason_of(error), piece)
         except Exception as error:
             # Of a parser of the engine's it is a mistake, which costs this piece and no others.
-            parsed.add(f"BUG: {error!r:.200}" if files is None else one_line(as_own_error(error, files)), piece)
+            parsed.add(f"BUG: {error!r:.200}" if files is None else reason_of(as_own_error(error, files)), piece)
     return parsed
 
 

@@ -13,7 +13,7 @@ from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
 from pyagent.kit.once import Once
 from pyagent.pipeline.executors import Executor, executor_for
-from pyagent.pipeline.failures import FailureLog, explain, grace_period, one_line
+from pyagent.pipeline.failures import FailureLog, explain, grace_period, reason_of
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.inputs.ingest import AckedIngest
 from pyagent.pipeline.modifiers import Modifiers
@@ -155,7 +155,7 @@ class RunningInput:
             async with grace_period(grace, self._log, "stopping"):
                 await self._close()
         except Exception as error:
-            self._log.warning("cannot stop the plugin: %s", one_line(error))
+            self._log.warning("cannot stop the plugin: %s", reason_of(error))
         self.flush()
         self.acc.close()
         self._ingest_port.close()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.failures import reason_of
 
 __all__ = ["Connection"]
 
@@ -47,7 +47,7 @@ class Connection:
                 await self.established()
                 return
             except Exception as error:
-                text = one_line(error)
+                text = reason_of(error)
                 log.log(logging.DEBUG if text == told else logging.ERROR, "%s", text)
                 told = text
             await asyncio.sleep(_PAUSE)

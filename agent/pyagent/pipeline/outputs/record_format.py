@@ -6,7 +6,7 @@ from typing import Any
 
 from pyagent.api import LineOptions, Metric, QueueFormat, RawMetrics, Reject, Serialized, Serializer
 from pyagent.lineprotocol import Content, Encoded, encode, pack, parse
-from pyagent.pipeline.failures import one_line
+from pyagent.pipeline.failures import reason_of
 
 __all__ = ["RecordFormat", "record_format"]
 
@@ -136,5 +136,5 @@ def _no_body(metrics: Sequence[Metric]) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    text = one_line(error)
+    text = reason_of(error)
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"

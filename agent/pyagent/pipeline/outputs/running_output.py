@@ -18,7 +18,7 @@ from pyagent.config import OutputPlan
 from pyagent.config.isolation import Isolation
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.executors import Executor, LoopExecutor, ThreadExecutor, executor_for
-from pyagent.pipeline.failures import FailureLog, grace_period, one_line
+from pyagent.pipeline.failures import FailureLog, grace_period, reason_of
 from pyagent.pipeline.outputs.connection import Connection
 from pyagent.pipeline.outputs.disk_writer import DiskWriter, until_safe
 from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
@@ -441,7 +441,7 @@ class RunningOutput:
             async with grace_period(grace, self._log, "closing"):
                 await self._manager.call(lambda: self.plugin.close())
         except Exception as error:
-            self._log.warning("cannot close: %s", one_line(error))
+            self._log.warning("cannot close: %s", reason_of(error))
         self._executor.abandon()
         self._manager.abandon()
         for compression in self._compressions:

@@ -19,7 +19,7 @@ from pyagent.buffer import Chunk, OutputQueue, QueueBatch
 from pyagent.config import OutputPlan
 from pyagent.kit.once import Once
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.failures import FailureLog, as_partial_write, explain, one_line
+from pyagent.pipeline.failures import FailureLog, as_partial_write, explain, reason_of
 from pyagent.pipeline.outputs.disk_writer import DiskWriter
 from pyagent.pipeline.outputs.rate_limit import RateLimit
 from pyagent.pipeline.outputs.sender_state import SenderState
@@ -369,7 +369,7 @@ class Sender:
 
     def _reject(self, lines: list[QueueBatch], count: int, refusal: Exception, *, suspected: bool = False) -> None:
         self.rejected += count
-        reason = one_line(refusal)
+        reason = reason_of(refusal)
         kept = ""
         if self._dead_letters is not None and lines:
             texts = [text for line in lines for text in line.texts()]
@@ -463,5 +463,5 @@ def _in_order(batch: QueueBatch, parts: deque[QueueBatch]) -> list[QueueBatch]:
 
 def _all_refused(refusal: Refusal) -> Retry:
     return Retry(
-        joined(one_line(refusal), "each metric alone is refused as well, so that all are kept"), needs_operator=True
+        joined(reason_of(refusal), "each metric alone is refused as well, so that all are kept"), needs_operator=True
     )

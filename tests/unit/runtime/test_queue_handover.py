@@ -9,7 +9,7 @@ from agent_plans import START, Storing, a_plan, an_input, an_output
 
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.runtime.agent import Agent
-from pyagent.runtime.handover import Handover, HandoverState
+from pyagent.runtime.queue_handover import HandoverState, QueueHandover
 from pyagent.runtime.status import ReloadState, status
 from pyagent.testing.virtual import VirtualClock, run_virtual
 
@@ -47,7 +47,7 @@ class World:
     def __init__(self, grace: float = 1000.0) -> None:
         self.calls: list[str] = []
         self.running: list[Output] = []
-        self.handover = Handover(lambda: cast("list[RunningOutput]", self.running), grace)
+        self.handover = QueueHandover(lambda: cast("list[RunningOutput]", self.running), grace)
         self.handover.on_done = lambda: self.calls.append("done")
         self._tasks: list[asyncio.Task[Any]] = []
 

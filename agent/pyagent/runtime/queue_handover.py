@@ -9,7 +9,7 @@ from enum import StrEnum
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.supervision import cancel
 
-__all__ = ["Handover", "HandoverState"]
+__all__ = ["HandoverState", "QueueHandover"]
 
 
 class HandoverState(StrEnum):
@@ -39,7 +39,7 @@ class _Member:
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Handover:
+class QueueHandover:
     """Says which output may use a queue: outputs of one `queue_id` use it one after the other, in the order in which they came.
 
     What an output has not written goes to its successor: the first one behind it that runs, writes to the same place, and in
