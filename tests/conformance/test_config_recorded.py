@@ -57,7 +57,6 @@ WAITING = {
     "nested_plugin_tables": "waits for processors.enum",
     "bare_number_non_strict": "waits for processors.tag_limit",
     "startup-socket-writer-refused-retry": "waits for outputs.socket_writer",
-    "deprecated-option-warns": "waits for inputs.net",
 }
 EXCEPTIONS = WAITING | UNUSABLE | {name: reason for name, reason in MEANT.items() if name in CASES}
 

@@ -21,7 +21,6 @@ __all__ = ["Client", "Connections", "StreamClient", "limit_connections"]
 _HANDSHAKE, _SHUTDOWN = 10.0, 5.0
 """Seconds for the client's part of TLS, in the beginning and in the end."""
 _PAUSE = 0.2
-"""Seconds until a listener that has no room looks again."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _most = 1024
 _listening: "WeakSet[Connections]" = WeakSet()
@@ -82,9 +81,10 @@ class Connections:
         tls: ssl.SSLContext | None = None,
         most: int | None = None,
         admit: Callable[[socket.socket, Any], bool] | None = None,
+        pause: float = _PAUSE,
     ) -> None:
         """`most`: at a time, where that is fewer than others may have. `admit`: whether a new one, with its peer's address, is
-        wanted at all; if not, it is closed."""
+        wanted at all; if not, it is closed. `pause`: seconds until it looks again, where there is no room."""
         self.places: dict[_Place, None] = {}
         """The oldest first."""
         self._socket = listening
@@ -92,6 +92,7 @@ class Connections:
         self._tls = tls
         self._most = most
         self._admit = admit
+        self._pause = pause
         self._log = log
         self._once = Once()
         self._task: asyncio.Task[None] | None = None
@@ -122,10 +123,10 @@ class Connections:
                         "cannot accept a connection: %s; raise the limit of file descriptors (LimitNOFILE)", error
                     )
                     _close_one(_everywhere())
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(self._pause)
                 elif error.errno != errno.ECONNABORTED:
                     self._tell("cannot accept a connection: %s", error)
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(self._pause)
                 continue
             if self._admit is not None and not self._admit(accepted, peer):
                 accepted.close()
@@ -133,7 +134,7 @@ class Connections:
                 continue
             try:
                 while not self._make_room():  # noqa: ASYNC110  # connections of all listeners count
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(self._pause)
             except asyncio.CancelledError:
                 accepted.close()
                 raise

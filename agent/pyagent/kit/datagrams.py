@@ -15,7 +15,6 @@ __all__ = ["Datagrams"]
 _AT_A_TIME = 256
 """Datagrams that are read before others get their turn."""
 _MOST_HELD = 4 * 2**20
-"""Bytes that wait for the queues; what comes beyond is dropped."""
 
 
 class Datagrams:
@@ -30,8 +29,12 @@ class Datagrams:
         longest: int,
         decode: Callable[[bytes], bytes] | None,
         allowed: frozenset[str] | None,
+        *,
+        most_held: int = _MOST_HELD,
     ) -> None:
         self.held = 0
+        self.most_held = most_held
+        """Bytes that wait for the queues; what comes beyond is dropped."""
         self.dropped = 0
         """Datagrams, for want of room."""
         self._socket = bound
@@ -85,7 +88,7 @@ class Datagrams:
                 return
         if not data:
             return
-        if self.held + len(data) > _MOST_HELD and self.held:
+        if self.held + len(data) > self.most_held and self.held:
             self.dropped += 1
             self._notices.add(
                 "full", "a datagram is dropped: the outputs' queues are full, and so is what waits for them"

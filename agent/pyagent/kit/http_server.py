@@ -223,7 +223,7 @@ class Request:
             except TooMuch as much:
                 raise HttpRefusal(413, str(much)) from None
 
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        deadline = asyncio.get_running_loop().time() + self._server.patience
         taken = await take()
         if taken is None:
             # One at a time: they would only take turns at being refused.
@@ -274,7 +274,10 @@ class HttpListener:
         *,
         max_body: int = 32 * 2**20,
         option: str = "service_address",
+        patience: float = _PATIENCE,
     ) -> None:
+        self.patience = patience
+        """Seconds for which a request waits for room in the queues."""
         self._address = ListenAddress.of(options.service_address, options.socket_mode, option)
         self._ssl = options.ssl_context()
         self._handle = handle

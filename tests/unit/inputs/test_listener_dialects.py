@@ -86,11 +86,9 @@ async def test_a_large_body_is_read_beside_the_loop_and_no_metric_is_lost(
 
 
 @ALL
-async def test_a_full_queue_is_429_and_nothing_of_the_body_was_taken(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pyagent.kit.http_server._PATIENCE", 0.05)
+async def test_a_full_queue_is_429_and_nothing_of_the_body_was_taken(name: str) -> None:
     async with serving(PLUGINS[name], limit=3) as served:
+        served.runner.plugin._server.patience = 0.05
         assert (await served.post(PATHS[name], b"m f=1i 1\nm f=2i 2\n")).status == 204
         answer = await served.post(PATHS[name], b"m f=3i 3\nm f=4i 4\n")
         assert answer.status == 429

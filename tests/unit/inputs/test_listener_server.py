@@ -171,9 +171,9 @@ async def test_idle_clients_make_room_for_new_ones_and_those_at_work_stay(monkey
             await raw.close()
 
 
-async def test_room_that_comes_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.kit.http_server._PATIENCE", 30)
+async def test_room_that_comes_in_time_is_waited_for() -> None:
     async with serving(InfluxDBV2Listener, limit=2) as served:
+        served.runner.plugin._server.patience = 30
         assert (await served.post(WRITE, b"m f=1i 1\nm f=2i 2")).status == 204
         late = [asyncio.create_task(served.post(WRITE, b"m f=3i 3")) for _ in range(2)]
         await asyncio.sleep(0.1)
@@ -389,10 +389,10 @@ async def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -
     assert path.read_text() == "data"
 
 
-async def test_a_stop_without_a_start_and_one_with_requests_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.kit.http_server._PATIENCE", 30)
+async def test_a_stop_without_a_start_and_one_with_requests_under_way() -> None:
     await make_input(InfluxDBV2Listener, {"service_address": ":0"}).stop()
     async with serving(InfluxDBV2Listener, limit=1) as served:
+        served.runner.plugin._server.patience = 30
         assert (await served.post(WRITE, b"m f=1i 1")).status == 204
         half, waiting = await served.connect(), await served.connect()
         half.send(head(9))

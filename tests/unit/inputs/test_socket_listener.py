@@ -256,9 +256,8 @@ async def test_a_full_queue_stops_the_sender_and_nothing_is_lost() -> None:
 
 
 async def test_datagrams_that_there_is_no_room_for_are_counted_and_logged_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("pyagent.kit.datagrams._MOST_HELD", 10_000)
     async with listening(UDP, limit=1) as served:
         datagrams(served, b"m v=1i")
         assert await until(served, 1)
@@ -266,6 +265,7 @@ async def test_datagrams_that_there_is_no_room_for_are_counted_and_logged_once(
         await until_queued(served, 1)
         reader = served.runner.plugin._server._datagrams
         assert isinstance(reader, Datagrams)
+        reader.most_held = 10_000
         async with asyncio.timeout(DEADLINE):
             while not reader.dropped:
                 datagrams(served, *[b"m v=1i"] * 50)
