@@ -13,6 +13,7 @@ MODULES = [
     module.name
     for package in (pyagent.api, pyagent.kit, pyagent.testing)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.name.rpartition(".")[2].startswith("_")
 ]
 
 
