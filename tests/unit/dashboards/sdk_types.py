@@ -1,6 +1,7 @@
 """Whether an object of the SDK holds what its annotations say: `from_json` takes anything."""
 
 import enum
+import functools
 import types
 import typing
 from collections.abc import Iterator
@@ -15,10 +16,13 @@ def mistakes(value: Any, hint: Any, path: str = "") -> Iterator[str]:
     if hint in (Any, object):
         return
     if origin is typing.Union or origin is types.UnionType:
-        found = [list(mistakes(value, each, path)) for each in arguments]
-        if all(found):
-            # Of the kind that it is, rather than that it is none of the others.
-            yield from min(found, key=lambda lines: (lines[0].startswith(f"{path}: "), len(lines)))
+        found = []
+        for each in arguments:
+            if not (lines := list(mistakes(value, each, path))):
+                return
+            found.append(lines)
+        # Of the kind that it is, rather than that it is none of the others.
+        yield from min(found, key=lambda lines: (lines[0].startswith(f"{path}: "), len(lines)))
     elif origin is typing.Literal:
         if value not in arguments:
             yield f"{path}: {value!r} is none of {arguments}"
@@ -41,10 +45,13 @@ def mistakes(value: Any, hint: Any, path: str = "") -> Iterator[str]:
         yield from _attributes(value, path)
 
 
+_hints = functools.cache(typing.get_type_hints)
+
+
 def _attributes(value: Any, path: str) -> Iterator[str]:
     if not type(value).__module__.startswith("grafana_foundation_sdk"):
         return
-    for name, hint in typing.get_type_hints(type(value)).items():
+    for name, hint in _hints(type(value)).items():
         yield from mistakes(getattr(value, name), hint, f"{path}.{name}")
     # Options and custom settings of a panel are objects of its own kind.
     for name, item in vars(value).items():
