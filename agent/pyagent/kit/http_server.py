@@ -64,6 +64,8 @@ _PATIENCE, _PATIENCE_PAUSE = 1.0, 0.02
 """Seconds: how long a full queue may hold up a request, before it is refused; how often it is asked in between."""
 _RETRY_AFTER = "1"
 _STOP_GRACE = 1.0
+_LINGER = 2.0
+"""Seconds: how long a refused body is still read, so that the sender sees the answer and no reset."""
 _MOST_BAD_LINES = 10
 
 
@@ -374,7 +376,7 @@ class _Server(web.Server):
             loop=asyncio.get_running_loop(),
             logger=self._log,
             access_log=None,
-            lingering_time=2.0,
+            lingering_time=_LINGER,
             auto_decompress=False,
             read_bufsize=2**16,  # bytes, twice as many at the most: what waits in each connection
         )

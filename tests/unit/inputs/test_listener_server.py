@@ -37,9 +37,16 @@ def head(length: int | str, *lines: str, path: str = WRITE) -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *lines, "", ""]).encode()
 
 
+@pytest.fixture
+def lingers_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server still reads what it has refused, though the test is gone: this long."""
+    monkeypatch.setattr("pyagent.kit.http_server._LINGER", 0.05)
+
+
 # Size -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("lingers_briefly")
 async def test_a_body_over_the_limit_is_413_however_it_comes() -> None:
     async with serving(InfluxDBV2Listener, {"max_body_size": "1KiB"}) as served:
         line = b"m f=1i 1\n"
@@ -60,6 +67,7 @@ async def test_a_body_over_the_limit_is_413_however_it_comes() -> None:
         assert len(served.lines()) == 200
 
 
+@pytest.mark.usefixtures("lingers_briefly")
 async def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent() -> None:
     async with serving(InfluxDBV2Listener) as served:
         raw = await served.connect()
@@ -113,6 +121,7 @@ async def test_all_bodies_together_are_bounded() -> None:
 # Time -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("lingers_briefly")
 async def test_a_slow_sender_is_408_and_the_others_are_served_meanwhile() -> None:
     async with serving(InfluxDBV2Listener, {"read_timeout": "1s"}) as served:
         raw = await served.connect()
