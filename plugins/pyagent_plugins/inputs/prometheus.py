@@ -1,4 +1,4 @@
-"""Reads pages of metrics in Prometheus' text format, as exporters show them.
+"""Reads pages of metrics in Prometheus' text format.
 
 All pages are asked for at once; one that fails costs only its own metrics.
 """

@@ -1,4 +1,7 @@
-"""Statistics of Redis servers, and of what speaks their protocol (Valkey, KeyDB), and values that commands give."""
+"""Statistics of Redis, Valkey and KeyDB.
+
+And of whatever else speaks their protocol; and values that commands give.
+"""
 
 import re
 import ssl

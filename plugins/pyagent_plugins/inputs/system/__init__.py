@@ -1,4 +1,4 @@
-"""Load, users, processors, uptime, operating system and hardware of the host.
+"""Load, users, uptime and hardware of the host.
 
 Linux: /proc, /sys, /etc and /var/run/utmp. Elsewhere: psutil. Names and types are those of Telegraf 1.40.
 """
