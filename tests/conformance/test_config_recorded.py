@@ -56,7 +56,6 @@ WAITING = {
     # What needs a plugin that is not there yet; what differs for good is in differences.py.
     "nested_plugin_tables": "waits for processors.enum",
     "bare_number_non_strict": "waits for processors.tag_limit",
-    "startup-socket-writer-refused-retry": "waits for outputs.socket_writer",
 }
 EXCEPTIONS = WAITING | UNUSABLE | {name: reason for name, reason in MEANT.items() if name in CASES}
 

@@ -121,6 +121,28 @@ async def to_broker(tmp_path: Path, draw: random.Random, **more: Any) -> AsyncIt
         await asyncio.to_thread(broker.stop)
 
 
+@asynccontextmanager
+async def to_socket(tmp_path: Path, draw: random.Random, **more: Any) -> AsyncIterator[Receiver]:
+    """Each connection is closed after some batches, when they are read."""
+    received = bytearray()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        left = draw.randrange(1, 4)
+        while left and (block := await reader.read(1 << 20)):
+            received.extend(block)
+            left -= 1
+        writer.close()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(read(reader, writer)))
+
+    server = await asyncio.start_unix_server(accept, tmp_path / "s")
+    yield Receiver({"address": f"unix://{tmp_path}/s", **more}, lambda: numbers_in(bytes(received)))
+    server.close()
+    await asyncio.gather(*tasks)
+
+
 Harness = Callable[[Path, random.Random], AbstractAsyncContextManager[Receiver]]
 CONTRACTS: dict[str, Harness] = {
     "discard": to_nobody,
@@ -140,6 +162,8 @@ CONTRACTS: dict[str, Harness] = {
         path, draw, subject='telegraf.{{ .Tag "host" }}', subjects=["telegraf.>"]
     ),
     "prometheus_client": lambda path, draw: to_nobody(path, draw, listen="127.0.0.1:0"),
+    "socket_writer": to_socket,
+    "socket_writer json": lambda path, draw: to_socket(path, draw, data_format="json"),
 }
 """By the output's name, and what is special of it."""
 

@@ -191,8 +191,7 @@ class InfluxDB1(Output[InfluxDB1Options]):
             return _lines(text)
         # Some text has line breaks, or some metric is too long for one line.
         lines: list[bytes] = []
-        for index in range(batch.count):
-            text = batch.slice(index, index + 1).payload()
+        for text in batch.records():
             lines += [text] if len(text) <= self._datagram else _lines(text)
         return lines
 

@@ -50,7 +50,8 @@ class UdpNode:
         infos = await loop.getaddrinfo(
             self._host or "localhost", self._port, family=self._family, type=socket.SOCK_DGRAM
         )
-        family, kind, protocol, _, address = infos[0]
+        # Nobody tells that an address is the wrong one: IPv4 where there is one.
+        family, kind, protocol, _, address = min(infos, key=lambda info: info[0] != socket.AF_INET)
         made = socket.socket(family, kind, protocol)
         try:
             made.setblocking(False)
