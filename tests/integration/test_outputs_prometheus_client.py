@@ -5,10 +5,12 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from agent_process import DEADLINE, running
 
 from pyagent.api import Metric, MetricType
-from pyagent.kit.http_client import HttpClient
+from pyagent.kit.http_client import HttpClient, HttpError
+from pyagent.kit.tls import TlsOptions
 from pyagent.testing.outputs import make_batch, make_output, write
 from pyagent.testing.servers import VictoriaMetrics, free_port
 from pyagent_plugins.outputs.prometheus_client import PrometheusClient
@@ -97,3 +99,23 @@ async def test_a_reload_that_changes_it_keeps_the_series(tmp_path: Path) -> None
         assert "m_v" not in await page("/metrics")
         await client.close()
         assert await agent.terminate() == 0
+
+
+async def test_tls_with_certificates_of_clients(certificates: Path) -> None:
+    class Tls(TlsOptions, frozen=True):
+        pass
+
+    files = {"tls_cert": str(certificates / "server.pem"), "tls_key": str(certificates / "key.pem")}
+    table = {"listen": "127.0.0.1:0", **files, "tls_allowed_cacerts": [str(certificates / "ca.pem")]}
+    output = make_output(PrometheusClient, table)
+    await output.connect()
+    await write(output, make_batch(output, [Metric("m", {}, {"f": 1}, 1)]))
+    url, authority = f"https://127.0.0.1:{output.port}/metrics", str(certificates / "ca.pem")
+    known = HttpClient(tls=Tls(tls_ca=authority, **files), proxy=None)
+    assert "m_f 1" in (await known.request("GET", url)).text
+    await known.close()
+    stranger = HttpClient(tls=Tls(tls_ca=authority), proxy=None)
+    with pytest.raises(HttpError):
+        await stranger.request("GET", url)
+    await stranger.close()
+    await output.close()
