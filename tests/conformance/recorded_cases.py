@@ -40,6 +40,8 @@ _VARYING = {
 """The same of single fields: uptime, users, cores and speeds are those of the host."""
 _JOINED = {"labels": ("tag:device",)}
 """`DIR` is a part of a longer word there, and is not replaced."""
+_STDOUT = re.compile(r'\n\[\[outputs\.file\]\]\n\s*files = \["stdout"\][^\[]*')
+"""Where what a gather in the middle of a run gives was to be seen."""
 _EVERY_TIME = 'precision = "1ns"'
 """Telegraf's own tests have no agent, which would round times."""
 
@@ -141,7 +143,7 @@ def _services() -> Iterator[Case]:
         plugin = folder.parent.name
         if folder.name == "port_in_use":
             continue  # takes another program on that port; tests/plugins has such a case
-        config = path.read_text()
+        config = _STDOUT.sub("\n", path.read_text())
         recorded = json.loads(_text(folder / "requests.json") or "[]")
         requests = [_with_body(one) for one in recorded if isinstance(one, dict) and "request" in one]
         sent = (folder / "sent.txt").exists() and "service_address" in config
@@ -160,10 +162,14 @@ def _services() -> Iterator[Case]:
             server=server,
             recorded=bool(server),
             # Not every value of a server is named there, and its version may be another one.
-            varies=("*", "fields:*", "lines:*", *varying.get(plugin, ())) if server else (),
+            varies=("*", "fields:*", "lines:*", *varying.get(plugin, ())) if server else _varies_of(folder),
             requests=requests,
             messages=[_sent(folder)] if sent else [],
         )
+
+
+def _varies_of(folder: Path) -> tuple[str, ...]:
+    return tuple(re.findall(r"(\w+) varies", _text(folder / "how.md")))
 
 
 def _varying_of_services() -> dict[str, list[str]]:

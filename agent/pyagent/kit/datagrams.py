@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from pyagent.api.errors import TooMuch
 from pyagent.kit.handover import Handover
@@ -14,6 +15,7 @@ __all__ = ["Datagrams"]
 
 _AT_A_TIME = 256
 """Datagrams that are read before others get their turn."""
+_ROUNDS = 100
 _MOST_HELD = 4 * 2**20
 
 
@@ -35,6 +37,7 @@ class Datagrams:
         self.held = 0
         self.most_held = most_held
         """Bytes that wait for the queues; what comes beyond is dropped."""
+        self.peer: Any = None
         self.dropped = 0
         """Datagrams, for want of room."""
         self._socket = bound
@@ -71,8 +74,15 @@ class Datagrams:
                 self._notices.add("socket", f"cannot receive: {error.strerror or error}")
                 return False
             if self._allowed is None or peer_address(peer) in self._allowed:
+                self.peer = peer
                 self._take(bytes(view[:size]))
         return True
+
+    def read_waiting(self) -> None:
+        """Read what has come; of a flood a part."""
+        for _ in range(_ROUNDS):
+            if not self._read():
+                return
 
     def _take(self, data: bytes) -> None:
         if len(data) == len(self._buffer):

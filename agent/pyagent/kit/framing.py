@@ -51,7 +51,8 @@ class Framing:
     """How streams are cut. `limit`: bytes of the longest message.
 
     `lines`: what reads the messages reads lines, so that all the lines of a block are one message, as far as that changes
-    nothing: see `split_open`. Raises ConfigError naming Telegraf's option at fault.
+    nothing: see `split_open`. `strings`: they may hold strings, as line protocol's do.
+    Raises ConfigError naming Telegraf's option at fault.
     """
 
     def __init__(
@@ -63,12 +64,15 @@ class Framing:
         field: LengthField | None = None,
         limit: int = 0,
         lines: bool = False,
+        strings: bool = True,
     ) -> None:
         self.limit = max(limit, LEAST_LIMIT)
         self._make: Callable[[], Splitter]
         match strategy:
             case "newline" | "":
-                self._make = (lambda: _Lines(self.limit)) if lines else lambda: _Separated(b"\n", self.limit, b"\r")
+                self._make = (
+                    (lambda: _Lines(self.limit, strings)) if lines else lambda: _Separated(b"\n", self.limit, b"\r")
+                )
             case "null":
                 self._make = lambda: _Separated(b"\0", self.limit)
             case "delimiter":
@@ -154,8 +158,9 @@ class _Separated:
 class _Lines(_Separated):
     """All the lines of a block at once, each with its end."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, strings: bool) -> None:
         super().__init__(b"\n", limit)
+        self._strings = strings
 
     def feed(self, block: bytes) -> list[bytes]:
         end = block.rfind(b"\n") + 1
@@ -170,7 +175,7 @@ class _Lines(_Separated):
             self.rest.clear()
         if end < len(block):
             self._keep(block[end:])
-        return split_open(lines)
+        return split_open(lines) if self._strings else [lines]
 
 
 class _Fixed:

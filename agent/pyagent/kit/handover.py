@@ -15,7 +15,7 @@ from pyagent.api.errors import TooMuch
 from pyagent.kit.framing import is_closed
 from pyagent.kit.notices import Notices
 
-__all__ = ["Handover", "Source", "ingest_patiently"]
+__all__ = ["DirectHandover", "Handover", "Source", "ingest_patiently"]
 
 _AT_ONCE = 256 * 2**10
 _MOST_AT_ONCE = 1000
@@ -33,6 +33,8 @@ class Source(Protocol):
 
     held: int
     """Bytes that wait here; kept by the Handover."""
+    peer: Any
+    """The address of who sent it."""
 
     def go_on(self) -> None:
         """There is room again, after `Handover.has_room` said that there is none."""
@@ -121,6 +123,26 @@ class Handover:
             for source in [one for one in self._stopped if 2 * one.held < _OF_ONE]:
                 self._stopped.discard(source)
                 source.go_on()
+
+
+class DirectHandover(Handover):
+    """For what is not queued: `take(piece, peer)` has all of it at once, so that there always is room."""
+
+    def __init__(self, take: Callable[[bytes, Any], None]) -> None:
+        self.held = 0
+        self._take = take
+
+    def put(self, piece: bytes, source: Source) -> None:
+        self._take(piece, source.peer)
+
+    def has_room(self, source: Source) -> bool:
+        return True
+
+    def forget(self, source: Source) -> None:
+        pass
+
+    async def close(self, grace: float) -> None:
+        pass
 
 
 def _ended(lines: bytes) -> bytes:

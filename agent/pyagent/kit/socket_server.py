@@ -20,6 +20,7 @@ further while the outputs' queues are full, so that its sender waits; datagrams 
 
 import logging
 import socket
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pyagent.api import Accumulator, ConfigError, Duration, Parser, Size, option
@@ -27,7 +28,7 @@ from pyagent.kit.connections import Connections
 from pyagent.kit.content_encoding import Decoding
 from pyagent.kit.datagrams import Datagrams
 from pyagent.kit.framing import Framing, LengthField, Strategy
-from pyagent.kit.handover import Handover
+from pyagent.kit.handover import DirectHandover, Handover
 from pyagent.kit.listen_address import TlsServerOptions
 from pyagent.kit.notices import Notices
 from pyagent.kit.socket_address import SocketAddress, peer_address, plain_address
@@ -96,8 +97,15 @@ class SocketServer:
     """One address, served from `start` to `stop`. `framing`: of streams. Raises ConfigError for options that cannot work."""
 
     def __init__(
-        self, options: SocketServerOptions, framing: Framing, parser: Parser[Any], log: logging.Logger
+        self,
+        options: SocketServerOptions,
+        framing: Framing,
+        parser: Parser[Any] | None,
+        log: logging.Logger,
+        *,
+        take: Callable[[bytes, Any], None] | None = None,
     ) -> None:
+        """`take(message, peer)`: has the messages, in place of a parser and the queues; `peer` as sockets show it."""
         self._options = options
         self._address = SocketAddress.parse(options.service_address, options.socket_mode, options.multicast_source)
         for name in (
@@ -114,6 +122,7 @@ class SocketServer:
         self._decoding = Decoding.of(options.content_encoding)
         self._allowed = _addresses(options.allowed_sources, self._address)
         self._parser = parser
+        self._take = take
         self._log = log
         self._notices = Notices(log)
         self._handover: Handover | None = None
@@ -128,7 +137,13 @@ class SocketServer:
         bound = await self._address.bind()
         if not self._address.path:
             self.port = bound.getsockname()[1]
-        self._handover = handover = Handover(acc, self._parser, self._notices)
+        handover: Handover
+        if self._take is not None:
+            handover = DirectHandover(self._take)
+        else:
+            assert self._parser is not None
+            handover = Handover(acc, self._parser, self._notices)
+        self._handover = handover
         if self._address.is_datagram:
             self._size_buffer(bound)
             limit = int(self._options.max_decompression_size) or 16 * 2**20
@@ -152,6 +167,11 @@ class SocketServer:
             self._connections.start()
         secured = " with TLS" if self._tls and not self._address.is_datagram else ""
         self._log.info("listening on %s%s", self._address.text, secured)
+
+    def read_datagrams(self) -> None:
+        """Have all that has come to the socket, where it is one for datagrams."""
+        if self._datagrams is not None:
+            self._datagrams.read_waiting()
 
     async def stop(self) -> None:
         """Close the address, and hand on what was received. Safe without `start`."""

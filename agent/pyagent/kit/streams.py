@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from pyagent.kit.content_encoding import Decoder, Decoding
 from pyagent.kit.framing import BadFrame, Framing
@@ -40,6 +40,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def __init__(self, shared: StreamSettings) -> None:
         self.held = 0
+        self.peer: Any = None
         self.ended: Callable[[], None] = lambda: None
         self._shared = shared
         self._view = memoryview(shared.buffer)
@@ -81,6 +82,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.peer = transport.get_extra_info("peername")
         self._wait()
 
     def get_buffer(self, sizehint: int) -> memoryview:

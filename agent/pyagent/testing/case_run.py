@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pyagent.api import ConfigError
+from pyagent.api import ConfigError, Input
 from pyagent.config import Plan, SourceText, load_plan
 from pyagent.lineprotocol import parse
 from pyagent.pipeline.fanout import Fanout
@@ -30,6 +30,7 @@ from pyagent.testing.server_process import Server, free_port
 
 __all__ = ["NeedsRoot", "prepared_case", "run_case"]
 
+_TURNS = 100
 _SAFE = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "COVERAGE_PROCESS_START")
 """Variables of this process that stay; a case has no others but its own."""
 
@@ -230,7 +231,13 @@ class _Run:
             outcome.problems += await asyncio.to_thread(send_requests, case.requests, address, self._work)
         if case.messages:
             address = str(getattr(runners[0].plugin.options, "service_address", "")) if runners else ""
+            if "://" not in address:
+                address = f"{getattr(runners[0].plugin.options, 'protocol', 'tcp')}://{address}"
             await asyncio.to_thread(send_messages, case.messages, address, self._work)
+            if type(runners[0].plugin).gather is not Input.gather:
+                for _ in range(_TURNS):  # the loop takes what has come
+                    await asyncio.sleep(0)
+                await runners[0].gather_once()
             await self._until_all_is_there(runners)
 
     async def _until_all_is_there(self, runners: Sequence[RunningInput]) -> None:
