@@ -38,6 +38,7 @@ MORE: dict[str, dict[str, str]] = {
     "inputs.socket_listener": {"max_parallel_parsers": _SHARED, "time_source": _SHARED, **_SERVER_TLS},
     "inputs.mqtt_consumer": _CLIENT_TLS,
     "inputs.nats_consumer": _CLIENT_TLS,
+    "inputs.statsd": {"udp_packet_size": "of older versions; it takes it, and the sample shows it no more"},
     "outputs.influxdb_v2": _CLIENT_TLS,
 }
 """Options here that Telegraf's samples do not show, with the reason."""
