@@ -40,6 +40,15 @@ MORE: dict[str, dict[str, str]] = {
     "inputs.nats_consumer": _CLIENT_TLS,
     "inputs.statsd": {"udp_packet_size": "of older versions; it takes it, and the sample shows it no more"},
     "outputs.influxdb_v2": _CLIENT_TLS,
+    "outputs.mqtt": {
+        "batch": "Telegraf's old way to say layout; its sample shows it no more",
+        "client_trace": _SHARED,
+        "connection_timeout": _SHARED,
+        "persistent_session": _SHARED,
+        "topic_prefix": "Telegraf's old name for the beginning of a topic; its sample shows it no more",
+        **_CLIENT_TLS,
+    },
+    "outputs.prometheus_client": _SERVER_TLS,
 }
 """Options here that Telegraf's samples do not show, with the reason."""
 
