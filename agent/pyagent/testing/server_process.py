@@ -80,7 +80,7 @@ def _first_picked() -> int:
 def kill_child(guard: subprocess.Popen[bytes], name: str) -> None:
     """End the program of this name behind its guard at once, in the middle of what it does."""
     for child in Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text().split():
-        with contextlib.suppress(FileNotFoundError):  # the other one, which ends with it
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the other one, which ends with it
             if Path(f"/proc/{child}/comm").read_text().strip() == name:
                 os.kill(int(child), signal.SIGKILL)
     guard.wait(30)

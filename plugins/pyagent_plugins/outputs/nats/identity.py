@@ -47,6 +47,7 @@ class Identities:
             elif message.position is not None:
                 log, number = message.position
                 message.id = _digest(message, log.to_bytes(8, "little") + number.to_bytes(8, "little")).hex()
+                continue
             else:
                 self._count += 1
                 message.id = f"{self._run}-{self._count}"
