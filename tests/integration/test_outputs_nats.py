@@ -68,6 +68,40 @@ async def test_a_stream_is_made_and_what_others_have_given_it_stays(
     assert len(await stored(nats_server, "S")) == 6
 
 
+async def test_all_that_telegrafs_sample_sets_for_a_stream_is_taken(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    whole = {
+        "name": "WHOLE",
+        "subjects": ["telegraf", "more.>"],
+        "retention": "limits",
+        "max_consumers": -1,
+        "max_msgs_per_subject": -1,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "max_msg_size": -1,
+        "storage": "file",
+        "discard": "old",
+        "num_replicas": 1,
+        "duplicate_window": 120000000000,
+        "sealed": False,
+        "deny_delete": False,
+        "deny_purge": False,
+        "allow_rollup_hdrs": False,
+        "allow_direct": True,
+        "mirror_direct": False,
+    }
+    for said in ("is made", "is as it should be"):
+        await publish(nats_server, metrics(1), jetstream=whole)
+        assert f"the stream 'WHOLE' {said}" in caplog.text
+    async with client(nats_server) as connection:
+        config = (await connection.jetstream().stream_info("WHOLE")).config
+    assert (config.duplicate_window, config.allow_direct) == (120, True)
+    assert len(await stored(nats_server, "WHOLE")) == 2
+
+
 async def test_what_goes_wrong_is_said_and_the_batch_is_kept(nats_server: NatsServer) -> None:
     existing = {"disable_stream_creation": True}
     none = {"name": "NONE", **existing}
