@@ -164,7 +164,7 @@ class FanIn:
                 await asyncio.sleep(0.05)
 
     async def _ask(self, path: str, body: bytes, **headers: str) -> Any:
-        http = HttpClient(timeout=DEADLINE)
+        http = HttpClient(timeout=DEADLINE, max_body=1 << 30)
         try:
             named = {name.replace("_", "-"): text for name, text in headers.items()}
             return await http.request("POST", f"{self.url}{path}", body=body, headers=named)
@@ -190,7 +190,7 @@ class FanIn:
 
     async def stored(self) -> Counter[Key]:
         """What the database has: how many points of each metric, those alone that are as they were sent."""
-        query = 'from(bucket: "metrics") |> range(start: 0) |> drop(columns: ["subject"]) |> group()'
+        query = 'from(bucket: "metrics") |> range(start: 0) |> drop(columns: ["subject", "_start", "_stop", "_measurement"]) |> group()'
         pivot = ' |> pivot(rowKey: ["_time", "source"], columnKey: ["_field"], valueColumn: "_value")'
         headers = {"Authorization": f"Token {TOKEN}", "Content_Type": "application/vnd.flux", "Accept": "text/csv"}
         answer = await self._ask("/api/v2/query?org=home", (query + pivot).encode(), **headers)
