@@ -7,7 +7,7 @@ import pytest
 
 from pyagent.config import SourceText, load_plan
 from pyagent.config.catalog import Catalog, CatalogEntry
-from pyagent.config.declared import declared_options
+from pyagent.config.declared import declared_options, table_type
 from pyagent.plugin_kinds import COMMON_KEYS
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "telegraf" / "samples"
@@ -39,6 +39,9 @@ MORE: dict[str, dict[str, str]] = {
     "inputs.mqtt_consumer": _CLIENT_TLS,
     "inputs.nats_consumer": _CLIENT_TLS,
     "inputs.statsd": {"udp_packet_size": "of older versions; it takes it, and the sample shows it no more"},
+    "inputs.tail": {
+        "from_beginning": "Telegraf's old name for one value; it migrates it, and its sample shows it no more"
+    },
     "outputs.influxdb_v2": _CLIENT_TLS,
     "outputs.mqtt": {
         "batch": "Telegraf's old way to say layout; its sample shows it no more",
@@ -68,7 +71,9 @@ def theirs(entry: CatalogEntry) -> set[str]:
 @pytest.mark.skipif(not PLUGINS, reason=f"Telegraf's samples are missing: {SAMPLES} is not there")
 @pytest.mark.parametrize("entry", PLUGINS or [None], ids=lambda entry: entry and entry.label)
 def test_the_options_are_telegrafs(entry: CatalogEntry) -> None:
-    known = {one.name for kind in CATALOG.option_types(entry) for one in declared_options(kind)}
+    declared = [one for kind in CATALOG.option_types(entry) for one in declared_options(kind)]
+    tables = [found[0] for one in declared if (found := table_type(one.annotation))]
+    known = {one.name for one in (*declared, *(inner for table in tables for inner in declared_options(table)))}
     own = {one.name for one in declared_options(CATALOG.load(entry).options_type)}
     missing, more = theirs(entry) - known - COMMON_KEYS - {"id"}, own - theirs(entry)
     assert missing == MISSING.get(entry.label, {}).keys()

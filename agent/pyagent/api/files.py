@@ -1,6 +1,9 @@
 """Reading files. A path of a configuration from a URL, a HostedPath, is read past its guard only."""
 
 import codecs
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from pyagent.reading import check_file, open_regular
 __all__ = [
     "make_private_directory",
     "open_file",
+    "open_pipe",
     "read_file",
     "readable_path",
     "without_mark",
@@ -25,6 +29,17 @@ def open_file(path: str) -> BinaryIO:
     configuration from a URL may not read it."""
     with _held(path) as found:
         return open_regular(found)
+
+
+def open_pipe(path: str) -> int:
+    """A descriptor of a named pipe, which does not block, and which no end of a writer ends. Raises OSError, for all that is
+    no pipe, too."""
+    with _held(path) as found:
+        descriptor = os.open(found, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no named pipe")
+    return descriptor
 
 
 def read_file(path: str) -> bytes:

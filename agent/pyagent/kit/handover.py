@@ -7,7 +7,7 @@ that a stream is not read further, and what comes by datagrams beyond the bound 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pyagent.api import Accumulator, Ingested, Metric, Parser, QueueFull
@@ -155,24 +155,30 @@ async def ingest_patiently(
     parser: Parser[Any],
     notices: Notices,
     adjust: Callable[[int, list[Metric]], list[Metric]] | None = None,
+    *,
+    tags: Mapping[str, str] | None = None,
+    what: str = "what was received",
 ) -> bool:
-    """`acc.ingest` until the queues have room. What cannot be read is logged, and is done with as well.
+    """`acc.ingest` until the queues have room. What cannot be read is logged, and is done with as well. `what`: each of the
+    pieces, for the log.
 
     False: the engine itself failed, and the queues do not hold the data; that is logged."""
     pause = _FIRST_PAUSE
     while True:
         try:
-            result = await acc.ingest(pieces, parser, adjust=adjust)
+            result = await acc.ingest(pieces, parser, adjust=adjust, tags=tags)
         except QueueFull as full:
             if notices.is_due("wait"):
-                notices.add("wait", f"what is received has to wait: {str(full).partition(';')[0]}")
+                notices.add(
+                    "wait", f"{what.replace('was received', 'is received')} has to wait: {str(full).partition(';')[0]}"
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE)
             continue
         except TooMuch as much:
             if len(pieces) > 1:
                 held = [
-                    await ingest_patiently(acc, [piece], parser, notices, _of_one(adjust, index))
+                    await ingest_patiently(acc, [piece], parser, notices, _of_one(adjust, index), tags=tags, what=what)
                     for index, piece in enumerate(pieces)
                 ]
                 return all(held)
@@ -184,7 +190,7 @@ async def ingest_patiently(
             text = result.texts[0] if result.texts else ""
             begins = f"; it begins with {text[:80]!r}" if text else ""
             more = f", and {result.rejected - 1} more like it" if result.rejected > 1 else ""
-            notices.add("unreadable", f"cannot read what was received: {result.errors[0]}{begins}{more}", logging.ERROR)
+            notices.add(f"unreadable {what}", f"cannot read {what}: {result.errors[0]}{begins}{more}", logging.ERROR)
         return True
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from pyagent.api import ConfigError, Input, Output
@@ -104,14 +105,19 @@ class Agent:
         self.fanout.outputs = (*kept_outputs, *outputs)
         self._end_outputs(old_outputs)
         self._replace_stages(stages)
+        ending: dict[str, list[asyncio.Task[None]]] = {}
+        """Service inputs, by plugin: one that takes the place of another begins where that one has ended."""
         for input_runner in [runner for runner in self.inputs if runner not in kept_inputs]:
             self.inputs.remove(input_runner)
-            self._in_background(input_runner.plan.label, self._stop_input(input_runner))
+            end = self._in_background(input_runner.plan.label, self._stop_input(input_runner))
+            if input_runner.starts:
+                ending.setdefault(input_runner.plan.name, []).append(end)
         self.inputs += inputs
         for runner in outputs:
             self._start(runner, runner.run, plugin_logger(runner.plan))
         for input_runner in inputs:
-            self._start(input_runner, input_runner.run, plugin_logger(input_runner.plan))
+            run = partial(_run_after, ending.get(input_runner.plan.name, ()), input_runner.run)
+            self._start(input_runner, run, plugin_logger(input_runner.plan))
         self.plan = plan
         left_out.tell(self._log)
         self.broken = left_out.outcome()
@@ -224,6 +230,12 @@ class Agent:
         self._shutdown_tasks.add(task)
         task.add_done_callback(self._shutdown_tasks.discard)
         return task
+
+
+async def _run_after(ends: Collection[asyncio.Task[None]], run: Callable[[], Awaitable[None]]) -> None:
+    if ends:
+        await asyncio.wait(ends)
+    await run()
 
 
 def _kept_running(

@@ -23,6 +23,7 @@ from pyagent.config import Plan, PluginPlan
 from pyagent.hooks import provide_statistics
 from pyagent.kit.connections import limit_connections
 from pyagent.kit.once import Once
+from pyagent.kit.positions import keep_positions_in
 from pyagent.lineprotocol import implementation
 from pyagent.pipeline.executors import ThreadExecutor
 from pyagent.pipeline.failures import FailureLog, reason_of
@@ -202,6 +203,7 @@ class _Process:
             if server is not None:
                 await server.start()
         self._check_state_directory()
+        keep_positions_in(settings.state_directory / "positions" if settings.state_directory else None)
         await self._start()
         while True:
             if await self._reload_wanted():

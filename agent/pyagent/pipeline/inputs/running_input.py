@@ -94,6 +94,11 @@ class RunningInput:
         self._listens = False
 
     @property
+    def starts(self) -> bool:
+        """It is a service input."""
+        return self._starts
+
+    @property
     def listens(self) -> bool:
         """It has begun to listen, and gathers nothing."""
         return self._listens and not self._gathers

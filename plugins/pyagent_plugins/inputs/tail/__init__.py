@@ -1,0 +1,456 @@
+"""Lines that are added to files, as they come.
+
+Each line is parsed by itself, and counts as read when the outputs' queues hold its metrics, not before. Where a file was read
+to is kept, so that it goes on there after a reload and a restart. Files that are renamed (rotated) are read to their end, new
+ones of their name from the beginning, and so are files that are emptied.
+"""
+
+import asyncio
+import logging
+import os
+import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+
+from pyagent.api import Accumulator, ConfigError, Input, Measurement, Metric, ParserOptions, option
+from pyagent.api.files import open_file, open_pipe
+from pyagent.kit.globpath import match_files
+from pyagent.kit.handover import ingest_patiently
+from pyagent.kit.notices import Notices
+from pyagent.kit.positions import Positions
+from pyagent_plugins.inputs.tail.follower import Credits, Event, Follower, Opened
+from pyagent_plugins.inputs.tail.multiline import Multiline, MultilineOptions
+from pyagent_plugins.inputs.tail.notify import Notify
+
+__all__ = ["Tail", "TailOptions"]
+
+_ENCODINGS = {"": "", "none": "", "utf-8": "utf-8", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
+_POLL, _LOOK = 0.25, 1.0
+"""Seconds between two looks at the files, without and with the kernel's word for their changes."""
+_STOP_GRACE = 2.0
+_FIRST_READ = 0.8
+_BEFORE = "\0before"
+"""Behind the path under which the positions of files are kept that had this name before."""
+_MOST_BEFORE = 30
+"""As many files of one name as can be read at once."""
+
+
+Position = dict[str, Any]
+
+
+class TailOptions(ParserOptions, frozen=True):
+    files: Annotated[list[str], option("files to follow; wildcards, ** goes into folders", reads_path=True)] = []
+    initial_read_offset: Annotated[
+        Literal["beginning", "end", "saved-or-beginning", "saved-or-end", ""],
+        option("where to begin: saved is where it was read to before; empty: saved-or-end"),
+    ] = ""
+    from_beginning: Annotated[
+        bool, option("begin at the beginning, where initial_read_offset is not given", deprecated="initial_read_offset")
+    ] = False
+    pipe: Annotated[bool, option("the files are named pipes")] = False
+    watch_method: Annotated[
+        str, option("inotify: the kernel tells of changes; poll: look every 250 ms, as for network file systems")
+    ] = "inotify"
+    max_undelivered_lines: Annotated[
+        int, option("lines that may be under way to the outputs' queues at once", ge=1, le=1_000_000)
+    ] = 1000
+    character_encoding: Annotated[str, option("utf-8, utf-16le or utf-16be; empty: bytes as they are")] = ""
+    path_tag: Annotated[str, option("tag for the file's path; empty: none")] = "path"
+    filters: Annotated[list[str], option("ansi_color removes the escape sequences of terminals")] = []
+    multiline: Annotated[MultilineOptions, option("events of several lines")] = MultilineOptions()
+
+
+class Tail(Input[TailOptions]):
+    measurements = (Measurement("tail", "what the lines say, where they give it no name of its own", open=True),)
+
+    def setup(self) -> None:
+        options = self.options
+        if options.character_encoding not in _ENCODINGS:
+            problem = (
+                f"cannot read the character encoding {options.character_encoding!r}; use utf-8, utf-16le or utf-16be"
+            )
+            raise ConfigError(problem, option="character_encoding")
+        self.encoding = _ENCODINGS[options.character_encoding]
+        self.colours = "ansi_color" in options.filters
+        self.stopping = False
+        self._regex = options.multiline.check()
+        self._from = options.initial_read_offset or ("beginning" if options.from_beginning else "saved-or-end")
+        self._followers: dict[tuple[int, int], Follower] = {}
+        """By device and inode."""
+        self._paths: dict[str, Follower] = {}
+        """The one of each name."""
+        self._tasks: dict[asyncio.Task[None], Follower] = {}
+        self._ended: dict[tuple[int, int], tuple[int, tuple[int, str]]] = {}
+        """Files that were read to their end under another name: how far, and how they begin."""
+        self._before: dict[str, dict[tuple[int, int], Position]] = {}
+        """By path: the positions of files that had it before, and are not read to their end."""
+        self._first = True
+        self._gathered = False
+        self._running = False
+
+    # The input --------------------------------------------------------------------------------------------------------
+
+    async def start(self, acc: Accumulator) -> None:
+        self.new_parser()  # wrong options are told here
+        self._acc = acc
+        self._notices = Notices(self.log)
+        self.executor = ThreadPoolExecutor(2, thread_name_prefix="tail")
+        self.room = Credits(self.options.max_undelivered_lines)
+        options = self.options
+        self._positions = Positions("tail", repr((options.files, options.data_format, self.log.name)))
+        self._loop = asyncio.get_running_loop()
+        self._notify: Notify | None = None
+        self._look_soon = asyncio.Event()
+        if options.watch_method != "poll" and not options.pipe:
+            try:
+                self._notify = Notify(self._look_soon.set)
+            except OSError as error:
+                self.log.warning("cannot watch files by inotify: %s; they are looked at every 250 ms", error)
+        self._looking = asyncio.Lock()
+        self._running = True
+        self._looks = asyncio.create_task(self._look_again())
+        await self._look_for_files()
+
+    async def gather(self, acc: Accumulator) -> None:
+        """Look for new files that the patterns match. The first time what is there is waited for, for --once and --test."""
+        if not self._running or asyncio.get_running_loop() is not self._loop:
+            return
+        await self._look_for_files()
+        if not self._gathered:
+            self._gathered = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_READ):
+                    for follower in list(self._followers.values()):
+                        await follower.caught_up.wait()
+
+    async def stop(self) -> None:
+        if not self._running:
+            return
+        self._running = False
+        self.stopping = True
+        self._looks.cancel()
+        for follower in self._tasks.values():
+            follower.changed.set()
+        hung = False
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_STOP_GRACE)
+            for task in late:
+                task.cancel()
+            if late:
+                hung = True  # perhaps on a file system that does not answer
+                await asyncio.wait(late)
+        self.stopping = False
+        if not self._from.startswith("saved"):
+            # Nobody reads on from here: an event that waits for more lines would be lost.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_GRACE):
+                    for follower in list(self._followers.values()):
+                        await follower.end_event()
+        for follower in list(self._followers.values()):
+            self._close(follower, ended=False)
+        if self._notify is not None:
+            self._notify.close()
+        self._notices.finish()
+        self.executor.shutdown(wait=not hung, cancel_futures=True)
+
+    # Files ------------------------------------------------------------------------------------------------------------
+
+    async def _look_for_files(self) -> None:
+        async with self._looking:
+            paths = await self._loop.run_in_executor(self.executor, self._matching)
+            for path in paths:
+                if path not in self._paths:
+                    await self._follow(path)
+            self._first = False
+
+    def _matching(self) -> list[str]:
+        found: dict[str, None] = {}
+        for pattern in self.options.files:
+            try:
+                found |= dict.fromkeys(match_files(pattern))
+            except ValueError as error:
+                self._loop.call_soon_threadsafe(self._tell, f"pattern {pattern}", str(error))
+            except OSError as error:
+                self._loop.call_soon_threadsafe(
+                    self._tell, f"pattern {pattern}", f"cannot look for {pattern!r}: {error.strerror}"
+                )
+        return list(found)
+
+    async def _look_again(self) -> None:
+        """Files that were renamed, removed, emptied, or came anew under their name."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL if self._notify is None or self._any_gone() else _LOOK):
+                    await self._look_soon.wait()
+            self._look_soon.clear()
+            if self.options.pipe:
+                await self._look_for_files()
+                continue
+            states = await self._loop.run_in_executor(self.executor, _states, list(self._paths))
+            for path, state in states.items():
+                follower = self._paths.get(path)
+                if follower is None:
+                    continue
+                if state is not None and state[0] == follower.opened.identity:
+                    follower.changed.set()  # it looks by itself: that costs one call
+                    continue
+                follower.gone = True
+                follower.changed.set()
+                if state is not None:
+                    async with self._looking:
+                        del self._paths[path]
+                        follower.replaced = True
+                        self.keep(follower)  # as that of the file before
+                        await self._follow(path)
+
+    def _any_gone(self) -> bool:
+        return any(follower.gone for follower in self._paths.values())
+
+    async def _follow(self, path: str) -> None:
+        try:
+            opened = await self._loop.run_in_executor(self.executor, _open, path, self.options.pipe)
+        except OSError as error:
+            self._tell(f"open {path}", f"cannot follow {path!r}: {error.strerror or error}")
+            return
+        if opened is None:
+            return  # a folder
+        if opened.identity in self._followers:
+            opened.close()  # it was renamed and is being read
+            return
+        if opened.pipe:
+            self._begin(Follower(self, opened, 0))
+            return
+        size = os.fstat(opened.descriptor).st_size
+        offset = await self._loop.run_in_executor(self.executor, self._offset, opened, size)
+        follower = Follower(self, opened, offset)
+        if offset:
+            await self._loop.run_in_executor(self.executor, _read_header, follower)
+        self._begin(follower)
+
+    def _offset(self, opened: Opened, size: int) -> int:
+        """Where to begin to read."""
+        known = self._ended.get(opened.identity)
+        if known is not None and known[0] <= size and _digest(opened.descriptor, known[1][0]) == known[1][1]:
+            return known[0]
+        saved = self._positions.get(str(opened.path)) if self._from.startswith("saved") else None
+        if self._first and saved is not None and (before := self._positions.get(f"{opened.path}{_BEFORE}")) is not None:
+            with suppress(KeyError, TypeError, ValueError):
+                for one in before["files"]:
+                    self._find_rest(one, opened)
+        if saved is not None:
+            try:
+                return self._saved_offset(saved, opened, size)
+            except (KeyError, TypeError, ValueError):
+                pass  # somebody else's file
+        at_end = self._from in ("end", "saved-or-end")
+        # A file that comes later was empty before: its first lines are new as well.
+        return size if at_end and self._first else 0
+
+    def _saved_offset(self, saved: dict[str, Any], opened: Opened, size: int) -> int:
+        offset, length, digest = int(saved["offset"]), int(saved["head"][0]), saved["head"][1]
+        if (saved["device"], saved["inode"]) == opened.identity:
+            return offset if offset <= size and _digest(opened.descriptor, length) == digest else 0
+        self._find_rest(saved, opened)
+        return 0
+
+    def _find_rest(self, saved: dict[str, Any], opened: Opened) -> None:
+        """It was rotated meanwhile: what the file before has beyond is read as well."""
+        offset, length, digest = int(saved["offset"]), int(saved["head"][0]), saved["head"][1]
+        before = _find(opened.path, (saved["device"], saved["inode"]), length, digest)
+        if before is not None:
+            self._loop.call_soon_threadsafe(self._read_rest, before, offset)
+
+    def _read_rest(self, opened: Opened, offset: int) -> None:
+        if opened.identity in self._followers or not self._running:
+            opened.close()
+            return
+        follower = Follower(self, opened, offset)
+        follower.gone = follower.replaced = follower.final = True
+        self._begin(follower)
+
+    def _begin(self, follower: Follower) -> None:
+        opened = follower.opened
+        self._followers[opened.identity] = follower
+        if not follower.gone:
+            self._paths[opened.path] = follower
+        if self._notify is not None and not opened.pipe:
+            try:
+                follower.watch = self._notify.add(opened.descriptor, follower.changed.set)
+            except OSError as error:
+                self._tell(
+                    "watch",
+                    f"cannot watch {follower.path!r} by inotify: {error.strerror}; it is looked at every second",
+                )
+        if not opened.pipe:
+            self.keep(follower)
+        self.log.debug("following %s from byte %d", follower.path, follower.held)
+        task = asyncio.create_task(follower.run())
+        self._tasks[task] = follower
+        task.add_done_callback(self._has_ended)
+
+    def watch_pipe(self, follower: Follower) -> None:
+        """Wake it when there is something to read."""
+        self._loop.add_reader(follower.opened.descriptor, self._pipe_is_ready, follower)
+
+    def _pipe_is_ready(self, follower: Follower) -> None:
+        self._loop.remove_reader(follower.opened.descriptor)
+        follower.changed.set()
+
+    def _has_ended(self, task: "asyncio.Task[None]") -> None:
+        follower = self._tasks.pop(task)
+        if task.cancelled() or self.stopping:
+            return
+        error = task.exception()
+        if error is not None:
+            self._tell(f"read {follower.path}", f"cannot read {follower.path!r}: {error}")
+        self._close(follower)
+
+    def _close(self, follower: Follower, *, ended: bool = True) -> None:
+        """`ended`: nothing comes of it any more."""
+        opened = follower.opened
+        self._followers.pop(opened.identity, None)
+        if self._paths.get(opened.path) is follower:
+            del self._paths[opened.path]
+        if follower.gone and ended:
+            if not follower.replaced:
+                self._positions.forget(str(follower.path))
+            elif self._before.get(follower.path, {}).pop(opened.identity, None) is not None:
+                self._keep_before(str(follower.path))
+            self._ended[opened.identity] = follower.held, follower.fingerprint()
+            while len(self._ended) > 10_000:
+                del self._ended[next(iter(self._ended))]
+        if opened.pipe:
+            self._loop.remove_reader(opened.descriptor)
+        elif self._notify is not None:
+            self._notify.remove(follower.watch)
+        opened.close()
+
+    # What a follower asks for -----------------------------------------------------------------------------------------
+
+    def new_multiline(self) -> Multiline | None:
+        options = self.options.multiline
+        return Multiline(options, self._regex) if options.enabled else None
+
+    def multiline_seconds(self) -> float:
+        return self.options.multiline.seconds
+
+    async def hand_on(self, follower: Follower, events: Sequence[Event]) -> bool:
+        tag, path = self.options.path_tag, str(follower.path)
+        pieces = [event.data for event in events]
+        if not tag:
+            return await self._ingest(follower, pieces, None, None)
+        if tag.isalnum() and tag.isascii() and not any(tag.encode() in piece for piece in pieces):
+            return await self._ingest(follower, pieces, {tag: path}, None)
+
+        def tagged(_: int, metrics: list[Metric]) -> list[Metric]:
+            for metric in metrics:
+                metric.tags = {**metric.tags, tag: path}
+            return metrics
+
+        return await self._ingest(follower, pieces, None, tagged)
+
+    async def _ingest(self, follower: Follower, pieces: Sequence[bytes], tags: Any, adjust: Any) -> bool:
+        what = f"a line of {follower.path!r}"
+        return await ingest_patiently(self._acc, pieces, follower.parser, self._notices, adjust, tags=tags, what=what)
+
+    def keep(self, follower: Follower) -> None:
+        """Where it is to go on after a restart."""
+        if follower.opened.pipe:
+            return
+        opened = follower.opened
+        record: Position = {
+            "offset": follower.held,
+            "device": opened.device,
+            "inode": opened.inode,
+            "head": follower.fingerprint(),
+        }
+        if follower.replaced:
+            self._before.setdefault(str(follower.path), {})[opened.identity] = record
+            self._keep_before(str(follower.path))
+        else:
+            self._put(str(follower.path), record)
+
+    def _keep_before(self, path: str) -> None:
+        files = list(self._before[path].values())[-_MOST_BEFORE:]
+        if files:
+            self._put(f"{path}{_BEFORE}", {"files": files})
+        else:
+            del self._before[path]
+            self._positions.forget(f"{path}{_BEFORE}")
+
+    def _put(self, key: str, record: dict[str, Any]) -> None:
+        error = self._positions.put(key, record)
+        if error is not None:
+            self._tell("position", f"cannot keep how far {key.partition(_BEFORE)[0]!r} was read: {error}")
+
+    def note(self, follower: Follower, kind: str, message: str) -> None:
+        self._tell(f"{kind} {follower.path}", message, logging.WARNING)
+
+    def _tell(self, kind: str, message: str, level: int = logging.ERROR) -> None:
+        self._notices.add(kind, message, level)
+
+
+def _states(paths: Sequence[str]) -> dict[str, tuple[tuple[int, int], int] | None]:
+    """Of each the device and inode, and the size; None where there is none."""
+    found: dict[str, tuple[tuple[int, int], int] | None] = {}
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError:
+            found[path] = None
+        else:
+            found[path] = (status.st_dev, status.st_ino), status.st_size
+    return found
+
+
+def _open(path: str, pipe: bool) -> Opened | None:
+    """None for a folder. Raises OSError."""
+    if pipe:
+        descriptor = open_pipe(path)
+        status = os.fstat(descriptor)
+        return Opened(path, descriptor, status.st_dev, status.st_ino, lambda: os.close(descriptor), pipe=True)
+    if os.path.isdir(path):
+        return None
+    file = open_file(path)
+    status = os.fstat(file.fileno())
+    if stat.S_ISDIR(status.st_mode):
+        file.close()
+        return None
+    return Opened(path, file.fileno(), status.st_dev, status.st_ino, file.close)
+
+
+def _digest(descriptor: int, length: int) -> str:
+    from hashlib import sha256
+
+    return sha256(os.pread(descriptor, min(length, 4096), 0)).hexdigest()[:32]
+
+
+def _find(path: str, identity: tuple[int, int], length: int, digest: str) -> Opened | None:
+    """The file that had this name before, in the same folder."""
+    folder = os.path.dirname(path) or "."
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.inode() == identity[1] and entry.is_file(follow_symlinks=False):
+                opened = _open(os.path.join(folder, entry.name), False)
+                if opened is not None:
+                    if opened.identity == identity and _digest(opened.descriptor, length) == digest:
+                        opened.path = path
+                        return opened
+                    opened.close()
+    return None
+
+
+def _read_header(follower: Follower) -> None:
+    """A parser that learns from the first lines of a file is shown them, where reading begins behind them."""
+    options: Any = follower.parser.options
+    count = sum(getattr(options, name, 0) for name in ("csv_skip_rows", "csv_metadata_rows", "csv_header_row_count"))
+    if not count:
+        return
+    begin = os.pread(follower.opened.descriptor, min(follower.held, 1 << 16), 0)
+    lines = begin.split(b"\n")[:count]
+    if len(lines) == count:
+        with suppress(Exception):  # what it cannot read there it says of the lines that follow
+            for line in lines:
+                follower.parser.parse(line.rstrip(b"\r"))
