@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["Memo"]
+__all__ = ["KeysMemo", "Memo"]
 
 _ENTRY_BYTES = 100
 _PORTION = 100
@@ -36,4 +36,26 @@ class Memo(dict[str, T]):
             self.clear()
             self._bytes = size
         self[text] = answer
+        return answer
+
+
+_MOST_KEYS = 5000
+
+
+class KeysMemo(dict[tuple[str, ...], T]):
+    """The same for the keys of tags or fields: `memo[tuple(metric.fields)]`. Metrics of one measurement mostly have the same
+    ones, in the same order. It holds as many as have 5,000 keys together, then begins anew."""
+
+    def __init__(self, answer: Callable[[tuple[str, ...]], T]) -> None:
+        self._answer = answer
+        self._keys = 0
+
+    def __missing__(self, keys: tuple[str, ...]) -> T:
+        answer = self._answer(keys)
+        if 100 * len(keys) <= _MOST_KEYS and sum(map(len, keys)) <= _MOST_KEYS:
+            self._keys += len(keys) + 1
+            if self._keys > _MOST_KEYS:
+                self.clear()
+                self._keys = len(keys) + 1
+            self[keys] = answer
         return answer

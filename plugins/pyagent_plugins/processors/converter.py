@@ -17,7 +17,7 @@ from typing import Annotated
 from pyagent.api import ConfigError, FieldValue, Metric, Options, Processor, Uint, option
 from pyagent.api.units import format_number
 from pyagent.kit.filter import name_filter
-from pyagent.kit.memo import Memo
+from pyagent.kit.memo import KeysMemo
 from pyagent.kit.numbers import (
     INT64_MAX,
     INT64_MIN,
@@ -90,14 +90,12 @@ class Converter(Processor[ConverterOptions]):
     def process(self, metrics: list[Metric]) -> list[Metric]:
         if (of_tag := self._of_tag) is not None:
             for metric in metrics:
-                found = [(key, kind) for key in metric.tags if (kind := of_tag(key))]
-                if found:
+                if found := of_tag(tuple(metric.tags)):
                     self._convert_tags(metric, found)
         if (of_field := self._of_field) is not None:
             for metric in metrics:
-                changed = [(key, kind) for key in metric.fields if (kind := of_field(key))]
-                if changed:
-                    self._convert_fields(metric, changed)
+                if found := of_field(tuple(metric.fields)):
+                    self._convert_fields(metric, found)
         return metrics
 
     def _convert_tags(self, metric: Metric, found: Sequence[tuple[str, str]]) -> None:
@@ -160,8 +158,11 @@ class _Problems:
         self._log.error("cannot convert %s to %s: %s%s", what, kind, error, rest)
 
 
-def _kinds(section: str, table: Conversions | None, order: Sequence[str]) -> Callable[[str], str] | None:
-    """For each key the type that it becomes, or nothing."""
+_Kinds = Callable[[tuple[str, ...]], list[tuple[str, str]]]
+
+
+def _kinds(section: str, table: Conversions | None, order: Sequence[str]) -> _Kinds | None:
+    """Which of some keys become something else, and what."""
     if table is None:
         return None
     filters = []
@@ -173,7 +174,12 @@ def _kinds(section: str, table: Conversions | None, order: Sequence[str]) -> Cal
                 raise ConfigError(f"{section}: {error}", option=section) from None
     if not filters:
         return None
-    return Memo(lambda key: next((kind for kind, matches in filters if matches(key)), "")).__getitem__
+
+    def kinds(keys: tuple[str, ...]) -> list[tuple[str, str]]:
+        found = ((key, next((kind for kind, matches in filters if matches(key)), "")) for key in keys)
+        return [(key, kind) for key, kind in found if kind]
+
+    return KeysMemo(kinds).__getitem__
 
 
 def _text(value: FieldValue) -> str:

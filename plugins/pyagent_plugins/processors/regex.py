@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 from pyagent.api import ConfigError, Metric, Options, Processor, option
 from pyagent.kit.filter import name_filter
-from pyagent.kit.memo import Memo
+from pyagent.kit.memo import KeysMemo, Memo
 from pyagent.kit.regex import Regex, Template, compile_regex, compile_template
 
 __all__ = ["Conversion", "RegexOptions", "RegexProcessor"]
@@ -139,7 +139,14 @@ class _Values(_Step):
 
 class _Tags(_Values):
     def __call__(self, metrics: list[Metric]) -> None:
-        only = self.only
+        only, replaced = self.only, self.replaced
+        if only and not self.groups and not self.table.append:
+            target = self.table.result_key or only
+            for metric in metrics:
+                tags = metric.tags
+                if only in tags and (new := replaced(tags[only])) is not None:
+                    metric.tags = {**tags, target: new}
+            return
         for metric in metrics:
             if only:
                 if only in metric.tags:
@@ -169,7 +176,15 @@ class _Tags(_Values):
 
 class _Fields(_Values):
     def __call__(self, metrics: list[Metric]) -> None:
-        only = self.only
+        only, replaced = self.only, self.replaced
+        if only and not self.groups:
+            target = self.table.result_key or only
+            for metric in metrics:
+                fields = metric.fields
+                value = fields.get(only)
+                if isinstance(value, str) and (new := replaced(value)) is not None:
+                    metric.fields = {**fields, target: new}
+            return
         for metric in metrics:
             if only:
                 if only in metric.fields:
@@ -207,35 +222,38 @@ class _Names(_Step):
             problem = f"{section}: cannot use result_key {table.result_key!r}; use keep or overwrite"
             raise ConfigError(problem, option=section)
         self.overwrites = table.result_key == "overwrite"
+        self.plans = KeysMemo(self._plan)
 
     def renamed(self, present: dict[str, T]) -> dict[str, T] | None:
         """None where nothing changes."""
-        replaced = self.replaced
-        new = {key: name for key in present if (name := replaced(key)) is not None}
-        if not new:
+        plan = self.plans[tuple(present)]
+        if plan is None:
             return None
-        taken = set(present)
-        """The keys at this point: names that collide wait until all others are done."""
-        now: dict[str, str] = {}
-        """By what their keys are now, where the values are in `present`."""
-        late: list[tuple[str, str]] = []
-        for key in sorted(present) if self.sorts and len(new) > 1 else present:
-            name = new.get(key)
-            if name is None:
-                now[key] = key
-            elif name not in taken:
-                taken.remove(key)
-                taken.add(name)
-                now[name] = key
-            else:
-                now[key] = key
-                late.append((key, name))
-        result = {key: present[source] for key, source in now.items()}
-        for key, name in late if self.overwrites else ():
+        keys, late = plan
+        result = dict(zip(keys, present.values(), strict=True))
+        for key, name in late:
             if key in result:
                 result[name] = result[key]
                 del result[key]
         return result
+
+    def _plan(self, present: tuple[str, ...]) -> "tuple[tuple[str, ...], list[tuple[str, str]]] | None":
+        """The keys that take the place of these, and those that wait until all others are done, as they collide."""
+        new = {key: name for key in present if (name := self.replaced(key)) is not None}
+        if not new:
+            return None
+        taken = set(present)
+        now = {key: key for key in present}
+        late: list[tuple[str, str]] = []
+        for key in sorted(new) if self.sorts else new:
+            name = new[key]
+            if name not in taken:
+                taken.remove(key)
+                taken.add(name)
+                now[key] = name
+            elif self.overwrites:
+                late.append((key, name))
+        return tuple(now.values()), late
 
 
 class _TagNames(_Names):

@@ -185,25 +185,35 @@ class Tail(Input[TailOptions]):
                 async with asyncio.timeout(_POLL if self._notify is None or self._any_gone() else _LOOK):
                     await self._look_soon.wait()
             self._look_soon.clear()
-            if self.options.pipe:
-                await self._look_for_files()
+            try:
+                await self._look_once()
+            except Exception as error:
+                self._tell(f"BUG {type(error).__name__}", f"BUG: cannot look at the files: {error!r}")
+
+    async def _look_once(self) -> None:
+        if self.options.pipe:
+            await self._look_for_files()
+            return
+        states = await self._loop.run_in_executor(self.executor, _states, list(self._paths))
+        for path, state in states.items():
+            follower = self._paths.get(path)
+            if follower is None:
                 continue
-            states = await self._loop.run_in_executor(self.executor, _states, list(self._paths))
-            for path, state in states.items():
-                follower = self._paths.get(path)
-                if follower is None:
-                    continue
-                if state is not None and state[0] == follower.opened.identity:
-                    follower.changed.set()  # it looks by itself: that costs one call
-                    continue
-                follower.gone = True
-                follower.changed.set()
-                if state is not None:
-                    async with self._looking:
-                        del self._paths[path]
-                        follower.replaced = True
-                        self.keep(follower)  # as that of the file before
-                        await self._follow(path)
+            if state is not None and state[:2] == follower.opened.identity:
+                if state != follower.seen:
+                    follower.seen = state
+                    follower.changed.set()
+                continue
+            follower.gone = True
+            follower.changed.set()
+            if state is not None:
+                async with self._looking:
+                    if self._paths.get(path) is not follower:
+                        continue  # it was found in the meantime
+                    del self._paths[path]
+                    follower.replaced = True
+                    self.keep(follower)  # as that of the file before
+                    await self._follow(path)
 
     def _any_gone(self) -> bool:
         return any(follower.gone for follower in self._paths.values())
@@ -392,16 +402,16 @@ class Tail(Input[TailOptions]):
         self._notices.add(kind, message, level)
 
 
-def _states(paths: Sequence[str]) -> dict[str, tuple[tuple[int, int], int] | None]:
-    """Of each the device and inode, and the size; None where there is none."""
-    found: dict[str, tuple[tuple[int, int], int] | None] = {}
+def _states(paths: Sequence[str]) -> dict[str, tuple[int, ...] | None]:
+    """Of each the device and inode, the size and the time of the last change; None where there is none."""
+    found: dict[str, tuple[int, ...] | None] = {}
     for path in paths:
         try:
             status = os.stat(path)
         except OSError:
             found[path] = None
         else:
-            found[path] = (status.st_dev, status.st_ino), status.st_size
+            found[path] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     return found
 
 

@@ -116,6 +116,8 @@ class Follower:
         self.final = False
         """It ends as soon as it has been read: nobody writes any more."""
         self.watch = 0
+        self.seen: tuple[int, ...] = ()
+        """How it looked the last time."""
         self.parser = owner.new_parser()
         self._owner = owner
         self._begin = offset
