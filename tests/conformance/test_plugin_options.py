@@ -38,7 +38,9 @@ MORE: dict[str, dict[str, str]] = {
     "inputs.socket_listener": {"max_parallel_parsers": _SHARED, "time_source": _SHARED, **_SERVER_TLS},
     "inputs.mqtt_consumer": _CLIENT_TLS,
     "inputs.nats_consumer": _CLIENT_TLS,
-    "inputs.statsd": {"udp_packet_size": "of older versions; it takes it, and the sample shows it no more"},
+    "inputs.statsd": dict.fromkeys(
+        ("parse_data_dog_tags", "udp_packet_size"), "of older versions, as the texts of InfluxDB's pages have it"
+    ),
     "inputs.tail": {
         "from_beginning": "Telegraf's old name for one value; it migrates it, and its sample shows it no more"
     },

@@ -252,3 +252,8 @@ def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make_input(Statsd, options)
     assert message in str(caught.value)
+
+
+async def test_the_old_name_of_an_option_may_stand_beside_the_new_one() -> None:
+    both = {"parse_data_dog_tags": True, "datadog_extensions": False}
+    assert await read("a:1|c|#x:1", **both) == ["a,metric_type=counter,x=1 value=1i"]

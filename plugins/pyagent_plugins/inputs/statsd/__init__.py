@@ -65,9 +65,8 @@ class StatsdOptions(Options, frozen=True):
     enable_aggregation_temporality: Annotated[
         bool, option("add a tag temporality to counters, and a field start_time to all")
     ] = False
-    datadog_extensions: Annotated[
-        bool, option("read Datadog's tags, events and service checks", renamed_from="parse_data_dog_tags")
-    ] = False
+    datadog_extensions: Annotated[bool, option("read Datadog's tags, events and service checks")] = False
+    parse_data_dog_tags: Annotated[bool, option("its old name", deprecated="datadog_extensions")] = False
     datadog_distributions: Annotated[bool, option("keep distributions; needs datadog_extensions")] = False
     datadog_keep_container_tag: Annotated[bool, option("keep the container's id as the tag container")] = False
     allowed_pending_messages: Annotated[int, option("lines are read as they come", no_effect=True)] = 10_000
@@ -111,9 +110,10 @@ class Statsd(Input[StatsdOptions]):
             sanitize=options.sanitize_name_method == "upstream",
             temporality=temporality,
         )
+        self._datadog = options.datadog_extensions or options.parse_data_dog_tags
         settings = Settings(
-            datadog=options.datadog_extensions,
-            distributions=options.datadog_extensions and options.datadog_distributions,
+            datadog=self._datadog,
+            distributions=self._datadog and options.datadog_distributions,
             container=options.datadog_keep_container_tag,
             percentiles=bool(options.percentiles),
             percentile_limit=options.percentile_limit or 1000,
@@ -141,7 +141,7 @@ class Statsd(Input[StatsdOptions]):
         self._notices.finish()
 
     def _take(self, data: bytes, peer: Any) -> None:
-        for line in self._store.take(data, self.options.datadog_extensions):
+        for line in self._store.take(data, self._datadog):
             self._event(line, peer)
 
     def _event(self, line: bytes, peer: Any) -> None:
