@@ -1,6 +1,7 @@
-"""A statsd server: counters, gauges, sets, timings, histograms and distributions, summed up at each gather.
+"""A statsd server, summed up at each gather.
 
-Programs send lines `NAME:VALUE|TYPE`, over UDP, TCP or a unix socket; nobody is answered. Datadog's extensions can be read.
+Counters, gauges, sets, timings, histograms and distributions. Programs send lines `NAME:VALUE|TYPE`, over UDP, TCP or a
+unix socket; nobody is answered. Datadog's extensions can be read.
 """
 
 import logging
