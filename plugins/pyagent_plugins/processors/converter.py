@@ -1,4 +1,4 @@
-"""Converts tags and fields to another type, a tag, a field, the measurement or the time.
+"""Converts tags and fields to other types, or to each other.
 
 For each tag and each field the first type counts whose list has its key: of tags measurement, string, integer, unsigned,
 boolean, float, timestamp; of fields measurement, tag, float, integer, unsigned, boolean, string, timestamp,
