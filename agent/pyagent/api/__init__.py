@@ -14,6 +14,7 @@ share besides is in `pyagent.kit`.
 
 from pyagent import __version__ as VERSION
 from pyagent.api.about import About
+from pyagent.api.accumulator import Accumulator, Ingested
 from pyagent.api.errors import (
     ConfigError,
     NotConnected,
@@ -25,25 +26,15 @@ from pyagent.api.errors import (
     Retry,
     TooLarge,
 )
+from pyagent.api.input import Input
+from pyagent.api.line_options import CompressionName, LineOptions, PrecisionName
 from pyagent.api.measurements import Chart, Field, FieldType, Measurement, counters, fields
 from pyagent.api.metric import FieldValue, Metric, MetricType, Uint, field_value, timestamp_ns
 from pyagent.api.moved import moved
 from pyagent.api.options import NoOptions, Options, option
+from pyagent.api.output import Batch, Limits, Output, Partition, QueueFormat, RawMetrics, Serialized
 from pyagent.api.parser import Parser, ParserOptions
-from pyagent.api.plugin import (
-    Accumulator,
-    Batch,
-    Ingested,
-    Input,
-    Limits,
-    LineOptions,
-    Output,
-    Partition,
-    Plugin,
-    QueueFormat,
-    RawMetrics,
-    Serialized,
-)
+from pyagent.api.plugin import Plugin
 from pyagent.api.secretstore import SecretFolder, SecretStore
 from pyagent.api.serializer import Serializer, SerializerOptions
 from pyagent.api.stages import Aggregator, Processor
@@ -56,6 +47,7 @@ __all__ = [
     "Aggregator",
     "Batch",
     "Chart",
+    "CompressionName",
     "ConfigError",
     "Duration",
     "Field",
@@ -78,6 +70,7 @@ __all__ = [
     "PartialWrite",
     "Partition",
     "Plugin",
+    "PrecisionName",
     "Processor",
     "PyagentError",
     "QueueFormat",

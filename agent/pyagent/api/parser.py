@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, ClassVar, Protocol
 
+from pyagent.api.line_options import PrecisionName
 from pyagent.api.metric import Metric
 from pyagent.api.options import Options, option
-from pyagent.api.plugin import O_co, Plugin, PrecisionName
+from pyagent.api.plugin import O_co, Plugin
 
 __all__ = ["Parser", "ParserOptions"]
 

@@ -16,9 +16,10 @@ import logging
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Protocol
 
+from pyagent.api.line_options import LineOptions
 from pyagent.api.metric import Metric
 from pyagent.api.options import Options, option
-from pyagent.api.plugin import LineOptions, O_co, Plugin
+from pyagent.api.plugin import O_co, Plugin
 
 __all__ = ["Serializer", "SerializerOptions"]
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Sequence
 
+from pyagent.api.accumulator import Accumulator
 from pyagent.api.metric import Metric
-from pyagent.api.plugin import Accumulator, O_co, Plugin
+from pyagent.api.plugin import O_co, Plugin
 
 __all__ = ["Aggregator", "Processor"]
 

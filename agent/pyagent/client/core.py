@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyagent.api.errors import ConfigError
-from pyagent.api.plugin import LineOptions
+from pyagent.api.line_options import LineOptions
 from pyagent.api.units import counted, joined
 from pyagent.client.forks import importing
 from pyagent.client.intake import Intake

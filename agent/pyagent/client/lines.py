@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from pyagent.api.line_options import LineOptions
 from pyagent.api.metric import Metric
-from pyagent.api.plugin import LineOptions
 from pyagent.client.points import MOST_TEXT, too_long
 from pyagent.client.times import EARLIEST, LATEST, time_ns
 from pyagent.lineprotocol import Encoded, Precision, encode, parse, relay

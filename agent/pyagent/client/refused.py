@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from pyagent.api.plugin import LineOptions
+from pyagent.api.line_options import LineOptions
 from pyagent.api.units import counted
 from pyagent.client.outcome import Rejected
 from pyagent.lineprotocol import Encoded, encode

@@ -4,7 +4,7 @@ import re
 from array import array
 from operator import sub
 
-from pyagent.api.plugin import LineOptions
+from pyagent.api.line_options import LineOptions
 from pyagent.importer.pieces import Piece, Rejected, Warnings, place
 from pyagent.importer.rejects import is_comment
 from pyagent.importer.values import MAX_STRING, too_long

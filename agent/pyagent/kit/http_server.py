@@ -33,11 +33,12 @@ from typing import Annotated, Any
 from aiohttp import HttpVersion11, web
 
 from pyagent import __version__
+from pyagent.api.accumulator import Accumulator, Ingested
 from pyagent.api.errors import ConfigError, PyagentError, QueueFull, TooMuch
+from pyagent.api.line_options import PrecisionName
 from pyagent.api.moved import moved
 from pyagent.api.options import option
 from pyagent.api.parser import Parser
-from pyagent.api.plugin import Accumulator, Ingested, PrecisionName
 from pyagent.api.units import Duration, Size
 from pyagent.kit.connections import Connections
 from pyagent.kit.http_connection import HttpConnection

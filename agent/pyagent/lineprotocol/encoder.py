@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
+from pyagent.api.line_options import LineOptions
 from pyagent.api.metric import FieldValue, Metric, Uint, field_value
-from pyagent.api.plugin import LineOptions
 from pyagent.lineprotocol.kept import HEADS_BYTES, KEYS_BYTES, SHORT, Kept
 from pyagent.lineprotocol.results import MAX_KEY_BYTES, TIME_MAX, TIME_MIN, Encoded
 from pyagent.lineprotocol.text import field_key, measurement, string_value, tag_text, to_bytes

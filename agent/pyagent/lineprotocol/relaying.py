@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Mapping
 
-from pyagent.api.plugin import LineOptions
+from pyagent.api.line_options import LineOptions
 from pyagent.lineprotocol.encoder import encode
 from pyagent.lineprotocol.parser import parse_parts
 from pyagent.lineprotocol.results import (

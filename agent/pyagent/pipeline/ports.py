@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from pyagent.api import Ingested, Metric, Parser
-from pyagent.api.plugin import PrecisionName
+from pyagent.api.line_options import PrecisionName
 from pyagent.lineprotocol import DefaultTags
 
 __all__ = ["IngestPort", "Sink"]

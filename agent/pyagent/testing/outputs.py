@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any, Literal, Self, TypeVar
 
 from pyagent.api import Batch, Metric, Output, Serializer
-from pyagent.api.plugin import CompressionName
+from pyagent.api.line_options import CompressionName
 from pyagent.buffer import Chunk, QueueBatch
 from pyagent.config.data_format import create_serializer, serializer_plan
 from pyagent.config.options import Policy

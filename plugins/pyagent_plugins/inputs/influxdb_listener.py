@@ -6,8 +6,7 @@ lines; 400 that they hold all but the bad ones, which it names.
 
 from typing import Annotated, Literal
 
-from pyagent.api import Accumulator, ConfigError, Input, Secret, option
-from pyagent.api.plugin import PrecisionName
+from pyagent.api import Accumulator, ConfigError, Input, PrecisionName, Secret, option
 from pyagent.kit.http_server import (
     HttpListener,
     HttpRefusal,

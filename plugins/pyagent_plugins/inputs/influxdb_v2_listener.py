@@ -8,8 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pyagent.api import VERSION, Accumulator, Duration, Input, Secret, option
-from pyagent.api.plugin import PrecisionName
+from pyagent.api import VERSION, Accumulator, Duration, Input, PrecisionName, Secret, option
 from pyagent.kit.http_server import (
     HttpListener,
     HttpRefusal,

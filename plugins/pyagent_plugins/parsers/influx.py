@@ -6,9 +6,8 @@ unique: both as InfluxDB has it.
 
 from typing import Annotated
 
-from pyagent.api import ConfigError, Duration, Metric, Options, ParseError, Parser, option
+from pyagent.api import ConfigError, Duration, Metric, Options, ParseError, Parser, PrecisionName, option
 from pyagent.api.files import without_mark
-from pyagent.api.plugin import PrecisionName
 
 __all__ = ["Influx", "InfluxOptions"]
 

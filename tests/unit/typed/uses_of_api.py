@@ -97,7 +97,7 @@ class Lines(Output):
     async def write(self, batch: Batch) -> None:
         reveal_type(batch.payload("gzip"))  # N: bytes
         reveal_type(batch.metrics())  # N: list[pyagent.api.metric.Metric]
-        reveal_type(batch.slice(0, batch.count))  # N: pyagent.api.plugin.Batch
+        reveal_type(batch.slice(0, batch.count))  # N: pyagent.api.output.Batch
         if batch.partition is None:
             raise Reject("none", indices=(0, 1))
         raise Retry("busy", after=5.0)

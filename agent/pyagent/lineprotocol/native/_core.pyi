@@ -1,8 +1,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pyagent.api.line_options import LineOptions
 from pyagent.api.metric import Metric
-from pyagent.api.plugin import LineOptions
 from pyagent.lineprotocol.results import Encoded, Parsed, Precision, Relayed
 
 def encode(

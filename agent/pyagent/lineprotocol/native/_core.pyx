@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libcpp.vector cimport vector
 
 from pyagent.api.metric import Metric, MetricType, Uint
-from pyagent.api.plugin import LineOptions
+from pyagent.api.line_options import LineOptions
 from pyagent.lineprotocol.results import (
     EPOCH,
     MAX_ERROR_BYTES,

@@ -21,8 +21,8 @@ from pyagent.api import (
     timestamp_ns,
 )
 from pyagent.api.foreign import plain_text
+from pyagent.api.line_options import PrecisionName
 from pyagent.api.measurements import FieldType
-from pyagent.api.plugin import PrecisionName
 from pyagent.lineprotocol import plain_metric
 from pyagent.pipeline.ports import IngestPort
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyagent.api import Ingested, Metric, ParseError, Parser
-from pyagent.api.plugin import PrecisionName
+from pyagent.api.line_options import PrecisionName
 from pyagent.config import InputPlan
 from pyagent.lineprotocol import parse
 from pyagent.pipeline.failures import as_own_error, reason_of

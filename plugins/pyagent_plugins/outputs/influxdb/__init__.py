@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from pyagent.api import (
     Batch,
+    CompressionName,
     ConfigError,
     Duration,
     LineOptions,
@@ -22,7 +23,6 @@ from pyagent.api import (
     TooLarge,
     option,
 )
-from pyagent.api.plugin import CompressionName
 from pyagent.kit.http_answers import one_line
 from pyagent.kit.http_client import HttpClient, HttpResponse
 from pyagent.kit.influxdb import cause, problem, refusal, split_url

@@ -1,0 +1,56 @@
+"""The contract of an input."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import Any, ClassVar
+
+from pyagent.api.accumulator import Accumulator
+from pyagent.api.measurements import Measurements
+from pyagent.api.parser import Parser
+from pyagent.api.plugin import O_co, Plugin
+
+__all__ = ["Input"]
+
+
+class Input(Plugin[O_co]):
+    """Measures something, each time it is asked.
+
+    `gather` is `async def` or a plain `def` (that runs in a thread of its own). It raises for a failure: the engine logs
+    it once per cause, counts it and calls again at the next tick; what was added before is kept. It never sleeps,
+    retries, rounds times or adds the tag `host`, and does not know its interval.
+
+    A service input, one that listens or subscribes, defines `start` as well; it hands over what it receives by
+    `acc.deliver` or `acc.ingest`. It needs no `gather`.
+    """
+
+    measurements: ClassVar[Measurements] = ()
+    compares: ClassVar[bool] = False
+    """What a gather gives is a difference to the one before: --test and --once gather twice, half a second apart, and show what
+    the second gives."""
+
+    def __init__(self, options: O_co, log: logging.Logger, new_parser: Callable[[], Parser[Any]] | None = None) -> None:
+        self._new_parser = new_parser
+        super().__init__(options, log)
+
+    def new_parser(self) -> Parser[Any]:
+        """A parser of the `data_format`, for inputs whose options are `ParserOptions`. Raises ConfigError for options that
+        it cannot work with."""
+        if self._new_parser is None:
+            raise RuntimeError("there is no parser: the options must inherit from ParserOptions")
+        return self._new_parser()
+
+    @cached_property
+    def parser(self) -> Parser[Any]:
+        """One parser for all that the input reads. Look at it in `setup`, so that wrong options are told at the start."""
+        return self.new_parser()
+
+    def gather(self, acc: Accumulator) -> Awaitable[None] | None:
+        """Measure once."""
+        raise NotImplementedError("the plugin defines no gather(self, acc)")
+
+    async def start(self, acc: Accumulator) -> None:
+        """Begin to listen, and return; work goes on in tasks of its own. Raise for a failure, such as a port in use."""
+
+    async def stop(self) -> None:
+        """End what `start` began and give back connections. Called once, after the last gather; must be safe without any."""
