@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from pyagent.api import ConfigError, Metric, Options, Processor, option
 from pyagent.kit.filter import name_filter
 from pyagent.kit.memo import KeysMemo, Memo
+from pyagent.kit.once import Once
 from pyagent.kit.regex import Regex, Template, compile_regex, compile_template
 
 __all__ = ["Conversion", "RegexOptions", "RegexProcessor"]
@@ -74,7 +75,7 @@ class RegexProcessor(Processor[RegexOptions]):
         self._steps += [_TagNames("tag_rename", one, self._too_long) for one in options.tag_rename]
         self._steps += [_FieldNames("field_rename", one, self._too_long) for one in options.field_rename]
         self._steps += [_MetricNames("metric_rename", one, self._too_long) for one in options.metric_rename]
-        self._told: set[str] = set()
+        self._once = Once()
 
     def process(self, metrics: list[Metric]) -> list[Metric]:
         for step in self._steps:
@@ -82,8 +83,7 @@ class RegexProcessor(Processor[RegexOptions]):
         return metrics
 
     def _too_long(self, pattern: str, error: ValueError) -> None:
-        if pattern not in self._told:
-            self._told.add(pattern)
+        if self._once(pattern):
             self.log.error("cannot match %r, values stay as they are: %s", pattern[:80], error)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from pyagent.api import FieldValue, Metric, MetricType
+from pyagent.kit.once import Once
 from pyagent.kit.prometheus import Families, Labels, Names, Series, encoded, header, samples
 
 __all__ = ["Collected", "collected"]
@@ -57,7 +58,7 @@ class Collected:
         self._fills_labels = first_version
         self._log = log
         self._lock = threading.Lock()
-        self._told: set[str] = set()
+        self._once = Once()
         self._expires = 0.0
         """When to look for those that have expired, where nobody asks for the page."""
 
@@ -72,7 +73,7 @@ class Collected:
                 self._expires = now + lifetime
                 self._expire(now, lifetime)
             if (count := sum(map(len, self._families.values()))) > self._most:
-                self._tell(
+                self._warn_once(
                     "most", f"there are more than {self._most} series: those that were not written for longest go"
                 )
                 self._remove_oldest(count - self._most * 9 // 10)
@@ -89,7 +90,9 @@ class Collected:
             taken = {name + part for name, kinds in by_name.items() for kind in kinds for part in _PARTS.get(kind, ())}
             for name in sorted(by_name):
                 if name in taken:
-                    self._tell(name, f"the series of {name!r} are left out: a histogram or summary has that name, too")
+                    self._warn_once(
+                        name, f"the series of {name!r} are left out: a histogram or summary has that name, too"
+                    )
                     continue
                 kind, found = self._one_kind(name, by_name[name])
                 lines += header(name, kind)
@@ -109,7 +112,7 @@ class Collected:
             return MetricType.UNTYPED, list(latest.values())
         kind = max(kinds, key=lambda kind: max(one.added for one in kinds[kind]))
         others = ", ".join(sorted(other.name.lower() for other in kinds if other is not kind))
-        self._tell(
+        self._warn_once(
             f"{name} {kind}", f"{name!r} is shown as a {kind.name.lower()}; there are series of it of the type {others}"
         )
         return kind, kinds[kind]
@@ -138,9 +141,8 @@ class Collected:
             if not self._families[key]:
                 del self._families[key]
 
-    def _tell(self, key: str, text: str) -> None:
-        if key not in self._told and len(self._told) < 100:
-            self._told.add(key)
+    def _warn_once(self, key: str, text: str) -> None:
+        if self._once(key):
             self._log.warning("%s", text)
 
 
