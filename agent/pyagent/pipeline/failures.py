@@ -77,11 +77,11 @@ class FailureLog:
 
 
 @asynccontextmanager
-async def grace_period(seconds: float, log: logging.Logger, what: str) -> AsyncIterator[None]:
-    """Give what stands inside so long to end; then it is cancelled, a warning says that `what` did not end, and all goes on
-    behind it."""
+async def grace_period(seconds: float, log: logging.Logger, what: str, passed: float = 0.0) -> AsyncIterator[None]:
+    """Give what stands inside so long to end, less what has `passed`; then it is cancelled, a warning says that `what` did
+    not end, and all goes on behind it."""
     try:
-        async with asyncio.timeout(seconds) as deadline:
+        async with asyncio.timeout(seconds - passed) as deadline:
             yield
     except TimeoutError:
         if not deadline.expired():

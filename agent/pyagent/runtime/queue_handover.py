@@ -43,7 +43,7 @@ class QueueHandover:
     """Says which output may use a queue: outputs of one `queue_id` use it one after the other, in the order in which they came.
 
     What an output has not written goes to its successor: the first one behind it that runs, writes to the same place, and in
-    the same format. `running`: the outputs of the plan. `grace`: seconds for the last write, for the disk, and for closing.
+    the same format. `running`: the outputs of the plan. `grace`: seconds for the last writes, for the disk, and for closing.
     """
 
     def __init__(self, running: Callable[[], Sequence[RunningOutput]], grace: float) -> None:
@@ -80,7 +80,11 @@ class QueueHandover:
         """End an output whose `run` is `task`; what it had not written goes to its successor, or is written now."""
         member = self._members[output]
         output.end()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         await asyncio.wait([task], timeout=self._grace)
+        # The write that was under way and the last one share the time; one that hangs has had all of it.
+        waited = loop.time() - began if task.done() else self._grace
         # Cancelled in the middle of a write, its batch goes back to the queue: perhaps twice there, never lost.
         await cancel(task)
         try:
@@ -91,7 +95,7 @@ class QueueHandover:
             else:
                 member.state = HandoverState.FLUSHING
                 output.begin()  # where it never came to that: nobody else uses its queues now
-            await output.stop(self._grace)
+            await output.stop(self._grace, waited)
         finally:
             self._left(output)
             if not self.ending:

@@ -697,5 +697,16 @@ async def test_what_is_left_at_the_end_is_told_with_its_place(caplog: pytest.Log
     assert "5 metrics could not be written to /tmp/a before the end" in caplog.text
 
 
+async def test_where_a_write_took_all_the_time_there_is_no_other_and_it_is_closed_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    output, plugin = runner()
+    output.enqueue_block(numbered(0, 5))
+    await output.stop(grace=5, waited=5)
+    assert (plugin.writes, plugin.closed) == ([], 1)
+    assert "the last flush did not end within 5 s; it is abandoned" in caplog.text
+    assert "5 metrics could not be written before the end" in caplog.text
+
+
 def _away(got: list[int]) -> None:
     raise Retry("away")

@@ -39,7 +39,7 @@ class Output:
     def begin(self) -> None:
         self.calls.append(f"{self.name} begins")
 
-    async def stop(self, grace: float) -> None:
+    async def stop(self, grace: float, waited: float) -> None:
         self.calls.append(f"{self.name} stops")
 
 
@@ -157,6 +157,25 @@ async def test_at_the_end_the_last_one_waits_for_those_before_it() -> None:
     assert world.calls == ["a ends", "b ends"]
     first.writes.set()
     assert await world.all_ended() == ["a ends", "b ends", "b adopts a", "a stops", "b begins", "b stops", "done"]
+
+
+def test_a_stop_gives_all_outputs_that_hang_one_grace_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async def scenario() -> float:
+        agent = Agent(clock=VirtualClock(START), grace=3.0, flush_grace=15.0)
+        await agent.apply(a_plan(an_input(), an_output(), an_output(identity="another")))
+        await asyncio.sleep(30)
+        assert [output.queued > 0 for output in agent.outputs] == [True, True]
+        began = asyncio.get_running_loop().time()
+        await agent.stop()
+        return asyncio.get_running_loop().time() - began
+
+    for method in ("write", "connect"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Storing, method, hang)
+            assert run_virtual(scenario()) <= 18, "3 s for inputs, then 15 s for the outputs, whatever was under way"
 
 
 def test_the_status_shows_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ __all__ = ["BufferResources", "RunningOutput"]
 
 RESTORE_GRACE = 5.0
 """Seconds that writing waits for what is on disk to be found."""
+CLOSE_GRACE = 3.0
+"""Seconds that closing has in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,14 +433,22 @@ class RunningOutput:
                 if sender.disk_writer is not None:
                     sender.disk_writer.begin()
 
-    async def stop(self, grace: float) -> None:
-        """Write what there is, once, keep on disk what is left, and close; at most about `grace` seconds for each. Call it
-        when `run` has ended."""
-        async with grace_period(grace, self._log, "the last flush"):
-            await self.write_queue()
+    async def stop(self, grace: float, waited: float = 0.0) -> None:
+        """Write what there is, once, keep on disk what is left, and close. Call it when `run` has ended.
+
+        `grace`: seconds for the flush, of which `waited` have passed already, and for the disk. Closing has what the flush
+        leaves, and `CLOSE_GRACE` where that is less."""
+        loop = asyncio.get_running_loop()
+        began = loop.time() - waited
+        if waited < grace:
+            async with grace_period(grace, self._log, "the last flush", waited):
+                await self.write_queue()
+        elif self.queued:
+            self._log.warning("the last flush did not end within %g s; it is abandoned", grace)
+        close_grace = max(began + grace - loop.time(), min(grace, CLOSE_GRACE))
         await self._persist_rest(grace)
         try:
-            async with grace_period(grace, self._log, "closing"):
+            async with grace_period(round(close_grace, 2), self._log, "closing"):
                 await self._manager.call(lambda: self.plugin.close())
         except Exception as error:
             self._log.warning("cannot close: %s", reason_of(error))
