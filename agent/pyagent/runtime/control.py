@@ -19,7 +19,7 @@ from pyagent.api.files import make_private_directory
 from pyagent.runtime.health import degraded, health
 from pyagent.runtime.health_server import public_answer
 from pyagent.runtime.status import Document
-from pyagent.runtime.stream_http import DEADLINE, HttpOverStream, Request, Response, json_response
+from pyagent.runtime.stream_http import DEADLINE, Attempts, HttpOverStream, Request, Response, json_response
 
 __all__ = ["ControlServer", "Handler", "Routes"]
 
@@ -43,35 +43,41 @@ class ControlServer:
         self._log = log
         self._routes = routes or {}
         self._server: HttpOverStream | None = None
+        self._own = (0, 0)
+        self._attempts = Attempts(self._listen, log)
 
     async def start(self) -> None:
         """Listen. Not being able to is a warning: the agent's work does not depend on it."""
-        try:
-            make_private_directory(self.path.parent)
-            await self._remove_leftover()
-            listening = socket.socket(socket.AF_UNIX)
-            before = os.umask(0o177)
-            try:
-                listening.bind(str(self.path))
-            except OSError:
-                listening.close()
-                raise
-            finally:
-                os.umask(before)
-            self._server = HttpOverStream(listening, self._answer, self._log, most=_MOST_CLIENTS)
-            self._server.start()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            self._log.warning(
-                "cannot open the control socket %s: %s; nothing can be asked of this agent", self.path, reason
-            )
+        await self._attempts.begin(
+            f"cannot open the control socket {self.path}", f"the control socket {self.path} is open"
+        )
 
     async def close(self) -> None:
+        await self._attempts.end()
         if self._server is not None:
+            # While this one listens nobody takes its place: what lies there is its own, or was put there by force.
+            with contextlib.suppress(OSError):
+                if self._own == _identity(self.path):
+                    self.path.unlink()
             await self._server.close()
             self._server = None
-            with contextlib.suppress(OSError):
-                self.path.unlink()
+
+    async def _listen(self) -> None:
+        """Raises OSError."""
+        make_private_directory(self.path.parent)
+        await self._remove_leftover()
+        listening = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)
+        try:
+            listening.bind(str(self.path))
+            self._own = _identity(self.path)
+        except OSError:
+            listening.close()
+            raise
+        finally:
+            os.umask(before)
+        self._server = HttpOverStream(listening, self._answer, self._log, most=_MOST_CLIENTS)
+        self._server.start()
 
     async def _remove_leftover(self) -> None:
         """A socket that nobody listens on any more is in the way; a living one is another agent's."""
@@ -119,3 +125,9 @@ class ControlServer:
             except (LookupError, PyagentError, OSError) as error:
                 return json_response({"error": str(error)}, 404 if isinstance(error, LookupError) else 409)
         return wrong_method
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Of what lies there. Raises OSError."""
+    found = path.lstat()
+    return found.st_dev, found.st_ino

@@ -4,14 +4,13 @@ Nothing that is not for everybody: no /status, no commands.
 """
 
 import logging
-import os
 import socket
 from collections.abc import Callable
 
 from pyagent.runtime.health import degraded, health
 from pyagent.runtime.prometheus import prometheus
 from pyagent.runtime.status import Document
-from pyagent.runtime.stream_http import HttpOverStream, Request, Response, json_response
+from pyagent.runtime.stream_http import Attempts, HttpOverStream, Request, Response, json_response
 
 __all__ = ["HealthServer", "public_answer"]
 
@@ -24,24 +23,28 @@ class HealthServer:
         self._document = document
         self._log = log
         self._server: HttpOverStream | None = None
+        self._attempts = Attempts(self._listen, log)
 
     async def start(self) -> None:
         """Listen. Not being able to is a warning: the agent's work does not depend on it."""
         host, port = self.address
-        try:
-            listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-            self._log.warning("cannot listen on %s:%d for --health: %s; nobody can ask there", host, port, reason)
-            return
-        self.address = listening.getsockname()[:2]
-        self._server = HttpOverStream(listening, self._answer, self._log, most=_MOST_CLIENTS)
-        self._server.start()
+        where = f"{host}:{port} for --health"
+        await self._attempts.begin(f"cannot listen on {where}", f"listening on {where}")
 
     async def close(self) -> None:
+        await self._attempts.end()
         if self._server is not None:
             await self._server.close()
             self._server = None
+
+    async def _listen(self) -> None:
+        """Raises OSError."""
+        listening = socket.create_server(
+            self.address, family=socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
+        )
+        self.address = listening.getsockname()[:2]
+        self._server = HttpOverStream(listening, self._answer, self._log, most=_MOST_CLIENTS)
+        self._server.start()
 
     async def _answer(self, request: Request) -> Response:
         return public_answer(request, self._document(), "there are /health, /ready and /metrics\n")

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from dataclasses import dataclass
 from pyagent.api import redact
 from pyagent.kit.connections import Connections, StreamClient
 
-__all__ = ["DEADLINE", "HttpOverStream", "Request", "Response", "json_response"]
+__all__ = ["DEADLINE", "Attempts", "HttpOverStream", "Request", "Response", "json_response"]
 
 _MAX_REQUEST = 8192
 DEADLINE = 5.0
 """Seconds for a request to come in, and for its answer to go out."""
 _WORK_DEADLINE = 60.0
 """Seconds for what an answer takes in between."""
+_PAUSE = 3.0
+"""Seconds between two attempts to listen."""
 
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 503: "Service Unavailable"}
 
@@ -105,6 +108,40 @@ class HttpOverStream:
             self._log.exception("BUG: a request failed; please report this")
         finally:
             writer.close()
+
+
+class Attempts:
+    """Attempts to listen, until one succeeds: an agent before this one may still be ending."""
+
+    def __init__(self, attempt: Callable[[], Awaitable[None]], log: logging.Logger) -> None:
+        """`attempt` raises OSError where it fails."""
+        self._attempt = attempt
+        self._log = log
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self, cannot: str, opened: str) -> None:
+        """Listen now, or say that it `cannot` and why, and go on trying in the background, until it is `opened`."""
+        try:
+            await self._attempt()
+        except OSError as error:
+            known = error.errno is not None and error.errno > 0
+            reason = os.strerror(error.errno) if known else error.strerror or str(error)
+            self._log.warning("%s: %s; until then nobody can ask there, it is tried again", cannot, reason)
+            self._task = asyncio.create_task(self._go_on(opened))
+
+    async def end(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _go_on(self, opened: str) -> None:
+        while True:
+            await asyncio.sleep(_PAUSE)
+            with contextlib.suppress(OSError):
+                await self._attempt()
+                self._log.info("%s", opened)
+                return
 
 
 def _masked(value: object) -> object:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from control_documents import document
+from waiting import until
 
 from pyagent.api import PyagentError, QueueFull, Secret
+from pyagent.runtime import stream_http
 from pyagent.runtime.control import ControlServer
 from pyagent.runtime.health import health
 from pyagent.runtime.prometheus import prometheus
@@ -215,6 +217,34 @@ async def test_the_socket_of_a_dead_agent_is_replaced_and_that_of_a_living_one_i
     assert not path.exists()
 
 
+async def test_an_agent_that_begins_while_another_ends_opens_the_socket_behind_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_http, "_PAUSE", 0.01)
+    path = tmp_path / "control.sock"
+    first, second = (ControlServer(path, document, LOG) for _ in range(2))
+    await first.start()
+    await second.start()
+    await asyncio.sleep(0.05)
+    assert len(caplog.records) == 1, "said once, however often it is tried"
+    await first.close()
+    await until(path.exists)
+    assert (await ask(second, b"GET /ready HTTP/1.1\r\n\r\n"))[0] == 200
+    await second.close()
+    assert not path.exists()
+
+
+async def test_a_socket_that_is_not_its_own_any_more_stays(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    first, second = (ControlServer(path, document, LOG) for _ in range(2))
+    await first.start()
+    path.unlink()
+    await second.start()
+    await first.close()
+    assert (await ask(second, b"GET /ready HTTP/1.1\r\n\r\n"))[0] == 200
+    await second.close()
+
+
 async def test_a_folder_that_is_missing_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     control = ControlServer(tmp_path / "run" / "ram" / "control.sock", document, LOG)
     await control.start()
@@ -225,6 +255,8 @@ async def test_a_folder_that_is_missing_is_made_for_its_owner_alone(tmp_path: Pa
 
 async def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "run").touch()
-    await ControlServer(tmp_path / "run" / "control.sock", document, LOG).start()
+    control = ControlServer(tmp_path / "run" / "control.sock", document, LOG)
+    await control.start()
     assert "cannot open the control socket" in caplog.text
-    assert "nothing can be asked of this agent" in caplog.text
+    assert "until then nobody can ask there, it is tried again" in caplog.text
+    await control.close()
