@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from pyagent.lineprotocol.text import to_bytes
+
 __all__ = ["QueueName", "StoredQueue", "stored_queues"]
 
 
@@ -19,9 +21,9 @@ class QueueName:
 
     @property
     def folder(self) -> str:
-        name = quote(self.output, safe="")
+        name = quote(to_bytes(self.output), safe="")
         if self.partition is not None:
-            name += "+" + quote(self.partition, safe="")
+            name += "+" + quote(to_bytes(self.partition), safe="")
         if len(name) > 200:
             name = f"{name[:180]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         return name
@@ -72,5 +74,6 @@ def _name(path: Path) -> QueueName:
         return QueueName(str(document["output"]), document["partition"])
     except (OSError, ValueError, TypeError, KeyError):
         output, separator, partition = path.name.partition("+")
-        name = QueueName(unquote(output), unquote(partition) if separator else None)
+        output, partition = (unquote(part, errors="surrogateescape") for part in (output, partition))
+        name = QueueName(output, partition if separator else None)
         return name if name.folder == path.name else QueueName(path.name)

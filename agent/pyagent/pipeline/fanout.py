@@ -124,14 +124,20 @@ class Fanout:
         self._encode_and_enqueue(metrics)
 
     def _encode_and_enqueue(self, metrics: list[Metric], tags: DefaultTags = ()) -> None:
-        for output, encoded in self._encode(metrics, tags=tags):
-            output.enqueue(encoded)
+        self._enqueue(self._encode(metrics, tags=tags), [])
 
     def _encode(self, metrics: list[Metric], groups: Groups | None = None, tags: DefaultTags = ()) -> list[Offer]:
         """What each output is to get: encoded once for all that want the same bytes."""
         offers: list[Offer] = []
         for group in (self._groups if groups is None else groups) if metrics else ():
-            encoded = group[0].encoder(metrics, tags)
+            try:
+                encoded = group[0].encoder(metrics, tags)
+            except MemoryError:
+                raise
+            except Exception as error:
+                for output in group:
+                    output.not_queued(len(metrics), error)
+                continue
             offers += [(output, encoded) for output in group]
         return offers
 
@@ -239,7 +245,12 @@ class Fanout:
     def _enqueue(self, offers: list[Offer], admitting: list[RunningOutput]) -> list[RunningOutput]:
         """Queue it everywhere; returns the outputs that keep it."""
         for output, encoded in offers:
-            output.enqueue(encoded, pinned=output in admitting)
+            try:
+                output.enqueue(encoded, pinned=output in admitting)
+            except MemoryError:
+                raise
+            except Exception as error:
+                output.not_queued(encoded.count, error)
         return admitting
 
     async def _safe(self, outputs: list[RunningOutput]) -> None:

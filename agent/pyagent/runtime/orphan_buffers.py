@@ -9,6 +9,7 @@ from pyagent.api.units import counted
 from pyagent.buffer import Chunk, QueueName, StoredQueue, stored_queues
 from pyagent.buffer.log.reader import LogReader
 from pyagent.buffer.log.segments import Recovery, SegmentLog
+from pyagent.kit.shown import quoted
 from pyagent.lineprotocol import Content
 from pyagent.pipeline.executors import result_of
 from pyagent.pipeline.outputs.running_output import BufferResources, RunningOutput
@@ -170,13 +171,13 @@ def owner_in_words(output: str, partition: str | None = None) -> str:
     if len(parts) >= 4:
         name, organization, bucket, ordinal = parts[:4]
         named = [("organization", organization), ("bucket", bucket)]
-        words = [f"the output {name}", *(f"{what} {value!r}" for what, value in named if value)]
+        words = [f"the output {name}", *(f"{what} {quoted(value)}" for what, value in named if value)]
     else:
         words, ordinal = [f"the output with the alias {parts[0]!r}"], parts[1]
     if data_format:
         words.append(f"data_format {unquote(data_format)!r}")
     if partition is not None:
-        words.append(f"partition {partition!r}")
+        words.append(f"partition {quoted(partition)}")
     if ordinal.isdecimal() and int(ordinal):
         words.append(f"number {int(ordinal) + 1} of such")
     return ", ".join(words)

@@ -9,6 +9,7 @@ from pyagent import __version__
 from pyagent.api.foreign import given_up
 from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
+from pyagent.kit.shown import readable
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.stages.aggregators import RunningAggregator
@@ -158,7 +159,7 @@ def _output(runner: RunningOutput, now: float, handover: HandoverState) -> Docum
         "error": runner.error,
         "partitions_overflowed": runner.partitions.overflowed,
         "partitions": {
-            str(sender.partition): {
+            readable(sender.partition): {
                 "state": str(sender.state),
                 "storage": str(sender.queue.storage),
                 "queued": len(sender.queue),

@@ -270,6 +270,16 @@ class TestPartitions:
         assert plugin.partition() == Partition("t", True)
         assert plugin.destination("x").partition(" at ")[0] == place
 
+    async def test_a_database_whose_name_is_not_utf8_is_asked_for_by_its_bytes(self) -> None:
+        async with ScriptedServer(CREATED) as server:
+            plugin = make_output(InfluxDB1, {"urls": [server.url], "database_tag": "t"})
+            await write(plugin, MemoryBatch(LINES, partition="\udcff"))
+            await plugin.close()
+        created, written = server.requests
+        assert created.text == "q=CREATE+DATABASE+%22%FF%22"
+        assert written.target == "/write?db=%FF"
+        assert plugin.destination("\udcff").startswith(r"database '\xff' at ")
+
 
 class TestDatagrams:
     async def received(self, metrics: list[Metric], **options: Any) -> list[bytes]:

@@ -129,13 +129,15 @@ async def test_the_tags_value_names_the_bucket() -> None:
     async with ScriptedServer() as server:
         plugin = output(server.url, bucket_tag="bucket", exclude_bucket_tag=True)
         assert plugin.partition() == Partition("bucket", exclude=True)
-        for partition in ("a/b", None, ""):
+        for partition in ("a/b", None, "", "é\udcff"):
             await write(plugin, batch(partition))
         await plugin.close()
+    assert plugin.destination("é\udcff").startswith(r"bucket 'é\xff' at ")
     assert [request.target for request in server.requests] == [
         "/api/v2/write?bucket=a%2Fb&org=o",
         "/api/v2/write?bucket=b&org=o",
         "/api/v2/write?bucket=b&org=o",
+        "/api/v2/write?bucket=%C3%A9%FF&org=o",
     ]
 
 

@@ -213,3 +213,25 @@ def test_jitter_delays_but_does_not_shift() -> None:
     bench = on_bench(lambda bench: bench.run_for(60), collection_jitter=Duration("2s"))
     assert len(bench.delivered) == 7 or len(bench.delivered) == 6
     assert all(0 <= time % 10 <= 3 for time in bench.times[1:])
+
+
+def test_what_cannot_be_handed_on_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of the agent's own; the schedule goes on."""
+
+    async def act(bench: Bench) -> None:
+        real, bench.fanout.deliver = bench.fanout.deliver, broken  # type: ignore[method-assign]
+        await bench.run_for(25)
+        bench.fanout.deliver = real  # type: ignore[method-assign]
+        await bench.run_for(10)
+
+    def broken(metrics: list[Metric], tags: object = ()) -> None:
+        raise UnicodeError("on purpose")
+
+    bench = on_bench(act, interval=Duration("10s"))
+    lost = bench.runner.failures.total
+    assert lost >= 2
+    assert bench.runner.acc.dropped == {"could not be handed on": lost}
+    assert bench.plugin.gathers == lost + len(bench.delivered)
+    assert bench.delivered
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert told == ["BUG: cannot hand on what was gathered: UnicodeError: on purpose; please report this"]

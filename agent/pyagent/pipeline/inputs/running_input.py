@@ -169,15 +169,23 @@ class RunningInput:
             let_go(self.plugin, self.plan.label)
             del self.plugin  # what it is made of refers to itself: it would be held until a collection
 
-    def flush(self) -> None:
-        """Hand on what was added so far. Main loop only."""
+    def flush(self) -> bool:
+        """Hand on what was added so far; whether that worked. Main loop only."""
         metrics = self.acc.drain()
         if not metrics or self._discards:
-            return
-        chosen, tags = self._modifiers.without_tags(metrics, self.plan.precision)
-        if chosen:
-            self._sink.deliver(chosen, tags)
+            return True
+        try:
+            chosen, tags = self._modifiers.without_tags(metrics, self.plan.precision)
+            if chosen:
+                self._sink.deliver(chosen, tags)
+        except Exception as error:
+            # The agent's own fault: what could not be handed on would fail again.
+            self.acc.dropped["could not be handed on"] += len(metrics)
+            self.failures.failed(f"{explain('BUG: cannot hand on what was gathered', error)}; please report this")
+            self._log.debug("traceback of that failure", exc_info=error)
+            return False
         self._accepted(len(metrics))
+        return True
 
     def _accepted(self, count: int) -> None:
         self.gathered += count
@@ -226,8 +234,8 @@ class RunningInput:
             if self._log.isEnabledFor(logging.DEBUG):
                 self._log.debug("traceback of that failure", exc_info=error)
         else:
-            self.flush()
-            self.failures.succeeded()
+            if self.flush():
+                self.failures.succeeded()
             if self._overran:
                 self._overran = False
                 self._log.info("collection completed again")

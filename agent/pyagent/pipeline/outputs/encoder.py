@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyagent.api import LineOptions, Metric, Partition, QueueFormat
 from pyagent.config import OutputPlan
 from pyagent.lineprotocol import DefaultTags, Encoded, encode
+from pyagent.lineprotocol.text import from_bytes, to_bytes
 from pyagent.pipeline.filters import compile_selection
 from pyagent.pipeline.modifiers import NameModifiers
 from pyagent.pipeline.outputs.record_format import record_format
@@ -97,6 +98,8 @@ class OutputEncoder:
         parts: dict[str | None, list[Metric]] = {}
         for metric in chosen:
             value = self._value(metric)
+            if value is not None and not value.isascii():
+                value = from_bytes(to_bytes(value))  # as it stands in the line: equal bytes have one partition
             if value is not None and value not in parts and not self._admits(value):
                 value = None
             if value is not None and left_out:

@@ -7,6 +7,7 @@ from itertools import islice
 
 from pyagent.api.units import counted
 from pyagent.buffer import Usage
+from pyagent.kit.shown import quoted
 from pyagent.pipeline.outputs.sender import Sender
 
 __all__ = ["IDLE_SECONDS", "Partitions", "Sums"]
@@ -140,11 +141,11 @@ class Partitions(dict[str | None, Sender]):
         if not self._logged_overflow:
             self._logged_overflow = True
             self._log.warning(
-                "there are %d partitions with metrics to be written, and no room for that of %r: its metrics are written with"
+                "there are %d partitions with metrics to be written, and no room for that of %s: its metrics are written with"
                 " those that have no partition, and so are others' until some of them are through; raise"
                 " --buffer-max-partitions if so many are meant",
                 len(self),
-                partition[:100],
+                quoted(partition[:100]),
             )
 
     def _make_room(self) -> None:

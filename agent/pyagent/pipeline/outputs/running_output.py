@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pyagent.api import NotConnected, Output, QueueFull
-from pyagent.api.foreign import let_go
+from pyagent.api.foreign import describe, let_go
 from pyagent.api.units import counted
 from pyagent.buffer import BufferSettings, OutputQueue, QueueBatch, QueueName, stored_queues
 from pyagent.config import OutputPlan
 from pyagent.config.isolation import Isolation
+from pyagent.kit.shown import quoted
 from pyagent.lineprotocol import Encoded
 from pyagent.pipeline.executors import Executor, LoopExecutor, ThreadExecutor, executor_for
 from pyagent.pipeline.failures import FailureLog, grace_period, reason_of
@@ -158,6 +159,19 @@ class RunningOutput:
         self.filtered += encoded.filtered
         self.partitions.appended()
 
+    def not_queued(self, count: int, error: Exception) -> None:
+        """A fault of the agent's own keeps so many metrics out of this output's queue: they are counted, and no other output
+        goes without them."""
+        reason = f"BUG: {type(error).__name__}"
+        self.not_encodable[reason] += count
+        if self._logged.once(f"queue {reason}"):
+            self._log.error(
+                "BUG: cannot queue %s: %s; dropped; please report this",
+                counted(count, "metric"),
+                describe(error),
+                exc_info=error,
+            )
+
     def enqueue_block(self, block: Encoded, partition: str | None = None, *, pinned: bool = False) -> None:
         """The same for the metrics of one partition."""
         self.enqueue(EncodedParts(((partition, block),), filtered=0), pinned=pinned)
@@ -168,7 +182,9 @@ class RunningOutput:
         Raises LookupError where there can be no such partition, QueueFull where there is no room.
         """
         if partition is not None and self.encoder.partition is None:
-            raise LookupError(f"{self.plan.label} does not divide its metrics any more, these are of {partition!r}")
+            raise LookupError(
+                f"{self.plan.label} does not divide its metrics any more, these are of {quoted(partition)}"
+            )
         if not self.can_admit(len(texts), partition):
             raise QueueFull(f"the queue of {self.plan.label} is full; try it again later")
         block = self.encoder.format.encode_again(texts, time.time_ns())
@@ -216,7 +232,7 @@ class RunningOutput:
         for metric, reason in block.rejected:
             self.not_encodable[reason] += 1
             if self._logged.once(f"encode {reason}"):
-                self._log.error("cannot encode a metric of %r: %s; it is dropped", metric.name[:100], reason)
+                self._log.error("cannot encode a metric of %s: %s; it is dropped", quoted(metric.name[:100]), reason)
         sender = self.sender(partition)
         sender.queue.enqueue(block, pinned=pinned)
         sender.appended()

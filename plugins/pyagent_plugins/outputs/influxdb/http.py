@@ -14,6 +14,7 @@ from pyagent.kit.connect_errors import SPEAKS_HTTPS, wants_https
 from pyagent.kit.http_answers import one_line, retry_after
 from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse
 from pyagent.kit.influxdb import cause, is_about_lines, problem, split_url
+from pyagent.kit.shown import quoted
 
 __all__ = ["HANDED_OFF", "HttpNode", "NodeOptions", "Target"]
 
@@ -48,7 +49,9 @@ class Target:
     """Retention policy; empty: the database's default."""
 
     def __str__(self) -> str:
-        return f"database {self.database!r}" + (f", retention policy {self.policy!r}," if self.policy else "")
+        return f"database {quoted(self.database)}" + (
+            f", retention policy {quoted(self.policy)}," if self.policy else ""
+        )
 
 
 class HttpNode:
@@ -82,7 +85,7 @@ class HttpNode:
         """The answer, where it says what became of the batch. Raises Retry for any other."""
         creates = not self._options.skip_database_creation
         if creates and target.database not in self._asked and (failure := await self._create(target.database)):
-            self._warn(f"cannot create the database {target.database!r} at {self.name}: {failure}")
+            self._warn(f"cannot create the database {quoted(target.database)} at {self.name}: {failure}")
         answer = await self._post(target, body)
         if "database not found" in problem(answer)[1]:
             failure = await self._create(target.database) if creates else "skip_database_creation is set"
@@ -107,14 +110,14 @@ class HttpNode:
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._options.content_encoding == "gzip":
             headers["Content-Encoding"] = "gzip"
-        return await self._request(f"write?{urlencode(sorted(query.items()))}", headers, body)
+        return await self._request(f"write?{urlencode(sorted(query.items()), errors='surrogateescape')}", headers, body)
 
     async def _create(self, database: str) -> str:
         """Why the database was not created; empty: it is there. Raises Retry where the server cannot be reached."""
         if len(self._asked) >= _MOST_DATABASES:
             self._asked.clear()  # a tag may name any number in time
         name = database.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        body = urlencode({"q": f'CREATE DATABASE "{name}"'}).encode()
+        body = urlencode({"q": f'CREATE DATABASE "{name}"'}, errors="surrogateescape").encode()
         answer = await self._request("query", {"Content-Type": "application/x-www-form-urlencoded"}, body)
         failure = _query_error(answer)
         if answer.status in (200, 403) or failure is None:

@@ -30,6 +30,7 @@ from pyagent.kit.http_answers import one_line, retry_after
 from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse
 from pyagent.kit.influxdb import cause, is_about_lines, problem, refusal, split_url
 from pyagent.kit.nodes import NodePool
+from pyagent.kit.shown import quoted
 from pyagent.kit.tls import TlsOptions
 from pyagent_plugins.outputs.influxdb_v2.address import WriteAddress
 
@@ -134,7 +135,7 @@ class InfluxDB(Output[InfluxDBOptions]):
 
     def destination(self, partition: str | None) -> str:
         bucket = self.options.bucket if partition is None else partition
-        return f"bucket {bucket!r} at {', '.join(node.name for node in self._pool.nodes)}"
+        return f"bucket {quoted(bucket)} at {', '.join(node.name for node in self._pool.nodes)}"
 
     def line_options(self) -> LineOptions:
         return LineOptions(
@@ -256,4 +257,4 @@ class InfluxDB(Output[InfluxDBOptions]):
         return {name: value for name, value in headers.items() if name.lower() not in given} | own
 
     def _reason(self, bucket: str, node: _Node, text: str) -> str:
-        return one_line(f"cannot write to bucket {bucket!r} at {node.name}: {text}", 500)
+        return one_line(f"cannot write to bucket {quoted(bucket)} at {node.name}: {text}", 500)

@@ -31,4 +31,4 @@ class WriteAddress:
     def url(self, bucket: str) -> str:
         """The URL to write to this bucket."""
         query = sorted([*self._query, ("bucket", bucket)], key=lambda pair: pair[0])
-        return f"{self._base}{self._path}?{urlencode(query)}"
+        return f"{self._base}{self._path}?{urlencode(query, errors='surrogateescape')}"

@@ -1,0 +1,19 @@
+r"""Text of metrics in messages: bytes that are not UTF-8, which a text has by surrogateescape, are shown as `\xff`."""
+
+import re
+
+__all__ = ["quoted", "readable"]
+
+_ESCAPE = re.compile(r"(\\\\)|\\udc([89a-f][0-9a-f])")
+_BYTE = re.compile("[\udc80-\udcff]")
+
+
+def quoted(text: str) -> str:
+    """As `repr` has it."""
+    shown = repr(text)
+    return shown if text.isascii() else _ESCAPE.sub(lambda found: found[1] or rf"\x{found[2]}", shown)
+
+
+def readable(text: str) -> str:
+    """Without quotes; characters that can be printed or not stay."""
+    return text if text.isascii() else _BYTE.sub(lambda found: rf"\x{ord(found[0]) - 0xDC00:02x}", text)
