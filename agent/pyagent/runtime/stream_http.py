@@ -124,8 +124,7 @@ class Attempts:
         try:
             await self._attempt()
         except OSError as error:
-            known = error.errno is not None and error.errno > 0
-            reason = os.strerror(error.errno) if known else error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
             self._log.warning("%s: %s; until then nobody can ask there, it is tried again", cannot, reason)
             self._task = asyncio.create_task(self._go_on(opened))
 
