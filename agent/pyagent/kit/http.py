@@ -32,6 +32,7 @@ from pyagent.api.masking import mask_url
 from pyagent.api.units import Secret
 from pyagent.kit.each import for_each
 from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse
+from pyagent.kit.http_headers import revealed_headers
 from pyagent.kit.http_login import CookieLogin, HttpLogin, TokenLogin, basic_auth
 from pyagent.kit.http_options import HttpOptions, TransportOptions
 
@@ -78,8 +79,8 @@ class UrlClient:
     """Asks URLs as the options say. `http+unix:///run/x.sock:/path` is a unix socket and the path to ask there for.
 
     `urls`: those that will be asked; `option` names where they are from. Raises ConfigError for one that cannot work, and for
-    options of TLS that cannot. `headers`: sent with each request, in place of its own. `max_body`: bytes of an answer,
-    inflated. `credentials`: see there; OAuth2 goes before them.
+    options of TLS that cannot. `headers`: sent with each request, in place of its own; `headers_option` names where they are
+    from. `max_body`: bytes of an answer, inflated. `credentials`: see there; OAuth2 goes before them.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class UrlClient:
         option: str = "urls",
         credentials: Credentials = _NOBODY,
         headers: Mapping[str, Secret | str] | None = None,
+        headers_option: str = "headers",
         max_body: int = _MOST_BODY,
         answer_timeout: float | None = None,
         verb: str = "read",
@@ -98,9 +100,7 @@ class UrlClient:
         self._verb = verb
         self._options = options
         self._credentials = credentials
-        self._headers = {
-            name: value.reveal() if isinstance(value, Secret) else value for name, value in (headers or {}).items()
-        }
+        self._headers = revealed_headers(headers or {}, headers_option)
         self._max_body = max_body
         self._answer_timeout = options.response_timeout.seconds if answer_timeout is None else answer_timeout
         self._clients: dict[str, HttpClient] = {}
@@ -114,6 +114,7 @@ class UrlClient:
             self._login = TokenLogin(options, self._send)
         elif options.cookie_auth_url:
             _check(options.cookie_auth_url, "cookie_auth_url")
+            revealed_headers(options.cookie_auth_headers, "cookie_auth_headers")
             self._login = CookieLogin(options, self._send, self._forget_cookies)
 
     async def request(
@@ -186,7 +187,7 @@ class UrlClient:
                 headers = {name: value for name, value in headers.items() if name.lower() not in _FOR_THIS_HOST}
             if after.netloc != before.netloc:
                 socket_path = ""
-        raise HttpError(f"it led through {_MOST_REDIRECTS} redirects, and on")
+        raise HttpError(f"it redirects in a circle, or more than {_MOST_REDIRECTS} times")
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         socket_path, target = _target(url)

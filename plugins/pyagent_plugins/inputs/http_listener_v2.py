@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from urllib.parse import unquote_to_bytes
 
 from pyagent.api import Accumulator, ConfigError, Input, Secret, option
+from pyagent.kit.http_headers import revealed_headers
 from pyagent.kit.http_server import (
     HttpListener,
     HttpRefusal,
@@ -50,9 +51,7 @@ class HTTPListenerV2(Input[HTTPListenerV2Options]):
             message = f"cannot use http_success_code {options.http_success_code}: give one of 200 to 299"
             raise ConfigError(message, option="http_success_code")
         self._credentials = (options.basic_username, options.basic_password.reveal())
-        self._headers = {name: value.reveal() for name, value in options.http_headers.items()}
-        if any(character in name + value for name, value in self._headers.items() for character in "\r\n\0"):
-            raise ConfigError("cannot use http_headers: a line break is in it; remove it", option="http_headers")
+        self._headers = revealed_headers(options.http_headers, "http_headers")
         self._paths = options.paths or ["/telegraf"]
         self._methods = options.methods or ["POST", "PUT"]
         self._server = HttpListener(options, self._answer, self._refuse, self.log, max_body=64 * 2**20)

@@ -163,6 +163,7 @@ class Prometheus(Input[PrometheusInputOptions]):
             [page.target for page in self._pages],
             credentials=credentials,
             headers=headers,
+            headers_option="http_headers",
             max_body=max(_MOST_BODY, options.content_length_limit + 1),
         )
         discovery = options.http_service_discovery

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import fcntl
 import gzip
+import re
 import socket
 import ssl
 import struct
@@ -24,6 +25,7 @@ from pyagent.api import (
     Reject,
     option,
 )
+from pyagent.api.masking import mask_url
 from pyagent.kit.connect_errors import explained
 from pyagent.kit.tls import TlsOptions, system_context
 
@@ -53,6 +55,7 @@ class SocketWriterOptions(TlsOptions, frozen=True):
 
 _FAMILIES = {"": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
 _SCHEMES = ("tls", "unix", "unixgram", *[f"{kind}{version}" for kind in ("tcp", "udp") for version in _FAMILIES])
+_PORT = re.compile(r"[0-9A-Za-z_-]+")
 _ELSEWHERE = ("unixpacket", "vsock", "ip", "ip4", "ip6")
 _CONNECT_SECONDS = 30.0
 _SOME = 64
@@ -82,7 +85,12 @@ class SocketWriter(Output[SocketWriterOptions]):
         else:
             host, colon, self._port = rest.rpartition(":")
             self._host = host.removeprefix("[").removesuffix("]")
-            if not colon or not self._port or ("/" in rest) or (":" in host and not host.startswith("[")):
+            if (
+                not colon
+                or not _PORT.fullmatch(self._port)
+                or "@" in rest
+                or (":" in host and not host.startswith("["))
+            ):
                 raise _wrong(options.address, "it is no HOST:PORT")
         self._is_datagram = scheme.startswith("udp") or scheme == "unixgram"
         self._tls: ssl.SSLContext | None = options.ssl_context()
@@ -282,4 +290,4 @@ def _unacknowledged(writer: asyncio.StreamWriter) -> int:
 
 def _wrong(address: str, cause: str) -> ConfigError:
     advice = "give 'tcp://HOST:PORT', 'udp://HOST:PORT', 'unix:///PATH' or 'unixgram:///PATH'"
-    return ConfigError(f"cannot write to {address!r}: {cause}; {advice}", option="address")
+    return ConfigError(f"cannot write to {mask_url(address)!r}: {cause}; {advice}", option="address")

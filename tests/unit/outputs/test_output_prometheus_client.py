@@ -288,3 +288,11 @@ def test_wrong_options(options: dict[str, Any], option: str, message: str) -> No
 @pytest.mark.parametrize("listen", ["", "http://127.0.0.1:9273", "tcp://:9273", "[::1]:9273"])
 def test_addresses(listen: str) -> None:
     make_output(PrometheusClient, {"listen": listen}, logging.getLogger("test"))
+
+
+def test_a_password_without_a_user_is_remarked() -> None:
+    def remarked(table: dict[str, Any]) -> list[str]:
+        return [name for name, _ in make_output(PrometheusClient, table).options.remarks()]
+
+    assert remarked({"basic_password": "opensesame"}) == ["basic_password"]
+    assert remarked({"basic_password": "opensesame", "basic_username": "u"}) == []

@@ -205,6 +205,8 @@ class TestDatagrams:
         ({"address": "unix://x"}, "address", "begins with /"),
         ({"address": "tcp://host"}, "address", "it is no HOST:PORT"),
         ({"address": "tcp://::1:80"}, "address", "it is no HOST:PORT"),
+        ({"address": "tls://u:pw@x"}, "address", r"cannot write to 'tls://\*\*\*@x': it is no HOST:PORT"),
+        ({"address": "tls://u:pw@x:1"}, "address", r"cannot write to 'tls://\*\*\*@x:1': it is no HOST:PORT"),
         ({"address": "udp://h:1", "insecure_skip_verify": True}, "address", "it is for streams"),
         ({"address": "tcp://h:1", "content_encoding": "zstd"}, "content_encoding", "gzip"),
     ],

@@ -4,7 +4,6 @@ It writes to whatever speaks InfluxDB 1's `/write`, or takes line protocol by UD
 of the server is the table in docs/plugins/outputs/influxdb.md.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 from urllib.parse import unquote
@@ -25,6 +24,7 @@ from pyagent.api import (
 )
 from pyagent.kit.http_answers import one_line
 from pyagent.kit.http_client import HttpClient, HttpResponse
+from pyagent.kit.http_headers import check_text, revealed_headers
 from pyagent.kit.influxdb import cause, problem, refusal, split_url
 from pyagent.kit.nodes import NodePool
 from pyagent.kit.tls import TlsOptions
@@ -78,7 +78,6 @@ class InfluxDB1Options(TlsOptions, frozen=True):
             yield "exclude_retention_policy_tag", "does nothing without retention_policy_tag"
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SEPARATOR = "/"
 """Between database and retention policy in the name of a partition: InfluxDB allows it in neither."""
 
@@ -86,10 +85,8 @@ _SEPARATOR = "/"
 class InfluxDB1(Output[InfluxDB1Options]):
     def setup(self) -> None:
         options = self.options
-        headers = "".join(name + value.reveal() for name, value in options.http_headers.items())
-        for name, text in {"user_agent": options.user_agent, "http_headers": headers}.items():
-            if _CONTROL.search(text):
-                raise ConfigError(f"cannot use {name}: it holds a line break or control character", option=name)
+        check_text(options.user_agent, "user_agent")
+        revealed_headers(options.http_headers, "http_headers")
         if options.http_proxy:
             password = split_url(options.http_proxy, "http_proxy").password
             Secret(unquote(password or ""))  # known from here on, so that no message shows it

@@ -28,6 +28,7 @@ from pyagent.api import (
 from pyagent.kit.connect_errors import SPEAKS_HTTPS, wants_https
 from pyagent.kit.http_answers import one_line, retry_after
 from pyagent.kit.http_client import HttpClient, HttpError, HttpResponse
+from pyagent.kit.http_headers import check_text, revealed_headers
 from pyagent.kit.influxdb import cause, is_about_lines, problem, refusal, split_url
 from pyagent.kit.nodes import NodePool
 from pyagent.kit.shown import quoted
@@ -71,7 +72,6 @@ class InfluxDBOptions(TlsOptions, frozen=True):
             yield "bucket", "is empty; InfluxDB refuses what names no bucket"
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DELIVERED = {200, 201, 202, 204, 206, 207, 208}
 _OF_INFLUXDB = {200, 201, 202, 204}
 """What InfluxDB, and others that speak as it does, say of a write, with nothing behind it."""
@@ -103,11 +103,9 @@ class InfluxDB(Output[InfluxDBOptions]):
             raise ConfigError(
                 "cannot keep to rate_limit: it has no rate_limit_period; give one, such as '1m'", option="rate_limit"
             )
-        headers = "".join(name + value.reveal() for name, value in options.http_headers.items())
-        texts = {"token": options.token.reveal(), "user_agent": options.user_agent, "http_headers": headers}
-        for name, text in texts.items():
-            if _CONTROL.search(text):
-                raise ConfigError(f"cannot use {name}: it holds a line break or control character", option=name)
+        for name, text in {"token": options.token.reveal(), "user_agent": options.user_agent}.items():
+            check_text(text, name)
+        revealed_headers(options.http_headers, "http_headers")
         if options.http_proxy:
             password = split_url(options.http_proxy, "http_proxy").password
             Secret(unquote(password or ""))  # known from here on, so that no message shows it

@@ -3,10 +3,12 @@
 import asyncio
 import gzip
 import time
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Literal
 
 from pyagent.api import Batch, ConfigError, Duration, Output, QueueFormat, RawMetrics, Secret, option
+from pyagent.kit.http_headers import revealed_headers
 from pyagent.kit.http_server import HttpListener, HttpRefusal, ListenerOptions, Request, Response, same_secret
 from pyagent.kit.listen_address import TlsServerOptions
 from pyagent.kit.prometheus import MetricTypes, Names
@@ -43,6 +45,13 @@ class PrometheusClientOptions(TlsServerOptions, frozen=True):
     http_headers: Annotated[dict[str, Secret], option("further headers of answers")] = {}
     metric_types: Annotated[MetricTypes, option("types of metrics, in place of their own")] = MetricTypes()
 
+    def remarks(self) -> Iterable[tuple[str, str]]:
+        if self.basic_password and not self.basic_username:
+            yield (
+                "basic_password",
+                "is that of a user without a name, as whom few scrapers can ask; set basic_username",
+            )
+
 
 _LANDING_PAGE = b"Telegraf Output Plugin: Prometheus Client "
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
@@ -72,7 +81,7 @@ class PrometheusClient(Output[PrometheusClientOptions]):
             **{name: getattr(options, name) for name in TlsServerOptions.__struct_fields__},
         )
         self._server = HttpListener(listening, self._answer, self._refuse, self.log, max_body=1 << 16, option="listen")
-        self._own_headers = {name: value.reveal() for name, value in options.http_headers.items()}
+        self._own_headers = revealed_headers(options.http_headers, "http_headers")
         self._rendering = asyncio.Lock()
         first_version = options.metric_version != 2
         # Of the plugin that a reload replaces, where nothing that concerns them has changed.
