@@ -229,7 +229,8 @@ def _unknown_keys(
 def _unknown(view: TableView, found: Sequence[_Unknown], common: Iterable[str]) -> ConfigError:
     """One error for all of them, at the place of the first."""
     first, known = found[0]
-    near = [suggest(str(path[-1]), [*names, *common]) for path, names in found]
+    # In a table within the plugin's own those that all plugins know mean nothing.
+    near = [suggest(str(path[-1]), [*names, *(common if len(path) == 1 else ())]) for path, names in found]
     of_its_own = f"it knows {', '.join(known)}" if known else "it has no options of its own"
     if len(found) == 1:
         return view.error(

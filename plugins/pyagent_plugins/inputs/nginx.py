@@ -25,6 +25,7 @@ class NginxOptions(HttpOptions, frozen=True):
 
 _LEAST_TIMEOUT, _DEFAULT_TIMEOUT = 1.0, 5.0
 _PORTS = {"http": "80", "https": "443"}
+_LONGEST_PAGE = 64 << 10
 _PAGE = re.compile(
     r"""[^:]*:[ \t]*(?P<active>\d{1,20})\s*\n
         [^\n]*\n
@@ -70,7 +71,7 @@ class Nginx(Input[NginxOptions]):
         answer_timeout = self.options.response_timeout.seconds
         if answer_timeout < _LEAST_TIMEOUT:
             answer_timeout = _DEFAULT_TIMEOUT
-        self._http = UrlClient(self.options, self.options.urls, answer_timeout=answer_timeout)
+        self._http = UrlClient(self.options, self.options.urls, answer_timeout=answer_timeout, max_body=_LONGEST_PAGE)
 
     async def gather(self, acc: Accumulator) -> None:
         await for_each(self.options.urls, lambda url: self._read(url, acc))

@@ -381,3 +381,9 @@ def test_what_is_told_is_bounded(load: Load) -> None:
     assert len(load(f"[[inputs.full]]\ntexts = [{unset}]", strict_env=False).warnings) < 300
     tables = "".join(f"[agents{number}]\n" for number in range(10_000))
     assert load.refused(tables).startswith("a.conf:1: inputs.agents0: undefined but requested input: agents0")
+
+
+def test_in_an_inner_table_only_its_own_names_are_meant() -> None:
+    text = '[[inputs.mem]]\n[[processors.rename]]\n[[processors.rename.replace]]\n  tags = "host"\n  dest = "x"\n'
+    with pytest.raises(ConfigError, match="unknown option 'tags'; did you mean 'tag'"):
+        load_plan([SourceText("a.conf", text + "[[outputs.discard]]\n")], environ={})

@@ -53,6 +53,11 @@ async def test_a_page_that_is_none(page: str) -> None:
         await read(page)
 
 
+async def test_of_a_server_that_is_none_no_more_is_held_than_a_page_may_have() -> None:
+    with pytest.raises(PyagentError, match="the answer is larger than 65536 bytes"):
+        await read(PAGE + "x" * 65536)
+
+
 def test_an_answer_takes_five_seconds_where_the_option_says_less_than_one() -> None:
     plugin = make_input(Nginx, {"urls": ["http://[::1]/x"], "response_timeout": "500ms"})
     assert plugin._http._answer_timeout == 5.0
