@@ -153,9 +153,14 @@ CONTRACTS: dict[str, Harness] = {
     "http json": lambda path, draw: over_http(path, draw, "url", several=False, data_format="json"),
     "http each": lambda path, draw: over_http(path, draw, "url", several=False, use_batch_format=False),
     "influxdb": lambda path, draw: over_http(path, draw, "urls", several=True, skip_database_creation=True),
+    "influxdb divided": lambda path, draw: over_http(path, draw, "urls", several=True, database_tag="host"),
+    "influxdb_v2 divided": lambda path, draw: over_http(
+        path, draw, "urls", several=True, bucket_tag="host", bucket="b"
+    ),
     "influxdb_v2": lambda path, draw: over_http(path, draw, "urls", several=True, bucket="b"),
     "mqtt": to_broker,
     "mqtt batches": lambda path, draw: to_broker(path, draw, layout="batch", data_format="json", protocol="5", qos=2),
+    "mqtt template": lambda path, draw: to_broker(path, draw, topic='t/{{ .Tag "host" }}'),
     "nats": to_stream,
     "nats batches": lambda path, draw: to_stream(path, draw, use_batch_format=True),
     "nats template": lambda path, draw: to_stream(
@@ -222,6 +227,38 @@ class Troubled:
         return False
 
 
+def running(plugin: Output[Any]) -> tuple[RunningOutput, Quarantine]:
+    plan = OutputPlan(
+        kind="outputs",
+        name="test",
+        plugin=type(plugin),
+        options=plugin.options,
+        location="test.conf:1",
+        identity="test",
+        flush_interval=Duration("10s"),
+        metric_batch_size=40,
+        queue_id="test",
+    )
+    quarantine = Quarantine()
+    output = RunningOutput(plan, plugin, log=LOG, buffer_resources=BufferResources(dead_letters=quarantine))
+    output._executor = output._manager
+    return output, quarantine
+
+
+async def emptied(output: RunningOutput) -> int:
+    """What is left in its queue in the end."""
+    for _ in range(400):
+        if not output.queued:
+            break
+        await output.write_queue()
+    return output.queued
+
+
+async def arrived(receiver: Receiver) -> list[int]:
+    found = receiver.numbers() if receiver.numbers is not None else []
+    return await found if isinstance(found, Awaitable) else found
+
+
 def test_there_is_a_contract_for_every_output() -> None:
     assert {name.partition(" ")[0] for name in CONTRACTS} == set(OUTPUTS)
 
@@ -236,38 +273,70 @@ async def test_nothing_is_lost_and_nothing_comes_twice(
     never = set(draw.sample(range(GIVEN), 5))
     async with CONTRACTS[name](tmp_path, draw) as receiver:
         plugin = make_output(plugin_class(name.partition(" ")[0]), receiver.options)
-        plan = OutputPlan(
-            kind="outputs",
-            name="test",
-            plugin=type(plugin),
-            options=plugin.options,
-            location="test.conf:1",
-            identity="test",
-            flush_interval=Duration("10s"),
-            metric_batch_size=40,
-            queue_id="test",
-        )
-        quarantine = Quarantine()
-        output = RunningOutput(plan, plugin, log=LOG, buffer_resources=BufferResources(dead_letters=quarantine))
+        output, quarantine = running(plugin)
         troubled = Troubled(plugin, draw, never)
         plugin.write = troubled  # type: ignore[method-assign]
-        output._executor = output._manager
         metrics = [
             Metric("m", {"host": "a"}, {"n": number}, 1_700_000_000_000_000_000 + number) for number in range(GIVEN)
         ]
         for start in range(0, GIVEN, 50):
             output.enqueue(output.encoder(metrics[start : start + 50]))
             await output.write_queue()
-        for _ in range(400):
-            if not output.queued:
-                break
-            await output.write_queue()
-        kept = output.queued
-        found = troubled.returned if receiver.numbers is None else receiver.numbers()
-        delivered = await found if isinstance(found, Awaitable) else found
+        kept = await emptied(output)
+        delivered = troubled.returned if receiver.numbers is None else await arrived(receiver)
         await output.stop(grace=5)
     assert kept == 0
     # A server may refuse one metric that is sent alone, too (413).
     assert sorted(delivered + quarantine.numbers) == list(range(GIVEN))
     assert never <= set(quarantine.numbers)
     assert (output.written, output.rejected) == (len(delivered), len(quarantine.numbers))
+
+
+class Calm(random.Random):
+    """Receivers that take everything."""
+
+    def choice(self, seq: Any) -> Any:
+        return seq[-1]
+
+
+def oddities(text: str) -> Iterator[Metric]:
+    """`text` wherever a metric has any, `n` from 100 on."""
+    for number, (name, tags, fields) in enumerate(
+        [
+            (f"m{text}", {"host": "a"}, {}),
+            (text, {"host": "a"}, {}),
+            ("m", {"host": text}, {}),
+            ("m", {"host": f"a{text}b"}, {}),
+            ("m", {"host": "a", f"t{text}": "x"}, {}),
+            ("m", {"host": "a"}, {f"o{text}": 1}),
+            ("m", {"host": "a"}, {"s": f"x{text}"}),
+        ],
+        100,
+    ):
+        yield Metric(name, tags, {"n": number, **fields}, 1_700_000_000_000_000_000 + number)
+
+
+@pytest.mark.parametrize("text", ["\udcff", chr(0xD800)])
+@pytest.mark.parametrize("name", CONTRACTS)
+async def test_text_that_is_not_utf8_costs_nobody_else(
+    name: str, text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is delivered, or refused by itself."""
+    async with CONTRACTS[name](tmp_path, Calm()) as receiver:
+        plugin = make_output(plugin_class(name.partition(" ")[0]), receiver.options)
+        output, quarantine = running(plugin)
+        good = [Metric("m", {"host": "a"}, {"n": n}, 1_700_000_000_000_000_000 + n) for n in range(10)]
+        odd = list(oddities(text))
+        mixed = [*good[:5], *odd, *good[5:]]
+        output.enqueue(output.encoder(mixed))
+        kept = await emptied(output)
+        delivered = await arrived(receiver)
+        await output.stop(grace=5)
+    assert kept == 0
+    assert not output.not_encodable
+    assert output.written + output.rejected == len(mixed)
+    assert set(quarantine.numbers) <= {metric.fields["n"] for metric in odd}
+    if receiver.numbers is not None:
+        assert sorted(delivered + quarantine.numbers) == sorted(int(metric.fields["n"]) for metric in mixed)
+    assert "UnicodeEncodeError" not in caplog.text
+    assert r"\udc" not in caplog.text

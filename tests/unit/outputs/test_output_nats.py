@@ -9,7 +9,7 @@ from pyagent.testing.outputs import MemoryBatch, make_batch, make_output
 from pyagent_plugins.outputs.nats import NATS
 from pyagent_plugins.outputs.nats.identity import Identities, Message
 from pyagent_plugins.outputs.nats.stream import StreamOptions, _covers, stream_config
-from pyagent_plugins.outputs.nats.subject import Subject, is_subject
+from pyagent_plugins.outputs.nats.subject import Subject, wrong_with
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,34 @@ def test_a_subject_is_made_of_the_metric(template: str, subject: str) -> None:
     assert Subject(template).of(metric) == subject
 
 
-@pytest.mark.parametrize("text", ["", "a..b", ".a", "a.", "a b", "a.*", "a.>", "a\r\nPUB b 0", "a.\tb"])
+@pytest.mark.parametrize(
+    "text", ["", "a..b", ".a", "a.", "a b", "a.*", "a.>", "a\r\nPUB b 0", "a.\tb", "a.\udcff", "é" * 2000]
+)
 def test_what_no_message_can_be_sent_to_is_no_subject(text: str) -> None:
-    assert not is_subject(text)
+    assert wrong_with(text)
     with pytest.raises(ConfigError, match="cannot publish to the subject"):
         Subject(text)
+
+
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        ("é\udcff", r"'a.é\xff' is no subject: it is not UTF-8"),
+        ("b c", "'a.b c' is no subject: it has a space or a control character"),
+        ("", "'a.' is no subject: it has an empty word: a tag"),
+        (">", "'a.>' is no subject: a word of it is a wildcard"),
+        ("x" * 4000, "is no subject: it has more than 3800 bytes"),
+    ],
+)
+def test_a_metric_without_a_subject_is_refused(tag: str, message: str) -> None:
+    output = make_output(NATS, {"subject": 'a.{{ .Tag "t" }}'})
+    refused: dict[int, str] = {}
+    metrics = [Metric("m", {"t": value}, {"v": 1}, 1) for value in ("é", tag)]
+    messages = list(output._messages(make_batch(output, metrics), 1000, refused))
+    output._identities.give(messages)
+    assert [one.subject for one in messages] == ["a.é"]
+    assert list(refused) == [1]
+    assert message in refused[1]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyagent.api import ConfigError, FieldValue, Metric, Serializer
 from pyagent.kit.metric_template import MetricTemplate, value_text
+from pyagent.kit.shown import quoted
 
 __all__ = ["Layout", "Message", "Topic"]
 
@@ -38,9 +39,20 @@ class Topic:
         text = self._template.of(metric)
         parts = [part for part in text.split("/") if part]
         topic = ("/" if text.startswith("/") else "") + "/".join(parts) if parts else metric.name
-        if re.search("[#+\0\ud800-\udfff]", topic) or len(topic.encode()) > _LONGEST_TOPIC:
-            raise ValueError(f"{topic[:100]!r} is no topic: it has a wildcard or control character, or is too long")
+        return _checked(topic)
+
+
+def _checked(topic: str) -> str:
+    """Raises ValueError for what is no topic."""
+    if re.search("[\ud800-\udfff]", topic):
+        wrong = "it is not UTF-8"
+    elif found := re.search("[#+\0]", topic):
+        wrong = f"it has the wildcard {found[0]}" if found[0] != "\0" else "it has a NUL"
+    elif len(topic.encode()) > _LONGEST_TOPIC:
+        wrong = f"it has more than {_LONGEST_TOPIC} bytes"
+    else:
         return topic
+    raise ValueError(f"{quoted(topic[:100])} is no topic: {wrong}")
 
 
 class Layout:
@@ -115,13 +127,13 @@ class Layout:
 def _of_fields(found: Sequence[tuple[int, str, Metric]], refused: dict[int, str]) -> list[Message]:
     messages = []
     for index, topic, metric in found:
-        wrong = [key for key in metric.fields if re.search("[#+\0\ud800-\udfff]", key)]
-        if wrong:
-            refused[index] = f"{wrong[0][:100]!r} cannot be a part of a topic"
-        else:
+        try:
             messages += [
-                Message(f"{topic}/{key}", _bytes(value_text(it)), (index,)) for key, it in metric.fields.items()
+                Message(_checked(f"{topic}/{key}"), _bytes(value_text(it)), (index,))
+                for key, it in metric.fields.items()
             ]
+        except ValueError as error:
+            refused[index] = str(error)
     return messages
 
 
@@ -152,7 +164,11 @@ class _Homie:
     def _of_metric(self, topic: str, metric: Metric) -> list[tuple[str, str]]:
         device, node = self._device.of(metric), self._node.of(metric)
         if "/" in device or "/" in node:
-            raise ValueError(f"{(device + node)[:100]!r}: the name of a device or the ID of a node cannot have a /")
+            raise ValueError(
+                f"{quoted((device + node)[:100])}: the name of a device or the ID of a node cannot have a /"
+            )
+        longest = max((*metric.tags, *metric.fields), key=len, default="")
+        _checked(f"{topic}/{_identity(node)}/{_identity(longest)}/$properties")
         pairs = []
         if topic not in self._new:
             self._new[topic] = set()

@@ -24,9 +24,10 @@ from pyagent.api import (
     option,
 )
 from pyagent.kit.nats import NATS_TIMEOUT, NatsConnector, NatsOptions, nats_words
+from pyagent.kit.shown import quoted
 from pyagent_plugins.outputs.nats.identity import Identities, Message
 from pyagent_plugins.outputs.nats.stream import StreamOptions, check_name, see_to_stream
-from pyagent_plugins.outputs.nats.subject import Subject, is_subject
+from pyagent_plugins.outputs.nats.subject import Subject, wrong_with
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -219,12 +220,10 @@ class NATS(Output[NATSOptions]):
             subjects: dict[str, list[tuple[int, Metric]]] = {}
             for index, metric in enumerate(part.metrics()):
                 subject = self._subject.of(metric)
-                if is_subject(subject):
-                    subjects.setdefault(subject, []).append((index, metric))
+                if wrong := wrong_with(subject):
+                    refused[start + index] = f"{quoted(subject[:100])} is no subject: {wrong}"
                 else:
-                    refused[start + index] = (
-                        f"{subject[:100]!r} is no subject: a tag or field of the template is missing"
-                    )
+                    subjects.setdefault(subject, []).append((index, metric))
             for subject, found in subjects.items():
                 groups = [found] if self.options.use_batch_format else [[one] for one in found]
                 for group in groups:

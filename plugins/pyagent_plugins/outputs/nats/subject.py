@@ -5,12 +5,16 @@ from collections.abc import Callable
 
 from pyagent.api import ConfigError, Metric
 from pyagent.api.units import format_number
+from pyagent.kit.shown import quoted
 
-__all__ = ["Subject", "is_subject"]
+__all__ = ["Subject", "wrong_with"]
 
 _ELEMENT = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
 _KNOWN = re.compile(r"""\s*\.(?P<what>Name|Tag|GetTag|Field)(?:\s+(?P<quote>["`])(?P<key>[^"`\\]+)(?P=quote))?\s*""")
 _BAD_TOKEN = re.compile(r"[\s\x00-\x1f\x7f]")
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+_LONGEST = 3800
+"""Bytes: nats-server closes the connection of whoever sends a line of more than 4096, which has the answer's subject, too."""
 
 
 class Subject:
@@ -24,21 +28,30 @@ class Subject:
             self._pieces += [text[rest : element.start()], _element(element)]
             rest = element.end()
         self.is_template = rest > 0
-        if not self.is_template and not is_subject(text):
-            raise ConfigError(f"cannot publish to the subject {text!r}: {_RULES}", option="subject")
+        if not self.is_template and wrong_with(text):
+            raise ConfigError(f"cannot publish to the subject {quoted(text)}: {_RULES}", option="subject")
         self._pieces.append(text[rest:])
 
     def of(self, metric: Metric) -> str:
-        """It may be none that a message can be sent to: see `is_subject`."""
+        """It may be none that a message can be sent to: see `wrong_with`."""
         return "".join([piece if isinstance(piece, str) else piece(metric) for piece in self._pieces])
 
 
 _RULES = "it needs words with a point between each two, and without spaces, * and >"
 
 
-def is_subject(text: str) -> bool:
-    """Whether a message can be sent to it."""
-    return not _BAD_TOKEN.search(text) and all(token not in ("", "*", ">") for token in text.split("."))
+def wrong_with(text: str) -> str:
+    """Why no message can be sent to it; empty: one can."""
+    if _NOT_UTF8.search(text):
+        return "it is not UTF-8"
+    if _BAD_TOKEN.search(text):
+        return "it has a space or a control character"
+    if len(text.encode()) > _LONGEST:
+        return f"it has more than {_LONGEST} bytes"
+    words = text.split(".")
+    if "" in words:
+        return "it has an empty word: a tag or field of the template is missing, or has a point at its begin or end"
+    return "a word of it is a wildcard" if "*" in words or ">" in words else ""
 
 
 def _element(element: re.Match[str]) -> Callable[[Metric], str]:
