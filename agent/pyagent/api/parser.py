@@ -75,7 +75,7 @@ class Parser(Plugin[O_co]):
         self.default_tags: Mapping[str, str] = {}
         """Given to every metric that has no tag of that key."""
         self.now: Callable[[], int] = time.time_ns
-        """Time of metrics for which the data give none, ns since the epoch."""
+        """Time of metrics for which the data give none, ns since the epoch. To be asked for each record that has none."""
         self.stamps_received = False
         """Whether `acc.ingest` gives metrics the time at which they were received, whatever the data say."""
         self._parse_lines = parse_lines
@@ -91,7 +91,8 @@ class Parser(Plugin[O_co]):
         raise NotImplementedError("the plugin defines no parse(self, data)")
 
     def parse_lines(self, data: bytes, precision: PrecisionName = "ns") -> ParsedLines:
-        """Line protocol, by the engine's own parser. Lines without a time get the present."""
+        """Line protocol, by the engine's own parser. Lines without a time get the present, each a nanosecond more than the
+        one before."""
         if self._parse_lines is None:
             raise RuntimeError("this parser was made without the engine")
         return self._parse_lines(data, self.now(), precision)

@@ -95,7 +95,9 @@ def create_parser(plan: ParserPlan, measurement: str, log: logging.Logger) -> Pa
     """Make the parser that the plan describes, for a plugin whose metrics are called `measurement`. Raises ConfigError."""
     from pyagent.lineprotocol import parse
 
-    return plan.plugin(plan.options, log, measurement=measurement, parse_lines=partial(parse, most=_MOST_METRICS))
+    return plan.plugin(
+        plan.options, log, measurement=measurement, parse_lines=partial(parse, apart=True, most=_MOST_METRICS)
+    )
 
 
 def create_serializer(plan: SerializerPlan, log: logging.Logger) -> Serializer[Any]:

@@ -12,7 +12,8 @@ The syntax is InfluxDB 2's own:
   t, T, true, True, TRUE, f, F, false, False, FALSE. NaN and infinities are refused, and floats too large.
 - Tags are unique; `time`, `_field` and `_measurement` cannot be tags. Of fields with one key the last wins. There are at
   most MAX_FIELDS of them.
-- A time is a whole number of units of the precision; where there is none it is `default_time`, cut to that unit.
+- A time is a whole number of units of the precision; where there is none it is `default_time`, cut to that unit. With
+  `apart` and nanoseconds each further line without one is 1 ns later, so that those of one series stay points of their own.
 
 A bad line costs only itself. It ends at the first LF outside of its strings; where a string never ends, or something
 else than a separator follows it, quotes cannot be trusted, and it ends at the first LF.
@@ -88,7 +89,9 @@ class _BadLine(Exception):
         self.quotes = quotes
 
 
-def parse(data: bytes | str, default_time: int, precision: Precision = "ns", *, most: int = 0) -> Parsed:
+def parse(
+    data: bytes | str, default_time: int, precision: Precision = "ns", *, apart: bool = False, most: int = 0
+) -> Parsed:
     """Parse lines. `default_time`: ns since the epoch. Each metric has tags of its own; equal text is shared.
 
     Raises ValueError for an unknown precision, and for what the data hold only TooMuch: where the metrics take about
@@ -96,7 +99,7 @@ def parse(data: bytes | str, default_time: int, precision: Precision = "ns", *, 
     """
     whole = Parsed([], [], 0)
     made = 0
-    for part in parse_parts(data, default_time, precision):
+    for part in parse_parts(data, default_time, precision, apart=apart):
         whole.metrics += part.metrics
         whole.errors += part.errors
         whole.bad += part.bad
@@ -115,10 +118,13 @@ class Part(Parsed):
     size: int = 0
 
 
-def parse_parts(data: bytes | str, default_time: int, precision: Precision = "ns") -> Iterator[Part]:
+def parse_parts(
+    data: bytes | str, default_time: int, precision: Precision = "ns", *, apart: bool = False
+) -> Iterator[Part]:
     """The same piece by piece: what a large text becomes need not be there at one time."""
     unit = unit_ns(precision)
     default_time -= default_time % unit
+    step = 1 if apart and unit == 1 else 0
     data = as_bytes(data)
     part = Part([], [], 0)
     told = 0
@@ -146,6 +152,8 @@ def parse_parts(data: bytes | str, default_time: int, precision: Precision = "ns
             if not TIME_MIN <= time <= TIME_MAX:
                 raise _BadLine("time outside range", match.start(1) if match[1] else start)
             position = match.end()
+            if match[1] is None:
+                default_time += step
             part.metrics.append(Metric(name, tags.copy(), fields, time))
         except _BadLine as error:
             position = _end_of_line(data, start, error.at, error.quotes)

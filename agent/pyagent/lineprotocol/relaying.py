@@ -31,6 +31,7 @@ def relay(
     *,
     tags: Mapping[str, str] | None = None,
     round_to: int = 1,
+    apart: bool = False,
     most: int = 0,
 ) -> Relayed:
     """Check lines and write them anew: what `encode` gives for the metrics that `parse` gives.
@@ -44,7 +45,7 @@ def relay(
     whole = Relayed(Encoded(b"", ends, 0, 0, []), [], 0)
     size = 0
     spans: list[tuple[int, int]] = []
-    for parsed in parse_parts(data, default_time, precision):
+    for parsed in parse_parts(data, default_time, precision, apart=apart):
         for metric in parsed.metrics:
             if tags:
                 metric.tags = {**tags, **metric.tags}

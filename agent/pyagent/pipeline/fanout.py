@@ -197,7 +197,7 @@ class Fanout:
 
         def relay_all() -> dict[LineOptions, Relayed]:
             return {
-                options: relay(data, now, precision, options, tags=tags, round_to=round_to, most=most)
+                options: relay(data, now, precision, options, tags=tags, round_to=round_to, apart=True, most=most)
                 for options in wanted
             }
 

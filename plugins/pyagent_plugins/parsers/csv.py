@@ -128,18 +128,17 @@ class Csv(Parser[CsvOptions]):
             del self._columns[: self.options.csv_skip_columns]
 
     def _metrics(self, rows: "Iterator[tuple[int, list[str]]]", first: int) -> list[Metric]:
-        now = self.now()
         metrics = []
         for line, row in rows:
             try:
-                metrics.append(self._metric(row, now))
+                metrics.append(self._metric(row))
             except ValueError as error:
                 if not self.options.csv_skip_errors:
                     raise _BadRow(line, str(error)) from None
                 self.log.debug("line %d is left out: %s", first + line, error)
         return metrics
 
-    def _metric(self, row: list[str], time: int) -> Metric:
+    def _metric(self, row: list[str]) -> Metric:
         options = self.options
         from_columns: dict[str, str] = {}
         fields: dict[str, FieldValue] = {}
@@ -168,6 +167,8 @@ class Csv(Parser[CsvOptions]):
             if not options.csv_timestamp_format:
                 raise ValueError("csv_timestamp_column needs csv_timestamp_format beside it")
             time = parse_timestamp(options.csv_timestamp_format, text, self._zone)
+        else:
+            time = self.now()
         measurement = fields.pop(options.csv_measurement_column, "") if options.csv_measurement_column else ""
         return Metric(_name(measurement) or self.measurement, tags, fields, time)
 

@@ -34,7 +34,7 @@ class Logfmt(Parser[LogfmtOptions]):
 
     def parse(self, data: bytes) -> list[Metric]:
         text = data.decode("utf-8", "surrogateescape")
-        now, name, default, is_tag = self.now(), self.measurement, self.default_tags, self._is_tag
+        now, name, default, is_tag = self.now, self.measurement, self.default_tags, self._is_tag
         metrics = []
         for number, line in enumerate(text.split("\n"), start=1):
             fields: dict[str, FieldValue] = {}
@@ -57,7 +57,7 @@ class Logfmt(Parser[LogfmtOptions]):
             if end < len(line) and (rest := line[end:].lstrip(_BLANKS)):
                 raise ParseError(_mistake(rest, len(line) - len(rest)), number)
             if fields or tags:
-                metrics.append(Metric(name, {**default, **tags} if default else tags, fields, now))
+                metrics.append(Metric(name, {**default, **tags} if default else tags, fields, now()))
         return metrics
 
 

@@ -55,6 +55,7 @@ def check(native: ModuleType, data: bytes) -> None:
     """Raises AssertionError where the cores differ or write what they do not understand."""
     parsed = REFERENCE.parse(data, 5)
     assert repr(native.parse(data, 5)) == repr(parsed)
+    assert repr(native.parse(data, 5, apart=True)) == repr(REFERENCE.parse(data, 5, apart=True))
     for options in OPTIONS:
         encoded = REFERENCE.encode(parsed.metrics, options)
         assert native.encode(parsed.metrics, options) == encoded

@@ -14,9 +14,10 @@ from line_strategies import line_data, metrics, options, precisions, texts
 
 from pyagent.api import LineOptions, Metric
 from pyagent.api.errors import TooMuch
-from pyagent.lineprotocol.results import MAX_ERROR_BYTES, MAX_FIELDS, Parsed, Precision
+from pyagent.lineprotocol.results import MAX_ERROR_BYTES, MAX_FIELDS, TIME_MAX, TIME_MIN, Parsed, Precision
 
 NOW = 1_700_000_000_123_456_789
+default_times = st.integers() | st.just(NOW) | st.integers(TIME_MAX - 2, TIME_MAX) | st.integers(TIME_MIN - 2, TIME_MIN)
 many = settings(max_examples=120, deadline=None)  # the fuzzer goes on for minutes
 
 
@@ -28,10 +29,10 @@ def test_encode(native: ModuleType, given_metrics: list[Metric], wanted: LineOpt
 
 
 @many
-@given(line_data | st.binary(max_size=60) | texts, st.integers() | st.just(NOW), precisions)
-def test_parse(native: ModuleType, data: bytes | str, default_time: int, precision: Precision) -> None:
+@given(line_data | st.binary(max_size=60) | texts, default_times, precisions, st.booleans())
+def test_parse(native: ModuleType, data: bytes | str, default_time: int, precision: Precision, apart: bool) -> None:
     for _ in range(2):
-        got, wanted = native.parse(data, default_time, precision), REFERENCE.parse(data, default_time, precision)
+        got, wanted = (core.parse(data, default_time, precision, apart=apart) for core in (native, REFERENCE))
         assert repr(got) == repr(wanted)
         assert [list(metric.tags) for metric in got.metrics] == [list(metric.tags) for metric in wanted.metrics]
 
@@ -50,11 +51,12 @@ def test_numbers(native: ModuleType, number: bytes) -> None:
 @many
 @given(
     line_data,
-    st.integers() | st.just(NOW),
+    default_times,
     precisions,
     options,
     st.none() | st.dictionaries(texts, texts, max_size=3),
     st.integers(-1, 20) | st.integers(0, 10**11) | st.integers(2**62, 2**70),
+    st.booleans(),
 )
 def test_relay(
     native: ModuleType,
@@ -64,11 +66,11 @@ def test_relay(
     wanted: LineOptions,
     tags: dict[str, str] | None,
     round_to: int,
+    apart: bool,
 ) -> None:
     arguments = (data, default_time, precision, wanted)
-    assert native.relay(*arguments, tags=tags, round_to=round_to) == REFERENCE.relay(
-        *arguments, tags=tags, round_to=round_to
-    )
+    named = {"tags": tags, "round_to": round_to, "apart": apart}
+    assert native.relay(*arguments, **named) == REFERENCE.relay(*arguments, **named)
 
 
 def test_long_lines_and_many_tags(native: ModuleType) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from line_strategies import line_data, options, precisions, texts
 
 from pyagent.api import LineOptions
-from pyagent.lineprotocol.results import Precision
+from pyagent.lineprotocol.results import TIME_MAX, Precision
 
 NOW = 1_700_000_000_123_456_789
 
@@ -24,6 +24,31 @@ def test_lines_are_written_anew(core: SimpleNamespace) -> None:
 def test_tags_are_added_where_there_is_none_of_their_key(core: SimpleNamespace) -> None:
     relayed = core.relay(b"m,b=1 f=1 1\nm f=1 1", NOW, tags={"b": "2", "a b": "x,y", "": "z", "e": ""})
     assert relayed.encoded.data == b"m,a\\ b=x\\,y,b=1 f=1 1\nm,a\\ b=x\\,y,b=2 f=1 1\n"
+
+
+def test_lines_without_a_time_are_apart_where_that_is_asked(core: SimpleNamespace) -> None:
+    odd = b"m f=1,\\ =1"  # the key cannot be written: the native core leaves the line to the reference
+    data = b"m f=1\nm f=2 7\nbad\n" + odd + b"\nm f=4\n" + odd + b" 9\nm f=5"
+    times = [int(line.rsplit(b" ", 1)[1]) for line in core.relay(data, NOW, apart=True).encoded.data.splitlines()]
+    assert times == [NOW, 7, NOW + 1, NOW + 2, 9, NOW + 3]
+    assert [metric.time for metric in core.parse(data, NOW, apart=True).metrics] == times
+    assert [metric.time for metric in core.parse(data, NOW).metrics] == [NOW, 7, NOW, NOW, 9, NOW]
+    cut = NOW - NOW % 1000
+    assert [metric.time for metric in core.parse(data, NOW, "us", apart=True).metrics] == [
+        cut,
+        7000,
+        cut,
+        cut,
+        9000,
+        cut,
+    ]
+    # Of the last time that there is no further one follows.
+    assert [metric.time for metric in core.parse(b"m f=1\nm f=2\nm f=3\n", TIME_MAX, apart=True).metrics] == [TIME_MAX]
+
+
+def test_times_that_are_apart_are_rounded_all_the_same(core: SimpleNamespace) -> None:
+    relayed = core.relay(b"m f=1\nm f=2\n", NOW, round_to=1000, apart=True)
+    assert relayed.encoded.data == b"m f=1 1700000000123457000\nm f=2 1700000000123457000\n"
 
 
 @pytest.mark.parametrize(

@@ -254,3 +254,9 @@ def test_options_that_cannot_work(options: dict[str, Any], option: str) -> None:
 def test_an_unknown_reset_mode() -> None:
     with pytest.raises(ConfigError, match="'none', 'always'"):
         make(csv_reset_mode="sometimes")
+
+
+def test_each_of_the_rows_asks_for_the_time() -> None:
+    made = make(csv_column_names=["n"], csv_header_row_count=0)
+    made.now = iter(range(5, 9)).__next__
+    assert [metric.time for metric in made.parse(b"1\n2\n")] == [5, 6]

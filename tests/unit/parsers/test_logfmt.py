@@ -168,3 +168,9 @@ def test_any_bytes_give_metrics_or_one_error(data: bytes) -> None:
     with contextlib.suppress(ParseError):
         for metric in parser("a*").parse(data):
             assert metric.fields or metric.tags
+
+
+def test_each_of_the_lines_asks_for_the_time() -> None:
+    made = parser()
+    made.now = iter(range(5, 9)).__next__
+    assert [metric.time for metric in made.parse(b"n=1\nn=2\n")] == [5, 6]

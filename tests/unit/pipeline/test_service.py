@@ -59,13 +59,13 @@ def out(plugin: type[Output] = Silent, **plan: Any) -> RunningOutput:
     return RunningOutput(output_plan(plugin, **plan), plugin(NoOptions(), LOG), log=LOG)
 
 
-def listener(fanout: Fanout, **plan: Any) -> RunningInput:
+def listener(fanout: Fanout, clock: VirtualClock | None = None, **plan: Any) -> RunningInput:
     return RunningInput(
         input_plan(Listener, **plan),
         Listener(NoOptions(), LOG),
         global_tags={"host": "h"},
         sink=fanout,
-        clock=VirtualClock(START),
+        clock=clock or VirtualClock(START),
         log=LOG,
     )
 
@@ -91,6 +91,36 @@ def test_lines_get_tags_and_the_time_where_they_have_none(plan: dict[str, Any]) 
             f"m,bucket=b,host=own,rack=r n=2i {START}",
         ]
         assert runner.gathered == 2
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("plan", [{}, {"filters": FilterOptions(namedrop=("x",))}], ids=["relayed", "parsed"])
+def test_lines_without_a_time_that_come_together_stay_points_of_their_own(plan: dict[str, Any]) -> None:
+    async def main() -> None:
+        output = out()
+        acc = listener(Fanout([output]), **plan).acc
+        piece = b"m n=1i\nm n=2i\nm n=3i 5\n"
+        await asyncio.gather(
+            acc.ingest(piece), acc.ingest(pieces := [b"m n=1"] * 100, parser=make_parser(Influx)), acc.ingest(piece)
+        )
+        times = [int(line.rsplit(" ", 1)[1]) for line in lines_of(output)]
+        assert times.count(5) == 2
+        assert len(set(times)) == len(times) - 1 == len(pieces) + 5
+        assert max(times) < START + SECOND
+
+    run_virtual(main())
+
+
+def test_a_clock_that_was_set_back_is_followed() -> None:
+    async def main() -> None:
+        output = out()
+        clock = VirtualClock(START)
+        acc = listener(Fanout([output]), clock).acc
+        await acc.ingest(b"m n=1i\n")
+        clock.set(START - 3600 * SECOND)
+        await acc.ingest(b"m n=2i\n")
+        assert lines_of(output)[1] == f"m,host=h n=2i {START - 3600 * SECOND}"
 
     run_virtual(main())
 

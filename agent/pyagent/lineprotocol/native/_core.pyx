@@ -59,6 +59,7 @@ cdef extern from "scan.hpp" namespace "lineprotocol":
     cdef cppclass Times:
         int64_t fallback
         int64_t unit
+        int64_t step
         bint fallback_fits
 
 
@@ -103,6 +104,7 @@ cdef extern from "relay.hpp" namespace "lineprotocol":
         int64_t oldest
         int64_t newest
         Span odd
+        int64_t odd_time
         bint too_much
         Relay(Span data, const Times&, const Options&, const Rounding&, uint64_t) except +
         void add_tags(const vector[Span]&) except +
@@ -195,13 +197,13 @@ def add_tags(list metrics, tags):
             _reference_add(metric, added)
 
 
-def parse(data, default_time, precision="ns", *, most=0):
+def parse(data, default_time, precision="ns", *, apart=False, most=0):
     """As the reference's `parse`."""
     cdef bytes text = as_bytes(data)
     cdef list metrics = []
     if <size_t>len(text) > kMaxData:
-        return _reference_parse(text, default_time, precision, most=most)
-    cdef Parser* parser = new Parser(_span(text), _times(default_time, precision), most)
+        return _reference_parse(text, default_time, precision, apart=apart, most=most)
+    cdef Parser* parser = new Parser(_span(text), _times(default_time, precision, apart), most)
     try:
         parser.parse(metrics)
         if parser.too_much:
@@ -211,7 +213,7 @@ def parse(data, default_time, precision="ns", *, most=0):
         del parser
 
 
-def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, round_to=1, most=0):
+def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, round_to=1, apart=False, most=0):
     """As the reference's `relay`. Other threads run meanwhile."""
     cdef bytes text = as_bytes(data)
     cdef list rejected = [], kept = []
@@ -219,10 +221,13 @@ def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, rou
     cdef vector[Span] spans
     cdef bint done
     if <size_t>len(text) > kMaxData or not 0 <= round_to < 2**62 or not _plain(tags):
-        return _reference_relay(text, default_time, precision, options, tags=tags, round_to=round_to, most=most)
+        return _reference_relay(
+            text, default_time, precision, options, tags=tags, round_to=round_to, apart=apart, most=most
+        )
     rounding.to = round_to
     rounding.rest = EPOCH % round_to if round_to > 1 else 0
-    cdef Relay* relaying = new Relay(_span(text), _times(default_time, precision), _options(options), rounding, most)
+    cdef Times times = _times(default_time, precision, apart)
+    cdef Relay* relaying = new Relay(_span(text), times, _options(options), rounding, most)
     try:
         for key, value in (tags or {}).items():
             if key and value:
@@ -241,7 +246,8 @@ def relay(data, default_time, precision="ns", options=DEFAULT, *, tags=None, rou
             rest -= METRIC_BYTES + relaying.odd.size
             if most and rest < 0:
                 raise too_much(most)
-            metrics = parse(<bytes>relaying.odd.data[: relaying.odd.size], default_time, precision, most=most).metrics
+            alone_text = <bytes>relaying.odd.data[: relaying.odd.size]
+            metrics = parse(alone_text, relaying.odd_time, precision, most=most).metrics
             for metric in metrics:
                 if tags:
                     metric.tags = {**tags, **metric.tags}
@@ -364,9 +370,10 @@ cdef Options _options(options) except *:
     return plain
 
 
-cdef Times _times(default_time, precision) except *:
+cdef Times _times(default_time, precision, apart) except *:
     cdef Times times
     times.unit = unit_ns(precision)
+    times.step = 1 if apart and times.unit == 1 else 0
     cut = default_time - default_time % times.unit
     times.fallback_fits = TIME_MIN <= cut <= TIME_MAX
     times.fallback = cut if times.fallback_fits else 0

@@ -35,6 +35,7 @@ public:
     BadLines bad_lines;
     int64_t oldest = 0, newest = 0;
     Span odd{};  // the line that `run` stopped at
+    int64_t odd_time = 0;
     bool too_much = false;
 
     // `most`: bytes that may be written, with what goes with each metric; 0: any.
@@ -77,6 +78,7 @@ public:
             if (!put) {
                 out.size = line;
                 odd = {start, static_cast<size_t>(p - start)};
+                odd_time = line_.time;
                 return false;
             }
         }

@@ -193,11 +193,12 @@ inline const char* scan_fields(const char* p, const char* end, ptrdiff_t room, L
 struct Times {
     int64_t fallback;  // ns, already a whole number of units
     int64_t unit;      // ns
+    int64_t step;      // ns from a line without a time to the next
     bool fallback_fits;
 };
 
 // The time from `p` on; null if it is bad, else behind the line's LF.
-inline const char* scan_time(const char* p, const char* end, const char* start, const Times& times, Line& line, Bad& bad) {
+inline const char* scan_time(const char* p, const char* end, const char* start, Times& times, Line& line, Bad& bad) {
     auto failed = [&](const char* reason, const char* at) -> const char* {
         fail(bad, reason, at);
         return nullptr;
@@ -213,8 +214,9 @@ inline const char* scan_time(const char* p, const char* end, const char* start, 
     if (at_crlf(p, end)) ++p;
     if (p != end && *p != '\n') return failed("bad timestamp", written);
     if (!timed) {
-        if (!times.fallback_fits) return failed("time outside range", start);
+        if (!times.fallback_fits || times.fallback > kTimeMax) return failed("time outside range", start);
         line.time = times.fallback;
+        times.fallback += times.step;
     } else if (!signed_value(digits, negative, &line.time) ||
                __builtin_mul_overflow(line.time, times.unit, &line.time) || line.time < kTimeMin || line.time > kTimeMax) {
         return failed("time outside range", written);
@@ -241,7 +243,7 @@ inline const char* find_head(const char* start, const char* end, Head& scratch, 
 }
 
 // What is behind the head that ends at `p`; null if it is bad, else behind the line's LF.
-inline const char* scan_rest(const char* p, const char* end, const char* start, const Times& times, Line& line, Bad& bad) {
+inline const char* scan_rest(const char* p, const char* end, const char* start, Times& times, Line& line, Bad& bad) {
     line.head = {start, static_cast<size_t>(p - start)};
     p = scan_fields(skip_blanks(p, end), end, static_cast<ptrdiff_t>(kMaxKey) - 4 - (p - start), line, bad);
     return p == nullptr ? nullptr : scan_time(p, end, start, times, line, bad);

@@ -29,6 +29,10 @@ _EFFORT = 8
 """How many times as long a byte of other formats takes as one of line protocol, about."""
 _MOST_METRICS = 1_000_000
 """Of one piece of data that an external parser reads; more is no list."""
+_SHORTEST = 6
+"""Bytes of the shortest line of line protocol, with its LF."""
+_SET_BACK = 1_000_000_000
+"""Nanoseconds; what was received never runs so far ahead of the clock."""
 _TEXT = 200
 """Characters of a text at fault that are kept."""
 
@@ -45,6 +49,7 @@ class AckedIngest:
         self._sink = sink
         self._clock = clock
         self._accepted = accepted
+        self._next_time = 0
         self._loop = asyncio.get_running_loop()
         self._isolated_call: IsolatedCall | None = None
         """The thread of an external parser."""
@@ -87,7 +92,7 @@ class AckedIngest:
         if self._modifiers.relayable and self._sink.relayable:
             result = await self._sink.relay_pinned(
                 data,
-                self._clock.now(),
+                self._time_for(data),
                 precision,
                 tags={**self._modifiers.tags, **tags},
                 round_to=self._precision or 1,
@@ -95,12 +100,20 @@ class AckedIngest:
             )
             self._accepted(result.accepted)
             return result
-        now, most = self._clock.now(), most_metrics(len(data))
-        parsed = await self._sink.run_aside(len(data), lambda: parse(data, now, precision, most=most))
+        now, most = self._time_for(data), most_metrics(len(data))
+        parsed = await self._sink.run_aside(len(data), lambda: parse(data, now, precision, apart=True, most=most))
         errors, texts = tuple(map(str, parsed.errors)), tuple(error.text for error in parsed.errors)
         if errors and all_or_nothing:
             return Ingested(0, errors, parsed.bad, texts)
         return Ingested(await self._admit(parsed.metrics, tags), errors, parsed.bad, texts)
+
+    def _time_for(self, data: bytes) -> int:
+        """The time of the first line in `data` that has none. Each further one is 1 ns later; none gets one that a line of
+        the data before may have, unless the clock was set back."""
+        now = self._clock.now()
+        first = max(now, self._next_time) if self._next_time - now < _SET_BACK else now
+        self._next_time = first + len(data) // _SHORTEST + 1
+        return first
 
     async def _parse(
         self,
