@@ -10,6 +10,7 @@ from pyagent.api.metric import Metric
 from pyagent.client.points import MOST_TEXT, too_long
 from pyagent.client.times import EARLIEST, LATEST, time_ns
 from pyagent.lineprotocol import Encoded, Precision, encode, parse, relay
+from pyagent.lineprotocol.text import to_bytes
 
 __all__ = ["Checked", "check_lines"]
 
@@ -59,7 +60,7 @@ def _has_long_line(encoded: Encoded) -> bool:
 
 def _too_long(metric: Metric) -> str:
     for field, value in metric.fields.items():
-        if isinstance(value, str) and len(value) > MOST_TEXT // 4 and (size := len(value.encode())) > MOST_TEXT:
+        if isinstance(value, str) and len(value) > MOST_TEXT // 4 and (size := len(to_bytes(value))) > MOST_TEXT:
             return too_long(field, size)
     return ""
 

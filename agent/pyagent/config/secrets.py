@@ -87,4 +87,4 @@ class Secrets:
                 values.append(self._get(store, key))
             except (LookupError, ConfigError):
                 continue
-        return hashlib.sha256("\0".join(values).encode()).hexdigest()
+        return hashlib.sha256("\0".join(values).encode("utf-8", "surrogateescape")).hexdigest()

@@ -14,6 +14,7 @@ from pyagent.api import Accumulator, Ingested, Metric, Parser, QueueFull
 from pyagent.api.errors import TooMuch
 from pyagent.kit.framing import is_closed
 from pyagent.kit.notices import Notices
+from pyagent.kit.shown import quoted
 
 __all__ = ["DirectHandover", "Handover", "Source", "ingest_patiently"]
 
@@ -188,7 +189,7 @@ async def ingest_patiently(
             return False
         if result.rejected:
             text = result.texts[0] if result.texts else ""
-            begins = f"; it begins with {text[:80]!r}" if text else ""
+            begins = f"; it begins with {quoted(text[:80])}" if text else ""
             more = f", and {result.rejected - 1} more like it" if result.rejected > 1 else ""
             notices.add(f"unreadable {what}", f"cannot read {what}: {result.errors[0]}{begins}{more}", logging.ERROR)
         return True

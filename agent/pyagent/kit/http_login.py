@@ -131,11 +131,14 @@ class TokenLogin(_Login):
         if options.audience:
             fields["audience"] = options.audience
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        secret = options.client_secret.reveal()
         if self._in_body:
-            fields |= {"client_id": options.client_id, "client_secret": options.client_secret.reveal()}
+            fields |= {"client_id": options.client_id, "client_secret": secret}
         else:
-            headers |= basic_auth(quote(options.client_id, ""), quote(options.client_secret.reveal(), ""))
-        return await _sent(self._send, "POST", options.token_url, headers, urlencode(fields).encode())
+            headers |= basic_auth(*(quote(text, "", errors="surrogateescape") for text in (options.client_id, secret)))
+        return await _sent(
+            self._send, "POST", options.token_url, headers, urlencode(fields, errors="surrogateescape").encode()
+        )
 
     def _failed(self, cause: str) -> HttpError:
         return HttpError(f"cannot get a token from {mask_url(self._options.token_url)}: {cause}")

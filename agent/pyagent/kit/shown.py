@@ -8,8 +8,10 @@ _ESCAPE = re.compile(r"(\\\\)|\\udc([89a-f][0-9a-f])")
 _BYTE = re.compile("[\udc80-\udcff]")
 
 
-def quoted(text: str) -> str:
-    """As `repr` has it."""
+def quoted(text: str | bytes) -> str:
+    """As `repr` has a text."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
     shown = repr(text)
     return shown if text.isascii() else _ESCAPE.sub(lambda found: found[1] or rf"\x{found[2]}", shown)
 

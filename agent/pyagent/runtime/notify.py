@@ -5,6 +5,7 @@ import socket
 import time
 
 from pyagent.api import redact
+from pyagent.kit.shown import readable
 
 __all__ = ["Notifier"]
 
@@ -54,10 +55,10 @@ class Notifier:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
                 client.settimeout(1.0)
-                client.sendto(message.encode(), self._address)
+                client.sendto(message.encode("utf-8", "replace"), self._address)
         except OSError:
             pass  # telling is not worth failing for
 
 
 def _line(text: str) -> str:
-    return " ".join(redact(text).split())
+    return " ".join(readable(redact(text)).split())

@@ -6,6 +6,7 @@ from typing import Annotated
 from pyagent.api import Accumulator, Chart, Field, Input, Measurement, fields, option
 from pyagent.kit.connection import ServerAddress, connected
 from pyagent.kit.each import for_each
+from pyagent.kit.shown import quoted
 from pyagent.kit.tls import TlsOptions, system_context
 
 __all__ = ["Memcached", "MemcachedOptions"]
@@ -143,7 +144,7 @@ class Memcached(Input[MemcachedOptions]):
             while (line := await connection.line()) != b"END":
                 words = line.decode("utf-8", "replace").split(" ", 2)
                 if len(words) != 3 or words[0] != "STAT":
-                    connection.fail(f"the answer to `stats` has the line {line[:80]!r}")
+                    connection.fail(f"the answer to `stats` has the line {quoted(line[:80])}")
                 if words[1] in _FIELDS and _INTEGER.fullmatch(words[2]):
                     found[words[1]] = int(words[2])
         acc.add("memcached", found, {"server": str(server)})

@@ -531,6 +531,8 @@ class TestLines:
         assert "'t' has 1048577 bytes of text; InfluxDB takes 1048576" in refused.reason
         writer.flush()
         assert len(receiver.lines) == 2
+        assert writer.write_lines(b't t="%s\xff"\nm t="\xff"\n' % longest.encode()) == 1
+        assert "'t' has 1048577 bytes of text" in list(writer.rejected)[-1].reason
 
 
 def test_what_is_far_ahead_is_warned_of_once(make_writer: MakeWriter, caplog: pytest.LogCaptureFixture) -> None:

@@ -54,7 +54,7 @@ async def test_one_that_fails_costs_no_other() -> None:
             await plugin.gather(acc)
     message = str(caught.value)
     assert [metric.tags for metric in acc.drain()] == [{"server": good}]
-    assert f"cannot read {bad}: the answer to `stats` has the line b'ERROR'" in message
+    assert f"cannot read {bad}: the answer to `stats` has the line 'ERROR'" in message
     assert f"cannot read {short}: the server closed the connection" in message
     assert "cannot connect to 127.0.0.1:1: Connection refused" in message
     assert "cannot connect to /none/x.sock: No such file or directory" in message

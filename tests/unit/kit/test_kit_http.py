@@ -407,6 +407,13 @@ async def test_a_token_by_oauth2(in_body: bool, site: Site, client: Make) -> Non
     assert ("client_secret" in tokens.forms[-1]) == in_body
 
 
+@pytest.mark.parametrize("in_body", [False, True])
+async def test_a_secret_that_is_not_utf8_is_sent_by_its_bytes(in_body: bool, site: Site, client: Make) -> None:
+    Tokens(site, in_body=in_body)
+    with pytest.raises(PyagentError, match="who is it"):
+        await client({**oauth(site), "client_secret": "pw\udcff"}).request(site.url)
+
+
 async def test_a_token_is_got_anew_before_its_end(site: Site, client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = Tokens(site, lifetime="100")
     asking = client(oauth(site))

@@ -17,4 +17,6 @@ from pyagent.kit.shown import quoted, readable
     ],
 )
 def test_bytes_that_are_not_utf8_are_shown(text: str, in_quotes: str, plain: str) -> None:
+    if "\ud800" not in text:
+        assert quoted(text.encode("utf-8", "surrogateescape")) == in_quotes
     assert (quoted(text), readable(text)) == (in_quotes, plain)

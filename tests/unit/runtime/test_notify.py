@@ -26,6 +26,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         (lambda n: n.ready("gathering mem"), "READY=1\nSTATUS=gathering mem"),
         (lambda n: n.status("two\nlines"), "STATUS=two lines"),
         (lambda n: n.status("no http://u:s3cret@h/?p=s3cret"), "STATUS=no http://***@h/?p=***"),
+        (lambda n: n.status("no \udcff\ud800"), r"STATUS=no \xff?"),
         (lambda n: n.stopping(), "STOPPING=1\nSTATUS=writing what is left"),
     ],
 )
