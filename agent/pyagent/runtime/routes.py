@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from pyagent.api import PyagentError, redact
 from pyagent.buffer.quarantine import Quarantine, QuarantineEntry
+from pyagent.kit.shown import readable
 from pyagent.runtime.control import Handler
 
 __all__ = ["Buffers", "Requeue", "StoredBuffer", "agent_routes", "buffer_routes", "quarantine_routes"]
@@ -134,7 +135,11 @@ def buffer_routes(buffers: Buffers) -> dict[str, Handler]:
     """Look at the queues on disk; give one that no output claims to an output that runs, or drop it."""
 
     async def list_(words: list[str], query: Mapping[str, str]) -> object:
-        return {"buffers": [asdict(buffer) for buffer in await _settled(buffers.list())]}
+        return {
+            "buffers": [
+                asdict(buffer) | {"partition": _shown(buffer.partition)} for buffer in await _settled(buffers.list())
+            ]
+        }
 
     async def adopt(words: list[str], query: Mapping[str, str]) -> object:
         to = query.get("to")
@@ -153,12 +158,16 @@ def _summary(entry: QuarantineEntry) -> dict[str, Any]:
         "id": entry.id,
         "time": entry.time,
         "output": entry.output,
-        "partition": entry.partition,
+        "partition": _shown(entry.partition),
         "reason": redact(entry.reason),
         "suspected": entry.suspected,
         "count": len(entry.lines),
         "first": _text(entry.lines[0]),
     }
+
+
+def _shown(partition: str | None) -> str | None:
+    return None if partition is None else readable(partition)
 
 
 def _text(line: bytes) -> str:

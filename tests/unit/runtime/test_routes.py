@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,25 @@ async def test_others_get_their_turn_while_thousands_are_dropped() -> None:
             await asyncio.sleep(0)
         assert turns > 5
     assert len(quarantine) == 0
+
+
+async def test_a_partition_that_is_not_utf8_is_shown_and_gets_its_metrics_back(tmp_path: Path) -> None:
+    before = Quarantine(tmp_path, log=LOG)
+    before.put("out", "\udcff", [b"m,k=\xff x=1\n"], "400", time=1.0)
+    before.close()
+    quarantine = Quarantine(tmp_path, log=LOG)
+
+    queued: list[tuple[str | None, bytes]] = []
+
+    async def requeue(output: str, partition: str | None, lines: Sequence[bytes]) -> None:
+        queued.extend((partition, line) for line in lines)
+
+    routes = quarantine_routes(quarantine, requeue)
+    shown: Any = await routes["GET /quarantine"]([], {})
+    assert shown["entries"][0]["partition"] == r"\xff"
+    await routes["POST /quarantine/*/retry"](["all"], {})
+    assert queued == [("\udcff", b"m,k=\xff x=1\n")]
+    quarantine.close()
 
 
 async def test_flush_and_reload_are_begun() -> None:
