@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+import re
 import ssl
 from collections import UserString, deque
 from contextlib import ExitStack, suppress
@@ -29,6 +30,11 @@ NATS_TIMEOUT = 5.0
 _CLOSE_GRACE = 1.0
 _PING_SECONDS, _PINGS = 20, 2
 """A server that answers none of so many pings is gone, though the network does not say so."""
+_NO_NATS = ("info message, json parse error", "empty response from server when expecting INFO")
+_LOST = ("Connection lost", "connection closed", "unexpected EOF")
+"""What the library says of one that is gone."""
+_OBJECT = re.compile(r"<(\w+)[^<>]* 0x[0-9a-f]+[^<>]*>")
+"""An object of Python; each is another cause for the log."""
 _CREDENTIALS = "BEGIN NATS USER JWT"
 """In credentials that are given themselves, not by the name of their file."""
 
@@ -76,6 +82,7 @@ class NatsConnector:
             with suppress(Exception):  # it is gone one way or the other
                 async with asyncio.timeout(_CLOSE_GRACE):
                     await client.close()
+            await _end_tasks(client)
 
     async def connect(self) -> "tuple[Client, asyncio.Future[str]]":
         """The connection, and what ends, with the reason, when it is lost; one that there was before is closed. Raises
@@ -159,6 +166,21 @@ def _new_client(secure: bool) -> "Client":
     return Connection()
 
 
+async def _end_tasks(client: "Client") -> None:
+    """End what the library leaves running where its own close fails: on a connection that has just broken off."""
+    names = ("_reading_task", "_ping_interval_task", "_flusher_task", "_reconnection_task")
+    subscriptions = getattr(client, "_subs", {}).values()
+    found = [getattr(client, name, None) for name in names] + [one._wait_for_msgs_task for one in subscriptions]
+    tasks = {task for task in found if task is not None and not task.done()} - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CLOSE_GRACE)
+    if (transport := getattr(client, "_transport", None)) is not None:
+        with suppress(Exception):
+            transport.close()
+
+
 def _credentials(stack: ExitStack, given: Secret) -> str | UserString:
     """As the library wants them. Raises PyagentError."""
     text = given.reveal()
@@ -198,5 +220,9 @@ def nats_words(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError | OSError):
         return explained(error)
     # Of JetStream's API errors the text for people is in the description.
-    text = str(getattr(error, "description", "") or error)
-    return " ".join(text.split()).removeprefix("nats: ") or type(error).__name__
+    text = " ".join(str(getattr(error, "description", "") or error).split()).removeprefix("nats: ")
+    if text.startswith(_NO_NATS):
+        return "it does not speak NATS, or closed the connection before it said so; correct `servers`"
+    if text in _LOST or "handler is closed" in text or "Transport closed" in text:
+        return "the server or the network ended the connection"
+    return _OBJECT.sub(r"\1", text) or type(error).__name__

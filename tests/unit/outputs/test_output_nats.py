@@ -8,7 +8,7 @@ from pyagent.api import ConfigError, Metric, Reject
 from pyagent.testing.outputs import MemoryBatch, make_batch, make_output
 from pyagent_plugins.outputs.nats import NATS
 from pyagent_plugins.outputs.nats.identity import Identities, Message
-from pyagent_plugins.outputs.nats.stream import StreamOptions, _covers, stream_config
+from pyagent_plugins.outputs.nats.stream import StreamOptions, covers, stream_config
 from pyagent_plugins.outputs.nats.subject import Subject, wrong_with
 
 
@@ -127,7 +127,7 @@ def test_of_a_stream_only_what_is_given_is_asked_for() -> None:
     ],
 )
 def test_subjects_that_a_stream_has_are_not_added(pattern: str, subject: str, covered: bool) -> None:
-    assert _covers(pattern, subject) is covered
+    assert covers(pattern, subject) is covered
 
 
 # Ids -----------------------------------------------------------------------------------------------------------------
@@ -245,3 +245,20 @@ def test_a_refusal_of_the_format_names_the_metric_in_the_batch() -> None:
     with pytest.raises(Reject) as refused:
         list(make_output(NATS, {})._messages(Refusing(["b v=1i 1", "c v=1i 1"]), 1000, {}))
     assert refused.value.indices == (2,)
+
+
+@pytest.mark.parametrize(
+    ("subject", "subjects", "expected"),
+    [
+        ("chain.x", ["chain.>"], ["chain.>"]),
+        ("chain.x", ["chain.*"], ["chain.*"]),
+        ("chain.x", ["chain.x"], ["chain.x"]),
+        ("chain.x", ["other.>"], ["other.>", "chain.x"]),
+        ("chain.x", [], ["chain.x"]),
+    ],
+)
+def test_a_subject_that_the_stream_has_already_is_not_added(
+    subject: str, subjects: list[str], expected: list[str]
+) -> None:
+    table = {"subject": subject, "jetstream": {"name": "s", "subjects": subjects}}
+    assert make_output(NATS, table)._stream_subjects == expected

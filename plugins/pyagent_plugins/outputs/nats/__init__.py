@@ -26,7 +26,7 @@ from pyagent.api import (
 from pyagent.kit.nats import NATS_TIMEOUT, NatsConnector, NatsOptions, nats_words
 from pyagent.kit.shown import quoted
 from pyagent_plugins.outputs.nats.identity import Identities, Message
-from pyagent_plugins.outputs.nats.stream import StreamOptions, check_name, see_to_stream
+from pyagent_plugins.outputs.nats.stream import StreamOptions, check_name, covers, see_to_stream
 from pyagent_plugins.outputs.nats.subject import Subject, wrong_with
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class NATS(Output[NATSOptions]):
         if (stream := options.jetstream) is not None:
             check_name(stream)
             self._stream_subjects = list(stream.subjects)
-            if not self._subject.is_template and options.subject not in stream.subjects:
+            if not self._subject.is_template and not any(covers(one, options.subject) for one in stream.subjects):
                 self._stream_subjects.append(options.subject)
             if not self._stream_subjects and not stream.disable_stream_creation:
                 text = (

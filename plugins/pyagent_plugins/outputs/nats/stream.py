@@ -9,7 +9,7 @@ from pyagent.kit.nats import NATS_TIMEOUT
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
-__all__ = ["StreamOptions", "check_name", "see_to_stream", "stream_config"]
+__all__ = ["StreamOptions", "check_name", "covers", "see_to_stream", "stream_config"]
 
 _NOT_FOUND = 10059
 """JetStream's number of that error."""
@@ -53,7 +53,10 @@ class StreamOptions(Options, frozen=True):
     """What is left out is as the stream has it, or of a new one the server's default."""
 
     name: Annotated[str, option("name of the stream")] = ""
-    subjects: Annotated[list[str], option("subjects of the stream; `subject`, where it is no template, is added")] = []
+    subjects: Annotated[
+        list[str],
+        option("subjects of the stream; `subject` is added where it is no template and not among them"),
+    ] = []
     async_publish: Annotated[
         bool,
         option("send a batch without waiting for each message's acknowledgement before the next: many times faster"),
@@ -160,9 +163,9 @@ async def see_to_stream(client: "Client", options: StreamOptions, subjects: list
     config = info["config"]
     # What others have given it stays: a thousand agents share it.
     changes = {key: value for key, value in wanted.items() if config.get(key, _absent(value)) != value}
-    missing = [one for one in subjects if not any(_covers(known, one) for known in config.get("subjects") or [])]
+    missing = [one for one in subjects if not any(covers(known, one) for known in config.get("subjects") or [])]
     if missing and not config.get("mirror"):
-        kept = [one for one in config.get("subjects") or [] if not any(_covers(new, one) for new in missing)]
+        kept = [one for one in config.get("subjects") or [] if not any(covers(new, one) for new in missing)]
         changes["subjects"] = [*kept, *missing]
     if not changes:
         return f"the stream {name!r} is as it should be"
@@ -200,7 +203,7 @@ def _absent(value: Any) -> Any:
     return type(value)()
 
 
-def _covers(pattern: str, subject: str) -> bool:
+def covers(pattern: str, subject: str) -> bool:
     """Whether the one, which may have wildcards, has all that the other has."""
     known, wanted = pattern.split("."), subject.split(".")
     for index, word in enumerate(known):
