@@ -1,6 +1,7 @@
 """From inputs to outputs: encode what was gathered once for all outputs that want the same bytes, and queue it."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
@@ -279,11 +280,19 @@ class Fanout:
         """Every output takes text as it is encoded, and nothing stands before them."""
         return not self.stages and not self._queues and all(output.encoder.relayable for output in self.outputs)
 
-    def below_high_water(self) -> bool:
-        """Whether every output's queue, and the way there, is at most half full."""
+    def below_high_water(self, patience: float = math.inf, *, every: bool = True) -> bool:
+        """Whether the way to the outputs, and every output's queue (or any one's), is at most half full. An output that has
+        taken nothing for `patience` seconds holds up nobody: its queue drops what there is no room for."""
         if (found := self.statistics()) is not None and 2 * found.waiting > found.limit:
             return False
-        return all(2 * output.queued <= output.plan.metric_buffer_limit for output in self.outputs)
+        rooms = [room for output in self.outputs if (room := output.has_room(patience)) is not None]
+        return all(rooms) if every or not rooms else any(rooms)
+
+    def most_unwritten(self, patience: float) -> int | None:
+        """Metrics that may wait where no output has taken anything for `patience` seconds; None where one has, or has room."""
+        if not self.outputs or any(output.has_room(patience) is not None for output in self.outputs):
+            return None
+        return max(output.plan.metric_buffer_limit for output in self.outputs)
 
     def flush_soon(self) -> None:
         """Ask every output to write what it has without waiting for its interval, and what is on the way to it."""

@@ -45,8 +45,12 @@ class Sink(Protocol):
     def check_room(self) -> None:
         """Raises QueueFull where there is no room for one metric that has to be acknowledged: before the work of reading it."""
 
-    def below_high_water(self) -> bool:
-        """Whether every queue on the way is at most half full."""
+    def below_high_water(self, patience: float, *, every: bool = True) -> bool:
+        """Whether every queue on the way (or any one output's) is at most half full; not asked of an output that has taken
+        nothing for `patience` seconds."""
+
+    def most_unwritten(self, patience: float) -> int | None:
+        """Metrics that may wait where no output has taken anything for `patience` seconds; None where one has, or has room."""
 
     def flush_soon(self) -> None:
         """Write what is queued without waiting for the flush interval."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import math
 import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
@@ -30,6 +31,10 @@ same."""
 
 COMPARED_AFTER = 0.5
 """Seconds between the two gathers of an input that compares, where there is to be one."""
+PATIENCE_LEAST, PATIENCE_MOST = 1.0, 30.0
+"""Seconds that a gather waits for an output that takes nothing: in between half of the interval, so that the next one is not
+late."""
+FLOOD = "more was added than the outputs take"
 MOST_GIVEN_UP = 3
 """Gathers that were given up and have not ended; with so many the input is left alone: threads are not for wasting."""
 
@@ -90,6 +95,10 @@ class RunningInput:
         self._starts = self._traits.starts
         self._gathers = self._traits.gathers
         self._gather: asyncio.Task[None] | None = None
+        self._gather_began = 0.0
+        """Loop time."""
+        self._flooding_since, self._flooded = -math.inf, 0
+        """Since when, loop time, how many were handed on to outputs that all stand still: in a gather, or an interval."""
         self._overran = False
         self._listens = False
 
@@ -216,6 +225,8 @@ class RunningInput:
 
     async def _gather_supervised(self) -> None:
         self.last_gather = self._clock.now()
+        self._gather_began = self._flooding_since = self._loop.time()
+        self._flooded = 0
         started = time.monotonic()  # the loop's own clock has only milliseconds
         deadline = asyncio.timeout(self._gather_timeout or None)
         try:
@@ -332,17 +343,31 @@ class RunningInput:
         done = asyncio.run_coroutine_threadsafe(self._take_flood(), self._loop)
         # Where the main loop is gone there is nobody to wait for; the next add finds the accumulator closed.
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-            done.result(timeout=2 * min(self.plan.interval.seconds, 3600.0))
+            done.result(timeout=2 * min(max(self.plan.interval.seconds, 2 * self._patience), 3600.0))
+
+    @property
+    def _patience(self) -> float:
+        return min(max(self.plan.interval.seconds / 2, PATIENCE_LEAST), PATIENCE_MOST)
 
     async def _take_flood(self) -> None:
-        """Hand on a part of what a gather adds without end, at the outputs' speed. Others' metrics must not be dropped
-        for it: where the outputs stand still for an interval, the flood itself is."""
-        deadline = self._loop.time() + self.plan.interval.seconds
-        while not self._sink.below_high_water():
+        """Hand on a part of what a gather adds without end, at the speed of outputs that take something. A slow one is waited
+        for until the next gather is due, one that stands still not at all: its queue drops its oldest. Where the outputs take
+        less than such a part in an interval, the flood itself is dropped, as others' metrics must not be for it."""
+        now, interval, patience = self._loop.time(), self.plan.interval.seconds, self._patience
+        deadline = now + max(interval, 2 * patience)
+        due = interval + (now if self._gather is None or self._gather.done() else self._gather_began)
+        while not self._sink.below_high_water(patience, every=self._loop.time() < due):
             if self.acc.closed:
                 return
             if self._loop.time() > deadline:
-                self.acc.discard("more was added than the outputs take")
+                self.acc.discard(FLOOD)
                 return
             await asyncio.sleep(0.01)
+        if (most := self._sink.most_unwritten(patience)) is not None:
+            if self._loop.time() - self._flooding_since >= interval:
+                self._flooding_since, self._flooded = self._loop.time(), 0
+            if self._flooded + len(self.acc) > most:
+                self.acc.discard(FLOOD)
+                return
+            self._flooded += len(self.acc)
         self.flush()

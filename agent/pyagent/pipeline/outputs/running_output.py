@@ -193,6 +193,15 @@ class RunningOutput:
         self.enqueue_block(block, partition, pinned=True)
         await self.durable()
 
+    def has_room(self, patience: float) -> bool | None:
+        """Whether at most half of what may wait does, of what anything has left in `patience` seconds. None: nothing has, and
+        waiting for it is in vain."""
+        limit = self.plan.metric_buffer_limit
+        if 2 * self.queued <= limit:
+            return True
+        moving = [len(one.queue) for one in self.partitions.values() if not one.stands_still(patience)]
+        return 2 * sum(moving) <= limit if any(moving) else None
+
     def can_admit(self, count: int, partition: str | None = None) -> bool:
         """Whether so many may be pinned."""
         sender = self.partitions.get(partition)

@@ -142,6 +142,8 @@ class Sender:
         self._recovering = False
         """A backlog is drained after failures."""
         self._refused_unsynced = False
+        self._seen = (-1, 0.0)
+        """How much had left the queue, and when `stands_still` saw that first, loop time."""
 
     @property
     def idle(self) -> bool:
@@ -164,6 +166,13 @@ class Sender:
     def retry_at(self) -> float:
         """Loop time before which nothing should be tried, after a failure or where a rate limit is reached."""
         return self._retry_at
+
+    def stands_still(self, patience: float) -> bool:
+        """Whether nothing has left the queue in `patience` seconds of asking: a receiver that is down, or hangs."""
+        settled, now = self.written + self.rejected, asyncio.get_running_loop().time()
+        if settled != self._seen[0]:
+            self._seen = (settled, now)
+        return now - self._seen[1] >= patience
 
     # When to write ----------------------------------------------------------------------------------------------------
 
