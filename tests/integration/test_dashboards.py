@@ -73,6 +73,7 @@ def status(turn: int) -> dict[str, Any]:
         "metrics": 7 * turn,
         "duration_seconds": 0.5,
         "overruns": turn,
+        "dropped": {},
         "failures": turn,
     }
     counters = ("added", "written", "rejected", "dropped", "filtered", "failures")

@@ -11,6 +11,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "failures": 1,
         "overruns": 0,
         "abandoned": 0,
+        "dropped": {"unusable metric": 2, "unusable field": 3},
         "duration_seconds": 0.25,
     }
     one |= {"error": "", "age_seconds": 1.0, "interval_seconds": 10.0}

@@ -82,6 +82,10 @@ def _lines(document: dict[str, Any], asked_with: str = "") -> Iterator[str]:
     for table in (inputs, outputs, *([aggregators] if len(aggregators) > 1 else [])):
         yield ""
         yield from aligned(table)
+    for one in document["inputs"]:
+        if lost := one.get("dropped"):
+            yield ""
+            yield f"{one['name']} dropped: {'; '.join(f'{count:,}: {reason}' for reason, count in lost.items())}"
     if damaged := list(_damaged(document)):
         yield ""
         yield from damaged

@@ -13,6 +13,7 @@ _HELP = {
         "failures": ("counter", "Gathers that failed."),
         "overruns": ("counter", "Ticks that found the gather before still running."),
         "abandoned": ("counter", "Gathers that were given up."),
+        "dropped": ("counter", "Metrics and fields that were lost before the outputs."),
         "duration_seconds": ("gauge", "Time that the last gather took."),
         "success": ("gauge", "1 where the last gather succeeded."),
     },
@@ -87,7 +88,8 @@ def prometheus(document: Mapping[str, Any]) -> str:
 
 
 def _value(one: Mapping[str, Any], field: str) -> float:
-    return float(not one["error"] if field == "success" else one[field])
+    value = not one["error"] if field == "success" else one[field]
+    return float(sum(value.values()) if isinstance(value, dict) else value)  # by reason
 
 
 def _escaped(text: str) -> str:

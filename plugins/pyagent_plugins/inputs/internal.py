@@ -62,6 +62,7 @@ class Internal(Input[InternalOptions]):
             fields={
                 **counters("int", "1", metrics_gathered="gathered", gather_errors="failed gathers"),
                 **counters("int", "1", gather_timeouts="gathers that overran the interval"),
+                **counters("int", "1", metrics_dropped="metrics and fields that were lost before the outputs"),
                 **fields("int", "ns", gather_time_ns="time that the last gather took"),
                 **_ERRORS,
             },
@@ -69,6 +70,7 @@ class Internal(Input[InternalOptions]):
                 Chart("Inputs: metrics gathered", ("metrics_gathered",)),
                 Chart("Inputs: time that a gather takes", ("gather_time_ns",)),
                 Chart("Inputs: failures", ("gather_errors", "gather_timeouts")),
+                Chart("Inputs: metrics and fields lost", ("metrics_dropped",)),
             ),
         ),
         Measurement(
@@ -164,6 +166,7 @@ def _gather_fields(one: Mapping[str, Any]) -> dict[str, int]:
         "metrics_gathered": one["metrics"],
         "gather_time_ns": round(one["duration_seconds"] * 1e9),
         "gather_timeouts": one["overruns"],
+        "metrics_dropped": sum(one["dropped"].values()),
         "gather_errors": one["failures"],
         "startup_errors": 0,
         "errors": one["failures"],

@@ -18,7 +18,7 @@ DOCUMENT: dict[str, Any] = {
     "resident_bytes": 45_800_000,
     "uptime_seconds": 60,
     "configuration": {"sources": ["a.conf"], "age_seconds": 60, "from_cache": False},
-    "inputs": [{**MEM, "age_seconds": 2.0}],
+    "inputs": [{**MEM, "age_seconds": 2.0, "dropped": {"unusable metric": 1200, "unusable field": 1}}],
     "outputs": [],
     "quarantine": {"metrics": 3},
     "problems": ["outputs.x: it says \x1b[2J"],
@@ -40,5 +40,6 @@ def test_what_it_prints(pyagent: Run, colours: bool, monkeypatch: pytest.MonkeyP
         f"{bold}input       metrics     last     took  failures  late{end}",
         "inputs.mem    1,234  2 s ago  1.00 ms         0     0",
     ]
+    assert "inputs.mem dropped: 1,200: unusable metric; 1: unusable field" in lines
     assert f"{yellow}quarantine: 3 metrics refused for good; see: pyagent quarantine list --instance ram{end}" in lines
     assert lines[-1] == rf"{red}problem: outputs.x: it says \x1b[2J{end}"

@@ -9,7 +9,15 @@ from pyagent import hooks
 from pyagent.testing import assert_declared, run_input
 from pyagent_plugins.inputs.internal import Internal
 
-INPUT = {"plugin": "mem", "alias": "", "metrics": 7, "duration_seconds": 0.5, "overruns": 1, "failures": 2}
+INPUT = {
+    "plugin": "mem",
+    "alias": "",
+    "metrics": 7,
+    "duration_seconds": 0.5,
+    "overruns": 1,
+    "failures": 2,
+    "dropped": {"unusable metric": 3, "unusable field": 1},
+}
 OUTPUT = {
     "plugin": "influxdb_v2",
     "alias": "main",
@@ -59,6 +67,7 @@ def test_measurements_are_declared_and_carry_the_agents_numbers() -> None:
     assert found["internal_agent", ""].fields["metrics_quarantined"] == 8
     assert found["internal_gather", "second"].tags == {"input": "mem", "alias": "second", "version": "1.2"}
     assert found["internal_gather", ""].fields["gather_time_ns"] == 500_000_000
+    assert found["internal_gather", ""].fields["metrics_dropped"] == 4
     write = found["internal_write", "main"].fields
     assert (write["metrics_added"], write["buffer_size"], write["oldest_age_ns"]) == (12, 4, 1_500_000_000)
     assert (write["metrics_damaged"], write["bytes_damaged"], write["files_set_aside"]) == (1, 77, 5)

@@ -44,6 +44,7 @@ def test_problems_are_named(changes: dict[str, Any], problem: str) -> None:
 def test_prometheus_text_is_well_formed() -> None:
     lines = prometheus(document()).splitlines()
     assert 'pyagent_input_metrics_total{input="inputs.mem::a\\"b"} 7' in lines
+    assert 'pyagent_input_dropped_total{input="inputs.mem::a\\"b"} 5' in lines
     assert 'pyagent_output_queued{output="outputs.influxdb_v2"} 3' in lines
     assert "pyagent_buffer_memory_bytes 99" in lines
     assert not [line for line in lines if "quarantine" in line]
