@@ -45,7 +45,7 @@ def code(root: Path, tmp_path: Path) -> str:
     """The beginning of a program that runs stages in a folder with some tests."""
     shutil.copy(root / "tests/conftest.py", tmp_path)
     (tmp_path / "test_some.py").write_text(SOME_TESTS)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {root / 'tests/support'}\n")
     return HEAD.format(scripts=root / "scripts")
 
 

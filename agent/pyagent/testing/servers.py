@@ -273,7 +273,8 @@ class Redis(Server):
 "$1" "$4/redis.conf" & first=$!
 (
     while [ ! -e "$4/loaded" ]; do sleep 0.05; done
-    exec "$1" --port "$3" --bind 127.0.0.1 --save "" --dir "$4" --replicaof 127.0.0.1 "$2" --masterauth sekret
+    exec "$1" --port "$3" --bind 127.0.0.1 --save "" --dir "$4" --replicaof 127.0.0.1 "$2" --masterauth sekret \\
+        --repl-timeout 90000
 ) & second=$!
 trap 'kill $first $second' TERM
 wait $first $second
@@ -313,7 +314,9 @@ unixsocket {self.socket}
 unixsocketperm 777
 latency-tracking yes
 repl-diskless-sync-delay 0
-""")
+repl-ping-replica-period 86400
+repl-timeout 90000
+""")  # no ping to the replica: it would be in the statistics of commands, sooner or later
         ports = [str(self.port), str(self.replica_port)]
         return ["/bin/sh", "-c", self._BOTH, "both", program, *ports, str(self.directory)]
 
