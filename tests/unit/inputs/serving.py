@@ -134,8 +134,7 @@ async def serving(
     finally:
         await client.close()
         await runner.stop(grace=5)
-        if output._compressor is not None:  # of a backlog that a test has left
-            output._compressor.abandon()
+        output._compression.abandon()  # of a backlog that a test has left
 
 
 def json_of(answer: HttpResponse) -> Any:

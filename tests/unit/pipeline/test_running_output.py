@@ -676,8 +676,7 @@ async def test_a_backlog_is_compressed_in_a_thread_and_arrives_in_order(monkeypa
     output, plugin = runner(metric_batch_size=1000, metric_buffer_limit=10_000)
     for first in range(0, 5000, 500):
         output.enqueue_block(numbered(first, 500))
-    while output._compressions:
-        await asyncio.wait(list(output._compressions))
+    await output._compression.drained()
     assert threads == {f"{output.plan.label} compression"}
     assert await output.write_queue()
     assert plugin.stored == list(range(5000))

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from pyagent.config import OutputPlan
 from pyagent.config.isolation import Isolation
 from pyagent.kit.shown import quoted
 from pyagent.lineprotocol import Encoded
-from pyagent.pipeline.executors import Executor, LoopExecutor, ThreadExecutor, executor_for
+from pyagent.pipeline.executors import Executor, LoopExecutor, executor_for
 from pyagent.pipeline.failures import FailureLog, grace_period, reason_of
+from pyagent.pipeline.outputs.compression import Compression
 from pyagent.pipeline.outputs.connection import Connection
 from pyagent.pipeline.outputs.disk_writer import DiskWriter, until_safe
 from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
@@ -101,8 +102,7 @@ class RunningOutput:
         self._connection = Connection(lambda: self._manager.call(lambda: self.plugin.connect()))
         self._ending: dict[str | None, asyncio.Task[None]] = {}
         """Partitions that are not used any more, until their logs are closed."""
-        self._compressor: ThreadExecutor | None = None
-        self._compressions: set[asyncio.Task[None]] = set()
+        self._compression = Compression(plan.label)
         self._running: dict[Sender, list[asyncio.Task[None]]] | None = None
         self._ended = asyncio.Event()
         self._logged = Logged()
@@ -261,7 +261,7 @@ class RunningOutput:
             drop_newest=settings.drop_newest,
             newest_first=settings.newest_first,
             usage=self.partitions.usage,
-            compressor=self._compress,
+            compressor=self._compression.run,
         )
         sender = Sender(
             plan,
@@ -293,33 +293,6 @@ class RunningOutput:
         if self._running is not None:
             self._start(sender)
         return sender
-
-    def _compress(self, work: Callable[[], None], done: Callable[[], None]) -> None:
-        """Do the work in a thread, one after the other, then what is `done`; on the spot where no loop runs."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            work()
-            done()
-            return
-        if self._compressor is None:
-            self._compressor = ThreadExecutor(f"{self.plan.label} compression")
-        compressor = self._compressor
-
-        async def compress() -> None:
-            await compressor.call(work)
-            done()
-
-        task = loop.create_task(compress(), name=f"{self.plan.label} compression")
-        self._compressions.add(task)
-        task.add_done_callback(self._compressed)
-
-    def _compressed(self, task: asyncio.Task[None]) -> None:
-        """The thread ends with the last work: most of the time there is no backlog."""
-        self._compressions.discard(task)
-        if not self._compressions and self._compressor is not None:
-            self._compressor.abandon()
-            self._compressor = None
 
     def _end_sender(self, sender: Sender) -> None:
         """End an idle one: its tasks, and its log's descriptors."""
@@ -479,8 +452,7 @@ class RunningOutput:
             self._log.warning("cannot close: %s", reason_of(error))
         self._executor.abandon()
         self._manager.abandon()
-        for compression in self._compressions:
-            compression.cancel()
+        self._compression.abandon()
         if self.plan.has_foreign_code:
             let_go(self.plugin, self.plan.label)
             del self.plugin  # senders refer to this one and it to them: it would be held until a collection
