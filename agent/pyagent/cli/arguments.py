@@ -150,6 +150,8 @@ class CommandParser(argparse.ArgumentParser):
         message = f"unknown flag {_shown(word)}"
         if near := _nearest(word.lstrip("-").lower(), self._flags):
             message += f"; did you mean --{near}?"
+        elif "socket" in self._flags and word.lstrip("-") == "runtime-directory":
+            message += "; name the socket in it: --socket DIR/control.sock"
         elif self.words:
             message += "; write -- before a word that begins with a dash"
         self.error(message)
@@ -196,7 +198,9 @@ class CommandParser(argparse.ArgumentParser):
                 choices = f"; write one of {', '.join(map(str, action.choices))}" if action.choices else ""
                 self.error(f"no {word_name(action)} is given{choices}")
         if left:
-            self.error(f"unknown argument {_shown(left[0])}")
+            is_file = "config" in self._flags and (os.path.isfile(left[0]) or left[0].endswith((".conf", ".toml")))
+            hint = "; write --config before the name of a configuration" if is_file else ""
+            self.error(f"unknown argument {_shown(left[0])}{hint}")
 
 
 def _shown(word: str) -> str:

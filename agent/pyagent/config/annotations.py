@@ -9,7 +9,16 @@ from pyagent.api import About, Duration, Plugin, Size
 
 __all__ = ["about_of", "bounds_text", "extra_of", "fields_by_key", "out_of_bounds", "platform_names"]
 
-_PLATFORMS = {"linux": "Linux", "darwin": "macOS", "win32": "Windows", "freebsd": "FreeBSD"}
+_PLATFORMS = {
+    "linux": "Linux",
+    "darwin": "macOS",
+    "win32": "Windows",
+    "freebsd": "FreeBSD",
+    "openbsd": "OpenBSD",
+    "netbsd": "NetBSD",
+    "sunos": "Solaris",
+    "aix": "AIX",
+}
 
 
 def extra_of(annotation: Any) -> Mapping[str, Any]:

@@ -56,6 +56,14 @@ def test_values(parser: CommandParser) -> None:
     assert parser.parse_args([]).config == []
 
 
+def test_the_folder_of_the_socket_is_not_how_an_agent_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = CommandParser(prog="x")
+    parser.add_argument("--socket")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--runtime-directory", "/run/x"])
+    assert "name the socket in it: --socket DIR/control.sock" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -76,6 +84,7 @@ def test_values(parser: CommandParser) -> None:
         (["--number="], "invalid value '' for --number: write a whole number"),
         ([f"-{'t0ken' * 10}=="], "unknown flag '-t0'... of 51 characters"),
         (["extra"], "unknown argument 'extra'"),
+        (["a.conf"], "unknown argument 'a.conf'; write --config before the name of a configuration"),
         (["--", "--test"], "unknown argument '--test'"),
         (["-5"], "unknown argument '-5'"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from partitioned import Buckets, Single, gathered
 from plans import LOG, START, output_plan
 
-from pyagent.api import Limits, Metric, NoOptions, Output, Partition, QueueFull, RawMetrics
+from pyagent.api import Limits, Metric, NoOptions, Output, PartialWrite, Partition, QueueFull, RawMetrics
 from pyagent.buffer import BufferSettings, OutputQueue
 from pyagent.lineprotocol import unpack
 from pyagent.pipeline.executors import InlineExecutor
@@ -206,6 +206,37 @@ def test_what_is_refused_for_good_goes_to_the_quarantine_with_its_partition() ->
         assert lines == [b"m n=3i 1795478403000000003\n"]
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("refused", "suspects", "shown"),
+    [
+        (2, (1, 2), "them"),
+        (2, (1,), "1 of them"),
+        (2, (1, 2, 3), "3, among which they are"),
+        (1, (1, 2), "2, among which it is"),
+    ],
+)
+async def test_the_log_says_how_many_of_those_that_were_refused_the_quarantine_shows(
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: int,
+    suspects: tuple[int, ...],
+    shown: str,
+) -> None:
+    monkeypatch.setattr("pyagent.api.asking._flag", "")
+    quarantine = Quarantined()
+    output, plugin, fanout = new(buffer_resources=BufferResources(dead_letters=quarantine))
+
+    async def write(batch: object) -> None:
+        raise PartialWrite("field type conflict", refused, suspects)
+
+    monkeypatch.setattr(plugin, "write", write)
+    fanout.deliver(gathered(8, bucket="a"))
+    await output.write_queue()
+    assert len(quarantine.put_[0][1]) == len(suspects)
+    assert f"refused for good: field type conflict; `pyagent quarantine list` shows {shown}" in caplog.messages[-1]
+    assert caplog.messages[-1].endswith(shown)
 
 
 def buffer_resources(directory: Path | None = None, most: int = 1000) -> BufferResources:

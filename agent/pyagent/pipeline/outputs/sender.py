@@ -385,7 +385,11 @@ class Sender:
             self._dead_letters.put(self.plan.queue_id, self.partition, texts, reason, suspected=suspected)
             self._refused_unsynced = True
             how = how_to_ask("quarantine list")
-            kept = f"; {how} shows them" if how else ""
+            # A receiver that stores a part may say of fewer than it refused which these are, or that it is one of several.
+            what = "them" if len(lines) == count else f"{len(lines)} of them"
+            if len(lines) > count:
+                what = f"{len(lines)}, among which {'it is' if count == 1 else 'they are'}"
+            kept = f"; {how} shows {what}" if how else ""
         metrics = "one metric was" if count == 1 else f"{count} metrics were"
         if self._logged.once(reason):
             self._log.error("%s refused for good: %s%s", metrics, reason, kept)
