@@ -70,6 +70,25 @@ async def test_as_recorded(nats_server: NatsServer, shared: Path, caplog: pytest
                             await asyncio.sleep(0.005)
 
 
+@pytest.mark.parametrize("table", [{"subjects": ["js.>"]}, {"jetstream_subjects": ["js.>"]}])
+async def test_a_subject_that_is_not_utf8_costs_no_other(nats_server: NatsServer, table: dict[str, Any]) -> None:
+    await stream(nats_server)
+    async with consuming({"servers": [nats_server.url], **LOGIN, **table}) as served:
+        _, writer = await asyncio.open_connection("127.0.0.1", nats_server.port)
+        writer.write(b'CONNECT {"verbose":false,"user":"mon","pass":"monpw"}\r\n')
+        for subject, line in ((b"js.a", b"m v=1i 1"), (b"js.\xff", b"m v=2i 2"), (b"js.a", b"m v=3i 3")):
+            writer.write(b"PUB %s %d\r\n%s\r\n" % (subject, len(line), line))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        found = await until(served, 3)
+    assert sorted(line.encode("utf-8", "surrogateescape") for line in found) == [
+        b"m,subject=js.a v=1i",
+        b"m,subject=js.a v=3i",
+        b"m,subject=js.\xff v=2i",
+    ]
+
+
 async def test_a_server_that_is_away_or_refuses_is_an_error_of_the_start(nats_server: NatsServer) -> None:
     for table, message in (
         ({**stream_table(nats_server), "password": "wrong"}, "(?i)authorization violation"),

@@ -150,11 +150,20 @@ class NatsConnector:
         return client, lost
 
 
+class _Subject(bytes):
+    def decode(self, encoding: str = "utf-8", errors: str = "surrogateescape") -> str:
+        return super().decode(encoding, errors)
+
+
 def _new_client(secure: bool) -> "Client":
     from nats.aio.client import Client
     from nats.errors import SecureConnWantedError
 
     class Connection(Client):
+        def _build_message(self, sid: int, subject: bytes, reply: bytes, *rest: Any) -> Any:
+            # What is not UTF-8 would end the library's reading, for all subjects.
+            return super()._build_message(sid, _Subject(subject), _Subject(reply), *rest)
+
         async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
             # The library speaks plain text to a server that does not ask for TLS, and sends it the password.
             if initial_connection and secure and not info.get("tls_required"):

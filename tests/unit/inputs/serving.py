@@ -48,7 +48,7 @@ class Served:
         if batch is None:
             return []
         self.output.queue.complete(batch)
-        return batch.payload().decode().splitlines()
+        return batch.payload().decode("utf-8", "surrogateescape").splitlines()
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
