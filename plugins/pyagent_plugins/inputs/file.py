@@ -21,6 +21,7 @@ from pyagent.api import (
 from pyagent.api.errors import TooMuch
 from pyagent.api.files import read_file, without_mark
 from pyagent.kit.globpath import match_files
+from pyagent.kit.shown import quoted
 
 __all__ = ["File", "FileOptions"]
 
@@ -72,13 +73,13 @@ class File(Input[FileOptions]):
         try:
             data = read_file(path)
         except OSError as error:
-            raise PyagentError(f"cannot read {path!r}: {error.strerror}") from None
+            raise PyagentError(f"cannot read {quoted(path)}: {error.strerror}") from None
         if self._encoding:
             data = data.decode(self._encoding, "replace").encode()
         try:
             return self.new_parser().parse(without_mark(data))
         except (ParseError, TooMuch, ValueError) as error:
-            raise PyagentError(f"cannot parse {path!r}: {error}") from None
+            raise PyagentError(f"cannot parse {quoted(path)}: {error}") from None
 
     def _tags(self, path: str) -> dict[str, str]:
         tags = {}

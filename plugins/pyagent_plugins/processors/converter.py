@@ -27,6 +27,7 @@ from pyagent.kit.numbers import (
     parse_integer,
     parse_unsigned,
 )
+from pyagent.kit.shown import quoted
 from pyagent.kit.timestamps import parse_timestamp
 
 __all__ = ["Conversions", "Converter", "ConverterOptions"]
@@ -111,7 +112,7 @@ class Converter(Processor[ConverterOptions]):
                     value = text if kind == "string" else _CONVERSIONS[kind](text)
                     fields = {**fields, key: value}
             except ValueError as error:
-                self._problems.add(kind, f"the tag {key!r}", error)
+                self._problems.add(kind, f"the tag {quoted(key)}", error)
                 if kind == "timestamp":
                     continue  # it stays; all others go
             del tags[key]
@@ -132,7 +133,7 @@ class Converter(Processor[ConverterOptions]):
                     fields[key] = _CONVERSIONS[kind](value)
                     continue
             except ValueError as error:
-                self._problems.add(kind, f"the field {key!r}", error)
+                self._problems.add(kind, f"the field {quoted(key)}", error)
                 if kind == "timestamp":
                     continue
             del fields[key]
@@ -196,7 +197,8 @@ _SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
 
 def _cannot(value: FieldValue) -> ValueError:
-    return ValueError(f"{value!r:.80} is none")
+    shown = quoted(value) if isinstance(value, str) else repr(value)
+    return ValueError(f"{shown:.80} is none")
 
 
 def _float(value: FieldValue) -> float:

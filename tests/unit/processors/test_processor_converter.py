@@ -88,9 +88,9 @@ def test_the_first_kind_counts_and_tags_that_cannot_go() -> None:
 def test_each_kind_of_problem_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     plugin = make_processor(Converter, {"fields": {"integer": ["a"], "boolean": ["b"]}})
     with caplog.at_level(logging.ERROR):
-        process(plugin, [Metric("m", {}, {"a": "x", "b": "y", "c": 1}, 0)] * 3)
+        process(plugin, [Metric("m", {}, {"a": "x\udcff", "b": "y", "c": 1}, 0)] * 3)
     assert [record.getMessage() for record in caplog.records] == [
-        "cannot convert the field 'a' to integer: 'x' is none",
+        r"cannot convert the field 'a' to integer: 'x\xff' is none",
         "cannot convert the field 'b' to boolean: 'y' is none",
     ]
 

@@ -20,6 +20,7 @@ from pyagent.kit.globpath import match_files
 from pyagent.kit.handover import ingest_patiently
 from pyagent.kit.notices import Notices
 from pyagent.kit.positions import Positions
+from pyagent.kit.shown import quoted
 from pyagent_plugins.inputs.tail.follower import Credits, Event, Follower, Opened
 from pyagent_plugins.inputs.tail.multiline import Multiline, MultilineOptions
 from pyagent_plugins.inputs.tail.notify import Notify
@@ -222,7 +223,7 @@ class Tail(Input[TailOptions]):
         try:
             opened = await self._loop.run_in_executor(self.executor, _open, path, self.options.pipe)
         except OSError as error:
-            self._tell(f"open {path}", f"cannot follow {path!r}: {error.strerror or error}")
+            self._tell(f"open {path}", f"cannot follow {quoted(path)}: {error.strerror or error}")
             return
         if opened is None:
             return  # a folder
@@ -291,7 +292,7 @@ class Tail(Input[TailOptions]):
             except OSError as error:
                 self._tell(
                     "watch",
-                    f"cannot watch {follower.path!r} by inotify: {error.strerror}; it is looked at every second",
+                    f"cannot watch {quoted(follower.path)} by inotify: {error.strerror}; it is looked at every second",
                 )
         if not opened.pipe:
             self.keep(follower)
@@ -314,7 +315,7 @@ class Tail(Input[TailOptions]):
             return
         error = task.exception()
         if error is not None:
-            self._tell(f"read {follower.path}", f"cannot read {follower.path!r}: {error}")
+            self._tell(f"read {follower.path}", f"cannot read {quoted(follower.path)}: {error}")
         self._close(follower)
 
     def _close(self, follower: Follower, *, ended: bool = True) -> None:
@@ -362,7 +363,7 @@ class Tail(Input[TailOptions]):
         return await self._ingest(follower, pieces, None, tagged)
 
     async def _ingest(self, follower: Follower, pieces: Sequence[bytes], tags: Any, adjust: Any) -> bool:
-        what = f"a line of {follower.path!r}"
+        what = f"a line of {quoted(follower.path)}"
         return await ingest_patiently(self._acc, pieces, follower.parser, self._notices, adjust, tags=tags, what=what)
 
     def keep(self, follower: Follower) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pyagent.api import Parser
+from pyagent.kit.shown import quoted
 from pyagent_plugins.inputs.tail.multiline import Multiline
 
 __all__ = ["Credits", "Event", "Follower", "Opened"]
@@ -261,7 +262,9 @@ class Follower:
 
     def _too_long(self, start: int) -> None:
         self._owner.note(
-            self, "long", f"the line of {self.path!r} at byte {start} is longer than {LONGEST:,} bytes; it is left out"
+            self,
+            "long",
+            f"the line of {quoted(self.path)} at byte {start} is longer than {LONGEST:,} bytes; it is left out",
         )
 
     async def _flush(self) -> None:
