@@ -31,7 +31,8 @@ class Buckets(Output):
             self.at_once -= 1
         self.writes.append((asyncio.get_running_loop().time(), batch.count))
         if batch.partition in self.down:
-            raise Retry(f"{batch.partition} is down")
+            # The log of a test goes from one process to another: it must be UTF-8.
+            raise Retry(f"{str(batch.partition).encode(errors='replace').decode()} is down")
         if self.bad and self.bad in batch.payload():
             raise Reject("bad line")
         self.stored.setdefault(batch.partition, []).extend(batch.payload().splitlines())
