@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pyagent.api import ConfigError, NotConnected, PartialWrite, PyagentError, QueueFull, Reject, Retry, TooLarge
 from pyagent.api.asking import how_to_ask
 from pyagent.api.foreign import describe, plain_text
+from pyagent.kit.shown import readable
 
 __all__ = [
     "FailureLog",
@@ -144,6 +145,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _cut(text: str) -> str:
+    text = readable(text)  # of a plugin, about a metric
     if len(text) <= 500:
         return text
     # The place at its end is worth more than what is before it.

@@ -28,7 +28,9 @@ def an_output(kind: type[Buckets], folder: Path | None, **plan: Any) -> tuple[Ru
 
 
 @pytest.mark.parametrize("buffer", ["memory", "memory with a state directory", "disk"])
-def test_each_value_is_a_partition_and_outlasts_a_restart(tmp_path: Path, buffer: str) -> None:
+def test_each_value_is_a_partition_and_outlasts_a_restart(
+    tmp_path: Path, buffer: str, caplog: pytest.LogCaptureFixture
+) -> None:
     values = ("good", *BAD)
     folder = tmp_path if buffer != "memory" else None
 
@@ -58,6 +60,9 @@ def test_each_value_is_a_partition_and_outlasts_a_restart(tmp_path: Path, buffer
         assert {queue.name.partition for queue in stored_queues(folder)} == set(names)
         stored, left, _ = run_virtual(life(set(), ()))
     assert (stored, left) == (dict.fromkeys(names, 3), 0)
+    if folder is not None:
+        assert r"\xff is down" in caplog.text
+        caplog.text.encode()  # no message has what cannot be written
 
 
 @pytest.mark.parametrize("partition", [*BAD, "\ufffd", "a/b+c", None])
