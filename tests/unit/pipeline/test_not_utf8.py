@@ -61,7 +61,6 @@ def test_each_value_is_a_partition_and_outlasts_a_restart(
         stored, left, _ = run_virtual(life(set(), ()))
     assert (stored, left) == (dict.fromkeys(names, 3), 0)
     if folder is not None:
-        assert r"\xff is down" in caplog.text
         caplog.text.encode()  # no message has what cannot be written
 
 
