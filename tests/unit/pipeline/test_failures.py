@@ -5,8 +5,9 @@ import logging
 
 import pytest
 
+from pyagent.api import Retry
 from pyagent.kit.once import Once
-from pyagent.pipeline.failures import grace_period
+from pyagent.pipeline.failures import explain, grace_period, reason_of
 
 LOG = logging.getLogger("pyagent.test")
 
@@ -29,3 +30,8 @@ async def test_a_timeout_of_its_own_is_its_own(caplog: pytest.LogCaptureFixture)
         async with grace_period(300, LOG, "closing"):
             raise TimeoutError("of the server")
     assert caplog.messages == []
+
+
+def test_bytes_that_are_not_utf8_are_shown_in_a_failure() -> None:
+    assert explain("cannot write", Retry("\udcff is down")) == r"cannot write: \xff is down"
+    assert reason_of(Retry("\udcff is down")) == r"\xff is down"
