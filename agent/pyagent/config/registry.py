@@ -16,10 +16,9 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -32,6 +31,9 @@ from pyagent.config.plan import Origin, PluginKind
 from pyagent.kit.libraries import missing_library
 from pyagent.plugin_kinds import PLUGIN_KINDS
 from pyagent.reading import read_file
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["PluginBroken", "PluginRef", "Registry", "call_with_deadline", "from_outside", "is_of_other_kind"]
 
@@ -66,16 +68,18 @@ class PluginRef:
     """The parser or serializer of its `data_format`, for a plugin that has one."""
 
 
-def entry_points(kind: PluginKind, name: str | None = None) -> metadata.EntryPoints:
+def entry_points(kind: PluginKind, name: str | None = None) -> "EntryPoints":
     """Those of the installed distributions: the ones of that name, else all of the kind."""
     found = _entry_points(f"pyagent.{kind}", tuple((path, _changed(path)) for path in sys.path))
     return found.select(name=name) if name is not None else found
 
 
 @functools.lru_cache(maxsize=len(BASES))
-def _entry_points(group: str, paths: tuple[tuple[str, int], ...]) -> metadata.EntryPoints:
+def _entry_points(group: str, paths: tuple[tuple[str, int], ...]) -> "EntryPoints":
     """Read once for each state of `paths`: it opens a file of every distribution, and a command asks for each plugin."""
     del paths
+    from importlib import metadata  # the plugins that come with the agent need it not
+
     return metadata.entry_points(group=group)
 
 
@@ -298,6 +302,8 @@ def _missing(error: ImportError, plugin: str = "") -> str:
     library = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or not library or library.startswith("pyagent"):
         return str(error)
+    from importlib import metadata
+
     try:
         requirements = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:

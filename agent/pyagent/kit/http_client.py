@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.request import getproxies
 
-import aiohttp
-from aiohttp.client_exceptions import UnixClientConnectorError
 from yarl import URL
 
 from pyagent import __version__
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.kit.connect_errors import SPEAKS_HTTPS, explained, is_lasting, not_http
-from pyagent.kit.tls import TlsOptions, system_context
+from pyagent.kit.tls import TlsOptions, authorities_when_used, system_context
+
+with authorities_when_used():  # for a context of aiohttp's own, which nothing here uses
+    import aiohttp
+    from aiohttp.client_exceptions import UnixClientConnectorError
 
 __all__ = ["HttpClient", "HttpError", "HttpResponse", "environment_proxy"]
 

@@ -4,15 +4,17 @@ The measure is Go's crypto/x509, by which Telegraf judges them.
 """
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pyagent.api.errors import ConfigError
 from pyagent.api.files import readable_path
 from pyagent.api.options import Options, option
 from pyagent.api.units import Secret
 
-__all__ = ["TlsOptions", "client_context", "server_context", "system_context", "tls_version"]
+__all__ = ["TlsOptions", "authorities_when_used", "client_context", "server_context", "system_context", "tls_version"]
 
 _VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3"}
 
@@ -34,6 +36,41 @@ def server_context() -> ssl.SSLContext:
 def system_context() -> ssl.SSLContext:
     """For connections without TLS settings: one for all of them, as the system's authorities may take a megabyte."""
     return client_context()
+
+
+@contextmanager
+def authorities_when_used() -> Iterator[None]:
+    """Contexts that are made inside read the system's authorities, which take 2 MiB, at their first connection."""
+    made: list[ssl.SSLContext] = []
+    read = ssl.SSLContext.load_default_certs
+
+    def put_off(context: ssl.SSLContext, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+        if type(context) is ssl.SSLContext and purpose is ssl.Purpose.SERVER_AUTH:
+            made.append(context)
+        else:
+            read(context, purpose)
+
+    ssl.SSLContext.load_default_certs = put_off  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        ssl.SSLContext.load_default_certs = read  # type: ignore[method-assign]
+        for context in made:
+            context.__class__ = _Unread
+
+
+class _Unread(ssl.SSLContext):
+    def wrap_bio(self, *given: Any, **named: Any) -> ssl.SSLObject:
+        return _read(self).wrap_bio(*given, **named)
+
+    def wrap_socket(self, *given: Any, **named: Any) -> ssl.SSLSocket:
+        return _read(self).wrap_socket(*given, **named)
+
+
+def _read(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.__class__ = ssl.SSLContext
+    context.load_default_certs()
+    return context
 
 
 def _as_go(context: ssl.SSLContext) -> ssl.SSLContext:
