@@ -33,7 +33,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 class RealServers:
-    """Each started when it is first asked for, once for all cases."""
+    """Each started when it is first asked for, once for all cases of a file."""
 
     def __init__(self) -> None:
         self._running: dict[str, Server] = {}
@@ -53,9 +53,9 @@ class RealServers:
             self._running.popitem()[1].stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def real_servers() -> Iterator[RealServers]:
-    """The servers of `pyagent.testing.servers.SERVERS`."""
+    """The servers of `pyagent.testing.servers.SERVERS`, for one file of tests: what others ask shows in their statistics."""
     servers = RealServers()
     yield servers
     servers.stop()

@@ -468,8 +468,8 @@ SERVERS: dict[str, Callable[[], Server]] = {
     "mosquitto": Mosquitto,
     "nats-server": NatsServer,
 }
-"""Those that a case may name (`server = "postgresql"` in its case.toml), each started once for all cases. A project with
-plugins of its own adds its servers here, in its conftest.py."""
+"""Those that a case may name (`server = "postgresql"` in its case.toml), each started once for all cases of a file. A project
+with plugins of its own adds its servers here, in its conftest.py."""
 
 
 def _status(url: str) -> int | None:
