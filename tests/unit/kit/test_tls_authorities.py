@@ -26,6 +26,7 @@ async def main(folder):
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     print(len(connector._SSL_CONTEXT_VERIFIED.get_ca_certs()))
+    connector._SSL_CONTEXT_VERIFIED.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 asks more of authorities
     async with aiohttp.ClientSession() as session:
         try:
             async with session.get(url) as given:
