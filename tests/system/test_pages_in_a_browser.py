@@ -1,5 +1,6 @@
 """The embedded server's pages in a real browser: a person walks from the set-up to the chart while a real agent writes."""
 
+import asyncio
 import math
 import os
 import re
@@ -93,12 +94,19 @@ async def accessible(page: Page) -> None:
         ], scheme
 
 
+async def holds(page: Page, expression: str, given: object = None) -> None:
+    """Returns when it does. It is asked from here: in the page, its policy lets no text be evaluated a second time."""
+    async with asyncio.timeout(30):
+        while not await page.evaluate(expression, given):
+            await asyncio.sleep(0.05)
+
+
 async def fits_a_phone(page: Page) -> None:
     before = page.viewport_size
     assert before is not None
     await page.set_viewport_size({"width": 360, "height": 740})
     # A chart is drawn anew for its new width a moment later. Raises where it never fits.
-    await page.wait_for_function("document.documentElement.scrollWidth <= 360")
+    await holds(page, "document.documentElement.scrollWidth <= 360")
     await page.set_viewport_size(before)
 
 
@@ -158,9 +166,7 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
         points = int(await chart.get_attribute("data-points") or 0)
         assert points > 0
         # It goes on by itself.
-        await page.wait_for_function(
-            "points => Number(document.querySelector('.chart').dataset.points) > points", arg=points
-        )
+        await holds(page, "points => Number(document.querySelector('.chart').dataset.points) > points", points)
         await page.get_by_role("link", name="Agents").click()
         agent = page.get_by_role("region", name="ram")
         await expect(agent).to_contain_text("All is well.")
@@ -169,9 +175,8 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
         )
         metrics = agent.get_by_role("row", name="inputs.mem").get_by_role("cell").first
         assert int(await metrics.inner_text()) > 0
-        await page.wait_for_function(
-            "before => document.querySelector('section td').textContent !== before", arg=await metrics.inner_text()
-        )
+        before = await metrics.inner_text()
+        await holds(page, "before => document.querySelector('section td').textContent !== before", before)
         await accessible(page)
         await fits_a_phone(page)
     await expect(agent).to_contain_text("cannot ask the agent: it does not run any more")  # it was killed
