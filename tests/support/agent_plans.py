@@ -9,9 +9,11 @@ from pyagent.api import (
     Input,
     NoOptions,
     Output,
+    Processor,
     Retry,
 )
-from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan
+from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan, ProcessorPlan
+from pyagent.config.plan import Origin
 
 START = 1_795_478_403 * 1_000_000_000
 
@@ -71,4 +73,50 @@ def a_plan(*plugins: InputPlan | OutputPlan, **tags: str) -> Plan:
         global_tags=tags,
         inputs=tuple(p for p in plugins if isinstance(p, InputPlan)),
         outputs=tuple(p for p in plugins if isinstance(p, OutputPlan)),
+    )
+
+
+def processors_plan(
+    source: type[Input[Any]], store: type[Output[Any]], *processors: type[Processor[Any]], origin: Origin = "builtin"
+) -> Plan:
+    """An input that gathers once an hour, processors of that origin, and an output that writes when it is asked to."""
+    common: dict[str, Any] = {"options": NoOptions(), "location": "a.conf:1"}
+    hour = Duration("1h")
+    return Plan(
+        agent=AgentSettings(),
+        global_tags={},
+        inputs=(
+            InputPlan(
+                kind="inputs",
+                name="source",
+                plugin=source,
+                identity=source.__name__,
+                interval=hour,
+                precision=Duration("1s"),
+                round_interval=False,
+                **common,
+            ),
+        ),
+        outputs=(
+            OutputPlan(
+                kind="outputs",
+                name="storing",
+                plugin=store,
+                identity="",
+                queue_id="storing",
+                flush_interval=hour,
+                **common,
+            ),
+        ),
+        processors=tuple(
+            ProcessorPlan(
+                kind="processors",
+                name=plugin.__name__.lower(),
+                plugin=plugin,
+                identity=plugin.__name__,
+                origin=origin,
+                **common,
+            )
+            for plugin in processors
+        ),
     )

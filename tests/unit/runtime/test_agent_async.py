@@ -4,9 +4,10 @@ import asyncio
 from typing import Any, ClassVar
 
 import pytest
+from agent_plans import processors_plan
 
-from pyagent.api import Accumulator, Batch, Duration, Input, Metric, NoOptions, Output, Processor
-from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan, ProcessorPlan
+from pyagent.api import Accumulator, Batch, Input, Metric, NoOptions, Output, Processor
+from pyagent.config import Plan
 from pyagent.config.plan import Origin
 from pyagent.runtime.agent import Agent
 from pyagent.runtime.run_once import MetricSink, run_once
@@ -73,44 +74,7 @@ def _fresh() -> None:
 
 
 def a_plan(*processors: type[Processor[Any]], source: type[Input] = Counting, origin: Origin = "builtin") -> Plan:
-    return Plan(
-        agent=AgentSettings(),
-        global_tags={},
-        inputs=(
-            InputPlan(
-                kind="inputs",
-                name="source",
-                plugin=source,
-                identity=source.__name__,
-                interval=Duration("1h"),
-                precision=Duration("1s"),
-                round_interval=False,
-                **COMMON,
-            ),
-        ),
-        outputs=(
-            OutputPlan(
-                kind="outputs",
-                name="storing",
-                plugin=Storing,
-                identity="",
-                queue_id="storing",
-                flush_interval=Duration("1h"),
-                **COMMON,
-            ),
-        ),
-        processors=tuple(
-            ProcessorPlan(
-                kind="processors",
-                name=plugin.__name__.lower(),
-                plugin=plugin,
-                identity=plugin.__name__,
-                origin=origin,
-                **COMMON,
-            )
-            for plugin in processors
-        ),
-    )
+    return processors_plan(source, Storing, *processors, origin=origin)
 
 
 def test_where_plugins_run_is_found_once() -> None:

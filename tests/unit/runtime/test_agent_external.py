@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+from agent_plans import processors_plan
 
-from pyagent.api import Accumulator, Batch, ConfigError, Duration, Input, Metric, NoOptions, Output, Processor
-from pyagent.config import AgentSettings, InputPlan, OutputPlan, Plan, ProcessorPlan
+from pyagent.api import Accumulator, Batch, ConfigError, Input, Metric, Output, Processor
+from pyagent.config import Plan
 from pyagent.pipeline.stages.isolated import IsolatedProcessor
 from pyagent.runtime import build as staging
 from pyagent.runtime.agent import Agent
@@ -78,45 +79,7 @@ async def received(number: int) -> None:
 
 
 def a_plan(*processors: type[Processor[Any]], source: type[Input] = Counting) -> Plan:
-    common: dict[str, Any] = {"options": NoOptions(), "location": "a.conf:1"}
-    return Plan(
-        agent=AgentSettings(),
-        global_tags={},
-        inputs=(
-            InputPlan(
-                kind="inputs",
-                name="source",
-                plugin=source,
-                identity=source.__name__,
-                interval=Duration("1h"),
-                precision=Duration("1s"),
-                round_interval=False,
-                **common,
-            ),
-        ),
-        outputs=(
-            OutputPlan(
-                kind="outputs",
-                name="storing",
-                plugin=Storing,
-                identity="",
-                queue_id="storing",
-                flush_interval=Duration("1h"),
-                **common,
-            ),
-        ),
-        processors=tuple(
-            ProcessorPlan(
-                kind="processors",
-                name=plugin.__name__.lower(),
-                plugin=plugin,
-                identity=plugin.__name__,
-                origin="file",
-                **common,
-            )
-            for plugin in processors
-        ),
-    )
+    return processors_plan(source, Storing, *processors, origin="file")
 
 
 async def test_the_first_metrics_are_written_at_once_here_too() -> None:
