@@ -33,13 +33,14 @@ def wanted(root: Path, name: str) -> list[str]:
     project = tomllib.loads((root / "pyproject.toml").read_text())
     build = project["build-system"]["requires"] + lines(root / "requirements" / "build.in")
     extras = project["project"]["optional-dependencies"]
-    run = project["project"]["dependencies"] + [one for extra in extras.values() for one in extra]
+    everything = [one for extra in extras.values() for one in extra]
+    run = project["project"]["dependencies"] + [one for one in everything if one not in extras["parquet"]]
     documents = lines(root / "requirements" / "documents.in")
     return {
         "build": build,
         "documents": documents,
         "run": run,
-        "dev": build + run + lines(root / "requirements" / "dev.in"),
+        "dev": build + run + extras["parquet"] + lines(root / "requirements" / "dev.in"),
     }[name]
 
 
