@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -152,7 +153,8 @@ def _services() -> Iterator[Case]:
         if requests or sent:
             config = re.sub(r"127\.0\.0\.1:\d+", "${LISTEN}", config)
         # Listeners, files and commands need no package, and no server; nor does a case `down`.
-        needs_none = plugin not in SERVERS and _text(folder / "how.md").startswith("Packages: none")
+        how = _text(folder / "how.md")
+        needs_none = plugin not in SERVERS and how.startswith("Packages: none")
         server = "" if needs_none or folder.name == "down" else plugin
         yield Case(
             label="/".join(folder.parts[-3:]),
@@ -163,11 +165,27 @@ def _services() -> Iterator[Case]:
             fails="E! " in _text(folder / "expected.err"),
             server=server,
             recorded=bool(server),
-            # Not every value of a server is named there, and its version may be another one.
-            varies=("*", "fields:*", "lines:*", *varying.get(plugin, ())) if server else _varies_of(folder),
+            # Not every value of a server is named there.
+            varies=(_of_version(how), "*", "lines:*", *varying.get(plugin, ())) if server else _varies_of(folder),
             requests=requests,
             messages=[_sent(folder)] if sent else [],
         )
+
+
+def _of_version(how: str) -> str:
+    """How much of a recording holds: another version of a server has other series, and the same one may have other fields."""
+    packages = re.findall(r"(\S+) (?:\d+:)?(\d[^\s,-]*)\S*", how.partition("\n")[0].removeprefix("Packages: "))
+    return "fields:*" if all(_installed(name) == version for name, version in packages) else "series:*"
+
+
+@cache
+def _installed(package: str) -> str:
+    """Its version, as its authors count; "" where Debian's packages are not known."""
+    try:
+        query = ["dpkg-query", "--show", "--showformat", "${source:Upstream-Version}", package]
+        return subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return ""
 
 
 def _varies_of(folder: Path) -> tuple[str, ...]:

@@ -33,11 +33,17 @@ def differences(
 
     `varies`: what is not compared: `FIELD` or `MEASUREMENT.FIELD` (its type still is), `tag:TAG` (that it is there still is),
     `lines:MEASUREMENT` and `lines:*` (how many equal ones there are), `fields:*` (fields that only one side has: versions of a
-    server differ), `*` (all values of fields).
+    server differ), `series:*` (the same, and measurements with tags that only one side has; one at least must be on both), `*` (all
+    values of fields).
     `times`: whether times count; None: where all that is wanted has one.
     """
     times = has_times(wanted) if times is None else times
-    if "fields:*" in varies:
+    if "series:*" in varies:
+        both = [_of_both(wanted, got, varies), _of_both(got, wanted, varies)]
+        if wanted and not both[0]:
+            return [f"nothing that is expected was emitted, but {len(got)} other metrics"]
+        wanted, got = both
+    elif "fields:*" in varies:
         wanted, got = _of_both(wanted, got), _of_both(got, wanted)
     left, right = (sorted(_comparable(metrics, varies, times)) for metrics in (wanted, got))
     return [
@@ -47,20 +53,24 @@ def differences(
     ]
 
 
-def _of_both(metrics: Sequence[Metric], others: Sequence[Metric]) -> list[Metric]:
-    """The metrics with those of their fields that a metric of their name among the others has."""
+def _of_both(metrics: Sequence[Metric], others: Sequence[Metric], varies: Collection[str] | None = None) -> list[Metric]:
+    """The metrics with those of their fields that a metric of their name among the others has.
+
+    `varies`: one with the same tags, but for the values that vary; a metric that has no such field is left out.
+    """
+
+    def key(metric: Metric) -> str:
+        return metric.name if varies is None else f"{metric.name}{_tags(metric, varies)}"
+
     names: dict[str, set[str]] = {}
     for metric in others:
-        names.setdefault(metric.name, set()).update(metric.fields)
-    return [
-        Metric(
-            metric.name,
-            metric.tags,
-            {name: value for name, value in metric.fields.items() if name in names.get(metric.name, ())},
-            metric.time,
-        )
-        for metric in metrics
-    ]
+        names.setdefault(key(metric), set()).update(metric.fields)
+    found = []
+    for metric in metrics:
+        fields = {name: value for name, value in metric.fields.items() if name in names.get(key(metric), ())}
+        if fields or varies is None:
+            found.append(Metric(metric.name, metric.tags, fields, metric.time))
+    return found
 
 
 def _comparable(metrics: Sequence[Metric], varies: Collection[str], times: bool) -> list[str]:
@@ -75,14 +85,17 @@ def _comparable(metrics: Sequence[Metric], varies: Collection[str], times: bool)
 
 def _text(metric: Metric, varies: Collection[str], times: bool) -> str:
     """As line protocol for people: what varies is `*`, and each type still shows."""
-    tags = "".join(
-        f",{name}={'*' if f'tag:{name}' in varies else value!r}" for name, value in sorted(metric.tags.items())
-    )
     fields = ",".join(
         f"{name}={_value(value, bool({'*', name, f'{metric.name}.{name}'} & set(varies)))}"
         for name, value in sorted(metric.fields.items())
     )
-    return f"{metric.name}{tags} {fields}" + (f" {metric.time}" if times else "")
+    return f"{metric.name}{_tags(metric, varies)} {fields}" + (f" {metric.time}" if times else "")
+
+
+def _tags(metric: Metric, varies: Collection[str]) -> str:
+    return "".join(
+        f",{name}={'*' if f'tag:{name}' in varies else value!r}" for name, value in sorted(metric.tags.items())
+    )
 
 
 def _value(value: object, hidden: bool) -> str:
