@@ -33,8 +33,8 @@ def differences(
 
     `varies`: what is not compared: `FIELD` or `MEASUREMENT.FIELD` (its type still is), `tag:TAG` (that it is there still is),
     `lines:MEASUREMENT` and `lines:*` (how many equal ones there are), `fields:*` (fields that only one side has: versions of a
-    server differ), `series:*` (the same, and measurements with tags that only one side has; one at least must be on both), `*` (all
-    values of fields).
+    server differ), `series:*` (the same, and measurements with tags that only one side has; one at least must be on both),
+    `*` (all values of fields).
     `times`: whether times count; None: where all that is wanted has one.
     """
     times = has_times(wanted) if times is None else times
