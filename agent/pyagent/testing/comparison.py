@@ -53,7 +53,9 @@ def differences(
     ]
 
 
-def _of_both(metrics: Sequence[Metric], others: Sequence[Metric], varies: Collection[str] | None = None) -> list[Metric]:
+def _of_both(
+    metrics: Sequence[Metric], others: Sequence[Metric], varies: Collection[str] | None = None
+) -> list[Metric]:
     """The metrics with those of their fields that a metric of their name among the others has.
 
     `varies`: one with the same tags, but for the values that vary; a metric that has no such field is left out.
