@@ -49,10 +49,6 @@ FOUND = [path.parent for group in GROUPS for path in sorted(RECORDINGS.glob(f"{g
 CASES = {case.name: case for case in FOUND if _may_run(case)}
 
 WAITING = {
-    "csv_bad_separator": "waits for serializers.csv",
-    "csv_columns": "waits for serializers.csv",
-    "csv_header": "waits for serializers.csv",
-    "csv_timestamp_ms": "waits for serializers.csv",
     # What needs a plugin that is not there yet; what differs for good is in differences.py.
     "nested_plugin_tables": "waits for processors.enum",
     "bare_number_non_strict": "waits for processors.tag_limit",

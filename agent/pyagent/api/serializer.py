@@ -53,6 +53,8 @@ class Serializer(Plugin[O_co]):
     """
 
     whole_batch: ClassVar[bool] = False
+    stateful: bool = False
+    """What is written depends on what was written before, such as a header: no two outputs share the records."""
 
     def __init__(self, options: O_co, log: logging.Logger, *, encode_lines: LineEncoder | None = None) -> None:
         self._encode_lines = encode_lines

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from pyagent.kit.timestamps import layout_elements
 
-__all__ = ["TimeLayout"]
+__all__ = ["TimeLayout", "is_layout"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS = (
@@ -25,6 +25,11 @@ class TimeLayout:
         seconds, rest = divmod(time, 1_000_000_000)
         at = _EPOCH + timedelta(seconds=seconds)
         return "".join([text + _written(element, at, rest) for text, element in self._elements])
+
+
+def is_layout(text: str) -> bool:
+    """Whether times differ in the text."""
+    return len(layout_elements(text)) > 1
 
 
 def _written(element: str, at: datetime, ns: int) -> str:

@@ -50,7 +50,7 @@ def record_format(wanted: QueueFormat, *, builtin: bool = True) -> RecordFormat:
         return _of_metrics(lambda metrics: _joined(serializer, metrics))
     # Options are frozen, and tell of all that a serializer does.
     return RecordFormat(
-        key=_Alike(type(serializer), serializer.options),
+        key=serializer if serializer.stateful else _Alike(type(serializer), serializer.options),
         encode=lambda metrics: _records(serializer, metrics),
         content=Content.RECORDS,
         write=lambda metrics: _joined(serializer, metrics),
