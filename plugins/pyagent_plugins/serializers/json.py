@@ -5,14 +5,15 @@ batches (`use_batch_format`), a document is `{"metrics":[...]}`. NaN and infinit
 """
 
 import json
-import math
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pyagent.api import ConfigError, Duration, FieldValue, Metric, Options, Serializer, option
+from pyagent.kit.field_texts import SeriesMemo
 from pyagent.kit.glob import Matcher, compile_patterns
+from pyagent.kit.json_text import JSON_TEXTS, json_bytes, json_number, json_quoted
 from pyagent.kit.layouts import TimeLayout
+from pyagent.kit.memo import KeysMemo
 
 __all__ = ["Json", "JsonOptions"]
 
@@ -31,13 +32,6 @@ class JsonOptions(Options, frozen=True):
     json_nested_fields_exclude: Annotated[list[str], option("patterns of fields that are no such ones")] = []
 
 
-# As Go writes them: such text can stand in a page of HTML or a script.
-_ESCAPES = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
-_ESCAPED = re.compile("[<>&\u2028\u2029]")
-_SURROGATES = re.compile("[\ud800-\udfff]")
-_quoted = json.encoder.encode_basestring
-
-
 class Json(Serializer[JsonOptions]):
     def setup(self) -> None:
         options = self.options
@@ -50,42 +44,39 @@ class Json(Serializer[JsonOptions]):
         self._layout = TimeLayout(options.json_timestamp_format) if options.json_timestamp_format else None
         self._included = _matcher("json_nested_fields_include", options.json_nested_fields_include)
         self._excluded = _matcher("json_nested_fields_exclude", options.json_nested_fields_exclude)
+        self._keys = KeysMemo(_prefixes)
+        self._series = SeriesMemo(_series)
         self._nests = bool(options.json_nested_fields_include or options.json_nested_fields_exclude)
 
     def serialize(self, metric: Metric) -> bytes:
-        return _bytes(self._object(metric) + "\n")
+        return json_bytes(self._object(metric) + "\n")
 
     def serialize_batch(self, metrics: Sequence[Metric]) -> bytes:
-        return _bytes(f'{{"metrics":[{",".join(map(self._object, metrics))}]}}\n')
+        return json_bytes(f'{{"metrics":[{",".join(map(self._object, metrics))}]}}\n')
 
     def _object(self, metric: Metric) -> str:
-        tags = ",".join([f"{_text(key)}:{_text(metric.tags[key])}" for key in sorted(metric.tags)])
-        fields = [
-            f"{_text(key)}:{text}" for key in sorted(metric.fields) if (text := self._value(key, metric.fields[key]))
-        ]
-        time = self._time(metric.time)
-        name = _text(metric.name)
-        return f'{{"fields":{{{",".join(fields)}}},"name":{name},"tags":{{{tags}}},"timestamp":{time}}}'
+        values = metric.fields
+        keys = self._keys[tuple(values)]
+        if self._nests:
+            fields = [start + text for start, key in keys if (text := self._value(key, values[key]))]
+        else:
+            texts = JSON_TEXTS
+            fields = [start + text for start, key in keys if (text := texts[type(value := values[key])](value))]
+        return f'{{"fields":{{{",".join(fields)}}},{self._series.of(metric)}{self._time(metric.time)}}}'
 
     def _time(self, time: int) -> str:
         if self._layout is not None:
-            return _text(self._layout.format(time))
+            return json_quoted(self._layout.format(time))
         # Towards 0, as integers are divided there.
         return str(time // self._unit if time >= 0 else -(-time // self._unit))
 
     def _value(self, key: str, value: FieldValue) -> str:
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, float):
-            return _number(value)
-        if isinstance(value, str):
-            if self._nests and self._is_nested(key):
-                try:
-                    return _nested(json.loads(value, parse_int=float, parse_constant=_no_constant))
-                except (ValueError, RecursionError):
-                    pass  # it is text
-            return _text(value)
-        return str(int(value))
+        if isinstance(value, str) and self._is_nested(key):
+            try:
+                return _nested(json.loads(value, parse_int=float, parse_constant=_no_constant))
+            except (ValueError, RecursionError):
+                pass  # it is text
+        return JSON_TEXTS[type(value)](value)
 
     def _is_nested(self, key: str) -> bool:
         included = not self.options.json_nested_fields_include or self._included(key)
@@ -105,48 +96,27 @@ def _power_of_ten(nanoseconds: int) -> int:
     return int("1" + "0" * (len(str(nanoseconds)) - 1))
 
 
-def _bytes(text: str) -> bytes:
-    if text.isascii():
-        return text.encode("ascii")
-    # Bytes that are no UTF-8 are no JSON: U+FFFD, as Go has it.
-    return _SURROGATES.sub("\ufffd", text).encode()
+def _prefixes(keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Keys in their order, and what stands before their values."""
+    return [(json_quoted(key) + ":", key) for key in sorted(keys)]
 
 
-def _text(text: str) -> str:
-    quoted = _quoted(text)
-    return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], quoted) if _ESCAPED.search(quoted) else quoted
-
-
-def _number(value: float) -> str:
-    """Empty for what is no number. Exponents from 1e21 on and below 1e-6, as in JavaScript."""
-    if not math.isfinite(value):
-        return ""
-    text = repr(value)
-    size = abs(value)
-    if "e" not in text:
-        return text[:-2] if text.endswith(".0") else text
-    mantissa, _, exponent = text.partition("e")
-    if mantissa.endswith(".0"):
-        mantissa = mantissa[:-2]
-    if size < 1e-6 or size >= 1e21:
-        return f"{mantissa}e{'-' if exponent[0] == '-' else '+'}{int(exponent.lstrip('+-'))}"
-    # repr has an exponent from 1e16 on and below 1e-4.
-    sign = "-" if value < 0 else ""
-    whole, _, fraction = mantissa.lstrip("-").partition(".")
-    digits, point = whole + fraction, len(whole) + int(exponent)
-    return f"{sign}{digits.ljust(point, '0')}" if point > 0 else f"{sign}0.{'0' * -point}{digits}"
+def _series(metric: Metric) -> str:
+    """What stands between the fields and the time."""
+    tags = ",".join([f"{json_quoted(key)}:{json_quoted(metric.tags[key])}" for key in sorted(metric.tags)])
+    return f'"name":{json_quoted(metric.name)},"tags":{{{tags}}},"timestamp":'
 
 
 def _nested(value: Any) -> str:
     """A value of JSON, its numbers as those of fields."""
     if isinstance(value, dict):
-        return "{" + ",".join([f"{_text(key)}:{_nested(value[key])}" for key in sorted(value)]) + "}"
+        return "{" + ",".join([f"{json_quoted(key)}:{_nested(value[key])}" for key in sorted(value)]) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_nested, value)) + "]"
     if isinstance(value, str):
-        return _text(value)
+        return json_quoted(value)
     if isinstance(value, float):
-        if not (number := _number(value)):
+        if not (number := json_number(value)):
             raise ValueError("the number is out of range")
         return number
     return {None: "null", True: "true", False: "false"}[value]
