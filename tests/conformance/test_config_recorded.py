@@ -50,8 +50,6 @@ CASES = {case.name: case for case in FOUND if _may_run(case)}
 
 WAITING = {
     # What needs a plugin that is not there yet; what differs for good is in differences.py.
-    "nested_plugin_tables": "waits for processors.enum",
-    "bare_number_non_strict": "waits for processors.tag_limit",
 }
 EXCEPTIONS = WAITING | UNUSABLE | {name: reason for name, reason in MEANT.items() if name in CASES}
 

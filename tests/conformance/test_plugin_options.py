@@ -15,7 +15,9 @@ _OPTION = re.compile(r"^\s*#?\s{0,2}([a-z][a-z0-9_]*)\s*=(?!=)", re.MULTILINE)
 _TABLE = re.compile(r"^\s*#?\s*\[+(?:inputs|outputs|processors|aggregators|secretstores)\.\w+\.(\w+)", re.MULTILINE)
 
 _SHARED = "belongs to the options that Telegraf's plugins share; it takes it, and the sample does not show it"
-MISSING: dict[str, dict[str, str]] = {}
+MISSING: dict[str, dict[str, str]] = {
+    "processors.enum": dict.fromkeys(("amber", "green", "red"), "are keys of a table that is free, and no options"),
+}
 """Options of Telegraf's samples that are not here, with the reason, by plugin."""
 _CLIENT_TLS = dict.fromkeys(
     (
