@@ -7,14 +7,14 @@ leaves one with anything else in it to the reference, errors too: so the answers
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from pyagent.api.errors import ParseError
 from pyagent.api.metric import FieldValue, Metric, MetricType
 
-__all__ = ["MetricVersion", "go_float", "implementation", "read", "reference"]
+__all__ = ["Family", "MetricVersion", "Parts", "go_float", "implementation", "metrics_of", "read", "reference"]
 
 MetricVersion = Literal[1, 2]
 
@@ -46,7 +46,7 @@ _MOST_SHOWN = 80
 _MS = 1_000_000
 
 
-class _Parts:
+class Parts:
     """A summary or a histogram of one set of labels."""
 
     __slots__ = ("count", "labels", "parts", "sum", "time")
@@ -59,7 +59,7 @@ class _Parts:
         """Quantile or upper bound, and what belongs to it."""
 
 
-class _Family:
+class Family:
     __slots__ = ("helped", "kind", "name", "parts", "samples", "typed")
 
     def __init__(self, name: str) -> None:
@@ -67,7 +67,7 @@ class _Family:
         self.kind: MetricType | None = MetricType.UNTYPED
         self.typed = self.helped = False
         self.samples: list[tuple[dict[str, str], float, int | None]] = []
-        self.parts: dict[frozenset[tuple[str, str]], _Parts] = {}
+        self.parts: dict[frozenset[tuple[str, str]], Parts] = {}
 
     @property
     def special(self) -> str:
@@ -85,7 +85,7 @@ def reference(
     `now`: ns, for samples without a time, or of all with `ignore_timestamp`. `tags`: of all that have no such label.
     Raises ParseError: one bad line costs the page, as does a last line without its end, where a page broke off.
     """
-    families: dict[str, _Family] = {}
+    families: dict[str, Family] = {}
     lines = data.split(b"\n")
     last = lines.pop()
     for number, line in enumerate(lines, 1):
@@ -95,9 +95,20 @@ def reference(
             raise ParseError(str(error), number) from None
     if last.strip(b" \t"):
         raise ParseError("the line has no end: the page broke off, or its last line feed is missing", len(lines) + 1)
+    return metrics_of(families.values(), version, now, ignore_timestamp, tags)
+
+
+def metrics_of(
+    families: Iterable[Family],
+    version: MetricVersion,
+    now: int,
+    ignore_timestamp: bool = False,
+    tags: Mapping[str, str] | None = None,
+) -> list[Metric]:
+    """As `reference`, of families that were read already."""
     make = _version_1 if version == 1 else _version_2
     metrics: list[Metric] = []
-    for family in families.values():
+    for family in families:
         for name, labels, fields, time in make(family):
             whole = now if ignore_timestamp or time is None or time <= 0 else time * _MS
             kind = MetricType.UNTYPED if family.kind is None else family.kind
@@ -105,7 +116,7 @@ def reference(
     return metrics
 
 
-def _read_line(line: bytes, families: dict[str, _Family]) -> None:
+def _read_line(line: bytes, families: dict[str, Family]) -> None:
     """Raises ValueError."""
     if line.startswith(b"#"):
         _read_comment(line, families)
@@ -113,7 +124,7 @@ def _read_line(line: bytes, families: dict[str, _Family]) -> None:
         _read_sample(line, families)
 
 
-def _read_comment(line: bytes, families: dict[str, _Family]) -> None:
+def _read_comment(line: bytes, families: dict[str, Family]) -> None:
     found = _COMMENT.fullmatch(line)
     assert found is not None
     keyword, rest = found.groups()
@@ -142,7 +153,7 @@ def _read_comment(line: bytes, families: dict[str, _Family]) -> None:
         family.kind, family.typed = _TYPES[kind], True
 
 
-def _read_sample(line: bytes, families: dict[str, _Family]) -> None:
+def _read_sample(line: bytes, families: dict[str, Family]) -> None:
     name, at = _name(line, 0)
     at = _behind_blanks(line, at)
     labels: list[tuple[str, str]] = []
@@ -170,7 +181,7 @@ def _read_sample(line: bytes, families: dict[str, _Family]) -> None:
     if not special:
         family.samples.append((tags, value, time))
         return
-    parts = family.parts.setdefault(frozenset(own.items()), _Parts(tags))
+    parts = family.parts.setdefault(frozenset(own.items()), Parts(tags))
     if part == "_sum":
         parts.sum = value
     elif part == "_count":
@@ -236,7 +247,7 @@ def _labels(line: bytes, at: int, name: str | None, labels: list[tuple[str, str]
             at += 1
 
 
-def _family(name: str, families: dict[str, _Family]) -> tuple[_Family, str]:
+def _family(name: str, families: dict[str, Family]) -> tuple[Family, str]:
     """The family that a name belongs to, and which part of a summary or histogram it means."""
     family = families.get(name)
     if family is not None:
@@ -246,7 +257,7 @@ def _family(name: str, families: dict[str, _Family]) -> tuple[_Family, str]:
             owner = families.get(name.removesuffix(suffix))
             if owner is not None and owner.special and (suffix != "_bucket" or owner.special == "le"):
                 return owner, suffix
-    families[name] = family = _Family(name)
+    families[name] = family = Family(name)
     return family, ""
 
 
@@ -276,7 +287,7 @@ def _number(word: bytes) -> float:
     raise ValueError("no number")
 
 
-def _count(value: float, family: _Family) -> float:
+def _count(value: float, family: Family) -> float:
     if family.kind is MetricType.SUMMARY:
         return float(math.trunc(value)) if math.isfinite(value) else value
     if value < 0:
@@ -287,7 +298,7 @@ def _count(value: float, family: _Family) -> float:
 Made = Iterator[tuple[str, dict[str, str], dict[str, FieldValue], int | None]]
 
 
-def _version_1(family: _Family) -> Made:
+def _version_1(family: Family) -> Made:
     if family.kind is None:
         return
     for labels, value, time in family.samples:
@@ -301,7 +312,7 @@ def _version_1(family: _Family) -> Made:
         yield family.name, whole.labels, fields, whole.time
 
 
-def _version_2(family: _Family) -> Made:
+def _version_2(family: Family) -> Made:
     if family.kind is None:
         return
     name = family.name

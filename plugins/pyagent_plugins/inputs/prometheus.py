@@ -1,4 +1,4 @@
-"""Reads pages of metrics in Prometheus' text format.
+"""Reads pages of metrics as Prometheus and OpenMetrics have them.
 
 All pages are asked for at once; one that fails costs only its own metrics.
 """
@@ -7,7 +7,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -19,6 +19,7 @@ from pyagent.api import (
     Duration,
     Input,
     Measurement,
+    Metric,
     Options,
     ParseError,
     PyagentError,
@@ -31,7 +32,11 @@ from pyagent.api.errors import TooMuch
 from pyagent.api.masking import mask_url
 from pyagent.kit.each import for_each, joined_failures
 from pyagent.kit.exposition import MetricVersion, read
+from pyagent.kit.exposition_protobuf import is_delimited, read_delimited
 from pyagent.kit.http import Credentials, HttpOptions, UrlClient
+from pyagent.kit.openmetrics import PROTOBUF as OPENMETRICS_PROTOBUF
+from pyagent.kit.openmetrics import TEXT as OPENMETRICS_TEXT
+from pyagent.kit.openmetrics import content_form, read_protobuf
 
 __all__ = ["HttpDiscovery", "Prometheus", "PrometheusInputOptions"]
 
@@ -39,6 +44,16 @@ _KUBERNETES = "pods of Kubernetes are not looked for; name the pages in urls, or
 _CONSUL = "Consul is not asked; name the pages in urls, or find them by http_service_discovery"
 _ACCEPT = "text/plain;version=0.0.4;q=0.9,*/*;q=0.1"
 _MOST_BODY = 64 << 20
+_TEXT = "text/plain"
+_OVERRIDES = {
+    "text": _TEXT,
+    "protobuf-compact": _TEXT,
+    "protobuf-text": _TEXT,
+    "protobuf-delimiter": "application/vnd.google.protobuf",
+    "openmetrics-text": OPENMETRICS_TEXT,
+    "openmetrics-protobuf": f"{OPENMETRICS_PROTOBUF};version=1.0.0",
+}
+Reader = Callable[[bytes, MetricVersion, int, bool], list[Metric]]
 _DISCOVERY_URL, _DISCOVERY_INTERVAL = "http://localhost:9000/service-discovery", 300.0
 
 
@@ -68,7 +83,7 @@ class PrometheusInputOptions(HttpOptions, frozen=True):
             "openmetrics-text",
             "openmetrics-protobuf",
         ],
-        option("format of the pages, whatever the servers say; text is the one that is read"),
+        option("format of the pages, whatever the servers say; protobuf-compact and protobuf-text are read as text"),
     ] = ""
     content_length_limit: Annotated[Size, option("longer pages are left out (0: of more than 64 MiB)", ge=0)] = Size(0)
     kubernetes_services: Annotated[list[str], option("URLs whose host may have several addresses: all are asked")] = []
@@ -140,12 +155,6 @@ class Prometheus(Input[PrometheusInputOptions]):
 
     def setup(self) -> None:
         options = self.options
-        if options.content_type_override not in ("", "text", "protobuf-compact", "protobuf-text"):
-            raise ConfigError(
-                f"cannot read pages as {options.content_type_override}: only the text format is read; leave"
-                " content_type_override out, exporters answer in it then",
-                option="content_type_override",
-            )
         self._version: MetricVersion = 2 if options.metric_version == 2 else 1
         self._pages = [self._page(url, _parts(url, "urls")) for url in dict.fromkeys(options.urls)]
         self._services = [_parts(url, "kubernetes_services") for url in options.kubernetes_services]
@@ -221,9 +230,9 @@ class Prometheus(Input[PrometheusInputOptions]):
                 )
                 return
             measured["content_length"] = len(answer.body)
-            kind = answer.headers.get("Content-Type", "")
+            kind = _OVERRIDES.get(options.content_type_override, answer.headers.get("Content-Type", ""))
             try:
-                metrics = read(answer.body, self._version, time.time_ns(), options.ignore_timestamp)
+                metrics = _reader(kind)(answer.body, self._version, time.time_ns(), options.ignore_timestamp)
             except (ParseError, TooMuch) as error:
                 raise PyagentError(f"cannot read {mask_url(page.url)}: {error}{_foreign(kind)}") from None
             for metric in metrics:
@@ -288,7 +297,21 @@ def _without_user(parts: SplitResult) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
+def _reader(content_type: str) -> Reader:
+    """What reads such a page. Those that say something else, or nothing, are taken for Prometheus' text."""
+    form = content_form(content_type)
+    if form == OPENMETRICS_TEXT:
+        from pyagent.kit.openmetrics_text import read_text
+
+        return read_text
+    if form == OPENMETRICS_PROTOBUF:
+        return read_protobuf
+    return read_delimited if is_delimited(content_type) else read
+
+
 def _foreign(content_type: str) -> str:
     """What a page says to be, where that explains that it cannot be read."""
     kind = content_type.partition(";")[0].strip().lower()
-    return "" if kind in ("", "text/plain") else f"; the server says that it is {kind[:80]}, and text/plain is read"
+    if kind in ("", "text/plain") or _reader(content_type) is not read:
+        return ""
+    return f"; the server says that it is {kind[:80]}, and text/plain is read"

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from protobuf_bytes import double, part, varint
 
-from pyagent.api import ConfigError, PyagentError
+from pyagent.api import ConfigError, MetricType, PyagentError
 from pyagent.config import SourceText, load_plan
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import gather, lines, make_input
@@ -112,6 +113,40 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
     }
 
 
+OPENMETRICS = b'# TYPE jobs counter\njobs_total 3 1.5 # {trace="t"} 1\n# EOF\n'
+SET = part(
+    1,
+    part(1, "jobs")
+    + part(2, 2)
+    + part(5, part(2, part(3, double(1, 3.0)) + part(8, part(1, 1) + part(2, 500_000_000)))),
+)
+"""The same as a MetricSet."""
+METRIC = part(4, part(3, double(1, 3.0)))
+FAMILY = varint(len(METRIC) + 8) + part(1, "jobs") + part(3, 0) + METRIC
+"""The same as a family of Prometheus, without the time."""
+
+
+@pytest.mark.parametrize(
+    ("content_type", "override", "page"),
+    [
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", "", OPENMETRICS),
+        ("text/plain", "openmetrics-text", OPENMETRICS),
+        ("application/openmetrics-protobuf; version=1.0.0", "", SET),
+        ("text/plain", "openmetrics-protobuf", SET),
+        ("application/vnd.google.protobuf; encoding=delimited", "", FAMILY),
+        ("text/plain", "protobuf-delimiter", FAMILY),
+        ("application/openmetrics-text", "text", b"# TYPE jobs counter\njobs 3\n"),
+    ],
+)
+async def test_pages_are_read_as_the_server_says_or_the_option(content_type: str, override: str, page: bytes) -> None:
+    async with ScriptedServer(Answer(200, page, headers={"Content-Type": content_type})) as server:
+        plugin = make_input(Prometheus, {"urls": [server.url], "content_type_override": override})
+        [metric] = await gather(plugin)
+        await plugin.stop()
+    assert (metric.name, metric.fields, metric.kind) == ("jobs", {"counter": 3.0}, MetricType.COUNTER)
+    assert (metric.time == 1_500_000_000) == (page in (OPENMETRICS, SET))
+
+
 async def test_all_addresses_of_a_service_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     async def looked_up(*_: object, **__: object) -> list[Any]:
         return [(0, 0, 0, "", (address, 0)) for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1")]
@@ -160,10 +195,6 @@ async def test_pages_are_found_by_a_list() -> None:
     [
         ({"urls": ["localhost:9100"]}, "cannot use the URL 'localhost:9100"),
         ({"urls": ["http://[::1"]}, "cannot use the URL 'http://[::1': Invalid IPv6 URL"),
-        (
-            {"content_type_override": "openmetrics-protobuf"},
-            "cannot read pages as openmetrics-protobuf: only the text format",
-        ),
         ({"kubernetes_services": ["http://[x"]}, "cannot use the URL"),
     ],
 )

@@ -1,0 +1,109 @@
+"""The wire format of Protocol Buffers: the fields of a message, one after the other, for the few messages that parsers read.
+
+No schema is needed, and nothing is built but what is asked for; every step goes forward in the data, so that any bytes end.
+"""
+
+import struct
+from collections.abc import Iterator
+
+__all__ = ["Field", "double", "inner", "message", "messages", "signed", "text", "unsigned"]
+
+Field = tuple[int, int, int | bytes]
+"""Number, wire type and value: an int of 64 bits for a varint, else the bytes."""
+VARINT, DOUBLE, BYTES, FLOAT = 0, 1, 2, 5
+_UNPACK_DOUBLE = struct.Struct("<d").unpack
+_MOST_VARINT = 10
+
+
+def message(data: bytes) -> Iterator[Field]:
+    """The fields of a message, in their order. Raises ValueError where it is damaged or cut short."""
+    at, end = 0, len(data)
+    while at < end:
+        key = data[at]
+        at += 1
+        if key > 127:
+            key, at = _varint(data, at - 1)
+        number, kind = key >> 3, key & 7
+        if number == 0:
+            raise ValueError(f"the field at byte {at - 1} has the number 0")
+        if kind == BYTES:
+            if at < end and (size := data[at]) < 128:
+                at += 1
+            else:
+                size, at = _varint(data, at)
+            start, at = at, at + size
+            if at > end:
+                raise ValueError(f"the field {number} at byte {start} has {size} bytes, and {end - start} are left")
+            yield number, BYTES, data[start:at]
+        elif kind == VARINT:
+            value, at = _varint(data, at)
+            yield number, VARINT, value
+        elif kind in (DOUBLE, FLOAT):
+            start, at = at, at + (8 if kind == DOUBLE else 4)
+            if at > end:
+                raise ValueError(f"the number of field {number} at byte {start} is cut short")
+            yield number, kind, data[start:at]
+        else:
+            raise ValueError(f"the field {number} at byte {at} has the unknown wire type {kind}")
+
+
+def messages(data: bytes) -> Iterator[bytes]:
+    """Messages that stand one after the other, each behind its length. Raises ValueError."""
+    at = 0
+    while at < len(data):
+        size, at = _varint(data, at)
+        if size > len(data) - at:
+            raise ValueError(f"a message of {size} bytes begins at byte {at}, and {len(data) - at} are left")
+        yield data[at : at + size]
+        at += size
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number, and where it ends."""
+    value = shift = 0
+    for byte in data[at : at + _MOST_VARINT]:
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, at
+        shift += 7
+    raise ValueError(f"the number that ends at byte {at} is cut short, or too long")
+
+
+def double(value: int | bytes) -> float:
+    """Raises ValueError where the field holds something else."""
+    if isinstance(value, bytes) and len(value) == 8:
+        number: float = _UNPACK_DOUBLE(value)[0]
+        return number
+    raise ValueError("a field that should hold a floating-point number does not")
+
+
+def signed(value: int | bytes) -> int:
+    """Of a varint (int64). Raises ValueError where the field holds something else."""
+    if isinstance(value, bytes):
+        raise ValueError("a field that should hold a whole number does not")
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def unsigned(value: int | bytes) -> int:
+    """Of a varint. Raises ValueError where the field holds something else."""
+    if isinstance(value, bytes):
+        raise ValueError("a field that should hold a whole number does not")
+    return value
+
+
+def text(value: int | bytes) -> str:
+    """Raises ValueError where the field holds something else, or no UTF-8."""
+    if not isinstance(value, bytes):
+        raise ValueError("a field that should hold text does not")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"the text {value[:80].decode('utf-8', 'replace')!r} is not UTF-8") from None
+
+
+def inner(value: int | bytes) -> bytes:
+    """A message in a message. Raises ValueError where the field holds something else."""
+    if not isinstance(value, bytes):
+        raise ValueError("a field that should hold a message does not")
+    return value
