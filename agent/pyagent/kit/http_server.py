@@ -68,6 +68,8 @@ _STOP_GRACE = 1.0
 _LINGER = 2.0
 """Seconds: how long a refused body is still read, so that the sender sees the answer and no reset."""
 _MOST_BAD_LINES = 10
+_SMALL = 64 << 10
+"""Bytes that are unpacked at once."""
 
 
 class ListenerOptions(TlsServerOptions, frozen=True):
@@ -143,8 +145,8 @@ class Request:
         request, server = self._request, self._server
         limit = server._max_body
         encoding = self.headers.get("Content-Encoding", "").strip().lower()
-        if encoding not in ("", "identity", "gzip", "x-gzip"):
-            raise HttpRefusal(415, f"the content encoding {encoding[:50]!r} is not supported; use gzip or none")
+        if encoding not in ("", "identity", "gzip", "x-gzip", "snappy"):
+            raise HttpRefusal(415, f"the content encoding {encoding[:50]!r} is not supported; use gzip, snappy or none")
         if (request.content_length or 0) > limit:
             raise _too_large(limit)
         if request.version >= HttpVersion11 and self.headers.get("Expect", "").lower() == "100-continue":
@@ -152,7 +154,8 @@ class Request:
             request.writer.output_size = 0
         try:
             async with asyncio.timeout(server._read_timeout):
-                return await self._read(Inflater(limit) if "gzip" in encoding else None, limit)
+                body = await self._read(Inflater(limit) if "gzip" in encoding else None, limit)
+            return await self._unpack(body, limit) if encoding == "snappy" else body
         except TimeoutError:
             message = f"the request did not arrive within {server._read_timeout:g} s"
             raise HttpRefusal(408, message, {"Connection": "close"}) from None
@@ -182,6 +185,14 @@ class Request:
         if inflater is not None and received:
             inflater.finish()
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _unpack(self, body: bytes, limit: int) -> bytes:
+        """Of Snappy. A large one is not done at once: others have their turns."""
+        from pyagent.kit.snappy import decompress
+
+        content = await asyncio.to_thread(decompress, body, limit) if len(body) > _SMALL else decompress(body, limit)
+        self._hold(len(content))
+        return content
 
     def _hold(self, size: int) -> None:
         server = self._server

@@ -6,7 +6,7 @@ No schema is needed, and nothing is built but what is asked for; every step goes
 import struct
 from collections.abc import Iterator
 
-__all__ = ["Field", "double", "inner", "message", "messages", "signed", "text", "unsigned"]
+__all__ = ["Field", "double", "inner", "message", "messages", "signed", "text", "unsigned", "varints"]
 
 Field = tuple[int, int, int | bytes]
 """Number, wire type and value: an int of 64 bits for a varint, else the bytes."""
@@ -56,6 +56,15 @@ def messages(data: bytes) -> Iterator[bytes]:
             raise ValueError(f"a message of {size} bytes begins at byte {at}, and {len(data) - at} are left")
         yield data[at : at + size]
         at += size
+
+
+def varints(value: int | bytes) -> list[int]:
+    """Packed ones. Raises ValueError."""
+    data, at, numbers = inner(value), 0, []
+    while at < len(data):
+        number, at = _varint(data, at)
+        numbers.append(number)
+    return numbers
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -208,6 +208,8 @@ async def test_room_that_comes_in_time_is_waited_for() -> None:
         (head(4, "Content-Encoding: gzip") + b"oops", 400),
         (head(20, "Content-Encoding: gzip") + gzip.compress(b"m f=1i 1" * 9)[:20], 400),
         (head(4, "Content-Encoding: br") + b"oops", 415),
+        (head(4, "Content-Encoding: snappy") + b"oops", 400),
+        (head(6, "Content-Encoding: snappy") + b"\xff\xff\xff\xff\x0f\x00", 413),
         (head(4, "Authorization: Basic \xff\xfe") + b"oops", 400),
         (head(4) + b"oops", 400),
         (head(3) + b"\xff\x00\n", 400),
@@ -224,6 +226,22 @@ async def test_nonsense_is_answered_and_it_goes_on(data: bytes, status: int, cap
         assert (await served.post(WRITE, b"m f=1i 1")).status == 204
         assert served.lines() == ["m f=1i 1"]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("lines", [1, 9000])
+async def test_snappy_is_taken_as_well(lines: int) -> None:
+    """A small body, and one that others get their turns beside."""
+    text = b"m f=1i 1\n" * lines
+    pieces = [text[at : at + 60] for at in range(0, len(text), 60)]
+    size = bytes([len(text) & 127 | 128, len(text) >> 7 & 127 | 128, len(text) >> 14])
+    packed = size + b"".join(bytes([len(piece) - 1 << 2]) + piece for piece in pieces)
+    async with serving(InfluxDBV2Listener) as served:
+        raw = await served.connect()
+        raw.send(head(len(packed), "Content-Encoding: snappy") + packed)
+        status, _, body = await raw.answer()
+        await raw.close()
+        assert (status, body) == (204, b"")
+        assert served.lines() == ["m f=1i 1"] * lines
 
 
 async def test_a_sender_that_breaks_off_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:

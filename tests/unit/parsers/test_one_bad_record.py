@@ -4,6 +4,7 @@ by itself or by an option."""
 from typing import Any
 
 import pytest
+from protobuf_bytes import double, part
 
 from pyagent.api import ParseError
 from pyagent.config.catalog import Catalog
@@ -18,6 +19,11 @@ DATA: dict[str, tuple[dict[str, Any], bytes]] = {
     "prometheus": ({}, b"n 1\nn x\nn 3\n"),
     "value": ({"data_type": "integer"}, b"1 2 x"),
 }
+REMOTE_WRITE = [
+    part(1, b"".join(part(1, part(1, key) + part(2, text)) for key, text in labels) + part(2, double(1, 1.0)))
+    for labels in ([("__name__", "n")], [("a", "b")], [("__name__", "n")])
+]
+DATA["prometheusremotewrite"] = ({}, b"".join(REMOTE_WRITE))
 """By format: options, and three records of which the second is bad; a `value` has one."""
 SKIPPING = {"csv": {"csv_skip_errors": True}, "json": {"json_strict": False}}
 """Options by which a bad record costs itself alone."""
