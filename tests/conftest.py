@@ -31,9 +31,10 @@ pytest_plugins = ["pyagent.testing.pytest_plugin"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("pyagent", deadline=None)
-settings.load_profile("pyagent")
+# How long an example takes says more about the machine than about the code. `make faults` tries many.
+settings.register_profile("pyagent", deadline=None, max_examples=30)
+settings.register_profile("long", deadline=None, max_examples=1000)
+settings.load_profile("long" if os.environ.get("PYAGENT_LONG_FAULTS") else "pyagent")
 
 
 def pytest_collection_finish() -> None:

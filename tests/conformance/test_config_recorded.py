@@ -1,17 +1,19 @@
 """The recorded configurations: what Telegraf loads loads here and means the same, what it refuses is refused by name.
 
-The agent runs as a program. What differs for good is in differences.py, with the reason.
+The agents are processes of their own. What differs for good is in differences.py, with the reason.
 """
 
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 from differences import DIFFERENCES, MEANT, PAGE, UNUSABLE, with_section
+from forked_agents import forked_agents
 
 from pyagent.config.registry import Registry
 
@@ -64,9 +66,8 @@ def differences(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str | 
         import compare_pipeline
     finally:
         sys.path.pop(0)
-    command = [sys.executable, "-m", "pyagent"]
 
-    def difference(case: Path) -> str | None:
+    def difference(command: Sequence[str], case: Path) -> str | None:
         tool = compare_config if case.parent.name == "config" else compare_pipeline
         # Some write beside their configuration, where not everybody may.
         copied = shutil.copytree(case, folder / case.name, symlinks=True)
@@ -74,8 +75,8 @@ def differences(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str | 
             path.chmod(0o755)
         return tool.difference(command, copied)
 
-    with ThreadPoolExecutor(6) as pool:  # many cases mostly wait
-        return dict(zip(CASES, pool.map(difference, CASES.values()), strict=True))
+    with forked_agents() as command, ThreadPoolExecutor(6) as pool:  # many cases mostly wait
+        return dict(zip(CASES, pool.map(partial(difference, command), CASES.values()), strict=True))
 
 
 @pytest.mark.skipif(not CASES, reason=f"the recordings are missing: {RECORDINGS} is not there")

@@ -35,7 +35,9 @@ for_victoria_metrics = st.builds(
     st.dictionaries(plain_names, values.map(lambda v: v.replace("\n", " ") if isinstance(v, str) else v), max_size=4),
     st.integers(-(2**63), 2**63),
 )
-some = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+some = settings(
+    max_examples=2 * settings.default.max_examples, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def post(url: str, body: bytes) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from memory_disk import MemoryDisk
 from segment_logs import batch, read
@@ -111,7 +111,6 @@ def test_an_end_is_complete_or_told(
         shutil.rmtree(folder)
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_holes_of_zeroes_anywhere_are_complete_or_told(
     filled: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -127,7 +126,6 @@ def test_holes_of_zeroes_anywhere_are_complete_or_told(
     check(folder, done)
 
 
-@settings(max_examples=25, deadline=None)
 @given(gone=st.sets(st.integers(0, 20), min_size=1))
 def test_whole_segments_that_are_gone_are_told(
     filled: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory, gone: set[int]

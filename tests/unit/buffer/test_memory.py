@@ -292,7 +292,7 @@ class CompressedElsewhere(QueueModel):
 
 
 TestCompressedElsewhere = CompressedElsewhere.TestCase
-TestCompressedElsewhere.settings = settings(max_examples=100, stateful_step_count=30)
+TestCompressedElsewhere.settings = settings(max_examples=2 * settings.default.max_examples, stateful_step_count=30)
 
 
 def test_what_is_compressed_elsewhere_takes_the_place_of_what_it_was_made_of() -> None:
@@ -320,4 +320,4 @@ def test_what_is_compressed_elsewhere_takes_the_place_of_what_it_was_made_of() -
 
 
 TestQueueModel = QueueModel.TestCase
-TestQueueModel.settings = settings(max_examples=100, stateful_step_count=30)
+TestQueueModel.settings = settings(max_examples=2 * settings.default.max_examples, stateful_step_count=30)

@@ -190,7 +190,7 @@ class Model(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-Model.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Model.TestCase.settings = settings(stateful_step_count=25)
 TestModel = Model.TestCase
 
 

@@ -88,8 +88,6 @@ async def test_a_receipt_is_for_all_pieces(tmp_path: Path) -> None:
     await disk_writer.close()
 
 
-# 100 lives, found anew in each run; faults/test_buffer_soak.py drives 400 further ones, and `make faults` 20,000.
-Machine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None
-)  # tests/faults has thousands of lives
+# Found anew in each run; faults/test_buffer_soak.py drives 400 further lives, and `make faults` 20,000.
+Machine.TestCase.settings = settings(stateful_step_count=40)
 TestQueue = Machine.TestCase

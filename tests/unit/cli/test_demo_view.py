@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.cli.demo_chart import ASCII, UNICODE, Glyphs
@@ -166,7 +166,6 @@ _SERIES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.lists(_SERIES, max_size=12), _NAMES, st.integers(60, 160), st.integers(1, 60), st.sampled_from([UNICODE, ASCII])
 )

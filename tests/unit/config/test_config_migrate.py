@@ -2,7 +2,7 @@
 
 import pytest
 import tomli
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError
@@ -99,7 +99,6 @@ KEYS = st.sampled_from(["pass", "fieldpass", "fieldinclude", "drop", "fielddrop"
 VALUES = st.lists(st.text(alphabet="ab*\"'\\\n#é", max_size=4), max_size=3)
 
 
-@settings(max_examples=40, deadline=None)  # the first example loads the plugin
 @given(st.lists(st.dictionaries(KEYS, VALUES, max_size=5), min_size=1, max_size=4))
 def test_the_filters_mean_the_same_afterwards(tables: list[dict[str, list[str]]]) -> None:
     from pyagent.config.toml_text import toml_value

@@ -88,7 +88,7 @@ def text_of(given_rows: Sequence[tuple[list[str], bool]], end: str) -> bytes:
     return "".join(lines).encode("utf-8", "surrogatepass")
 
 
-@settings(max_examples=100)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(
     st.lists(st.sampled_from(["measurement", "tag", "ignored", "time", *TYPES]), min_size=1, max_size=6),
     st.sampled_from(CLOCKS), rows, st.sampled_from(["\n", "\r\n"]), st.sampled_from([None, 5]), st.sampled_from([1, 1000]),
@@ -117,7 +117,6 @@ def test_annotated_tables(
     assert found == expected
 
 
-@settings(max_examples=50)
 @given(rows)
 @example([(["", "", "0", "2024-01-01T00:00:00Z", "1.5", "f", "m", "h"], False)])
 def test_results_of_queries(given_rows: Sequence[tuple[list[str], bool]]) -> None:
@@ -127,7 +126,7 @@ def test_results_of_queries(given_rows: Sequence[tuple[list[str], bool]]) -> Non
     assert converted(text, CsvOptions(), None, native=True) == converted(text, CsvOptions(), None, native=False)
 
 
-@settings(max_examples=80)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(
     st.lists(st.tuples(st.sampled_from(DATES), cell, cell, cell), max_size=8), st.sampled_from([YEAR_FIRST, DAY_FIRST, MONTH_FIRST]),
     st.sampled_from(["", "Europe/Berlin", "+0530", "America/St_Johns"]),

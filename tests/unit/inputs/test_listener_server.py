@@ -259,7 +259,7 @@ async def test_a_sender_that_breaks_off_costs_nothing(caplog: pytest.LogCaptureF
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=200), encoding=st.sampled_from(["", "gzip"]), plugin=st.sampled_from(["v1", "v2"]))
 def test_any_body_is_answered(data: bytes, encoding: str, plugin: str) -> None:
     async def main() -> int:

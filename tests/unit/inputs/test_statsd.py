@@ -44,7 +44,7 @@ any_lines = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(any_lines, st.booleans(), st.integers(1, 30))
 @example(["temp:1|g", "temp:+2|g", "temp:1|g:2|g", "temp:+1|g"], False, 1)
 @example(["g:1|g|#t:1,u", "g:2|g|#u,t:1", "g:3|g|#t:1,u"], True, 30)
@@ -80,7 +80,7 @@ def _rounded(value: Any) -> Any:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.integers(1, 7))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_statistics(numbers: list[float], size: int) -> None:
     timing = Timing(1000)
     for start in range(0, len(numbers), size):

@@ -14,7 +14,7 @@ from pyagent.kit import exposition
 from pyagent.kit.exposition import MetricVersion, go_float, reference
 
 NOW = 1_700_000_000_123_456_789
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=2 * settings.default.max_examples)
 
 Native = Callable[[bytes, int, int, bool, dict[str, str]], list[Metric] | None]
 
@@ -126,7 +126,7 @@ def test_the_native_reader_reads_the_usual_page_itself(native: Native) -> None:
 @example(0.0001)
 @example(0.00001)
 @example(-0.0)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_the_native_reader_writes_numbers(native: Native, number: float) -> None:
     text = go_float(number)
     assert math.isnan(number) or float(text) == number

@@ -13,7 +13,7 @@ from pyagent.api import FieldValue, Metric, MetricType, Uint
 from pyagent.lineprotocol import Content
 from pyagent.lineprotocol.text import from_bytes, to_bytes
 
-many = settings(max_examples=120, deadline=None)  # the fuzzer goes on for minutes
+many = settings(max_examples=2 * settings.default.max_examples)
 kinds = st.sampled_from(MetricType)
 held = st.integers(-(2**63), 2**63 - 1) | st.floats() | st.integers(0, 2**64 - 1).map(Uint) | st.booleans() | texts
 whole = st.builds(

@@ -14,7 +14,7 @@ from pyagent.api import LineOptions, Metric, MetricType, Uint
 from pyagent.lineprotocol import encoder
 from pyagent.lineprotocol import metrics as reference
 
-many = settings(max_examples=250, deadline=None)
+many = settings(max_examples=2 * settings.default.max_examples)
 
 
 class Text(str):

@@ -18,7 +18,7 @@ from pyagent.lineprotocol.results import MAX_ERROR_BYTES, MAX_FIELDS, TIME_MAX, 
 
 NOW = 1_700_000_000_123_456_789
 default_times = st.integers() | st.just(NOW) | st.integers(TIME_MAX - 2, TIME_MAX) | st.integers(TIME_MIN - 2, TIME_MIN)
-many = settings(max_examples=120, deadline=None)  # the fuzzer goes on for minutes
+many = settings(max_examples=2 * settings.default.max_examples)
 
 
 @many

@@ -11,7 +11,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plans import LOG, START, output_plan
 
@@ -132,7 +132,6 @@ def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 # Order ---------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     batches=st.lists(st.integers(1, 4), max_size=25),
     chain=st.lists(st.sampled_from(["plain", 1, 2, 5]), min_size=1, max_size=4),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plans import LOG, output_plan
 
@@ -235,7 +235,6 @@ def plain(one: Metric) -> str:
     return repr((seen(one.name), tags, fields, one.time, one.kind))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(whole, max_size=8), st.integers(1, 5), st.booleans())
 def test_all_of_a_metric_comes_out_of_the_queue(
     tmp_path_factory: pytest.TempPathFactory, given_metrics: list[Metric], size: int, on_disk: bool

@@ -425,7 +425,7 @@ ANSWERS = st.sampled_from(["ok", "retry", "reject", "named", "partial", "large",
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), ANSWERS), max_size=30))
-@settings(max_examples=100)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_whatever_the_receiver_says_the_sums_are_right(script: list[tuple[int, str]]) -> None:
     async def main() -> None:
         output, receiver = runner(metric_batch_size=10, metric_buffer_limit=50)

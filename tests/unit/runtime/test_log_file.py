@@ -126,7 +126,7 @@ def test_a_failing_rotation_loses_no_line(path: Path, monkeypatch: pytest.Monkey
     assert (path.parent / "agent.2026-01-02-1767323045.log").read_bytes() == b"one\ntwo\nthree\n"
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.floats(0, 2)), max_size=30),
     max_size=st.integers(0, 100),

@@ -50,7 +50,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples)
 @given(st.lists(pieces, max_size=14).map(b"".join))
 @example(b'm f="a\nb",g=1i 5\nm f=2')
 @example(b"m,b=1,a=2 f=1 1\nm,a=1,a=2 f=1")

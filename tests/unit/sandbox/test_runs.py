@@ -68,7 +68,7 @@ def by_series(points: list[Point]) -> dict[bytes, list[str]]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(bodies, st.sampled_from(["ns", "s"]))
 @example(b"m,a=1 f=1 1\nm,a=1 g=2i 1\nm,a=1 f=3 1", "ns")
 @example(b"m f=1 1\n", "s")
@@ -118,7 +118,6 @@ def contents(store: PointStore) -> dict[tuple[bytes, object, bytes, str], list[t
     }
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(bodies, max_size=4))
 def test_what_is_stored_is_the_same(tmp_path_factory: pytest.TempPathFactory, some: list[bytes]) -> None:
     folder: Path = tmp_path_factory.mktemp("stores")
