@@ -31,10 +31,10 @@ def differences(
 ) -> list[str]:
     """The lines of a diff; none where both are the same metrics, in whatever order.
 
-    `varies`: what is not compared: `FIELD` or `MEASUREMENT.FIELD` (its type still is), `tag:TAG` (that it is there still is),
-    `lines:MEASUREMENT` and `lines:*` (how many equal ones there are), `fields:*` (fields that only one side has: versions of a
-    server differ), `series:*` (the same, and measurements with tags that only one side has; one at least must be on both),
-    `*` (all values of fields).
+    `varies`: what is not compared: `FIELD` or `MEASUREMENT.FIELD` (its type still is), `any:FIELD` (nor its type), `tag:TAG`
+    (that it is there still is), `lines:MEASUREMENT` and `lines:*` (how many equal ones there are), `fields:*` (fields that only
+    one side has: versions of a server differ), `series:*` (the same, and measurements with tags that only one side has; one at
+    least must be on both), `*` (all values of fields).
     `times`: whether times count; None: where all that is wanted has one.
     """
     times = has_times(wanted) if times is None else times
@@ -88,7 +88,7 @@ def _comparable(metrics: Sequence[Metric], varies: Collection[str], times: bool)
 def _text(metric: Metric, varies: Collection[str], times: bool) -> str:
     """As line protocol for people: what varies is `*`, and each type still shows."""
     fields = ",".join(
-        f"{name}={_value(value, bool({'*', name, f'{metric.name}.{name}'} & set(varies)))}"
+        f"{name}={'?' if f'any:{name}' in varies else _value(value, bool({'*', name, f'{metric.name}.{name}'} & set(varies)))}"
         for name, value in sorted(metric.fields.items())
     )
     return f"{metric.name}{_tags(metric, varies)} {fields}" + (f" {metric.time}" if times else "")
