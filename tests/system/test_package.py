@@ -132,7 +132,8 @@ async def test_three_commands_and_an_upgrade_and_nothing_is_left_at_the_end(
         before = await host("systemctl", "show", "pyagent@ram", "--value", "--property=MainPID")
         await host("dpkg", "-i", f"/root/{package.name}")
         after = await host("systemctl", "show", "pyagent@ram", "--value", "--property=MainPID")
-        assert before != after != "0", "an upgrade restarts what runs"
+        log = await host("journalctl", "-o", "short-monotonic", "--no-pager", "-n", "40")
+        assert before != after != "0", f"an upgrade restarts what runs: {log}"
         await _until(host, server, count + 1)
         await host("dpkg", "-r", "pyagent")
         assert "inactive" in await host("systemctl", "is-active", "pyagent@ram", check=False)
