@@ -1,9 +1,10 @@
 """Times written by layouts, which spell out Go's reference time `Mon Jan 2 15:04:05 MST 2006`: the counterpart of
-`timestamps`, which reads them. All in UTC."""
+`timestamps`, which reads them."""
 
-from datetime import UTC, datetime, timedelta
+import time as clock
+from datetime import UTC, datetime, timedelta, tzinfo
 
-from pyagent.kit.timestamps import layout_elements
+from pyagent.kit.timestamps import CYCLE, cycles_beyond, layout_elements
 
 __all__ = ["TimeLayout", "is_layout"]
 
@@ -15,16 +16,22 @@ _DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()  # no
 
 
 class TimeLayout:
-    """`2006-01-02T15:04:05.000Z07:00`, say."""
+    """`2006-01-02T15:04:05.000Z07:00`, say. `zone`: as `timestamps.load_zone` gives it; None is this host's own."""
 
-    def __init__(self, layout: str) -> None:
+    def __init__(self, layout: str, zone: tzinfo | None = UTC) -> None:
         self._elements = layout_elements(layout)
+        self._zone = zone
 
     def format(self, time: int) -> str:
         """A time, ns since the epoch."""
         seconds, rest = divmod(time, 1_000_000_000)
+        cycles = cycles_beyond(seconds)
+        seconds -= cycles * CYCLE
         at = _EPOCH + timedelta(seconds=seconds)
-        return "".join([text + _written(element, at, rest) for text, element in self._elements])
+        east, name = (0, "UTC") if self._zone is UTC else _zone_at(self._zone, at, seconds)
+        at += timedelta(seconds=east)
+        year = at.year + 400 * cycles
+        return "".join([text + _written(element, at, year, rest, east, name) for text, element in self._elements])
 
 
 def is_layout(text: str) -> bool:
@@ -32,25 +39,42 @@ def is_layout(text: str) -> bool:
     return len(layout_elements(text)) > 1
 
 
-def _written(element: str, at: datetime, ns: int) -> str:
+def _zone_at(zone: tzinfo | None, at: datetime, seconds: int) -> tuple[int, str]:
+    """Seconds east of UTC, and the abbreviation."""
+    if zone is None:
+        local = clock.localtime(seconds)
+        return local.tm_gmtoff, local.tm_zone
+    there = at.astimezone(zone)
+    offset = there.utcoffset() or timedelta()
+    return round(offset.total_seconds()), there.tzname() or ""
+
+
+def _east(element: str, east: int) -> str:
+    """By one of `-07`, `-0700`, `-07:00`, `-070000` and `-07:00:00`."""
+    minutes, seconds = divmod(abs(east), 60)
+    hours, minutes = divmod(minutes, 60)
+    mark = ":" if ":" in element else ""
+    parts = [f"{hours:02d}", f"{minutes:02d}", f"{seconds:02d}"]
+    return ("-" if east < 0 else "+") + mark.join(parts[: len(element.replace(":", "")) // 2])
+
+
+def _written(element: str, at: datetime, year: int, ns: int, east: int, name: str) -> str:
     if element[:1] in (".", ","):
         digits = f"{ns:09d}"[: len(element) - 1]
         if element[1] == "0":
             return element[0] + digits
         digits = digits.rstrip("0")
         return element[0] + digits if digits else ""
-    if element[:1] == "Z":
-        return "Z"
-    if element[:1] == "-":
-        return "+" + "".join("0" if character.isdigit() else character for character in element[1:])
+    if element[:1] in ("Z", "-"):
+        return "Z" if element[0] == "Z" and not east else _east(element, east)
     hour = at.hour % 12 or 12
     match element:
         case "":
             return ""
         case "2006":
-            return f"{at.year:04d}"
+            return f"{year:04d}"
         case "06":
-            return f"{at.year % 100:02d}"
+            return f"{year % 100:02d}"
         case "January":
             return _MONTHS[at.month - 1]
         case "Jan":
@@ -92,5 +116,5 @@ def _written(element: str, at: datetime, ns: int) -> str:
         case "pm":
             return "pm" if at.hour >= 12 else "am"
         case "MST":
-            return "UTC"
+            return name or _east("-07", east)
     raise AssertionError(f"BUG: the element {element!r} of a layout is not written")

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pyagent.api.metric import INT64_MAX, INT64_MIN
 
-__all__ = ["layout_elements", "load_zone", "parse_timestamp"]
+__all__ = ["CYCLE", "Zone", "cycles_beyond", "layout_elements", "load_zone", "parse_time", "parse_timestamp"]
 
 _UNITS = {"unix": 1_000_000_000, "unix_ms": 1_000_000, "unix_us": 1_000, "unix_ns": 1}
 _NAMED = {
@@ -59,17 +59,22 @@ def parse_timestamp(layout: str, value: str | int | float | bool, zone: Zone = U
     time counted as if it were UTC, a name such as `RFC3339`, or a Go layout. `zone`: where the text names none. Raises
     ValueError. A layout without a year means the present one.
     """
+    return _checked(parse_time(layout, value, zone, datetime.now(UTC).year))
+
+
+def parse_time(layout: str, value: str | int | float | bool, zone: Zone = UTC, year: int = 0) -> int:
+    """The same for times that a metric cannot have, too. `year`: where the layout has none, or the text has 0."""
     unit = _UNITS.get(layout)
     if unit is not None:
-        return _checked(_unix(value, unit))
+        return _unix(value, unit)
     if layout.startswith("timestamp_tz") and (unit := _UNITS.get("unix" + layout.removeprefix("timestamp_tz"))):
         time = _unix(value, unit)
-        return _checked(time - _offset(zone, time // 1_000_000_000) * 1_000_000_000)
+        return time - _offset(zone, time // 1_000_000_000) * 1_000_000_000
     if not isinstance(value, str):
         raise ValueError(f"cannot read the time {value!r} by the layout {layout!r}: it is not text")
     compiled = _compiled(layout)
     try:
-        return _checked(compiled.read(value, zone))
+        return compiled.read(value, zone, year)
     except _Mismatch as error:
         raise ValueError(f"cannot read the time {value!r} by the layout {compiled.layout!r}: {error}") from None
 
@@ -85,6 +90,8 @@ def _unix(value: str | int | float | bool, unit: int) -> int:
     elif isinstance(value, bool):
         raise ValueError("cannot read a time: unsupported type")
     else:
+        if isinstance(value, int) and value > INT64_MAX:
+            raise ValueError(f"cannot read the time {value!r}: it is out of range")
         try:
             fraction = Fraction(value)
         except (ValueError, OverflowError):
@@ -98,8 +105,23 @@ def _checked(time: int) -> int:
     return time
 
 
+CYCLE = 146_097 * 86_400
+"""Seconds of 400 years, after which dates fall on the same days of the week: what holds for years that datetime does not have
+is asked of those that it has."""
+_FIRST, _LAST = -62_000_000_000, 253_000_000_000
+"""Seconds since the epoch, of the years 5 and 9987."""
+
+
+def cycles_beyond(seconds: int) -> int:
+    """How many cycles a time, in seconds since the epoch, is before (below 0) or behind those that datetime has."""
+    if seconds < _FIRST:
+        return (seconds - _FIRST) // CYCLE
+    return 0 if seconds < _LAST else (seconds - _LAST) // CYCLE + 1
+
+
 def _offset(zone: Zone, seconds: int) -> int:
     """Seconds east of UTC at a point in time."""
+    seconds -= cycles_beyond(seconds) * CYCLE
     try:
         if zone is None:
             return clock.localtime(seconds).tm_gmtoff
@@ -254,8 +276,8 @@ class _Layout:
                 self._parts[-1] += f"({_FRACTION})?+"
         self._pattern = re.compile("".join(self._parts))
 
-    def read(self, text: str, zone: Zone) -> int:
-        """Nanoseconds since the epoch. Raises _Mismatch."""
+    def read(self, text: str, zone: Zone, year: int) -> int:
+        """Nanoseconds since the epoch. `year`: in place of 0, and of none. Raises _Mismatch."""
         match = self._pattern.fullmatch(text)
         if match is None:
             raise _Mismatch(self._difference(text))
@@ -271,7 +293,7 @@ class _Layout:
             hour += 12
         elif half == "AM" and hour == 12:
             hour = 0
-        days = _date(get("year", 0), get("month", -1), get("day", -1), get("year_day", -1))
+        days = _date(get("year", 0), get("month", -1), get("day", -1), get("year_day", -1), year)
         local = days * 86400 + hour * 3600 + get("minute", 0) * 60 + get("second", 0)
         if utc:
             seconds = local
@@ -296,8 +318,8 @@ class _Layout:
 _compiled = lru_cache(maxsize=64)(_Layout)
 
 
-def _date(year: int, month: int, day: int, year_day: int) -> int:
-    """Days since the epoch; -1 for what is not there, and the year 0 for the present one."""
+def _date(year: int, month: int, day: int, year_day: int, instead: int) -> int:
+    """Days since the epoch; -1 for what is not there, and the year 0 for `instead`."""
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if year_day >= 0:
         if not 1 <= year_day <= 365 + leap:
@@ -307,11 +329,11 @@ def _date(year: int, month: int, day: int, year_day: int) -> int:
             raise _Mismatch("the day of the year is not in this month")
         if day >= 0 and day != in_day:
             raise _Mismatch("the day of the year is another day")
-        return _days(year or datetime.now(UTC).year, 1, 1) + year_day - 1
+        return _days(year or instead, 1, 1) + year_day - 1
     month, day = max(month, 1), 1 if day < 0 else day
     if not 1 <= day <= (28 + leap if month == 2 else 30 if month in (4, 6, 9, 11) else 31):
         raise _Mismatch("there is no such day in the month")
-    return _days(year or datetime.now(UTC).year, month, day)
+    return _days(year or instead, month, day)
 
 
 def _named_zone(name: str) -> Zone:
