@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["MISSING", "Path", "compile_path"]
+__all__ = ["MISSING", "Path", "compile_path", "compile_pattern"]
 
 
 class _Missing:
@@ -82,7 +82,7 @@ class _Query:
             return _compare(self.operator, element, wanted == "true") and wanted in ("true", "false")
         if isinstance(element, str):
             if self.operator in ("%", "!%"):
-                return (_pattern(wanted).fullmatch(element) is not None) is (self.operator == "%")
+                return (compile_pattern(wanted).fullmatch(element) is not None) is (self.operator == "%")
             return _compare(self.operator, element, wanted)
         if isinstance(element, int | float):
             try:
@@ -198,7 +198,7 @@ def _step(part: str) -> _Step:
         raise ValueError("paths that build new documents are not supported")
     plain = re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL)
     wild = re.search(r"[*?]", re.sub(r"\\.", "", part, flags=re.DOTALL))
-    return _Key(plain, _pattern(part) if wild else None)
+    return _Key(plain, compile_pattern(part) if wild else None)
 
 
 _QUERY = re.compile(r"(.*?)(==|!=|<=|>=|!%|=|<|>|%)(.*)", re.DOTALL)
@@ -219,7 +219,7 @@ def _nested(text: str) -> "re.Match[str] | None":
     return re.fullmatch(r"(.*\)#?[^()=!<>%]*)(==|!=|<=|>=|!%|=|<|>|%)([^()]*)", text, re.DOTALL)
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def compile_pattern(text: str) -> re.Pattern[str]:
     parts, position = [""], 0  # what stands before, between and after the stars
     while position < len(text):
         character = text[position]

@@ -14,6 +14,7 @@ DATA: dict[str, tuple[dict[str, Any], bytes]] = {
     "influx": ({}, b"m n=1\nm n=x\nm n=3\n"),
     "csv": ({"csv_column_names": ["n"], "csv_column_types": ["int"]}, b"1\nx\n3\n"),
     "json": ({"json_time_key": "t", "json_time_format": "unix"}, b'[{"n": 1, "t": 1}, {"n": 2}, {"n": 3, "t": 3}]'),
+    "json_v2": ({"json_v2": [{"field": [{"path": "#.n", "type": "int"}]}]}, b'[{"n": 1}, {"n": 2.}, {"n": 3}]'),
     "logfmt": ({}, b"n=1\nn=2=2\nn=3\n"),
     "openmetrics": ({}, b"n 1\nn x\nn 3\n# EOF\n"),
     "prometheus": ({}, b"n 1\nn x\nn 3\n"),
