@@ -24,6 +24,7 @@ REMOTE_WRITE = [
     part(1, b"".join(part(1, part(1, key) + part(2, text)) for key, text in labels) + part(2, double(1, 1.0)))
     for labels in ([("__name__", "n")], [("a", "b")], [("__name__", "n")])
 ]
+DATA["binary"] = ({"binary": [{"entries": [{"name": "n", "type": "uint16"}]}]}, b"1")
 DATA["prometheusremotewrite"] = ({}, b"".join(REMOTE_WRITE))
 """By format: options, and three records of which the second is bad; a `value` has one."""
 SKIPPING = {"csv": {"csv_skip_errors": True}, "json": {"json_strict": False}}
