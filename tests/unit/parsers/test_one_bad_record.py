@@ -27,6 +27,8 @@ REMOTE_WRITE = [
 DATA["binary"] = ({"binary": [{"entries": [{"name": "n", "type": "uint16"}]}]}, b"1")
 DATA["prometheusremotewrite"] = ({}, b"".join(REMOTE_WRITE))
 """By format: options, and three records of which the second is bad; a `value` has one."""
+ALWAYS_SKIPPING: dict[str, bytes] = {"grok": b"1\nx\n3\n"}
+"""Formats in which a bad record costs itself alone, as in Telegraf: three records of which the second is bad."""
 SKIPPING = {"csv": {"csv_skip_errors": True}, "json": {"json_strict": False}}
 """Options by which a bad record costs itself alone."""
 FORMATS = sorted(DATA)
@@ -34,11 +36,13 @@ FORMATS = sorted(DATA)
 
 def parser_of(name: str, **options: Any) -> Any:
     (entry,) = (entry for entry in Catalog().entries("parsers") if entry.name == name)
-    return make_parser(Catalog().load(entry), DATA[name][0] | options)  # type: ignore[arg-type]  # it is one
+    return make_parser(Catalog().load(entry), DATA.get(name, ({},))[0] | options)  # type: ignore[arg-type]  # it is one
 
 
 def test_every_format_is_here() -> None:
-    assert {entry.name for entry in Catalog().entries("parsers")} == DATA.keys(), "say what one bad record of it costs"
+    assert {entry.name for entry in Catalog().entries("parsers")} == DATA.keys() | ALWAYS_SKIPPING, (
+        "say what one bad record of it costs"
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -54,3 +58,9 @@ def test_or_itself_alone(name: str, caplog: pytest.LogCaptureFixture) -> None:
     metrics = parser_of(name, **SKIPPING[name]).parse(DATA[name][1])
     assert [metric.fields["n"] for metric in metrics] == [1, 3]
     assert caplog.text.count("is left out") == 1
+
+
+@pytest.mark.parametrize("name", sorted(ALWAYS_SKIPPING))
+def test_or_itself_alone_always(name: str) -> None:
+    options = {"grok_patterns": ["^%{NUMBER:n:int}$"]} if name == "grok" else {}
+    assert len(parser_of(name, **options).parse(ALWAYS_SKIPPING[name])) == 2
