@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CORE, READERS = "agent/pyagent/lineprotocol/native", "agent/pyagent/kit/native"
-MODULES = {CORE: ("_core", "_intake", "_rows"), READERS: ("_exposition",)}
+MODULES = {CORE: ("_core", "_intake", "_rows"), READERS: ("_exposition", "_records")}
 
 
 def extensions() -> list[Extension]:

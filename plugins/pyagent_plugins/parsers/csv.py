@@ -6,13 +6,14 @@ header. Values take the first type that fits: integer, float, boolean, text.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
 from pyagent.api.files import without_mark
 from pyagent.api.units import format_number
 from pyagent.kit.numbers import guess_value, parse_boolean, parse_float, parse_integer
+from pyagent.kit.records import read_rows
 from pyagent.kit.timestamps import load_zone, parse_timestamp
 
 __all__ = ["Csv", "CsvOptions"]
@@ -82,6 +83,13 @@ class Csv(Parser[CsvOptions]):
     def parse(self, data: bytes) -> list[Metric]:
         if self.options.csv_reset_mode == "always":
             self._reset()
+        return self._read(data, read_rows)
+
+    def reference(self, data: bytes) -> list[Metric]:
+        """What `parse` makes of any data, in Python alone."""
+        return self._read(data, None)
+
+    def _read(self, data: bytes, natively: "Callable[..., list[Metric] | None] | None") -> list[Metric]:
         text = without_mark(data).decode("utf-8", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
         first = 1
         while (self._skip or self._metadata_rows) and text:
@@ -94,12 +102,71 @@ class Csv(Parser[CsvOptions]):
                 self._read_metadata(line)
         if self._skip or self._metadata_rows:
             raise ParseError("the data end before the rows that the options tell to skip")
-        rows = _rows(text, self.options.csv_delimiter or ",", self.options.csv_comment, self.options.csv_trim_space)
+        options = self.options
+        delimiter = options.csv_delimiter or ","
+        if natively is not None and delimiter.isascii() and not options.csv_comment and not options.csv_trim_space:
+            header, lines = _header(text, self._header_rows)
+            if len(header) == self._header_rows:
+                self._read_header(enumerate(line.split(delimiter) for line in header))
+                text, first = text[sum(map(len, lines)) :], first + len(lines)
+                if (cells := self._cells(delimiter)) is not None:
+                    metrics = natively(text.encode("utf-8", "surrogateescape"), **cells)
+                    if metrics is not None:
+                        return metrics
+        rows = _rows(text, delimiter, options.csv_comment, options.csv_trim_space)
         try:
             self._read_header(rows)
             return self._metrics(rows, first)
         except _BadRow as error:
             raise ParseError(error.reason, first + error.line) from None
+
+    def _cells(self, delimiter: str) -> dict[str, Any] | None:
+        """As `pyagent.kit.records.read_rows` wants it; None where it cannot read such rows."""
+        options = self.options
+        timed, unit = options.csv_timestamp_column, options.csv_timestamp_format
+        names = [name for name in self._columns if name]
+        if timed and (not unit or timed in options.csv_tag_columns or timed == options.csv_measurement_column):
+            return None
+        if len(set(names)) < len(names):
+            return None
+        given = {**self.default_tags, **self._metadata}
+        if not options.csv_tag_overwrite:
+            given = {**self._metadata, **self.default_tags}
+        return {
+            "delimiter": ord(delimiter),
+            "skipped": options.csv_skip_columns,
+            "names": self._columns,
+            "columns": [self._column(index, name) for index, name in enumerate(self._columns)],
+            "missing": [text.encode("utf-8", "surrogateescape") for text in options.csv_skip_values],
+            "before": given if options.csv_tag_overwrite else {},
+            "behind": {} if options.csv_tag_overwrite else given,
+            "measurement": self.measurement,
+            "measurement_column": options.csv_measurement_column or None,
+            "guess": guess_value,
+            "typed": _typed_cell,
+            "time": self._time,
+            "unit": _UNITS.get(unit, 0),
+            "timed": bool(timed),
+            "now": self.now,
+            "named": _name,
+        }
+
+    def _column(self, index: int, name: str) -> int:
+        options = self.options
+        if not name:
+            return _LEFT_OUT
+        if name in options.csv_tag_columns:
+            return _TAG
+        if name == options.csv_timestamp_column:
+            return _TIME
+        if not options.csv_column_types:
+            return _GUESS
+        if index < len(options.csv_column_types):
+            return _TYPES.get(options.csv_column_types[index], _TEXT)
+        return _UNTYPED
+
+    def _time(self, text: str) -> int:
+        return parse_timestamp(self.options.csv_timestamp_format, text, self._zone)
 
     def _read_metadata(self, line: str) -> None:
         for separator in self._separators:
@@ -171,6 +238,38 @@ class Csv(Parser[CsvOptions]):
             time = self.now()
         measurement = fields.pop(options.csv_measurement_column, "") if options.csv_measurement_column else ""
         return Metric(_name(measurement) or self.measurement, tags, fields, time)
+
+
+def _header(text: str, count: int) -> tuple[list[str], list[str]]:
+    """The first lines of a text that are not blank, and all lines up to them with their ends; fewer where one has a quote, or
+    the text ends before."""
+    header: list[str] = []
+    lines: list[str] = []
+    position = 0
+    while len(header) < count and position < len(text):
+        end = text.find("\n", position) + 1 or len(text)
+        lines.append(text[position:end])
+        position = end
+        if '"' in lines[-1]:
+            break
+        if line := lines[-1].removesuffix("\n"):
+            header.append(line)
+    return header, lines
+
+
+_UNITS = {"unix": 1_000_000_000, "unix_ms": 1_000_000, "unix_us": 1_000, "unix_ns": 1}
+# What becomes of a column's values: numbers of `Column` in pyagent/kit/native/records.hpp.
+_LEFT_OUT, _TAG, _TIME, _GUESS, _INT, _FLOAT, _BOOL, _TEXT, _UNTYPED = range(9)
+_TYPES = {"int": _INT, "float": _FLOAT, "bool": _BOOL}
+
+
+def _typed_cell(cell: tuple[str, str, int]) -> FieldValue:
+    """A value of a column: its name, the text, and its number in `_TYPES`. Raises ValueError."""
+    name, text, column = cell
+    for kind, number in _TYPES.items():
+        if number == column:
+            return _typed(name, text, kind)
+    raise ValueError(f"csv_column_types has no type for the column {name!r}")
 
 
 def _typed(name: str, text: str, kind: str) -> FieldValue:

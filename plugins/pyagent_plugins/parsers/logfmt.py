@@ -10,6 +10,7 @@ from typing import Annotated
 from pyagent.api import FieldValue, Metric, Options, ParseError, Parser, option
 from pyagent.kit.filter import name_filter
 from pyagent.kit.numbers import guess_value
+from pyagent.kit.records import read_pairs
 
 __all__ = ["Logfmt", "LogfmtOptions"]
 
@@ -33,6 +34,20 @@ class Logfmt(Parser[LogfmtOptions]):
         self._has_tags = bool(self.options.logfmt_tag_keys)
 
     def parse(self, data: bytes) -> list[Metric]:
+        if read_pairs is not None:
+            metrics = read_pairs(
+                data, self.measurement, dict(self.default_tags), self._role, guess_value, _plain_unquoted, self.now
+            )
+            if metrics is not None:
+                return metrics
+        return self.reference(data)
+
+    def _role(self, key: str) -> int:
+        """As `pyagent.kit.records.read_pairs` wants it."""
+        return int(self._has_tags and self._is_tag(key))
+
+    def reference(self, data: bytes) -> list[Metric]:
+        """What `parse` makes of any data, in Python alone."""
         text = data.decode("utf-8", "surrogateescape")
         now, name, default, is_tag = self.now, self.measurement, self.default_tags, self._is_tag
         metrics = []
@@ -79,6 +94,10 @@ _ESCAPE = re.compile(
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "'": "'", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _CONTROL = re.compile("[\0-\x1f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _plain_unquoted(text: str) -> str:
+    return _unquoted(text, 0, 0)
 
 
 def _unquoted(text: str, line: int, column: int) -> str:

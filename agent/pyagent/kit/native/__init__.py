@@ -1,5 +1,6 @@
 """Native readers for plugins, where they were built. Each leaves what it does not know to its reference in Python."""
 
 from pyagent.kit.native._exposition import read_exposition
+from pyagent.kit.native._records import read_objects, read_pairs, read_rows
 
-__all__ = ["read_exposition"]
+__all__ = ["read_exposition", "read_objects", "read_pairs", "read_rows"]

@@ -40,6 +40,9 @@ cdef extern from "text.hpp" namespace "lineprotocol":
 cdef extern from "python.hpp" namespace "lineprotocol":
     bint init_types(object metric, object uint, object untyped) except +*
 
+    cdef cppclass NoCollection:
+        pass
+
 
 cdef extern from "scan.hpp" namespace "lineprotocol":
     const size_t kMaxData
@@ -203,6 +206,7 @@ def parse(data, default_time, precision="ns", *, apart=False, most=0):
     cdef list metrics = []
     if <size_t>len(text) > kMaxData:
         return _reference_parse(text, default_time, precision, apart=apart, most=most)
+    cdef NoCollection still
     cdef Parser* parser = new Parser(_span(text), _times(default_time, precision, apart), most)
     try:
         parser.parse(metrics)
@@ -289,6 +293,7 @@ def pack(metrics):
 def unpack(bytes data not None):
     """As the reference's `unpack`."""
     cdef list metrics = []
+    cdef NoCollection still
     cdef Unpacker* unpacker = new Unpacker(_span(data))
     try:
         if not unpacker.unpack(metrics):

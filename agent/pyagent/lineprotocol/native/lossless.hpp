@@ -253,7 +253,7 @@ private:
         }
         Ref time(PyLong_FromLongLong(ns));
         if (!time) return nullptr;
-        PyObject* metric = types.metric->tp_alloc(types.metric, 0);
+        PyObject* metric = bare_metric();
         if (metric == nullptr) return nullptr;
         slot(metric, types.name) = name.release();
         slot(metric, types.tags) = tags.release();

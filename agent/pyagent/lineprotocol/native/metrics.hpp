@@ -10,7 +10,7 @@ namespace lineprotocol {
 
 // A new reference to a metric that keeps these; each is a new reference and given away, also where it fails.
 inline PyObject* new_metric(PyObject* name, PyObject* tags, PyObject* fields, PyObject* time, PyObject* kind) {
-    PyObject* metric = types.metric->tp_alloc(types.metric, 0);
+    PyObject* metric = bare_metric();
     if (metric == nullptr) {
         for (PyObject* part : {name, tags, fields, time, kind}) Py_DECREF(part);
         return nullptr;

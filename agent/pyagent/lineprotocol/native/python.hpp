@@ -28,6 +28,20 @@ private:
     PyObject* object_ = nullptr;
 };
 
+// No garbage collection while many metrics are made at once: none of them is garbage, and each collection would look at all.
+class NoCollection {
+public:
+    NoCollection() : was_on_(PyGC_Disable() != 0) {}
+    NoCollection(const NoCollection&) = delete;
+    NoCollection& operator=(const NoCollection&) = delete;
+    ~NoCollection() {
+        if (was_on_) PyGC_Enable();
+    }
+
+private:
+    bool was_on_;
+};
+
 struct Types {
     PyTypeObject* metric = nullptr;
     PyTypeObject* uint = nullptr;
@@ -64,6 +78,14 @@ inline bool init_types(PyObject* metric, PyObject* uint, PyObject* untyped) {
 // Borrowed; null if it was never set.
 inline PyObject*& slot(PyObject* object, Py_ssize_t offset) {
     return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(object) + offset);
+}
+
+// A new metric without its parts. The collector does not look at it: it is made of plain values, so it is part of no cycle, and
+// a text of a million lines would have each of its metrics looked at several times.
+inline PyObject* bare_metric() {
+    PyObject* metric = types.metric->tp_alloc(types.metric, 0);
+    if (metric != nullptr) PyObject_GC_UnTrack(metric);
+    return metric;
 }
 
 inline Py_hash_t text_hash(PyObject* text) {
