@@ -1,10 +1,15 @@
 """What may stand between inputs and outputs: processors, which change metrics, and aggregators, which sum them up."""
 
-from collections.abc import Awaitable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import Any
 
 from pyagent.api.accumulator import Accumulator
 from pyagent.api.metric import Metric
+from pyagent.api.parser import Parser
 from pyagent.api.plugin import O_co, Plugin
+from pyagent.api.serializer import Serializer
 
 __all__ = ["Aggregator", "Processor"]
 
@@ -21,6 +26,32 @@ class Processor(Plugin[O_co]):
     max_in_flight: int = 1
     """Calls of an `async def process` at once, which are about different metrics; `setup` may set it. With more than 1 the
     answers may come in any order: metrics go on in theirs."""
+
+    def __init__(
+        self,
+        options: O_co,
+        log: logging.Logger,
+        new_parser: Callable[[], Parser[Any]] | None = None,
+        new_serializer: Callable[[], Serializer[Any]] | None = None,
+    ) -> None:
+        self._new_parser = new_parser
+        self._new_serializer = new_serializer
+        super().__init__(options, log)
+
+    @cached_property
+    def parser(self) -> Parser[Any]:
+        """The parser of the `data_format`, for processors whose options are `ParserOptions`. Look at it in `setup`, so that
+        wrong options are told at the start: it raises ConfigError for them."""
+        if self._new_parser is None:
+            raise RuntimeError("there is no parser: the options must inherit from ParserOptions")
+        return self._new_parser()
+
+    @cached_property
+    def serializer(self) -> Serializer[Any]:
+        """The same, for processors whose options are `SerializerOptions`."""
+        if self._new_serializer is None:
+            raise RuntimeError("there is no serializer: the options must inherit from SerializerOptions")
+        return self._new_serializer()
 
     def process(self, metrics: list[Metric]) -> list[Metric] | Awaitable[list[Metric]]:
         """What becomes of these metrics. They belong to the processor: it may change and return them."""

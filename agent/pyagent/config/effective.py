@@ -8,7 +8,7 @@ from typing import Any
 from pyagent.api import redact
 from pyagent.api.masking import secret_values
 from pyagent.config.declared import COMMON, declared_options, plain
-from pyagent.config.plan import InputPlan, OutputPlan, Plan, PluginKind, PluginPlan
+from pyagent.config.plan import Plan, PluginKind, PluginPlan
 from pyagent.config.toml import Document
 from pyagent.config.toml_text import toml_key, toml_value
 from pyagent.plugin_kinds import RUNNING, TABLES
@@ -88,8 +88,8 @@ def _plugin(plan: PluginPlan, written: _Written | None, agent: Table, mask: "_Ma
         elif option.name in _RESOLVED and hasattr(plan, option.attribute):
             source = agent.values[option.name].source if option.name in agent.values else DEFAULT
             result.values[option.name] = Value(mask(plain(getattr(plan, option.attribute))), source)
-    found = plan.parser if isinstance(plan, InputPlan) else plan.serializer if isinstance(plan, OutputPlan) else None
-    for options in (plan.options, *([found.options] if found else [])):
+    formats = (getattr(plan, name, None) for name in ("parser", "serializer"))
+    for options in (plan.options, *[one.options for one in formats if one is not None]):
         for option in declared_options(type(options)):
             source = plan.option_locations.get(option.attribute, DEFAULT)
             if not option.offered and source == DEFAULT:

@@ -95,6 +95,10 @@ def create_plugin(plan: PluginPlan, log: logging.Logger) -> Plugin[Any]:
             return plan.plugin(plan.options, log, partial(_create_parser, plan, plan.parser, log))
         if isinstance(plan, OutputPlan) and plan.serializer is not None:
             return plan.plugin(plan.options, log, partial(_create_serializer, plan, plan.serializer, log))
+        if isinstance(plan, ProcessorPlan) and (plan.parser or plan.serializer):
+            parser = partial(_create_parser, plan, plan.parser, log) if plan.parser else None
+            serializer = partial(_create_serializer, plan, plan.serializer, log) if plan.serializer else None
+            return plan.plugin(plan.options, log, parser, serializer)
         return plan.plugin(plan.options, log)
     except _Located:
         raise
@@ -142,7 +146,7 @@ def _located(plan: PluginPlan, error: ConfigError) -> ConfigError:
     )
 
 
-def _create_parser(plan: InputPlan, parser: ParserPlan, log: logging.Logger) -> Parser[Any]:
+def _create_parser(plan: InputPlan | ProcessorPlan, parser: ParserPlan, log: logging.Logger) -> Parser[Any]:
     """Called by the plugin, in its setup or later."""
     try:
         return create_parser(parser, plan.name, log)
@@ -150,7 +154,9 @@ def _create_parser(plan: InputPlan, parser: ParserPlan, log: logging.Logger) -> 
         raise _located(plan, error) from None
 
 
-def _create_serializer(plan: OutputPlan, serializer: SerializerPlan, log: logging.Logger) -> Serializer[Any]:
+def _create_serializer(
+    plan: OutputPlan | ProcessorPlan, serializer: SerializerPlan, log: logging.Logger
+) -> Serializer[Any]:
     """Called by the plugin, in its setup or later."""
     try:
         return create_serializer(serializer, log)

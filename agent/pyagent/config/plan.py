@@ -228,6 +228,10 @@ class OutputPlan(PluginPlan):
 class ProcessorPlan(PluginPlan):
     plugin: type[Processor[Any]]
     order: int = 0
+    parser: ParserPlan | None = None
+    """For one that parses."""
+    serializer: SerializerPlan | None = None
+    """For one that serializes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

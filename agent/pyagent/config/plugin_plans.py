@@ -138,12 +138,21 @@ def processor_plan(entry: PluginTable, found: PluginRef, seen: Counter[str]) -> 
     order = entry.view.table.get("order", 0)
     if isinstance(order, bool) or not isinstance(order, int):
         raise entry.view.error(f"the option 'order' must be an integer, not {order!r}", "order")
+    kind = format_kind(found.plugin.options_type)
+    parser, of_parser = parser_plan(found, entry.view, entry.policy) if kind == "parsers" else (None, {})
+    serializer, of_serializer = (
+        serializer_plan(found, entry.view, entry.policy) if kind == "serializers" else (None, {})
+    )
+    common = _common(entry, found)
+    common["option_locations"] = {**of_parser, **of_serializer, **common["option_locations"]}
     return ProcessorPlan(
         kind="processors",
         plugin=cast("type[Processor[Any]]", found.plugin),
         identity=_identity(entry, found, {}, seen),
         order=order,
-        **_common(entry, found),
+        parser=parser,
+        serializer=serializer,
+        **common,
     )
 
 

@@ -20,7 +20,7 @@ from pyagent.api import (
 )
 from pyagent.api.foreign import file_of, plain_text
 from pyagent.api.measurements import Measurements
-from pyagent.config import InputPlan, OutputPlan, PluginPlan
+from pyagent.config import PluginPlan
 
 __all__ = [
     "InputTraits",
@@ -145,9 +145,5 @@ def _plain_format(wanted: QueueFormat) -> QueueFormat:
 
 def plugin_files(plan: PluginPlan) -> tuple[str, ...]:
     """Where the plugin's code is, and its format's."""
-    files = [file_of(plan.plugin)]
-    if isinstance(plan, InputPlan) and plan.parser is not None:
-        files.append(file_of(plan.parser.plugin))
-    if isinstance(plan, OutputPlan) and plan.serializer is not None:
-        files.append(file_of(plan.serializer.plugin))
-    return tuple(files)
+    formats = (getattr(plan, name, None) for name in ("parser", "serializer"))
+    return (file_of(plan.plugin), *[file_of(one.plugin) for one in formats if one is not None])

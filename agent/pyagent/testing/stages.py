@@ -4,12 +4,15 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pyagent.api import Aggregator, Metric, Processor
+from pyagent.config.data_format import create_parser, create_serializer, format_kind, parser_plan, serializer_plan
+from pyagent.config.options import Policy
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.pipeline.isolation import copies, usable
-from pyagent.testing.inputs import make_options, plugin_name
+from pyagent.testing.inputs import make_options, plugin_name, read_table
 
 __all__ = [
     "make_aggregator",
@@ -46,7 +49,13 @@ def run_processor(
 
 def make_processor(plugin: type[Processor[Any]], options: Mapping[str, Any] | None = None) -> Processor[Any]:
     """Make a processor from a table as it stands in the configuration. Raises ConfigError."""
-    return plugin(make_options(plugin, options), logging.getLogger(plugin_name(plugin)))
+    name, (made, found, view) = plugin_name(plugin), read_table(plugin, options)
+    log, kind = logging.getLogger(name), format_kind(plugin.options_type)
+    if kind == "parsers" and (parser := parser_plan(found, view, Policy())[0]):
+        return plugin(made, log, partial(create_parser, parser, name, log))
+    if kind == "serializers" and (serializer := serializer_plan(found, view, Policy())[0]):
+        return plugin(made, log, None, partial(create_serializer, serializer, log))
+    return plugin(made, log)
 
 
 def process(processor: Processor[Any], metrics: Sequence[Metric]) -> list[Metric]:

@@ -1,5 +1,6 @@
-"""A copy of each metric, with another name or more tags. The metric itself goes on as it is, behind the copies.
+"""Copies metrics, with other names or more tags.
 
+The metrics themselves go on as they are, behind the copies.
 The names and tags of the copies are made as inputs and outputs do it with the options of these names.
 """
 

@@ -6,11 +6,9 @@ base64_ieee_float32.
 """
 
 import binascii
-import logging
 import math
 import re
 import struct
-import time
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -27,6 +25,7 @@ from pyagent.kit.numbers import (
     parse_integer,
     parse_unsigned,
 )
+from pyagent.kit.problems import Problems
 from pyagent.kit.shown import quoted
 from pyagent.kit.timestamps import parse_timestamp
 
@@ -72,8 +71,6 @@ _OF_FIELDS = (
     "timestamp",
     "base64_ieee_float32",
 )
-_EVERY = 60.0
-"""Seconds between two messages about one type."""
 
 
 class Converter(Processor[ConverterOptions]):
@@ -86,7 +83,7 @@ class Converter(Processor[ConverterOptions]):
         self._of_field = _kinds("fields", fields, _OF_FIELDS)
         self._tag_layout = tags.timestamp_format if tags else ""
         self._field_layout = fields.timestamp_format if fields else ""
-        self._problems = _Problems(self.log)
+        self._problems = Problems(self.log)
 
     def process(self, metrics: list[Metric]) -> list[Metric]:
         if (of_tag := self._of_tag) is not None:
@@ -112,7 +109,7 @@ class Converter(Processor[ConverterOptions]):
                     value = text if kind == "string" else _CONVERSIONS[kind](text)
                     fields = {**fields, key: value}
             except ValueError as error:
-                self._problems.add(kind, f"the tag {quoted(key)}", error)
+                self._problems.add(kind, f"cannot convert the tag {quoted(key)} to {kind}: {error}")
                 if kind == "timestamp":
                     continue  # it stays; all others go
             del tags[key]
@@ -133,30 +130,11 @@ class Converter(Processor[ConverterOptions]):
                     fields[key] = _CONVERSIONS[kind](value)
                     continue
             except ValueError as error:
-                self._problems.add(kind, f"the field {quoted(key)}", error)
+                self._problems.add(kind, f"cannot convert the field {quoted(key)} to {kind}: {error}")
                 if kind == "timestamp":
                     continue
             del fields[key]
         metric.tags, metric.fields = tags, fields
-
-
-class _Problems:
-    """For the log: the first value of each type that cannot be converted, and how many more in a minute."""
-
-    def __init__(self, log: logging.Logger) -> None:
-        self._log = log
-        self._due: dict[str, float] = {}
-        self._more: dict[str, int] = {}
-
-    def add(self, kind: str, what: str, error: ValueError) -> None:
-        now = time.monotonic()
-        if now < self._due.get(kind, 0.0):
-            self._more[kind] = self._more.get(kind, 0) + 1
-            return
-        self._due[kind] = now + _EVERY
-        more = self._more.pop(kind, 0)
-        rest = f" (and {more} more of this kind before it)" if more else ""
-        self._log.error("cannot convert %s to %s: %s%s", what, kind, error, rest)
 
 
 _Kinds = Callable[[tuple[str, ...]], list[tuple[str, str]]]

@@ -1,4 +1,7 @@
-"""Adds a metric's time to it, as a tag or a field: the month, the hour, a date."""
+"""Adds the time of metrics as a tag or a field.
+
+It is written by a layout: the month, the hour, a date.
+"""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
-"""Drops metrics whose values did not change: those of a series that was let through with the same values a short time ago.
+"""Drops metrics whose values did not change.
 
-A metric that is dropped counts as delivered.
+That are those of a series that was let through with the same values a short time ago.A metric that is dropped counts as delivered.
 """
 
 import time

@@ -1,4 +1,7 @@
-"""Fields and tags that every metric has: where one is missing, or is a blank text, it gets the value given here."""
+"""Gives metrics the fields and tags that they lack.
+
+A blank text counts as missing, too.
+"""
 
 from typing import Annotated
 

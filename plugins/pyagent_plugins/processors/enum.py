@@ -1,4 +1,4 @@
-"""Maps the values of fields and tags to other values, by tables.
+"""Maps values of fields and tags by tables.
 
 Booleans and numbers are looked up as their texts: `true`, `42`, `0.5`.
 """

@@ -1,4 +1,4 @@
-"""Drops metrics by rules, of which the first one that fits decides.
+"""Drops metrics by rules; the first that fits decides.
 
 A rule fits a metric when its name, the tags and one of the fields that the rule names are there; what a rule does not name does
 not count. A metric that is dropped counts as delivered.

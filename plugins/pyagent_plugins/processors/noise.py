@@ -1,4 +1,7 @@
-"""Adds random noise to numbers, so that single values tell less than all of them together."""
+"""Adds random noise to numbers.
+
+Single values tell less then, and all of them together the same.
+"""
 
 import math
 import random

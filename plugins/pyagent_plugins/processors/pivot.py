@@ -1,6 +1,6 @@
-"""Makes a field of a tag and a value: the tag's value is the key of the new field.
+"""Makes a field of a tag and a value.
 
-Metrics that have only one of the two stay as they are.
+The tag's value is the key of the new field. Metrics that have only one of the two stay as they are.
 """
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Names the service of a port, as the file `/etc/services` of this host does.
+"""Names the services of ports, by `/etc/services`.
 
 The port is a tag or a field, `443` or `443/tcp`; the name becomes a tag or a field, too.
 """
