@@ -59,6 +59,13 @@ def parse_unsigned(text: str, base: int = 10) -> int | None:
 
 
 def parse_float(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        pass
+    else:  # the texts that both read alike
+        if -math.inf < number < math.inf and text.isascii() and "_" not in text and text[0] > " " < text[-1]:
+            return number
     if _FLOAT.fullmatch(text):
         try:
             number = float(text)

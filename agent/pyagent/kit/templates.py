@@ -4,7 +4,8 @@
     templates.apply("cpu.web1.load")  # ("cpu", {"host": "web1"}, "load")
 
 A text is `[SEPARATOR] [FILTER] TEMPLATE [TAG=VALUE,...]`. Of several filters that fit the one with the most words that are
-no `*` is taken, from the left; a text without a filter is for the names that none fits.
+no `*` is taken, from the left; a text without a filter is for the names that none fits; of several of these
+the one with the most words counts.
 """
 
 from collections.abc import Iterable
@@ -76,7 +77,7 @@ class Templates:
         self._root = _Node()
         self._separator = _SEPARATOR
         specs = [_spec(text, option) for text in texts if text.split()]
-        for pattern, template in sorted(specs, key=lambda spec: (bool(spec[0]), len(spec[1].parts) if spec[0] else 0)):
+        for pattern, template in sorted(specs, key=lambda spec: (bool(spec[0]), len(spec[1].parts))):
             self._separator = template.separator
             if pattern:
                 self._root.insert(pattern.split(template.separator), template)

@@ -24,6 +24,8 @@ from pyagent.kit.templates import Templates
         (["cpu.web1.* ..measurement", "cpu.* measurement.host"], "cpu.web2.x", ("cpu", {"host": "web2"}, "")),
         (["_ cpu_* measurement_host"], "cpu_web1", ("cpu", {"host": "web1"}, "")),
         (["_ cpu_* measurement_host dc=a"], "cpu_web1", ("cpu", {"host": "web1", "dc": "a"}, "")),
+        (["measurement.a.b", "measurement.x"], "cpu.web1.load", ("cpu", {"a": "web1", "b": "load"}, "")),
+        (["measurement.x", "measurement.a.b"], "cpu.web1.load", ("cpu", {"a": "web1", "b": "load"}, "")),
         (["", "  "], "a.b", ("a_b", {}, "")),
     ],
 )

@@ -11,6 +11,7 @@ from pyagent.config.catalog import Catalog
 from pyagent.testing import make_parser
 
 DATA: dict[str, tuple[dict[str, Any], bytes]] = {
+    "graphite": ({}, b"n 1\nn x\nn 3\n"),
     "influx": ({}, b"m n=1\nm n=x\nm n=3\n"),
     "csv": ({"csv_column_names": ["n"], "csv_column_types": ["int"]}, b"1\nx\n3\n"),
     "json": ({"json_time_key": "t", "json_time_format": "unix"}, b'[{"n": 1, "t": 1}, {"n": 2}, {"n": 3, "t": 3}]'),
