@@ -1,7 +1,7 @@
 """Copies metrics, with other names or more tags.
 
-The metrics themselves go on as they are, behind the copies.
-The names and tags of the copies are made as inputs and outputs do it with the options of these names.
+The metrics themselves go on as they are, behind the copies. Names and tags of the copies are
+made as inputs and outputs do it with the options of these names.
 """
 
 from typing import Annotated

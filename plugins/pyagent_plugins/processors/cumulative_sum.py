@@ -1,6 +1,7 @@
 """Adds up the values of fields, for each series.
 
-Each field gets another one beside it, `FIELD_sum`, with all values so far. Sums are floats. Booleans count as 0 and 1, texts as the numbers that they are; what is no number has no sum.
+Each field gets another one beside it, `FIELD_sum`, with all values so far. Sums are floats. Booleans count
+as 0 and 1, texts as the numbers that they are; what is no number has no sum.
 """
 
 import time

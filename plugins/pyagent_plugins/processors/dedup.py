@@ -1,6 +1,6 @@
 """Drops metrics whose values did not change.
 
-That are those of a series that was let through with the same values a short time ago.A metric that is dropped counts as delivered.
+It drops those of a series that was let through with the same values a short time ago. They count as delivered.
 """
 
 import time
