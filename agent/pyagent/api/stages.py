@@ -66,6 +66,9 @@ class Aggregator(Plugin[O_co]):
     """Sums up what passes by, and hands over the sum at the end of each period. An external one runs in a thread of its
     own, one call after the other."""
 
+    keeps_times: bool = False
+    """The times of what it pushes are those of metrics that it was given: they are not rounded to `precision`."""
+
     def add(self, metrics: Sequence[Metric]) -> None:
         """Take these into account. They belong to others: never change or keep them."""
         raise NotImplementedError("the plugin defines no add(self, metrics)")

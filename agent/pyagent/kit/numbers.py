@@ -2,6 +2,7 @@
 
 import math
 import re
+from decimal import Decimal
 
 from pyagent.api import FieldValue
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
@@ -11,11 +12,15 @@ __all__ = [
     "INT64_MAX",
     "INT64_MIN",
     "UINT64_MAX",
+    "divided",
     "guess_value",
     "parse_boolean",
     "parse_float",
     "parse_integer",
     "parse_unsigned",
+    "seconds_of",
+    "shown_float",
+    "shown_value",
 ]
 
 _INTEGER = re.compile(r"[+-]?0{0,400}[0-9]{1,19}")
@@ -84,3 +89,41 @@ def parse_float(text: str) -> float | None:
 
 def parse_boolean(text: str) -> bool | None:
     return BOOLEANS.get(text)
+
+
+def divided(value: float, by: float) -> float:
+    """As processors do it: by zero it is infinite, or no number."""
+    if by:
+        return value / by
+    return math.nan if not value or math.isnan(value) else math.copysign(math.inf, value) * math.copysign(1.0, by)
+
+
+def seconds_of(ns: int) -> float:
+    """As Go's Duration has them, to the last digit."""
+    whole, rest = divmod(abs(ns), 1_000_000_000)
+    seconds = whole + rest / 1e9
+    return seconds if ns > 0 else -seconds
+
+
+def shown_float(value: float) -> str:
+    """The shortest digits, as Go's %v has them: with an exponent from 1e+06 on and below 0.0001."""
+    if not math.isfinite(value):
+        return _SHOWN[str(value)]
+    if not value or 0.0001 <= abs(value) < 1e6:
+        return repr(value).removesuffix(".0")
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    first, rest = str(digits[0]), "".join(map(str, digits[1:]))
+    power = int(exponent) + len(digits) - 1
+    return f"{'-' * sign}{first}{'.' * bool(rest)}{rest}e{power:+03d}"
+
+
+_SHOWN = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
+
+
+def shown_value(value: FieldValue) -> str:
+    """The text of a field's value, as Go's %v has it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return shown_float(value) if isinstance(value, float) else str(int(value))

@@ -10,6 +10,7 @@ from operator import add
 from typing import Annotated
 
 from pyagent.api import Accumulator, Aggregator, Metric, Options, option
+from pyagent.kit.numbers import divided, seconds_of
 
 __all__ = ["BasicStats", "BasicStatsOptions"]
 
@@ -155,7 +156,7 @@ class _Sums:
             # The last one of another time than the first one has.
             for value, time in zip(reversed(values), reversed(times), strict=True):
                 if time != self.start:
-                    self.rate = (value - self.first) / _seconds(time - self.start)
+                    self.rate = (value - self.first) / seconds_of(time - self.start)
                     break
 
     def statistic(self, name: str) -> float | None:
@@ -176,20 +177,6 @@ class _Sums:
             case "non_negative_rate":
                 return self.rate if difference >= 0 else None
             case "percent_change":
-                return _divided(difference, self.first) * 100
+                return divided(difference, self.first) * 100
         value: float = getattr(self, name)
         return value
-
-
-def _seconds(ns: int) -> float:
-    """As Go's Duration has them, to the last digit."""
-    whole, rest = divmod(abs(ns), 1_000_000_000)
-    seconds = whole + rest / 1e9
-    return seconds if ns > 0 else -seconds
-
-
-def _divided(value: float, by: float) -> float:
-    """As processors do it: by zero it is infinite, or no number."""
-    if by:
-        return value / by
-    return math.nan if not value or math.isnan(value) else math.copysign(math.inf, value) * math.copysign(1.0, by)

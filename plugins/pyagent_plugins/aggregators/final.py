@@ -24,6 +24,8 @@ class FinalOptions(Options, frozen=True):
 
 
 class Final(Aggregator[FinalOptions]):
+    keeps_times = True
+
     def setup(self) -> None:
         self._last: dict[tuple[str, frozenset[tuple[str, str]]], Metric] = {}
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.kit.numbers import guess_value, parse_float, parse_integer, parse_unsigned
+from pyagent.api import FieldValue, Uint
+from pyagent.kit.numbers import guess_value, parse_float, parse_integer, parse_unsigned, seconds_of, shown_value
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,35 @@ def test_unsigned() -> None:
     assert parse_unsigned("-1") is None
     assert parse_unsigned("ff", 16) == 255
     assert parse_unsigned("0xff", 16) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (-0.0, "-0"),
+        (1.5, "1.5"),
+        (999999.0, "999999"),
+        (1e6, "1e+06"),
+        (-1234567.0, "-1.234567e+06"),
+        (0.0001, "0.0001"),
+        (0.00001, "1e-05"),
+        (1e100, "1e+100"),
+        (5e-324, "5e-324"),
+        (123456789012345.6, "1.234567890123456e+14"),
+        (math.inf, "+Inf"),
+        (-math.inf, "-Inf"),
+        (math.nan, "NaN"),
+        (7, "7"),
+        (Uint(7), "7"),
+        (True, "true"),
+        ("a b", "a b"),
+    ],
+)
+def test_shown(value: FieldValue, shown: str) -> None:
+    assert shown_value(value) == shown
+
+
+def test_seconds_have_the_digits_that_go_has() -> None:
+    assert seconds_of(3_600_000_000_123) == 3600 + 123 / 1e9
+    assert seconds_of(-1_500_000_000) == -1.5

@@ -1,16 +1,18 @@
 """Processors and aggregators between inputs and outputs, on virtual time."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from plans import LOG, SECOND, START, Collected
 from stage_plans import Sink, aggregator, metric, processor, suffix
 
-from pyagent.api import Duration, Metric, NoOptions, Processor
+from pyagent.api import Aggregator, Duration, Metric, NoOptions, Processor
 from pyagent.config import FilterOptions
 from pyagent.lineprotocol import round_times
 from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.testing.virtual import VirtualClock, run_virtual
+from pyagent_plugins.aggregators.merge import Merge, MergeOptions
 from pyagent_plugins.aggregators.minmax import MinMax
 
 
@@ -105,6 +107,19 @@ def test_the_first_gather_counts_whatever_its_time_is_rounded_to(part: int, alig
         round_times([gathered], SECOND)
         runner.add([gathered])
         assert runner.dropped == 0
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("plugin", [Merge(MergeOptions(), LOG), MinMax(NoOptions(), LOG)], ids=["merge", "minmax"])
+def test_times_of_metrics_that_came_in_are_not_rounded(plugin: Aggregator[Any]) -> None:
+    async def main() -> None:
+        clock, sink = VirtualClock(START + 5), Sink()
+        runner = aggregator(plugin, sink, clock)
+        given = metric(seconds=0.7)
+        runner.add([given])
+        runner.push()
+        assert [m.time for m in sink.metrics] == [given.time if isinstance(plugin, Merge) else START]
 
     run_virtual(main())
 

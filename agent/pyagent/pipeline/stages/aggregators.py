@@ -141,7 +141,7 @@ class RunningAggregator:
 
     def _hand_on(self, metrics: list[Metric]) -> None:
         self.pushed += len(metrics)
-        if metrics := self._modifiers(metrics, self.plan.precision):
+        if metrics := self._modifiers(metrics, 0 if self.plugin.keeps_times else self.plan.precision):
             self.deliver(metrics)
 
 
