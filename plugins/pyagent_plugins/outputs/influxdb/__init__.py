@@ -66,7 +66,7 @@ class InfluxDB1Options(TlsOptions, frozen=True):
     http_headers: Annotated[
         dict[str, Secret], option("further headers; they win over those that are set otherwise")
     ] = {}
-    content_encoding: Annotated[Literal["gzip", "identity", ""], option("compress the body, or not")] = "gzip"
+    content_encoding: Annotated[Literal["", "gzip", "identity"], option("compress the body, or not")] = "gzip"
     influx_uint_support: Annotated[bool, option("write unsigned integers as such, not as signed ones")] = False
     influx_omit_timestamp: Annotated[bool, option("leave the time to the server")] = False
     precision: Annotated[str, option("times are written in nanoseconds", no_effect=True)] = ""
