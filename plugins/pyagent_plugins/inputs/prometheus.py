@@ -1,4 +1,4 @@
-"""Reads pages of metrics as Prometheus and OpenMetrics have them.
+"""Reads metrics pages of Prometheus and OpenMetrics.
 
 All pages are asked for at once; one that fails costs only its own metrics.
 """
