@@ -34,13 +34,14 @@ def wanted(root: Path, name: str) -> list[str]:
     build = project["build-system"]["requires"] + lines(root / "requirements" / "build.in")
     extras = project["project"]["optional-dependencies"]
     everything = [one for extra in extras.values() for one in extra]
-    run = project["project"]["dependencies"] + [one for one in everything if one not in extras["parquet"]]
+    apart = extras["parquet"] + extras["collectd"]
+    run = project["project"]["dependencies"] + [one for one in everything if one not in apart]
     documents = lines(root / "requirements" / "documents.in")
     return {
         "build": build,
         "documents": documents,
         "run": run,
-        "dev": build + run + extras["parquet"] + lines(root / "requirements" / "dev.in"),
+        "dev": build + run + apart + lines(root / "requirements" / "dev.in"),
     }[name]
 
 

@@ -4,6 +4,8 @@ by itself or by an option."""
 from typing import Any
 
 import pytest
+from collectd_packets import part as part_of_collectd
+from collectd_packets import text, values
 from protobuf_bytes import double, part
 
 from pyagent.api import ParseError
@@ -26,6 +28,7 @@ REMOTE_WRITE = [
     for labels in ([("__name__", "n")], [("a", "b")], [("__name__", "n")])
 ]
 DATA["binary"] = ({"binary": [{"entries": [{"name": "n", "type": "uint16"}]}]}, b"1")
+DATA["collectd"] = ({}, text(plugin="p") + values(1) + part_of_collectd(6, b"\0\1") + values(3))
 DATA["prometheusremotewrite"] = ({}, b"".join(REMOTE_WRITE))
 """By format: options, and three records of which the second is bad; a `value` has one."""
 ALWAYS_SKIPPING: dict[str, bytes] = {"grok": b"1\nx\n3\n"}
