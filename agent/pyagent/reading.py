@@ -15,11 +15,11 @@ __all__ = ["check_file", "limit_files", "open_regular", "read_file"]
 _PIECE, _FIRST_PIECE = 1 << 20, 16 << 10
 """The first one of a file that tells no size: below /proc/sys the kernel clears as much memory as it is asked for."""
 _PIPE_SECONDS = 5.0
-_most = 64 << 20
+_most = 128 << 20
 
 
 def limit_files(most: int) -> None:
-    """Let so many bytes of a file be read; 64 MiB where this is never called."""
+    """Let so many bytes of a file be read; 128 MiB where this is never called."""
     global _most
     _most = most
 

@@ -46,6 +46,10 @@ class Accumulator(Protocol):
     def add_metrics(self, metrics: Sequence[Metric]) -> None:
         """Add finished metrics, for inputs that parse. Those without fields are left out, as nothing can hold them."""
 
+    def add_data(self, data: bytes, parser: Parser[Any], tags: Mapping[str, str] | None = None) -> None:
+        """Add the metrics that `parser` makes of the data, each with those of `tags`, which replace its own. Line protocol goes
+        to the outputs as text, where nothing on the way needs metrics. Raises what the parser raises, and then adds nothing."""
+
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         """Hand over what a service input received. Returns once every output that has room has queued the metrics (on disk, if
         so configured); then acknowledge. Raises QueueFull: nothing was queued."""

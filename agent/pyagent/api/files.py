@@ -43,7 +43,7 @@ def open_pipe(path: str) -> int:
 
 
 def read_file(path: str) -> bytes:
-    """All of a file. Raises OSError as `open_file`, and for one that is larger than the agent may read (64 MiB where the
+    """All of a file. Raises OSError as `open_file`, and for one that is larger than the agent may read (128 MiB where the
     administrator allows no more)."""
     with _held(path) as found:
         return reading.read_file(found)

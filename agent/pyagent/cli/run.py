@@ -114,7 +114,7 @@ def _settings(parser: CommandParser, given: argparse.Namespace, environ: Mapping
         drain_order=cast("DrainOrder", _choice(parser, given, environ, "--drain-order")),
         acknowledge=_acknowledge(parser, given.acknowledge or environ.get("PYAGENT_ACKNOWLEDGE")),
         runtime_directory=Path(runtime.partition(":")[0]) if runtime else None,
-        max_file_size=_file_size(parser, given.max_file_size or environ.get("PYAGENT_MAX_FILE_SIZE") or "64MiB"),
+        max_file_size=_file_size(parser, given.max_file_size or environ.get("PYAGENT_MAX_FILE_SIZE") or "128MiB"),
         max_connections=_number(
             parser,
             "--max-connections",

@@ -51,7 +51,7 @@ def run_parser() -> CommandParser:
     number("--test-wait", "SECONDS", "as --test, and wait so long for more metrics", 0)
     switch("--once", "gather once, write to the outputs and exit")
     switch("--strict-exit", "--test, --once: exit with 1 if an input failed (PYAGENT_STRICT_EXIT=1)")
-    flag("--max-file-size", "SIZE", "most bytes of a file that an input reads (default 64MiB; PYAGENT_MAX_FILE_SIZE)")
+    flag("--max-file-size", "SIZE", "most bytes of a file that an input reads (default 128MiB; PYAGENT_MAX_FILE_SIZE)")
     flag("--max-connections", "NUMBER", "most clients of a listener at a time (default 1024; PYAGENT_MAX_CONNECTIONS)")
     flag("--gather-timeout", "DURATION", "give up a gather after this (default 0: never; PYAGENT_GATHER_TIMEOUT)")
     add_filter_flags(parser)

@@ -118,6 +118,14 @@ class Encoded:
         """Of what is encoded already: `lengths` are those of the metrics' texts in `data`, one behind the other."""
         return cls(data, array("Q", accumulate(lengths)), oldest, newest, list(rejected), content)
 
+    def part(self, start: int, stop: int) -> "Encoded":
+        """The metrics from index `start` up to, not including, `stop`; `oldest` and `newest` are those of all, and `rejected`
+        goes with the first."""
+        first = self.ends[start - 1] if start else 0
+        ends = array("Q", [end - first for end in self.ends[start:stop]])
+        data = self.data[first : first + ends[-1]] if ends else b""
+        return Encoded(data, ends, self.oldest, self.newest, [] if start else self.rejected, self.content)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Encoded):
             return NotImplemented

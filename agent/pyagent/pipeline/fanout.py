@@ -5,12 +5,13 @@ import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from pyagent.api import Ingested, LineOptions, Metric, QueueFull
-from pyagent.lineprotocol import DefaultTags, Precision, Relayed, add_tags, relay
+from pyagent.api import Ingested, LineOptions, Metric, ParseError, QueueFull
+from pyagent.lineprotocol import DefaultTags, Encoded, Precision, Relayed, add_tags, parse, relay
 from pyagent.pipeline.offload import SLICE, Aside, in_slices, most_text
 from pyagent.pipeline.outputs.disk_writer import until_safe
 from pyagent.pipeline.outputs.encoder import EncodedParts
 from pyagent.pipeline.outputs.running_output import RunningOutput
+from pyagent.pipeline.ports import Lines
 from pyagent.pipeline.stages.chain import ProcessorChain
 
 if TYPE_CHECKING:
@@ -112,6 +113,31 @@ class Fanout:
         else:
             self.emit(self.stages.gathered(metrics))
 
+    def relay(self, data: bytes, now: int, precision: Precision, tags: Mapping[str, str], round_to: int) -> Lines:
+        """Line protocol as every output wants it, no metric made of it; from any thread, where this is `relayable`. Raises
+        ParseError for the first bad line, and TooMuch."""
+        most, lines = most_text(len(data)), dict[LineOptions, Encoded]()
+        for options in self._line_options():
+            relayed = relay(data, now, precision, options, tags=tags, round_to=round_to, apart=True, most=most)
+            if relayed.errors:
+                raise ParseError(str(relayed.errors[0]))
+            lines[options] = relayed.encoded
+        return lines
+
+    def deliver_lines(self, lines: Lines) -> None:
+        """`deliver` for what `relay` made."""
+        if self.relayable and all(map(lines.__contains__, self._line_options())):
+            wanted = [(output, lines[output.encoder.line_options or LineOptions()]) for output in self.outputs]
+            self._enqueue([(o, EncodedParts(((None, encoded),), filtered=0)) for o, encoded in wanted], [])
+            return
+        # A reload has come in between.
+        self.deliver(parse(next(iter(lines.values())).data, 0).metrics)
+
+    def _line_options(self) -> dict[LineOptions, None]:
+        """Those of the outputs, each once; at least one."""
+        wanted = dict.fromkeys(output.encoder.line_options or LineOptions() for output in self.outputs)
+        return wanted or {LineOptions(): None}
+
     def deliver_aggregated(self, metrics: list[Metric], stages: ProcessorChain | None = None) -> None:
         """The same for what an aggregator pushed; `stages`: those that it was one of, where they are replaced."""
         stages = self.stages if stages is None else stages
@@ -193,7 +219,7 @@ class Fanout:
         self.check_room()
         stages, outputs = self.stages, self.outputs
         line_options = {output: output.encoder.line_options or LineOptions() for output in outputs}
-        wanted = dict.fromkeys(line_options.values()) or {LineOptions(): None}
+        wanted = self._line_options()
         most = most_text(len(data))
 
         def relay_all() -> dict[LineOptions, Relayed]:

@@ -4,13 +4,16 @@ one), an accumulator hands what must be acknowledged to an `IngestPort`."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from pyagent.api import Ingested, Metric, Parser
+from pyagent.api import Ingested, LineOptions, Metric, Parser
 from pyagent.api.line_options import PrecisionName
-from pyagent.lineprotocol import DefaultTags
+from pyagent.lineprotocol import DefaultTags, Encoded
 
-__all__ = ["IngestPort", "Sink"]
+__all__ = ["IngestPort", "Lines", "Sink"]
 
 T = TypeVar("T")
+
+Lines = Mapping[LineOptions, Encoded]
+"""The same metrics as lines, in the form of each output; at least one form, also without an output."""
 
 
 class Sink(Protocol):
@@ -19,6 +22,13 @@ class Sink(Protocol):
     def deliver(self, metrics: list[Metric], tags: DefaultTags = ()) -> None:
         """Queue what was gathered; `tags` are for metrics that have none of these keys. Never raises for what a metric
         holds."""
+
+    def relay(self, data: bytes, now: int, precision: PrecisionName, tags: Mapping[str, str], round_to: int) -> Lines:
+        """Line protocol, as every output wants it; from any thread, where this is `relayable`. Raises ParseError for the first
+        bad line, and TooMuch."""
+
+    def deliver_lines(self, lines: Lines) -> None:
+        """`deliver` for what `relay` made."""
 
     async def deliver_pinned(self, metrics: list[Metric]) -> None:
         """Queue metrics that may be acknowledged once this returns. Raises QueueFull where they may not."""

@@ -37,7 +37,7 @@ class RunSettings:
     """What is written first after an outage."""
     acknowledge: Literal["all", "any"] | None = None
     """Whether all outputs have to keep what a listener acknowledges, or any one; None: all with the queue on disk, else any."""
-    max_file_size: int = 64 << 20
+    max_file_size: int = 128 << 20
     """Most bytes of a file that an input reads."""
     max_connections: int = 1024
     """Most clients of one listener at a time."""

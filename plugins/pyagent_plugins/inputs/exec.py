@@ -69,7 +69,7 @@ class Exec(Input[ExecOptions]):
 
         def run(command: list[str]) -> None:
             try:
-                acc.add_metrics(self.new_parser().parse(self._output(command)))
+                acc.add_data(self._output(command), self.new_parser())
             except (ParseError, TooMuch, ValueError) as error:
                 failures.append(PyagentError(f"cannot parse the output of `{shown(command)}`: {error}"))
             except Exception as error:  # in a thread nobody else would see it

@@ -12,7 +12,6 @@ from pyagent.api import (
     ConfigError,
     Input,
     Measurement,
-    Metric,
     ParseError,
     ParserOptions,
     PyagentError,
@@ -50,11 +49,11 @@ class File(Input[FileOptions]):
 
     def gather(self, acc: Accumulator) -> None:
         for path in self._paths():
-            metrics = self._read(path)
-            if tags := self._tags(path):
-                for metric in metrics:
-                    metric.tags = {**metric.tags, **tags}
-            acc.add_metrics(metrics)
+            data = self._read(path)
+            try:
+                acc.add_data(data, self.new_parser(), self._tags(path))
+            except (ParseError, TooMuch, ValueError) as error:
+                raise PyagentError(f"cannot parse {quoted(path)}: {error}") from None
 
     def _paths(self) -> list[str]:
         paths: list[str] = []
@@ -69,17 +68,14 @@ class File(Input[FileOptions]):
             paths += [path for path in matching if path == pattern or not os.path.isdir(path)]
         return paths
 
-    def _read(self, path: str) -> list[Metric]:
+    def _read(self, path: str) -> bytes:
         try:
             data = read_file(path)
         except OSError as error:
             raise PyagentError(f"cannot read {quoted(path)}: {error.strerror}") from None
         if self._encoding:
             data = data.decode(self._encoding, "replace").encode()
-        try:
-            return self.new_parser().parse(without_mark(data))
-        except (ParseError, TooMuch, ValueError) as error:
-            raise PyagentError(f"cannot parse {quoted(path)}: {error}") from None
+        return without_mark(data)
 
     def _tags(self, path: str) -> dict[str, str]:
         tags = {}

@@ -67,14 +67,14 @@ def test_a_file_has_a_bound(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="larger than 9 bytes"):
         read_file("/proc/meminfo", 9)
     os.truncate(path, 1 << 40)  # none of it is there
-    with pytest.raises(OSError, match="larger than 64 MiB; PYAGENT_MAX_FILE_SIZE allows more"):
+    with pytest.raises(OSError, match="larger than 128 MiB; PYAGENT_MAX_FILE_SIZE allows more"):
         files.read_file(str(path))
     try:
         limit_files(50)
         with pytest.raises(OSError, match="PYAGENT_MAX_FILE_SIZE"):
             files.read_file("/proc/meminfo")
     finally:
-        limit_files(64 << 20)
+        limit_files(128 << 20)
 
 
 def test_a_pipe_that_may_be_read_is_read_to_its_end_and_not_waited_for(

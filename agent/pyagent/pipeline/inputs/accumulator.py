@@ -24,12 +24,14 @@ from pyagent.api.foreign import plain_text
 from pyagent.api.line_options import PrecisionName
 from pyagent.api.measurements import FieldType
 from pyagent.lineprotocol import plain_metric
-from pyagent.pipeline.ports import IngestPort
+from pyagent.pipeline.ports import IngestPort, Lines
 
-__all__ = ["Abandoned", "InputAccumulator"]
+__all__ = ["Abandoned", "InputAccumulator", "lines_count"]
 
 HIGH_WATER = 1_000
 """Metrics that may wait for the main loop before an adding thread does."""
+PIECE = 5_000
+"""Metrics as lines that are handed on at once: what is read of a large file is more than the outputs' queues may hold."""
 MOST_DELIVERED = 1_000_000
 """Metrics that an external plugin may deliver at once; more is no list."""
 
@@ -43,6 +45,7 @@ class InputAccumulator:
 
     `measurements` pins the types of declared fields. `report(problem)` is told why something was dropped, once per
     reason. `overflow()` is called from the adding thread when HIGH_WATER metrics wait; it returns when there is room.
+    `relay`: makes lines for the outputs of data, None where metrics are to be made of them.
     `foreign`: what adds is an external plugin, of which nothing but plain values goes on.
     """
 
@@ -55,7 +58,10 @@ class InputAccumulator:
         now: Callable[[], int] = clock.time_ns,
         ingest_port: IngestPort | None = None,
         foreign: bool = False,
+        relay: Callable[[bytes, Parser[Any]], Lines | None] | None = None,
     ) -> None:
+        self._relay = relay
+        self._lines: deque[Lines] = deque()
         self._ingest_port = ingest_port
         self._foreign = foreign
         self._pins = {m.name: {name: _PINS[f.type] for name, f in m.fields.items()} for m in measurements}
@@ -140,6 +146,26 @@ class InputAccumulator:
         if len(self._pending) >= HIGH_WATER and self._overflow is not None:
             self._overflow()
 
+    def add_data(self, data: bytes, parser: Parser[Any], tags: Mapping[str, str] | None = None) -> None:
+        if self._closed:
+            self._refuse_late(0)
+        if self._relay is None or self._foreign or tags or (lines := self._relay(data, parser)) is None:
+            metrics = parser.parse(data)
+            for metric in metrics if tags else ():
+                metric.tags = {**metric.tags, **(tags or {})}
+            self.add_metrics(metrics)
+            return
+        count = next(iter(lines.values())).count
+        for start in range(0, count, PIECE):
+            if self._closed:
+                self._refuse_late(count - start)
+            whole = count <= PIECE
+            piece = lines if whole else {o: one.part(start, min(start + PIECE, count)) for o, one in lines.items()}
+            self.added += min(PIECE, count - start)
+            self._lines.append(piece)
+            if self._overflow is not None and not whole:
+                self._overflow()
+
     async def deliver(self, metrics: Sequence[Metric]) -> None:
         if self._foreign:
             metrics = [self._own(metric, "deliver was given") for metric in islice(metrics, MOST_DELIVERED)]
@@ -181,12 +207,17 @@ class InputAccumulator:
         pending = self._pending
         return [pending.popleft() for _ in range(len(pending))]
 
+    def drain_lines(self) -> list[Lines]:
+        """The same for what was added as text."""
+        waiting = self._lines
+        return [waiting.popleft() for _ in range(len(waiting))]
+
     def discard(self, reason: str) -> None:
         """Drop what waits, counted under `reason`."""
-        self._drop(reason, reason, len(self.drain()))
+        self._drop(reason, reason, len(self.drain()) + sum(map(lines_count, self.drain_lines())))
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._pending) + sum(map(lines_count, tuple(self._lines)))
 
     def close(self) -> None:
         """Take nothing more: the gather that adds was abandoned."""
@@ -223,6 +254,11 @@ class InputAccumulator:
         with self._lock:
             self.dropped["added after the gather was abandoned"] += count
         raise Abandoned("this gather timed out; its metrics are dropped")
+
+
+def lines_count(lines: Lines) -> int:
+    """Metrics that these are."""
+    return next(iter(lines.values())).count
 
 
 def _plain_precision(precision: str) -> PrecisionName:

@@ -19,7 +19,7 @@ from pyagent.pipeline.traits import plugin_files
 if TYPE_CHECKING:
     from pyagent.pipeline.isolation import IsolatedCall
 
-__all__ = ["AckedIngest"]
+__all__ = ["AckedIngest", "reads_lines"]
 
 T = TypeVar("T")
 Adjust = Callable[[int, list[Metric]], list[Metric]]
@@ -77,7 +77,7 @@ class AckedIngest:
         if parser is not None:
             if (
                 adjust is not None
-                or not _reads_lines(parser)
+                or not reads_lines(parser)
                 or (len(pieces) > 1 and any(b'"' in piece for piece in pieces))
             ):
                 # The last: a string that does not end would swallow a part of the next piece.
@@ -179,7 +179,7 @@ def _is_builtin(parser: Parser[Any]) -> bool:
     return type(parser).__module__.startswith(_BUILTIN)
 
 
-def _reads_lines(parser: Parser[Any]) -> bool:
+def reads_lines(parser: Parser[Any]) -> bool:
     """Whether the engine may read the data in its place."""
     return _is_builtin(parser) and bool(parser.line_precision) and not (parser.default_tags or parser.stamps_received)
 

@@ -9,16 +9,17 @@ import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from pyagent.api import Input, PyagentError
+from pyagent.api import Input, Parser, PyagentError
+from pyagent.api.files import without_mark
 from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
 from pyagent.kit.once import Once
 from pyagent.pipeline.executors import Executor, executor_for
 from pyagent.pipeline.failures import FailureLog, explain, grace_period, reason_of
-from pyagent.pipeline.inputs.accumulator import InputAccumulator
-from pyagent.pipeline.inputs.ingest import AckedIngest
+from pyagent.pipeline.inputs.accumulator import InputAccumulator, lines_count
+from pyagent.pipeline.inputs.ingest import AckedIngest, reads_lines
 from pyagent.pipeline.modifiers import Modifiers
-from pyagent.pipeline.ports import Sink
+from pyagent.pipeline.ports import Lines, Sink
 from pyagent.pipeline.schedule import Clock, Schedule
 from pyagent.pipeline.traits import InputTraits, input_traits, plugin_files
 
@@ -180,20 +181,23 @@ class RunningInput:
 
     def flush(self) -> bool:
         """Hand on what was added so far; whether that worked. Main loop only."""
-        metrics = self.acc.drain()
-        if not metrics or self._discards:
+        metrics, lines = self.acc.drain(), self.acc.drain_lines()
+        if not (metrics or lines) or self._discards:
             return True
+        count = len(metrics) + sum(map(lines_count, lines))
         try:
+            for piece in lines:
+                self._sink.deliver_lines(piece)
             chosen, tags = self._modifiers.without_tags(metrics, self.plan.precision)
             if chosen:
                 self._sink.deliver(chosen, tags)
         except Exception as error:
             # The agent's own fault: what could not be handed on would fail again.
-            self.acc.dropped["could not be handed on"] += len(metrics)
+            self.acc.dropped["could not be handed on"] += count
             self.failures.failed(f"{explain('BUG: cannot hand on what was gathered', error)}; please report this")
             self._log.debug("traceback of that failure", exc_info=error)
             return False
-        self._accepted(len(metrics))
+        self._accepted(count)
         return True
 
     def _accepted(self, count: int) -> None:
@@ -302,7 +306,17 @@ class RunningInput:
             overflow=self._make_room,
             now=self._clock.now,
             ingest_port=self._ingest_port,
+            relay=self._relayed,
             foreign=self.plan.is_external,
+        )
+
+    def _relayed(self, data: bytes, parser: Parser[Any]) -> Lines | None:
+        """Called in the plugin's thread: what nothing on the way needs metrics of, None for all else."""
+        if not (self._modifiers.relayable and self._sink.relayable and reads_lines(parser)):
+            return None
+        precision = parser.line_precision or "ns"
+        return self._sink.relay(
+            without_mark(data), parser.now(), precision, self._modifiers.tags, self.plan.precision or 1
         )
 
     async def _close(self) -> None:
