@@ -14,13 +14,14 @@ from pyagent.api import (
     Duration,
     Input,
     Measurement,
+    Metric,
     ParseError,
     ParserOptions,
     PyagentError,
     option,
 )
 from pyagent.api.errors import TooMuch
-from pyagent.kit.command import Commands, shown
+from pyagent.kit.command import Commands, Output, shown
 from pyagent.kit.each import joined_failures
 from pyagent.kit.globpath import match_files
 
@@ -69,7 +70,10 @@ class Exec(Input[ExecOptions]):
 
         def run(command: list[str]) -> None:
             try:
-                acc.add_data(self._output(command), self.new_parser())
+                if self.options.data_format == "nagios":
+                    acc.add_metrics(self._checked(command))
+                else:
+                    acc.add_data(self._output(command), self.new_parser())
             except (ParseError, TooMuch, ValueError) as error:
                 failures.append(PyagentError(f"cannot parse the output of `{shown(command)}`: {error}"))
             except Exception as error:  # in a thread nobody else would see it
@@ -104,6 +108,21 @@ class Exec(Input[ExecOptions]):
         if self.options.log_stderr:
             self._log_stderr(output.stderr)
         return output.stdout
+
+    def _checked(self, command: list[str]) -> list[Metric]:
+        """Of a Nagios plugin, whose exit status is part of what it says; so is that it could not be run."""
+        from pyagent.kit.nagios import UNKNOWN, add_state
+
+        try:
+            output = self._runner.run(command, expected=None)
+        except PyagentError as error:
+            output = Output(b"", str(error).encode("utf-8", "surrogateescape"), UNKNOWN)
+        else:
+            if self.options.log_stderr:
+                self._log_stderr(output.stderr)
+        metrics = self.new_parser().parse(output.stdout)
+        add_state(metrics, output.status, output.stderr)
+        return metrics
 
     def _log_stderr(self, errors: bytes) -> None:
         for line in errors.decode("utf-8", "replace").splitlines():

@@ -214,6 +214,26 @@ def test_no_file_descriptor_and_no_child_is_left() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "state", "text"),
+    [
+        (["sh", "-c", "echo 'BAD | b=1'; exit 2"], 2, "BAD"),
+        (["sh", "-c", "echo oops >&2; echo more >&2; exit 3"], 3, "oops..."),
+        (["sh", "-c", "exit 7"], 3, ""),
+        (["sh", "-c", "echo up; kill -9 $$"], 3, "up"),
+        (["/none/such"], 3, "cannot run `/none/such`: No such file or directory"),
+        (["sleep", "60"], 3, "cannot run `sleep 60`: it took longer than 500ms; see `timeout`"),
+    ],
+)
+def test_how_a_nagios_plugin_ends_is_its_state(command: list[str], state: int, text: str) -> None:
+    metrics, failure = gather({"data_format": "nagios", "commands": [command], "timeout": "500ms"})
+    assert (metrics[-1].name, metrics[-1].fields, failure) == (
+        "nagios_state",
+        {"service_output": text, "state": state},
+        "",
+    )
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({}, "there is no command"),
@@ -224,7 +244,7 @@ def test_no_file_descriptor_and_no_child_is_left() -> None:
         ({"commands": [5]}, "commands"),
         ({"commands": "ls"}, "must be a list"),
         ({"commands": ["true"], "json_timezone": "Moon/Sea"}, "json_timezone"),
-        ({"commands": ["true"], "data_format": "nagios"}, "undefined but requested parser: nagios"),
+        ({"commands": ["true"], "data_format": "nothing"}, "undefined but requested parser: nothing"),
     ],
 )
 def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:

@@ -21,6 +21,7 @@ DATA: dict[str, tuple[dict[str, Any], bytes]] = {
     "logfmt": ({}, b"n=1\nn=2=2\nn=3\n"),
     "openmetrics": ({}, b"n 1\nn x\nn 3\n# EOF\n"),
     "prometheus": ({}, b"n 1\nn x\nn 3\n"),
+    "nagios": ({}, b"a | n=1 | n=2 | n=3"),
     "value": ({"data_type": "integer"}, b"1 2 x"),
 }
 REMOTE_WRITE = [

@@ -1,0 +1,119 @@
+"""What a Nagios plugin prints, as metrics: `read_output`, and `add_state` for how it ended.
+
+    metrics = read_output(output.stdout, time.time_ns())
+    add_state(metrics, output.status, output.stderr)
+
+The first line is `TEXT | PERFDATA`, more text may follow up to a line with another `|`, and behind it all is perfdata:
+`'label'=value[unit];[warning];[critical];[min];[max]`. Each label becomes a metric `nagios`; the text is in `nagios_state`.
+"""
+
+import re
+from collections.abc import Iterator
+
+from pyagent.api import FieldValue, Metric
+from pyagent.api.errors import ParseError
+from pyagent.kit.numbers import parse_float
+
+__all__ = ["UNKNOWN", "add_state", "read_output"]
+
+UNKNOWN = 3
+"""The state of a check that could not be made."""
+_LONGEST_MESSAGE = 512
+_SMALLEST, _LARGEST = 5e-324, 1.7976931348623157e308
+_VALUE = re.compile(r"[^\t\n\f\r ]+")
+_PERFDATA = re.compile(
+    r"([^=]++)=([\d.\-+eE]++)([\w/%]*+);?+([\d.\-+eE:~@]++)?+;?+([\d.\-+eE:~@]++)?+;?+([\d.\-+eE]++)?+;?+([\d.\-+eE]++)?+",
+    re.ASCII,
+)
+_LIMITS = ("warning", "critical")
+
+
+def read_output(data: bytes, time: int) -> list[Metric]:
+    """Raises ParseError."""
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    if not lines[-1] and len(lines) > 1:
+        lines.pop()
+    lines = [line.removesuffix("\r") for line in lines]
+    text, *perfdata = lines[0].split("|")
+    if len(perfdata) > 1:
+        raise ParseError("there is more than one |", 1)
+    long_text = ""
+    for number, line in enumerate(lines[1:], start=2):
+        more, *behind = line.split("|")
+        long_text = f"{long_text}\n{more.strip()}" if long_text else more.strip()
+        if behind:
+            perfdata += [behind[0], *lines[number:]]
+            break
+    metrics = [metric for part in perfdata for metric in _metrics(part, time)]
+    state: dict[str, FieldValue] = {"service_output": text.strip()}
+    if long_text:
+        state["long_service_output"] = long_text
+    return [*metrics, Metric("nagios_state", {}, state, time)]
+
+
+def add_state(metrics: list[Metric], status: int, message: bytes) -> None:
+    """Add the field `state`: the exit status of the program, 3 for all that are no state. `message`: what tells why where
+    the program did not, of which the first line is taken."""
+    state = status if 0 <= status <= UNKNOWN else UNKNOWN
+    for metric in metrics:
+        if metric.name == "nagios_state":
+            metric.fields["state"] = state
+            if state == UNKNOWN and not metric.fields.get("service_output"):
+                metric.fields["service_output"] = _first_line(message)
+
+
+def _first_line(message: bytes) -> str:
+    line, _, more = message[:_LONGEST_MESSAGE].partition(b"\n")
+    return line.decode("utf-8", "surrogateescape") + ("..." if more or len(message) > _LONGEST_MESSAGE else "")
+
+
+def _metrics(perfdata: str, time: int) -> Iterator[Metric]:
+    for text in _parts(perfdata):
+        found = _PERFDATA.match(text)
+        if found is None:
+            continue
+        label, value, unit, *limits, least, most = found.groups("")
+        tags = {"perfdata": label.strip("'")}
+        if unit:
+            tags["unit"] = unit
+        fields: dict[str, FieldValue] = {}
+        _add(fields, "value", value)
+        for name, limit in zip(_LIMITS, limits, strict=True):
+            if limit and (bounds := _range(limit)) is not None:
+                below, above = ("le", "ge") if "@" in limit else ("lt", "gt")
+                fields[f"{name}_{below}"], fields[f"{name}_{above}"] = bounds
+        _add(fields, "min", least)
+        _add(fields, "max", most)
+        yield Metric("nagios", tags, fields, time)
+
+
+def _parts(perfdata: str) -> Iterator[str]:
+    """Labels, which may have blanks, with what stands behind the = up to the next blank."""
+    start = 0
+    while (equals := perfdata.find("=", start)) >= 0:
+        value = _VALUE.match(perfdata, equals + 1) if equals > start else None
+        if value is None:
+            start = equals + 1
+        else:
+            yield perfdata[start : value.end()].strip()
+            start = value.end()
+
+
+def _add(fields: dict[str, FieldValue], name: str, text: str) -> None:
+    number = parse_float(text)
+    if number is not None:
+        fields[name] = number
+
+
+def _range(limit: str) -> tuple[float, float] | None:
+    """Of a threshold its ends, None where it is none. As in Telegraf an end behind an @ counts as 0, and none below as the
+    smallest positive number."""
+    low, *rest = limit.split(":")
+    if not rest:
+        high = parse_float(low)
+        return None if high is None else (0.0, high)
+    lowest = _SMALLEST if low == "~" else parse_float(low)
+    if len(rest) > 1 or (lowest is None and not rest[0]):
+        return None
+    highest = parse_float(rest[0]) if rest[0] else _LARGEST
+    return None if highest is None else (lowest or 0.0, highest)
