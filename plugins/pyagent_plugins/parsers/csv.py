@@ -5,13 +5,13 @@ Each column is a field, a tag, the measurement or the time. Rows are read as Go'
 header. Values take the first type that fits: integer, float, boolean, text.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
 from pyagent.api.files import without_mark
 from pyagent.api.units import format_number
+from pyagent.kit.csv_rows import BadRow, csv_rows
 from pyagent.kit.numbers import guess_value, parse_boolean, parse_float, parse_integer
 from pyagent.kit.records import read_rows
 from pyagent.kit.timestamps import load_zone, parse_timestamp
@@ -113,11 +113,11 @@ class Csv(Parser[CsvOptions]):
                     metrics = natively(text.encode("utf-8", "surrogateescape"), **cells)
                     if metrics is not None:
                         return metrics
-        rows = _rows(text, delimiter, options.csv_comment, options.csv_trim_space)
+        rows = csv_rows(text, delimiter, options.csv_comment, options.csv_trim_space)
         try:
             self._read_header(rows)
             return self._metrics(rows, first)
-        except _BadRow as error:
+        except BadRow as error:
             raise ParseError(error.reason, first + error.line) from None
 
     def _cells(self, delimiter: str) -> dict[str, Any] | None:
@@ -201,7 +201,7 @@ class Csv(Parser[CsvOptions]):
                 metrics.append(self._metric(row))
             except ValueError as error:
                 if not self.options.csv_skip_errors:
-                    raise _BadRow(line, str(error)) from None
+                    raise BadRow(line, str(error)) from None
                 self.log.debug("line %d is left out: %s", first + line, error)
         return metrics
 
@@ -292,48 +292,3 @@ def _name(value: FieldValue) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return format_number(value) if isinstance(value, float) else str(value)
-
-
-class _BadRow(Exception):
-    """`line`: its offset from the first."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line = line
-        self.reason = reason
-
-
-def _rows(text: str, delimiter: str, comment: str, trim: bool) -> "Iterator[tuple[int, list[str]]]":
-    """Rows with the offset of the line where each begins. Raises _BadRow."""
-    if '"' not in text:
-        for number, line in enumerate(text.split("\n")):
-            if line and not (comment and line.startswith(comment)):
-                values = line.split(delimiter)
-                yield number, [value.lstrip() for value in values] if trim else values
-        return
-    mark = re.escape(delimiter)
-    # Possessive, so that a text that is no table costs no more than one pass.
-    blanks = rf"(?:(?!{mark})[^\S\n])*+" if trim else ""
-    value = re.compile(rf'{blanks}(?:"((?:[^"]++|"")*+)"|([^"{mark}\n]*+))({mark}|\n|\Z)')
-    position = number = 0
-    while position < len(text):
-        if text[position] == "\n" or (comment and text[position] == comment):
-            end = text.find("\n", position)
-            position, number = (end + 1 or len(text)), number + 1
-            continue
-        row: list[str] = []
-        start = position
-        while True:
-            match = value.match(text, position)
-            if match is None:
-                raise _BadRow(
-                    number + text.count("\n", start, position),
-                    'a quote (") stands neither around a whole value nor doubled inside of one',
-                )
-            quoted, plain, separator = match.groups()
-            row.append(plain if quoted is None else quoted.replace('""', '"'))
-            position = match.end()
-            if separator != delimiter:
-                break
-        yield number, row
-        number += text.count("\n", start, position)
