@@ -14,6 +14,7 @@ from pyagent.kit.glob import Matcher, compile_patterns
 from pyagent.kit.json_text import JSON_TEXTS, json_bytes, json_number, json_quoted
 from pyagent.kit.layouts import TimeLayout
 from pyagent.kit.memo import KeysMemo
+from pyagent.kit.records import write_objects
 
 __all__ = ["Json", "JsonOptions"]
 
@@ -52,6 +53,13 @@ class Json(Serializer[JsonOptions]):
         return json_bytes(self._object(metric) + "\n")
 
     def serialize_batch(self, metrics: Sequence[Metric]) -> bytes:
+        if write_objects is not None and self._layout is None and not self._nests:
+            objects = write_objects(metrics, self._unit, lambda metric: json_bytes(self._object(metric)))
+            return b'{"metrics":[' + objects + b"]}\n"
+        return self.reference(metrics)
+
+    def reference(self, metrics: Sequence[Metric]) -> bytes:
+        """What `serialize_batch` makes of any metrics, in Python alone."""
         return json_bytes(f'{{"metrics":[{",".join(map(self._object, metrics))}]}}\n')
 
     def _object(self, metric: Metric) -> str:

@@ -1,4 +1,5 @@
-"""The native readers of CSV, logfmt and JSON make what the parsers make in Python: the same metrics or the same error."""
+"""The native readers of CSV, logfmt and JSON make what the parsers make in Python: the same metrics or the same error. So does
+the writer of JSON."""
 
 import json
 import os
@@ -9,12 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pyagent.api import Metric, ParseError
+from pyagent.api import Metric, ParseError, Uint
 from pyagent.kit import records
-from pyagent.testing import make_parser
+from pyagent.testing import make_parser, make_serializer
 from pyagent_plugins.parsers.csv import Csv
 from pyagent_plugins.parsers.json import Json
 from pyagent_plugins.parsers.logfmt import Logfmt
+from pyagent_plugins.serializers.json import Json as JsonSerializer
 
 many = settings(max_examples=150, deadline=None)
 NOW = 1_700_000_000_123_456_789
@@ -283,6 +285,42 @@ def test_any_bytes(data: bytes) -> None:
     same(Csv, {"csv_column_names": ["a", "b"]}, data, {})
     same(Logfmt, {}, data, {})
     same(Json, {"json_string_fields": ["*"]}, data, {})
+
+
+texts = st.one_of(
+    st.text(max_size=8), st.sampled_from(['<a href="x">&', "\x7f\x1f\b\f\n\r\t\\", "\u2028\u2029", "\udcff", ""])
+)
+field_values = st.one_of(
+    st.floats(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 2**64 - 1).map(Uint),
+    st.booleans(),
+    texts,
+    st.sampled_from([0.0, -0.0, 1e21, 1e-6, 9.99e-7, 1e20, 123456789012345680.0, 5e-324, 1.5, 100.0]),
+)
+metrics = st.builds(
+    Metric,
+    texts,
+    st.dictionaries(texts, texts, max_size=4),
+    st.dictionaries(texts, field_values, max_size=5),
+    st.integers(-(2**63), 2**63 - 1),
+)
+
+
+@many
+@given(st.lists(metrics, max_size=3), st.sampled_from(["1s", "1ms", "1ns"]))
+def test_json_is_written_as_in_python(metrics: list[Metric], unit: str) -> None:
+    serializer = make_serializer(JsonSerializer, {"json_timestamp_units": unit})
+    assert serializer.serialize_batch(metrics) == serializer.reference(metrics)
+
+
+def test_usual_metrics_are_written_natively() -> None:
+    serializer = make_serializer(JsonSerializer)
+    serializer._object = unused  # type: ignore[method-assign]
+    metric = Metric(
+        "m", {"b": "<", "a": "1"}, {"y": 1.5, "x": -2, "s": "\n", "t": True, "n": float("nan")}, -1_500_000_000
+    )
+    assert json.loads(serializer.serialize_batch([metric, metric]))["metrics"][1]["timestamp"] == -1
 
 
 def unused(*_: object) -> Any:

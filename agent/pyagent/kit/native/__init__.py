@@ -1,6 +1,6 @@
-"""Native readers for plugins, where they were built. Each leaves what it does not know to its reference in Python."""
+"""Native readers and writers for plugins, where they were built. Each leaves what it does not know to its reference."""
 
 from pyagent.kit.native._exposition import read_exposition
-from pyagent.kit.native._records import read_objects, read_pairs, read_rows
+from pyagent.kit.native._records import read_objects, read_pairs, read_rows, write_objects
 
-__all__ = ["read_exposition", "read_objects", "read_pairs", "read_rows"]
+__all__ = ["read_exposition", "read_objects", "read_pairs", "read_rows", "write_objects"]

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pyagent.api.metric import FieldValue, Metric
@@ -42,3 +42,4 @@ def read_objects(
     time_of: Callable[[Any], int] | None,
     now: int,
 ) -> list[Metric] | None: ...
+def write_objects(metrics: Iterable[Metric], unit: int, object_of: Callable[[Metric], bytes]) -> bytes: ...

@@ -1,8 +1,9 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, binding=True
-"""CSV, logfmt and JSON to metrics: see records.hpp. The references are the parsers of these formats."""
+"""CSV, logfmt and JSON to metrics: see records.hpp; and metrics to JSON: see objects.hpp. The references are the parsers of
+these formats, and the serializer."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 from libcpp.vector cimport vector
@@ -14,6 +15,11 @@ cdef extern from "text.hpp" namespace "lineprotocol":
     cdef cppclass Span:
         const char* data
         size_t size
+
+    cdef cppclass Buffer:
+        char* data
+        size_t size
+        void put(Span span) except +
 
 
 cdef extern from "python.hpp" namespace "lineprotocol":
@@ -67,6 +73,13 @@ cdef extern from "records.hpp" namespace "records":
             PyObject* now,
         ) except +
         bint read(list metrics) except +*
+
+
+cdef extern from "objects.hpp" namespace "records":
+    cdef cppclass Objects:
+        Buffer out
+        Objects(int64_t unit) except +
+        bint put(object metric) except +
 
 
 init_types(Metric, Uint, MetricType.UNTYPED)
@@ -172,3 +185,25 @@ def read_objects(
         return None if document.odd else metrics
     finally:
         del document
+
+
+def write_objects(metrics, int64_t unit, object_of):
+    """Objects of JSON with commas between them, as the serializer writes them. `unit`: ns, of timestamps. `object_of(metric)`:
+    the bytes of one that is out of the ordinary."""
+    cdef Objects* objects
+    cdef bytes alone
+    cdef bint first = True
+    if unit < 1:
+        raise ValueError("a unit of time has at least a nanosecond")
+    objects = new Objects(unit)
+    try:
+        for metric in metrics:
+            if not first:
+                objects.out.put(_span(b","))
+            first = False
+            if not objects.put(metric):
+                alone = object_of(metric)
+                objects.out.put(_span(alone))
+        return PyBytes_FromStringAndSize(objects.out.data, objects.out.size)
+    finally:
+        del objects
