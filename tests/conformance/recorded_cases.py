@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from recorded_brokers import RecordedMosquitto, RecordedNats
 from recorded_web import RecordedExporters, RecordedWeb
 
 from pyagent.config.registry import Registry
@@ -24,7 +25,12 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 GOLDEN = SHARED / "golden" / "telegraf"
 CORPUS = SHARED / "corpus" / "telegraf" / "plugins"
 
-SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {"http": RecordedWeb, "prometheus": RecordedExporters}
+SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {
+    "http": RecordedWeb,
+    "prometheus": RecordedExporters,
+    "mqtt_consumer": RecordedMosquitto,
+    "nats_consumer": RecordedNats,
+}
 """By the plugin that was recorded with them."""
 SERVERS.update(SERVERS_OF_RECORDINGS)
 
@@ -166,10 +172,24 @@ def _services() -> Iterator[Case]:
             server=server,
             recorded=bool(server),
             # Not every value of a server is named there.
-            varies=(_of_version(how), "*", "lines:*", *varying.get(plugin, ())) if server else _varies_of(folder),
+            varies=(_of_version(how), "*", "lines:*", *varying.get(plugin, ()))
+            if server and server not in _BROKERS
+            else _varies_of(folder),
             requests=requests,
             messages=[_sent(folder)] if sent else [],
+            published=_published(folder) if server in _BROKERS else [],
         )
+
+
+_BROKERS = ("mqtt_consumer", "nats_consumer")
+
+
+def _published(folder: Path) -> list[tuple[str, bytes]]:
+    """Topics and payloads: lines of sent.txt, or in the text."""
+    if "`during v=2i`" in _text(folder / "how.md"):
+        return [("js.one", b"during v=2i")]
+    pairs = [line.partition(b" ") for line in _bytes(folder / "sent.txt").splitlines()]
+    return [(topic.decode(), payload) for topic, _, payload in pairs]
 
 
 def _of_version(how: str) -> str:

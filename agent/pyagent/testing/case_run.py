@@ -66,7 +66,7 @@ def run_case(case: Case, folder: Path, server: Server | None = None) -> Outcome:
         texts |= server.recorded()
     if case.setup:
         return _in_a_namespace(case, work, texts)
-    return asyncio.run(_Run(case, work, texts).outcome())
+    return asyncio.run(_Run(case, work, texts, server).outcome())
 
 
 @contextlib.asynccontextmanager
@@ -127,8 +127,9 @@ def _program(case: Case, work: Path) -> Iterator[None]:
 
 
 class _Run:
-    def __init__(self, case: Case, work: Path, texts: dict[str, str]) -> None:
+    def __init__(self, case: Case, work: Path, texts: dict[str, str], server: Server | None = None) -> None:
         self._case = case
+        self._server = server
         self._work = work
         self._texts = texts
         self.result = Outcome()
@@ -229,6 +230,9 @@ class _Run:
         if case.requests:
             address = outcome.texts["${LISTEN}"]
             outcome.problems += await asyncio.to_thread(send_requests, case.requests, address, self._work)
+        if case.published and self._server is not None:
+            await asyncio.to_thread(self._server.publish, case.published)
+            await self._until_all_is_there(runners)
         if case.messages:
             address = str(getattr(runners[0].plugin.options, "service_address", "")) if runners else ""
             if "://" not in address:

@@ -82,6 +82,8 @@ class Case:
     exchange: Any = None
     requests: Sequence[Mapping[str, Any]] = ()
     messages: Sequence[Mapping[str, Any]] = ()
+    published: Sequence[tuple[str, bytes]] = ()
+    """Topics and payloads that the server, a broker, is given once the plugin has subscribed."""
 
     def __str__(self) -> str:
         return self.label

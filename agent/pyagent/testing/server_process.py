@@ -122,6 +122,10 @@ class Server:
     def started(self) -> None:
         """Do what is to be done once, after the first answer."""
 
+    def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Of a broker: publish topics and payloads, in their order, once somebody has subscribed. Blocks."""
+        raise NotImplementedError(f"{self.name} publishes nothing for cases")
+
     def variables(self) -> dict[str, str]:
         """What `${NAME}` stands for in the files of a case that names this server."""
         return {
