@@ -8,6 +8,7 @@ from serving import serving
 
 from pyagent.api import Input
 from pyagent.config.catalog import Catalog
+from pyagent.lineprotocol import parse
 from pyagent.testing import gather, lines, make_input
 from pyagent_plugins.inputs.file import File
 from pyagent_plugins.inputs.http_listener_v2 import HTTPListenerV2
@@ -35,9 +36,9 @@ async def test_a_listener_takes_what_a_file_holds(case: FormatCase, tmp_path_fac
         async with serving(HTTPListenerV2, case.options) as served:
             answer = await served.post("/telegraf", case.data)
             assert (answer.status, answer.body) == (204, b"")
-            pushed = [line.rpartition(" ")[0] for line in served.lines()]
+            pushed = parse("\n".join(served.lines()).encode("utf-8", "surrogateescape"), 0).metrics
     pulled = [metric for metric in pulled if metric.fields]
-    assert of_one(pushed, "http_listener_v2") == of_one(lines(pulled), "file")
+    assert of_one(lines(pushed), "http_listener_v2") == of_one(lines(pulled), "file")
 
 
 @pytest.mark.parametrize("case", {case.name: case for case in CASES}.values(), ids=str)
