@@ -25,6 +25,11 @@ class Plugin(Generic[O_co]):
 
     options_type: ClassVar[type[Options]] = NoOptions
     about: ClassVar[About] = About()
+    runs_scripts: ClassVar[bool] = False
+    """Its options hold code, which may take as long as it likes: a processor or an aggregator is called in a thread of its own,
+    with a deadline, as one from outside."""
+    runs_foreign_code: ClassVar[bool] = False
+    """This code may also do anything else: what comes back is looked at as of one from outside, too."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -139,7 +139,9 @@ class PluginPlan:
     def __post_init__(self) -> None:
         asynchronous = is_async(self.kind, self.plugin)
         object.__setattr__(self, "is_async", asynchronous)
-        isolation = isolation_of(self.kind, asynchronous=asynchronous, external=self.is_external)
+        # In this order: of an external one nothing is asked.
+        alien = self.is_external or self.plugin.runs_scripts or self.plugin.runs_foreign_code
+        isolation = isolation_of(self.kind, asynchronous=asynchronous, external=alien)
         object.__setattr__(self, "isolation", isolation)
 
     @property

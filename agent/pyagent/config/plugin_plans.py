@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 from urllib.parse import quote
 
 from pyagent.api import Aggregator, Duration, Input, Options, Output, Processor
 from pyagent.api.foreign import plain_text
+from pyagent.config.annotations import extra_of, fields_by_key
 from pyagent.config.common_options import (
     common_bool,
     common_count,
@@ -254,11 +257,27 @@ def _identity(entry: PluginTable, found: PluginRef, resolved: Mapping[str, Any],
         dict(resolved),
         entry.policy.secrets.digest(entry.view.table),
         (at_source.always_include_local_tags, at_source.always_include_global_tags),
+        _files_of(entry, found),
     ]
     text = json.dumps(parts, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     seen[digest] += 1
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def _files_of(entry: PluginTable, found: PluginRef) -> list[tuple[int, ...]]:
+    """What says that a file which a processor or an aggregator reads once, such as its script, is another one."""
+    if entry.kind not in ("processors", "aggregators") or found.origin != "builtin":
+        return []
+    table = entry.view.table
+    states: list[tuple[int, ...]] = []
+    for name, field in fields_by_key(found.plugin.options_type).items():
+        if name in table and extra_of(field.type).get("reads_path"):
+            for path in table[name] if isinstance(table[name], list) else [table[name]]:
+                with suppress(OSError, ValueError):
+                    state = os.stat(str(path))
+                    states.append((state.st_mtime_ns, state.st_size, state.st_ino))
+    return states
 
 
 def _queue_id(entry: PluginTable, alias: str, data_format: str, seen: Counter[str]) -> str:

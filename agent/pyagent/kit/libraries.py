@@ -24,7 +24,6 @@ _PACKAGES = {
     "serial": "pyserial",
     "smbus": "smbus2",
     "snap7": "python-snap7",
-    "starlark": "starlark-pyo3",
     "systemd": "systemd-python",
     "usb": "pyusb",
     "yaml": "PyYAML",

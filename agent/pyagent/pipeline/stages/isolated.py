@@ -16,7 +16,7 @@ from pyagent.api import Aggregator, Metric, Processor, PyagentError
 from pyagent.config import AggregatorPlan, ProcessorPlan
 from pyagent.pipeline.failures import explain
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
-from pyagent.pipeline.isolation import Busy, CallTimedOut, IsolatedCall, copies, no_exit, plain_call, usable
+from pyagent.pipeline.isolation import Busy, CallTimedOut, IsolatedCall, Unusable, copies, no_exit, plain_call, usable
 from pyagent.pipeline.schedule import Clock
 from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.processors import RunningProcessor, runs
@@ -59,6 +59,8 @@ class IsolatedProcessor(RunningProcessor):
             isolation=plan.isolation,
             most=traits.max_in_flight,
         )
+        # Scripts in a language of the engine's own give metrics of its own.
+        self._usable = _with_fields if not plan.is_external and plugin.runs_scripts else usable
         self._calls = asyncio.Semaphore(traits.max_in_flight)
         """Used where the plugin runs: a batch may be several calls."""
 
@@ -121,7 +123,7 @@ class IsolatedProcessor(RunningProcessor):
     def _computed(self, parts: list[Part]) -> list[Metric]:
         result: list[Metric] = []
         for selected, run in parts:
-            result += usable(self.plugin.process(self._given(run)), _most(run)) if selected and run else run
+            result += self._usable(self.plugin.process(self._given(run)), _most(run)) if selected and run else run
         return result
 
     async def _awaited(self, parts: list[Part]) -> list[Metric]:
@@ -150,6 +152,12 @@ class IsolatedProcessor(RunningProcessor):
 
     def _given(self, run: list[Metric]) -> list[Metric]:
         return copies(run if self._selection is None else self._selection.modify(run))
+
+
+def _with_fields(returned: Any, most: int) -> list[Metric]:
+    if len(returned) > most:
+        raise Unusable(f"process returned more than {most:,} metrics")
+    return [metric for metric in returned if metric.fields]
 
 
 def _most(run: list[Metric]) -> int:
