@@ -132,6 +132,8 @@ def _expanded(document: Document, environ: Mapping[str, str], old_env: bool) -> 
                 result = expand(value, environ, escapes=not old_env, unset=unset)
             except ValueError as error:
                 raise document.error(path, f"{name}: {error}") from None
+            if "{{" in value:  # `$name` may be a template's own variable
+                unset = [one for one in unset if "${" + one in value]
             if len(warnings) >= _MOST_WARNINGS:
                 return result
             for one in dict.fromkeys(unset[:_MOST_WARNINGS]) if name not in _OWN_DOLLARS else ():

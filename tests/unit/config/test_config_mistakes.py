@@ -299,6 +299,13 @@ def test_variables_that_are_not_set_are_told_with_their_line(load: Load, strict:
     )
 
 
+def test_the_variables_of_a_template_are_its_own(load: Load) -> None:
+    loaded = load('[[inputs.full]]\n  text = "{{ range $key, $value := .Tags }}{{ $key }}${UNSET}{{ end }}"\n')
+    assert loaded.warnings == (
+        "a.conf:2: inputs.full.text: the variable UNSET is not set; set it, or write $$ for a dollar sign",
+    )
+
+
 def test_a_variable_that_is_not_set_names_the_instances_files(load: Load) -> None:
     environ = {"PYAGENT_ENVIRONMENT_FILES": "/etc/pyagent/ram.env (not there)", "PYAGENT_INSTANCE": "ram"}
     (warning,) = load('[[inputs.full]]\n  text = "$UNSET"\n', environ=environ).warnings

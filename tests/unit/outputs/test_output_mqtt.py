@@ -53,7 +53,7 @@ def test_what_is_no_topic(tag: str, message: str) -> None:
     [
         ({"servers": ["ftp://x"]}, "servers", "it is none"),
         ({"topic": "a/#"}, "topic", "stands for any topics"),
-        ({"topic": "{{ .Nothing }}"}, "topic", "in a template"),
+        ({"topic": "{{ .Nothing }}"}, "topic", "there is no .Nothing here"),
         ({"qos": 3}, "qos", "3"),
         ({"protocol": "4"}, "protocol", "3.1.1"),
         ({"layout": "homie-v4", "homie_device_name": "x"}, "homie_node_id", "homie_node_id is missing"),

@@ -29,7 +29,7 @@ class Topic:
     def __init__(self, text: str, prefix: str) -> None:
         if not text and prefix:
             text = _BEFORE_TEMPLATES
-        self._template = MetricTemplate(text, "topic", {".TopicPrefix": prefix})
+        self._template = MetricTemplate(text, "topic", {"TopicPrefix": prefix})
         if wildcard := re.search("[#+]", self._template.constants + prefix):
             message = f"cannot publish to the topic {text!r}: {wildcard[0]!r} stands for any topics; remove it"
             raise ConfigError(message, option="topic")
