@@ -21,6 +21,8 @@ class TimeLayout:
     def __init__(self, layout: str, zone: tzinfo | None = UTC) -> None:
         self._elements = layout_elements(layout)
         self._zone = zone
+        self.grain = 1 if any(element[:1] in (".", ",") for _, element in self._elements) else 1_000_000_000
+        """Nanoseconds: all times between two multiples of it are the same text."""
 
     def format(self, time: int) -> str:
         """A time, ns since the epoch."""

@@ -36,18 +36,20 @@ class Date(Processor[DateOptions]):
         except ValueError as error:
             raise ConfigError(f"cannot use the timezone: {error}", option="timezone") from None
         self._unit = _UNITS.get(options.date_format, 0) if options.field_key else 0
-        self._text = TimeLayout(options.date_format, zone).format
-        self._last: tuple[int, str] = (0, self._text(options.date_offset))
+        self._layout = TimeLayout(options.date_format, zone)
+        self._last: tuple[int, str] = (0, self._layout.format(0))
 
     def process(self, metrics: list[Metric]) -> list[Metric]:
         tag, field, offset = self.options.tag_key, self.options.field_key, self.options.date_offset
+        layout = self._layout
         last, text = self._last
         for metric in metrics:
+            time = metric.time + offset
             if unit := self._unit:
-                metric.fields = {**metric.fields, field: _count(metric.time + offset, unit)}
+                metric.fields = {**metric.fields, field: _count(time, unit)}
                 continue
-            if metric.time != last:
-                last, text = metric.time, self._text(metric.time + offset)
+            if (grain := time // layout.grain) != last:
+                last, text = grain, layout.format(time)
             if tag:
                 metric.tags = {**metric.tags, tag: text}
             else:

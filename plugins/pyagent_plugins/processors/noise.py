@@ -8,8 +8,9 @@ import random
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pyagent.api import FieldValue, Metric, Options, Processor, Uint, option
+from pyagent.api import Metric, Options, Processor, Uint, option
 from pyagent.kit.filter import name_filter
+from pyagent.kit.memo import KeysMemo
 from pyagent.kit.numbers import INT64_MAX, INT64_MIN, UINT64_MAX
 
 __all__ = ["Noise", "NoiseOptions"]
@@ -31,16 +32,20 @@ class Noise(Processor[NoiseOptions]):
     def setup(self) -> None:
         options = self.options
         names = ("include_fields", "exclude_fields")
-        self._wanted = name_filter(options.include_fields, options.exclude_fields, names=names)
-        self._draw = self._distribution(random.SystemRandom())
+        wanted = name_filter(options.include_fields, options.exclude_fields, names=names)
+        self._keys = KeysMemo(lambda keys: [key for key in keys if wanted(key)])
+        self._draw = self._distribution(random.Random())  # noqa: S311  # it has no secret
 
     def process(self, metrics: list[Metric]) -> list[Metric]:
-        wanted, draw = self._wanted, self._draw
+        keys, draw = self._keys, self._draw
         for metric in metrics:
-            metric.fields = {
-                key: value if isinstance(value, str | bool) or not wanted(key) else _noisy(value, draw())
-                for key, value in metric.fields.items()
-            }
+            metric.fields = fields = dict(metric.fields)
+            for key in keys[tuple(fields)]:
+                value = fields[key]
+                if type(value) is float:
+                    fields[key] = value + draw()
+                elif not isinstance(value, str | bool):
+                    fields[key] = _noisy(int(value), draw(), unsigned=type(value) is Uint)
         return metrics
 
     def _distribution(self, source: random.Random) -> Callable[[], float]:
@@ -52,17 +57,16 @@ class Noise(Processor[NoiseOptions]):
             case "gaussian":
                 return lambda: source.gauss(mu, scale)
             case _:
-                # 1 - random() is not 0, whose logarithm there is none of.
-                return lambda: mu + scale * (math.log(1.0 - source.random()) - math.log(1.0 - source.random()))
+                # 1 - random() is never 0, of which there is no logarithm.
+                sides = (scale, -scale)
+                return lambda: mu + sides[source.random() < 0.5] * math.log(1.0 - source.random())
 
 
-def _noisy(value: int | float, noise: float) -> FieldValue:
+def _noisy(value: int, noise: float, *, unsigned: bool) -> int:
     """Integers get the whole part of the noise, and end at the largest and the smallest that there is."""
-    if isinstance(value, float):
-        return value + noise
-    if math.isnan(noise):
-        return value
-    whole = math.trunc(noise) if math.isfinite(noise) else (2**65 if noise > 0 else -(2**65))
-    low, high = (0, UINT64_MAX) if isinstance(value, Uint) else (INT64_MIN, INT64_MAX)
-    total = min(max(value + whole, low), high)
-    return Uint(total) if isinstance(value, Uint) else total
+    low, high = (0, UINT64_MAX) if unsigned else (INT64_MIN, INT64_MAX)
+    if math.isfinite(noise):
+        value = min(max(value + math.trunc(noise), low), high)
+    elif not math.isnan(noise):
+        value = high if noise > 0 else low
+    return Uint(value) if unsigned else value

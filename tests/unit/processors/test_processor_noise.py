@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pyagent_plugins.processors.noise import Noise
 
 def drawn(monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[float]:
     """Noise of 20,000 values, always the same."""
-    monkeypatch.setattr(noise.random, "SystemRandom", lambda: noise.random.Random(7))
+    monkeypatch.setattr(noise.random, "Random", partial(noise.random.Random, 7))
     metrics = make_processor(Noise, options).process([Metric("m", {}, {"v": 0.0}, 0) for _ in range(20_000)])
     return [metric.fields["v"] for metric in metrics]  # type: ignore[union-attr,misc]  # it is no async one
 
