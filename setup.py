@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CORE, READERS = "agent/pyagent/lineprotocol/native", "agent/pyagent/kit/native"
-MODULES = {CORE: ("_core", "_intake", "_rows"), READERS: ("_exposition", "_records")}
+MODULES = {CORE: ("_core", "_intake", "_rows"), READERS: ("_exposition", "_records", "_sums")}
 
 
 def extensions() -> list[Extension]:
@@ -26,7 +26,7 @@ def extensions() -> list[Extension]:
             raise
         sys.stderr.write("pyagent: the native core is not built: Cython is missing\n")
         return []
-    compile_args = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    compile_args = ["-std=c++17", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
     # The C++ library is linked in: loading the shared one would cost memory that nothing else of the agent needs.
     link_args = ["-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections"] if sys.platform == "linux" else []
     build_dir = "build/cython"

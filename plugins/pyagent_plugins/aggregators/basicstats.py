@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pyagent.api import Accumulator, Aggregator, Metric, Options, option
 from pyagent.kit.numbers import divided, seconds_of
+from pyagent.kit.records import add_sums
 
 __all__ = ["BasicStats", "BasicStatsOptions"]
 
@@ -50,6 +51,8 @@ class BasicStats(Aggregator[BasicStatsOptions]):
         self._wanted = [name for name in dict.fromkeys(stats) if name in _KNOWN]
         self._timed = not _TIMED.isdisjoint(self._wanted)
         self._spread = not {"s2", "stdev", "mean"}.isdisjoint(self._wanted)
+        # Times so far from each other that 64 bits do not hold the difference are the reference's.
+        self._add_sums = None if self._timed else add_sums
         self.reset()
 
     def reset(self) -> None:
@@ -57,8 +60,13 @@ class BasicStats(Aggregator[BasicStatsOptions]):
         self._found: dict[tuple[str, tuple[tuple[str, str], ...]], _Series] = {}
         """The same by the tags in the order in which they came, which is faster."""
         self._waiting = 0
+        self._sums: dict[tuple[str, ...], dict[str, _Sums]] = {}
+        """What `_found` is for, natively."""
 
     def add(self, metrics: Sequence[Metric]) -> None:
+        if self._add_sums is not None:
+            self._add_sums(metrics, self._sums, self._sums_of)
+            return
         found, timed = self._found, self._timed
         for metric in metrics:
             tags = tuple(metric.tags.items())
@@ -82,13 +90,17 @@ class BasicStats(Aggregator[BasicStatsOptions]):
         if self._waiting > _MOST_WAITING:
             self._count_in()
 
+    def _sums_of(self, metric: Metric) -> "dict[str, _Sums]":
+        key = (metric.name, frozenset(metric.tags.items()))
+        return self._series.setdefault(key, _Series(metric.name, dict(metric.tags))).sums
+
     def push(self, acc: Accumulator) -> None:
         self._count_in()
         for series in self._series.values():
             fields: dict[str, float] = {}
             for field, sums in series.sums.items():
                 for name in self._wanted:
-                    if (name not in _OF_TWO or sums.count > 1) and (value := sums.statistic(name)) is not None:
+                    if (name not in _OF_TWO or sums.count > 1) and (value := _statistic(sums, name)) is not None:
                         fields[f"{field}_{name}"] = value
             if fields:
                 acc.add(series.name, fields, series.tags)
@@ -159,24 +171,25 @@ class _Sums:
                     self.rate = (value - self.first) / seconds_of(time - self.start)
                     break
 
-    def statistic(self, name: str) -> float | None:
-        """None where it has no value."""
-        difference = self.last - self.first
-        match name:
-            case "s2" | "stdev":
-                variance = self.squares / (self.count - 1)
-                if name == "s2":
-                    return variance
-                return math.sqrt(variance) if variance >= 0 else math.nan
-            case "count":
-                return float(self.count)
-            case "diff":
-                return difference
-            case "non_negative_diff":
-                return difference if difference >= 0 else None
-            case "non_negative_rate":
-                return self.rate if difference >= 0 else None
-            case "percent_change":
-                return divided(difference, self.first) * 100
-        value: float = getattr(self, name)
-        return value
+
+def _statistic(sums: _Sums, name: str) -> float | None:
+    """None where it has no value."""
+    difference = sums.last - sums.first
+    match name:
+        case "s2" | "stdev":
+            variance = sums.squares / (sums.count - 1)
+            if name == "s2":
+                return variance
+            return math.sqrt(variance) if variance >= 0 else math.nan
+        case "count":
+            return float(sums.count)
+        case "diff":
+            return difference
+        case "non_negative_diff":
+            return difference if difference >= 0 else None
+        case "non_negative_rate":
+            return sums.rate if difference >= 0 else None
+        case "percent_change":
+            return divided(difference, sums.first) * 100
+    value: float = getattr(sums, name)
+    return value

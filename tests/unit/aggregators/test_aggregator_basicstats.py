@@ -76,6 +76,32 @@ def test_any_values_in_any_portions(values: list[tuple[float, int]], data: st.Da
     assert bits({name[2:]: value for name, value in metric.fields.items()}) == bits(wanted)
 
 
+UNTIMED = ["count", "min", "max", "mean", "s2", "stdev", "sum", "first", "last", "diff", "percent_change"]
+NUMBERS = FLOATS | st.integers(-(2**63), 2**63 - 1) | st.integers(0, 2**64 - 1).map(Uint) | st.sampled_from(["x", True])
+METRICS = st.builds(
+    Metric,
+    st.sampled_from(["m", "n"]),
+    st.dictionaries(st.sampled_from(["a", "b", "1"]), st.sampled_from(["1", "a"]), max_size=2),
+    st.dictionaries(st.sampled_from(["v", "w"]), NUMBERS, min_size=1, max_size=2),
+    st.just(0),
+)
+
+
+@pytest.mark.skipif(basicstats.add_sums is None, reason="the native core is not built, or is off")
+@given(st.lists(METRICS, max_size=12), st.integers(1, 12))
+def test_native_sums_are_those_of_python(metrics: list[Metric], portion: int) -> None:
+    native, plain = make_aggregator(BasicStats, {"stats": UNTIMED}), make_aggregator(BasicStats, {"stats": UNTIMED})
+    plain._add_sums = None  # type: ignore[attr-defined]  # one that has only Python
+    answers = []
+    for plugin in (native, plain):
+        for start in range(0, len(metrics), portion):
+            plugin.add(metrics[start : start + portion])
+        found = summed_up(plugin, [])
+        answers.append([(one.name, one.tags, list(one.fields), bits(dict(one.fields))) for one in found])
+        assert summed_up(plugin, []) == []
+    assert answers[0] == answers[1]
+
+
 def test_series_fields_and_types() -> None:
     metrics = [
         Metric("m", {"a": "1", "b": "2"}, {"i": 2**62, "u": Uint(2**64 - 1), "s": "x", "b": True}, 0),

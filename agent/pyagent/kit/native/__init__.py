@@ -2,5 +2,6 @@
 
 from pyagent.kit.native._exposition import read_exposition
 from pyagent.kit.native._records import read_objects, read_pairs, read_rows, write_objects
+from pyagent.kit.native._sums import add_sums
 
-__all__ = ["read_exposition", "read_objects", "read_pairs", "read_rows", "write_objects"]
+__all__ = ["add_sums", "read_exposition", "read_objects", "read_pairs", "read_rows", "write_objects"]
