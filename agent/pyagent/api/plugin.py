@@ -29,7 +29,7 @@ class Plugin(Generic[O_co]):
     """Its options hold code, which may take as long as it likes: a processor or an aggregator is called in a thread of its own,
     with a deadline, as one from outside."""
     runs_foreign_code: ClassVar[bool] = False
-    """This code may also do anything else: what comes back is looked at as of one from outside, too."""
+    """This code may do anything else, too: the plugin has all that one from outside has, its setup and its answers included."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -140,14 +140,14 @@ class PluginPlan:
         asynchronous = is_async(self.kind, self.plugin)
         object.__setattr__(self, "is_async", asynchronous)
         # In this order: of an external one nothing is asked.
-        alien = self.is_external or self.plugin.runs_scripts or self.plugin.runs_foreign_code
+        alien = self.is_external or self.plugin.runs_scripts
         isolation = isolation_of(self.kind, asynchronous=asynchronous, external=alien)
         object.__setattr__(self, "isolation", isolation)
 
     @property
     def is_external(self) -> bool:
-        """Whether its code is not the engine's: it may do anything."""
-        return self.origin != "builtin"
+        """Whether its code, or some that its options hold, is not the engine's: it may do anything."""
+        return self.origin != "builtin" or self.plugin.runs_foreign_code
 
     @property
     def label(self) -> str:

@@ -1,6 +1,6 @@
 """Changes metrics by a Starlark script."""
 
-from pyagent.api import Metric, Processor
+from pyagent.api import Metric, Processor, PyagentError
 from pyagent.kit.starlark.metrics import MetricValue, copied, go_type
 from pyagent.kit.starlark.options import ScriptLog, ScriptOptions, load_script
 from pyagent.kit.starlark.script import FAULTS
@@ -29,8 +29,7 @@ class Starlark(Processor[ScriptOptions]):
                 self._failures.failed(error, "the metric is dropped")
                 continue
             except OutOfTime as error:
-                # The engine hands on the metrics as they were.
-                raise script.failure(error) from None
+                raise PyagentError(f"{script.failure(error)}; these metrics go on as they were") from None
             kind = type(returned)
             if kind is MetricValue:
                 made.append(returned.metric)
