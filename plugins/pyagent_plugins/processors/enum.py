@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, Processor, option
 from pyagent.kit.exposition import go_float
+from pyagent.kit.field_texts import value_text
 from pyagent.kit.filter import name_filter
 from pyagent.kit.memo import KeysMemo
-from pyagent.kit.metric_template import value_text
 
 __all__ = ["Enum", "EnumOptions", "Mapping"]
 

@@ -13,7 +13,8 @@ import msgspec
 from pyagent.api import ConfigError, Metric, Options, Processor, option
 from pyagent.api.files import read_file
 from pyagent.kit.csv_rows import BadRow, csv_rows
-from pyagent.kit.metric_template import MetricTemplate
+from pyagent.kit.gotemplate import GO_FUNCTIONS, METRIC_MEMBERS, GoTemplate, TemplateError
+from pyagent.kit.problems import Problems
 from pyagent.kit.shown import quoted
 
 __all__ = ["Lookup", "LookupOptions"]
@@ -48,7 +49,10 @@ class Lookup(Processor[LookupOptions]):
                 f"the option 'format' cannot be {options.format!r}; use one of {choices}", option="format"
             )
         self._read = reader
-        self._key = MetricTemplate(options.key, "key").of
+        self._key = GoTemplate(options.key, "key", METRIC_MEMBERS, functions=GO_FUNCTIONS)
+        for doubt in self._key.doubts:
+            self.log.warning("%s", doubt)
+        self._problems = Problems(self.log)
         self._stamps = self._look()
         try:
             self._table = self._load()
@@ -59,9 +63,14 @@ class Lookup(Processor[LookupOptions]):
     def process(self, metrics: list[Metric]) -> list[Metric]:
         if time.monotonic() >= self._due:
             self._reload()
-        key, table = self._key, self._table
+        render, table = self._key.render, self._table
         for metric in metrics:
-            if tags := table.get(key(metric)):
+            try:
+                tags = table.get(render(metric))
+            except TemplateError as error:
+                self._problems.add("key", f"cannot make the key of a metric of {quoted(metric.name)}: {error}")
+                continue
+            if tags:
                 metric.tags = {**metric.tags, **tags}
         return metrics
 

@@ -281,6 +281,26 @@ def test_any_text_is_a_template_or_one_error(pieces: list[str]) -> None:
         template.render(METRIC)
 
 
+def test_slice_where_the_functions_of_sprig_are_not() -> None:
+    text = "{{ slice .Name 4 }} {{ slice .Name 0 3 }} {{ slice .Name }} {{ len (slice .TagList 1) }}"
+    assert GoTemplate(text, "t", METRIC_MEMBERS, functions=GO_FUNCTIONS).render(METRIC) == "load cpu cpu.load 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("{{ slice .Name 9 }}", "9 is out of range"),
+        ("{{ slice .Name 3 2 }}", "3 is behind 2"),
+        ("{{ slice .Name 1 2 3 }}", "too many bounds"),
+        ("{{ slice 5 1 }}", "has no parts"),
+        ("{{ upper .Name }}", "there is no function upper"),
+    ],
+)
+def test_without_the_functions_of_sprig(text: str, cause: str) -> None:
+    with pytest.raises((ConfigError, TemplateError), match=cause):
+        GoTemplate(text, "t", METRIC_MEMBERS, functions=GO_FUNCTIONS).render(METRIC)
+
+
 def test_the_page_names_every_function() -> None:
     page = PAGE.read_text()
     for name in (*GO_FUNCTIONS, *SPRIG_FUNCTIONS, *(f".{member}" for member in METRIC_MEMBERS)):

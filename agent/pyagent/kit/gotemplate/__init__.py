@@ -6,7 +6,8 @@
 A text is compiled once. What the subset has not is refused then, with line and column. docs/templates.md lists all of it.
 """
 
+from pyagent.kit.gotemplate.functions import GO_FUNCTIONS
 from pyagent.kit.gotemplate.template import GoTemplate
 from pyagent.kit.gotemplate.values import METRIC_MEMBERS, Member, TemplateError
 
-__all__ = ["METRIC_MEMBERS", "GoTemplate", "Member", "TemplateError"]
+__all__ = ["GO_FUNCTIONS", "METRIC_MEMBERS", "GoTemplate", "Member", "TemplateError"]

@@ -41,6 +41,21 @@ def _length(value: Any) -> int:
     raise TemplateError(f"a {type_name(value)} has no length")
 
 
+def _slice(value: Any, *bounds: int) -> Any:
+    if len(bounds) > (2 if isinstance(value, str) else 3):
+        raise TemplateError("there are too many bounds")
+    if not isinstance(value, str | list):
+        raise TemplateError(f"a {type_name(value)} has no parts")
+    whole = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    begin, end = bounds[0] if bounds else 0, bounds[1] if len(bounds) > 1 else len(whole)
+    if outside := [bound for bound in bounds if not 0 <= bound <= len(whole)]:
+        raise TemplateError(f"{outside[0]} is out of range")
+    if begin > end:
+        raise TemplateError(f"{begin} is behind {end}")
+    part = whole[begin:end]
+    return part.decode("utf-8", "surrogateescape") if isinstance(part, bytes) else part
+
+
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if isinstance(value, dict):
@@ -87,6 +102,7 @@ GO_FUNCTIONS: dict[str, Function] = {
     "ge": _function("aa", lambda one, other: compared(one, other) >= 0),
     "len": _function("a", _length),
     "index": _function("aa*", _index),
+    "slice": _function("ai*", _slice),
     "print": _function("a*", _print),
     "println": _function("a*", lambda *values: " ".join(map(shown, values)) + "\n"),
     "printf": _function("sa*", printf),
@@ -256,4 +272,4 @@ SPRIG_FUNCTIONS: dict[str, Function] = {
 }
 SPRIG_FUNCTIONS["now"] = Function("a", sprig.now, 0, 0)
 
-FUNCTIONS = SPRIG_FUNCTIONS | GO_FUNCTIONS
+FUNCTIONS = GO_FUNCTIONS | SPRIG_FUNCTIONS

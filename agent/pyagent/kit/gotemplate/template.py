@@ -48,14 +48,20 @@ class GoTemplate:
     """Raises ConfigError, about `option`, for what is no template of the subset, with line and column.
 
     `members`: the names that what is rendered has, where that is known. What they cannot give (another name, too few arguments)
-    is an error of `render` and stands in `doubts`; with `strict` it is refused at once. `texts`: what stands outside of the
-    actions.
+    is an error of `render` and stands in `doubts`; with `strict` it is refused at once. `functions`: with those of Sprig, or
+    `GO_FUNCTIONS` alone. `texts`: what stands outside of the actions.
     """
 
     def __init__(
-        self, text: str, option: str, members: Mapping[str, Member] | None = None, *, strict: bool = False
+        self,
+        text: str,
+        option: str,
+        members: Mapping[str, Member] | None = None,
+        *,
+        strict: bool = False,
+        functions: Mapping[str, Function] = FUNCTIONS,
     ) -> None:
-        compiler = _Compiler(text, option, members, strict=strict)
+        compiler = _Compiler(text, option, members, strict=strict, functions=functions)
         self._run = compiler.compiled()
         self._variables = compiler.slots
         self.is_constant = not compiler.has_actions
@@ -70,8 +76,11 @@ class GoTemplate:
 
 
 class _Compiler:
-    def __init__(self, text: str, option: str, root: _Members, *, strict: bool) -> None:
+    def __init__(
+        self, text: str, option: str, root: _Members, *, strict: bool, functions: Mapping[str, Function]
+    ) -> None:
         self._text, self._option, self._root, self._strict = text, option, root, strict
+        self._functions = functions
         self._scopes: list[dict[str, int]] = [{}]
         self._dots: list[_Members] = [root]
         """What is known about the dot."""
@@ -436,7 +445,7 @@ class _Compiler:
     def _call(self, token: Token, piped: _Value | None, *, alone: bool = False) -> _Value:
         """Of a function. `alone`: as an argument, without any of its own."""
         name, place = str(token.value), token.position
-        function = FUNCTIONS.get(name)
+        function = self._functions.get(name)
         if function is None:
             self._fail(f"there is no function {name}, or it is not supported", place)
         arguments = [] if alone else self._arguments()
