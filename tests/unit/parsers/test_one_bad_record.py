@@ -13,6 +13,8 @@ from pyagent.config.catalog import Catalog
 from pyagent.testing import make_parser
 
 DATA: dict[str, tuple[dict[str, Any], bytes]] = {
+    "dropwizard": ({}, b'{"counters": {"a": {"count": 1}, "b": {"count": x}, "c": {"count": 3}}}'),
+    "form_urlencoded": ({}, b"a=1&b=%zz&c=3"),
     "graphite": ({}, b"n 1\nn x\nn 3\n"),
     "influx": ({}, b"m n=1\nm n=x\nm n=3\n"),
     "csv": ({"csv_column_names": ["n"], "csv_column_types": ["int"]}, b"1\nx\n3\n"),
@@ -22,6 +24,7 @@ DATA: dict[str, tuple[dict[str, Any], bytes]] = {
     "openmetrics": ({}, b"n 1\nn x\nn 3\n# EOF\n"),
     "prometheus": ({}, b"n 1\nn x\nn 3\n"),
     "nagios": ({}, b"a | n=1 | n=2 | n=3"),
+    "wavefront": ({}, b"n 1 1700000000\nn x 1700000000\nn 3 1700000000\n"),
     "value": ({"data_type": "integer"}, b"1 2 x"),
 }
 REMOTE_WRITE = [
@@ -32,7 +35,7 @@ DATA["binary"] = ({"binary": [{"entries": [{"name": "n", "type": "uint16"}]}]}, 
 DATA["collectd"] = ({}, text(plugin="p") + values(1) + part_of_collectd(6, b"\0\1") + values(3))
 DATA["prometheusremotewrite"] = ({}, b"".join(REMOTE_WRITE))
 """By format: options, and three records of which the second is bad; a `value` has one."""
-ALWAYS_SKIPPING: dict[str, bytes] = {"grok": b"1\nx\n3\n"}
+ALWAYS_SKIPPING: dict[str, bytes] = {"grok": b"1\nx\n3\n", "opentsdb": b"put n 1 1\nput n 2 x\nput n 3 3\n"}
 """Formats in which a bad record costs itself alone, as in Telegraf: three records of which the second is bad."""
 SKIPPING = {"csv": {"csv_skip_errors": True}, "json": {"json_strict": False}}
 """Options by which a bad record costs itself alone."""
