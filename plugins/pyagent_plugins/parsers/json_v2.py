@@ -5,13 +5,12 @@ holds. Of a list each element is a metric; several lists give every combination 
 """
 
 import json
-import re
 from typing import Annotated, Any
 
 from pyagent.api import ConfigError, Metric, Options, ParseError, Parser, option
 from pyagent.api.files import without_mark
 from pyagent.kit.gjson_objects import DataSet, JsonObject, Levels, Walk, product, read_pairs
-from pyagent.kit.gjson_text import find
+from pyagent.kit.gjson_text import find, whole_characters
 from pyagent.kit.timestamps import Zone, load_zone, parse_timestamp
 
 __all__ = ["JsonV2", "JsonV2Options"]
@@ -47,9 +46,7 @@ class JsonV2(Parser[JsonV2Options]):
                 raise ConfigError(f"the option 'timestamp_timezone': {error}", option="json_v2") from None
 
     def parse(self, data: bytes) -> list[Metric]:
-        text = without_mark(data).decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-        if "\\ud" in text or "\\uD" in text:
-            text = _HALVES.sub(_whole, text)
+        text = whole_characters(without_mark(data).decode("utf-8", "surrogateescape").removeprefix("\ufeff"))
         now = self.now()
         metrics: list[Metric] = []
         try:
@@ -90,14 +87,3 @@ class JsonV2(Parser[JsonV2Options]):
             objects += walk.objects(text, whole, wanted)
         metrics = product(tags, fields)
         return product(objects, metrics) if objects and metrics else metrics + objects
-
-
-# Halves of a surrogate pair, which \u escapes can spell alone, are no characters.
-_HALVES = re.compile(r"(\\[^u])|\\u([dD][89a-fA-F][0-9a-fA-F]{2})(?:\\u([0-9a-fA-F]{4}))?", re.DOTALL)
-
-
-def _whole(match: re.Match[str]) -> str:
-    if match[1]:
-        return match[0]
-    high, low = int(match[2], 16), int(match[3] or "0", 16)
-    return match[0] if high < 0xDC00 <= low < 0xE000 else r"\ufffd"

@@ -1,6 +1,7 @@
 """What one bad record among good ones costs: all of the data, as in Telegraf, unless the format is one of which it skips records,
 by itself or by an option."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,12 @@ from pyagent.api import ParseError
 from pyagent.config.catalog import Catalog
 from pyagent.testing import make_parser
 
+_XPATH = {"xpath": [{"metric_selection": "//n", "fields_int": {"n": "."}}]}
+_PROTOBUF = {
+    "xpath": [{"metric_selection": "/n/*", "fields_int": {"n": "."}}],
+    "xpath_protobuf_files": [str(Path(__file__).parent / "numbers.proto")],
+    "xpath_protobuf_type": "Numbers",
+}
 DATA: dict[str, tuple[dict[str, Any], bytes]] = {
     "dropwizard": ({}, b'{"counters": {"a": {"count": 1}, "b": {"count": x}, "c": {"count": 3}}}'),
     "form_urlencoded": ({}, b"a=1&b=%zz&c=3"),
@@ -25,6 +32,11 @@ DATA: dict[str, tuple[dict[str, Any], bytes]] = {
     "prometheus": ({}, b"n 1\nn x\nn 3\n"),
     "nagios": ({}, b"a | n=1 | n=2 | n=3"),
     "wavefront": ({}, b"n 1 1700000000\nn x 1700000000\nn 3 1700000000\n"),
+    "xml": (_XPATH, b"<r><i><n>1</n></i><i><n>x</n></i><i><n>3</n></i></r>"),
+    "xpath_cbor": (_XPATH, b"\xa1ai\x83\xa1an\x01\xa1anax\xa1an\x03"),
+    "xpath_json": (_XPATH, b'{"i": [{"n": 1}, {"n": "x"}, {"n": 3}]}'),
+    "xpath_msgpack": (_XPATH, b"\x81\xa1i\x93\x81\xa1n\x01\x81\xa1n\xa1x\x81\xa1n\x03"),
+    "xpath_protobuf": (_PROTOBUF, b"\x0a\x011\x0a\x01x\x0a\x013"),
     "value": ({"data_type": "integer"}, b"1 2 x"),
 }
 REMOTE_WRITE = [
