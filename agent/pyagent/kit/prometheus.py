@@ -11,7 +11,7 @@ from typing import Annotated
 from pyagent.api import ConfigError, FieldValue, Metric, MetricType, Options, option
 from pyagent.kit.glob import Matcher, compile_patterns
 
-__all__ = ["Families", "Labels", "MetricTypes", "Names", "Series", "encoded", "header", "samples"]
+__all__ = ["Families", "Labels", "MetricTypes", "Names", "Series", "encoded", "header", "sample_name", "samples"]
 
 
 class MetricTypes(Options, frozen=True):
@@ -88,7 +88,7 @@ class Families(dict[tuple[str, MetricType], dict[Labels, Series]]):
     def add(self, metric: Metric, now: float = 0.0) -> None:
         labels = self._labels(metric)
         for key, value in metric.fields.items():
-            name = self._names.of_metric(_name(metric, key))
+            name = self._names.of_metric(sample_name(metric, key))
             if not name:
                 continue
             kind = self._kind(name, metric.kind)
@@ -151,7 +151,8 @@ def encoded(lines: Sequence[str]) -> bytes:
     return (text if text.isascii() else _SURROGATES.sub("\ufffd", text)).encode()
 
 
-def _name(metric: Metric, key: str) -> str:
+def sample_name(metric: Metric, key: str) -> str:
+    """Measurement and field; of histograms and summaries that of the family."""
     if metric.kind in _SPECIAL:
         suffix = next((suffix for suffix in _SUFFIXES if key.endswith(suffix)), "")
         key = key.removesuffix(suffix)

@@ -1,4 +1,5 @@
-"""The wire format of Protocol Buffers: the fields of a message, one after the other, for the few messages that parsers read.
+"""The wire format of Protocol Buffers: the fields of a message, one after the other, for the few messages that parsers read and
+serializers write.
 
 No schema is needed, and nothing is built but what is asked for; every step goes forward in the data, so that any bytes end.
 """
@@ -6,12 +7,27 @@ No schema is needed, and nothing is built but what is asked for; every step goes
 import struct
 from collections.abc import Iterator
 
-__all__ = ["Field", "double", "inner", "message", "messages", "signed", "text", "unsigned", "varints"]
+__all__ = [
+    "Field",
+    "double",
+    "encoded_bytes",
+    "encoded_double",
+    "encoded_number",
+    "encoded_varint",
+    "inner",
+    "message",
+    "messages",
+    "signed",
+    "text",
+    "unsigned",
+    "varints",
+]
 
 Field = tuple[int, int, int | bytes]
 """Number, wire type and value: an int of 64 bits for a varint, else the bytes."""
 VARINT, DOUBLE, BYTES, FLOAT = 0, 1, 2, 5
 _UNPACK_DOUBLE = struct.Struct("<d").unpack
+_PACK_DOUBLE = struct.Struct("<d").pack
 _MOST_VARINT = 10
 
 
@@ -116,3 +132,31 @@ def inner(value: int | bytes) -> bytes:
     if not isinstance(value, bytes):
         raise ValueError("a field that should hold a message does not")
     return value
+
+
+def encoded_varint(number: int) -> bytes:
+    """Of 64 bits; a negative one as int64 has it."""
+    if 0 <= number < 128:
+        return bytes((number,))
+    number &= 0xFFFF_FFFF_FFFF_FFFF
+    made = bytearray()
+    while number > 127:
+        made.append(number & 127 | 128)
+        number >>= 7
+    made.append(number)
+    return bytes(made)
+
+
+def encoded_bytes(field: int, data: bytes) -> bytes:
+    """A field that holds text or a message."""
+    return encoded_varint(field << 3 | BYTES) + encoded_varint(len(data)) + data
+
+
+def encoded_number(field: int, number: int) -> bytes:
+    """A field that holds a whole number; nothing for 0, as proto3 has it."""
+    return encoded_varint(field << 3) + encoded_varint(number) if number else b""
+
+
+def encoded_double(field: int, number: float, *, always: bool = False) -> bytes:
+    """Nothing for 0, unless `always`."""
+    return encoded_varint(field << 3 | DOUBLE) + _PACK_DOUBLE(number) if number or always else b""

@@ -1,8 +1,57 @@
-"""Snappy's block format, up to a bound: what Prometheus sends, and Telegraf's listeners take."""
+"""Snappy's block format: what Prometheus sends and takes, and Telegraf's listeners take. It is read up to a bound."""
+
+from collections.abc import Iterable
 
 from pyagent.api.errors import TooMuch
 
-__all__ = ["decompress"]
+__all__ = ["compress", "decompress"]
+
+
+_FAR = 0xFFFF
+_LONGEST_COPY = 64
+
+
+def compress(pieces: Iterable[bytes]) -> bytes:
+    """Data of some pieces, of which many come again, such as the labels of series: one that stood in the 64 KiB before is a
+    reference to them. Nothing else is looked for."""
+    made = bytearray()
+    literal: list[bytes] = []
+    seen: dict[bytes, int] = {}
+    size = 0
+    for piece in pieces:
+        at = seen.get(piece)
+        if at is not None and size - at <= _FAR:
+            _literal(made, b"".join(literal))
+            literal.clear()
+            for start in range(0, len(piece), _LONGEST_COPY):
+                length = min(len(piece) - start, _LONGEST_COPY)
+                made.append((length - 1) << 2 | 2)
+                made += (size - at).to_bytes(2, "little")
+        else:
+            literal.append(piece)
+        if len(piece) > 3:
+            seen[piece] = size
+        size += len(piece)
+    _literal(made, b"".join(literal))
+    head = bytearray()
+    while size > 127:
+        head.append(size & 127 | 128)
+        size >>= 7
+    head.append(size)
+    return bytes(head + made)
+
+
+def _literal(made: bytearray, data: bytes) -> None:
+    if not data:
+        return
+    length = len(data) - 1
+    if length < 60:
+        made.append(length << 2)
+    else:
+        wide = (length.bit_length() + 7) // 8
+        made.append((59 + wide) << 2)
+        made += length.to_bytes(wide, "little")
+    made += data
 
 
 def decompress(data: bytes, limit: int) -> bytes:

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from math import isfinite, isnan
 from typing import Any
 
 from pyagent.api.metric import Metric, Uint
+from pyagent.kit.exposition import go_float
 from pyagent.kit.layouts import TimeLayout
 
 __all__ = [
@@ -175,7 +174,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float):
-        return _float(value)
+        return go_float(value)
     if value is None:
         return "<nil>"
     if isinstance(value, list):
@@ -187,22 +186,6 @@ def shown(value: Any) -> str:
     if isinstance(value, Pair):
         return f"{{{shown(value.key)} {shown(value.value)}}}"
     return str(value)
-
-
-def _float(value: float) -> str:
-    """The fewest digits; with an exponent below 1e-4 and from 1e6 on."""
-    if not isfinite(value):
-        return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"
-    text = repr(value)
-    if -1e6 < value < 1e6 and "e" not in text:
-        return text.removesuffix(".0")
-    sign, digits, power = Decimal(text).as_tuple()
-    assert isinstance(power, int)
-    written = "".join(map(str, digits))
-    power += len(written) - 1
-    written = written.rstrip("0")
-    start = ("-" if sign else "") + written[0]
-    return f"{start}{'.' if written[1:] else ''}{written[1:]}e{'-' if power < 0 else '+'}{abs(power):02d}"
 
 
 def _kind(value: Any) -> str:
