@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from pyagent.api import Ingested, LineOptions, Metric, ParseError, QueueFull
-from pyagent.lineprotocol import DefaultTags, Encoded, Precision, Relayed, add_tags, parse, relay
+from pyagent.lineprotocol import DefaultTags, Encoded, Precision, Relayed, add_tags, encode, parse, relay
 from pyagent.pipeline.offload import SLICE, Aside, in_slices, most_text
 from pyagent.pipeline.outputs.disk_writer import until_safe
 from pyagent.pipeline.outputs.encoder import EncodedParts
@@ -124,8 +124,12 @@ class Fanout:
             lines[options] = relayed.encoded
         return lines
 
+    def encode(self, metrics: list[Metric], tags: DefaultTags = ()) -> Lines:
+        """The same of metrics; `tags` are for those that have none of these keys."""
+        return {options: encode(metrics, options, tags) for options in self._line_options()}
+
     def deliver_lines(self, lines: Lines) -> None:
-        """`deliver` for what `relay` made."""
+        """`deliver` for what `relay` and `encode` made."""
         if self.relayable and all(map(lines.__contains__, self._line_options())):
             wanted = [(output, lines[output.encoder.line_options or LineOptions()]) for output in self.outputs]
             self._enqueue([(o, EncodedParts(((None, encoded),), filtered=0)) for o, encoded in wanted], [])

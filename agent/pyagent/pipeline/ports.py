@@ -27,8 +27,11 @@ class Sink(Protocol):
         """Line protocol, as every output wants it; from any thread, where this is `relayable`. Raises ParseError for the first
         bad line, and TooMuch."""
 
+    def encode(self, metrics: list[Metric], tags: DefaultTags = ()) -> Lines:
+        """The same of metrics; `tags` are for those that have none of these keys."""
+
     def deliver_lines(self, lines: Lines) -> None:
-        """`deliver` for what `relay` made."""
+        """`deliver` for what `relay` and `encode` made."""
 
     async def deliver_pinned(self, metrics: list[Metric]) -> None:
         """Queue metrics that may be acknowledged once this returns. Raises QueueFull where they may not."""

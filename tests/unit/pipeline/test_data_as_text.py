@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from plans import LOG, START, input_plan, output_plan
 
-from pyagent.api import Accumulator, Batch, Duration, Input, NoOptions, Output, ParseError, Retry
+from pyagent.api import Accumulator, Batch, Duration, Input, Metric, NoOptions, Output, ParseError, Retry
 from pyagent.config import FilterOptions
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.accumulator import PIECE, InputAccumulator
@@ -15,10 +15,18 @@ from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing import make_parser
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.parsers.influx import Influx
+from pyagent_plugins.parsers.json import Json
 from pyagent_plugins.parsers.value import Value
 
 BODY = b"\xef\xbb\xbfm,a=1 n=1i 1700000000123456789\n# c\nm,host=own n=2i\n"
 ways = pytest.mark.parametrize("plan", [{}, {"filters": FilterOptions(namedrop=("x",))}], ids=["text", "metrics"])
+
+
+class Nameless(Json):
+    __module__ = "pyagent_plugins.parsers.nameless"
+
+    def parse(self, data: bytes) -> list[Metric]:
+        return [Metric("", metric.tags, metric.fields, metric.time) for metric in super().parse(data)]
 
 
 class Reading(Input):
@@ -132,6 +140,24 @@ def test_other_formats_and_tags_of_the_data_are_read_as_metrics() -> None:
         runner.plugin.parser, runner.plugin.data = Value, b"7"
         await runner._gather_now()
         assert lines_of(output) == [f"test,a=2,host=h,path=/f value=7i {START}"]
+
+    run_virtual(main())
+
+
+@ways
+def test_metrics_that_cannot_be_written_are_counted(plan: dict[str, Any]) -> None:
+    async def main() -> None:
+        for data in (b'[{"n":1},{"n":2,"x":{}},{}]', b'{"n":1}'):
+            runner = reading(Fanout([output := out()]), data, **plan)
+            runner.plugin.parser = Json
+            await runner.gather_once()
+            names = [line.split(",")[0] for line in lines_of(output)]
+            assert names == ["test"] * data.count(b"n")
+        runner = reading(Fanout([output := out()]), b'{"n":1}', **plan)
+        runner.plugin.parser = Nameless
+        await runner.gather_once()
+        assert not lines_of(output)
+        assert output.not_encodable == {"invalid name": 1}
 
     run_virtual(main())
 

@@ -156,7 +156,7 @@ class InputAccumulator:
             self.add_metrics(metrics)
             return
         count = next(iter(lines.values())).count
-        for start in range(0, count, PIECE):
+        for start in range(0, count, PIECE) or (0,):  # also of none: what cannot be encoded is counted by the outputs
             if self._closed:
                 self._refuse_late(count - start)
             whole = count <= PIECE

@@ -19,7 +19,7 @@ from pyagent.pipeline.traits import plugin_files
 if TYPE_CHECKING:
     from pyagent.pipeline.isolation import IsolatedCall
 
-__all__ = ["AckedIngest", "reads_lines"]
+__all__ = ["AckedIngest", "is_builtin", "reads_lines"]
 
 T = TypeVar("T")
 Adjust = Callable[[int, list[Metric]], list[Metric]]
@@ -124,7 +124,7 @@ class AckedIngest:
         adjust: Adjust | None,
     ) -> Ingested:
         """The same for other formats. An external parser has a thread of its own, and a deadline."""
-        builtin = _is_builtin(parser)
+        builtin = is_builtin(parser)
         work = partial(_parse_all, parser, pieces, adjust, None if builtin else plugin_files(self._plan))
         if asyncio.get_running_loop() is not self._loop:
             parsed = work()  # in the plugin's own place: nobody else waits
@@ -175,13 +175,13 @@ class AckedIngest:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))
 
 
-def _is_builtin(parser: Parser[Any]) -> bool:
+def is_builtin(parser: Parser[Any]) -> bool:
     return type(parser).__module__.startswith(_BUILTIN)
 
 
 def reads_lines(parser: Parser[Any]) -> bool:
     """Whether the engine may read the data in its place."""
-    return _is_builtin(parser) and bool(parser.line_precision) and not (parser.default_tags or parser.stamps_received)
+    return is_builtin(parser) and bool(parser.line_precision) and not (parser.default_tags or parser.stamps_received)
 
 
 class _Parsed:

@@ -17,7 +17,7 @@ from pyagent.kit.once import Once
 from pyagent.pipeline.executors import Executor, executor_for
 from pyagent.pipeline.failures import FailureLog, explain, grace_period, reason_of
 from pyagent.pipeline.inputs.accumulator import InputAccumulator, lines_count
-from pyagent.pipeline.inputs.ingest import AckedIngest, reads_lines
+from pyagent.pipeline.inputs.ingest import AckedIngest, is_builtin, reads_lines
 from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.ports import Lines, Sink
 from pyagent.pipeline.schedule import Clock, Schedule
@@ -311,13 +311,16 @@ class RunningInput:
         )
 
     def _relayed(self, data: bytes, parser: Parser[Any]) -> Lines | None:
-        """Called in the plugin's thread: what nothing on the way needs metrics of, None for all else."""
-        if not (self._modifiers.relayable and self._sink.relayable and reads_lines(parser)):
+        """Called in the plugin's thread: text for the outputs, None where something on the way needs metrics. A large file is
+        encoded at once: its metrics would go to the main loop a thousand at a time."""
+        modifiers, sink = self._modifiers, self._sink
+        if not (modifiers.relayable and sink.relayable and is_builtin(parser)):
             return None
-        precision = parser.line_precision or "ns"
-        return self._sink.relay(
-            without_mark(data), parser.now(), precision, self._modifiers.tags, self.plan.precision or 1
-        )
+        if reads_lines(parser):
+            precision = parser.line_precision or "ns"
+            return sink.relay(without_mark(data), parser.now(), precision, modifiers.tags, self.plan.precision or 1)
+        metrics = [metric for metric in parser.parse(data) if metric.fields]
+        return sink.encode(*modifiers.without_tags(metrics, self.plan.precision))
 
     async def _close(self) -> None:
         if not self.plan.is_external:
