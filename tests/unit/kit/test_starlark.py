@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from pyagent.kit.starlark.metrics import MetricValue
 from pyagent.kit.starlark.script import FAULTS, Script, words_of
 from pyagent.kit.starlark.syntax import ScriptSyntaxError
 from pyagent.kit.starlark.values import OutOfTime, str_of
+from pyagent.testing import lines, run_processor
+from pyagent_plugins.processors.starlark import Starlark
 
 LOG = logging.getLogger("starlark")
 LOADS = "".join(f'load("{name}.star", "{name}")\n' for name in ("json", "math", "time"))
@@ -78,9 +81,14 @@ def run(body: str, metric: Metric, **constants: Any) -> Any:
         ("[time.parse_duration('3m35s'), time.parse_duration('1us'), time.hour, time.parse_duration('90m').hours]",
          "[3m35s, 1µs, 1h0m0s, 1.5]"),
         ("time.from_timestamp(10) - time.from_timestamp(5)", "5s"),
+        ("time.parse_time('2021-03-22T23:20:50.52+02:00')", "2021-03-22 23:20:50.52 +0200 +0200"),
+        ("[time.parse_time('22/Mar/2021:23:20:50 +0100', format='02/Jan/2006:15:04:05 -0700').hour, bool(-time.second)]",
+         "[23, True]"),
+        ("['a\\nb\\r\\nc\\n'.splitlines(), ''.splitlines(), math.pow(0, -1), math.log(5, 0), math.log(0)]",
+         '[["a", "b\\r", "c"], [], +inf, -0.0, -inf]'),
         ("time.time(year=2020, month=2, day=3, location='Europe/Berlin').format('2006-01-02T15:04:05Z07:00')",
          "2020-02-03T00:00:00+01:00"),
-        ("[time.second * 90, 2 * time.second, time.minute / time.second, time.minute // 7, -time.second]",
+        ("[time.second * 90, 2 * time.second, time.minute / time.second, time.minute / 7, -time.second]",
          "[1m30s, 2s, 60.0, 8.571428571s, -1s]"),
         ("[time.second < time.minute, time.from_timestamp(1) == time.from_timestamp(1)]", "[True, True]"),
         ("(lambda *a, k=1, **n: [a, k, n])(1, 2, x=3)", '[(1, 2), 1, {"x": 3}]'),
@@ -112,6 +120,9 @@ def test_values_are_those_of_starlark_go(expression: str, text: str) -> None:
         ("{[]: 1}", "unhashable type: list"),
         ("[1 for a, b in [(1,)]]", "too few values to unpack (got 1, want 2)"),
         ("time.parse_duration('x')", 'time: invalid duration "x"'),
+        ("'x' in range(3)", "'in <range>' requires integer as left operand, not string"),
+        ("(lambda x: x)()", "function lambda missing 1 required positional argument: 'x'"),
+        ("time.hour // 7", "unknown binary op: time.duration // int"),
         ("math.floor('a')", "got string, want float or int"),
     ],
 )
@@ -129,6 +140,8 @@ def metric(**fields: Any) -> Metric:
         ("metric.fields['none']", 'key "none" not in Fields'),
         ("metric.foo", "Metric has no .foo field or method"),
         ("metric.fields.foo", 'no such method "foo"'),
+        ("len(metric.tags)", "len: value of type Tags has no len"),
+        ("metric.tags()", "invalid call of non-function (Tags)"),
         ("metric.tags.pop('none')", "pop: missing key"),
         ("metric.tags.update({'a': 1})", "tag value must be of type 'str'"),
         ("metric.fields.update({'a': []})", "invalid starlark type *starlark.List"),
@@ -175,6 +188,12 @@ def test_what_a_script_does_not_touch_keeps_its_type() -> None:
     given = metric(u=Uint(5), v=1)
     run('metric.fields["v"] = metric.fields["u"]', given)
     assert repr(given.fields) == "{'u': Uint(5), 'v': 5}"
+
+
+def test_a_metric_as_json() -> None:
+    text = '{"fields":{"v":1.5},"name":"m","tags":{"a":"2","b":"1"},"time":1700000000000000000}'
+    assert run("return json.encode(metric)", metric()) == text
+    assert run("return [1 in metric.tags, 'a' in metric.tags]", metric()) == [False, True]
 
 
 def test_a_metric_as_text() -> None:
@@ -428,3 +447,26 @@ def test_texts_that_are_not_utf8_go_through() -> None:
 def test_nan_is_above_all() -> None:
     assert value("max([1.0, float('nan'), 2.0])") != value("2.0")
     assert math.isnan(value("sorted([float('nan'), 1.0])[1]"))
+
+
+def _scripts() -> list[tuple[str, list[str]]]:
+    text = (Path(__file__).parent / "starlark_scripts.txt").read_text()
+    found = []
+    for one in text.rstrip("\n").split("\n----\n"):
+        source, *expected = one.split("\n=> ")
+        found.append((source, expected))
+    return found
+
+
+@pytest.mark.parametrize(("source", "expected"), _scripts())
+def test_whole_scripts_give_what_telegraf_gives(source: str, expected: list[str]) -> None:
+    """The file has small scripts, each with what Telegraf 1.40 makes of these two metrics."""
+    given_metrics = [
+        Metric("m", {"b": "1", "a": "2"}, {"v": 1, "u": Uint(5), "f": 2.5, "s": "x", "t": True}, 1700000000000000000),
+        Metric("m", {"a": "3"}, {"v": 2, "f": 0.5, "t": False, "u": Uint(7)}, 1700000000000000001),
+    ]
+    try:
+        made = lines(run_processor(Starlark, given_metrics, {"source": source}))
+    except ConfigError:
+        made = ["cannot be used"]
+    assert (made or ["nothing"]) == expected

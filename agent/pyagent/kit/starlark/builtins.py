@@ -82,7 +82,7 @@ def universe(operators: Operators, budget: Budget, log: Callable[[str], None]) -
             return float(value)
         if type(value) is not str:
             raise StarlarkError(f"float: got {type_of(value)}, want number or string")
-        if not value or "_" in value or value != value.strip():
+        if not value or value != value.strip():
             raise StarlarkError(f"invalid float literal: {repr_of(value)}" if value else "float: empty string")
         try:
             number = float(value)

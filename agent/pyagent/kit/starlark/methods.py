@@ -158,6 +158,12 @@ def _pop_first(items: Set, /) -> Any:
     raise StarlarkError("pop: empty set")
 
 
+def _update_set(items: Set, *others: Any) -> None:
+    for one in others:
+        for item in items_of(one, "update"):
+            _add(items, item)
+
+
 def _set_of(value: Any, what: str) -> Set:
     return value if type(value) is Set else Set(map(hashed, items_of(value, what)))
 
@@ -208,6 +214,7 @@ _SET: dict[str, Callable[..., Any]] = {
     "pop": _pop_first,
     "remove": _remove_item,
     "symmetric_difference": _symmetric_difference,
+    "update": _update_set,
     "union": lambda items, *others: Set([*items, *(hashed(item) for one in others for item in items_of(one, "union"))]),
 }
 METHODS.update({str: STRING_METHODS, List: _LIST, Dict: _DICT, Set: _SET})

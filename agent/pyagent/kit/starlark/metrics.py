@@ -70,7 +70,7 @@ class _Table(Host):
         return self.get(key) if _key(key) in self.data else default
 
     def has(self, key: Any) -> bool:
-        return _key(key) in self.data
+        return type(key) is str and key in self.data
 
     def keys(self) -> list[str]:
         return list(self.data)
@@ -244,7 +244,7 @@ def _popitem(table: Any, /) -> tuple[str, Any]:
 
 
 def _setdefault(table: Any, key: Any, default: Any = None, /) -> Any:
-    if table.has(key):
+    if _key(key) in table.data:
         return table.get(key)
     table.set(key, default)
     return default

@@ -127,6 +127,8 @@ def _encoded(value: Any, depth: int, budget: Budget) -> str:
         return "{" + ",".join(parts) + "}"
     if isinstance(value, list | tuple | dict | range):
         return "[" + ",".join([_encoded(item, depth + 1, budget) for item in value]) + "]"
+    if isinstance(value, Host):
+        return _encoded(Dict({name: value.attribute(name) for name in value.attributes()}), depth + 1, budget)
     raise StarlarkError(f"json.encode: cannot encode {type_of(value)} as JSON")
 
 
@@ -202,12 +204,18 @@ def _floats(function: Callable[..., float]) -> Callable[..., float]:
     return call
 
 
+def _ln(x: float) -> float:
+    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
+
+
 def _log(x: float, base: float = math.e) -> float:
     if base == 1:
         raise StarlarkError("division by zero")
-    if x <= 0:
-        return -math.inf if x == 0 else math.nan
-    return math.log(x) if base == math.e else math.log(x) / math.log(base)
+    return _ln(x) if base == math.e else _ln(x) / _ln(base)
+
+
+def _pow(x: float, y: float) -> float:
+    return math.inf if x == 0 and y < 0 else math.pow(x, y)
 
 
 def _round(x: float) -> float:
@@ -218,9 +226,7 @@ def _round(x: float) -> float:
 
 
 def _math() -> dict[str, Any]:
-    plain = (
-        "copysign fabs pow remainder exp sqrt acos asin atan atan2 cos hypot sin tan degrees radians acosh asinh atanh"
-    )
+    plain = "copysign fabs remainder exp sqrt acos asin atan atan2 cos hypot sin tan degrees radians acosh asinh atanh"
     functions: dict[str, Callable[..., Any]] = {
         name: _floats(getattr(math, name)) for name in (*plain.split(), "cosh", "sinh", "tanh", "gamma")
     }
@@ -229,6 +235,7 @@ def _math() -> dict[str, Any]:
         "floor": _rounded(math.floor, "floor"),
         "log": _floats(_log),
         "mod": _floats(math.fmod),
+        "pow": _floats(_pow),
         "round": _floats(_round),
     }
     members: dict[str, Any] = {name: Builtin(f"math.{name}", function) for name, function in functions.items()}

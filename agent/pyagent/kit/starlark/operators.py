@@ -234,7 +234,9 @@ class Operators:
         if kind is List or kind is tuple:
             return any(self.eq(item, one) for one in self.loop(container))
         if kind is range:
-            return type(item) is int and item in container
+            if type(item) is not int:
+                raise StarlarkError(f"'in <range>' requires integer as left operand, not {type_of(item)}")
+            return item in container
         if isinstance(container, Host):
             try:
                 return container.has(item)

@@ -23,8 +23,17 @@ add sub mul div floordiv mod bitor bitand bitxor lshift rshift iadd ior neg pos 
 slice augindex loop loop_of unpack display attribute setattribute augattribute arguments named
 """.split()  # noqa: SIM905
 _NOT_CALLABLE = re.compile(r"'(\w+)' object is not callable")
+_CALLED = re.compile(r"^(?:[\w<>]+\.)*([\w<>]+)\(\)")
 _NAME = re.compile(r"'(\w+)'")
-_TYPES = {"str": "string", "List": "list", "Dict": "dict", "Set": "set", "MetricValue": "Metric"}
+_TYPES = {
+    "str": "string",
+    "List": "list",
+    "Dict": "dict",
+    "Set": "set",
+    "MetricValue": "Metric",
+    "TagTable": "Tags",
+    "FieldTable": "Fields",
+}
 
 
 class ScriptFailure(PyagentError):
@@ -152,7 +161,7 @@ def words_of(error: BaseException) -> str:
         case TypeError() if (wrong := _NOT_CALLABLE.fullmatch(text)) is not None:
             return f"invalid call of non-function ({_TYPES.get(wrong[1], wrong[1])})"
         case TypeError():
-            return re.sub(r"^(\w+\.)*(<lambda>|\w+)\(\)", lambda found: f"function {found[2].lstrip('_')}", text)
+            return _CALLED.sub(lambda found: f"function {found[1].strip('_<>')}", text)
         case OverflowError():
             return "the number is too large"
         case MemoryError():

@@ -172,6 +172,12 @@ def _rsplit(text: str, separator: Any = None, most: Any = -1, /) -> List:
     return List(text.rsplit(separator, most))
 
 
+def _splitlines(text: str, keepends: Any = False, /) -> List:
+    lines = text.split("\n")
+    last = lines.pop()
+    return List([line + "\n" * bool(keepends) for line in lines] + [last] * bool(last))
+
+
 def _affix(method: Callable[..., bool], name: str) -> Callable[..., bool]:
     def has(text: str, affix: Any, start: Any = None, end: Any = None, /) -> bool:
         if type(affix) is tuple:
@@ -255,7 +261,7 @@ _OWN: dict[str, Callable[..., Any]] = {
     "rpartition": _partition(str.rpartition, "rpartition"),
     "rsplit": _rsplit,
     "split": _split,
-    "splitlines": lambda text, keepends=False, /: List(text.splitlines(bool(keepends))),
+    "splitlines": _splitlines,
     "startswith": _affix(str.startswith, "startswith"),
 }
 STRING_METHODS = _OWN | {

@@ -1,8 +1,9 @@
 """`time.star`: times and durations, as Go's module `time` of Starlark has them."""
 
+import re
 import time as clock
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +25,7 @@ _UNITS = {
     "minute": 60 * _SECOND,
     "hour": 3600 * _SECOND,
 }
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?")
 _RFC3339 = "2006-01-02T15:04:05Z07:00"
 
 
@@ -42,7 +44,7 @@ class DurationValue(Host):
         self.ns = _within(ns)
 
     def __bool__(self) -> bool:
-        return self.ns > 0
+        return self.ns != 0
 
     def attribute(self, name: str) -> Any:
         ns = self.ns
@@ -71,16 +73,16 @@ class DurationValue(Host):
             case "-", DurationValue():
                 return DurationValue(ns - other.ns)
             case "/" | "//", DurationValue() if other.ns == 0:
-                raise StarlarkError("duration division by zero")
+                raise StarlarkError("time.duration division by zero")
             case "/", DurationValue():
                 return ns / other.ns
             case "//", DurationValue():
                 return int(ns / other.ns)
             case "*", int():
                 return DurationValue(ns * other)
-            case "/" | "//", int() | float() if not swapped:
+            case "/", int() | float() if not swapped:
                 if other == 0:
-                    raise StarlarkError("duration division by zero")
+                    raise StarlarkError("time.duration division by zero")
                 return DurationValue(int(ns / other))
         return NotImplemented
 
@@ -218,16 +220,31 @@ def _is_valid_timezone(location: Any, /) -> bool:
 def _parse_duration(text: Any, /) -> DurationValue:
     if isinstance(text, DurationValue):
         return text
+    if type(text) is not str:
+        raise StarlarkError(f"parse_duration: got {type_of(text)}, want a duration, string, or int")
     try:
-        return DurationValue(int(Duration.from_common(_text(text, "parse_duration"))))
+        return DurationValue(int(Duration.from_common(text)))
     except ValueError:
         raise StarlarkError(f'time: invalid duration "{text}"') from None
+
+
+def _own_zone(text: str, layout: str) -> Zone:
+    """The zone that a time itself has, as hours and minutes; None where it has none."""
+    if not any(element[:1] in ("Z", "-") for _, element in layout_elements(layout)):
+        return None
+    found = _OFFSET.findall(text)
+    if not found or text.endswith("Z"):
+        return UTC
+    sign, hours, minutes = found[-1]
+    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
+    return timezone(-offset if sign == "-" else offset, f"{sign}{hours}{minutes or '00'}") if offset else UTC
 
 
 def _parse_time(x: Any, format: Any = _RFC3339, location: Any = "UTC") -> TimeValue:  # its name there
     zone = _zone(location)
     try:
-        return TimeValue(parse_timestamp(_text(format, "parse_time"), _text(x, "parse_time"), zone), zone)
+        ns = parse_timestamp(_text(format, "parse_time"), _text(x, "parse_time"), zone)
+        return TimeValue(ns, _own_zone(x, format) or zone)
     except ValueError as error:
         raise StarlarkError(f'parsing time "{x}" as "{format}": {error}') from None
 

@@ -223,8 +223,6 @@ def size_of(value: Any) -> int:
         return len(value) if value.isascii() else len(value.encode("utf-8", "surrogateescape"))
     if isinstance(value, tuple | list | dict | range):
         return len(value)
-    if isinstance(value, Host) and hasattr(value, "__len__"):
-        return len(value)
     raise StarlarkError(f"len: value of type {type_of(value)} has no len")
 
 
