@@ -57,6 +57,14 @@ class Processor(Plugin[O_co]):
         """What becomes of these metrics. They belong to the processor: it may change and return them."""
         raise NotImplementedError("the plugin defines no process(self, metrics)")
 
+    def save_state(self) -> bytes:
+        """What the next run of the agent is to begin with; empty is nothing. Called when the agent stops, of plugins that come
+        with it."""
+        return b""
+
+    def load_state(self, state: bytes) -> None:
+        """Take what `save_state` gave in the run before, of the same options; it may be cut off or damaged."""
+
     async def stop(self) -> None:
         """Give back connections. Called once, after the last `process`, where that is `async` or the plugin an external one;
         must be safe without any."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pyagent.api import ConfigError, Input, Output
@@ -20,6 +21,7 @@ from pyagent.runtime.build import Broken, Built, LeftOut, build_plugins, build_s
 from pyagent.runtime.log import component_logger, plugin_logger
 from pyagent.runtime.plan_diff import match
 from pyagent.runtime.queue_handover import QueueHandover
+from pyagent.runtime.stage_states import load_states, save_states
 
 __all__ = ["FLUSH_GRACE", "GRACE", "Agent"]
 
@@ -44,9 +46,11 @@ class Agent:
         acknowledge: Acknowledge | None = None,
         grace: float = GRACE,
         flush_grace: float = FLUSH_GRACE,
+        states: Path | None = None,
     ) -> None:
         """`grace`: seconds for a gather under way at a stop or reload. `flush_grace`: seconds for the last flush of an
-        output."""
+        output. `states`: folder for what processors remember from one run to the next."""
+        self._states = states
         self._grace = grace
         self._flush_grace = flush_grace
         self.plan: Plan | None = None
@@ -83,6 +87,8 @@ class Agent:
         matched_outputs = match(plan.outputs, self.fanout.outputs)
         self._check_disk(plan)
         stages = await build_stages(plan, self.fanout, self.clock, left_out)
+        if self.plan is None:
+            load_states(stages, self._states, self._log)
         built_inputs = await build_plugins([p for p, runner in matched_inputs if runner is None], left_out)
         built_outputs = await build_plugins([p for p, runner in matched_outputs if runner is None], left_out)
         # From here on nothing waits: what runs is what it was when the last one was asked.
@@ -129,10 +135,13 @@ class Agent:
         self.inputs.clear()
         # Inputs still hand on what they gathered, and outputs that were replaced what they have not written.
         await self._settle(self._flush_grace)
+        stages = self.fanout.stages
         finishing = self._replace_stages(ProcessorChain())
         while finishing is not None and not finishing.done():
             await asyncio.wait([finishing], timeout=self._grace)
             self.fanout.abandon_calls()
+        if self.plan is not None:
+            save_states(stages, self._states, self._log)
         for runner in self.fanout.outputs:
             self.handover.leave(runner)
         self._end_outputs(self.fanout.outputs)

@@ -96,7 +96,10 @@ class _Process:
         self._quarantine = _quarantine(settings)
         buffer_resources = _buffer_resources(settings, self._quarantine)
         self._agent = Agent(
-            buffer_resources=buffer_resources, gather_timeout=settings.gather_timeout, acknowledge=settings.acknowledge
+            buffer_resources=buffer_resources,
+            gather_timeout=settings.gather_timeout,
+            acknowledge=settings.acknowledge,
+            states=settings.state_directory / "processors" if settings.state_directory else None,
         )
         self._liveness = Liveness(self._agent)
         self._summary = Summary()

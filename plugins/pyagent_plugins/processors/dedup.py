@@ -3,10 +3,11 @@
 It drops those of a series that was let through with the same values a short time ago. They count as delivered.
 """
 
+import json
 import time
 from typing import Annotated
 
-from pyagent.api import Duration, FieldValue, Metric, Options, Processor, option
+from pyagent.api import Duration, FieldValue, Metric, Options, Processor, Uint, option
 
 __all__ = ["Dedup", "DedupOptions"]
 
@@ -39,6 +40,29 @@ class Dedup(Processor[DedupOptions]):
                 passed.append(metric)
         self._forget(expired)
         return passed
+
+    def save_state(self) -> bytes:
+        """JSON; an unsigned value is a list of one."""
+        expired = time.time_ns() - self.options.dedup_interval
+        return json.dumps(
+            [
+                [
+                    name,
+                    sorted(tags),
+                    at,
+                    {key: [value] if type(value) is Uint else value for key, value in fields.items()},
+                ]
+                for (name, tags), (at, fields) in self._last.items()
+                if at > expired
+            ]
+        ).encode()
+
+    def load_state(self, state: bytes) -> None:
+        last = {}
+        for name, tags, at, fields in json.loads(state):
+            values = {key: Uint(value[0]) if isinstance(value, list) else value for key, value in fields.items()}
+            last[name, frozenset((key, value) for key, value in tags)] = (int(at), values)
+        self._last = last
 
     def _forget(self, expired: int) -> None:
         """Series that would be let through; not every time, for it costs time."""
