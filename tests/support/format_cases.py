@@ -32,18 +32,22 @@ _OF_ALL = ("alias", "name_override", "name_prefix", "name_suffix", "tags", "inte
 
 
 def format_cases(most: int = 2) -> list[FormatCase]:
-    """The first `most` of each parser that have one file, and metrics to give without an error."""
+    """The first `most` of each parser that have one file, and metrics to give; where others are there, none with an error."""
     found = []
     for name in PARSERS:
-        of_one: list[FormatCase] = []
+        whole: list[FormatCase] = []
+        partly: list[FormatCase] = []
         for path in sorted(FOLDER.glob(f"{name}/*/telegraf.conf")):
-            expected, errors = path.parent / "expected.out", path.parent / "expected.err"
-            if errors.is_file() or not (expected.is_file() and expected.stat().st_size):
+            expected = path.parent / "expected.out"
+            if not (expected.is_file() and expected.stat().st_size):
                 continue
-            for table in tomllib.loads(path.read_text()).get("inputs", {}).get("file", []):
+            has_errors = (path.parent / "expected.err").is_file()
+            tables = tomllib.loads(path.read_text()).get("inputs", {}).get("file", [])
+            for table in tables[:1] if has_errors else tables:
                 options = {"data_format": "influx"} | {key: value for key, value in table.items() if key not in _OF_ALL}
                 files = options.pop("files", [])
                 if options["data_format"] == name and len(files) == 1 and (path.parent / files[0]).is_file():
-                    of_one.append(FormatCase(name, path.parent, options, (path.parent / files[0]).read_bytes()))
-        found += of_one[:most]
+                    case = FormatCase(name, path.parent, options, (path.parent / files[0]).read_bytes())
+                    (partly if has_errors else whole).append(case)
+        found += (whole or partly)[:most]
     return found

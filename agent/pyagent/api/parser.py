@@ -67,6 +67,9 @@ class Parser(Plugin[O_co]):
     """Of a parser of plain line protocol the unit of its times: the engine reads such data itself, where it need make no
     metrics of them."""
 
+    may_wait: ClassVar[bool] = False
+    """Whether `parse` may wait, a few seconds at the most, for a server that it asks. The engine calls it in a thread then."""
+
     def __init__(
         self, options: O_co, log: logging.Logger, *, measurement: str = "", parse_lines: LineParser | None = None
     ) -> None:

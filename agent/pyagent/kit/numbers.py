@@ -2,10 +2,12 @@
 
 import math
 import re
+import struct
 from decimal import Decimal
 
 from pyagent.api import FieldValue
 from pyagent.api.metric import INT64_MAX, INT64_MIN, UINT64_MAX
+from pyagent.api.units import format_number
 from pyagent.booleans import BOOLEANS
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "parse_integer",
     "parse_unsigned",
     "seconds_of",
+    "shortest_float32",
     "shown_float",
     "shown_value",
 ]
@@ -127,3 +130,12 @@ def shown_value(value: FieldValue) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return shown_float(value) if isinstance(value, float) else str(int(value))
+
+
+def shortest_float32(value: float) -> str:
+    """The fewest digits that mean this number of 32 bits, without an exponent."""
+    for digits in range(1, 10):
+        text = f"{value:.{digits}g}"
+        if value != value or struct.pack("f", float(text)) == struct.pack("f", value):
+            break
+    return format_number(float(text))

@@ -3,6 +3,7 @@
 All URLs are asked at once; one that fails costs only its own metrics.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
@@ -82,7 +83,10 @@ class Http(Input[HttpInputOptions]):
             expected=self._expected,
         )
         try:
-            metrics = self.new_parser().parse(answer.body)
+            parser = self.new_parser()
+            metrics = (
+                await asyncio.to_thread(parser.parse, answer.body) if parser.may_wait else parser.parse(answer.body)
+            )
         except (ParseError, TooMuch, ValueError) as error:
             raise PyagentError(f"cannot parse what {mask_url(url)} gives: {error}") from None
         for metric in metrics:

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
 from pyagent.api.metric import Uint
 from pyagent.api.units import format_number
-from pyagent.kit.numbers import INT64_MAX, INT64_MIN
+from pyagent.kit.numbers import INT64_MAX, INT64_MIN, shortest_float32
 from pyagent.kit.timestamps import load_zone, parse_timestamp
 
 __all__ = ["Binary", "BinaryOptions", "Entry", "Filter", "Message", "Selection"]
@@ -313,22 +313,13 @@ def _number(kind: str, order: Order, *, as_text: bool) -> Convert:
         return lambda part: Uint(int.from_bytes(part.rjust(size, b"\0"), order))
     unpack = struct.Struct(("<" if order == "little" else ">") + ("f" if kind == "float32" else "d")).unpack
     if as_text:
-        shortest = _shortest if kind == "float32" else format_number
+        shortest = shortest_float32 if kind == "float32" else format_number
         return lambda part: shortest(unpack(part.rjust(size, b"\0"))[0])
     return lambda part: float(unpack(part.rjust(size, b"\0"))[0])
 
 
 def _shown(number: int, as_text: bool) -> int | str:
     return str(number) if as_text else number
-
-
-def _shortest(value: float) -> str:
-    """The fewest digits that mean this float32."""
-    for digits in range(1, 10):
-        text = f"{value:.{digits}g}"
-        if value != value or struct.pack("f", float(text)) == struct.pack("f", value):
-            break
-    return format_number(float(text))
 
 
 def _hexadecimal(text: str, what: str) -> bytes:

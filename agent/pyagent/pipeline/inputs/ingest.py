@@ -25,6 +25,7 @@ T = TypeVar("T")
 Adjust = Callable[[int, list[Metric]], list[Metric]]
 
 _BUILTIN = "pyagent_plugins."
+_WAITS = 1 << 62
 _EFFORT = 8
 """How many times as long a byte of other formats takes as one of line protocol, about."""
 _MOST_METRICS = 1_000_000
@@ -131,7 +132,8 @@ class AckedIngest:
         else:
             self._sink.check_room()
             if builtin:
-                parsed = await self._sink.run_aside(_EFFORT * sum(map(len, pieces)), work)
+                effort = _WAITS if parser.may_wait else _EFFORT * sum(map(len, pieces))
+                parsed = await self._sink.run_aside(effort, work)
             else:
                 parsed = await self._apart(work, len(pieces))
         for metric in parsed.metrics if parser.stamps_received else ():
