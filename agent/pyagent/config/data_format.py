@@ -34,7 +34,7 @@ _MOST_METRICS = 1 << 30
 
 
 def format_kind(options: type[Options]) -> PluginKind | None:
-    """The kind of plugin that a `data_format` in these options names; None where they have none."""
+    """The kind of plugin that a `data_format` in these options names (parsers where it names both); None if they have none."""
     if options.parses:
         return "parsers"
     return "serializers" if options.serializes else None
@@ -54,7 +54,13 @@ def with_format(registry: Registry, found: PluginRef, view: TableView) -> Plugin
     kind = format_kind(found.plugin.options_type)
     if kind is None:
         return found
-    return dataclasses.replace(found, format=_find(registry, kind, data_format(found, view), view, "data_format"))
+    name = data_format(found, view)
+    both = kind == "parsers" and found.plugin.options_type.serializes
+    return dataclasses.replace(
+        found,
+        format=_find(registry, kind, name, view, "data_format"),
+        serializer=_find(registry, "serializers", name, view, "data_format") if both else None,
+    )
 
 
 def parser_plan(found: PluginRef, view: TableView, policy: Policy) -> tuple[ParserPlan | None, Mapping[str, str]]:
@@ -69,11 +75,12 @@ def parser_plan(found: PluginRef, view: TableView, policy: Policy) -> tuple[Pars
 def serializer_plan(
     found: PluginRef, view: TableView, policy: Policy
 ) -> tuple[SerializerPlan | None, Mapping[str, str]]:
-    """The serializer of an output that has one, and the places of its options. Raises ConfigError."""
-    if found.format is None:
+    """The serializer of an output or a processor that has one, and the places of its options. Raises ConfigError."""
+    wanted = found.serializer or found.format
+    if wanted is None:
         return None, {}
-    options, places = _options(found.format, "serializers", found, view, policy)
-    plugin, origin = cast("type[Serializer[Any]]", found.format.plugin), found.format.origin
+    options, places = _options(wanted, "serializers", found, view, policy)
+    plugin, origin = cast("type[Serializer[Any]]", wanted.plugin), wanted.origin
     name = data_format(found, view)
     return SerializerPlan(data_format=name, plugin=plugin, options=options, origin=origin), places
 

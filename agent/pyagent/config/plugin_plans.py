@@ -144,7 +144,7 @@ def processor_plan(entry: PluginTable, found: PluginRef, seen: Counter[str]) -> 
     kind = format_kind(found.plugin.options_type)
     parser, of_parser = parser_plan(found, entry.view, entry.policy) if kind == "parsers" else (None, {})
     serializer, of_serializer = (
-        serializer_plan(found, entry.view, entry.policy) if kind == "serializers" else (None, {})
+        serializer_plan(found, entry.view, entry.policy) if found.plugin.options_type.serializes else (None, {})
     )
     common = _common(entry, found)
     common["option_locations"] = {**of_parser, **of_serializer, **common["option_locations"]}
@@ -186,7 +186,7 @@ def aggregator_plan(
 def _common(entry: PluginTable, found: PluginRef) -> _Common:
     kind, view, at_source = entry.kind, entry.view, entry.at_source
     # A key is unknown where the plugin and its format both do not know it.
-    others = option_names(found.format)
+    others = frozenset().union(*map(option_names, found.formats()))
     values, places = decode_values(view, found.plugin.options_type, ignored=COMMON_KEYS | others, policy=entry.policy)
     own = option_names(found) | others
     for key in view.table:
@@ -252,7 +252,7 @@ def _identity(entry: PluginTable, found: PluginRef, resolved: Mapping[str, Any],
     at_source = entry.at_source
     parts = [
         (entry.kind, entry.name, found.plugin.__module__, found.version),
-        (found.format.plugin.__module__, found.format.version) if found.format else (),
+        *([(one.plugin.__module__, one.version) for one in found.formats()] or ((),)),
         entry.view.table,
         dict(resolved),
         entry.policy.secrets.digest(entry.view.table),

@@ -66,6 +66,11 @@ class PluginRef:
     version: str = ""
     format: "PluginRef | None" = None
     """The parser or serializer of its `data_format`, for a plugin that has one."""
+    serializer: "PluginRef | None" = None
+    """The serializer of the same name, for a plugin that has both: it reads and writes one format."""
+
+    def formats(self) -> "tuple[PluginRef, ...]":
+        return tuple(one for one in (self.format, self.serializer) if one is not None)
 
 
 def entry_points(kind: PluginKind, name: str | None = None) -> "EntryPoints":

@@ -27,7 +27,7 @@ from typing import IO
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.units import Duration
 
-__all__ = ["Commands", "Output", "find_program", "shown"]
+__all__ = ["NOT_INHERITED", "Commands", "Output", "find_program", "shown"]
 
 _KILL_GRACE = 5.0
 _MAX_OUTPUT = 64 * 1024 * 1024
@@ -35,7 +35,7 @@ _MAX_STDERR = 64 * 1024
 _STDERR_IN_ERROR = 512
 _LONGEST_SHOWN = 200
 # What systemd tells the agent is not meant for its children: one could report for it, or keep its watchdog quiet.
-_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 _OF_ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -118,7 +118,7 @@ class Commands:
             _signal(group, signal.SIGKILL)
 
     def _start(self, words: list[str], name: str, *, wants_input: bool) -> "subprocess.Popen[bytes]":
-        environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         try:
             return subprocess.Popen(  # noqa: S603  # running what the configuration says is its purpose
                 words,

@@ -73,7 +73,7 @@ def read_table(plugin: type[Plugin[Any]], options: Mapping[str, Any] | None) -> 
         diagnostics=Diagnostics(),
     )
     found = with_format(Registry(), PluginRef(plugin, "builtin"), view)
-    values, _ = decode_values(view, plugin.options_type, ignored=option_names(found.format))
+    values, _ = decode_values(view, plugin.options_type, ignored=frozenset().union(*map(option_names, found.formats())))
     return build_options(view, plugin.options_type, values), found, view
 
 

@@ -51,11 +51,14 @@ def make_processor(plugin: type[Processor[Any]], options: Mapping[str, Any] | No
     """Make a processor from a table as it stands in the configuration. Raises ConfigError."""
     name, (made, found, view) = plugin_name(plugin), read_table(plugin, options)
     log, kind = logging.getLogger(name), format_kind(plugin.options_type)
-    if kind == "parsers" and (parser := parser_plan(found, view, Policy())[0]):
-        return plugin(made, log, partial(create_parser, parser, name, log))
-    if kind == "serializers" and (serializer := serializer_plan(found, view, Policy())[0]):
-        return plugin(made, log, None, partial(create_serializer, serializer, log))
-    return plugin(made, log)
+    parser = parser_plan(found, view, Policy())[0] if kind == "parsers" else None
+    serializer = serializer_plan(found, view, Policy())[0] if plugin.options_type.serializes else None
+    return plugin(
+        made,
+        log,
+        partial(create_parser, parser, name, log) if parser else None,
+        partial(create_serializer, serializer, log) if serializer else None,
+    )
 
 
 def process(processor: Processor[Any], metrics: Sequence[Metric]) -> list[Metric]:

@@ -1,0 +1,230 @@
+"""A program that runs beside the agent for as long as the plugin does, and is started again when it ends.
+
+    def setup(self) -> None:
+        self._program = LongRunning(["./translate"], self._received, self.log)
+
+    async def process(self, metrics: list[Metric]) -> list[Metric]:
+        await self._program.start()
+        await self._program.write(b"...")
+
+    async def stop(self) -> None:
+        await self._program.stop()
+
+What it writes to standard error is logged; a line may begin with its level: `E! `, `W! `, `I! `, `D! `, `T! `. An option that
+names a program is declared with `executes=True`: a configuration from a URL may not set it then.
+"""
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from pyagent.api.errors import ConfigError, PyagentError
+from pyagent.api.units import Duration
+from pyagent.kit.command import NOT_INHERITED, shown
+
+__all__ = ["LongRunning"]
+
+_CHUNK = 65536
+_LONGEST_LINE = 8192
+"""Bytes of a line of standard error; the rest is another line."""
+_LEVELS = {
+    "E! ": logging.ERROR,
+    "W! ": logging.WARNING,
+    "I! ": logging.INFO,
+    "D! ": logging.DEBUG,
+    "T! ": logging.DEBUG,
+}
+_LEFT = 1.0
+"""Seconds in which what a program wrote at its end is read, where others still hold its pipes."""
+_MOST_UNREAD = 1 << 20
+"""Bytes that may wait for a program that does not read."""
+
+
+class LongRunning:
+    """One program at a time.
+
+    `received(data)` is given what it writes to standard output, as it comes; while it waits, no more is read. `ended()` is
+    called when the program has ended. `environment`: `NAME=VALUE`, besides the agent's. `restart_delay`: seconds before it is
+    started again. Raises ConfigError where there is no such program; `option` names the option that it is from.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        received: Callable[[bytes], Awaitable[None]],
+        log: logging.Logger,
+        *,
+        environment: Sequence[str] = (),
+        restart_delay: float = 10.0,
+        ended: Callable[[], None] | None = None,
+        option: str = "command",
+    ) -> None:
+        if not command or not command[0]:
+            raise ConfigError("cannot run a program: none is named", option=option)
+        self.name = shown(command)
+        variables = dict(pair.partition("=")[::2] for pair in environment)
+        path = variables.get("PATH") or os.environ.get("PATH") or os.defpath
+        if shutil.which(command[0], path=path) is None:
+            hint = "; give each argument as a text of its own" if len(command) == 1 and " " in command[0] else ""
+            raise ConfigError(f"cannot run {command[0]!r}: there is no such program{hint}", option=option)
+        self._command = list(command)
+        self._received = received
+        self._ended = ended
+        self._log = log
+        self._variables = variables
+        self._restart_delay = restart_delay
+        self._process: Process | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._first: asyncio.Future[None] | None = None
+        """Done when the first start has succeeded or failed."""
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """It is to end: what it still writes is read."""
+        return self._stopping
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start it, and again whenever it ends; once is enough. Returns when the first start has succeeded, or failed."""
+        if self._task is None:
+            self._first = asyncio.get_running_loop().create_future()
+            self._task = asyncio.create_task(self._watch())
+        assert self._first is not None
+        await asyncio.shield(self._first)
+
+    async def write(self, data: bytes, timeout: float) -> None:
+        """Write all of `data` to its standard input; returns when most of it is written. What waits after `timeout` seconds is
+        written as soon as the program reads. Raises PyagentError where it does not run, or has not read what it was given
+        before; then nothing of `data` is written."""
+        process = self._process
+        if process is None or process.stdin is None or process.returncode is not None or process.stdin.is_closing():
+            raise PyagentError(f"cannot write to `{self.name}`: it does not run")
+        stdin = process.stdin
+        if stdin.transport.get_write_buffer_size() > _MOST_UNREAD:
+            await self._drain(stdin, timeout)
+            if stdin.transport.get_write_buffer_size() > _MOST_UNREAD:
+                raise PyagentError(f"cannot write to `{self.name}`: it does not read its standard input")
+        stdin.write(data)
+        await self._drain(stdin, timeout)
+
+    async def stop(self, grace: float = 1.5) -> None:
+        """Close its standard input, which tells it to end; one that does not gets SIGTERM after `grace` seconds, and SIGKILL as
+        many later, with all that it started. Harmless when it was never started."""
+        self._stopping = True
+        task, self._task = self._task, None
+        if task is None:
+            return
+        process = self._process
+        if process is None:
+            task.cancel()
+        else:
+            if process.stdin is not None:
+                process.stdin.close()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                if (await asyncio.wait([task], timeout=grace))[0]:
+                    break
+                _signal(process, number)
+            else:
+                # It has not been read to its end, which is what asyncio waits for.
+                await asyncio.wait([task], timeout=_LEFT)
+                task.cancel()
+        await asyncio.wait([task])
+
+    async def _drain(self, stdin: asyncio.StreamWriter, timeout: float) -> None:
+        with suppress(TimeoutError, ConnectionError):
+            await asyncio.wait_for(stdin.drain(), timeout)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                self._process = process = await self._spawned()
+            except OSError as error:
+                cause = f"cannot run `{self.name}`: {error.strerror or error}"
+            else:
+                self._log.debug("`%s` is started", self.name)
+                self._started()
+                try:
+                    cause = f"`{self.name}` has ended: {await self._run(process)}"
+                finally:
+                    if process.returncode is None:
+                        _signal(process, signal.SIGKILL)
+                    self._process = None
+                if self._ended is not None:
+                    self._ended()
+            if self._stopping:
+                break
+            self._log.error("%s; it is started again in %s", cause, Duration(round(self._restart_delay * 1e9)))
+            self._started()
+            await asyncio.sleep(self._restart_delay)
+
+    def _started(self) -> None:
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+
+    async def _spawned(self) -> Process:
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=environment | self._variables,
+            start_new_session=True,
+        )
+
+    async def _run(self, process: Process) -> str:
+        """Until it has ended; returns how."""
+        assert process.stdout is not None
+        assert process.stderr is not None
+        readers = [
+            asyncio.create_task(self._read_output(process.stdout)),
+            asyncio.create_task(self._read_errors(process.stderr)),
+        ]
+        try:
+            status = await process.wait()
+            await asyncio.wait(readers, timeout=_LEFT)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            # Where others still hold its pipes, or nobody has read all, they stay open otherwise.
+            process._transport.close()  # type: ignore[attr-defined]  # there is no public way
+            await asyncio.wait(readers)
+        return f"a signal ended it ({-status})" if status < 0 else f"exit status {status}"
+
+    async def _read_output(self, stream: asyncio.StreamReader) -> None:
+        while data := await stream.read(_CHUNK):
+            await self._received(data)
+
+    async def _read_errors(self, stream: asyncio.StreamReader) -> None:
+        rest = b""
+        while data := await stream.read(_CHUNK):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._log_line(line)
+            while len(rest) > _LONGEST_LINE:
+                self._log_line(rest[:_LONGEST_LINE])
+                rest = rest[_LONGEST_LINE:]
+        if rest:
+            self._log_line(rest)
+
+    def _log_line(self, line: bytes) -> None:
+        text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace").rstrip("\r")
+        level = _LEVELS.get(text[:3])
+        if level is not None:
+            self._log.log(level, "%s", text[3:])
+        elif text:
+            self._log.error("stderr: %s", text)
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,185 @@
+"""Programs that run beside the agent: processors.execd and the kit below it."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyagent.api import Metric, Processor, PyagentError
+from pyagent.kit.long_running import LongRunning
+from pyagent.testing import make_processor, process_async
+from pyagent_plugins.processors import execd
+from pyagent_plugins.processors.execd import Execd
+
+LOG = logging.getLogger("pyagent.test")
+HANG = 10.0
+
+
+def metrics(*numbers: int) -> list[Metric]:
+    return [Metric("m", {"h": "a"}, {"v": number}, 1_700_000_000_000_000_000 + number) for number in numbers]
+
+
+@asynccontextmanager
+async def running(script: str, **options: Any) -> AsyncIterator[Processor[Any]]:
+    """A program in Python: `lines` are those of its standard input, `say` writes one."""
+    head = "import os, signal, sys, time\nlines = iter(sys.stdin.readline, '')\nsay = lambda text: print(text, end='', flush=True)\n"
+    processor = make_processor(Execd, {"command": [sys.executable, "-c", head + script], **options})
+    try:
+        yield processor
+    finally:
+        await processor.stop()
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    async with asyncio.timeout(HANG):
+        while not ready():
+            await asyncio.sleep(0.01)
+
+
+async def collected(processor: Processor[Any], wanted: int) -> list[Metric]:
+    """What comes with this and the next calls."""
+    result: list[Metric] = []
+    async with asyncio.timeout(HANG):
+        while len(result) < wanted:
+            result += await process_async(processor, [])
+            await asyncio.sleep(0.01)
+    return result
+
+
+async def test_each_metric_has_its_answer() -> None:
+    async with running("for line in lines: say(line.replace('m,', 'k,'))") as processor:
+        for start in range(5):
+            given = metrics(start, start + 10)
+            answers = await process_async(processor, given)
+            assert answers == [Metric("k", one.tags, one.fields, one.time) for one in given]
+
+
+async def test_more_or_fewer_metrics_than_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 1.0)
+    script = "for line in lines:\n  if 'v=1i' not in line: say(line * 3)"
+    async with running(script) as processor:
+        answers = await process_async(processor, metrics(1, 2, 3))
+        answers += await collected(processor, 6 - len(answers))
+        assert sorted(one.fields["v"] for one in answers) == [2, 2, 2, 3, 3, 3]
+
+
+async def test_what_comes_too_late_comes_with_the_next_metrics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.3)
+    gate = tmp_path / "gate"
+    script = f"for line in lines:\n  while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n  say(line)"
+    async with running(script) as processor:
+        assert await process_async(processor, metrics(1, 2)) == []
+        gate.touch()
+        assert await collected(processor, 2) == metrics(1, 2)
+
+
+async def test_a_program_that_ends_is_started_again_and_no_metric_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    script = "say(next(lines)); sys.stderr.write('W! careful\\nno level\\n'); sys.exit(3)"
+    async with running(script, restart_delay="0s") as processor:
+        for _ in range(2):
+            async with asyncio.timeout(HANG):
+                while True:
+                    try:
+                        assert await process_async(processor, metrics(1, 2, 3)) == metrics(1, 2, 3)
+                        break
+                    except PyagentError as error:  # it has not been started again yet
+                        if "it does not run" not in str(error):
+                            raise
+                        await asyncio.sleep(0.01)
+    texts = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert ("WARNING", "careful") in texts
+    assert ("ERROR", "stderr: no level") in texts
+    assert any("has ended: exit status 3; it is started again in 0s" in text for _, text in texts)
+
+
+async def test_a_program_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.2)
+    many = [Metric("m", {}, {"text": "x" * 100_000}, 1) for _ in range(20)]
+    async with running("time.sleep(1000)") as processor:
+        assert await process_async(processor, many) == []
+        with pytest.raises(PyagentError, match="it does not read its standard input"):
+            await process_async(processor, many)
+
+
+async def test_a_program_that_writes_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.5)
+    async with running("while True: say('m v=1i 1\\n' * 1000)") as processor:
+        for _ in range(5):
+            assert len(await process_async(processor, metrics(1))) <= 10_000
+        assert isinstance(processor, Execd)
+        assert len(processor._answers) < 30_000
+
+
+async def test_lines_that_are_none_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with running("for line in lines: say('nonsense\\n' + line + 'x' * 300000 + '\\n')") as processor:
+        assert await process_async(processor, metrics(1)) == metrics(1)
+    assert any("cannot parse what" in record.getMessage() for record in caplog.records)
+
+
+async def test_one_that_does_not_end_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = (
+        "import os, signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = subprocess.Popen(['sleep', '1000'])\n"
+        f"open({str(pids)!r} + '.new', 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        f"os.rename({str(pids)!r} + '.new', {str(pids)!r})\n"
+        "time.sleep(1000)"
+    )
+
+    async def received(data: bytes) -> None:
+        """It writes nothing."""
+
+    program = LongRunning([sys.executable, "-c", script], received, LOG)
+    await program.start()
+    await until(pids.exists)
+    await program.stop(grace=0.1)
+    assert not program.running
+    for pid in map(int, pids.read_text().split()):
+        await until(lambda pid=pid: not alive(pid))  # type: ignore[misc]  # bound at once
+    await program.stop()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+async def test_what_it_writes_at_its_end_is_read() -> None:
+    read = bytearray()
+
+    async def received(data: bytes) -> None:
+        read.extend(data)
+
+    program = LongRunning([sys.executable, "-c", "import sys; sys.stdout.write(sys.stdin.read()[::-1])"], received, LOG)
+    await program.start()
+    await program.write(b"abc", HANG)
+    await program.stop(grace=HANG)
+    assert bytes(read) == b"cba"
+
+
+async def test_it_does_not_get_what_systemd_tells_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/x")
+    read = bytearray()
+
+    async def received(data: bytes) -> None:
+        read.extend(data)
+
+    program = LongRunning(
+        [sys.executable, "-c", "import os; print(os.environ.get('NOTIFY_SOCKET'), os.environ['OWN'])"],
+        received,
+        LOG,
+        environment=["OWN=a=b"],
+        restart_delay=HANG,
+    )
+    await program.start()
+    await until(lambda: b"\n" in read)
+    assert bytes(read) == b"None a=b\n"
+    await program.stop()
