@@ -43,6 +43,7 @@ class CsvOptions(Options, frozen=True):
     csv_timezone: Annotated[str, option("zone of times that name none: an IANA name or Local; empty: UTC")] = ""
     csv_skip_values: Annotated[list[str], option("values that count as missing")] = []
     csv_skip_errors: Annotated[bool, option("leave out rows that cannot be read, instead of everything")] = False
+    metric_name: Annotated[str, option("measurement, where no column gives it; empty: the name of the plugin")] = ""
     csv_reset_mode: Annotated[
         Literal["none", "always"], option("always: every piece of data has its own header, none: only the first")
     ] = "none"
@@ -57,15 +58,19 @@ class Csv(Parser[CsvOptions]):
         if options.csv_column_names and len(options.csv_column_types) not in (0, len(options.csv_column_names)):
             problem = "csv_column_types must have one type for each of csv_column_names"
             raise ConfigError(problem, option="csv_column_types")
-        if len(options.csv_delimiter) > 1 or options.csv_delimiter in ('"', "\r", "\n"):
-            problem = f"csv_delimiter must be one character, and no quote or line end, not {options.csv_delimiter!r}"
+        if len(options.csv_delimiter) > 1:
+            problem = f"csv_delimiter must be one character, not {options.csv_delimiter!r}"
             raise ConfigError(problem, option="csv_delimiter")
-        if len(options.csv_comment) > 1 or options.csv_comment == (options.csv_delimiter or ","):
+        self._delimiter, self._stands_for_comma = options.csv_delimiter or ",", ""
+        if self._delimiter in _NO_DELIMITERS:
+            self._delimiter, self._stands_for_comma = ",", self._delimiter
+        if len(options.csv_comment) > 1 or options.csv_comment == self._delimiter:
             problem = f"csv_comment must be one character other than the delimiter, not {options.csv_comment!r}"
             raise ConfigError(problem, option="csv_comment")
         if options.csv_metadata_rows and not options.csv_metadata_separators:
             problem = "csv_metadata_rows needs csv_metadata_separators beside it"
             raise ConfigError(problem, option="csv_metadata_rows")
+        self.measurement = options.metric_name or self.measurement
         try:
             self._zone = load_zone(options.csv_timezone)
         except ValueError as error:
@@ -90,7 +95,10 @@ class Csv(Parser[CsvOptions]):
         return self._read(data, None)
 
     def _read(self, data: bytes, natively: "Callable[..., list[Metric] | None] | None") -> list[Metric]:
-        text = without_mark(data).decode("utf-8", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
+        text = without_mark(data).decode("utf-8", "surrogateescape")
+        if self._stands_for_comma:  # as Telegraf reads what cannot be a delimiter
+            text = text.replace(",", "\ufffd").replace(self._stands_for_comma, ",")
+        text = text.replace("\r\n", "\n").removesuffix("\r")
         first = 1
         while (self._skip or self._metadata_rows) and text:
             line, _, text = text.partition("\n")
@@ -103,7 +111,7 @@ class Csv(Parser[CsvOptions]):
         if self._skip or self._metadata_rows:
             raise ParseError("the data end before the rows that the options tell to skip")
         options = self.options
-        delimiter = options.csv_delimiter or ","
+        delimiter = self._delimiter
         if natively is not None and delimiter.isascii() and not options.csv_comment and not options.csv_trim_space:
             header, lines = _header(text, self._header_rows)
             if len(header) == self._header_rows:
@@ -240,6 +248,9 @@ class Csv(Parser[CsvOptions]):
         return Metric(_name(measurement) or self.measurement, tags, fields, time)
 
 
+_NO_DELIMITERS = ('"', "\r", "\n", "\0", "\ufffd")
+
+
 def _header(text: str, count: int) -> tuple[list[str], list[str]]:
     """The first lines of a text that are not blank, and all lines up to them with their ends; fewer where one has a quote, or
     the text ends before."""
@@ -291,4 +302,8 @@ def _typed(name: str, text: str, kind: str) -> FieldValue:
 def _name(value: FieldValue) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return format_number(value) if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if abs(value) >= 1e21 or 0 < abs(value) < 1e-4:  # as Go writes these, always with two digits behind the e
+        return repr(value).replace(".0e", "e")
+    return format_number(value)

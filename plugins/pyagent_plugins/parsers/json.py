@@ -23,6 +23,7 @@ __all__ = ["Json", "JsonOptions"]
 class JsonOptions(Options, frozen=True):
     tag_keys: Annotated[list[str], option("keys, after joining, that become tags; * and ? are wildcards")] = []
     json_string_fields: Annotated[list[str], option("keys of text and booleans to keep as fields; wildcards")] = []
+    metric_name: Annotated[str, option("measurement, where no key gives it; empty: the name of the plugin")] = ""
     json_name_key: Annotated[str, option("key whose text is the measurement")] = ""
     json_time_key: Annotated[str, option("key of the time; without one it is the present")] = ""
     json_time_format: Annotated[
@@ -36,6 +37,7 @@ class JsonOptions(Options, frozen=True):
 class Json(Parser[JsonOptions]):
     def setup(self) -> None:
         options = self.options
+        self.measurement = options.metric_name or self.measurement
         self._is_tag = _matcher("tag_keys", options.tag_keys)
         self._is_field = _matcher("json_string_fields", options.json_string_fields)
         self._query: Path | None = None

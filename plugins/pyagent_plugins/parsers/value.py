@@ -7,6 +7,7 @@ import base64
 from typing import Annotated
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
+from pyagent.kit.numbers import parse_boolean, parse_float, parse_integer
 
 __all__ = ["Value", "ValueOptions"]
 
@@ -32,8 +33,6 @@ _TYPES = {
     "auto_integer": "auto_integer",
     "auto_float": "auto_float",
 }
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class Value(Parser[ValueOptions]):
@@ -57,19 +56,15 @@ class Value(Parser[ValueOptions]):
 
 
 def _converted(kind: str, text: str) -> FieldValue:
-    try:
-        if kind.endswith("integer"):
-            if "_" not in text and -(2**63) <= (number := int(text)) < 2**63:
-                return number
-        elif kind.endswith("float"):
-            return float(text)
-        elif kind == "boolean":
-            if text in (*_TRUE, *_FALSE):
-                return text in _TRUE
-        else:
-            return text
-    except ValueError:
-        pass
-    if kind.startswith("auto_"):
-        return text
-    raise ParseError(f"{text[:80]!r} is not of the type {kind}")
+    value: FieldValue | None = text
+    if kind.endswith("integer"):
+        value = parse_integer(text)
+    elif kind.endswith("float"):
+        value = parse_float(text)
+    elif kind == "boolean":
+        value = parse_boolean(text)
+    if value is None:
+        if not kind.startswith("auto_"):
+            raise ParseError(f"{text[:80]!r} is not of the type {kind}")
+        value = text
+    return value

@@ -238,7 +238,6 @@ def test_bytes_that_are_not_utf8_survive() -> None:
         ({"csv_header_row_count": -1}, "csv_header_row_count"),
         ({"csv_column_names": ["a"], "csv_column_types": ["int", "int"]}, "csv_column_types"),
         ({"csv_delimiter": ";;"}, "csv_delimiter"),
-        ({"csv_delimiter": '"'}, "csv_delimiter"),
         ({"csv_comment": "//"}, "csv_comment"),
         ({"csv_comment": ","}, "csv_comment"),
         ({"csv_metadata_rows": 1}, "csv_metadata_rows"),
@@ -260,3 +259,18 @@ def test_each_of_the_rows_asks_for_the_time() -> None:
     made = make(csv_column_names=["n"], csv_header_row_count=0)
     made.now = iter(range(5, 9)).__next__
     assert [metric.time for metric in made.parse(b"1\n2\n")] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "text", "wanted"),
+    [('"', 'x"y\n1"2\n', {"x": 1, "y": 2}), ('"', 'x"y\na,b"2\n', {"x": "a\ufffdb", "y": 2})],
+)
+def test_a_delimiter_that_cannot_be_one(delimiter: str, text: str, wanted: dict[str, Any]) -> None:
+    """As in Telegraf: it takes the place of the comma, which is none then."""
+    assert fields(text, csv_delimiter=delimiter) == [wanted]
+
+
+def test_names_of_metrics() -> None:
+    text = "m,v\nab,1\n1e21,1\n0.00001,1\n1.50,1\ntrue,1\n,1\n"
+    names = [metric.name for metric in parse(text, csv_measurement_column="m", metric_name="given")]
+    assert names == ["ab", "1e+21", "1e-05", "1.5", "true", "given"]

@@ -109,6 +109,13 @@ def test_what_is_no_json(text: str, message: str) -> None:
         parse(text)
 
 
+def test_a_name_for_all() -> None:
+    assert [one(text, metric_name="given", json_name_key="n").name for text in ('{"a": 1}', '{"n": "x"}')] == [
+        "given",
+        "x",
+    ]
+
+
 def test_what_is_not_unicode() -> None:
     metric = one(b'{"a": "\xff", "b": "\\ud800", "c": "\\ud83d\\ude00"}', json_string_fields=["*"])
     assert metric.fields == {"a": "\ufffd", "b": "\ufffd", "c": "\U0001f600"}

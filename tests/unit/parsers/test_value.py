@@ -20,6 +20,9 @@ from pyagent_plugins.parsers.value import Value
         ("base64", "hi\n", "aGkK"),
         ("boolean", "True", True),
         ("bool", "0", False),
+        ("float", "0x1p3", 8.0),
+        ("auto_float", "1e400", "1e400"),
+        ("auto_integer", "\u0663", "\u0663"),
         ("auto_integer", "5", 5),
         ("auto_integer", "x 5.5", "5.5"),
         ("auto_float", "5", 5.0),
@@ -38,7 +41,15 @@ def test_nothing_is_no_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [("integer", "1.5"), ("integer", "1_0"), ("integer", str(2**63)), ("float", "x"), ("bool", "yes")]
+    ("kind", "text"),
+    [
+        ("integer", "1.5"),
+        ("integer", "1_0"),
+        ("integer", str(2**63)),
+        ("float", "x"),
+        ("bool", "yes"),
+        ("float", "\u0663"),
+    ],
 )
 def test_what_is_of_another_type(kind: str, text: str) -> None:
     with pytest.raises(ParseError, match="is not of the type"):
