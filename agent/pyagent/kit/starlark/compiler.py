@@ -161,9 +161,9 @@ class _Compiler:
             case ast.Subscript():
                 if isinstance(target.slice, ast.Slice):
                     raise refused("can't assign to a slice", target)
-                call = helper_call(
-                    "setindex", target, self._expression(target.value), self._expression(target.slice), value
-                )
+                helper, owner = _container(target)
+                key = self._expression(target.slice)
+                call = helper_call(f"set{helper or 'index'}", target, self._expression(owner), key, value)
                 return [placed(ast.Expr(call), node)]
             case ast.Attribute():
                 name = placed(ast.Constant(target.attr), target)
@@ -305,7 +305,8 @@ class _Compiler:
                 ]
                 return helper_call("slice", node, self._expression(node.value), *bounds)
             case ast.Subscript():
-                return helper_call("index", node, self._expression(node.value), self._expression(node.slice))
+                helper, owner = _container(node)
+                return helper_call(helper or "index", node, self._expression(owner), self._expression(node.slice))
             case ast.Attribute():
                 return helper_call(
                     "attribute", node, self._expression(node.value), placed(ast.Constant(node.attr), node)
@@ -432,6 +433,14 @@ class _Compiler:
     def _stored_name(self, name: str, node: ast.AST) -> None:
         if name.startswith("__"):
             raise refused(f"the name {name} is reserved", node)
+
+
+def _container(node: ast.Subscript) -> tuple[str, ast.expr]:
+    """`metric` of `metric.fields[key]`, and what reads it at once: this is most of what scripts do."""
+    owner = node.value
+    if isinstance(owner, ast.Attribute) and owner.attr in ("fields", "tags"):
+        return owner.attr, owner.value
+    return "", owner
 
 
 def _one(name: str) -> ast.arguments:

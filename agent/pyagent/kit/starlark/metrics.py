@@ -1,15 +1,16 @@
 """`Metric` of the scripts: a metric whose tags and fields are dicts that check what is put into them, as in Telegraf."""
 
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pyagent.api import Metric
 from pyagent.api.metric import INT64_MAX, INT64_MIN
 from pyagent.kit.starlark.methods import pairs_of
+from pyagent.kit.starlark.operators import Operators
 from pyagent.kit.starlark.values import Bound, Builtin, Dict, Host, List, StarlarkError, quoted, repr_of, type_of
 
-__all__ = ["METRIC_FUNCTIONS", "MetricValue", "copied", "go_type"]
+__all__ = ["METRIC_FUNCTIONS", "MetricValue", "copied", "direct_access", "go_type"]
 
 _ABSENT = object()
 _GO_TYPES = {
@@ -296,6 +297,37 @@ def _deepcopy(source: Any, track: Any = False) -> MetricValue:
     if not isinstance(source, MetricValue):
         raise StarlarkError(f"deepcopy: for parameter source: got {type_of(source)}, want Metric")
     return source.copy()
+
+
+def direct_access(operators: Operators) -> dict[str, Callable[..., Any]]:
+    """`metric.fields[key]` and `metric.fields[key] = value` in one step, by the names of helpers; the same of tags."""
+    index, setindex, attribute = operators.index, operators.setindex, operators.attribute
+
+    def fields(a: Any, key: Any) -> Any:
+        if type(a) is MetricValue and type(key) is str:
+            value = a.metric.fields.get(key)
+            if type(value) in _PLAIN:
+                return value
+        return index(attribute(a, "fields"), key)
+
+    def tags(a: Any, key: Any) -> Any:
+        if type(a) is MetricValue and type(key) is str:
+            value = a.metric.tags.get(key)
+            if value is not None:
+                return value
+        return index(attribute(a, "tags"), key)
+
+    def setfields(a: Any, key: Any, value: Any) -> None:
+        # Without a table nobody goes through it, and it is not frozen.
+        if type(a) is MetricValue and a.fields is None and type(key) is str:
+            a.metric.fields[key] = value if type(value) is float else _field(value)
+        else:
+            setindex(attribute(a, "fields"), key, value)
+
+    def settags(a: Any, key: Any, value: Any) -> None:
+        setindex(attribute(a, "tags"), key, value)
+
+    return {"$fields": fields, "$tags": tags, "$setfields": setfields, "$settags": settags}
 
 
 METRIC_FUNCTIONS = {"Metric": Builtin("Metric", _metric), "deepcopy": Builtin("deepcopy", _deepcopy)}

@@ -9,7 +9,7 @@ from typing import Any
 from pyagent.api import ConfigError, PyagentError
 from pyagent.kit.starlark.builtins import universe
 from pyagent.kit.starlark.compiler import ScriptSyntaxError, compile_script
-from pyagent.kit.starlark.metrics import METRIC_FUNCTIONS
+from pyagent.kit.starlark.metrics import METRIC_FUNCTIONS, direct_access
 from pyagent.kit.starlark.modules import load_module
 from pyagent.kit.starlark.operators import Operators
 from pyagent.kit.starlark.values import Budget, Dict, List, OutOfTime, StarlarkError, freeze, type_of
@@ -78,6 +78,7 @@ class Script:
                 raise ConfigError(f"cannot load {file!r}: load: name {there} not found in module ({filename}:{line})")
             self._globals[here] = module
         self._globals |= {f"${name}": getattr(operators, name) for name in _HELPERS}
+        self._globals |= direct_access(operators)
         self._globals |= {
             "$tick": self._budget.tick,
             "$list": self._listed,
