@@ -47,6 +47,7 @@ DATA["binary"] = ({"binary": [{"entries": [{"name": "n", "type": "uint16"}]}]}, 
 DATA["collectd"] = ({}, text(plugin="p") + values(1) + part_of_collectd(6, b"\0\1") + values(3))
 SCHEMA = '{"type": "array", "items": {"type": "record", "name": "R", "fields": [{"name": "n", "type": "int"}]}}'
 DATA["avro"] = ({"avro_schema": SCHEMA, "avro_format": "json"}, b'[{"n": 1}, {"n": "x"}, {"n": 3}]')
+DATA["parquet"] = ({}, b"PAR1 and no more")
 DATA["prometheusremotewrite"] = ({}, b"".join(REMOTE_WRITE))
 """By format: options, and three records of which the second is bad; a `value` has one."""
 ALWAYS_SKIPPING: dict[str, bytes] = {"grok": b"1\nx\n3\n", "opentsdb": b"put n 1 1\nput n 2 x\nput n 3 3\n"}
