@@ -3,7 +3,7 @@ r"""Paths into JSON documents, in the syntax of the library gjson, which Telegra
 `name.last`, `children.1`, `children.#` (their number), `friends.#.first` (one of each), `friends.#(age>45).last` (of the
 first that fits), `friends.#(age>45)#.last` (of all), `child*.?`, `fav\.movie`, `a.b|@reverse`. Of the modifiers there are
 @this, @valid, @ugly, @pretty, @reverse, @keys, @values and @flatten. Paths that build new documents (`{...}`, `[...]`) are
-not supported.
+not supported here; `kit.gjson_text` has them.
 """
 
 import re
@@ -11,7 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["MISSING", "Path", "compile_path", "compile_pattern"]
+__all__ = ["MISSING", "Path", "Unsupported", "compile_path", "compile_pattern"]
+
+
+class Unsupported(ValueError):
+    """A path that only `kit.gjson_text` can follow."""
 
 
 class _Missing:
@@ -27,11 +31,13 @@ Path = Callable[[Any], Any]
 
 
 def compile_path(text: str) -> Path:
-    """Raises ValueError for a path that is none or is not supported."""
+    """Raises ValueError for a path that is none, Unsupported for one that is not supported."""
     try:
+        if text.startswith(".."):
+            raise Unsupported("lines of JSON are not supported")
         pipeline = [_steps(part) for part in _split(text, "|")]
     except ValueError as error:
-        raise ValueError(f"cannot read the path {text!r}: {error}") from None
+        raise type(error)(f"cannot read the path {text!r}: {error}") from None
 
     def find(document: Any) -> Any:
         for steps in pipeline:
@@ -191,11 +197,11 @@ def _step(part: str) -> _Step:
     if part.startswith("@"):
         name, _, argument = part[1:].partition(":")
         if name not in _MODIFIERS:
-            raise ValueError(f"the modifier @{name} is not supported; there are @{', @'.join(_MODIFIERS)}")
+            raise Unsupported(f"the modifier @{name} is not supported; there are @{', @'.join(_MODIFIERS)}")
         deep = bool(argument) and '"deep":true' in argument.replace(" ", "")
         return _Modifier(lambda value: _flatten(value, deep)) if name == "flatten" else _Modifier(_MODIFIERS[name])
     if part.startswith(("{", "[", "!")):
-        raise ValueError("paths that build new documents are not supported")
+        raise Unsupported("paths that build new documents are not supported")
     plain = re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL)
     wild = re.search(r"[*?]", re.sub(r"\\.", "", part, flags=re.DOTALL))
     return _Key(plain, compile_pattern(part) if wild else None)

@@ -8,9 +8,8 @@ import re
 from math import inf, isinf
 from typing import Annotated, Any
 
-from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, option
-from pyagent.kit.gjson import MISSING, Path, compile_path
-from pyagent.kit.metric_template import value_text
+from pyagent.api import FieldValue, Metric, Options, ParseError, Parser, option
+from pyagent.kit.gjson_text import find, whole_characters
 from pyagent.kit.templates import Templates
 from pyagent.kit.timestamps import parse_timestamp
 
@@ -46,19 +45,12 @@ _ESCAPED_IN_NAME = re.compile(r"\\([, ])")
 class Dropwizard(Parser[DropwizardOptions]):
     def setup(self) -> None:
         options = self.options
-        self._registry = _path("dropwizard_metric_registry_path", options.dropwizard_metric_registry_path)
-        self._time_path = _path("dropwizard_time_path", options.dropwizard_time_path)
-        self._tags_path = _path("dropwizard_tags_path", options.dropwizard_tags_path)
-        self._tag_paths = {
-            key: _path("dropwizard_tag_paths_map", text) for key, text in options.dropwizard_tag_paths_map.items()
-        }
         self._layout = options.dropwizard_time_format or _RFC3339
         self._templates = Templates(options.templates, options.separator) if options.templates else None
 
     def parse(self, data: bytes) -> list[Metric]:
         try:
-            document = json.loads(data.decode("utf-8", "replace"), parse_constant=_not_a_number)
-            return self._metrics(document)
+            return self._metrics(whole_characters(data.decode("utf-8", "replace")))
         except json.JSONDecodeError as error:
             reason = f"column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
             raise ParseError(f"cannot read the registry: {reason}", error.lineno) from None
@@ -67,20 +59,21 @@ class Dropwizard(Parser[DropwizardOptions]):
         except ValueError as error:
             raise ParseError(str(error)) from None
 
-    def _metrics(self, document: Any) -> list[Metric]:
-        time = self._time(document)
-        registry = document
-        if self._registry is not None and (registry := self._registry(document)) is MISSING:
-            path = self.options.dropwizard_metric_registry_path
+    def _metrics(self, text: str) -> list[Metric]:
+        time = self._time(text)
+        path = self.options.dropwizard_metric_registry_path
+        raw = find(text, path).raw if path else text
+        if path and not raw:
             raise ValueError(f"there is no registry of metrics at 'dropwizard_metric_registry_path' = {path!r}")
+        registry = json.loads(raw, parse_constant=_not_a_number)
         if registry is not None and not isinstance(registry, dict):
             raise ValueError("the registry of metrics must be an object")
-        common = self._tags(document)
+        common = self._tags(text)
         metrics = []
         for kind in _KINDS:
             known = (registry or {}).get(f"{kind}s")
-            for text, values in known.items() if isinstance(known, dict) else ():
-                name, tags, prefix = self._name(_unicode(text), kind)
+            for known_name, values in known.items() if isinstance(known, dict) else ():
+                name, tags, prefix = self._name(known_name, kind)
                 tags = {**self.default_tags, **common, **tags}
                 metrics.append(Metric(name, tags, _fields(values, prefix), time))
         return metrics
@@ -98,44 +91,34 @@ class Dropwizard(Parser[DropwizardOptions]):
         own = {_ESCAPED.sub(r"\1", key): _ESCAPED.sub(r"\1", value) for key, value in _TAGS.findall(series[2])}
         return _ESCAPED_IN_NAME.sub(r"\1", series[1]), {**own, "metric_type": kind, **tags}, prefix
 
-    def _time(self, document: Any) -> int:
-        if self._time_path is None:
-            return self.now()
+    def _time(self, document: str) -> int:
         path = self.options.dropwizard_time_path
-        if not (text := _text(self._time_path(document))):
+        if not path:
+            return self.now()
+        if not (text := find(document, path).text()):
             raise ValueError(f"there is no time at 'dropwizard_time_path' = {path!r}")
         if _NAMED.fullmatch(self._layout):  # here Telegraf knows no names of layouts
             raise ValueError(f"cannot read the time {text[:80]!r} by the layout {self._layout!r}")
         return parse_timestamp(self._layout, text)
 
-    def _tags(self, document: Any) -> dict[str, str]:
-        if self._tags_path is not None:
-            found = self._tags_path(document)
+    def _tags(self, document: str) -> dict[str, str]:
+        if path := self.options.dropwizard_tags_path:
+            found = find(document, path).value
             if isinstance(found, dict) and all(isinstance(value, str) or value is None for value in found.values()):
                 if found:
-                    return {_unicode(key): _unicode(value or "") for key, value in found.items()}
+                    return {key: value or "" for key, value in found.items()}
             else:
-                path = self.options.dropwizard_tags_path
                 self.log.warning("cannot use the tags at %r: it is no object of texts", path)
-        return {key: _text(path(document)) for key, path in self._tag_paths.items() if path is not None}
-
-
-def _path(name: str, text: str) -> Path | None:
-    try:
-        return compile_path(text) if text else None
-    except ValueError as error:
-        raise ConfigError(f"the option {name!r}: {error}", option=name) from None
+        return {key: find(document, path).text() for key, path in self.options.dropwizard_tag_paths_map.items()}
 
 
 def _fields(values: Any, prefix: str) -> dict[str, FieldValue]:
     fields: dict[str, FieldValue] = {}
     for key, value in values.items() if isinstance(values, dict) else ():
-        if isinstance(value, bool):
-            fields[prefix + _unicode(key)] = value
-        elif isinstance(value, str):
-            fields[prefix + _unicode(key)] = _unicode(value)
+        if isinstance(value, bool | str):
+            fields[prefix + key] = value
         elif isinstance(value, int | float):
-            fields[prefix + _unicode(key)] = _number(value)
+            fields[prefix + key] = _number(value)
     return fields
 
 
@@ -147,20 +130,6 @@ def _number(value: float) -> float:
     if isinf(number):
         raise ValueError("a number is out of range")
     return number
-
-
-def _text(value: Any) -> str:
-    """As gjson writes what it found."""
-    if value is MISSING or value is None:
-        return ""
-    if isinstance(value, str):
-        return _unicode(value)
-    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict | list) else value_text(value)
-
-
-def _unicode(text: str) -> str:
-    r"""Halves of a surrogate pair, which \u escapes can spell alone, are no characters."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _not_a_number(text: str) -> float:

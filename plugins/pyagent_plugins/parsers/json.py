@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pyagent.api import ConfigError, Metric, Options, ParseError, Parser, option
 from pyagent.api.files import without_mark
 from pyagent.api.units import format_number
-from pyagent.kit.gjson import MISSING, Path, compile_path
+from pyagent.kit.gjson import MISSING, Path, Unsupported, compile_path
 from pyagent.kit.glob import Matcher, compile_patterns
 from pyagent.kit.records import read_objects
 from pyagent.kit.timestamps import load_zone, parse_timestamp
@@ -46,11 +46,13 @@ class Json(Parser[JsonOptions]):
             self._zone = load_zone(options.json_timezone)
             name = "json_query"
             self._query = compile_path(options.json_query) if options.json_query else None
+        except Unsupported:
+            pass  # found in the text, which takes longer
         except ValueError as error:
             raise ConfigError(f"the option {name!r}: {error}", option=name) from None
         # Without a format each object with a time is a fault.
         self._timed = bool(options.json_time_key)
-        self._reads_natively = self._query is None and not (self._timed and not options.json_time_format)
+        self._reads_natively = not options.json_query and not (self._timed and not options.json_time_format)
 
     def parse(self, data: bytes) -> list[Metric]:
         if read_objects is not None and self._reads_natively:
@@ -84,9 +86,7 @@ class Json(Parser[JsonOptions]):
             return []
         now = self.now()
         try:
-            document = json.loads(text, parse_int=float, parse_constant=_not_a_number)
-            if self._query is not None and (document := self._part(document)) is None:
-                return []
+            document = self._document(text)
             if isinstance(document, list):
                 return self._list(document, now)
             if isinstance(document, dict):
@@ -102,10 +102,14 @@ class Json(Parser[JsonOptions]):
             return []
         raise ParseError(_WRONG_TYPE)
 
-    def _part(self, document: Any) -> Any:
-        """What the query leads to, None for nothing."""
-        assert self._query is not None
-        part = self._query(document)
+    def _document(self, text: str) -> Any:
+        """What counts of a text: the whole, or what the query leads to, None for nothing."""
+        if not self.options.json_query:
+            return _read(text)
+        try:
+            part = self._query(_read(text)) if self._query is not None else _found(text, self.options.json_query)
+        except ValueError:  # gjson finds what stands before a fault
+            part = _found(text, self.options.json_query)
         if part is MISSING:
             return None
         if part is not None and not isinstance(part, dict | list):
@@ -182,6 +186,17 @@ def _string(literal: bytes) -> str:
 
 def _text(value: str | bool) -> str:
     return value if isinstance(value, str) else "true" if value else "false"
+
+
+def _read(text: str) -> Any:
+    return json.loads(text, parse_int=float, parse_constant=_not_a_number)
+
+
+def _found(text: str, query: str) -> Any:
+    from pyagent.kit.gjson_text import find
+
+    raw = find(text, query).raw
+    return _read(raw) if raw else MISSING
 
 
 def _not_a_number(text: str) -> float:

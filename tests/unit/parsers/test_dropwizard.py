@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.api import ConfigError, Metric, ParseError
+from pyagent.api import Metric, ParseError
 from pyagent_plugins.parsers.dropwizard import Dropwizard, DropwizardOptions
 
 ONE = {"counters": {"x": {"count": 1}}}
@@ -104,9 +104,11 @@ def test_what_is_no_registry(document: Any, options: dict[str, Any], message: st
         read(document, **options)
 
 
-def test_a_path_that_is_none() -> None:
-    with pytest.raises(ConfigError, match="dropwizard_tags_path"):
-        read(ONE, dropwizard_tags_path="a.#(")
+def test_paths_have_all_of_gjson() -> None:
+    document = b'{"l": [1, 2], "o": {"p": 1.50}, "counters": {"x": {"count": 1}}, "open": {'
+    paths = {"l": "l", "p": "[o.p]", "none": "a.#("}
+    [metric] = read(document, dropwizard_metric_registry_path="{counters}", dropwizard_tag_paths_map=paths)
+    assert metric.tags == {"metric_type": "counter", "l": "[1, 2]", "p": "[1.50]", "none": ""}
 
 
 @given(st.binary(max_size=40))

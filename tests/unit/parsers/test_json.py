@@ -116,6 +116,32 @@ def test_a_name_for_all() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("{a.b,x}", [{"b": 1.0, "x": 5.0}]),
+        ('{"q":x}', [{"q": 5.0}]),
+        ("l.#.{c}", [{"c": 1.0}, {"c": 2.0}]),
+        ("l|@join", [{"c": 2.0}]),
+        ("{none}", [{}]),
+        ("..0.a", [{"b": 1.0}]),
+        ("a.@tostr", None),
+    ],
+)
+def test_queries_that_make_new_documents(query: str, wanted: list[dict[str, float]] | None) -> None:
+    text = '{"a": {"b": 1}, "x": 5, "l": [{"c": 1}, {"c": 2}]}'
+    if wanted is None:
+        with pytest.raises(ParseError, match="leads to text"):
+            parse(text, json_query=query)
+    else:
+        assert [metric.fields for metric in parse(text, json_query=query)] == wanted
+
+
+def test_a_query_finds_what_stands_before_a_fault() -> None:
+    assert one('{"a": {"b": 1}, "c": ', json_query="a").fields == {"b": 1.0}
+    assert parse('{"a": {"b": 1}, "c": ', json_query="d") == []
+
+
 def test_what_is_not_unicode() -> None:
     metric = one(b'{"a": "\xff", "b": "\\ud800", "c": "\\ud83d\\ude00"}', json_string_fields=["*"])
     assert metric.fields == {"a": "\ufffd", "b": "\ufffd", "c": "\U0001f600"}
@@ -126,7 +152,6 @@ def test_what_is_not_unicode() -> None:
     [
         ({"json_timezone": "Moon/Sea"}, "json_timezone"),
         ({"json_query": "a.#(b"}, "json_query"),
-        ({"json_query": "{a,b}"}, "json_query"),
         ({"tag_keys": ["a[*"]}, "tag_keys"),
         ({"json_string_fields": ["[*"]}, "json_string_fields"),
     ],
