@@ -44,10 +44,20 @@ class Point:
     sum: float | None = None
     created: int | None = None
     """ns since the epoch."""
-    parts: list[tuple[float, float]] = field(default_factory=list)
+    parts: list[tuple[float, float]] | None = None
     """Upper bounds or quantiles, and what belongs to them."""
-    states: list[tuple[str, bool]] = field(default_factory=list)
-    info: dict[str, str] = field(default_factory=dict)
+    states: list[tuple[str, bool]] | None = None
+    info: dict[str, str] | None = None
+
+    def add_part(self, at: float, value: float) -> None:
+        if self.parts is None:
+            self.parts = []
+        self.parts.append((at, value))
+
+    def add_state(self, name: str, enabled: bool) -> None:
+        if self.states is None:
+            self.states = []
+        self.states.append((name, enabled))
 
 
 @dataclass(slots=True)
@@ -95,6 +105,9 @@ def metrics_of(
     make: Callable[[Family, Point, dict[str, str]], Made] = _version_1 if version == 1 else _version_2
     kind = _TYPES.get(family.kind, MetricType.UNTYPED)
     metrics: list[Metric] = []
+    is_plain = family.kind <= Kind.COUNTER
+    name = family.name if version == 1 else "openmetric"
+    field_name = _FIELD_NAMES.get(family.kind, "") if version == 1 else family.name
     for series in family.series:
         own = {**tags, **series.tags} if tags else series.tags
         if family.unit:
@@ -103,39 +116,37 @@ def metrics_of(
         for point in series.points:
             if point.time is not None and not ignore_timestamp:
                 time = point.time
+            if is_plain:  # as most are
+                if point.value is not None and math.isfinite(point.value):
+                    metrics.append(Metric(name, own, {field_name: point.value}, time, kind))
+                continue
             metrics += [Metric(name, labels, fields, time, kind) for name, labels, fields in make(family, point, own)]
     return metrics
 
 
 def _version_1(family: Family, point: Point, tags: dict[str, str]) -> Made:
     kind, name = family.kind, family.name
-    if kind <= Kind.COUNTER:
-        if point.value is not None and math.isfinite(point.value):
-            yield name, tags, {_FIELD_NAMES[kind]: point.value}
-    elif kind is Kind.STATE_SET:
-        yield name, tags, {state.replace(" ", "_"): enabled for state, enabled in point.states}
+    if kind is Kind.STATE_SET:
+        yield name, tags, {state.replace(" ", "_"): enabled for state, enabled in point.states or ()}
     elif kind is Kind.INFO:
-        yield name, {**tags, **point.info}, {"info": _ONE}
+        yield name, {**tags, **(point.info or {})}, {"info": _ONE}
     else:
         fields: dict[str, FieldValue] = {"count": point.count}
         if point.sum is not None:
             fields["sum"] = point.sum
         if point.created is not None:
             fields["created"] = _created(point.created, exact=kind is Kind.SUMMARY)
-        fields.update((go_float(at), value) for at, value in point.parts if math.isfinite(value))
+        fields.update((go_float(at), value) for at, value in point.parts or () if math.isfinite(value))
         yield name, tags, fields
 
 
 def _version_2(family: Family, point: Point, tags: dict[str, str]) -> Made:
     kind, name = family.kind, family.name
-    if kind <= Kind.COUNTER:
-        if point.value is not None and math.isfinite(point.value):
-            yield "openmetric", tags, {name: point.value}
-    elif kind is Kind.STATE_SET:
-        for state, enabled in point.states:
+    if kind is Kind.STATE_SET:
+        for state, enabled in point.states or ():
             yield "openmetric", tags, {f"{name}_{state.replace(' ', '_')}": enabled}
     elif kind is Kind.INFO:
-        yield "openmetric", {**tags, **point.info}, {f"{name}_info": _ONE}
+        yield "openmetric", {**tags, **(point.info or {})}, {f"{name}_info": _ONE}
     else:
         fields: dict[str, FieldValue] = {f"{name}_count": point.count}
         if point.sum is not None:
@@ -144,10 +155,10 @@ def _version_2(family: Family, point: Point, tags: dict[str, str]) -> Made:
             fields[f"{name}_created"] = _created(point.created, exact=False)
         yield "openmetric", tags, fields
         label, part = ("le", f"{name}_bucket") if kind in _HISTOGRAMS else ("quantile", name)
-        for at, value in point.parts:
+        for at, value in point.parts or ():
             if math.isfinite(value):
                 yield "openmetric", {**tags, label: go_float(at)}, {part: value}
-        if kind in _HISTOGRAMS and not any(at == math.inf for at, _ in point.parts):
+        if kind in _HISTOGRAMS and not any(at == math.inf for at, _ in point.parts or ()):
             yield "openmetric", {**tags, "le": "+Inf"}, {part: point.count}
 
 
@@ -234,9 +245,10 @@ def _read_value(data: bytes, kind: Kind, point: Point) -> None:
         if kind is Kind.STATE_SET:
             if number == 1:
                 state = {at: part for at, _, part in protobuf.message(protobuf.inner(value))}
-                point.states.append((protobuf.text(state.get(2, b"")), bool(state.get(1, 0))))
+                point.add_state(protobuf.text(state.get(2, b"")), bool(state.get(1, 0)))
         elif kind is Kind.INFO:
             if number == 1:
+                point.info = point.info or {}
                 point.info.update([_label(protobuf.inner(value))])
         elif number in (1, 2):
             amount = float(protobuf.signed(value)) if wire == protobuf.VARINT else protobuf.double(value)
@@ -252,9 +264,9 @@ def _read_value(data: bytes, kind: Kind, point: Point) -> None:
             part = {at: inside for at, _, inside in protobuf.message(protobuf.inner(value))}
             first, second = part.get(1, 0), part.get(2, b"\0" * 8)
             if kind is Kind.SUMMARY:
-                point.parts.append((protobuf.double(first or b"\0" * 8), protobuf.double(second)))
+                point.add_part(protobuf.double(first or b"\0" * 8), protobuf.double(second))
             else:
-                point.parts.append((protobuf.double(second), float(protobuf.unsigned(first))))
+                point.add_part(protobuf.double(second), float(protobuf.unsigned(first)))
 
 
 def _timestamp(data: bytes) -> int:

@@ -73,7 +73,7 @@ class _Reader:
         self.families: list[Family] = []
         self._family = Family("")
         self._series: Series | None = None
-        self._key: frozenset[tuple[str, str]] | None = None
+        self._key: dict[str, str] | None = None
         self._labels: dict[str, list[tuple[str, str]]] = {"": []}
         """By their text: the same come again, and need not be read again."""
 
@@ -154,10 +154,10 @@ class _Reader:
                 position = position or text
             elif key and key != "__name__":
                 tags[key] = text
-        key_of_series = frozenset(tags.items())
-        if self._series is None or key_of_series != self._key:
-            self._series = Series({key: text for key, text in tags.items() if text}, [Point()])
-            self._key = key_of_series
+        if self._series is None or tags != self._key:
+            own = {key: text for key, text in tags.items() if text} if "" in tags.values() else tags
+            self._series = Series(own, [Point()])
+            self._key = tags
             family.series.append(self._series)
         point = self._series.points[-1]
         if point.time != time:
@@ -172,7 +172,7 @@ class _Reader:
             if part == "total":
                 point.value = value
         elif kind is Kind.STATE_SET:
-            point.states.append((position, value > 0))
+            point.add_state(position, value > 0)
         elif kind is not Kind.INFO:
             _add_part(point, part, kind, value, position)
 
@@ -210,9 +210,9 @@ def _add_part(point: Point, part: str, kind: Kind, value: float, position: str) 
             raise ValueError(f"the time of creation {value} is out of range")
         point.created = math.trunc(value * 1e9)
     elif kind is Kind.SUMMARY:
-        point.parts.append((_bound(position), value))
+        point.add_part(_bound(position), value)
     elif part == "bucket":
-        point.parts.append((_bound(position), _count(value)))
+        point.add_part(_bound(position), _count(value))
 
 
 def _bound(text: str) -> float:
