@@ -59,12 +59,6 @@ DIFFERENCES = (
         ("rounding_us_interval",),
     ),
     Difference(
-        "`json_transformation`",
-        "a JSONata expression changes what the serializer json writes",
-        "refused when the configuration is loaded",
-        ("json_transformation",),
-    ),
-    Difference(
         "flags before a command (`--config F config check`)",
         "ignored; other files are checked",
         "count; one that the command does not know is an error",

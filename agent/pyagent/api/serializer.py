@@ -56,6 +56,9 @@ class Serializer(Plugin[O_co]):
     stateful: bool = False
     """What is written depends on what was written before, such as a header: no two outputs share the records."""
 
+    slow: bool = False
+    """It takes long for each metric: it runs where the output runs, never on the agent's main loop."""
+
     def __init__(self, options: O_co, log: logging.Logger, *, encode_lines: LineEncoder | None = None) -> None:
         self._encode_lines = encode_lines
         super().__init__(options, log)

@@ -7,12 +7,13 @@ of HTML; bytes that are not UTF-8 become U+FFFD.
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pyagent.api.metric import FieldValue
 from pyagent.kit.field_texts import FieldTexts
 
-__all__ = ["JSON_TEXTS", "json_bytes", "json_number", "json_object", "json_quoted", "json_value"]
+__all__ = ["JSON_TEXTS", "json_any", "json_bytes", "json_number", "json_object", "json_quoted", "json_value"]
 
 _ESCAPES = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
@@ -68,3 +69,24 @@ def json_value(value: FieldValue) -> str:
 def json_object(values: Mapping[str, FieldValue]) -> str:
     """Sorted by the keys. Raises ValueError for NaN and infinities."""
     return "{" + ",".join([f"{json_quoted(key)}:{json_value(values[key])}" for key in sorted(values)]) + "}"
+
+
+def json_any(value: Any, quote: Callable[[str], str] = json_quoted, line: str = "") -> str:
+    """Of None, texts, numbers, booleans, lists and maps of these; maps are sorted by their keys. `line`: a line end, for text
+    that is indented. Raises ValueError for anything else, and for NaN and infinities."""
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, bool | int | float):
+        return json_value(value)
+    if not isinstance(value, list | dict):
+        raise ValueError(f"a {type(value).__name__} cannot be JSON")
+    inner = line and line + "  "
+    if isinstance(value, list):
+        items = [json_any(item, quote, inner) for item in value]
+    else:
+        colon = ": " if line else ":"
+        items = [f"{quote(key)}{colon}{json_any(value[key], quote, inner)}" for key in sorted(value)]
+    opened, closed = "[]" if isinstance(value, list) else "{}"
+    return f"{opened}{inner}{f',{inner}'.join(items)}{line}{closed}" if items else opened + closed

@@ -14,6 +14,7 @@ _PACKAGES = {
     "google.protobuf": "protobuf",
     "grafana_foundation_sdk": "grafana-foundation-sdk~=0.0.21",
     "influxdb_client": "influxdb-client",
+    "jsonata": "jsonata-python",
     "MySQLdb": "mysqlclient",
     "nats": "nats-py",
     "OpenSSL": "pyOpenSSL",

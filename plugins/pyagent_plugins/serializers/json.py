@@ -5,14 +5,15 @@ batches (`use_batch_format`), a document is `{"metrics":[...]}`. NaN and infinit
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pyagent.api import ConfigError, Duration, FieldValue, Metric, Options, Serializer, option
 from pyagent.kit.field_texts import SeriesMemo
 from pyagent.kit.glob import Matcher, compile_patterns
-from pyagent.kit.json_text import JSON_TEXTS, json_bytes, json_number, json_quoted
+from pyagent.kit.json_text import JSON_TEXTS, json_any, json_bytes, json_number, json_quoted
 from pyagent.kit.layouts import TimeLayout
+from pyagent.kit.libraries import missing_library
 from pyagent.kit.memo import KeysMemo
 from pyagent.kit.records import write_objects
 
@@ -26,21 +27,22 @@ class JsonOptions(Options, frozen=True):
     json_timestamp_format: Annotated[
         str, option("layout of timestamps, in UTC, as Go's reference time is written; empty: a number of units")
     ] = ""
-    json_transformation: Annotated[str, option("JSONata expression; not supported")] = ""
+    json_transformation: Annotated[str, option("JSONata expression of what is written instead")] = ""
     json_nested_fields_include: Annotated[
         list[str], option("patterns of text fields that hold JSON, which is put in as such")
     ] = []
     json_nested_fields_exclude: Annotated[list[str], option("patterns of fields that are no such ones")] = []
 
 
+_LONGEST_MS = 5_000
+_DEEPEST = 200
+
+
 class Json(Serializer[JsonOptions]):
     def setup(self) -> None:
         options = self.options
-        if options.json_transformation:
-            raise ConfigError(
-                "cannot transform JSON: json_transformation is not supported; change metrics by processors instead",
-                option="json_transformation",
-            )
+        self._transformed = _transformation(options.json_transformation) if options.json_transformation else None
+        self.slow = self._transformed is not None
         self._unit = _power_of_ten(int(options.json_timestamp_units) or 1_000_000_000)
         self._layout = TimeLayout(options.json_timestamp_format) if options.json_timestamp_format else None
         self._included = _matcher("json_nested_fields_include", options.json_nested_fields_include)
@@ -50,9 +52,13 @@ class Json(Serializer[JsonOptions]):
         self._nests = bool(options.json_nested_fields_include or options.json_nested_fields_exclude)
 
     def serialize(self, metric: Metric) -> bytes:
+        if self._transformed is not None:
+            return json_bytes(self._transformed(self._plain(metric)) + "\n")
         return json_bytes(self._object(metric) + "\n")
 
     def serialize_batch(self, metrics: Sequence[Metric]) -> bytes:
+        if self._transformed is not None:
+            return json_bytes(self._transformed({"metrics": [*map(self._plain, metrics)]}) + "\n")
         if write_objects is not None and self._layout is None and not self._nests:
             objects = write_objects(metrics, self._unit, lambda metric: json_bytes(self._object(metric)))
             return b'{"metrics":[' + objects + b"]}\n"
@@ -61,6 +67,10 @@ class Json(Serializer[JsonOptions]):
     def reference(self, metrics: Sequence[Metric]) -> bytes:
         """What `serialize_batch` makes of any metrics, in Python alone."""
         return json_bytes(f'{{"metrics":[{",".join(map(self._object, metrics))}]}}\n')
+
+    def _plain(self, metric: Metric) -> Any:
+        """What a transformation sees."""
+        return json.loads(self._object(metric))
 
     def _object(self, metric: Metric) -> str:
         values = metric.fields
@@ -89,6 +99,45 @@ class Json(Serializer[JsonOptions]):
     def _is_nested(self, key: str) -> bool:
         included = not self.options.json_nested_fields_include or self._included(key)
         return included and not self._excluded(key)
+
+
+def _transformation(text: str) -> Callable[[Any], str]:
+    """What is made of a value. Raises ConfigError."""
+    try:
+        from jsonata import Jsonata
+        from jsonata.regex_engine import RegexFlags, default_regex_engine
+    except ImportError:
+        raise ConfigError(
+            f"cannot transform JSON: {missing_library('jsonata')}", option="json_transformation"
+        ) from None
+
+    def compile_pattern(pattern: str, flags: RegexFlags) -> Any:
+        """In linear time, where google-re2 is there."""
+        try:
+            import re2
+        except ImportError:
+            return default_regex_engine(pattern, flags)
+        letters = ("i" if flags.case_insensitive else "") + ("m" if flags.multiline else "")
+        return re2.compile(f"(?{letters}){pattern}" if letters else pattern)
+
+    try:
+        expression = Jsonata(text, compile_pattern)
+    except Exception as error:
+        cause = f"cannot transform JSON: {error}; correct the expression of JSONata"
+        raise ConfigError(cause, option="json_transformation") from None
+
+    def transformed(value: Any) -> str:
+        try:
+            bounds = expression.create_frame()
+            bounds.set_runtime_bounds(_LONGEST_MS, _DEEPEST)
+            found = expression.evaluate(value, bounds)
+        except Exception as error:  # the library's own, and what Python has for a division by 0
+            raise ValueError(f"the transformation fails: {error}") from None
+        if found is None:
+            raise ValueError("the transformation gives nothing")
+        return json_any(found)
+
+    return transformed
 
 
 def _matcher(name: str, patterns: list[str]) -> Matcher:

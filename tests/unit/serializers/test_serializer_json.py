@@ -105,13 +105,51 @@ class TestNested:
         assert json.loads(one({"x": text}, json_nested_fields_include=["*"]))["fields"] == {"x": text}
 
 
+class TestTransformation:
+    METRIC = Metric("m", {"host": "x"}, {"a": 1, "b": 2.5, "n": math.nan, "big": Uint(2**64 - 1)}, TIME)
+
+    @pytest.mark.parametrize(
+        ("expression", "wanted"),
+        [
+            (
+                '{"what": name, "sum": fields.a + fields.b, "where": $uppercase(tags.host)}',
+                '{"sum":3.5,"what":"m","where":"X"}',
+            ),
+            ("fields", '{"a":1,"b":2.5,"big":18446744073709551615}'),
+            ("timestamp / 7", "242857142.85714287"),
+            ('"<a>"', r'"\u003ca\u003e"'),
+            ("$merge([tags, fields.{'c': a}])", '{"c":1,"host":"x"}'),
+            ("$match(name, /M/i).index", "0"),
+            ("[$keys(fields), nope]", '["a","b","big"]'),
+        ],
+    )
+    def test_of_a_metric(self, expression: str, wanted: str) -> None:
+        assert made(json_transformation=expression).serialize(self.METRIC).decode() == wanted + "\n"
+
+    def test_of_a_batch(self) -> None:
+        serializer = made(json_transformation="metrics.(name & fields.a)")
+        assert serializer.serialize_batch([self.METRIC, self.METRIC]) == b'["m1","m1"]\n'
+        assert serializer.slow
+
+    @pytest.mark.parametrize(
+        ("expression", "message"),
+        [
+            ("nope", "the transformation gives nothing"),
+            ("1/0", "the transformation fails: float division by zero"),
+            ("function($x){$x}", "cannot be JSON"),
+            ("($f := function($x){$f($x) + 1}; $f(1))", "the transformation fails: "),
+            ('"a" + 1', "the transformation fails: "),
+        ],
+    )
+    def test_what_cannot_be_transformed(self, expression: str, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            made(json_transformation=expression).serialize(self.METRIC)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"json_transformation": "name"},
-            "cannot transform JSON: json_transformation is not supported; change metrics by",
-        ),
+        ({"json_transformation": "("}, "cannot transform JSON: Expected ) before end of expression; correct the"),
         ({"json_nested_fields_include": ["[a"]}, "the option 'json_nested_fields_include': "),
     ],
 )

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pyagent.api.metric import Metric
 from pyagent.kit.gotemplate.values import TemplateError, Texts, Time, quoted, shown, type_name
-from pyagent.kit.json_text import json_number, json_quoted
+from pyagent.kit.json_text import json_any
 from pyagent.kit.layouts import TimeLayout
 from pyagent.kit.regex import compile_regex, compile_template
 
@@ -290,40 +290,19 @@ def from_json(text: str) -> Any:
 
 
 def to_json(value: Any) -> str:
-    return _json(value, json_quoted)
+    return json_any(_plain(value))
 
 
 def to_raw_json(value: Any) -> str:
-    return _json(value, json.encoder.encode_basestring)
+    return json_any(_plain(value), json.encoder.encode_basestring)
 
 
 def to_pretty_json(value: Any) -> str:
-    return _json(value, json_quoted, "\n")
+    return json_any(_plain(value), line="\n")
 
 
-def _json(value: Any, quote: Callable[[str], str], line: str = "") -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool | str):
-        return quote(value) if isinstance(value, str) else shown(value)
-    if isinstance(value, int):
-        return str(int(value))
-    if isinstance(value, float):
-        if not isfinite(value):
-            raise TemplateError("JSON has no NaN and no infinities")
-        return json_number(value)
-    if isinstance(value, Time):
-        return quote(value.format("2006-01-02T15:04:05.999999999Z07:00"))
-    if not isinstance(value, list | dict):
-        raise TemplateError(f"a {type_name(value)} cannot be JSON")
-    inner = line and line + "  "
-    if isinstance(value, list):
-        items = [_json(item, quote, inner) for item in value]
-    else:
-        colon = ": " if line else ":"
-        items = [f"{quote(key)}{colon}{_json(value[key], quote, inner)}" for key in sorted(value)]
-    opened, closed = "[]" if isinstance(value, list) else "{}"
-    return f"{opened}{inner}{f',{inner}'.join(items)}{line}{closed}" if items else opened + closed
+def _plain(value: Any) -> Any:
+    return value.format("2006-01-02T15:04:05.999999999Z07:00") if isinstance(value, Time) else value
 
 
 # Times

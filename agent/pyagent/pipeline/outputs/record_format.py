@@ -46,7 +46,7 @@ def record_format(wanted: QueueFormat, *, builtin: bool = True) -> RecordFormat:
         return _of_lines(options)
     if wanted.documents or serializer.whole_batch:
         return _of_metrics(lambda metrics: _document(serializer, metrics))
-    if not builtin:
+    if not builtin or serializer.slow:
         return _of_metrics(lambda metrics: _joined(serializer, metrics))
     # Options are frozen, and tell of all that a serializer does.
     return RecordFormat(
