@@ -4,14 +4,25 @@
 whole after each block of bytes, `finish` the one that needs no separator behind it.
 """
 
+import os
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.options import Options, option
 
-__all__ = ["BadFrame", "Framing", "LengthField", "Splitter", "is_closed", "split_open"]
+__all__ = [
+    "BadFrame",
+    "Framing",
+    "LengthField",
+    "Splitter",
+    "find_open",
+    "is_closed",
+    "reference_find_open",
+    "split_open",
+]
 
 LEAST_LIMIT = 64 * 2**10
 """Bytes of a message that every stream may have."""
@@ -248,15 +259,26 @@ _OPEN = re.compile(rb'="[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+\\?\n')
 """A string that its line does not end, or what looks like one."""
 
 
+def reference_find_open(lines: bytes, start: int) -> int:
+    """Where the line ends, from `start` on, in which a string begins and does not end; -1: there is none."""
+    match = _OPEN.search(lines, start)
+    return -1 if match is None else match.end()
+
+
+find_open = reference_find_open
+if not TYPE_CHECKING and os.environ.get("PYAGENT_NATIVE") != "0":
+    with suppress(ImportError):
+        from pyagent.kit.native import find_open
+
+
 def split_open(lines: bytes) -> list[bytes]:
     """Lines of line protocol in as few pieces as can be read each by itself: a string that does not end in its line would go
     on in the next one, which a sender may have meant, or may be somebody else's."""
     pieces: list[bytes] = []
     start = 0
-    if b'="' in lines:
-        for match in _OPEN.finditer(lines):
-            pieces.append(lines[start : match.end()])
-            start = match.end()
+    while (end := find_open(lines, start)) >= 0:
+        pieces.append(lines[start:end])
+        start = end
     if start < len(lines):
         pieces.append(lines[start:] if start else lines)
     return pieces
@@ -264,4 +286,4 @@ def split_open(lines: bytes) -> list[bytes]:
 
 def is_closed(lines: bytes) -> bool:
     """Whether nothing of the last line goes on in what follows."""
-    return b'="' not in lines or _OPEN.search(lines if lines.endswith(b"\n") else lines + b"\n") is None
+    return b'="' not in lines or find_open(lines if lines.endswith(b"\n") else lines + b"\n", 0) < 0

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError
-from pyagent.kit.framing import BadFrame, Framing, LengthField, is_closed, split_open
+from pyagent.kit.framing import BadFrame, Framing, LengthField, find_open, is_closed, reference_find_open, split_open
 
 LIMIT = 64 * 2**10
 
@@ -170,3 +170,13 @@ def test_a_string_that_its_line_does_not_end_never_reaches_into_the_next_line(
 def test_closed_lines(lines: bytes, closed: bool) -> None:
     assert is_closed(lines) == closed
     assert len(split_open(lines + b"\nx v=1\n")) == (1 if closed else 2)
+
+
+@pytest.mark.skipif(find_open is reference_find_open, reason="the native core is not built, or is off")
+@given(st.text('=" \\\n\ra', max_size=30), st.integers(0, 30))
+@example('="\\\n="\\', 0)
+@example('="a\\"\n', 1)
+def test_native_strings_are_found_as_in_python(text: str, start: int) -> None:
+    lines = text.encode()
+    start = min(start, len(lines))
+    assert find_open(lines, start) == reference_find_open(lines, start)

@@ -75,6 +75,10 @@ cdef extern from "records.hpp" namespace "records":
         bint read(list metrics) except +*
 
 
+cdef extern from "records.hpp" namespace "records":
+    const char* _find_open "records::find_open"(const char* start, const char* end)
+
+
 cdef extern from "objects.hpp" namespace "records":
     cdef cppclass Objects:
         Buffer out
@@ -207,3 +211,13 @@ def write_objects(metrics, int64_t unit, object_of):
         return PyBytes_FromStringAndSize(objects.out.data, objects.out.size)
     finally:
         del objects
+
+
+def find_open(bytes lines not None, Py_ssize_t start):
+    """As `pyagent.kit.framing.find_open`."""
+    cdef const char* data = PyBytes_AS_STRING(lines)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(lines)
+    if not 0 <= start <= size:
+        raise ValueError("the start is not within the lines")
+    cdef const char* found = _find_open(data + start, data + size)
+    return -1 if found == NULL else found - data

@@ -666,4 +666,23 @@ private:
     }
 };
 
+// Line protocol -----------------------------------------------------------------------------------------------------------
+
+// Where the line ends in which a string begins and does not end, or what looks like one, from `start` on; null: there is none.
+inline const char* find_open(const char* start, const char* end) {
+    const char* p = start;
+    while (p != end && (p = static_cast<const char*>(std::memchr(p, '"', static_cast<size_t>(end - p)))) != nullptr) {
+        bool opens = p != start && p[-1] == '=';
+        ++p;
+        if (!opens) continue;
+        const char* q = p;
+        while (q != end && *q != '"' && *q != '\n') {
+            if (*q == '\\' && q + 1 != end && q[1] != '\n') ++q;
+            ++q;
+        }
+        if (q != end && *q == '\n') return q + 1;
+    }
+    return nullptr;
+}
+
 }  // namespace records
