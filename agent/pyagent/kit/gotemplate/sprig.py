@@ -18,6 +18,53 @@ from pyagent.kit.json_text import json_any
 from pyagent.kit.layouts import TimeLayout
 from pyagent.kit.regex import compile_regex, compile_template
 
+__all__ = [
+    "adler32",
+    "atoi",
+    "b64dec",
+    "b64enc",
+    "cut",
+    "date",
+    "date_in_zone",
+    "decimals",
+    "digest",
+    "divided",
+    "fail",
+    "from_json",
+    "has",
+    "indent",
+    "initials",
+    "kind_of",
+    "make_dict",
+    "now",
+    "put",
+    "quote",
+    "regex_find",
+    "regex_match",
+    "regex_quote",
+    "regex_replace",
+    "regex_replace_literal",
+    "repeat",
+    "round_places",
+    "rounded",
+    "split",
+    "substr",
+    "text_of",
+    "texts_of",
+    "title",
+    "to_float",
+    "to_integer",
+    "to_json",
+    "to_pretty_json",
+    "to_raw_json",
+    "trunc",
+    "uniq",
+    "unix_epoch",
+    "until",
+    "untitle",
+    "without",
+]
+
 _MOST_TEXT = 1 << 20
 _MOST_ITEMS = 100_000
 _DECIMALS = Context(prec=60, rounding=ROUND_HALF_UP)
