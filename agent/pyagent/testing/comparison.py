@@ -1,6 +1,7 @@
 """Metrics beside those that a case expects: what counts as equal, and how a difference is shown."""
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 
@@ -86,10 +87,16 @@ def _comparable(metrics: Sequence[Metric], varies: Collection[str], times: bool)
 
 
 def _text(metric: Metric, varies: Collection[str], times: bool) -> str:
-    """As line protocol for people: what varies is `*`, and each type still shows."""
+    """As line protocol for people: what varies is `*`, and each type still shows. Values that no line can have, which no output
+    gets either, are left out."""
+    written = (
+        (name, value)
+        for name, value in sorted(metric.fields.items())
+        if not isinstance(value, float) or math.isfinite(value)
+    )
     fields = ",".join(
         f"{name}={'?' if f'any:{name}' in varies else _value(value, bool({'*', name, f'{metric.name}.{name}'} & set(varies)))}"
-        for name, value in sorted(metric.fields.items())
+        for name, value in written
     )
     return f"{metric.name}{_tags(metric, varies)} {fields}" + (f" {metric.time}" if times else "")
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pyagent.api import Metric
 from pyagent.testing.case_run import run_case
 from pyagent.testing.cases import Case, Outcome, find_cases, problems_of, update
+from pyagent.testing.comparison import differences, expected_metrics
 
 FILE = '[[inputs.file]]\n  files = ["in"]\n'
 PLUGIN = '''
@@ -72,6 +74,12 @@ def problems(folder: Path, files: Mapping[str, str | bytes], kind: str = "inputs
 def test_differences_are_shown(text: str, expected: str, found: list[str], tmp_path: Path) -> None:
     shown = problems(tmp_path, {"telegraf.conf": FILE, "in": text, "expected.out": expected})
     assert [line for line in shown if not line.startswith(("---", "+++"))] == found
+
+
+def test_values_that_no_line_can_have_are_left_out() -> None:
+    got = [Metric("m", {}, {"v": 1.5, "w": float("nan"), "x": float("-inf")}, 5)]
+    assert differences(expected_metrics(b"m v=1.5 5"), got) == []
+    assert differences(expected_metrics(b"m v=1.5,w=2 5"), got)
 
 
 def test_what_varies_still_has_its_type_and_its_place(tmp_path: Path) -> None:
