@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pyagent.api.errors import ParseError
 from pyagent.api.metric import FieldValue, Metric, MetricType
+from pyagent.kit.numbers import go_float
 
 __all__ = ["Family", "MetricVersion", "Parts", "go_float", "implementation", "metrics_of", "read", "reference"]
 
@@ -329,29 +330,6 @@ def _version_2(family: Family) -> Made:
         for position, value in parts:
             if math.isfinite(value):
                 yield "prometheus", whole.labels | {family.special: go_float(position)}, {field: value}, whole.time
-
-
-def go_float(value: float) -> str:
-    """As Go's FormatFloat(value, 'g', -1, 64): 0.5, 125000, 1e+06, +Inf."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-    mantissa, _, exponent = repr(value).partition("e")
-    sign = "-" if mantissa.startswith("-") else ""
-    whole, _, fraction = mantissa.lstrip("-").partition(".")
-    digits = (whole + fraction).lstrip("0")
-    power = int(exponent or 0) + len(whole) - 1
-    if not digits:
-        return f"{sign}0"
-    if whole.strip("0") == "":
-        power = int(exponent or 0) - (len(fraction) - len(fraction.lstrip("0"))) - 1
-    digits = digits.rstrip("0")
-    if power < -4 or power >= 6:
-        tail = f".{digits[1:]}" if len(digits) > 1 else ""
-        return f"{sign}{digits[0]}{tail}e{'-' if power < 0 else '+'}{abs(power):02d}"
-    if power < 0:
-        return f"{sign}0.{'0' * (-power - 1)}{digits}"
-    padded = digits.ljust(power + 1, "0")
-    return f"{sign}{padded[: power + 1]}{'.' if len(padded) > power + 1 else ''}{padded[power + 1 :]}"
 
 
 def _behind_blanks(text: bytes, at: int) -> int:

@@ -8,8 +8,9 @@ not supported here; `kit.gjson_text` has them.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 __all__ = ["MISSING", "Path", "Unsupported", "compile_path", "compile_pattern"]
 
@@ -47,8 +48,7 @@ def compile_path(text: str) -> Path:
     return find
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(Struct, frozen=True):
     name: str
     pattern: re.Pattern[str] | None
 
@@ -62,13 +62,11 @@ class _Key:
         return MISSING
 
 
-@dataclass(frozen=True, slots=True)
-class _Each:
+class _Each(Struct, frozen=True):
     """`#`: what follows, for every element; their number where nothing does."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Query:
+class _Query(Struct, frozen=True):
     path: "tuple[_Step, ...]"
     operator: str
     wanted: str
@@ -98,8 +96,7 @@ class _Query:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Modifier:
+class _Modifier(Struct, frozen=True):
     function: Callable[[Any], Any]
 
 

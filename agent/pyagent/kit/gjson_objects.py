@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from pyagent.api import FieldValue, Metric, Options, Uint, option
-from pyagent.kit.exposition import go_float
 from pyagent.kit.gjson_text import Result, children, find
-from pyagent.kit.numbers import parse_boolean, parse_float, parse_integer, parse_unsigned
+from pyagent.kit.numbers import go_float, parse_boolean, parse_float, parse_integer, parse_unsigned
 from pyagent.kit.timestamps import Zone, load_zone, parse_timestamp
 
 __all__ = ["DataSet", "JsonObject", "Levels", "Walk", "product", "read_pairs"]

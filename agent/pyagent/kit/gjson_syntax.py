@@ -1,7 +1,8 @@
 """How a path of gjson is taken apart, letter by letter as gjson does it."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["Query", "Step", "array_path", "name_of_last", "object_path", "selectors", "split_pipe", "squash"]
 
@@ -56,15 +57,13 @@ def object_path(path: str) -> tuple[str, str | None, str | None, bool]:
     return part, None, None, wild
 
 
-@dataclass(slots=True)
-class Query:
+class Query(Struct):
     path: str
     operator: str
     wanted: str
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Struct):
     """The first part of a path into a list."""
 
     part: str

@@ -14,27 +14,12 @@ from pyagent.booleans import BOOLEANS
 from pyagent.kit.gjson import MISSING, compile_pattern
 from pyagent.kit.gjson_syntax import array_path, name_of_last, object_path, selectors, split_pipe, squash
 
-__all__ = ["Result", "children", "find", "quoted", "read", "whole_characters"]
+__all__ = ["Result", "children", "find", "quoted", "read"]
 
 _decoder = json.JSONDecoder(parse_int=float, parse_constant=lambda _: None)
 _scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]  # typeshed has it not
 _blank: Final = re.compile(r"[ \t\r\n]*+").match
 _between: Final = re.compile(r"[ \t\r\n,:]*+").match
-
-
-_HALVES = re.compile(r"(\\[^u])|\\u([dD][89a-fA-F][0-9a-fA-F]{2})(?:\\u([0-9a-fA-F]{4}))?", re.DOTALL)
-
-
-def whole_characters(text: str) -> str:
-    r"""A JSON text in which halves of a surrogate pair, which \u escapes can spell alone, are U+FFFD."""
-    return _HALVES.sub(_whole, text) if "\\ud" in text or "\\uD" in text else text
-
-
-def _whole(match: re.Match[str]) -> str:
-    if match[1]:
-        return match[0]
-    high, low = int(match[2], 16), int(match[3] or "0", 16)
-    return match[0] if high < 0xDC00 <= low < 0xE000 else r"\ufffd"
 
 
 class Result:

@@ -15,6 +15,7 @@ __all__ = [
     "INT64_MIN",
     "UINT64_MAX",
     "divided",
+    "go_float",
     "guess_value",
     "parse_boolean",
     "parse_float",
@@ -139,3 +140,26 @@ def shortest_float32(value: float) -> str:
         if value != value or struct.pack("f", float(text)) == struct.pack("f", value):
             break
     return format_number(float(text))
+
+
+def go_float(value: float) -> str:
+    """As Go's FormatFloat(value, 'g', -1, 64): 0.5, 125000, 1e+06, +Inf."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    mantissa, _, exponent = repr(value).partition("e")
+    sign = "-" if mantissa.startswith("-") else ""
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    digits = (whole + fraction).lstrip("0")
+    power = int(exponent or 0) + len(whole) - 1
+    if not digits:
+        return f"{sign}0"
+    if whole.strip("0") == "":
+        power = int(exponent or 0) - (len(fraction) - len(fraction.lstrip("0"))) - 1
+    digits = digits.rstrip("0")
+    if power < -4 or power >= 6:
+        tail = f".{digits[1:]}" if len(digits) > 1 else ""
+        return f"{sign}{digits[0]}{tail}e{'-' if power < 0 else '+'}{abs(power):02d}"
+    if power < 0:
+        return f"{sign}0.{'0' * (-power - 1)}{digits}"
+    padded = digits.ljust(power + 1, "0")
+    return f"{sign}{padded[: power + 1]}{'.' if len(padded) > power + 1 else ''}{padded[power + 1 :]}"

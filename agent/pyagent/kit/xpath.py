@@ -111,6 +111,22 @@ class _Step(Query):
 
 
 class Child(_Step):
+    """`plain`: elements of that name without a prefix."""
+
+    plain = ""
+    _names: tuple[str, ...] | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """The names of a path of plain children from where it begins, the first of which is "/" for the top; else none."""
+        if self._names is None:
+            above: tuple[str, ...] = ()
+            if type(self.input) is Child:
+                above = self.input.names()
+            elif type(self.input) in (Here, Top):
+                above = ("." if type(self.input) is Here else "/",)
+            self._names = (*above, self.plain) if above and self.plain else ()
+        return self._names
+
     def select(self, at: Context) -> Iterator[Any]:
         test = self.test
         for node in self.input.select(at):
@@ -121,6 +137,15 @@ class Child(_Step):
                     yield child
 
     def first(self, at: Context) -> Any:
+        names = self.names()
+        if names:
+            node = at.node if names[0] == "." else at.root
+            if hasattr(node, "first_named"):
+                for name in names[1:]:
+                    node = node.first_named(name)
+                    if node is None:
+                        return None
+                return node
         test = self.test
         if type(self.input) is Here:
             for child in at.node.children:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pyagent.kit import xpath as q
 from pyagent.kit import xpath_syntax as s
 from pyagent.kit.xpath_functions import FUNCTIONS, OPERATORS, compared, last, position
-from pyagent.kit.xpath_syntax import ALL, XPathError
+from pyagent.kit.xpath_syntax import ALL, ELEMENT, XPathError
 
 __all__ = ["build"]
 
@@ -78,7 +78,9 @@ class _Builder:
             input, known = self.node(below, inner)
         match axis:
             case "child":
-                return q.Child(input, test, tree.local), known
+                child = q.Child(input, test, tree.local)
+                child.plain = tree.local if tree.kind == ELEMENT and not tree.prefix else ""
+                return child, known
             case "attribute":
                 return q.Attribute(input, test, tree.local), known
             case "self":

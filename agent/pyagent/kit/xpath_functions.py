@@ -4,13 +4,15 @@
 import math
 import operator
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyagent.api.units import format_number
 from pyagent.kit.numbers import parse_float
-from pyagent.kit.regex import Regex, compile_regex, compile_template
 from pyagent.kit.xpath import ATTRIBUTE, Context, Query, siblings
 from pyagent.kit.xpath_syntax import XPathError
+
+if TYPE_CHECKING:
+    from pyagent.kit.regex import Regex
 
 __all__ = ["FUNCTIONS", "OPERATORS", "compared", "last", "position", "to_number"]
 
@@ -93,7 +95,9 @@ def _matches(one: Query, other: Query) -> Made:
     return call
 
 
-def _regex(pattern: str, name: str) -> Regex:
+def _regex(pattern: str, name: str) -> "Regex":
+    from pyagent.kit.regex import compile_regex
+
     try:
         return compile_regex(pattern)
     except ValueError as error:
@@ -102,6 +106,8 @@ def _regex(pattern: str, name: str) -> Regex:
 
 def _replace(*arguments: Query) -> Made:
     def call(at: Context) -> str:
+        from pyagent.kit.regex import compile_template
+
         text, pattern, by = (_text(at, argument.evaluate(at)) for argument in arguments)
         regex = _regex(pattern, "replace")
         for group in range(len(regex.groups), 0, -1):

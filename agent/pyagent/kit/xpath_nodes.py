@@ -4,16 +4,15 @@ Members of an object and elements of a list are elements; elements of a list hav
 node below its element. Children are made when something asks for them.
 """
 
-import json
-import math
 from typing import Any
 
 from pyagent.api.units import format_number
-from pyagent.kit.exposition import go_float
+from pyagent.kit.json_text import json_number, json_quoted
+from pyagent.kit.numbers import go_float
 from pyagent.kit.xpath_functions import to_number
 from pyagent.kit.xpath_syntax import ELEMENT, ROOT, TEXT
 
-__all__ = ["CborNode", "JsonNode", "TreeNode", "go_text", "json_number", "named_path", "own_name"]
+__all__ = ["CborNode", "JsonNode", "TreeNode", "go_text", "named_path", "own_name"]
 
 _NONE: list[Any] = []
 
@@ -68,14 +67,18 @@ class JsonNode(TreeNode):
     def grow(self) -> list[Any]:
         value = self.value
         if isinstance(value, dict):
-            return [
-                JsonNode(ELEMENT, name, value[name], self, index)
-                for index, name in enumerate(sorted(value, key=_bytes))
-            ]
+            return [JsonNode(ELEMENT, name, value[name], self, index) for index, name in enumerate(sorted(value))]
         if isinstance(value, list):
             return [JsonNode(ELEMENT, "", item, self, index) for index, item in enumerate(value)]
         shown = value if type(value) is str else go_text(value)
         return [JsonNode(TEXT, shown, shown, self)]
+
+    def first_named(self, name: str) -> "JsonNode | None":
+        """The child of a name. It is one of its own: only its value is meant."""
+        value = self.value
+        if type(value) is not dict or name not in value:
+            return None
+        return JsonNode(ELEMENT, name, value[name], self)
 
     def text(self) -> str:
         value = self.value
@@ -86,11 +89,6 @@ class JsonNode(TreeNode):
     def number(self) -> float:
         value = self.value
         return value if type(value) is float and self.kind != ROOT else to_number(self.text())
-
-
-def _bytes(name: str) -> bytes:
-    """What Go sorts by."""
-    return name.encode("utf-8", "surrogatepass")
 
 
 class CborNode(TreeNode):
@@ -111,9 +109,7 @@ class CborNode(TreeNode):
             for item in value:
                 add("element", item)
         elif isinstance(value, dict):
-            for name, item in sorted(
-                ((_key(key), item) for key, item in value.items()), key=lambda pair: _bytes(pair[0])
-            ):
+            for name, item in sorted(((_key(key), item) for key, item in value.items()), key=lambda pair: pair[0]):
                 if isinstance(item, list):
                     for one in item:
                         add(name or "element", one)
@@ -180,20 +176,6 @@ def _big(value: int) -> str:
     return f"{{{go_text(value < 0)} [{' '.join(words)}]}}"
 
 
-def json_number(value: float) -> str:
-    """As Go writes it in JSON: 0.1, 100000, 1e+21, 1e-7."""
-    size = abs(value)
-    if value == 0:
-        return "-0" if math.copysign(1, value) < 0 else "0"
-    if 1e-6 <= size < 1e21:
-        return format_number(value)
-    digits, _, exponent = repr(value).partition("e")
-    if not exponent:
-        digits, _, exponent = f"{value:e}".partition("e")
-        digits = f"{float(digits):.17g}"
-    return f"{digits.removesuffix('.0')}e{'-' if exponent.startswith('-') else '+'}{int(exponent.lstrip('+-'))}"
-
-
 def go_json(value: Any) -> str:
     """As Go writes it in JSON: keys sorted, no blanks, `<`, `>` and `&` as escapes."""
     if isinstance(value, float):
@@ -201,18 +183,10 @@ def go_json(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "null" if value is None else "true" if value else "false"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_quoted(key)}:{go_json(value[key])}" for key in sorted(value, key=_bytes)) + "}"
+        return "{" + ",".join(f"{json_quoted(key)}:{go_json(value[key])}" for key in sorted(value)) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(go_json, value)) + "]"
-    return _quoted(value)
-
-
-def _quoted(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        if character in quoted:
-            quoted = quoted.replace(character, f"\\u{ord(character):04x}")
-    return quoted
+    return json_quoted(value)
 
 
 def own_name(node: Any, *, with_parent: bool) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, Uint, option
-from pyagent.kit.exposition import go_float
 from pyagent.kit.filter import name_filter
-from pyagent.kit.numbers import INT64_MIN, parse_integer
+from pyagent.kit.numbers import INT64_MIN, go_float, parse_integer
 from pyagent.kit.timestamps import Zone, load_zone, parse_timestamp
 from pyagent.kit.xpath import Context, Query, compile_xpath
 from pyagent.kit.xpath_nodes import go_text, named_path, own_name
@@ -125,10 +124,13 @@ class XPathParser(Parser[O_co]):
 
     def _value(self, document: Any, node: Any, text: str) -> Any:
         """A value, None where the expression finds no node."""
-        query = self._query(text)
-        at = Context(document if text.startswith("/") else node, document if text.startswith("/") else node)
+        query = self._queries.get(text)
+        if query is None or isinstance(query, ValueError):
+            query = self._query(text)
+        top = document if text[:1] == "/" else node
+        at = Context(top, top)
         value = query.evaluate(at)
-        if not isinstance(value, Query):
+        if value is not query and not isinstance(value, Query):
             return value
         found = query.first(at)
         if found is None:

@@ -7,10 +7,10 @@ are elements without a name below one that has it. Members of maps are named by 
 from typing import Any
 
 from pyagent.api import Uint
-from pyagent.kit.exposition import go_float
+from pyagent.kit.numbers import go_float, shortest_float32
 from pyagent.kit.xpath_nodes import TreeNode, go_text
 from pyagent.kit.xpath_syntax import ELEMENT, ROOT, TEXT
-from pyagent.kit.xpath_values import Foreign, shortest_digits
+from pyagent.kit.xpath_values import Foreign
 
 __all__ = ["ProtobufNode"]
 
@@ -76,7 +76,7 @@ class _Value:
             self.text = " ".join(line.strip().replace(": ", ":", 1) for line in str(value).splitlines())
             self.native = Foreign(self.text)
         elif kind == _FLOAT:
-            self.text = go_float(float(shortest_digits(value)))
+            self.text = go_float(float(shortest_float32(value)))
         else:
             if kind in _UNSIGNED:
                 self.native = Uint(value)

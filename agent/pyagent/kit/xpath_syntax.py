@@ -4,8 +4,9 @@ That means: prefixes of names are compared as they are written, and what follows
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from pyagent.kit.numbers import parse_float
 
@@ -20,18 +21,15 @@ class XPathError(ValueError):
     """An expression is none, or cannot be evaluated."""
 
 
-@dataclass(slots=True)
-class Constant:
+class Constant(Struct):
     value: str | float
 
 
-@dataclass(slots=True)
-class Root:
+class Root(Struct):
     pass
 
 
-@dataclass(slots=True)
-class Axis:
+class Axis(Struct):
     axis: str
     kind: int
     local: str
@@ -39,32 +37,27 @@ class Axis:
     input: Any
 
 
-@dataclass(slots=True)
-class Filter:
+class Filter(Struct):
     input: Any
     condition: Any
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     name: str
     arguments: list[Any]
 
 
-@dataclass(slots=True)
-class Operation:
+class Operation(Struct):
     operator: str
     left: Any
     right: Any
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     input: Any
 
 
-@dataclass(slots=True)
-class Variable:
+class Variable(Struct):
     name: str
 
 

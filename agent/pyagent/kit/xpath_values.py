@@ -3,29 +3,27 @@
 import base64
 import json
 import math
-import re
 import struct
 from datetime import datetime, timedelta
 from typing import Any
 
 from pyagent.api import ParseError
-from pyagent.kit.gjson_text import whole_characters
+from pyagent.kit.numbers import shortest_float32
+from pyagent.kit.surrogates import whole_characters
 
-__all__ = ["Foreign", "read_json", "read_msgpack", "shortest_digits"]
-
-_HUGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}")
+__all__ = ["Foreign", "read_json", "read_msgpack"]
 
 
 def read_json(data: bytes) -> Any:
     """Numbers are floats. Raises ParseError, RecursionError."""
     text = whole_characters(data.decode("utf-8", "replace"))
-    number = _finite if _HUGE.search(text) else float
     try:
-        return json.loads(
-            text, parse_int=number, parse_float=None if number is float else number, parse_constant=_no_number
-        )
+        return json.loads(text, parse_int=float, parse_float=_finite, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise ParseError(f"column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno) from None
+
+
+_INFINITY = math.inf
 
 
 def _no_number(text: str) -> float:
@@ -33,7 +31,7 @@ def _no_number(text: str) -> float:
 
 
 def _finite(text: str) -> float:
-    if math.isinf(number := float(text)):
+    if (number := float(text)) == _INFINITY or number == -_INFINITY:
         raise ValueError(f"the number {text[:40]} is out of range")
     return number
 
@@ -106,7 +104,7 @@ class _Msgpack:
         if 0xC7 <= first <= 0xC9:
             return self._extension(self._number(1 << (first - 0xC7)))
         if first == 0xCA:
-            return float(shortest_digits(struct.unpack(">f", self._take(4))[0]))
+            return float(shortest_float32(_checked(struct.unpack(">f", self._take(4))[0])))
         if first == 0xCB:
             return _checked(struct.unpack(">d", self._take(8))[0])
         if 0xCC <= first <= 0xCF:
@@ -166,13 +164,3 @@ def _checked(number: float) -> float:
     if not math.isfinite(number):
         raise ParseError("a number is not finite")
     return number
-
-
-def shortest_digits(number: float) -> str:
-    """The digits that tell a float of 32 bits from its neighbours."""
-    _checked(number)
-    for digits in range(6, 10):
-        text = f"{number:.{digits}g}"
-        if struct.unpack(">f", struct.pack(">f", float(text)))[0] == number:
-            return text
-    return repr(number)

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pyagent.api import ConfigError, Metric, Options, ParseError, Parser, option
 from pyagent.api.files import without_mark
 from pyagent.kit.gjson_objects import DataSet, JsonObject, Levels, Walk, product, read_pairs
-from pyagent.kit.gjson_text import find, whole_characters
+from pyagent.kit.gjson_text import find
+from pyagent.kit.surrogates import whole_characters
 from pyagent.kit.timestamps import Zone, load_zone, parse_timestamp
 
 __all__ = ["JsonV2", "JsonV2Options"]

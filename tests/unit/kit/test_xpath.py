@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.kit.xpath import Context, Query, XPathError, compile_xpath
-from pyagent.kit.xpath_nodes import JsonNode, go_json, go_text, json_number
+from pyagent.kit.xpath_nodes import JsonNode, go_json, go_text
 from pyagent.kit.xpath_values import read_json
 from pyagent.kit.xpath_xml import read_xml
 
@@ -58,22 +58,6 @@ def test_deep_expressions_and_long_lists_end() -> None:
         compile_xpath("(" * 300 + "1" + ")" * 300)
     root = JsonNode.document([1.0] * 20_000)
     assert answer(root, "count(/*)") == 20_000
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0"),
-        (-0.0, "-0"),
-        (1e21, "1e+21"),
-        (1e20, "1" + "0" * 20),
-        (1e-7, "1e-7"),
-        (1.25e-7, "1.25e-7"),
-        (1e-6, "0.000001"),
-    ],
-)
-def test_numbers_as_go_writes_them_in_json(value: float, text: str) -> None:
-    assert json_number(value) == text
 
 
 def test_values_as_go_writes_them() -> None:
