@@ -9,7 +9,8 @@ from math import inf, isinf
 from typing import Annotated, Any
 
 from pyagent.api import FieldValue, Metric, Options, ParseError, Parser, option
-from pyagent.kit.gjson_text import find, whole_characters
+from pyagent.kit.gjson_text import find
+from pyagent.kit.surrogates import whole_characters
 from pyagent.kit.templates import Templates
 from pyagent.kit.timestamps import parse_timestamp
 
