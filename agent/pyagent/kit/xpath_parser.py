@@ -157,8 +157,9 @@ class XPathParser(Parser[O_co]):
             at = "tag_selection"
             tags: dict[str, str] = {}
             if selection.tag_selection:
+                numbers: dict[str, int] = {}
                 for key, value in self._selected(document, node, selection, tag=True):
-                    tags[_free(key, tags)] = _tag_text(value)
+                    tags[_free(key, tags, numbers)] = _tag_text(value)
             for key, text in selection.tags.items():
                 at = f"tags.{key}"
                 value = self._value(document, node, text)
@@ -170,8 +171,9 @@ class XPathParser(Parser[O_co]):
             fields: dict[str, FieldValue] = {}
             if selection.field_selection:
                 taken: dict[str, Any] = {}
+                numbers = {}
                 for key, value in self._selected(document, node, selection, tag=False):
-                    taken[_free(key, taken)] = value
+                    taken[_free(key, taken, numbers)] = value
                 for key, value in taken.items():
                     self._put(fields, key, value, is_hex, is_base64)
             for key, text in selection.fields_int.items():
@@ -227,13 +229,14 @@ class XPathParser(Parser[O_co]):
         return pairs
 
 
-def _free(name: str, taken: dict[str, Any]) -> str:
-    """The name, with a number where it is taken."""
+def _free(name: str, taken: dict[str, Any], numbers: dict[str, int]) -> str:
+    """The name, with a number where it is taken. `numbers`: the last one of each name, as a document may have many nodes."""
     if name not in taken:
         return name
-    number = 1
+    number = numbers.get(name, 1)
     while f"{name}_{number}" in taken:
         number += 1
+    numbers[name] = number
     return f"{name}_{number}"
 
 

@@ -72,6 +72,12 @@ def test_fields_and_tags_of_nodes() -> None:
     assert metric.fields == {"r_i_v": 1.0, "r_i_v_1": 2.0}
 
 
+def test_many_nodes_of_one_name_take_no_time_to_number() -> None:
+    (metric,) = parser(Xml, {"field_selection": "//a"}).parse(b"<r>" + b"<a>1</a>" * 20_000 + b"<a_1>x</a_1></r>")
+    assert len(metric.fields) == 20_000
+    assert metric.fields["a_19999"] == "1"
+
+
 def test_elements_of_lists_have_their_places_as_names() -> None:
     data = b'{"l": [1, [2, "x"]], "o": {"p": true}}'
     (metric,) = parser(XPathJson, {"field_selection": "//*[not(*)]", "field_name_expansion": True}).parse(data)
