@@ -84,6 +84,8 @@ def children(result: Result) -> Iterator[tuple[str, str, Result]]:
                 return
             if is_object:
                 key, end = _scan(raw, position)
+                if not isinstance(key, str):
+                    return  # the text is no JSON
                 key_raw = raw[position:end]
                 position = _between(raw, end).end()  # type: ignore[union-attr]
             value, end = _scan(raw, position)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pyagent.api import ParseError
 from pyagent.config.catalog import Catalog
+from pyagent.kit.gjson_text import find
 from pyagent.testing import make_parser
 
 CASES = format_cases(1)
@@ -48,3 +49,9 @@ def test_any_bytes(case: FormatCase, drawn: st.DataObject) -> None:
     except ParseError:
         return
     assert len(metrics) <= MOST_METRICS * (len(data) + 1)
+
+
+@pytest.mark.parametrize("path", ["a", "a*", "a.b", "#.a"])
+def test_a_document_whose_key_is_no_text(path: str) -> None:
+    """Found so in a document whose quotes were damaged."""
+    assert find('{1: 2, "a": 3}', path).raw == ""
