@@ -5,5 +5,3 @@ the script: nothing is converted on the way in and out. Each call has a bound of
 """
 
 __all__: list[str] = []
-
-__all__: list[str] = []
