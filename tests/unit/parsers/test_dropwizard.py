@@ -111,6 +111,11 @@ def test_paths_have_all_of_gjson() -> None:
     assert metric.tags == {"metric_type": "counter", "l": "[1, 2]", "p": "[1.50]", "none": ""}
 
 
+def test_a_key_that_is_no_text_ends_the_search() -> None:
+    with pytest.raises(ParseError, match="'dropwizard_time_path' = 'a'"):
+        read(b'{"b": 1, 5: 2, "a": 3, "counters": {}}', dropwizard_time_path="a")
+
+
 @given(st.binary(max_size=40))
 def test_any_bytes(data: bytes) -> None:
     for document in (data, b'{"counters":{"x":{"count":' + data + b"}}}"):
