@@ -2,7 +2,6 @@
 
 import base64
 import json
-import ssl
 import threading
 import time
 from functools import lru_cache
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from pyagent.api.masking import mask_url
+from pyagent.kit.tls import client_context, system_context
 from pyagent_plugins.parsers.avro.schema import Schema, compile_schema
 
 __all__ = ["SchemaRegistry", "registry"]
@@ -32,7 +32,9 @@ class SchemaRegistry:
             raise ValueError("it must be http://HOST or https://HOST")
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
         self._shown = mask_url(url)
-        self._context = ssl.create_default_context(cafile=certificate or None) if parts.scheme == "https" else None
+        self._context = (
+            (client_context(certificate) if certificate else system_context()) if parts.scheme == "https" else None
+        )
         self._headers = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}
         if parts.username:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
