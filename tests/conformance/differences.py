@@ -29,6 +29,12 @@ DIFFERENCES = (
         ("toml-crlf-multiline-string",),
     ),
     Difference(
+        "dotted keys and keys in single quotes, which are TOML (`tags.k = 1`, `'k' = 1`)",
+        "the file is refused",
+        "they are read",
+        ("toml_dotted_key", "toml_literal_key"),
+    ),
+    Difference(
         "a plugin that cannot start (`startup_error_behavior`)",
         "ends the agent, unless it says `retry`, `ignore` or `probe`",
         "tried again for ever, shown in the status, the others go on; the option is checked and changes nothing",

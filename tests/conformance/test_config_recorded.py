@@ -25,7 +25,7 @@ RECORDINGS = SHARED / "golden" / "telegraf"
 GROUPS = (
     "config",
     *(f"pipeline/{group}" for group in ("selection", "naming", "time", "environment", "parsers", "serializers")),
-    *(f"pipeline/{group}" for group in ("processors", "aggregators")),
+    *(f"pipeline/{group}" for group in ("processors", "aggregators", "pipeline")),
 )
 PARSERS = set(Registry().names("parsers"))
 SERIALIZERS = set(Registry().names("serializers"))
