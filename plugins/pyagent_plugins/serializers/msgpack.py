@@ -10,6 +10,7 @@ from typing import Any
 
 from pyagent.api import Metric, NoOptions, Serializer, Uint
 from pyagent.kit.field_texts import SeriesMemo
+from pyagent.kit.records import write_packs
 
 __all__ = ["Msgpack"]
 
@@ -23,6 +24,12 @@ class Msgpack(Serializer[NoOptions]):
         return self.serialize_batch([metric])
 
     def serialize_batch(self, metrics: Sequence[Metric]) -> bytes:
+        if write_packs is not None:
+            return write_packs(metrics, lambda metric: self.reference([metric]))
+        return self.reference(metrics)
+
+    def reference(self, metrics: Sequence[Metric]) -> bytes:
+        """What `serialize_batch` makes of any metrics, in Python alone."""
         head_of, keys, write = self._heads.of, self._keys, _WRITE
         pieces: list[bytes] = []
         for metric in metrics:

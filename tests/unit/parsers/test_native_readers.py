@@ -16,7 +16,9 @@ from pyagent.testing import make_parser, make_serializer
 from pyagent_plugins.parsers.csv import Csv
 from pyagent_plugins.parsers.json import Json
 from pyagent_plugins.parsers.logfmt import Logfmt
+from pyagent_plugins.serializers.csv import Csv as CsvSerializer
 from pyagent_plugins.serializers.json import Json as JsonSerializer
+from pyagent_plugins.serializers.msgpack import Msgpack
 
 many = settings(max_examples=150, deadline=None)
 NOW = 1_700_000_000_123_456_789
@@ -312,6 +314,44 @@ metrics = st.builds(
 def test_json_is_written_as_in_python(metrics: list[Metric], unit: str) -> None:
     serializer = make_serializer(JsonSerializer, {"json_timestamp_units": unit})
     assert serializer.serialize_batch(metrics) == serializer.reference(metrics)
+
+
+@many
+@given(
+    st.lists(metrics, min_size=1, max_size=3),
+    st.sampled_from(["unix", "unix_ms", "unix_us", "unix_ns"]),
+    st.sampled_from(",;\t |\\"),
+    st.booleans(),
+)
+def test_csv_is_written_as_in_python(metrics: list[Metric], time: str, separator: str, header: bool) -> None:
+    options = {"csv_timestamp_format": time, "csv_separator": separator, "csv_header": header}
+    native, python = make_serializer(CsvSerializer, options), make_serializer(CsvSerializer, options)
+    for _ in range(2):
+        assert native.serialize_batch(metrics) == python.reference(metrics)
+
+
+large = st.one_of(st.integers(0, 40), st.sampled_from([255, 256, 65_535, 65_536])).map("x".__mul__)
+counted = st.sampled_from([0, 15, 16, 17, 300]).map(lambda count: {str(number): number * 7 for number in range(count)})
+numbers = st.sampled_from([2**power + off for power in (7, 8, 15, 16, 31, 32, 33, 34, 62) for off in (-1, 0, 1)])
+
+
+@many
+@given(st.lists(metrics, max_size=3), large, counted, st.one_of(numbers, numbers.map(int.__neg__)))
+def test_messagepack_is_written_as_in_python(
+    metrics: list[Metric], text: str, fields: dict[str, Any], number: int
+) -> None:
+    serializer = make_serializer(Msgpack)
+    more = [Metric(text, {text: text}, {**fields, text: number}, number), Metric("m", {}, {"t": text}, number * 10**9)]
+    assert serializer.serialize_batch(metrics + more) == serializer.reference(metrics + more)
+
+
+def test_usual_rows_and_maps_are_written_natively() -> None:
+    metric = Metric("m", {"b": "x y", "a": "1"}, {"y": 1.5, "x": -2, "s": "a", "t": True}, 1_500_000_000)
+    rows, packs = make_serializer(CsvSerializer), make_serializer(Msgpack)
+    rows._row_bytes = unused  # type: ignore[method-assign]
+    packs.reference = unused  # type: ignore[method-assign]
+    assert rows.serialize_batch([metric, metric]) == b"1,m,1,x y,a,true,-2,1.5\n" * 2
+    assert packs.serialize_batch([metric])[:7] == b"\x84\xa4name\xa1"
 
 
 def test_usual_metrics_are_written_natively() -> None:

@@ -1,7 +1,7 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, binding=True
-"""CSV, logfmt and JSON to metrics: see records.hpp; and metrics to JSON: see objects.hpp. The references are the parsers of
-these formats, and the serializer."""
+"""CSV, logfmt and JSON to metrics: see records.hpp; and metrics to JSON, CSV and MessagePack: see objects.hpp. The references
+are the parsers of these formats, and the serializers."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
@@ -83,6 +83,16 @@ cdef extern from "objects.hpp" namespace "records":
     cdef cppclass Objects:
         Buffer out
         Objects(int64_t unit) except +
+        bint put(object metric) except +
+
+    cdef cppclass Rows:
+        Buffer out
+        Rows(int64_t unit, char separator) except +
+        bint put(object metric) except +
+
+    cdef cppclass Packs:
+        Buffer out
+        Packs() except +
         bint put(object metric) except +
 
 
@@ -211,6 +221,38 @@ def write_objects(metrics, int64_t unit, object_of):
         return PyBytes_FromStringAndSize(objects.out.data, objects.out.size)
     finally:
         del objects
+
+
+def write_rows(metrics, int64_t unit, char separator, row_of):
+    """Rows of CSV, as the serializer writes them. `unit`: ns, of timestamps. `row_of(metric)`: the bytes of one that is out of
+    the ordinary, with the end of the line."""
+    cdef Rows* rows
+    cdef bytes alone
+    if unit < 1:
+        raise ValueError("a unit of time has at least a nanosecond")
+    rows = new Rows(unit, separator)
+    try:
+        for metric in metrics:
+            if not rows.put(metric):
+                alone = row_of(metric)
+                rows.out.put(_span(alone))
+        return PyBytes_FromStringAndSize(rows.out.data, rows.out.size)
+    finally:
+        del rows
+
+
+def write_packs(metrics, pack_of):
+    """Maps of MessagePack, as the serializer writes them. `pack_of(metric)`: the bytes of one that is out of the ordinary."""
+    cdef bytes alone
+    cdef Packs* packs = new Packs()
+    try:
+        for metric in metrics:
+            if not packs.put(metric):
+                alone = pack_of(metric)
+                packs.out.put(_span(alone))
+        return PyBytes_FromStringAndSize(packs.out.data, packs.out.size)
+    finally:
+        del packs
 
 
 def find_open(bytes lines not None, Py_ssize_t start):
