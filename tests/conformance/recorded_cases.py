@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recorded_brokers import RecordedMosquitto, RecordedNats
-from recorded_web import RecordedExporters, RecordedWeb
+from recorded_web import RecordedExporters, RecordedPorts, RecordedWeb
 
 from pyagent.config.registry import Registry
 from pyagent.testing.cases import Case, read_environ
@@ -27,6 +27,8 @@ CORPUS = SHARED / "corpus" / "telegraf" / "plugins"
 
 SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {
     "http": RecordedWeb,
+    "http_response": RecordedWeb,
+    "net_response": RecordedPorts,
     "prometheus": RecordedExporters,
     "mqtt_consumer": RecordedMosquitto,
     "nats_consumer": RecordedNats,

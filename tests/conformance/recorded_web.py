@@ -61,6 +61,32 @@ class RecordedWeb(Server):
         return places | {"DIR": os.fspath(self.directory)}
 
 
+class RecordedPorts(RecordedWeb):
+    """The same, beside a UDP port that gives back what it gets."""
+
+    name = "the web server of the recordings and a UDP echo"
+    _ECHO = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.bind(("127.0.0.1", int(sys.argv[1])))
+    while True:
+        data, where = s.recvfrom(2048)
+        s.sendto(b"echo " + data, where)
+"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.echo_port = free_port()
+
+    def command(self) -> list[str]:
+        shell, flag, script, *arguments = super().command()
+        script = '"$2" -c "$6" "$7" & more=$!\n' + script.replace("kill $first", "kill $more $first")
+        return [shell, flag, script, *arguments, self._ECHO, str(self.echo_port)]
+
+    def recorded(self) -> dict[str, str]:
+        return super().recorded() | {"18570": str(self.port), "18575": str(self.echo_port)}
+
+
 class RecordedExporters(RecordedWeb):
     """The same, beside Debian's node exporter with the two sets of flags that it was recorded with."""
 

@@ -35,6 +35,11 @@ _SERVER_TLS = dict.fromkeys(
 )
 MORE: dict[str, dict[str, str]] = {
     "inputs.exec": {"command": "Telegraf's old name for one command; its sample shows it no more"},
+    "inputs.http_response": {
+        "bearer_token": "Telegraf's old name for a file with a token; its sample shows it no more",
+        "cookie_auth_headers": _SHARED,
+        **{name: why for name, why in _CLIENT_TLS.items() if name[4:] not in ("renegotiation_method", "server_name")},
+    },
     "inputs.influxdb_listener": {"socket_mode": _SHARED, **_SERVER_TLS},
     "inputs.memcached": _CLIENT_TLS,
     "inputs.socket_listener": {"max_parallel_parsers": _SHARED, "time_source": _SHARED, **_SERVER_TLS},

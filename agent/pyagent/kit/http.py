@@ -36,7 +36,7 @@ from pyagent.kit.http_headers import revealed_headers
 from pyagent.kit.http_login import CookieLogin, HttpLogin, TokenLogin, basic_auth
 from pyagent.kit.http_options import HttpOptions, TransportOptions
 
-__all__ = ["Credentials", "HttpOptions", "HttpResponse", "TransportOptions", "UrlClient", "for_each"]
+__all__ = ["Credentials", "HttpError", "HttpOptions", "HttpResponse", "TransportOptions", "UrlClient", "for_each"]
 
 _NONE = Secret("")
 _DEFAULT_TIMEOUT = 5.0
@@ -150,7 +150,8 @@ class UrlClient:
         headers: Mapping[str, str] | None = None,
         follow: bool = True,
     ) -> HttpResponse:
-        """The answer, whatever its status is. `follow`: redirects; with some of them a body is lost. Raises PyagentError."""
+        """The answer, whatever its status is. `follow`: redirects; with some of them a body is lost. Raises PyagentError,
+        an HttpError where it was asked."""
         sent = self._credentials.header() | dict(headers or {})
         if compress and body:
             body, sent = gzip.compress(body, 6, mtime=0), sent | {"Content-Encoding": "gzip"}
@@ -161,7 +162,10 @@ class UrlClient:
             ask = self._followed if follow else self._asked
             answer = await ask(url, method, whole, body)
         except (HttpError, ValueError) as error:
-            raise PyagentError(f"cannot {self._verb} {mask_url(url)}: {error}") from None
+            message = f"cannot {self._verb} {mask_url(url)}: {error}"
+            if isinstance(error, HttpError):
+                raise HttpError(message, error.response, lasting=error.lasting, reason=error.reason) from None
+            raise PyagentError(message) from None
         if answer.status == 401 and self._login is not None:
             self._login.expire()
         return answer

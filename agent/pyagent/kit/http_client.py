@@ -9,8 +9,10 @@ import contextlib
 import io
 import ipaddress
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 from urllib.request import getproxies
 
 from yarl import URL
@@ -32,6 +34,9 @@ _TLS_ALERT = "\\x15\\x03"
 """How the answer of a TLS server to a request in clear text begins, as aiohttp shows it."""
 
 
+FailureReason = Literal["", "timeout", "dns"]
+
+
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
     status: int
@@ -39,6 +44,8 @@ class HttpResponse:
     headers: Mapping[str, str]
     """Names in any case."""
     body: bytes
+    began: float = 0.0
+    """When status and headers had come, by `time.perf_counter`."""
 
     @property
     def text(self) -> str:
@@ -49,13 +56,17 @@ class HttpError(PyagentError):
     """No whole answer: refused, reset, timed out, not HTTP, or larger than allowed. One line, without addresses' secrets.
 
     `response`: of an answer that broke off, its status, its headers and what had come of its body; None where not even
-    the status is known. `lasting`: only a person's work will change it.
+    the status is known. `lasting`: only a person's work will change it. `reason`: that it took too long, or that the host's
+    name is not known; empty: anything else.
     """
 
-    def __init__(self, message: str, response: HttpResponse | None = None, *, lasting: bool = False) -> None:
+    def __init__(
+        self, message: str, response: HttpResponse | None = None, *, lasting: bool = False, reason: FailureReason = ""
+    ) -> None:
         super().__init__(message)
         self.response = response
         self.lasting = lasting
+        self.reason = reason
 
 
 class _SlowAnswer(TimeoutError):
@@ -118,7 +129,7 @@ class HttpClient:
                 return await self._request(method, url, headers, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             lasting = isinstance(error, aiohttp.ClientConnectorError) and is_lasting(error.os_error)
-            raise HttpError(self._cause(error, url), lasting=lasting) from None
+            raise HttpError(self._cause(error, url), lasting=lasting, reason=_reason(error)) from None
 
     async def _request(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
@@ -163,7 +174,7 @@ class HttpClient:
                 raise
             raise _SlowAnswer(f"no answer within {self._answer_timeout:g} s") from None
         async with response:
-            answer, broken = bytearray(), ""
+            answer, broken, began = bytearray(), "", time.perf_counter()
             try:
                 async for chunk in response.content.iter_chunked(65536):
                     answer += chunk
@@ -172,7 +183,7 @@ class HttpClient:
                         break
             except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
                 broken = self._cause(error, url)
-            whole = HttpResponse(response.status, response.reason or "", response.headers, bytes(answer))
+            whole = HttpResponse(response.status, response.reason or "", response.headers, bytes(answer), began)
             if broken:
                 response.close()
                 raise HttpError(broken, whole)
@@ -216,6 +227,13 @@ class HttpClient:
             await session.close()
             # Lets the transports run their close callbacks before the loop may end.
             await asyncio.sleep(0)
+
+
+def _reason(error: Exception) -> FailureReason:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "dns"
+    system = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return "timeout" if isinstance(system, TimeoutError) else ""
 
 
 def environment_proxy(url: str) -> str:
