@@ -140,8 +140,13 @@ def _lost_links(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): target
         for path in files
-        if (target := _text(path)).startswith("../") and "\n" not in target
+        if "\n" not in (target := _text(path))
+        and (target.startswith("../") or path.name in _LINKS.get(folder.name, ()))
     }
+
+
+_LINKS = {"links_all_kinds": ("flink",), "link": ("dangling", "l")}
+"""Files of cases that were links to something beside them."""
 
 
 def _services() -> Iterator[Case]:
@@ -176,7 +181,7 @@ def _services() -> Iterator[Case]:
             # Not every value of a server is named there.
             varies=(_of_version(how), "*", "lines:*", *varying.get(plugin, ()))
             if server and server not in _BROKERS
-            else _varies_of(folder),
+            else (*_varies_of(folder), *_TIMES_OF_FILES.get(plugin, ())),
             requests=requests,
             messages=[_sent(folder)] if sent else [],
             published=_published(folder) if server in _BROKERS else [],
@@ -224,6 +229,12 @@ def _varying_of_services() -> dict[str, list[str]]:
     }
     # What filled it; and a difference of two sizes, which a redis that was just begun gives as one below zero, in 64 bits.
     return varying | {"redis": ["tag:command", "tag:err", "any:used_memory_dataset"]}
+
+
+_TIMES_OF_FILES = {
+    "filecount": ["newest_file_timestamp", "oldest_file_timestamp"],
+    "filestat": ["modification_time"],
+}
 
 
 def _sent(folder: Path) -> dict[str, str]:

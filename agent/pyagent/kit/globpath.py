@@ -5,12 +5,12 @@ A path of a configuration from a URL, a HostedPath, gives such paths: open them 
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from pyagent.api.hosted import HostedPath
 
-__all__ = ["check_readable", "match_files"]
+__all__ = ["check_readable", "match_files", "name_matcher"]
 
 _META = re.compile(r"[*?\[{\\]")
 _MOST_ALTERNATIVES, _MOST_NESTED = 1000, 50
@@ -35,6 +35,16 @@ def match_files(pattern: str) -> list[str]:
         parts = [part for part in text.split("/") if part]
         found |= dict.fromkeys(_walk(root, [_component(part) for part in parts], set()))
     return list(found)
+
+
+def name_matcher(pattern: str) -> Callable[[str], bool]:
+    r"""A test for single names, without folders: `*`, `?`, `[a-z]`, and `\` before a character that is meant as it is; braces
+    are characters. Raises ValueError for a pattern that is none."""
+    component = _component(pattern.replace("**", "*"))
+    if not isinstance(component, re.Pattern):
+        return pattern.__eq__
+    regex = component
+    return lambda name: regex.fullmatch(name) is not None
 
 
 def check_readable(pattern: HostedPath) -> None:

@@ -79,7 +79,7 @@ async def prepared_case(case: Case, folder: Path) -> AsyncIterator[tuple[Plan | 
 
 def _copied(case: Case, folder: Path) -> Path:
     work = folder.resolve() / "case"
-    shutil.copytree(case.folder, work, symlinks=True)
+    shutil.copytree(case.folder, work, symlinks=True, copy_function=shutil.copy)  # as files of now
     for path in (work, *filter(Path.is_dir, work.rglob("*"))):
         path.chmod(0o755)  # a recording may be read-only
     for name, target in case.links.items():
