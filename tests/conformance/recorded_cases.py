@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recorded_brokers import RecordedMosquitto, RecordedNats
+from recorded_dns import RecordedDnsmasq
 from recorded_web import RecordedExporters, RecordedPorts, RecordedWeb
 
 from pyagent.config.registry import Registry
@@ -27,6 +28,7 @@ CORPUS = SHARED / "corpus" / "telegraf" / "plugins"
 
 SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {
     "http": RecordedWeb,
+    "dns_query": RecordedDnsmasq,
     "http_response": RecordedWeb,
     "net_response": RecordedPorts,
     "prometheus": RecordedExporters,

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from pyagent.api.errors import PyagentError
+from pyagent.kit.dns import query, read_name
 
 __all__ = ["HOSTS", "RESOLV_CONF", "Resolver", "hosts_names", "question", "read_answer"]
 
@@ -25,7 +26,6 @@ T = TypeVar("T")
 _PORT = 53
 _POINTER, _INTERNET = 12, 1
 _MOST_NAMES = 100
-_MOST_JUMPS = 64
 _NO_SUCH_NAME = 3
 _LONGEST_FILE = 1 << 20
 
@@ -81,8 +81,7 @@ class Resolver:
 
 def question(number: int, name: str) -> bytes:
     """A question for the PTR records of a name."""
-    labels = b"".join(bytes([len(label)]) + label for label in name.encode("ascii").split(b"."))
-    return struct.pack(">6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", _POINTER, _INTERNET)
+    return query(number, name, _POINTER)
 
 
 def read_answer(data: bytes, number: int, name: str) -> tuple[list[str], bool]:
@@ -92,7 +91,7 @@ def read_answer(data: bytes, number: int, name: str) -> tuple[list[str], bool]:
         got, flags, questions, answers = struct.unpack_from(">4H", data)
         if got != number or not flags & 0x8000 or questions != 1:
             raise ValueError("it is no answer to the question")
-        asked, at = _name(data, 12)
+        asked, at = read_name(data, 12)
         if asked.rstrip(".").lower() != name.lower():
             raise ValueError("it answers another question")
         code = flags & 0xF
@@ -101,46 +100,19 @@ def read_answer(data: bytes, number: int, name: str) -> tuple[list[str], bool]:
         names: list[str] = []
         at += 4
         for _ in range(min(answers, _MOST_NAMES)):
-            _, at = _name(data, at)
+            _, at = read_name(data, at)
             kind, group, _, length = struct.unpack_from(">2HIH", data, at)
             at += 10
             if at + length > len(data):
                 raise ValueError("the answer is cut off")
             if (kind, group) == (_POINTER, _INTERNET):
-                names.append(_name(data, at)[0])
+                names.append(read_name(data, at)[0])
             at += length
     except (struct.error, IndexError):
         if len(data) > 2 and data[2] & 0x02:
             return [], True
         raise ValueError("the answer is cut off") from None
     return names, bool(flags & 0x0200)
-
-
-def _name(data: bytes, at: int) -> tuple[str, int]:
-    """The name at a place, and what comes behind it. Raises IndexError where it is cut off, ValueError where it is none."""
-    labels: list[str] = []
-    end = -1
-    length = 0
-    for _ in range(_MOST_JUMPS * 2):
-        size = data[at]
-        if size >= 0xC0:
-            end = at + 2 if end < 0 else end
-            at = (size & 0x3F) << 8 | data[at + 1]
-            continue
-        if size >= 0x40:
-            raise ValueError("a name in the answer is none")
-        at += 1
-        if not size:
-            return ".".join(labels) + ".", at if end < 0 else end
-        label = data[at : at + size]
-        length += size + 1
-        if len(label) < size:
-            raise IndexError
-        if length > 255:
-            break
-        labels.append("".join(chr(c) if 0x21 <= c < 0x7F and c not in b'.\\"' else f"\\{c:03d}" for c in label))
-        at += size
-    raise ValueError("a name in the answer is too long")
 
 
 class _Once(asyncio.DatagramProtocol):
