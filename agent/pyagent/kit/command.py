@@ -27,7 +27,7 @@ from typing import IO
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.units import Duration
 
-__all__ = ["NOT_INHERITED", "Commands", "Output", "find_program", "shown"]
+__all__ = ["NOT_INHERITED", "CommandFailed", "Commands", "Output", "find_program", "shown"]
 
 _KILL_GRACE = 5.0
 _MAX_OUTPUT = 64 * 1024 * 1024
@@ -36,6 +36,7 @@ _STDERR_IN_ERROR = 512
 _LONGEST_SHOWN = 200
 # What systemd tells the agent is not meant for its children: one could report for it, or keep its watchdog quiet.
 NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_LACKING = (b"ermission denied", b"not permitted", b"must be root", b"need to be root")
 _OF_ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -53,14 +54,23 @@ class Output:
         return self.stdout.decode("utf-8", "surrogateescape")
 
 
+class CommandFailed(PyagentError):
+    """A program that ended as it should not, or was ended. `output`: what it wrote until then."""
+
+    def __init__(self, message: str, output: Output) -> None:
+        super().__init__(message)
+        self.output = output
+
+
 class Commands:
     """Runs programs, and ends all that run when it is stopped. Thread-safe.
 
-    `timeout`: seconds for each; `timeout_option` names where they are from. One that takes longer gets SIGTERM and,
-    `kill_grace` seconds later, SIGKILL, with all that it started. `environment`: variables besides those of the agent.
-    `plain_words`: with LC_ALL=C, so that numbers and words are those that the plugin reads. `use_sudo`: they are run by `sudo`,
-    with `sudo_options` (`-n`, where Telegraf's plugin gives that); there is no terminal that it could ask at. `most_output`:
-    bytes. `clock`: seconds that never go back.
+    `timeout`: seconds for each; `timeout_option` names where they are from ("": no option does). One that takes longer gets
+    SIGTERM and, `kill_grace` seconds later, SIGKILL, with all that it started. `environment`: variables besides those of the
+    agent. `plain_words`: with LC_ALL=C, so that numbers and words are those that the plugin reads. `use_sudo`: they are run by
+    `sudo`, with `sudo_options` (`-n`, where Telegraf's plugin gives that); there is no terminal that it could ask at.
+    `refused`: what to do where the program says that it lacks rights, for the message. `hidden`: words that messages show as
+    `***`. `most_output`: bytes. `clock`: seconds that never go back.
     """
 
     def __init__(
@@ -72,6 +82,8 @@ class Commands:
         plain_words: bool = True,
         use_sudo: bool = False,
         sudo_options: Sequence[str] = (),
+        refused: str = "",
+        hidden: Sequence[str] = (),
         most_output: int | None = None,
         kill_grace: float = _KILL_GRACE,
         clock: Callable[[], float] = time.monotonic,
@@ -80,6 +92,8 @@ class Commands:
         self._timeout_option = timeout_option
         self._environment = ({"LC_ALL": "C"} if plain_words else {}) | dict(environment or {})
         self._before = ["sudo", *sudo_options] if use_sudo else []
+        self._refused = refused
+        self._hidden = frozenset(hidden) - {""}
         self._most_output = most_output
         self._kill_grace = kill_grace
         self._clock = clock
@@ -90,16 +104,18 @@ class Commands:
         """Run a program and its arguments to the end. `given`: its standard input. `expected`: statuses that are no failure;
         None: all of them.
 
-        Raises PyagentError, with the first line of what the program wrote to standard error.
+        Raises CommandFailed, with the first line of what the program wrote to standard error; PyagentError where it cannot be
+        started.
         """
         words = [*self._before, *command]
-        name = shown(words)
+        name = shown(["***" if word in self._hidden else word for word in words])
         process = self._start(words, name, wants_input=bool(given))
         self._running.add(process.pid)
         try:
             if self._stopped:
                 _signal(process.pid, signal.SIGKILL)
-            deadline = f"it took longer than {Duration(round(self._timeout * 1e9))}; see `{self._timeout_option}`"
+            where = f"; see `{self._timeout_option}`" if self._timeout_option else ""
+            deadline = f"it took longer than {Duration(round(self._timeout * 1e9))}{where}"
             most = self._most_output or _MAX_OUTPUT
             output, errors, problem = self._communicate(process, given, deadline, most)
         finally:
@@ -108,7 +124,8 @@ class Commands:
         if not problem and expected is not None and status not in expected:
             problem = f"it was ended by signal {-status}" if status < 0 else f"exit status {status}"
         if problem:
-            raise PyagentError(f"cannot run `{name}`: {problem}{_brief(errors)}{self._advice(errors)}")
+            cause = f"{problem}{_brief(errors)}{self._advice(errors)}"
+            raise CommandFailed(f"cannot run `{name}`: {cause}", Output(output, errors, status))
         return Output(output, errors, status)
 
     def stop(self) -> None:
@@ -191,15 +208,17 @@ class Commands:
         return bytes(received[process.stdout]), bytes(received[process.stderr]), problem
 
     def _advice(self, errors: bytes) -> str:
-        refused = self._before and errors.startswith(b"sudo:")
-        return "; allow the agent's account to run it in /etc/sudoers.d, with NOPASSWD" if refused else ""
+        if self._before and errors.startswith(b"sudo:"):
+            return "; allow the agent's account to run it in /etc/sudoers.d, with NOPASSWD"
+        lacking = self._refused and not self._before and any(words in errors for words in _LACKING)
+        return f"; {self._refused}" if lacking else ""
 
 
-def find_program(name: str, option: str = "", *, package: str = "") -> str:
-    """The path of a program, also of one for administrators. Raises ConfigError with what to do: install `package`, or set
-    `option`."""
+def find_program(name: str, option: str = "", *, package: str = "", in_path: bool = False) -> str:
+    """The path of a program, also of one for administrators; with `in_path` only of one in PATH. Raises ConfigError with what
+    to do: install `package`, or set `option`."""
     path = os.environ.get("PATH") or os.defpath
-    found = shutil.which(name, path=f"{path}:{_OF_ADMINISTRATORS}")
+    found = shutil.which(name, path=path if in_path else f"{path}:{_OF_ADMINISTRATORS}")
     if found is None:
         remedies = [*([f"apt install {package}"] if package else []), *([f"set `{option}`"] if option else [])]
         advice = f"; {', or '.join(remedies)}" if remedies else ""

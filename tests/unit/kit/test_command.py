@@ -12,7 +12,7 @@ import pytest
 from waiting import wait_until
 
 from pyagent.api import ConfigError, PyagentError
-from pyagent.kit.command import Commands, find_program, shown
+from pyagent.kit.command import CommandFailed, Commands, find_program, shown
 
 
 @pytest.fixture
@@ -155,3 +155,29 @@ def test_where_a_program_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "cannot run nosuch-program: there is no such program; apt install lvm2, or set `binary`"
     )
     assert caught.value.option == "binary"
+
+
+def test_a_failure_has_the_output_and_says_what_to_do_where_rights_are_missing() -> None:
+    commands = Commands(timeout=30, refused="give it CAP_X", hidden=["pass word", ""])
+    with pytest.raises(CommandFailed) as failed:
+        commands.run(["sh", "-c", "echo half; echo you must be root >&2; exit 3", "pass word"])
+    assert failed.value.output.stdout == b"half\n"
+    assert failed.value.output.status == 3
+    assert str(failed.value).endswith("`: exit status 3: you must be root; give it CAP_X")
+    assert "pass word" not in str(failed.value)
+    with pytest.raises(CommandFailed, match=r"exit status 3: other$"):
+        commands.run(["sh", "-c", "echo other >&2; exit 3"])
+
+
+def test_a_deadline_that_no_option_gives_names_none() -> None:
+    with pytest.raises(CommandFailed, match=r"it took longer than 50ms$"):
+        Commands(timeout=0.05, timeout_option="").run(["sleep", "20"])
+
+
+def test_a_program_of_administrators_counts_only_where_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent.kit.command._OF_ADMINISTRATORS", str(tmp_path))
+    (tmp_path / "xyz").write_text("#!/bin/sh\n")
+    (tmp_path / "xyz").chmod(0o755)
+    assert find_program("xyz") == str(tmp_path / "xyz")
+    with pytest.raises(ConfigError, match="there is no such program"):
+        find_program("xyz", in_path=True)
