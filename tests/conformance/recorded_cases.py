@@ -176,6 +176,7 @@ def _services() -> Iterator[Case]:
             folder=folder,
             config=config,
             expected=_bytes(folder / "expected.out"),
+            environ={"PATH": "DIR/fakebin:/usr/bin:/bin"} if (folder / "fakebin").is_dir() else {},
             errors=None,
             fails="E! " in _text(folder / "expected.err"),
             server=server,

@@ -24,10 +24,9 @@ from pyagent.api import (
     fields,
     option,
 )
-from pyagent.api.metric import INT64_MAX
 from pyagent.kit.command import CommandFailed, Commands, find_program
 from pyagent.kit.each import joined_failures
-from pyagent.kit.numbers import parse_unsigned
+from pyagent.kit.numbers import INT64_MAX, parse_unsigned
 from pyagent.kit.procfs import Row, rows_of
 
 __all__ = ["Ipset", "IpsetOptions"]

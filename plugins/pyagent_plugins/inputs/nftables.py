@@ -20,9 +20,9 @@ from pyagent.api import (
     fields,
     option,
 )
-from pyagent.api.metric import INT64_MAX, INT64_MIN
 from pyagent.kit.command import CommandFailed, Commands, find_program
 from pyagent.kit.each import joined_failures
+from pyagent.kit.numbers import INT64_MAX, INT64_MIN
 
 __all__ = ["Nftables", "NftablesOptions"]
 
