@@ -75,6 +75,13 @@ async def to_file(tmp_path: Path, draw: random.Random, **more: Any) -> AsyncIter
 
 
 @asynccontextmanager
+async def to_program(tmp_path: Path, draw: random.Random, **more: Any) -> AsyncIterator[Receiver]:
+    """It is there to its end only once the output is closed; until then what `write` returned for counts."""
+    command = ["sh", "-c", 'cat >>"$0"', str(tmp_path / "out")]
+    yield Receiver({"command": command, "restart_delay": "0s", **more}, None)
+
+
+@asynccontextmanager
 async def to_nobody(tmp_path: Path, draw: random.Random, **options: Any) -> AsyncIterator[Receiver]:
     yield Receiver(options, None)
 
@@ -146,6 +153,8 @@ async def to_socket(tmp_path: Path, draw: random.Random, **more: Any) -> AsyncIt
 Harness = Callable[[Path, random.Random], AbstractAsyncContextManager[Receiver]]
 CONTRACTS: dict[str, Harness] = {
     "discard": to_nobody,
+    "execd": to_program,
+    "execd json documents": lambda path, draw: to_program(path, draw, data_format="json", use_batch_format=True),
     "file": to_file,
     "file json": lambda path, draw: to_file(path, draw, data_format="json"),
     "file json documents": lambda path, draw: to_file(path, draw, data_format="json", use_batch_format=True),

@@ -48,9 +48,11 @@ _MOST_UNREAD = 1 << 20
 class LongRunning:
     """One program at a time.
 
-    `received(data)` is given what it writes to standard output, as it comes; while it waits, no more is read. `ended()` is
-    called when the program has ended. `environment`: `NAME=VALUE`, besides the agent's. `restart_delay`: seconds before it is
-    started again. Raises ConfigError where there is no such program; `option` names the option that it is from.
+    `received(data)` is given what it writes to standard output, as it comes, up to `read_at_once` bytes; while it waits, no
+    more is read. `ended()` is called when the program has ended. `environment`: `NAME=VALUE`, besides the agent's.
+    `restart_delay`: seconds before it is started again; with `stop_on_error` it is not where its exit status is not 0.
+    Raises ConfigError where there is no such program; `option` names the option that it is from. With `may_be_missing` that is
+    a PyagentError of `start`, and whoever calls that again looks again.
     """
 
     def __init__(
@@ -63,26 +65,32 @@ class LongRunning:
         restart_delay: float = 10.0,
         ended: Callable[[], None] | None = None,
         option: str = "command",
+        read_at_once: int = _CHUNK,
+        stop_on_error: bool = False,
+        may_be_missing: bool = False,
     ) -> None:
         if not command or not command[0]:
             raise ConfigError("cannot run a program: none is named", option=option)
         self.name = shown(command)
         variables = dict(pair.partition("=")[::2] for pair in environment)
-        path = variables.get("PATH") or os.environ.get("PATH") or os.defpath
-        if shutil.which(command[0], path=path) is None:
-            hint = "; give each argument as a text of its own" if len(command) == 1 and " " in command[0] else ""
-            raise ConfigError(f"cannot run {command[0]!r}: there is no such program{hint}", option=option)
         self._command = list(command)
+        self._variables = variables
+        self._may_be_missing = may_be_missing
+        if not may_be_missing and (problem := self._missing()):
+            raise ConfigError(problem, option=option)
         self._received = received
         self._ended = ended
         self._log = log
-        self._variables = variables
+        self._read_at_once = read_at_once
+        self._stop_on_error = stop_on_error
         self._restart_delay = restart_delay
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
         """Done when the first start has succeeded or failed."""
         self._stopping = False
+        self.status: int | None = None
+        """Of the last one that has ended; of one that a signal ended, its number negated."""
 
     @property
     def stopping(self) -> bool:
@@ -96,6 +104,8 @@ class LongRunning:
     async def start(self) -> None:
         """Start it, and again whenever it ends; once is enough. Returns when the first start has succeeded, or failed."""
         if self._task is None:
+            if self._may_be_missing and (problem := self._missing()):
+                raise PyagentError(problem)
             self._first = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._watch())
         assert self._first is not None
@@ -115,6 +125,48 @@ class LongRunning:
                 raise PyagentError(f"cannot write to `{self.name}`: it does not read its standard input")
         stdin.write(data)
         await self._drain(stdin, timeout)
+
+    @property
+    def reads(self) -> bool:
+        """Its standard input is open: what was written and is not `unwritten` is in the pipe to it, or read."""
+        process = self._process
+        return process is not None and process.stdin is not None and not process.stdin.is_closing()
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes of what was written that the program has not taken yet; 0 where it does not run."""
+        process = self._process
+        return process.stdin.transport.get_write_buffer_size() if process is not None and process.stdin else 0
+
+    def catches(self, number: signal.Signals) -> bool:
+        """Whether the signal would not just end it, as it does before a program has said what to do with it. True where the
+        system does not say."""
+        try:
+            with open(f"/proc/{self._running().pid}/status", encoding="ascii", errors="replace") as file:
+                masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigCgt:", "SigIgn:"))]
+        except (OSError, ValueError, IndexError):
+            return True
+        return not masks or any(mask >> (number - 1) & 1 for mask in masks)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program, not to what it has started. Raises PyagentError where it does not run."""
+        with suppress(ProcessLookupError):
+            self._running().send_signal(number)
+
+    def _running(self) -> Process:
+        process = self._process
+        if process is None or process.returncode is not None:
+            raise PyagentError(f"cannot signal `{self.name}`: it does not run")
+        return process
+
+    def _missing(self) -> str:
+        """What is wrong where there is no such program."""
+        name = self._command[0]
+        path = self._variables.get("PATH") or os.environ.get("PATH") or os.defpath
+        if shutil.which(name, path=path) is not None:
+            return ""
+        hint = "; give each argument as a text of its own" if len(self._command) == 1 and " " in name else ""
+        return f"cannot run {name!r}: there is no such program{hint}"
 
     async def stop(self, grace: float = 1.5) -> None:
         """Close its standard input, which tells it to end; one that does not gets SIGTERM after `grace` seconds, and SIGKILL as
@@ -162,6 +214,10 @@ class LongRunning:
                     self._ended()
             if self._stopping:
                 break
+            if self._stop_on_error and self.status:
+                self._log.error("%s; it is not started again, as `stop_on_error` says", cause)
+                self._started()
+                break
             self._log.error("%s; it is started again in %s", cause, Duration(round(self._restart_delay * 1e9)))
             self._started()
             await asyncio.sleep(self._restart_delay)
@@ -190,7 +246,7 @@ class LongRunning:
             asyncio.create_task(self._read_errors(process.stderr)),
         ]
         try:
-            status = await process.wait()
+            self.status = status = await process.wait()
             await asyncio.wait(readers, timeout=_LEFT)
         finally:
             for reader in readers:
@@ -201,7 +257,7 @@ class LongRunning:
         return f"a signal ended it ({-status})" if status < 0 else f"exit status {status}"
 
     async def _read_output(self, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(_CHUNK):
+        while data := await stream.read(self._read_at_once):
             await self._received(data)
 
     async def _read_errors(self, stream: asyncio.StreamReader) -> None:
