@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from pyagent.kit.gjson_text import Result, children, find, quoted, read
+from pyagent.kit.gjson_results import Result, children, quoted, read
 
 __all__ = ["MODIFIERS"]
 
@@ -113,22 +113,7 @@ def _group(text: str, argument: str) -> str:
     return "[" + ",".join("{" + ",".join(row) + "}" for row in rows) + "]"
 
 
-def _dig(text: str, argument: str) -> str:
-    found: list[str] = []
-
-    def search(place: Result) -> None:
-        if (hit := find(place.raw, argument)).raw:
-            found.append(hit.raw)
-        if place.is_object or place.is_list:
-            for _, _, value in children(place):
-                search(value)
-
-    search(read(text))
-    return "[" + ",".join(found) + "]"
-
-
 MODIFIERS: Final[dict[str, Callable[[str, str], str]]] = {
-    "dig": _dig,
     "flatten": _flatten,
     "fromstr": _from_text,
     "group": _group,

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from pyagent.api import FieldValue, Metric, Options, Uint, option
-from pyagent.kit.gjson_text import Result, children, find
+from pyagent.kit.gjson_results import Result, children
+from pyagent.kit.gjson_text import find
 from pyagent.kit.numbers import go_float, parse_boolean, parse_float, parse_integer, parse_unsigned
 from pyagent.kit.timestamps import Zone, load_zone, parse_timestamp
 

@@ -4,99 +4,17 @@
 here, also paths that make new documents (`{name.first,"years":age}`, `[a,b]`, `!"text"`), and all of its modifiers.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
-from pyagent.api.units import format_number
 from pyagent.booleans import BOOLEANS
 from pyagent.kit.gjson import MISSING, compile_pattern
+from pyagent.kit.gjson_modifiers import MODIFIERS
+from pyagent.kit.gjson_results import NOTHING, Result, blank, children, quoted, read
 from pyagent.kit.gjson_syntax import array_path, name_of_last, object_path, selectors, split_pipe, squash
 
-__all__ = ["Result", "children", "find", "quoted", "read"]
-
-_decoder = json.JSONDecoder(parse_int=float, parse_constant=lambda _: None)
-_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]  # typeshed has it not
-_blank: Final = re.compile(r"[ \t\r\n]*+").match
-_between: Final = re.compile(r"[ \t\r\n,:]*+").match
-
-
-class Result:
-    """A value within a text."""
-
-    __slots__ = ("index", "indexes", "raw", "value")
-
-    def __init__(self, raw: str, value: Any, index: int = 0, indexes: list[int] | None = None) -> None:
-        self.raw = raw
-        """Its text; empty where nothing was found."""
-        self.value = value
-        """As `json.loads` gives it with floats for all numbers; MISSING where nothing was found."""
-        self.index = index
-        """Where its text begins, 0 where that is unknown."""
-        self.indexes = indexes
-        """For a list that a `#` in a path made: where its elements begin."""
-
-    @property
-    def is_object(self) -> bool:
-        return self.raw.startswith("{")
-
-    @property
-    def is_list(self) -> bool:
-        return self.raw.startswith("[")
-
-    def text(self) -> str:
-        value = self.value
-        if isinstance(value, str):
-            return value
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if value is None or value is MISSING:
-            return ""
-        if isinstance(value, float) and not self.raw.removeprefix("-").isdigit():
-            return format_number(value)
-        return self.raw
-
-
-_NOTHING: Final = Result("", MISSING)
-
-
-def read(text: str) -> Result:
-    """The whole of a text."""
-    start = _blank(text).end()  # type: ignore[union-attr]  # it matches anything
-    try:
-        value, end = _scan(text, start)
-    except (StopIteration, ValueError):
-        return _NOTHING
-    return Result(text[start:end], value)
-
-
-def children(result: Result) -> Iterator[tuple[str, str, Result]]:
-    """Key, its text (empty in lists), and value of each member of an object or a list."""
-    raw, position = result.raw, 1
-    is_object = result.is_object
-    count = 0
-    key = key_raw = ""
-    try:
-        while True:
-            position = _between(raw, position).end()  # type: ignore[union-attr]
-            if raw[position : position + 1] in ("", "]", "}"):
-                return
-            if is_object:
-                key, end = _scan(raw, position)
-                if not isinstance(key, str):
-                    return  # the text is no JSON
-                key_raw = raw[position:end]
-                position = _between(raw, end).end()  # type: ignore[union-attr]
-            value, end = _scan(raw, position)
-            index = position + result.index
-            if result.indexes is not None:
-                index = result.indexes[count] if count < len(result.indexes) else 0
-            yield key, key_raw, Result(raw[position:end], value, index)
-            position = end
-            count += 1
-    except (StopIteration, ValueError):
-        return
+__all__ = ["find"]
 
 
 class _Search:
@@ -106,7 +24,7 @@ class _Search:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.found = _NOTHING
+        self.found = NOTHING
         self.pipe: str | None = None
 
     def within(self, place: Result, path: str) -> bool:
@@ -177,7 +95,7 @@ class _Search:
             if found.raw:
                 texts.append(found.raw)
                 indexes.append(found.index)
-        if step.all and self.found is _NOTHING:
+        if step.all and self.found is NOTHING:
             self.found = _joined("[]", texts, indexes if texts else None)
         return False
 
@@ -216,7 +134,7 @@ def find(text: str, path: str) -> Result:
     if path.startswith(".."):
         search.within(read(f"[{text}]"), path[2:])
     else:
-        start = _blank(text).end()  # type: ignore[union-attr]
+        start = blank(text).end()  # type: ignore[union-attr]
         search.within(Result(text[start:], None, start), path)
     if search.pipe is not None:
         found = find(search.found.raw, search.pipe)
@@ -238,11 +156,6 @@ def _selected(text: str, kind: str, parts: list[tuple[str, str]]) -> Result:
                 key = (name if name[0] == '"' and read(name).raw == name else quoted(name)) + ":"
         texts.append(key + found.raw)
     return _joined("{}" if kind == "{" else "[]", texts)
-
-
-def quoted(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    return re.sub("[<>&\x7f\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", quoted)
 
 
 def _fits(operator: str, wanted: str, value: Result) -> bool:
@@ -323,10 +236,8 @@ def _static(text: str, path: str) -> tuple[str, str] | None:
 
 
 def _modified(text: str, path: str) -> tuple[str, str] | None:
-    from pyagent.kit.gjson_modifiers import MODIFIERS
-
     match = re.compile(r"@([^:|.]*)(:?)", re.DOTALL).match(path)
-    if match is None or (function := MODIFIERS.get(match[1])) is None:
+    if match is None or (function := _MODIFIERS.get(match[1])) is None:
         return None
     rest, argument = path[match.end() :], ""
     if match[2] and rest:
@@ -339,3 +250,20 @@ def _modified(text: str, path: str) -> tuple[str, str] | None:
             argument = rest[:end]
         rest = rest[len(argument) :]
     return function(text, argument), rest
+
+
+def _dig(text: str, argument: str) -> str:
+    found: list[str] = []
+
+    def search(place: Result) -> None:
+        if (hit := find(place.raw, argument)).raw:
+            found.append(hit.raw)
+        if place.is_object or place.is_list:
+            for _, _, value in children(place):
+                search(value)
+
+    search(read(text))
+    return "[" + ",".join(found) + "]"
+
+
+_MODIFIERS: Final = {**MODIFIERS, "dig": _dig}

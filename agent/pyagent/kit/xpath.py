@@ -23,7 +23,6 @@ __all__ = [
     "Node",
     "Query",
     "XPathError",
-    "compile_xpath",
 ]
 
 
@@ -409,10 +408,3 @@ class Last(Query):
         if count is None:
             count = at.counts[id(self)] = float(sum(1 for _ in self.input.select(at)))
         return count
-
-
-def compile_xpath(text: str) -> Query:
-    """Raises XPathError."""
-    from pyagent.kit.xpath_builder import build
-
-    return build(text)

@@ -8,7 +8,7 @@ from pyagent.kit import xpath_syntax as s
 from pyagent.kit.xpath_functions import FUNCTIONS, OPERATORS, compared, last, position
 from pyagent.kit.xpath_syntax import ALL, ELEMENT, XPathError
 
-__all__ = ["build"]
+__all__ = ["compile_xpath"]
 
 _POSITION, _LAST, _COUNTS, _NOT_FLAT = 1, 2, 4, 8
 """What is known of an expression: it asks for positions, for the last one, it has a predicate that counts, its nodes lie
@@ -16,7 +16,7 @@ at several depths."""
 _PLAIN, _DESCENDS, _FILTERED = 0, 1, 2
 
 
-def build(text: str) -> q.Query:
+def compile_xpath(text: str) -> q.Query:
     """Raises XPathError."""
     query, _ = _Builder().node(s.parse(text), _PLAIN)
     return query

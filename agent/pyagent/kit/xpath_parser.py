@@ -9,7 +9,8 @@ from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Pa
 from pyagent.kit.filter import name_filter
 from pyagent.kit.numbers import INT64_MIN, go_float, parse_integer
 from pyagent.kit.timestamps import Zone, load_zone, parse_timestamp
-from pyagent.kit.xpath import Context, Query, compile_xpath
+from pyagent.kit.xpath import Context, Query
+from pyagent.kit.xpath_builder import compile_xpath
 from pyagent.kit.xpath_nodes import go_text, named_path, own_name
 
 __all__ = ["XPathOptions", "XPathParser"]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyagent.api import Accumulator, Aggregator, Metric
+from pyagent.kit.starlark.failures import FAULTS
 from pyagent.kit.starlark.metrics import MetricValue, go_type
 from pyagent.kit.starlark.options import ScriptLog, ScriptOptions, load_script
-from pyagent.kit.starlark.script import FAULTS
 from pyagent.kit.starlark.values import List, OutOfTime, type_of
 
 __all__ = ["Starlark"]

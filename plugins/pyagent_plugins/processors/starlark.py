@@ -1,9 +1,9 @@
 """Changes metrics by a Starlark script."""
 
 from pyagent.api import Metric, Processor, PyagentError
+from pyagent.kit.starlark.failures import FAULTS
 from pyagent.kit.starlark.metrics import MetricValue, copied, go_type
 from pyagent.kit.starlark.options import ScriptLog, ScriptOptions, load_script
-from pyagent.kit.starlark.script import FAULTS
 from pyagent.kit.starlark.values import List, OutOfTime, type_of
 
 __all__ = ["Starlark"]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyagent.kit.xpath import Context, Query, XPathError, compile_xpath
+from pyagent.kit.xpath import Context, Query, XPathError
+from pyagent.kit.xpath_builder import compile_xpath
 from pyagent.kit.xpath_nodes import JsonNode, go_json, go_text
 from pyagent.kit.xpath_values import read_json
 from pyagent.kit.xpath_xml import read_xml

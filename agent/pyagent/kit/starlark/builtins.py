@@ -5,6 +5,7 @@ from functools import cmp_to_key
 from types import FunctionType
 from typing import Any
 
+from pyagent.kit.starlark.failures import FAULTS, words_of
 from pyagent.kit.starlark.methods import METHODS, items_of, pairs_of
 from pyagent.kit.starlark.operators import LARGE, Operators, hashed
 from pyagent.kit.starlark.values import (
@@ -206,8 +207,6 @@ def universe(operators: Operators, budget: Budget, log: Callable[[str], None]) -
         """The text of the error that `function()` ends with."""
         if not isinstance(function, FunctionType | Builtin) and not callable(function):
             raise StarlarkError(f"catch: for parameter fn: got {type_of(function)}, want callable")
-        from pyagent.kit.starlark.script import FAULTS, words_of
-
         try:
             function()
         except FAULTS as error:

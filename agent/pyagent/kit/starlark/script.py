@@ -1,7 +1,6 @@
 """A Starlark script that is loaded once and whose functions are called for each metric."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType
 from typing import Any
@@ -9,31 +8,18 @@ from typing import Any
 from pyagent.api import ConfigError, PyagentError
 from pyagent.kit.starlark.builtins import universe
 from pyagent.kit.starlark.compiler import ScriptSyntaxError, compile_script
+from pyagent.kit.starlark.failures import FAULTS, words_of
 from pyagent.kit.starlark.metrics import METRIC_FUNCTIONS, direct_access
 from pyagent.kit.starlark.modules import load_module
 from pyagent.kit.starlark.operators import Operators
 from pyagent.kit.starlark.values import Budget, Dict, List, OutOfTime, StarlarkError, freeze, type_of
 
-__all__ = ["FAULTS", "Script", "ScriptFailure", "words_of"]
+__all__ = ["Script", "ScriptFailure"]
 
-FAULTS = (StarlarkError, TypeError, ValueError, NameError, RecursionError, OverflowError, MemoryError)
-"""What the calls of a script may end with: its own errors, and what Python says of wrong arguments or unset variables."""
 _HELPERS = """
 add sub mul div floordiv mod bitor bitand bitxor lshift rshift iadd ior neg pos invert eq lt le gt ge contains index setindex
 slice augindex loop loop_of unpack display attribute setattribute augattribute arguments named
 """.split()  # noqa: SIM905
-_NOT_CALLABLE = re.compile(r"'(\w+)' object is not callable")
-_CALLED = re.compile(r"^(?:[\w<>]+\.)*([\w<>]+)\(\)")
-_NAME = re.compile(r"'(\w+)'")
-_TYPES = {
-    "str": "string",
-    "List": "list",
-    "Dict": "dict",
-    "Set": "set",
-    "MetricValue": "Metric",
-    "TagTable": "Tags",
-    "FieldTable": "Fields",
-}
 
 
 class ScriptFailure(PyagentError):
@@ -148,26 +134,6 @@ class Script:
         if len(made) > 1000:
             self._budget.charge(8 * len(made))
         return made
-
-
-def words_of(error: BaseException) -> str:
-    """What a script did wrong, in Starlark's words."""
-    text = str(error)
-    match error:
-        case RecursionError():
-            return "the calls are nested too deeply"
-        case NameError() if (unset := _NAME.search(text)) is not None:
-            kind = "global" if type(error) is NameError and text.endswith("is not defined") else "local"
-            return f"{kind} variable {unset[1]} referenced before assignment"
-        case TypeError() if (wrong := _NOT_CALLABLE.fullmatch(text)) is not None:
-            return f"invalid call of non-function ({_TYPES.get(wrong[1], wrong[1])})"
-        case TypeError():
-            return _CALLED.sub(lambda found: f"function {found[1].strip('_<>')}", text)
-        case OverflowError():
-            return "the number is too large"
-        case MemoryError():
-            return "there is not enough memory"
-    return text
 
 
 def starlark_value(value: Any) -> Any:
