@@ -262,6 +262,8 @@ def _with_body(exchange: dict[str, Any]) -> dict[str, Any]:
 def _corpus() -> Iterator[Case]:
     for path in sorted(CORPUS.glob("*/*/*/**/telegraf.conf")):
         folder = path.parent
+        if "freebsd" in folder.parts:
+            continue  # programs of another system
         plugin = Path(*folder.parts[: len(CORPUS.parts) + 2])
         expected = next(
             (one for name in (".", "proc", "proc1") if (one := folder / name / "expected.out").exists()), None

@@ -11,7 +11,7 @@ from pyagent.config.declared import declared_options, table_type
 from pyagent.plugin_kinds import COMMON_KEYS
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "telegraf" / "samples"
-_OPTION = re.compile(r"^\s*#?\s{0,2}([a-z][a-z0-9_]*)\s*=(?!=)", re.MULTILINE)
+_OPTION = re.compile(r"^\s*#?\s{0,2}([a-z][A-Za-z0-9_]*)\s*=(?!=)", re.MULTILINE)
 _TABLE = re.compile(r"^\s*#?\s*\[+(?:inputs|outputs|processors|aggregators|secretstores)\.\w+\.(\w+)", re.MULTILINE)
 
 _SHARED = "belongs to the options that Telegraf's plugins share; it takes it, and the sample does not show it"
