@@ -40,10 +40,11 @@ SERVERS.update(SERVERS_OF_RECORDINGS)
 
 _TABLE = re.compile(r"^\s*\[\[(inputs|outputs|processors|aggregators)\.(\w+)\]\]", re.MULTILINE)
 _FORMAT = re.compile(r'^\s*data_format\s*=\s*"(\w+)"', re.MULTILINE)
-_OF_THE_HOST = ("kernel", "kernel_psi")
+_OF_THE_HOST = ("interrupts", "interrupts_cpu_as_tag", "kernel", "kernel_psi", "kernel_vmstat")
 """Telegraf reads these from /proc itself, whatever HOST_PROC says: their values are those of the host of the recording."""
 _VARYING = {
     **dict.fromkeys(_OF_THE_HOST, ("*",)),
+    "nstat": ("*", "fields:*"),
     "system": ("uptime", "uptime_format", "n_physical_cpus", "fields:*"),
     "net": ("speed",),
     "net_protocol_stats": ("speed",),
