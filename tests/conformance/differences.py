@@ -112,6 +112,12 @@ DIFFERENCES = (
         "an error: a flag was forgotten, or a name misspelt",
         ("config_check_extra_word", "wrong_subcommand_plugins"),
     ),
+    Difference(
+        "`inputs.procstat` with `tag_with` of sockets",
+        "the metric of a process has the tags of its last socket of the gather before",
+        "only metrics of sockets have them",
+        ("services/procstat/sockets_tags",),
+    ),
 )
 
 UNUSABLE = {

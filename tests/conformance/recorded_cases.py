@@ -17,6 +17,7 @@ from typing import Any
 from recorded_brokers import RecordedMosquitto, RecordedNats
 from recorded_dns import RecordedDnsmasq
 from recorded_web import RecordedExporters, RecordedPorts, RecordedWeb
+from recorded_workers import RecordedWorker
 
 from pyagent.config.registry import Registry
 from pyagent.testing.cases import Case, read_environ
@@ -34,6 +35,7 @@ SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {
     "prometheus": RecordedExporters,
     "mqtt_consumer": RecordedMosquitto,
     "nats_consumer": RecordedNats,
+    "procstat": RecordedWorker,
 }
 """By the plugin that was recorded with them."""
 SERVERS.update(SERVERS_OF_RECORDINGS)
