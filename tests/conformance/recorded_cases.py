@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -174,7 +175,7 @@ def _services() -> Iterator[Case]:
             config = re.sub(r"127\.0\.0\.1:\d+", "${LISTEN}", config)
         # Listeners, files and commands need no package, and no server; nor does a case `down`.
         how = _text(folder / "how.md")
-        needs_none = plugin not in SERVERS and how.startswith("Packages: none")
+        needs_none = plugin not in SERVERS and (how.startswith("Packages: none") or _is_here(plugin))
         server = "" if needs_none or folder.name == "down" else plugin
         yield Case(
             label="/".join(folder.parts[-3:]),
@@ -223,7 +224,14 @@ def _installed(package: str) -> str:
         return ""
 
 
+def _is_here(plugin: str) -> bool:
+    """Whether what is recorded with a program of a package, and without a server, can run."""
+    return plugin == "ping" and shutil.which("ping") is not None
+
+
 def _varies_of(folder: Path) -> tuple[str, ...]:
+    if folder.parts[-2:] in (("ping", "exec"), ("ping", "native")):
+        return ("*",)  # they measure this host
     return tuple(re.findall(r"(\w+) varies", _text(folder / "how.md")))
 
 
