@@ -25,6 +25,7 @@ from pyagent.api import (
 )
 from pyagent.kit.each import joined_failures
 from pyagent.kit.numbers import parse_float, parse_unsigned
+from pyagent.kit.once import Once
 from pyagent.kit.procfs import Row, host_path, read_bytes, read_rows
 
 __all__ = ["Conntrack", "ConntrackOptions"]
@@ -92,6 +93,7 @@ class Conntrack(Input[ConntrackOptions]):
         for name in self.options.collect:
             if name not in _CHOICES:
                 raise ConfigError(f"cannot collect {name!r}: it is not all or percpu", option="collect")
+        self._once = Once()
 
     def gather(self, acc: Accumulator) -> None:
         failures: list[Exception] = []
@@ -104,7 +106,7 @@ class Conntrack(Input[ConntrackOptions]):
                 failures.append(error)
         for choice in self.options.collect:
             try:
-                _add_statistics(acc, percpu=choice == "percpu")
+                self._statistics(acc, percpu=choice == "percpu")
             except PyagentError as error:
                 failures.append(error)
         if found:
@@ -117,6 +119,24 @@ class Conntrack(Input[ConntrackOptions]):
             )
         if failures:
             raise joined_failures(failures)
+
+    def _statistics(self, acc: Accumulator, *, percpu: bool) -> None:
+        path = host_path("proc", "net/stat/nf_conntrack")
+        rows = []
+        for row in read_rows(path, missing="load the kernel module nf_conntrack", whole=True):
+            if row.words[0] == "entries":
+                if row.number > 1:
+                    row.fail("the names of the columns are there twice")
+            elif len(row.words) == len(_COLUMNS):
+                rows.append([_count(row, place) for place in range(len(_COLUMNS))])
+            elif row.number > 1 and self._once(path):
+                self.log.warning("cannot read %s: line %d: it has not 17 numbers, and does not count", path, row.number)
+        if not rows:
+            raise PyagentError(f"cannot read {path}: it has no statistics")
+        sums = [sum(column) & _UINT32 for column in zip(*rows, strict=True)]
+        for number, counts in enumerate(rows if percpu else [sums]):
+            values = {name: Uint(count) for name, count in zip(_COLUMNS, counts, strict=True)}
+            acc.add("conntrack", values, {"cpu": f"cpu{number}" if percpu else "all"}, kind=MetricType.COUNTER)
 
     def _paths(self) -> Iterator[tuple[str, str]]:
         """Field and path of the files that are there."""
@@ -139,29 +159,6 @@ def _number(path: str, failures: list[Exception]) -> float:
     if value is None or not data.endswith(b"\n") or not abs(value) <= _UINT64:
         raise PyagentError(f"cannot read {path}: line 1: it is no number of 64 bits but {text[:80]!r}")
     return value
-
-
-def _has_counts(row: Row) -> bool:
-    if row.number == 1:
-        return False
-    if len(row.words) != len(_COLUMNS):
-        row.fail(f"it has not {len(_COLUMNS)} numbers")
-    return True
-
-
-def _add_statistics(acc: Accumulator, *, percpu: bool) -> None:
-    path = host_path("proc", "net/stat/nf_conntrack")
-    rows = [
-        [_count(row, place) for place in range(len(_COLUMNS))]
-        for row in read_rows(path, missing="load the kernel module nf_conntrack", whole=True)
-        if _has_counts(row)
-    ]
-    if not rows:
-        raise PyagentError(f"cannot read {path}: it has no statistics")
-    sums = [sum(column) & _UINT32 for column in zip(*rows, strict=True)]
-    for number, counts in enumerate(rows if percpu else [sums]):
-        values = {name: Uint(count) for name, count in zip(_COLUMNS, counts, strict=True)}
-        acc.add("conntrack", values, {"cpu": f"cpu{number}" if percpu else "all"}, kind=MetricType.COUNTER)
 
 
 def _count(row: Row, place: int) -> int:

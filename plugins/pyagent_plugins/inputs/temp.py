@@ -164,11 +164,11 @@ def _temperature(text: str) -> float | None:
 
 
 def _target(path: str) -> str:
-    """The name of what a link leads to; nothing where it is none."""
+    """The name of what a link leads to, or nothing. A copy of /sys that lost its links has their targets as texts."""
     try:
         return os.path.basename(os.readlink(path))
     except OSError:
-        return ""
+        return os.path.basename(_text(path).strip())
 
 
 def _text(path: str) -> str:

@@ -167,3 +167,25 @@ def test_a_thousand_lines_of_a_group_that_almost_fit_are_read_at_once(tmp_path: 
     (tmp_path / "memory.stat").write_text("anon 5\n" * 1000 + "anon\n")
     with pytest.raises(PyagentError, match="its format is unknown"):
         run_input(Cgroup, {"paths": [str(tmp_path)], "files": ["*"]})
+
+
+def test_a_short_line_of_the_statistics_of_connections_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = _plant("conntrack/statistics", tmp_path / "case", monkeypatch)
+    whole = run_input(Conntrack, options)
+    with (tmp_path / "case/proc/net/stat/nf_conntrack").open("a") as file:
+        file.write("0000000a 0000000b\n")
+    assert lines(run_input(Conntrack, options)) == lines(whole)
+    assert "line 4: it has not 17 numbers" in caplog.text
+
+
+def test_hundred_thousand_connections_with_the_same_addresses_are_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _plant("netstat/mapped", tmp_path / "case", monkeypatch)
+    line = "   1: 0100007F:1F90 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 12 1\n"
+    with (tmp_path / "case/proc/net/tcp").open("a") as file:
+        file.write(line * 100_000)
+    [metric] = run_input(Netstat)
+    assert metric.fields["tcp_established"] == 1
