@@ -34,6 +34,7 @@ _SERVER_TLS = dict.fromkeys(
     ("tls_allowed_dns_names", "tls_cipher_suites", "tls_key_pwd", "tls_max_version", "tls_min_version"), _SHARED
 )
 MORE: dict[str, dict[str, str]] = {
+    "inputs.upsd": {"dump_raw_variables": "deprecated; its sample has it no more"},
     "inputs.exec": {"command": "Telegraf's old name for one command; its sample shows it no more"},
     "inputs.http_response": {
         "bearer_token": "Telegraf's old name for a file with a token; its sample shows it no more",

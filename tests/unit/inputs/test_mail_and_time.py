@@ -3,20 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from pyagent.api import PyagentError
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import make_input
+from pyagent_plugins.inputs.apcupsd import Apcupsd
 from pyagent_plugins.inputs.hddtemp import Hddtemp
 
 
 @asynccontextmanager
-async def saying(answer: bytes) -> AsyncIterator[str]:
-    """A server that speaks first, and closes the connection; its address."""
+async def saying(answer: bytes, *, after: int = 0) -> AsyncIterator[str]:
+    """A server that speaks when it has read so many bytes, and closes the connection; its address."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(after)
         writer.write(answer)
         await writer.drain()
         writer.close()
@@ -50,3 +53,58 @@ async def test_hddtemp_of_another_form() -> None:
         with pytest.raises(PyagentError, match="stands before the disk 'a'"):
             await make_input(Hddtemp, {"address": address}).gather(acc)
     assert not acc.drain()
+
+
+def _of_apcupsd(*lines: bytes) -> bytes:
+    return b"".join(len(line).to_bytes(2, "big") + line for line in lines) + b"\0\0"
+
+
+_STATUS = _of_apcupsd(
+    b"STATFLAG : 0x05000008\n", b"STATUS   : ONLINE \n", b"TIMELEFT : 46.5 Minutes\n", b"LINEV    : 124.0 Volts\n"
+)
+
+
+async def _apcupsd(answer: bytes) -> list[dict[str, Any]]:
+    acc = InputAccumulator(Apcupsd.measurements)
+    async with saying(answer, after=len(b"\0\6status")) as address:
+        await make_input(Apcupsd, {"servers": [address]}).gather(acc)
+    return [dict(metric.fields) for metric in acc.drain()]
+
+
+async def test_apcupsd() -> None:
+    [found] = await _apcupsd(_STATUS)
+    assert (found["status_flags"], found["time_left_ns"], found["input_voltage"]) == (
+        83886088,
+        2_790_000_000_000,
+        124.0,
+    )
+    assert found["number_transfers"] == 0
+
+
+@pytest.mark.parametrize("cut", range(len(_STATUS)))
+async def test_apcupsd_cut(cut: int) -> None:
+    with pytest.raises(PyagentError, match="the server closed the connection"):
+        await _apcupsd(_STATUS[:cut])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"no name", "line 1 of its status is 'no name'"),
+        (b"STATFLAG : ok", "STATFLAG of its status is 'ok'"),
+        (b"STATFLAG : ", "STATFLAG of its status is ''"),
+        (b"STATFLAG : 0x10000000000000000", "STATFLAG of its status is '0x10000000000000000'"),
+        (b"LINEV : N/A", "LINEV of its status is 'N/A'"),
+        (b"TIMELEFT : 5", "TIMELEFT of its status is '5'"),
+        (b"TIMELEFT : 1e300 Minutes", "TIMELEFT of its status is '1e300 Minutes'"),
+        (b"NUMXFERS : 99999999999999999999", "NUMXFERS of its status is"),
+    ],
+)
+async def test_apcupsd_of_another_form(line: bytes, message: str) -> None:
+    with pytest.raises(PyagentError, match=message):
+        await _apcupsd(_of_apcupsd(line, *([] if line.startswith(b"STATFLAG") else [b"STATFLAG : 8"])))
+
+
+async def test_apcupsd_without_end() -> None:
+    with pytest.raises(PyagentError, match="more than 1000 lines"):
+        await _apcupsd(_of_apcupsd(*[b"A : 1"] * 1001))
