@@ -1,6 +1,6 @@
-"""Statistics of control groups, from the files that are named.
+"""Statistics of control groups.
 
-Names and types are those of Telegraf 1.40.
+The files are those that are named. Names and types are those of Telegraf 1.40.
 """
 
 import os

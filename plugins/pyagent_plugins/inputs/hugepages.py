@@ -1,4 +1,4 @@
-"""Huge pages: how many there are, and how many are in use.
+"""Huge pages, and how many of them are in use.
 
 /sys/kernel/mm/hugepages, /sys/devices/system/node and /proc/meminfo. Names and types are those of Telegraf 1.40.
 """

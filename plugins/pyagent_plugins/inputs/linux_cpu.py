@@ -1,4 +1,4 @@
-"""Frequencies of the processors, and how often heat slowed them down.
+"""Frequencies of processors, and slowdowns by heat.
 
 /sys/devices/system/cpu. Names and types are those of Telegraf 1.40.
 """

@@ -1,4 +1,4 @@
-"""Open files, inodes and other counts of the kernel's file systems.
+"""Open files, inodes and other counts of the kernel.
 
 /proc/sys/fs. Names and types are those of Telegraf 1.40.
 """
