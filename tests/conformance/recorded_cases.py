@@ -17,7 +17,7 @@ from typing import Any
 
 from recorded_brokers import RecordedMosquitto, RecordedNats
 from recorded_dns import RecordedDnsmasq
-from recorded_web import RecordedExporters, RecordedPorts, RecordedWeb
+from recorded_web import RecordedCertificates, RecordedExporters, RecordedPorts, RecordedWeb
 from recorded_workers import RecordedWorker
 
 from pyagent.config.registry import Registry
@@ -33,6 +33,7 @@ SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {
     "dns_query": RecordedDnsmasq,
     "http_response": RecordedWeb,
     "net_response": RecordedPorts,
+    "x509_cert": RecordedCertificates,
     "prometheus": RecordedExporters,
     "mqtt_consumer": RecordedMosquitto,
     "nats_consumer": RecordedNats,
@@ -245,6 +246,7 @@ def _varying_of_services() -> dict[str, list[str]]:
         if len(row) > 6 and row[6].strip().startswith("tags ")
     }
     # What filled it; and a difference of two sizes, which a redis that was just begun gives as one below zero, in 64 bits.
+    varying |= {"x509_cert": ["tag:serial_number"]}  # that of the authority
     return varying | {"redis": ["tag:command", "tag:err", "any:used_memory_dataset"]}
 
 

@@ -61,6 +61,29 @@ class RecordedWeb(Server):
         return places | {"DIR": os.fspath(self.directory)}
 
 
+class RecordedCertificates(RecordedWeb):
+    """The same, with certificates whose names and numbers are those of the recordings."""
+
+    name = "the web server of the recordings, with their certificates"
+
+    def prepare(self) -> None:
+        self.tls_port = free_port()
+        (self.directory / "names").write_text("subjectAltName=DNS:localhost,DNS:example.org,IP:127.0.0.1")
+        authority, subject = (
+            "/C=NL/O=Example Org/CN=Example Test CA",
+            "/C=NL/ST=Utrecht/L=Utrecht/O=Example Org/OU=Testing",
+        )
+        new = "req -newkey rsa:2048 -nodes -days 30"
+        self.run(["openssl", *f"{new} -x509 -keyout key -out ca.pem".split(), "-subj", authority])
+        self.run(["openssl", *f"{new} -keyout srv.key -out request".split(), "-subj", f"{subject}/CN=localhost"])
+        sign = "x509 -req -in request -CA ca.pem -CAkey key -set_serial 0x123ab -days 30 -extfile names -out srv.pem"
+        self.run(["openssl", *sign.split()])
+        (self.directory / "chain.pem").write_bytes(
+            b"".join((self.directory / one).read_bytes() for one in ("srv.pem", "ca.pem"))
+        )
+        shutil.copy(WEB.parent / "_certs" / "old.pem", self.directory)
+
+
 class RecordedPorts(RecordedWeb):
     """The same, beside a UDP port that gives back what it gets."""
 
