@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from recorded_brokers import RecordedMosquitto, RecordedNats
+from recorded_daemons import RecordedChrony
 from recorded_dns import RecordedDnsmasq
 from recorded_web import RecordedCertificates, RecordedExporters, RecordedPorts, RecordedWeb
 from recorded_workers import RecordedWorker
@@ -29,6 +30,7 @@ GOLDEN = SHARED / "golden" / "telegraf"
 CORPUS = SHARED / "corpus" / "telegraf" / "plugins"
 
 SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {
+    "chrony": RecordedChrony,
     "http": RecordedWeb,
     "dns_query": RecordedDnsmasq,
     "http_response": RecordedWeb,
