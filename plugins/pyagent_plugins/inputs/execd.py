@@ -86,6 +86,7 @@ class Execd(Input[ExecdOptions]):
         """Ask the program. What it answers comes when it comes."""
         if self._came is None or asyncio.get_running_loop() is not self._loop:
             return
+        await self._program.start()  # where it was missing before
         await self._ask()
         if self._first:
             self._first = False

@@ -97,6 +97,8 @@ async def test_a_program_that_comes_later(tmp_path: Path) -> None:
     plugin = make_input(Execd, {"command": [str(tmp_path / "later")]}, logging.getLogger("pyagent.test"))
     with pytest.raises(PyagentError, match="there is no such program"):
         await plugin.start(None)  # type: ignore[arg-type]  # it does not come to that
+    with pytest.raises(PyagentError, match="there is no such program"):  # nor at the next interval
+        await plugin.gather(None)  # type: ignore[arg-type,misc]
     (tmp_path / "later").write_text("#!/bin/sh\necho 'm v=1i'\ncat\n")
     (tmp_path / "later").chmod(0o755)
     async with serving(Execd, {"command": [str(tmp_path / "later")]}, listens=False) as served:
