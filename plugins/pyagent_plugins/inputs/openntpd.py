@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pyagent.api import Accumulator, Chart, Duration, Field, Input, Measurement, Options, PyagentError, fields, option
-from pyagent.kit.command import Commands
+from pyagent.kit.command import Commands, find_program
 from pyagent.kit.each import joined_failures
 from pyagent.kit.numbers import parse_float, parse_integer
 from pyagent.kit.shown import quoted
@@ -75,7 +75,10 @@ class Openntpd(Input[OpenntpdOptions]):
         self._commands = Commands(timeout=options.timeout.seconds, use_sudo=options.use_sudo)
 
     def gather(self, acc: Accumulator) -> None:
-        output = self._commands.run([self.options.binary, "-s", "all"])
+        options = self.options
+        # With sudo it may be one that the agent's account cannot run.
+        program = options.binary if options.use_sudo else find_program(options.binary, "binary", package="openntpd")
+        output = self._commands.run([program, "-s", "all"])
         reader = _Reader(acc)
         reader.read(output.stdout.decode("utf-8", "replace"))
         if reader.problems:

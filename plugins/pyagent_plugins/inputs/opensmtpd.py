@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from pyagent.api import Accumulator, Duration, Input, Measurement, Options, PyagentError, option
-from pyagent.kit.command import Commands
+from pyagent.kit.command import Commands, find_program
 from pyagent.kit.each import joined_failures
 from pyagent.kit.numbers import parse_float
 from pyagent.kit.shown import quoted
@@ -31,7 +31,10 @@ class Opensmtpd(Input[OpensmtpdOptions]):
         self._commands = Commands(timeout=options.timeout.seconds, use_sudo=options.use_sudo)
 
     def gather(self, acc: Accumulator) -> None:
-        output = self._commands.run([self.options.binary, "show", "stats"])
+        options = self.options
+        # With sudo it may be one that the agent's account cannot run.
+        program = options.binary if options.use_sudo else find_program(options.binary, "binary", package="opensmtpd")
+        output = self._commands.run([program, "show", "stats"])
         found: dict[str, float] = {}
         failures: list[Exception] = []
         for number, line in enumerate(output.stdout.decode("utf-8", "replace").split("\n"), start=1):
