@@ -316,7 +316,8 @@ def _with_own_files(config: str, folder: Path, plugin: Path) -> str:
     for name in re.findall(r'"(\./testcases/[^"]+)"', config):
         if not (plugin / name).exists() and (own := folder / Path(name).name).exists():
             config = config.replace(name, f"./{own.relative_to(plugin)}")
-    return config
+    # Those of lustre2 have the folder of the case for a root.
+    return config.replace('"/host_proc/', f'"{folder}/host_proc/')
 
 
 def _agent(config: str) -> str:
