@@ -59,6 +59,12 @@ async def test_each_metric_has_its_answer() -> None:
             assert answers == [Metric("k", one.tags, one.fields, one.time) for one in given]
 
 
+async def test_a_format_whose_lines_need_their_ends() -> None:
+    async with running("for line in lines: say('up{job=\"a\"} 1\\n')", data_format="prometheus") as processor:
+        answer, *_ = await process_async(processor, metrics(1))  # one for each line, also for # TYPE
+        assert (answer.tags, answer.fields) == ({"job": "a"}, {"up": 1.0})
+
+
 async def test_more_or_fewer_metrics_than_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execd, "_LONGEST_WAIT", 1.0)
     script = "for line in lines:\n  if 'v=1i' not in line: say(line * 3)"

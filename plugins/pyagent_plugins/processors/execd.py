@@ -175,7 +175,7 @@ class Execd(Processor[ExecdOptions]):
         if not line:
             return
         try:
-            self._answers += self.parser.parse(line)
+            self._answers += self.parser.parse(line + b"\n")  # some formats need it
         except ParseError as error:
             self._unreadable(error)
 
