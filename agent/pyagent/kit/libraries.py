@@ -13,6 +13,7 @@ _PACKAGES = {
     "dotenv": "python-dotenv",
     "google.protobuf": "protobuf",
     "grafana_foundation_sdk": "grafana-foundation-sdk~=0.0.21",
+    "gufo.snmp": "gufo-snmp",
     "influxdb_client": "influxdb-client",
     "jsonata": "jsonata-python",
     "MySQLdb": "mysqlclient",

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from pyagent.api import Metric, PyagentError
 from pyagent.kit.reverse_dns import Resolver, hosts_names, question, read_answer
 from pyagent.testing import make_processor, process_async
-from pyagent_plugins.processors import reverse_dns
 from pyagent_plugins.processors.reverse_dns import ReverseDns
 
 NAME = "1.2.0.192.in-addr.arpa"
@@ -176,27 +175,6 @@ async def test_tags_and_fields_get_names_and_answers_are_kept(monkeypatch: pytes
         assert len(asked) == 4
 
 
-async def test_metrics_go_on_without_a_name_and_the_answer_is_there_for_the_next(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(reverse_dns, "_LONGEST_WAIT", 0.01)
-    gate = asyncio.Event()
-
-    async def slow(address: str) -> list[str]:
-        await gate.wait()
-        return await host(address)
-
-    async with processor(slow, monkeypatch) as (dns, asked):
-        assert await process_async(dns, [metric("10.0.0.1")]) == [metric("10.0.0.1")]
-        assert await process_async(dns, [metric("10.0.0.1")]) == [metric("10.0.0.1")]
-        gate.set()
-        await asyncio.gather(*dns._asking.values())
-        [named] = await process_async(dns, [metric("10.0.0.1")])
-        assert named.tags["name"] == "host1."
-        assert asked == ["10.0.0.1"]
-    assert "no answer in time" in caplog.text
-
-
 async def test_no_more_look_ups_at_once_than_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     inside = most = 0
 
@@ -224,10 +202,3 @@ async def test_what_fails_is_told_and_asked_again(
             assert await process_async(dns, [metric("10.0.0.1")]) == [metric("10.0.0.1")]
         assert len(asked) == 2
     assert [record.getMessage() for record in caplog.records] == ["cannot look up 10.0.0.1: refused"]
-
-
-async def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reverse_dns, "_MOST_KNOWN", 10)
-    async with processor(host, monkeypatch) as (dns, _):
-        await process_async(dns, [metric(f"10.0.0.{n}") for n in range(50)])
-        assert len(dns._known) == 10
