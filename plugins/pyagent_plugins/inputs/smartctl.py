@@ -276,7 +276,7 @@ class _Document:
         for part in path.split("."):
             if value is None:
                 break
-            if isinstance(value, list):
+            if isinstance(value, list) and part.isdigit():
                 value = value[int(part)]
             elif isinstance(value, dict):
                 value = value.get(part)
