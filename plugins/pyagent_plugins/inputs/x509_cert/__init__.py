@@ -87,9 +87,9 @@ class X509Cert(Input[X509CertOptions]):
                 expiry="until it expires; negative after that",
             )
             | {
-                "startdate": Field("int", "", "when it became valid, in seconds since 1970"),
-                "enddate": Field("int", "", "when it expires, in seconds since 1970"),
-                "public_key_length": Field("uint", "", "bits of its key"),
+                "startdate": Field("int", "s", "when it became valid, in seconds since 1970"),
+                "enddate": Field("int", "s", "when it expires, in seconds since 1970"),
+                "public_key_length": Field("uint", "1", "bits of its key"),
                 "verification_code": Field("int", "1", "0: valid; 1: invalid"),
                 "verification_error": Field("str", "", "why it is not valid"),
             },
