@@ -190,9 +190,9 @@ class Processes:
         known = self._known.get(pid)
         if known is not None and known.gather == self._gather:
             return known
-        if not self.exists(pid):
-            return None
         words = self._try(self._stat, pid) or []
+        if not words and not self.exists(pid):
+            return None
         started = Uint(words[_STARTED]) if words else Uint(0)
         if known is None or known.started != started:
             # Numbers of processes come again.
