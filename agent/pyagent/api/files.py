@@ -18,6 +18,7 @@ __all__ = [
     "make_private_directory",
     "open_file",
     "open_pipe",
+    "path_of",
     "read_file",
     "readable_path",
     "without_mark",
@@ -47,6 +48,12 @@ def read_file(path: str) -> bytes:
     administrator allows no more)."""
     with _held(path) as found:
         return reading.read_file(found)
+
+
+def path_of(path: str, *given: str) -> str:
+    """A path that was made of others, or was found in a file that others name: it is read past their guard."""
+    guard = next((one.guard for one in given if isinstance(one, HostedPath)), None)
+    return path if guard is None else HostedPath(path, guard)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pyagent.api.files import read_file
+from pyagent.api.files import path_of, read_file
 
 __all__ = ["load_message"]
 
@@ -335,7 +335,7 @@ def load_message(files: Sequence[str], folders: Sequence[str], name: str) -> Any
     pool = descriptor_pool.DescriptorPool()
     read: dict[str, list[str]] = {}
     for file in files:
-        _add(file, folders, pool, read, [])
+        _add(file, folders, pool, read, [], (*files, *folders))
     try:
         found = pool.FindMessageTypeByName(name)
     except KeyError:
@@ -344,15 +344,18 @@ def load_message(files: Sequence[str], folders: Sequence[str], name: str) -> Any
     return message_factory.GetMessageClass(found)
 
 
-def _add(file: str, folders: Sequence[str], pool: Any, read: dict[str, list[str]], above: list[str]) -> None:
+def _add(
+    file: str, folders: Sequence[str], pool: Any, read: dict[str, list[str]], above: list[str], given: Sequence[str]
+) -> None:
+    """`given`: all that the options name; what they import is read past the same guard."""
     if file in above:
         raise ValueError(f"{file!r} imports itself")
     if file in read:
         return
-    text = _text(file, folders)
+    text = _text(file, folders, given)
     proto = _standard(file) if text is None else _File(file, text).proto
     for dependency in proto.dependency:
-        _add(dependency, folders, pool, read, [*above, file])
+        _add(dependency, folders, pool, read, [*above, file], given)
     try:
         pool.AddSerializedFile(proto.SerializeToString())
     except (TypeError, KeyError, ValueError) as error:
@@ -361,11 +364,11 @@ def _add(file: str, folders: Sequence[str], pool: Any, read: dict[str, list[str]
     read[file] = [f"{prefix}{message.name}" for message in proto.message_type]
 
 
-def _text(file: str, folders: Sequence[str]) -> str | None:
+def _text(file: str, folders: Sequence[str], given: Sequence[str]) -> str | None:
     """None for a file of the library, where there is no other one of its name."""
     for path in [os.path.join(folder, file) for folder in folders] or [file]:
         try:
-            return read_file(path).decode("utf-8", "replace")
+            return read_file(path_of(path, *given)).decode("utf-8", "replace")
         except FileNotFoundError:
             continue
     if file.startswith(_STANDARD):

@@ -29,8 +29,7 @@ from pyagent.api import (
     option,
 )
 from pyagent.api.errors import TooMuch
-from pyagent.api.files import open_file
-from pyagent.api.hosted import HostedPath
+from pyagent.api.files import open_file, path_of
 from pyagent.kit.inflate import Inflater
 from pyagent.kit.notices import Notices
 from pyagent.kit.regex import Regex, compile_regex
@@ -272,11 +271,10 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
             waiting = waiting[most:]
 
     def _blocks(self, path: str) -> Generator[bytes, None, None]:
-        folder = self.options.directory
         inflater = Inflater(_LARGEST) if path.endswith(".gz") else None
         whole = self.options.parse_method == "at-once"
         size = 0
-        with open_file(HostedPath(path, folder.guard) if isinstance(folder, HostedPath) else path) as file:
+        with open_file(path_of(path, self.options.directory)) as file:
             while block := file.read(_BLOCK):
                 size += len(block)
                 if whole and size > _LARGEST:

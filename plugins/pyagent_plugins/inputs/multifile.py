@@ -9,8 +9,7 @@ import re
 from typing import Annotated
 
 from pyagent.api import Accumulator, Input, Measurement, MetricType, Options, PyagentError, option
-from pyagent.api.files import read_file
-from pyagent.api.hosted import HostedPath
+from pyagent.api.files import path_of, read_file
 from pyagent.kit.numbers import divided, parse_boolean, parse_float, parse_integer
 from pyagent.kit.shown import quoted
 
@@ -63,9 +62,7 @@ class Multifile(Input[MultifileOptions]):
         base, name = self.options.base_dir, file.file
         if not base:
             return name
-        path = os.path.normpath(f"{base}/{name}")
-        guard = next((one.guard for one in (base, name) if isinstance(one, HostedPath)), None)
-        return path if guard is None else HostedPath(path, guard)
+        return path_of(os.path.normpath(f"{base}/{name}"), base, name)
 
 
 def _known(conversion: str) -> bool:

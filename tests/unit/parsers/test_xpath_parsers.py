@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, ParseError, Parser, Uint
+from pyagent.api.hosted import Guard, HostedPath
+from pyagent.kit.proto_schema import load_message
 from pyagent.testing import make_parser
 from pyagent_plugins.parsers.xml import Xml
 from pyagent_plugins.parsers.xpath_cbor import XPathCbor
@@ -324,3 +326,26 @@ def test_any_bytes_give_metrics_or_one_error(name: str, data: bytes) -> None:
     made = parser(FORMATS[name], {"field_selection": "//*", "field_name_expansion": True}, xpath_native_types=True)
     with contextlib.suppress(ParseError):
         made.parse(data)
+
+
+def test_definitions_of_a_text_from_a_url_are_read_past_its_guard(tmp_path: Path) -> None:
+    guard = Guard({"STATE_DIRECTORY": str(tmp_path / "state")})
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "secret").write_text("SECRET")
+    (tmp_path / "plain.proto").write_text('syntax = "proto3"; message M { int32 a = 1; }')
+    (tmp_path / "above.proto").write_text('syntax = "proto3"; import "state/secret";')
+    (tmp_path / "far.proto").write_text(f'syntax = "proto3"; import "{tmp_path}/state/secret";')
+
+    def load(file: str, folder: str) -> None:
+        load_message([HostedPath(file, guard)], [HostedPath(folder, guard)] if folder else [], "M")
+
+    load("plain.proto", str(tmp_path))
+    for file, folder in (
+        ("self/environ", "/proc"),
+        ("state/secret", str(tmp_path)),
+        ("above.proto", str(tmp_path)),
+        ("far.proto", str(tmp_path)),
+        (f"{tmp_path}/far.proto", ""),
+    ):
+        with pytest.raises(PermissionError, match="secrets of this host"):
+            load(file, folder)
