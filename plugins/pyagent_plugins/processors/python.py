@@ -5,7 +5,7 @@ import itertools
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from pyagent.api import (
     Uint,
     field_value,
     option,
+    timestamp_ns,
 )
 from pyagent.api.files import read_file
 from pyagent.api.foreign import describe
@@ -29,7 +30,6 @@ __all__ = ["Python", "PythonOptions"]
 
 MOST_MADE = 10_000
 """Metrics that may become of one."""
-_PLAIN = frozenset((bool, int, float, str, Uint))
 _NUMBERS = re.compile(r"\d+")
 _serial = itertools.count(1)
 
@@ -67,7 +67,7 @@ class Python(Processor[PythonOptions]):
             before = Metric(metric.name, dict(metric.tags), dict(metric.fields), metric.time, metric.kind)
             try:
                 made += _metrics_of(self._apply(metric))
-            except (Exception, SystemExit) as error:
+            except BaseException as error:  # KeyboardInterrupt, too: the text is anybody's, and signals go elsewhere
                 made.append(before)
                 self._failed(error)
         return made
@@ -102,7 +102,7 @@ class Python(Processor[PythonOptions]):
             raise ConfigError(f"cannot read {self._file}: {error or 'it is nested too deeply'}", option=at) from None
         try:
             exec(code, self._module.__dict__)  # noqa: S102  # what the plugin is for
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise ConfigError(f"cannot run {self._file}: {describe(error, (self._file,))}", option=at) from None
 
     def _function(self, found: Any) -> Callable[[Metric], object]:
@@ -151,13 +151,39 @@ def _each(returned: Iterable[object]) -> Iterator[Metric]:
 
 
 def _checked(metric: Metric) -> Metric:
-    """Raises for a field that no metric can have: the engine would refuse the whole batch."""
-    if not isinstance(metric.name, str) or not metric.name:
+    """A copy, which what the function does later to the metric does not change. Raises for what no metric can have: the engine
+    would refuse the whole batch."""
+    name: Any = metric.name
+    tags: Any = metric.tags
+    fields: Any = metric.fields
+    if not isinstance(name, str) or not name:
         raise PyagentError("apply returned a metric without a name")
-    for key, value in metric.fields.items():
-        if type(value) not in _PLAIN:
-            try:
-                field_value(value)
-            except (TypeError, OverflowError) as error:
-                raise PyagentError(f"apply returned the field {key!r:.80} of {metric.name!r:.80}: {error}") from None
-    return metric
+    if not isinstance(tags, Mapping) or not isinstance(fields, Mapping):
+        raise PyagentError(f"apply returned a metric {name!r:.80} whose tags or fields are no dict")
+    texts: dict[Any, Any] = dict(tags)
+    values = {}
+    for key, text in texts.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            given = "None" if text is None else f"a {type(text if isinstance(key, str) else key).__name__}"
+            raise PyagentError(f"apply returned the tag {key!r:.80} of {name!r:.80}: a tag is text, not {given}")
+    for key, value in fields.items():
+        if not isinstance(key, str):
+            raise PyagentError(f"apply returned the field {key!r:.80} of {name!r:.80}: the name of a field is text")
+        try:
+            if (plain := field_value(value)) is not None:
+                values[key] = plain
+        except (TypeError, OverflowError) as error:
+            raise PyagentError(f"apply returned the field {key!r:.80} of {name!r:.80}: {error}") from None
+    try:
+        when = timestamp_ns(metric.time)
+        if not -(2**63) <= when < 2**63:
+            raise OverflowError("it does not fit 64 bits of nanoseconds")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PyagentError(f"apply returned the time {metric.time!r:.80} of {name!r:.80}: {error}") from None
+    try:
+        kind = MetricType(metric.kind)
+    except ValueError:
+        raise PyagentError(
+            f"apply returned the kind {metric.kind!r:.80} of {name!r:.80}: it is no MetricType"
+        ) from None
+    return Metric(name, texts, values, when, kind)

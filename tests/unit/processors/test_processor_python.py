@@ -53,6 +53,22 @@ def test_what_apply_may_return(body: str, names: list[str]) -> None:
         ("metric.name = ''\n    return metric", "a metric without a name"),
         ("while True:\n        yield metric", "apply made more than 10,000 metrics of one"),
         ("raise SystemExit(3)", "SystemExit: 3 (source:2)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt (source:2)"),
+        ("raise GeneratorExit", "GeneratorExit (source:2)"),
+        (
+            "metric.fields['v'] = 2**70\n    return metric",
+            "the field 'v' of 'm': the integer 1180591620717411303424 does",
+        ),
+        ("metric.fields['v'] = Uint(2**70)\n    return metric", "the field 'v' of 'm': the integer"),
+        ("metric.fields[5] = 1\n    return metric", "the field 5 of 'm': the name of a field is text"),
+        ("metric.fields = None\n    return metric", "a metric 'm' whose tags or fields are no dict"),
+        ("metric.tags = None\n    return metric", "a metric 'm' whose tags or fields are no dict"),
+        ("metric.tags['a'] = 5\n    return metric", "the tag 'a' of 'm': a tag is text, not a int"),
+        ("metric.tags['a'] = None\n    return metric", "the tag 'a' of 'm': a tag is text, not None"),
+        ("metric.time = 'x'\n    return metric", "the time 'x' of 'm': a metric's time is nanoseconds"),
+        ("metric.time = 2**80\n    return metric", "of 'm': it does not fit 64 bits of nanoseconds"),
+        ("metric.time = float('inf')\n    return metric", "the time inf of 'm': "),
+        ("metric.kind = 'zz'\n    return metric", "the kind 'zz' of 'm': it is no MetricType"),
         ("yield metric\n    raise RuntimeError('no')", "RuntimeError: no (source:3)"),
         ("async def more(): pass\n    return more().close() or 5", "apply returned a int"),
     ],
@@ -69,6 +85,18 @@ def test_others_are_processed_where_one_fails() -> None:
     source = "def apply(metric):\n    metric.fields['v'] = 1 / metric.fields['v']\n    return metric\n"
     made = run_processor(Python, [metric(v=2), metric(v=0), metric(v=4)], {"source": source})
     assert [one.fields["v"] for one in made] == [0.5, 0, 0.25]
+
+
+@pytest.mark.parametrize("bad", ["fields['v'] = 2**70", "tags = None", "time = 'x'", "kind = 'zz'"])
+def test_one_that_cannot_be_leaves_the_others_alone(bad: str) -> None:
+    source = f"def apply(metric):\n    if metric.fields['v'] == 0:\n        metric.{bad}\n    metric.name = 'n'\n    return metric\n"
+    made = run_processor(Python, [metric(v=2), metric(v=0), metric(v=4)], {"source": source})
+    assert [(one.name, one.fields["v"]) for one in made] == [("n", 2), ("m", 0), ("n", 4)]
+
+
+def test_what_it_does_later_changes_nothing_that_was_returned() -> None:
+    source = "kept = []\n\ndef apply(metric):\n    kept.append(metric)\n    yield metric\n    kept[0].tags = None\n"
+    assert run_processor(Python, [metric()], {"source": source}) == [metric()]
 
 
 @pytest.mark.parametrize(
