@@ -1,4 +1,4 @@
-"""Uninterruptible power supplies of APC, by the network protocol of apcupsd."""
+"""APC's uninterruptible power supplies, by apcupsd."""
 
 from typing import Annotated
 from urllib.parse import urlsplit

@@ -1,6 +1,7 @@
-"""Reads the files that come into a folder, each once, and moves them to another one.
+"""Reads the files that come into a folder, each once.
 
-Names and options are those of Telegraf 1.40. A file is moved when the outputs' queues hold its metrics, and not before.
+It moves them to another folder. Names and options are those of Telegraf 1.40. A file is moved when the outputs' queues
+hold its metrics, and not before.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Whether name servers answer, how fast, and with what."""
+"""Whether name servers answer, and how fast."""
 
 import asyncio
 import ipaddress

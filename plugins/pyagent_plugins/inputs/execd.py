@@ -1,6 +1,7 @@
-"""Runs a program beside the agent, which writes metrics when it has some, or when it is asked at each interval.
+"""Runs a program that writes metrics of its own.
 
-Plugins of others that were made for Telegraf's execd run unchanged. The program is started again when it ends.
+It writes them when it has some, or when it is asked at each interval. Plugins of others that were made for Telegraf's
+execd run unchanged. The program is started again when it ends.
 """
 
 import asyncio

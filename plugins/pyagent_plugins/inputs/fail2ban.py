@@ -1,4 +1,4 @@
-"""Failed and banned addresses of the jails of fail2ban.
+"""Failed and banned addresses of fail2ban's jails.
 
 Runs `fail2ban-client status`. Names and types are those of Telegraf 1.40.
 """

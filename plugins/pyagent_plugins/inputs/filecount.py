@@ -1,7 +1,7 @@
-"""Counts the files in folders, with their size, and the times of the oldest and the newest one.
+"""Counts the files in folders.
 
-Names, types and options are those of Telegraf 1.40. Unlike there, a folder without files does not count as the oldest one of
-the folder above it.
+With their size, and the times of the oldest and the newest one. Names, types and options are those of Telegraf 1.40.
+Unlike there, a folder without files does not count as the oldest one of the folder above it.
 """
 
 import errno

@@ -1,6 +1,7 @@
-"""Says which files exist, how large they are, when they were changed, and their MD5 sum.
+"""Says which files exist, how large and how old.
 
-Names, types and options are those of Telegraf 1.40: a file, or a pattern, that nothing matches gives `exists=0`.
+Their MD5 sum, too. Names, types and options are those of Telegraf 1.40: a file, or a pattern, that nothing matches gives
+`exists=0`.
 """
 
 import hashlib

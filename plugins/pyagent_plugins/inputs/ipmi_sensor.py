@@ -92,7 +92,7 @@ class IpmiSensor(Input[IpmiSensorOptions]):
                 "status_desc": "the state in words (version 2)",
             },
             # `value` is an integer of chassis_power_status, and a float of all others: its type is not pinned.
-            fields={"status": Field("int", "", "1: ok (version 1)")},
+            fields={"status": Field("int", "1", "1: ok (version 1)")},
             open=True,
         ),
     )

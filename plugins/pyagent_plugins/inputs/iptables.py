@@ -1,6 +1,6 @@
-"""Packets and bytes that rules of iptables have counted: the rules with a comment.
+"""Packets and bytes that rules of iptables counted.
 
-Runs `iptables -nvL CHAIN -t TABLE -x`. Names and types are those of Telegraf 1.40.
+Of the rules with a comment. Runs `iptables -nvL CHAIN -t TABLE -x`. Names and types are those of Telegraf 1.40.
 """
 
 import re

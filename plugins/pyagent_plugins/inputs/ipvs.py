@@ -1,6 +1,6 @@
-"""Virtual and real servers of IPVS, the load balancer of the Linux kernel.
+"""Virtual and real servers of IPVS.
 
-Asks the kernel by netlink. Names and types are those of Telegraf 1.40.
+IPVS is the load balancer of the Linux kernel. Asks the kernel by netlink. Names and types are those of Telegraf 1.40.
 """
 
 import errno

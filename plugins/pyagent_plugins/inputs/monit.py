@@ -47,29 +47,30 @@ _Table = dict[str, tuple[str, str, str, str]]
 def _sizes(name: str, text: str) -> _Table:
     return {
         f"{name}_percent": (f"{name}/percent", "float", "percent", f"{text} in use"),
-        f"{name}_usage": (f"{name}/usage", "float", "", f"{text} in use: MiB of blocks, number of inodes"),
-        f"{name}_total": (f"{name}/total", "float", "", f"{text} there are"),
+        f"{name}_usage": (f"{name}/usage", "float", "1", f"{text} in use: MiB of blocks, number of inodes"),
+        f"{name}_total": (f"{name}/total", "float", "1", f"{text} there are"),
     }
 
 
 def _traffic() -> _Table:
     table: _Table = {
-        "link_state": ("link/state", "int", "", "1: up"),
+        "link_state": ("link/state", "int", "1", "1: up"),
         "link_speed": ("link/speed", "int", "bit/s", "speed"),
     }
     for way in ("download", "upload"):
         for kind in ("packets", "bytes", "errors"):
             for when, text in (("now", "of late"), ("total", "in all")):
-                table[f"{way}_{kind}_{when}"] = (f"link/{way}/{kind}/{when}", "int", "", f"{kind} {text}")
+                unit = "bytes" if kind == "bytes" else "1"
+                table[f"{way}_{kind}_{when}"] = (f"link/{way}/{kind}/{when}", "int", unit, f"{kind} {text}")
     return table
 
 
-_MODE: _Table = {"mode": ("mode", "int", "", "rights, its octal digits as a number")}
+_MODE: _Table = {"mode": ("mode", "int", "1", "rights, its octal digits as a number")}
 _COMMON: _Table = {
-    "status_code": ("status", "int", "", "0: running; else bits of what failed"),
-    "pending_action_code": ("pendingaction", "int", "", "what Monit is to do"),
-    "monitoring_status_code": ("monitor", "int", "", "whether it is watched"),
-    "monitoring_mode_code": ("monitormode", "int", "", "0: active; 1: passive"),
+    "status_code": ("status", "int", "1", "0: running; else bits of what failed"),
+    "pending_action_code": ("pendingaction", "int", "1", "what Monit is to do"),
+    "monitoring_status_code": ("monitor", "int", "1", "whether it is watched"),
+    "monitoring_mode_code": ("monitormode", "int", "1", "0: active; 1: passive"),
 }
 _SERVICES: dict[str, tuple[str, _Table]] = {
     "0": ("filesystem", {**_MODE, **_sizes("block", "space"), **_sizes("inode", "inodes")}),
@@ -84,8 +85,8 @@ _SERVICES: dict[str, tuple[str, _Table]] = {
             "mem_kb_total": ("memory/kilobytetotal", "int", "KiB", "with its children"),
             "mem_percent": ("memory/percent", "float", "percent", "memory"),
             "mem_percent_total": ("memory/percenttotal", "float", "percent", "with its children"),
-            "pid": ("pid", "int", "", "its number"),
-            "parent_pid": ("ppid", "int", "", "number of its parent"),
+            "pid": ("pid", "int", "1", "its number"),
+            "parent_pid": ("ppid", "int", "1", "number of its parent"),
             "threads": ("threads", "int", "1", "its threads"),
             "children": ("children", "int", "1", "its children"),
         },
@@ -94,7 +95,7 @@ _SERVICES: dict[str, tuple[str, _Table]] = {
         "remote_host",
         {
             "remote_hostname": ("port/hostname", "str", "", "host"),
-            "port_number": ("port/portnumber", "int", "", "port"),
+            "port_number": ("port/portnumber", "int", "1", "port"),
             "request": ("port/request", "str", "", "what is asked"),
             "response_time": ("port/responsetime", "float", "s", "until it answered"),
             "protocol": ("port/protocol", "str", "", "protocol"),
@@ -120,8 +121,8 @@ _SERVICES: dict[str, tuple[str, _Table]] = {
     "7": (
         "program",
         {
-            "program_started": ("program/started", "int", "", "when it was started, times 10000000"),
-            "program_status": ("program/status", "int", "", "how it ended"),
+            "program_started": ("program/started", "int", "1", "when it was started, times 10000000"),
+            "program_status": ("program/status", "int", "1", "how it ended"),
         },
     ),
     "8": ("network", _traffic()),

@@ -1,6 +1,6 @@
-"""Makes one metric of what several files hold, a value in each, as those of sensors below /sys.
+"""Makes one metric of what several files hold.
 
-Names, types and options are those of Telegraf 1.40.
+There is a value in each, as in those of sensors below /sys. Names, types and options are those of Telegraf 1.40.
 """
 
 import math

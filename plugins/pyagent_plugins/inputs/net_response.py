@@ -1,4 +1,4 @@
-"""Whether a TCP or UDP port answers, how fast, and with what."""
+"""Whether a TCP or UDP port answers, and how fast."""
 
 import asyncio
 import socket

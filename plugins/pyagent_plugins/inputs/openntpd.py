@@ -1,4 +1,4 @@
-"""Peers, sensors and the state of OpenNTPD, as `ntpctl -s all` prints them."""
+"""Peers, sensors and the state of OpenNTPD."""
 
 from collections.abc import Mapping
 from typing import Annotated

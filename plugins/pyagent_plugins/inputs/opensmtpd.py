@@ -1,4 +1,4 @@
-"""Statistics of OpenSMTPD, as `smtpctl show stats` prints them."""
+"""Statistics of OpenSMTPD."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The queues of Postfix: how many files, of what size, and how old."""
+"""The queues of Postfix: number, size and age."""
 
 import errno
 import os

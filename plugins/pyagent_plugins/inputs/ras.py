@@ -1,4 +1,4 @@
-"""Errors of memory, caches and processors that rasdaemon has recorded.
+"""Errors of the hardware that rasdaemon recorded.
 
 Reads its SQLite database. Names and types are those of Telegraf 1.40.
 """

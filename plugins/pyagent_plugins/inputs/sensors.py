@@ -1,4 +1,4 @@
-"""Temperatures, voltages and fans, as lm-sensors reads them.
+"""Temperatures, voltages and fans, by lm-sensors.
 
 Runs `sensors -A -u`. Names and types are those of Telegraf 1.40.
 """

@@ -1,6 +1,6 @@
-"""The processes that supervisor runs, by its interface for XML-RPC.
+"""The processes that supervisor runs.
 
-Names and types are those of Telegraf 1.40.
+By its interface for XML-RPC. Names and types are those of Telegraf 1.40.
 """
 
 from typing import Annotated, Any
@@ -41,17 +41,17 @@ class Supervisor(Input[SupervisorOptions]):
             tags={"process": "its name", "group": "its group", **_TAGS},
             fields={
                 "state": Field(
-                    "int", "", "0 stopped, 10 starting, 20 running, 30 backoff, 40 stopping, 100 exited, 200 fatal"
+                    "int", "1", "0 stopped, 10 starting, 20 running, 30 backoff, 40 stopping, 100 exited, 200 fatal"
                 ),
                 "uptime": Field("int", "s", "since it was started; since 1970 where it never was"),
             }
-            | fields("int", "", pid="its number", exitCode="how it ended the last time"),
+            | fields("int", "1", pid="its number", exitCode="how it ended the last time"),
         ),
         Measurement(
             "supervisor_instance",
             "The server itself.",
             tags=_TAGS,
-            fields=fields("int", "", state="2 fatal, 1 running, 0 restarting, -1 shutting down"),
+            fields=fields("int", "1", state="2 fatal, 1 running, 0 restarting, -1 shutting down"),
         ),
     )
 

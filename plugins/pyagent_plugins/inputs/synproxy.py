@@ -1,6 +1,7 @@
-"""Counters of SYNPROXY, the kernel's protection against floods of SYN packets.
+"""Counters of the kernel's SYNPROXY.
 
-From /proc/net/stat/synproxy, summed over the processors. Names and types are those of Telegraf 1.40.
+It protects against floods of SYN packets. From /proc/net/stat/synproxy, summed over the processors. Names and types are
+those of Telegraf 1.40.
 """
 
 import re

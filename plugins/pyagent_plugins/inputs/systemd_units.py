@@ -94,12 +94,12 @@ class SystemdUnits(Input[SystemdUnitsOptions]):
                 "preset": "whether the distribution enables it",
             },
             fields=fields(
-                "int", "", load_code="load as a number", active_code="active as a number", sub_code="sub as a number"
+                "int", "1", load_code="load as a number", active_code="active as a number", sub_code="sub as a number"
             )
             | {
-                "status_errno": Field("int", "", "number of the error it ended with"),
+                "status_errno": Field("int", "1", "number of the error it ended with"),
                 "restarts": Field("uint", "1", "times systemd started it anew"),
-                "pid": Field("uint", "", "its main process; 0: none"),
+                "pid": Field("uint", "1", "its main process; 0: none"),
                 "active_enter_timestamp_us": Field("uint", "µs", "when it became active, since 1970"),
             }
             | fields(

@@ -1,4 +1,4 @@
-"""How the kernel keeps the clock: the numbers of adjtimex(2).
+"""How the kernel keeps the clock, by adjtimex(2).
 
 Names and types are those of Telegraf 1.40.
 """

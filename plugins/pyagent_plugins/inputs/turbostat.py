@@ -1,4 +1,4 @@
-"""Frequencies, idle states, temperatures and power of processors.
+"""Frequencies, states and power of processors.
 
 Keeps `turbostat` running and reads what it prints. Names and types are those of Telegraf 1.40.
 """

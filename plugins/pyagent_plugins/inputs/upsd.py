@@ -1,4 +1,4 @@
-"""Uninterruptible power supplies that Network UPS Tools (NUT) watches, by the protocol of its server upsd."""
+"""Uninterruptible power supplies, by NUT's upsd."""
 
 import re
 from collections.abc import Mapping

@@ -50,7 +50,11 @@ def test_all_inputs_that_parse_have_its_options(case: FormatCase) -> None:
             assert made.new_parser().parse(case.data), plugin
 
 
-NEEDED: dict[str, dict[str, object]] = {"Exec": {"commands": ["true"]}}
+NEEDED: dict[str, dict[str, object]] = {
+    "DirectoryMonitor": {"directory": "in", "finished_directory": "out"},
+    "Exec": {"commands": ["true"]},
+    "Execd": {"command": ["true"]},
+}
 
 
 def parsing_inputs() -> list[type[Input]]:  # type: ignore[type-arg]  # of any options

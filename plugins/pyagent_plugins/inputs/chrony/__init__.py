@@ -1,4 +1,4 @@
-"""Clock, sources and statistics of chronyd, by the protocol of chronyc."""
+"""Clock, sources and statistics of chronyd."""
 
 import struct
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Power, temperature, frequencies and idle states of Intel processors.
+"""Power, temperature and states of Intel processors.
 
 From /sys, and from the registers in /dev/cpu/*/msr. Names and types are those of Telegraf 1.40.
 """

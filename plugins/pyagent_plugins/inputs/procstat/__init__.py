@@ -1,4 +1,4 @@
-"""Processor time, memory, files, limits and sockets of single processes.
+"""Processor time, memory, files of single processes.
 
 Linux: /proc/PID, and netlink for sockets. Names and types are those of Telegraf 1.40.
 """
@@ -118,8 +118,8 @@ class Procstat(Input[ProcstatOptions]):
                 "cpu_usage": Field("float", "percent", "processor time since the last gather"),
                 "memory_usage": Field("float", "percent", "of the memory of the host"),
                 "created_at": Field("int", "ns", "when it was started, since 1970"),
-                "pid": Field("int", "", "its number"),
-                "ppid": Field("int", "", "number of its parent"),
+                "pid": Field("int", "1", "its number"),
+                "ppid": Field("int", "1", "number of its parent"),
                 "cmdline": Field("str", "", "its command line"),
                 "status": Field("str", "", "blocked, idle, lock, running, sleep, stop, wait or zombie"),
                 "user": Field("str", "", "account it runs for"),
@@ -196,10 +196,10 @@ class Procstat(Input[ProcstatOptions]):
                 name="of a unix socket",
                 type="of a unix socket",
             )
-            | fields("int", "", pid="number of the process")
+            | fields("int", "1", pid="number of the process")
             | fields(
                 "uint",
-                "",
+                "1",
                 src_port="port",
                 dest_port="port of the other end",
                 inode="its number",

@@ -1,4 +1,4 @@
-"""How long the certificates of servers and files are valid, and whether they are trusted."""
+"""How long certificates are valid, and if trusted."""
 
 import asyncio
 import os
