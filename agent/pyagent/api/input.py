@@ -32,6 +32,8 @@ class Input(Plugin[O_co]):
     def __init__(self, options: O_co, log: logging.Logger, new_parser: Callable[[], Parser[Any]] | None = None) -> None:
         self._new_parser = new_parser
         super().__init__(options, log)
+        if new_parser is not None:
+            self.parser  # noqa: B018  # wrong options of the format are told at the start
 
     def new_parser(self) -> Parser[Any]:
         """A parser of the `data_format`, for inputs whose options are `ParserOptions`. Raises ConfigError for options that
@@ -42,7 +44,7 @@ class Input(Plugin[O_co]):
 
     @cached_property
     def parser(self) -> Parser[Any]:
-        """One parser for all that the input reads. Look at it in `setup`, so that wrong options are told at the start."""
+        """One parser for all that the input reads. It is made at the start, so that wrong options are told there."""
         return self.new_parser()
 
     def gather(self, acc: Accumulator) -> Awaitable[None] | None:

@@ -148,11 +148,13 @@ class Output(Plugin[O_co]):
     ) -> None:
         self._new_serializer = new_serializer
         super().__init__(options, log)
+        if new_serializer is not None:
+            self.serializer  # noqa: B018  # wrong options of the format are told at the start
 
     @cached_property
     def serializer(self) -> Serializer[Any]:
-        """The serializer of the `data_format`, for outputs whose options are `SerializerOptions`. Look at it in `setup`, so
-        that wrong options are told at the start: it raises ConfigError for them."""
+        """The serializer of the `data_format`, for outputs whose options are `SerializerOptions`. It is made at the start, and
+        raises ConfigError for options that it cannot work with."""
         if self._new_serializer is None:
             raise RuntimeError("there is no serializer: the options must inherit from SerializerOptions")
         return self._new_serializer()

@@ -37,11 +37,16 @@ class Processor(Plugin[O_co]):
         self._new_parser = new_parser
         self._new_serializer = new_serializer
         super().__init__(options, log)
+        # Wrong options of the formats are told at the start.
+        if new_parser is not None:
+            self.parser  # noqa: B018
+        if new_serializer is not None:
+            self.serializer  # noqa: B018
 
     @cached_property
     def parser(self) -> Parser[Any]:
-        """The parser of the `data_format`, for processors whose options are `ParserOptions`. Look at it in `setup`, so that
-        wrong options are told at the start: it raises ConfigError for them."""
+        """The parser of the `data_format`, for processors whose options are `ParserOptions`. It is made at the start, and
+        raises ConfigError for options that it cannot work with."""
         if self._new_parser is None:
             raise RuntimeError("there is no parser: the options must inherit from ParserOptions")
         return self._new_parser()

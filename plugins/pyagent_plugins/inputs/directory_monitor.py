@@ -95,7 +95,6 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
                 raise ConfigError(f"cannot work without {name}; name a folder", option=name)
         self._wanted = _compiled(options.files_to_monitor, "files_to_monitor")
         self._ignored = _compiled(options.files_to_ignore, "files_to_ignore")
-        self.new_parser()  # wrong options of the format are told at the start
         self._targets = [one for one in (options.finished_directory, options.error_directory) if one]
         self._moves: dict[str, tuple[_Identity, str]] = {}
         """Files that were read, and could not be moved to this folder; of one that could not be read and has none to go to,

@@ -57,7 +57,6 @@ class Exec(Input[ExecOptions]):
         for variable in options.environment:
             if "=" not in variable:
                 self.log.warning("the variable %r is left out: write it as NAME=value", variable)
-        self.new_parser()  # each output has one of its own, and the first finds wrong options out
         variables = (variable.partition("=") for variable in options.environment if "=" in variable)
         self._runner = Commands(
             timeout=options.timeout.seconds,

@@ -61,7 +61,6 @@ class Http(Input[HttpInputOptions]):
         options = self.options
         if options.token and options.token_file:
             raise ConfigError("cannot use both token and token_file: give one of them", option="token_file")
-        self.new_parser()  # each answer has one of its own, and the first finds wrong options out
         self._expected = tuple(options.success_status_codes) or (200,)
         self._http = UrlClient(
             options,

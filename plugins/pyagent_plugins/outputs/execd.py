@@ -55,7 +55,6 @@ class Execd(Output[ExecdOptions]):
             restart_delay=options.restart_delay.seconds,
             ended=self._program_ended,
         )
-        self.serializer  # noqa: B018  # wrong options of the format are told at the start
         self._rest = b""
         self._begun = b""
         """What the program has read a part of."""

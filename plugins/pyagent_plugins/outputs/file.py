@@ -70,7 +70,6 @@ class File(Output[FileOptions]):
             raise ConfigError(problem, option="compression_algorithm")
         if "" in options.files:
             raise ConfigError("cannot use the file '': it has no name; give a path or stdout", option="files")
-        self.serializer  # noqa: B018  # wrong options of the format are told at the start
         names = dict.fromkeys(options.files or ["stdout"])
         self._targets: list[_Target] = [_RotatingFile(name, options, self.log) for name in names if name != "stdout"]
         if "stdout" in names:

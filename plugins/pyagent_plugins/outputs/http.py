@@ -72,7 +72,6 @@ class Http(Output[HttpOutputOptions]):
                 raise ConfigError(
                     f"cannot use {name}: signing requests is not supported; use another way in", option=name
                 )
-        self.serializer  # noqa: B018  # wrong options of the format are told at the start
         credentials = Credentials(username=options.username, password=options.password)
         headers: dict[str, Secret | str] = {"Content-Type": "text/plain; charset=utf-8"}
         given = {name.lower() for name in options.headers}

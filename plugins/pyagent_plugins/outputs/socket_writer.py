@@ -100,7 +100,6 @@ class SocketWriter(Output[SocketWriterOptions]):
             raise ConfigError(
                 f"cannot speak TLS to {options.address}: it is for streams; remove the TLS options", option="address"
             )
-        self.serializer  # noqa: B018  # wrong options of the format are told at the start
         self._compress: Callable[[bytes], bytes] | None = {
             "gzip": lambda data: gzip.compress(data, mtime=0),
             "zlib": zlib.compress,

@@ -54,8 +54,6 @@ class Execd(Processor[ExecdOptions]):
             restart_delay=options.restart_delay.seconds,
             ended=self._program_ended,
         )
-        self.parser  # noqa: B018  # wrong options of the format are told at the start
-        self.serializer  # noqa: B018
         self._problems = Problems(self.log)
         self._pause = _LONGEST_WAIT
         """Seconds without anything from the program after which nothing more is expected of it."""

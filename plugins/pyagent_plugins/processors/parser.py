@@ -42,7 +42,6 @@ class MetricParser(Processor[ParserProcessorOptions]):
         self._takes_time = options.merge.endswith("-with-timestamp")
         if self._takes_time and options.data_format not in _ALWAYS_TIMED:
             self.parser.now = lambda: _NO_TIME
-        self.parser  # noqa: B018  # wrong options of the format are told at the start
 
     def process(self, metrics: list[Metric]) -> list[Metric]:
         merge, kept = self.options.merge.partition("-")[0], not self.options.drop_original

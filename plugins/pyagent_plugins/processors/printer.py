@@ -24,7 +24,6 @@ class PrinterOptions(SerializerOptions, frozen=True):
 
 class Printer(Processor[PrinterOptions]):
     def setup(self) -> None:
-        self.serializer  # noqa: B018  # wrong options of the format are told at the start
         self._once = Once()
         self._patience = _PATIENCE
 

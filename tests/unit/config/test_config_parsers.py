@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from loading import Load
 
-from pyagent.api import ConfigError, Input, PyagentError
+from pyagent.api import ConfigError, Input
 from pyagent.config import create_plugin
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 
@@ -110,15 +110,43 @@ def test_common_options_of_parsers_are_warned_about_where_they_have_no_effect(lo
     )
 
 
-def test_options_that_cannot_work_are_told_with_their_line(load: Load, tmp_path: Path) -> None:
-    plan = load('[[inputs.exec]]\ncommands = ["true"]\njson_timezone = "Moon/Sea"').inputs[0]
-    with pytest.raises(ConfigError) as caught:
-        create_plugin(plan, LOG)
-    assert str(caught.value) == ("a.conf:3: inputs.exec: the option 'json_timezone': unknown time zone 'Moon/Sea'")
-    (tmp_path / "in").touch()
-    text = f'[[inputs.file]]\nfiles = ["{tmp_path}/in"]\n\ndata_format = "value"\ndata_type = "number"'
-    with pytest.raises(PyagentError, match=r"^a\.conf:5: inputs\.file: unknown data_type 'number'"):
-        gathered(load, text)
+BAD_FORMATS = {
+    "inputs.file": ("value", 'data_type = "number"', "unknown data_type 'number'"),
+    "inputs.exec": ("json", 'commands = ["true"]\njson_timezone = "Moon/Sea"', "unknown time zone 'Moon/Sea'"),
+    "inputs.tail": ("grok", 'grok_patterns = ["%{WROD:x}"]', "WROD"),
+    "inputs.http": ("grok", 'grok_custom_pattern_files = ["/no/such"]\ngrok_patterns = ["%{WORD:x}"]', "/no/such"),
+    "inputs.http_listener_v2": (
+        "xpath_protobuf",
+        'xpath_protobuf_type = "a"\nxpath_protobuf_files = ["/no/such"]',
+        "/no/",
+    ),
+    "inputs.socket_listener": ("avro", "", "avro_schema"),
+    "processors.parser": ("grok", 'parse_fields = ["a"]\ngrok_patterns = ["%{WROD:x}"]', "WROD"),
+    "processors.printer": ("template", 'template = "{{"', "template"),
+    "outputs.file": ("template", 'template = "{{"', "template"),
+    "outputs.mqtt": ("template", 'servers = ["tcp://a:1"]\ntopic = "t"\ntemplate = "{{"', "template"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FORMATS)
+def test_options_that_the_format_cannot_work_with_are_told_when_the_plugin_is_made(load: Load, name: str) -> None:
+    data_format, options, reason = BAD_FORMATS[name]
+    plan = load(f'[[{name}]]\ndata_format = "{data_format}"\n{options}', partial=True)
+    (made,) = getattr(plan, name.partition(".")[0])
+    with pytest.raises(ConfigError, match=rf"^a\.conf:\d+: {name}: .*{reason}"):
+        create_plugin(made, LOG)
+
+
+def test_they_are_told_for_a_plugin_of_ones_own_that_does_not_look_at_its_format(load: Load) -> None:
+    (load.folder / "late.py").write_text(
+        "from pyagent.api import Input, ParserOptions\n"
+        "class Late(Input[ParserOptions]):\n"
+        "    def gather(self, acc):\n"
+        "        acc.add_data(b'', self.new_parser())\n"
+    )
+    made = load('[[inputs.late]]\ndata_format = "value"\ndata_type = "number"').inputs[0]
+    with pytest.raises(ConfigError, match=r"^a\.conf:3: inputs\.late: unknown data_type 'number'"):
+        create_plugin(made, LOG)
 
 
 def test_a_changed_option_of_the_parser_is_a_changed_plugin(load: Load) -> None:

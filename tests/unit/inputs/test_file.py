@@ -97,13 +97,6 @@ def test_an_unknown_encoding() -> None:
     assert caught.value.option == "character_encoding"
 
 
-def test_what_the_parser_cannot_work_with_is_told_at_the_gather(folder: Path) -> None:
-    # As in Telegraf, where it does not stop the load either.
-    (folder / "in").write_text("1")
-    _, failure = gather({"files": ["in"], "data_format": "value", "data_type": "number"})
-    assert "unknown data_type 'number'" in failure
-
-
 def test_metrics_without_fields_are_left_out(folder: Path) -> None:
     (folder / "in").write_text('{"text": "only"}')
     assert gather({"files": ["in"], "data_format": "json"}) == ([], "")

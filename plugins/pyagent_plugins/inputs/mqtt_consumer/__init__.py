@@ -75,7 +75,6 @@ class MQTTConsumer(Input[MQTTConsumerOptions]):
         self._connection: MqttConnection | None = None
         self._kept: KeptConnection | None = None
         self._consumer: Consumer | None = None
-        self.parser  # noqa: B018  # its mistakes are told here
 
     def _made_settings(self, context: ssl.SSLContext | None) -> MqttSettings:
         options = self.options

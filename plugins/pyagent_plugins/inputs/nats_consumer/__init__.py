@@ -54,7 +54,6 @@ class NATSConsumer(Input[NATSConsumerOptions]):
         self._replies: list[str] = []
         """Subjects of acknowledgements that are due."""
         self._acknowledging: asyncio.Task[None] | None = None
-        self.parser  # noqa: B018  # its mistakes are told here
 
     async def start(self, acc: Accumulator) -> None:
         most = self.options.max_undelivered_messages

@@ -94,7 +94,6 @@ class Tail(Input[TailOptions]):
     # The input --------------------------------------------------------------------------------------------------------
 
     async def start(self, acc: Accumulator) -> None:
-        self.new_parser()  # wrong options are told here
         self._acc = acc
         self._notices = Notices(self.log)
         self.executor = ThreadPoolExecutor(2, thread_name_prefix="tail")

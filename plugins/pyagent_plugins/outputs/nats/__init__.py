@@ -72,7 +72,6 @@ class NATS(Output[NATSOptions]):
                     "cannot make the stream of a subject that is a template: set `subjects` in [outputs.nats.jetstream]"
                 )
                 raise ConfigError(text, option="jetstream")
-        self.serializer  # noqa: B018  # wrong options of the format are told at the start
         self._connector = NatsConnector(options, self.log, options.name or "pyagent")
         self._identities = Identities()
         self._client: Client | None = None
