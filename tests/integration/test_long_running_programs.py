@@ -79,7 +79,8 @@ async def test_what_comes_too_late_comes_with_the_next_metrics(monkeypatch: pyte
     gate = tmp_path / "gate"
     script = f"for line in lines:\n  while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n  say(line)"
     async with running(script) as processor:
-        assert await process_async(processor, metrics(1, 2)) == []
+        with pytest.raises(PyagentError, match="has answered none of 2 metrics"):  # they go on as they were
+            await process_async(processor, metrics(1, 2))
         gate.touch()
         assert await collected(processor, 2) == metrics(1, 2)
 
@@ -107,9 +108,94 @@ async def test_a_program_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.2)
     many = [Metric("m", {}, {"text": "x" * 100_000}, 1) for _ in range(20)]
     async with running("time.sleep(1000)") as processor:
-        assert await process_async(processor, many) == []
+        with pytest.raises(PyagentError, match="has answered none of 20 metrics"):
+            await process_async(processor, many)
         with pytest.raises(PyagentError, match="it does not read its standard input"):
             await process_async(processor, many)
+
+
+WORDS = """
+for line in lines:
+  if 'v=99i' in line: sys.exit(1)
+  while 'v=98i' in line and not os.path.exists(GATE): time.sleep(0.01)
+  if 'v=0i' not in line: say(line)
+"""
+
+
+async def answered(processor: Processor[Any], *numbers: int) -> list[Metric]:
+    """What goes on: where it fails, the metrics as they were."""
+    try:
+        return await process_async(processor, metrics(*numbers))
+    except PyagentError:
+        return metrics(*numbers)
+
+
+async def test_quick_answers_make_no_later_one_lost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However many came quickly: what is handed on as done is never with the program alone."""
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.4)
+    async with running(WORDS.replace("GATE", repr(str(tmp_path / "gate")))) as processor:
+        for number in range(1, 31):
+            assert await answered(processor, number) == metrics(number)
+        assert await answered(processor, 98) == metrics(98)
+
+
+@pytest.mark.parametrize("end", ["stop", "exit", "late"])
+async def test_what_a_program_that_leaves_metrics_out_has_not_answered(
+    end: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.4)
+    gate = tmp_path / "gate"
+    async with running(WORDS.replace("GATE", repr(str(gate))), restart_delay="1h") as processor:
+        assert isinstance(processor, Execd)
+        assert await answered(processor, 1, 0, 0) == metrics(1)
+        for number in range(2, 12):
+            assert metrics(number)[0] in await answered(processor, number, 0)
+        assert processor._pause < execd._LONGEST_WAIT / 2  # it is not waited for long
+        if end == "exit":
+            assert metrics(5, 99, 6)[1:] == [
+                one for one in await answered(processor, 5, 99, 6) if one.fields["v"] in (99, 6)
+            ]
+            return
+        assert await answered(processor, 98) == []
+        if end == "late":
+            gate.touch()
+            assert metrics(98)[0] in await collected(processor, 1)
+        else:
+            assert metrics(98)[0] in (await processor.stop() or [])
+
+
+async def test_what_is_left_out_stays_so_where_the_program_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.4)
+    async with running(WORDS) as processor:
+        assert await answered(processor, 1, 0, 0) == metrics(1)
+        assert await answered(processor, 0) == []
+        assert not await processor.stop()
+
+
+async def test_what_it_writes_when_it_is_to_end_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.1)
+    async with running("say(sys.stdin.read())") as processor:
+        assert await answered(processor, 1, 2) == metrics(1, 2)
+        assert await processor.stop() == metrics(1, 2)
+
+
+@pytest.mark.parametrize("script", ["time.sleep(1000)", "for line in lines: say('nonsense\\n')"])
+async def test_a_program_that_answers_nothing_is_told(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.2)
+    async with running(script) as processor:
+        for _ in range(2):
+            with pytest.raises(PyagentError, match=r"cannot process: `.*` has answered none of 2 metrics for"):
+                await process_async(processor, metrics(1, 2))
+        assert not await processor.stop()
+
+
+async def test_no_argument_is_in_a_message(caplog: pytest.LogCaptureFixture) -> None:
+    async with running("sys.exit(1)  # hunter7", restart_delay="1h") as processor:
+        await answered(processor, 1)
+        await until(lambda: "has ended: exit status 1" in caplog.text)
+        with pytest.raises(PyagentError) as failure:
+            await process_async(processor, metrics(1))
+    assert "hunter7" not in caplog.text + str(failure.value)
 
 
 async def test_a_program_that_writes_without_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,9 +70,9 @@ class Processor(Plugin[O_co]):
     def load_state(self, state: bytes) -> None:
         """Take what `save_state` gave in the run before, of the same options; it may be cut off or damaged."""
 
-    async def stop(self) -> None:
+    async def stop(self) -> list[Metric] | None:
         """Give back connections. Called once, after the last `process`, where that is `async` or the plugin an external one;
-        must be safe without any."""
+        must be safe without any. What a plugin that comes with the agent returns here is what it still held: it goes on."""
 
 
 class Aggregator(Plugin[O_co]):

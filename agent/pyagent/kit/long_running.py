@@ -25,7 +25,7 @@ from contextlib import suppress
 
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.units import Duration
-from pyagent.kit.command import NOT_INHERITED, shown
+from pyagent.kit.command import NOT_INHERITED
 
 __all__ = ["LongRunning"]
 
@@ -71,7 +71,8 @@ class LongRunning:
     ) -> None:
         if not command or not command[0]:
             raise ConfigError("cannot run a program: none is named", option=option)
-        self.name = shown(command)
+        self.name = command[0]
+        """Its arguments may hold secrets, and are in no message."""
         variables = dict(pair.partition("=")[::2] for pair in environment)
         self._command = list(command)
         self._variables = variables
@@ -168,14 +169,15 @@ class LongRunning:
         hint = "; give each argument as a text of its own" if len(self._command) == 1 and " " in name else ""
         return f"cannot run {name!r}: there is no such program{hint}"
 
-    async def stop(self, grace: float = 1.5) -> None:
+    async def stop(self, grace: float = 1.5) -> bool:
         """Close its standard input, which tells it to end; one that does not gets SIGTERM after `grace` seconds, and SIGKILL as
-        many later, with all that it started. Harmless when it was never started."""
+        many later, with all that it started. Harmless when it was never started. Returns whether it ran, and ended without a
+        signal."""
         self._stopping = True
         task, self._task = self._task, None
         if task is None:
-            return
-        process = self._process
+            return False
+        process, by_itself = self._process, False
         if process is None:
             task.cancel()
         else:
@@ -183,6 +185,7 @@ class LongRunning:
                 process.stdin.close()
             for number in (signal.SIGTERM, signal.SIGKILL):
                 if (await asyncio.wait([task], timeout=grace))[0]:
+                    by_itself = number is signal.SIGTERM
                     break
                 _signal(process, number)
             else:
@@ -190,6 +193,7 @@ class LongRunning:
                 await asyncio.wait([task], timeout=_LEFT)
                 task.cancel()
         await asyncio.wait([task])
+        return by_itself
 
     async def _drain(self, stdin: asyncio.StreamWriter, timeout: float) -> None:
         with suppress(TimeoutError, ConnectionError):

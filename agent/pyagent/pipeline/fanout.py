@@ -72,7 +72,7 @@ class Fanout:
             self._queues = ProcessorQueues(self._most_waiting)
         if (queues := self._async_path(old)) is not None:
             self.stages = stages
-            return queues.finish(old, stages, self.deliver_aggregated)
+            return queues.finish(old, stages, self.deliver_aggregated, self.emit)
         for aggregator in old.aggregators:
             if aggregator not in stages.aggregators:
                 aggregator.push()

@@ -39,10 +39,12 @@ def run_processor(
         return process(processor, metrics)
 
     async def run() -> list[Metric]:
+        held: list[Metric] | None = None
         try:
-            return await process_async(processor, metrics)
+            result = await process_async(processor, metrics)
         finally:
-            await processor.stop()
+            held = await processor.stop()
+        return result + (held or [])
 
     return asyncio.run(run())
 

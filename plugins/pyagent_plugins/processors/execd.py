@@ -4,6 +4,7 @@ Metrics go to its standard input and come from its standard output, both in the 
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pyagent.api import (
@@ -29,9 +30,29 @@ _SETTLING = 0.2
 """Seconds without anything, after as many metrics as were given."""
 _MOST_HELD = 10_000
 """Metrics that the program may have written before nobody reads on."""
-_MOST_AT_ONCE = 5_000
+_MOST_UNANSWERED = 5_000
+"""Metrics that the program may not have answered; beyond, they are not for it to leave out."""
+_MOST_AT_ONCE = 2_500
 """Metrics beyond those that were given which one call may return, of those that came too late as of the others."""
+_SETTLED = 30.0
+"""Seconds after which what was given before an answer is not answered any more."""
 _LONGEST_LINE = 256 * 1024
+
+
+@dataclass(slots=True)
+class _Given:
+    """A metric that the program was given."""
+
+    time: float
+    metric: Metric | None
+    """None: it has gone on as it was."""
+    open: bool = True
+    """It is not answered."""
+
+    def gone_on(self) -> Metric:
+        metric, self.metric = self.metric, None
+        assert metric is not None
+        return metric
 
 
 class ExecdOptions(ParserOptions, frozen=True):
@@ -56,14 +77,21 @@ class Execd(Processor[ExecdOptions]):
         )
         self._problems = Problems(self.log)
         self._pause = _LONGEST_WAIT
-        """Seconds without anything from the program after which nothing more is expected of it."""
+        """Seconds without anything after which no more is expected of a program that leaves out metrics, or answers none."""
         self._exact = 0
         """Calls in a row for which it has written as many metrics as it was given."""
+        self._filters = False
+        """It leaves metrics out: it answered some of those that it was given, and then nothing for long."""
+        self._given: list[_Given] = []
+        """What is not answered, as far as is known; the oldest first."""
         self._answers: list[Metric] = []
+        self._extra = 0
+        """Of these, the ones that were taken before, and could not go on."""
+        self._came_at = 0.0
         self._rest = b""
         """The begin of a line, or of a metric in several lines."""
         self._gone = False
-        """The program has ended since it was given something."""
+        """The program has ended since the last call."""
         self._came = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -78,54 +106,128 @@ class Execd(Processor[ExecdOptions]):
             except ValueError as error:
                 self._problems.add("serialize", f"cannot write a metric for `{self._program.name}`: {error}")
                 left.append(metric)
-        if late := self._taken(_MOST_AT_ONCE):
-            self._pause = min(4 * self._pause, _LONGEST_WAIT)
-            self._exact = 0
-        began = asyncio.get_running_loop().time()
-        self._gone = False
+        late = self._late()
+        if not sent:
+            return late + left
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        given = [_Given(began, metric) for metric in sent]
         try:
-            if encoded:
-                await self._program.write(b"".join(encoded), _LONGEST_WAIT / 2)
-        except PyagentError:
+            await self._program.write(b"".join(encoded), _LONGEST_WAIT / 2)
+            self._given += given
+            wanted = len(sent) if self._filters else len(self._given)
+            await self._until_answered(wanted, began)
+            answers = self._taken(max(wanted, _MOST_AT_ONCE))
+            self._settle(len(answers))
+            problem = ""
+            if self._gone and not self._program.stopping:
+                # It has ended in between: what it has not answered goes on as it was.
+                left += self._unanswered()
+            elif not self._filters and (missing := sum(one.open for one in given)):
+                count = f"{len(sent) - missing or 'none'} of {len(sent)} metrics"
+                problem = (
+                    f"has answered {count} for {loop.time() - began:.1f} s; what is not answered goes on as it was"
+                )
+                if late or answers or left:
+                    left += [one.gone_on() for one in given if one.open]
+            elif len(self._given) > _MOST_UNANSWERED:
+                problem = f"has answered none of {len(self._given)} metrics; they go on as they were"
+                self._filters = False
+                left += self._unanswered()
+            if problem:
+                problem = f"cannot process: `{self._program.name}` {problem}"
+                if not (late or answers or left):
+                    raise PyagentError(problem)
+                self._problems.add("answers", problem)
+        except BaseException as error:
+            # The agent hands them on as they were, and all others go with the next ones.
+            for one in given:
+                one.metric = None
+            while len(self._given) > _MOST_UNANSWERED and self._given[0].metric is None:
+                self._given.pop(0)
             self._answers = late + self._answers
+            self._extra += len(late)
+            if late and isinstance(error, PyagentError):
+                self._problems.add("process", str(error))
+                return self._late() + metrics
             raise
-        answers = await self._answered(len(sent), began)
-        if self._gone and not self._program.stopping:
-            # It has ended in between: what it has not answered goes on as it was.
-            left += sent[len(answers) :]
         return late + answers + left
 
-    async def stop(self) -> None:
+    async def stop(self) -> list[Metric]:
+        """What the program has written too late, and where it did not end by itself, what it has not answered."""
         self._room.set()
-        await self._program.stop()
-        if self._answers:
-            self.log.warning("%d metrics that the program wrote too late are dropped", len(self._answers))
+        by_itself = await self._program.stop()
+        answers = self._taken(len(self._answers))
+        self._settle(len(answers) - self._extra)
+        if by_itself and self._program.status == 0:
+            return answers  # it has read all, and what it has not answered it has left out
+        return answers + self._unanswered()
 
-    async def _answered(self, wanted: int, began: float) -> list[Metric]:
-        """What the program writes, until it is as much as it was given, or nothing more is to be expected."""
+    def _late(self) -> list[Metric]:
+        """What has come since the last call, and where the program has ended, what it has not answered."""
+        late = self._taken(_MOST_AT_ONCE)
+        extra, self._extra = min(self._extra, len(late)), max(self._extra - len(late), 0)
+        if len(late) > extra and self._given:
+            self._exact = 0
+            self._pause = min(4 * self._pause, _LONGEST_WAIT) if self._filters else _LONGEST_WAIT
+            # So slow, it seems not to leave out metrics.
+            self._filters = self._filters and self._pause < _LONGEST_WAIT
+        self._settle(len(late) - extra)
+        if self._gone:
+            late += self._unanswered()
+            self._gone = False
+        return late
+
+    async def _until_answered(self, wanted: int, began: float) -> None:
+        """Return when the program has written as many metrics as `wanted`, or nothing more is to be expected."""
         loop = asyncio.get_running_loop()
-        longest, last = 0.0, began
+        longest, last, silent = 0.0, began, False
         while not self._gone:
             complete = len(self._answers) >= wanted
             if complete and self._exact >= _PROOF:
                 break
-            pause = min(self._pause, _SETTLING) if complete else self._pause
+            full = bool(self._answers) and not self._filters
+            pause = _LONGEST_WAIT if full else self._pause
+            if complete:
+                pause = min(pause, _SETTLING)
             left = min(began + _LONGEST_WAIT, last + pause) - loop.time()
             self._came.clear()
             try:
                 await asyncio.wait_for(self._came.wait(), left)
             except TimeoutError:
+                silent = loop.time() - last >= _LONGEST_WAIT / 2
                 break
             longest, last = max(longest, loop.time() - last), loop.time()
         if self._rest and len(self._answers) < wanted:
             self._parse_rest()
-        if len(self._answers) >= wanted:
-            self._exact = self._exact + 1 if len(self._answers) == wanted else 0
+        came = len(self._answers)
+        if came >= wanted:
+            self._exact = self._exact + 1 if came == wanted else 0
             self._pause = min(max(4 * longest, self._pause * 0.9, _SHORTEST_PAUSE), _LONGEST_WAIT)
+            if not self._filters:
+                self._pause = _LONGEST_WAIT
         else:
-            # It seems to drop metrics; one that only is slow shows that by what comes too late.
+            self._exact = 0
+            if came and silent and not self._gone:
+                self._filters = True
             self._pause = max(self._pause / 2, 4 * longest, _SHORTEST_PAUSE)
-        return self._taken(max(wanted, _MOST_AT_ONCE))
+
+    def _settle(self, answers: int) -> None:
+        """So many metrics have come: at least as many of what was given first are answered."""
+        if answers <= 0:
+            return
+        for one in self._given[:answers]:
+            one.open = False
+        del self._given[:answers]
+        oldest = self._came_at - _SETTLED
+        settled = self._came_at if len(self._given) > _MOST_UNANSWERED else oldest
+        while self._given and self._given[0].time < settled:
+            self._given.pop(0).open = False
+
+    def _unanswered(self) -> list[Metric]:
+        """What was given and is to go on as it was."""
+        given, self._given = self._given, []
+        return [one.metric for one in given if one.metric is not None]
 
     def _taken(self, most: int) -> list[Metric]:
         taken, self._answers = self._answers[:most], self._answers[most:]
@@ -143,6 +245,7 @@ class Execd(Processor[ExecdOptions]):
             return  # nobody will ask for more
         complete, _, rest = (self._rest + data).rpartition(b"\n")
         self._rest = rest
+        before = len(self._answers)
         if complete:
             if self.parser.line_precision is not None:
                 self._parse_lines(complete + b"\n")
@@ -154,6 +257,8 @@ class Execd(Processor[ExecdOptions]):
                 "long", f"cannot parse what `{self._program.name}` writes: a line is too long; it is dropped"
             )
             self._rest = b""
+        if len(self._answers) > before:
+            self._came_at = asyncio.get_running_loop().time()
         self._came.set()
         if len(self._answers) >= _MOST_HELD and not self._program.stopping:
             self._room.clear()
@@ -191,6 +296,7 @@ class Execd(Processor[ExecdOptions]):
         self._problems.add("parse", f"cannot parse what `{self._program.name}` writes: {error}")
 
     def _program_ended(self) -> None:
+        self._parse_rest()
         self._rest = b""
         self._gone = True
         self._came.set()

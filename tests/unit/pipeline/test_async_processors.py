@@ -544,3 +544,40 @@ async def test_an_external_one_that_hangs_is_cancelled_on_its_loop() -> None:
     assert cancelled.is_set()
     assert await sink.finish() == [1]
     await ended(threads)
+
+
+class Holding(Processor):
+    """Keeps all until it is stopped."""
+
+    def setup(self) -> None:
+        self.held: list[Metric] = []
+
+    async def process(self, metrics: list[Metric]) -> list[Metric]:
+        self.held += metrics
+        return []
+
+    async def stop(self) -> list[Metric]:
+        return self.held
+
+
+def holding() -> IsolatedProcessor:
+    return IsolatedProcessor(ProcessorPlan(plugin=Holding, **COMMON), Holding(NoOptions(), LOG), log=LOG)
+
+
+@virtual
+async def test_what_a_processor_still_holds_goes_on_through_those_behind_it() -> None:
+    sink = Sink(waiting(times_ten), holding(), computing(lambda metrics: changed(metrics, lambda number: number + 1)))
+    sink.deliver([metric(1), metric(2)])
+    await sink.drained()
+    assert sink.numbers == []
+    assert await sink.finish() == [11, 21]
+
+
+@virtual
+async def test_what_a_processor_behind_the_aggregators_still_holds_goes_on() -> None:
+    sink = Sink()
+    later = computing(lambda metrics: changed(metrics, lambda number: number + 1))
+    sink.replace(ProcessorChain((), (), (holding(), later)))
+    sink.deliver_aggregated([metric(1)])
+    await sink.drained()
+    assert await sink.finish() == [2]

@@ -89,11 +89,11 @@ class IsolatedProcessor(RunningProcessor):
             return result
         return metrics
 
-    async def stop(self) -> None:
-        """Have the plugin give back what it holds, and take no further calls."""
+    async def stop(self) -> list[Metric]:
+        """Have the plugin give back what it holds, and take no further calls; returns metrics that are to go on."""
         try:
             if self._stops:
-                await self._stop()
+                return await self._stop()
         except Busy:
             self.failures.failed("cannot stop: a call has not ended")
         except (CallTimedOut, TimeoutError):
@@ -102,18 +102,21 @@ class IsolatedProcessor(RunningProcessor):
             self.failures.failed(explain("cannot stop", error, self._files))
         finally:
             self.isolated_call.abandon()
+        return []
 
-    async def _stop(self) -> None:
+    async def _stop(self) -> list[Metric]:
         if self.plan.is_async:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.isolated_call.idle(), CANCELLED)
         if self.plan.isolation == "inline":
             # Also where its calls were abandoned: nobody else gives back what it holds.
-            await asyncio.wait_for(self.plugin.stop(), self.isolated_call.deadline)
-        elif self.plan.is_async:
+            held = await asyncio.wait_for(self.plugin.stop(), self.isolated_call.deadline)
+            return [] if self.plan.is_external or not held else [metric for metric in held if metric.fields]
+        if self.plan.is_async:
             await self.isolated_call.await_call(lambda: self.plugin.stop())
         else:
             await self.isolated_call.call(self._stop_in_thread)
+        return []
 
     def _stop_in_thread(self) -> None:
         stopping: object = self.plugin.stop()

@@ -242,11 +242,19 @@ class ProcessorQueues:
         return bool(self.gathered or self.aggregated)
 
     async def finish(
-        self, old: ProcessorChain, new: ProcessorChain, deliver: Callable[[list[Metric], ProcessorChain], None]
+        self,
+        old: ProcessorChain,
+        new: ProcessorChain,
+        deliver: Callable[[list[Metric], ProcessorChain], None],
+        emit: Callable[[list[Metric]], None],
     ) -> None:
         """Hand on what is inside of stages that `new` does not take over, then let go of them."""
         self._ending.append(old)
+        kept = _isolated(new)
         await self.gathered.drained()
+        for number, processor in enumerate(old.before, 1):
+            if isinstance(processor, IsolatedProcessor) and processor not in kept and (held := await processor.stop()):
+                await self.gathered.submit(held, ProcessorChain(old.before[number:], old.aggregators, old.after), emit)
         for aggregator in old.aggregators:
             if aggregator not in new.aggregators:
                 # What processors are to make of it is what they were made for, not what came in their place.
@@ -256,12 +264,13 @@ class ProcessorQueues:
                 else:
                     aggregator.push()
         await self.aggregated.drained()
-        kept = _isolated(new)
+        for number, processor in enumerate(old.after, 1):
+            if isinstance(processor, IsolatedProcessor) and processor not in kept and (held := await processor.stop()):
+                deliver(held, ProcessorChain(after=old.after[number:]))
+                await self.aggregated.drained()
         for stage in _isolated(old):
             if stage not in kept:
-                if isinstance(stage, IsolatedProcessor):
-                    await stage.stop()
-                else:
+                if isinstance(stage, IsolatedAggregator):
                     stage.isolated_call.abandon()
                 # Taken out: an aggregator that has ended refers to all stages, and they to it.
                 plugin = vars(stage).pop("plugin", None)
