@@ -16,6 +16,7 @@ _TABLE = re.compile(r"^\s*#?\s*\[+(?:inputs|outputs|processors|aggregators|secre
 
 _SHARED = "belongs to the options that Telegraf's plugins share; it takes it, and the sample does not show it"
 MISSING: dict[str, dict[str, str]] = {
+    "inputs.sysstat": {"vg": "is a tag of an example"},
     "processors.enum": dict.fromkeys(("amber", "green", "red"), "are keys of a table that is free, and no options"),
 }
 """Options of Telegraf's samples that are not here, with the reason, by plugin."""
@@ -33,7 +34,11 @@ _CLIENT_TLS = dict.fromkeys(
 _SERVER_TLS = dict.fromkeys(
     ("tls_allowed_dns_names", "tls_cipher_suites", "tls_key_pwd", "tls_max_version", "tls_min_version"), _SHARED
 )
+_SNMP = dict.fromkeys(("path", "unconnected_udp_socket"), "an option of all plugins that ask by SNMP")
 MORE: dict[str, dict[str, str]] = {
+    "processors.ifname": _SNMP | {"max_cache_entries": "its sample does not show it"},
+    "processors.snmp_lookup": _SNMP,
+    "inputs.systemd_units": {"subcommand": "deprecated; its sample has it no more"},
     "inputs.upsd": {"dump_raw_variables": "deprecated; its sample has it no more"},
     "inputs.exec": {"command": "Telegraf's old name for one command; its sample shows it no more"},
     "inputs.http_response": {

@@ -56,7 +56,7 @@ class SnmpOptions(Options, frozen=True):
     sec_level: Annotated[str, option("version 3: noAuthNoPriv, authNoPriv or authPriv")] = "authNoPriv"
     sec_name: Annotated[str, option("version 3: user")] = "myuser"
     auth_protocol: Annotated[str, option("version 3: MD5, SHA, SHA224, SHA256, SHA384, SHA512 or empty")] = "MD5"
-    auth_password: Annotated[Secret, option("version 3: password of that protocol")] = Secret("pass")
+    auth_password: Annotated[Secret, option("version 3: password of that protocol; empty: pass")] = Secret("")
     priv_protocol: Annotated[str, option("version 3: DES, AES, AES192, AES192C, AES256, AES256C or empty")] = ""
     priv_password: Annotated[Secret, option("version 3: password of that protocol")] = Secret("")
 
@@ -164,9 +164,10 @@ def _user(options: SnmpOptions) -> Any:
     }
     auth_key = priv_key = None
     if level != "noauthnopriv":
-        if not options.auth_protocol or not options.auth_password:
+        if not options.auth_protocol:
             raise ConfigError(f"sec_level {options.sec_level!r} needs auth_protocol and auth_password")
-        auth_key = authentication[options.auth_protocol.lower()](options.auth_password.reveal().encode())
+        password = options.auth_password.reveal() or "pass"  # as in Telegraf
+        auth_key = authentication[options.auth_protocol.lower()](password.encode())
     if level == "authpriv":
         if not options.priv_protocol or not options.priv_password:
             raise ConfigError(f"sec_level {options.sec_level!r} needs priv_protocol and priv_password")

@@ -18,6 +18,7 @@ __all__ = ["Ntpq", "NtpqOptions"]
 class NtpqOptions(Options, frozen=True):
     servers: Annotated[list[str], option("hosts whose daemon is asked ([]: this one)")] = []
     options: Annotated[str, option("options of ntpq, in a shell's quotes; -p is added", executes=True)] = "-p"
+    dns_lookup: Annotated[bool, option("false: -n is added", deprecated="options")] = True
     reach_format: Annotated[
         str,
         option("the field reach: octal (as ntpq prints it), decimal, count (of polls answered), ratio (of them)"),
@@ -66,6 +67,8 @@ class Ntpq(Input[NtpqOptions]):
         except ValueError as error:
             raise ConfigError(f"cannot read the options {options.options!r}: {error}", option="options") from None
         self._words = words if "-p" in words else [*words, "-p"]
+        if not options.dns_lookup and "-n" not in words:
+            self._words = [*self._words, "-n"]
         reach = _REACH.get(options.reach_format or "octal")
         if reach is None:
             raise ConfigError(
