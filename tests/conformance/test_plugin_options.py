@@ -38,6 +38,7 @@ _SNMP = dict.fromkeys(("path", "unconnected_udp_socket"), "an option of all plug
 MORE: dict[str, dict[str, str]] = {
     "processors.ifname": _SNMP | {"max_cache_entries": "its sample does not show it"},
     "processors.snmp_lookup": _SNMP,
+    "inputs.sysstat": {"sadc_interval": "its sample does not show it"},
     "inputs.systemd_units": {"subcommand": "deprecated; its sample has it no more"},
     "inputs.upsd": {"dump_raw_variables": "deprecated; its sample has it no more"},
     "inputs.exec": {"command": "Telegraf's old name for one command; its sample shows it no more"},
