@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pyagent.api import ConfigError, Duration, FieldValue, Metric, Options, Serializer, option
 from pyagent.kit.field_texts import SeriesMemo
 from pyagent.kit.glob import Matcher, compile_patterns
-from pyagent.kit.json_text import JSON_TEXTS, json_any, json_bytes, json_number, json_quoted
+from pyagent.kit.json_text import JSON_TEXTS, json_bytes, json_number, json_quoted
 from pyagent.kit.layouts import TimeLayout
 from pyagent.kit.libraries import missing_library
 from pyagent.kit.memo import KeysMemo
@@ -34,10 +34,6 @@ class JsonOptions(Options, frozen=True):
     json_nested_fields_exclude: Annotated[list[str], option("patterns of fields that are no such ones")] = []
 
 
-_LONGEST_MS = 5_000
-_DEEPEST = 200
-
-
 class Json(Serializer[JsonOptions]):
     def setup(self) -> None:
         options = self.options
@@ -53,12 +49,12 @@ class Json(Serializer[JsonOptions]):
 
     def serialize(self, metric: Metric) -> bytes:
         if self._transformed is not None:
-            return json_bytes(self._transformed(self._plain(metric)) + "\n")
+            return json_bytes(self._transformed(self._plain(metric), 1) + "\n")
         return json_bytes(self._object(metric) + "\n")
 
     def serialize_batch(self, metrics: Sequence[Metric]) -> bytes:
         if self._transformed is not None:
-            return json_bytes(self._transformed({"metrics": [*map(self._plain, metrics)]}) + "\n")
+            return json_bytes(self._transformed({"metrics": [*map(self._plain, metrics)]}, len(metrics)) + "\n")
         if write_objects is not None and self._layout is None and not self._nests:
             objects = write_objects(metrics, self._unit, lambda metric: json_bytes(self._object(metric)))
             return b'{"metrics":[' + objects + b"]}\n"
@@ -101,43 +97,19 @@ class Json(Serializer[JsonOptions]):
         return included and not self._excluded(key)
 
 
-def _transformation(text: str) -> Callable[[Any], str]:
-    """What is made of a value. Raises ConfigError."""
+def _transformation(text: str) -> Callable[[Any, int], str]:
+    """What is made of a value, which is so many metrics. Raises ConfigError."""
     try:
-        from jsonata import Jsonata
-        from jsonata.regex_engine import RegexFlags, default_regex_engine
+        from pyagent.kit.jsonata_bounds import Transformation
     except ImportError:
         raise ConfigError(
             f"cannot transform JSON: {missing_library('jsonata')}", option="json_transformation"
         ) from None
-
-    def compile_pattern(pattern: str, flags: RegexFlags) -> Any:
-        """In linear time, where google-re2 is there."""
-        try:
-            import re2
-        except ImportError:
-            return default_regex_engine(pattern, flags)
-        letters = ("i" if flags.case_insensitive else "") + ("m" if flags.multiline else "")
-        return re2.compile(f"(?{letters}){pattern}" if letters else pattern)
-
     try:
-        expression = Jsonata(text, compile_pattern)
+        return Transformation(text)
     except Exception as error:
         cause = f"cannot transform JSON: {error}; correct the expression of JSONata"
         raise ConfigError(cause, option="json_transformation") from None
-
-    def transformed(value: Any) -> str:
-        try:
-            bounds = expression.create_frame()
-            bounds.set_runtime_bounds(_LONGEST_MS, _DEEPEST)
-            found = expression.evaluate(value, bounds)
-        except Exception as error:  # the library's own, and what Python has for a division by 0
-            raise ValueError(f"the transformation fails: {error}") from None
-        if found is None:
-            raise ValueError("the transformation gives nothing")
-        return json_any(found)
-
-    return transformed
 
 
 def _matcher(name: str, patterns: list[str]) -> Matcher:

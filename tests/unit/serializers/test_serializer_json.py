@@ -145,6 +145,66 @@ class TestTransformation:
         with pytest.raises(ValueError, match=message):
             made(json_transformation=expression).serialize(self.METRIC)
 
+    DOUBLED = "($d:=function($s,$n){$n=0?$s:$d(%s,$n-1)};$x:=$d(%s);%s)"
+
+    @pytest.mark.parametrize(
+        "expression",
+        [
+            DOUBLED % ("$s&$s", "'xxxxxxxx',40", "$x"),
+            DOUBLED % ("$append($s,$s)", "[1,2],40", "$count($x)"),
+            DOUBLED % ("[[$s],[$s]]", "['x'],40", "$x"),
+            DOUBLED % ("{'a':$s,'b':$s}", "'x',40", "$string($x)"),
+            DOUBLED % ("{'a':$s,'b':$s}", "'x',40", "$x & ''"),
+            DOUBLED % ("{'a':$s,'b':$s}", "'x',40", "$x.** "),
+            '$pad("x", 2000000000)',
+            '$pad("x", -2000000000)',
+            '$map([1..4000000], function($i){$pad("x", 100)})',
+            '[1..4000].$pad("x", 100000)',
+            '($s:=$pad("x",1000000); $join([1..100000].$s))',
+            '($s:=$pad("x",1000000,"x"); $replace($s, "x", $s))',
+            '($s:=$pad("x",1000000,"x"); $replace($s, /x/, $s))',
+            "$formatInteger(1000000000000, 'I')",
+            "$fromMillis(1, '[Y,1000000000-1000000000]')",
+            "$count([1..9000000])",
+            """$eval("$pad('x', 2000000000)")""",
+            "($__evaluate_entry:=nope; $__evaluate_exit:=nope; $pad('x', 2000000000))",
+        ],
+    )
+    def test_memory_is_bounded(self, expression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pyagent.kit.jsonata_bounds.SECONDS", 1e9)
+        serializer = made(json_transformation=expression)
+        with pytest.raises(ValueError, match=r"fails: it takes more than 256 MiB of memory$"):
+            serializer.serialize(self.METRIC)
+
+    def test_metrics_one_by_one_have_the_time_of_a_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = [100.0]
+
+        def now() -> float:
+            clock[0] += 0.001
+            return clock[0]
+
+        monkeypatch.setattr("pyagent.kit.jsonata_bounds.time.monotonic", now)
+        serializer = made(json_transformation="($f:=function($n){$n=0?'x':$f($n-1)}; $f(100000))")
+        times = []
+        for _ in range(4):
+            begun = clock[0]
+            with pytest.raises(ValueError, match=r"it takes too long: a batch has 5 s, and 5 ms for each metric$"):
+                serializer.serialize(self.METRIC)
+            times.append(clock[0] - begun)
+        assert times[0] > 5
+        assert max(times[1:]) < 0.1
+        clock[0] += 10
+        quick = made(json_transformation="name")
+        assert [quick.serialize(self.METRIC) for _ in range(3000)] == [b'"m"\n'] * 3000
+
+    def test_two_expressions_in_one_thread(self) -> None:
+        first, second = (
+            made(json_transformation="($x:='a'; $x & name)"),
+            made(json_transformation="$eval('$uppercase(name)')"),
+        )
+        for _ in range(2):
+            assert (first.serialize(self.METRIC), second.serialize(self.METRIC)) == (b'"am"\n', b'"M"\n')
+
 
 @pytest.mark.parametrize(
     ("options", "message"),
