@@ -72,7 +72,7 @@ class DmCache(Input[DmCacheOptions]):
     )
 
     def setup(self) -> None:
-        self._commands = Commands(timeout=_TIMEOUT, use_sudo=True)
+        self._commands = Commands(timeout=_TIMEOUT, timeout_option="", use_sudo=True)
 
     def gather(self, acc: Accumulator) -> None:
         output = self._commands.run(_COMMAND).stdout

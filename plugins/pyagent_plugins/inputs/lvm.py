@@ -76,7 +76,9 @@ class Lvm(Input[LvmOptions]):
     )
 
     def setup(self) -> None:
-        self._commands = Commands(timeout=_TIMEOUT, use_sudo=self.options.use_sudo, sudo_options=("-n",))
+        self._commands = Commands(
+            timeout=_TIMEOUT, timeout_option="", use_sudo=self.options.use_sudo, sudo_options=("-n",)
+        )
 
     def gather(self, acc: Accumulator) -> None:
         options = self.options

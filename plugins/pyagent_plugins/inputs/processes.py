@@ -100,7 +100,9 @@ class Processes(Input[ProcessesOptions]):
         platform = sys.platform.rstrip("0123456789")
         self._names = _ALWAYS + _OF_PLATFORM.get(platform, ())
         # ps is short; it is given as long as the shortest interval that makes sense for it.
-        self._commands = Commands(timeout=_TIMEOUT, use_sudo=self.options.use_sudo, sudo_options=("-n",))
+        self._commands = Commands(
+            timeout=_TIMEOUT, timeout_option="", use_sudo=self.options.use_sudo, sudo_options=("-n",)
+        )
 
     def gather(self, acc: Accumulator) -> None:
         # In a thread of its own: a host may have thousands of processes.

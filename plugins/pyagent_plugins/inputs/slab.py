@@ -28,7 +28,7 @@ class Slab(Input):
     )
 
     def setup(self) -> None:
-        self._commands = Commands(timeout=_TIMEOUT, use_sudo=True, sudo_options=("-n",))
+        self._commands = Commands(timeout=_TIMEOUT, timeout_option="", use_sudo=True, sudo_options=("-n",))
 
     def gather(self, acc: Accumulator) -> None:
         path = host_path("proc", "slabinfo")

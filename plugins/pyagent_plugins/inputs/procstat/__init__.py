@@ -218,7 +218,7 @@ class Procstat(Input[ProcstatOptions]):
         self._properties = _USUAL if options.properties is None else options.properties
         self._check()
         self._once = Once()
-        self._commands = Commands(timeout=_TIMEOUT)
+        self._commands = Commands(timeout=_TIMEOUT, timeout_option="")
         self._prefix = f"{options.prefix}_" if options.prefix else ""
         self._names: dict[str, str] = {}
         self._shares = os.cpu_count() or 1 if options.mode.lower() == "solaris" else 1
