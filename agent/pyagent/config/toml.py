@@ -14,6 +14,8 @@ from pyagent.config.source import SourceText, is_url, settings_place
 
 _OWN_DOLLARS = frozenset({"inputs.diskio.name_templates"})
 """Options in which a dollar sign stands before names of their own: what is not set is none of the environment's."""
+_OWN_NAMES = frozenset({"json_transformation"})
+"""Options, of any plugin, with `$name` of their own; `${NAME}` is none of it."""
 _MOST_TABLES, _MOST_VALUES = 5_000, 50_000
 """Of a text from a URL: its parser holds up everything else."""
 _MOST_WARNINGS = 100
@@ -132,7 +134,7 @@ def _expanded(document: Document, environ: Mapping[str, str], old_env: bool) -> 
                 result = expand(value, environ, escapes=not old_env, unset=unset)
             except ValueError as error:
                 raise document.error(path, f"{name}: {error}") from None
-            if "{{" in value:  # `$name` may be a template's own variable
+            if "{{" in value or path[-1] in _OWN_NAMES:  # `$name` may be a template's own variable
                 unset = [one for one in unset if "${" + one in value]
             if len(warnings) >= _MOST_WARNINGS:
                 return result

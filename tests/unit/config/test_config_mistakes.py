@@ -306,6 +306,14 @@ def test_the_variables_of_a_template_are_its_own(load: Load) -> None:
     )
 
 
+def test_the_functions_of_jsonata_are_its_own() -> None:
+    text = "[[outputs.file]]\n  data_format = 'json'\n  json_transformation = '$merge([tags, {\"${UNSET}\": $x}])'\n"
+    loaded = load_plan([SourceText("a.conf", f"[[inputs.mem]]\n{text}")], environ={})
+    assert loaded.warnings == (
+        "a.conf:4: outputs.file.json_transformation: the variable UNSET is not set; set it, or write $$ for a dollar sign",
+    )
+
+
 def test_a_variable_that_is_not_set_names_the_instances_files(load: Load) -> None:
     environ = {"PYAGENT_ENVIRONMENT_FILES": "/etc/pyagent/ram.env (not there)", "PYAGENT_INSTANCE": "ram"}
     (warning,) = load('[[inputs.full]]\n  text = "$UNSET"\n', environ=environ).warnings
