@@ -50,6 +50,7 @@ def _states(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "queue-full", f"{one['name']}: its queue is full ({counted(one['queued'], 'metric')})"
     for one in (*document.get("processors", ()), *document.get("aggregators", ())):
         if one["error"]:
-            yield "stage-failing", f"{one['name']}: {one['error']}"
+            where = " (behind the aggregators)" if one.get("behind_aggregators") else ""
+            yield "stage-failing", f"{one['name']}{where}: {one['error']}"
     if document.get("loop_lag_seconds", 0.0) > SLOW_LOOP:
         yield "loop-lag", f"the main loop came {document['loop_lag_seconds']:.1f} s late"

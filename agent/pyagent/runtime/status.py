@@ -81,7 +81,10 @@ def status(agent: Agent, reload: ReloadState, instance: str, *, loop_lag: float 
             ),
             "disk_bytes": sum(queue.disk_bytes for runner in agent.outputs for queue in runner.queues),
         },
-        "processors": [_stage(one) for one in (*agent.fanout.stages.before, *agent.fanout.stages.after)],
+        "processors": [
+            *(_stage(one) | {"behind_aggregators": False} for one in agent.fanout.stages.before),
+            *(_stage(one) | {"behind_aggregators": True} for one in agent.fanout.stages.after),
+        ],
         "aggregators": [
             _stage(one) | {"pushed": one.pushed, "dropped": one.dropped} for one in agent.fanout.stages.aggregators
         ],

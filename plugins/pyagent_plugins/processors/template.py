@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pyagent.api import Metric, Options, Processor, option
 from pyagent.kit.gotemplate import METRIC_MEMBERS, GoTemplate, TemplateError
+from pyagent.kit.once import Once
 
 __all__ = ["Template", "TemplateOptions"]
 
@@ -15,6 +16,7 @@ class TemplateOptions(Options, frozen=True):
 
 class Template(Processor[TemplateOptions]):
     def setup(self) -> None:
+        self._once = Once()
         self._key = GoTemplate(self.options.tag, "tag", METRIC_MEMBERS)
         self._value = GoTemplate(self.options.template, "template", METRIC_MEMBERS)
         for doubt in (*self._key.doubts, *self._value.doubts):
@@ -25,7 +27,8 @@ class Template(Processor[TemplateOptions]):
             try:
                 key, value = self._key.render(metric), self._value.render(metric)
             except TemplateError as error:
-                self.log.error("cannot set a tag of a metric of %r: %s", metric.name, error)
+                if self._once(str(error)):
+                    self.log.error("cannot set a tag of a metric of %r: %s", metric.name, error)
                 continue
             metric.tags = {**metric.tags, key: value}
         return metrics

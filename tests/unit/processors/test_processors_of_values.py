@@ -14,6 +14,7 @@ from pyagent_plugins.processors.round import Round
 from pyagent_plugins.processors.scale import Scale
 from pyagent_plugins.processors.strings import Strings
 from pyagent_plugins.processors.strings.changes import lower, title, upper
+from pyagent_plugins.processors.template import Template
 from pyagent_plugins.processors.topk import TopK
 from pyagent_plugins.processors.unpivot import Unpivot
 
@@ -82,3 +83,9 @@ def test_any_float_is_rounded(value: float, precision: int) -> None:
 def test_any_text_is_changed(text: str) -> None:
     # One character becomes one, but for the few that are two as a capital letter of a title.
     assert len(lower(text)) == len(upper(text)) == len(text) <= len(title(text))
+
+
+def test_what_a_template_cannot_make_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = [Metric(name, {}, {"v": 1}, 1) for name in ("a", "b", "a")]
+    assert run_processor(Template, metrics, {"tag": "t", "template": "{{ .Nope }}"}) == metrics
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1

@@ -41,6 +41,15 @@ def test_problems_are_named(changes: dict[str, Any], problem: str) -> None:
     assert health(document(**changes)) == [problem]
 
 
+def test_a_processor_is_named_with_its_place() -> None:
+    failing = {"name": "processors.own", "error": "cannot process"}
+    places = [failing | {"behind_aggregators": behind} for behind in (False, True)]
+    assert health(document() | {"processors": places}) == [
+        "processors.own: cannot process",
+        "processors.own (behind the aggregators): cannot process",
+    ]
+
+
 def test_prometheus_text_is_well_formed() -> None:
     lines = prometheus(document()).splitlines()
     assert 'pyagent_input_metrics_total{input="inputs.mem::a\\"b"} 7' in lines
