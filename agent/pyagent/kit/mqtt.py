@@ -56,12 +56,18 @@ class Broker:
         try:
             url = urlsplit(given)
             secure, transport, port = _SCHEMES[url.scheme]
-            if not url.hostname or url.username or url.password:
+            if not url.hostname or url.username is not None:
                 raise ValueError
             return cls(
                 f"{url.scheme}://{url.netloc}", url.hostname, url.port or port, secure, transport, url.path or "/mqtt"
             )
         except (ValueError, KeyError):
+            if "@" in given:  # not shown: it may be a password
+                raise ConfigError(
+                    "cannot use an address of 'servers': it has a user or a password; set them by the options 'username' and "
+                    "'password'",
+                    option="servers",
+                ) from None
             raise ConfigError(
                 "cannot use an address of 'servers': it is none; give 'tcp://HOST:1883', 'ssl://HOST:8883' or 'ws://HOST:PORT/PATH'",
                 option="servers",
