@@ -15,7 +15,7 @@ from pyagent.kit.starlark.compiler import compile_script
 from pyagent.kit.starlark.metrics import MetricValue
 from pyagent.kit.starlark.script import FAULTS, Script, words_of
 from pyagent.kit.starlark.syntax import ScriptSyntaxError
-from pyagent.kit.starlark.values import OutOfTime, str_of
+from pyagent.kit.starlark.values import Budget, OutOfTime, str_of
 from pyagent.testing import lines, run_processor
 from pyagent_plugins.processors.starlark import Starlark
 
@@ -470,3 +470,12 @@ def test_whole_scripts_give_what_telegraf_gives(source: str, expected: list[str]
     except ConfigError:
         made = ["cannot be used"]
     assert (made or ["nothing"]) == expected
+
+
+def test_large_values_take_the_time_of_many_steps() -> None:
+    budget = Budget(-1)
+    budget.start()
+    budget.tick()
+    budget.charge(1 << 20)
+    with pytest.raises(OutOfTime, match="did not end within"):
+        budget.tick()

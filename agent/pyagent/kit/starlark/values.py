@@ -72,8 +72,9 @@ class Budget:
             self._left = STEPS
 
     def charge(self, size: int) -> None:
-        """Before something of this size is made."""
+        """Before something of this size is made, which also takes the time of some steps."""
         self._bytes -= size
+        self._left -= size >> 8
         if self._bytes < 0:
             raise OutOfTime(f"it takes more than {MOST_BYTES >> 20} MiB of memory")
 
