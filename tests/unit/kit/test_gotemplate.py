@@ -188,7 +188,11 @@ def test_errors_of_values(text: str, message: str) -> None:
         ("{{ if true }}{{ else }}{{ else }}{{ end }}", "there is a second {{ else }}"),
         ("{{ if }}x{{ end }}", "a value is missing"),
         ("{{ nofunc 1 }}", "line 1, column 4: there is no function nofunc, or it is not supported"),
-        ('{{ env "HOME" }}', "there is no function env, or it is not supported"),
+        (
+            '{{ env "HOME" }}',
+            "line 1, column 4: env is left out on purpose, as it shows secrets; write ${NAME}, which the",
+        ),
+        ('{{ "$HOME" | expandenv }}', "line 1, column 14: expandenv is left out on purpose"),
         ("{{ $z }}", "the variable $z is not declared"),
         ('{{ "a" "b" }}', "'b' cannot stand here"),
         ("{{ 3 | 4 }}", "4 takes no value from a `|`"),

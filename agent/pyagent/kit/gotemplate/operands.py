@@ -202,6 +202,11 @@ class Operands:
         name, place = str(token.value), token.position
         function = self._functions.get(name)
         if function is None:
+            if name in ("env", "expandenv"):
+                self._fail(
+                    f"{name} is left out on purpose, as it shows secrets; write ${{NAME}}, which the configuration replaces",
+                    place,
+                )
             self._fail(f"there is no function {name}, or it is not supported", place)
         arguments = [] if alone else self._arguments()
         if piped is not None:
