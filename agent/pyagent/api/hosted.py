@@ -73,6 +73,10 @@ class HostedPath(str):
         self.guard = guard
         return self
 
+    def __add__(self, other: str) -> "HostedPath":
+        """What is below it, as `os.path.join` makes it, has its guard."""
+        return HostedPath(super().__add__(other), self.guard)
+
 
 class Guard:
     """Keeps paths from secrets of the host: of processes, of the agents, of systemd, and of the account's home."""

@@ -9,6 +9,7 @@ import struct
 from typing import Annotated
 
 from pyagent.api import About, Accumulator, Input, Measurement, Options, PyagentError, Uint, counters, fields, option
+from pyagent.api.files import path_of
 from pyagent.kit.numbers import parse_float, parse_unsigned
 from pyagent.kit.procfs import host_path, read_text
 
@@ -57,7 +58,7 @@ class Bcache(Input[BcacheOptions]):
         for device in devices:
             tags = {"backing_dev": _target(device, -2), "bcache_dev": _target(os.path.join(device, "dev"), -1)}
             if not self.options.bcacheDevs or tags["bcache_dev"] in self.options.bcacheDevs:
-                acc.add("bcache", _read(device), tags)
+                acc.add("bcache", _read(path_of(device, root)), tags)
 
 
 def _target(link: str, part: int) -> str:

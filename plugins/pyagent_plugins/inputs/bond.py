@@ -6,7 +6,19 @@ Linux: /proc/net/bonding, and /sys/class/net with `collect_sys_details`. Names a
 import os
 from typing import Annotated
 
-from pyagent.api import About, Accumulator, Field, Input, Measurement, Options, PyagentError, counters, fields, option
+from pyagent.api import (
+    About,
+    Accumulator,
+    ConfigError,
+    Field,
+    Input,
+    Measurement,
+    Options,
+    PyagentError,
+    counters,
+    fields,
+    option,
+)
 from pyagent.kit.each import joined_failures
 from pyagent.kit.numbers import parse_integer
 from pyagent.kit.procfs import Row, host_path, read_rows, read_text
@@ -63,6 +75,11 @@ class Bond(Input[BondOptions]):
             ),
         ),
     )
+
+    def setup(self) -> None:
+        for name in self.options.bond_interfaces:
+            if "/" in name:
+                raise ConfigError(f"cannot report {name!r}: give the name of a bond", option="bond_interfaces")
 
     def gather(self, acc: Accumulator) -> None:
         options = self.options

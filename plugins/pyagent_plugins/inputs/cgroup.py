@@ -8,6 +8,7 @@ import re
 from typing import Annotated
 
 from pyagent.api import About, Accumulator, Input, Measurement, Options, PyagentError, option
+from pyagent.api.files import path_of
 from pyagent.kit.each import joined_failures
 from pyagent.kit.globpath import match_files
 from pyagent.kit.numbers import parse_float, parse_integer
@@ -64,7 +65,7 @@ class Cgroup(Input[CgroupOptions]):
 
     def _group(self, acc: Accumulator, folder: str, failures: list[Exception]) -> None:
         found: Values = {}
-        prefix = _SPECIAL.sub(r"\\\1", folder)
+        prefix = path_of(_SPECIAL.sub(r"\\\1", folder), folder)
         try:
             for pattern in self.options.files:
                 for path in _matches(os.path.join(prefix, os.path.basename(pattern))):

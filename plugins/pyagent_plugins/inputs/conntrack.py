@@ -93,6 +93,11 @@ class Conntrack(Input[ConntrackOptions]):
         for name in self.options.collect:
             if name not in _CHOICES:
                 raise ConfigError(f"cannot collect {name!r}: it is not all or percpu", option="collect")
+        for name in self.options.files:
+            if "/" in name:
+                raise ConfigError(
+                    f"cannot read {name!r}: give the name of a file, and its folder in dirs", option="files"
+                )
         self._once = Once()
 
     def gather(self, acc: Accumulator) -> None:

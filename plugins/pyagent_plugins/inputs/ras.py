@@ -22,6 +22,7 @@ from pyagent.api import (
     counters,
     option,
 )
+from pyagent.api.files import readable_path
 from pyagent.kit.timestamps import parse_timestamp
 
 __all__ = ["Ras", "RasOptions"]
@@ -106,11 +107,14 @@ class Ras(Input[RasOptions]):
 
     def _new(self) -> list[tuple[int, str, str, int]]:
         """Number, error, status and socket of each record that came since; all of them are read before one counts."""
-        address = f"file:{quote(os.path.abspath(self._path))}?mode=ro"
         try:
-            with closing(sqlite3.connect(address, uri=True, timeout=_BUSY)) as database:
-                database.text_factory = lambda data: data.decode("utf-8", "replace")
-                rows = database.execute(_QUERY, (self._last,)).fetchall()
+            with readable_path(self._path) as path:
+                address = f"file:{quote(os.path.abspath(path))}?mode=ro"
+                with closing(sqlite3.connect(address, uri=True, timeout=_BUSY)) as database:
+                    database.text_factory = lambda data: data.decode("utf-8", "replace")
+                    rows = database.execute(_QUERY, (self._last,)).fetchall()
+        except OSError as error:
+            raise PyagentError(f"cannot read the database {self._path}: {error.strerror}") from None
         except (sqlite3.Error, OverflowError) as error:
             raise PyagentError(f"cannot read the database {self._path}: {error}") from None
         found = []

@@ -8,6 +8,7 @@ import os
 from typing import Annotated
 
 from pyagent.api import About, Accumulator, ConfigError, Input, Measurement, Options, PyagentError, option
+from pyagent.api.files import path_of
 from pyagent.kit.each import joined_failures
 from pyagent.kit.numbers import parse_float, parse_integer
 from pyagent.kit.once import Once
@@ -79,10 +80,10 @@ class Zfs(Input[ZfsOptions]):
     def gather(self, acc: Accumulator) -> None:
         root = self.options.kstatPath or host_path("proc", "spl/kstat/zfs")
         folder = glob.escape(root)
-        pools = sorted(glob.glob(f"{folder}/*/objset-*"))
+        pools = [path_of(path, root) for path in sorted(glob.glob(f"{folder}/*/objset-*"))]
         old = not pools
         if old:
-            pools = sorted(glob.glob(f"{folder}/*/io"))
+            pools = [path_of(path, root) for path in sorted(glob.glob(f"{folder}/*/io"))]
         names = list(dict.fromkeys(os.path.basename(os.path.dirname(path)) for path in pools))
         failures: list[Exception] = []
         if self.options.poolMetrics:

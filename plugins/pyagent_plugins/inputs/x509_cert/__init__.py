@@ -22,7 +22,7 @@ from pyagent.api import (
     fields,
     option,
 )
-from pyagent.api.files import read_file
+from pyagent.api.files import path_of, read_file
 from pyagent.api.masking import mask_url
 from pyagent.kit.each import for_each
 from pyagent.kit.globpath import match_files
@@ -40,12 +40,25 @@ _SERVERS = ("tcp", "tcp4", "tcp6", "https", "smtp")
 _STORES = ("jks", "pkcs12")
 
 
+def _is_file(source: str) -> bool:
+    return source.startswith(("file://", "/")) or (os.sep in source and "://" not in source)
+
+
+def _files_of(source: str) -> list[str]:
+    """The files that a source names; none where it is a server."""
+    if _is_file(source):
+        return [source.removeprefix("file://")]
+    scheme, _, rest = source.partition("://")
+    return ["/" + rest.partition("/")[2]] if scheme in _STORES else []
+
+
 class X509CertOptions(TlsOptions, frozen=True):
     sources: Annotated[
         list[str],
         option(
             "what to look at: tcp://HOST:PORT, https://HOST, smtp://HOST:PORT, paths of PEM files with wildcards, jks:///PATH,"
-            " pkcs12:///PATH"
+            " pkcs12:///PATH",
+            reads_path=_files_of,
         ),
     ] = []
     timeout: Annotated[Duration, option("longest time until a server has shown its certificate", gt=0)] = Duration("5s")
@@ -133,20 +146,21 @@ class X509Cert(Input[X509CertOptions]):
         if not _is_file(source):
             await self._one(source, acc)
             return
-        pattern = source.removeprefix("file://")
+        pattern = path_of(source.removeprefix("file://"), source)
         try:
             found = await asyncio.to_thread(match_files, pattern)
         except ValueError as error:
             raise PyagentError(f"cannot find certificates: {error}") from None
         if not found:
             raise PyagentError(f"cannot find a certificate: no file is {pattern}")
-        await for_each([f"file://{path}" for path in found], lambda one: self._one(one, acc))
+        await for_each([path_of(f"file://{path}", path) for path in found], lambda one: self._one(one, acc))
 
     async def _one(self, source: str, acc: Accumulator) -> None:
         from pyagent_plugins.inputs.x509_cert import sources
         from pyagent_plugins.inputs.x509_cert.chains import joined
 
         scheme, _, rest = source.partition("://")
+        rest = path_of(rest, source)
         roots = self._roots
         assert roots is not None
         name = self._name
@@ -171,7 +185,7 @@ class X509Cert(Input[X509CertOptions]):
                 name = name or urlsplit(source).hostname or ""
                 read = sources.from_jks if scheme == "jks" else sources.from_pkcs12
                 password = self.options.password.reveal()
-                path = "/" + rest.partition("/")[2]
+                path = path_of(_files_of(source)[0], source)
                 certificates = await asyncio.to_thread(lambda: read(read_file(path), password))
                 # What a store holds is trusted, beside tls_ca.
                 roots = joined(roots if self.options.tls_ca else None, certificates[scheme == "pkcs12" :])
@@ -210,7 +224,3 @@ class X509Cert(Input[X509CertOptions]):
                 found["verification_error"] = problem
             rows.append((tags, found))
         return rows
-
-
-def _is_file(source: str) -> bool:
-    return source.startswith(("file://", "/")) or (os.sep in source and "://" not in source)
