@@ -172,6 +172,15 @@ async def test_what_is_left_out_stays_so_where_the_program_ends_by_itself(monkey
         assert not await processor.stop()
 
 
+async def test_what_was_left_out_before_an_answer_stays_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.4)
+    async with running(WORDS.replace("GATE", repr(str(tmp_path / "gate")))) as processor:
+        assert await answered(processor, 1, 0, 2, 0) == metrics(1, 2)
+        assert await answered(processor, 3) == metrics(3)
+        assert await answered(processor, 98) == []
+        assert await processor.stop() == metrics(98)
+
+
 async def test_what_it_writes_when_it_is_to_end_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.1)
     async with running("say(sys.stdin.read())") as processor:

@@ -44,6 +44,8 @@ class _Given:
     """A metric that the program was given."""
 
     time: float
+    stamp: int
+    """The metric's own time."""
     metric: Metric | None
     """None: it has gone on as it was."""
     open: bool = True
@@ -111,14 +113,14 @@ class Execd(Processor[ExecdOptions]):
             return late + left
         loop = asyncio.get_running_loop()
         began = loop.time()
-        given = [_Given(began, metric) for metric in sent]
+        given = [_Given(began, metric.time, metric) for metric in sent]
         try:
             await self._program.write(b"".join(encoded), _LONGEST_WAIT / 2)
             self._given += given
             wanted = len(sent) if self._filters else len(self._given)
             await self._until_answered(wanted, began)
             answers = self._taken(max(wanted, _MOST_AT_ONCE))
-            self._settle(len(answers))
+            self._settle(answers)
             problem = ""
             if self._gone and not self._program.stopping:
                 # It has ended in between: what it has not answered goes on as it was.
@@ -158,7 +160,7 @@ class Execd(Processor[ExecdOptions]):
         self._room.set()
         by_itself = await self._program.stop()
         answers = self._taken(len(self._answers))
-        self._settle(len(answers) - self._extra)
+        self._settle(answers[self._extra :])
         if by_itself and self._program.status == 0:
             return answers  # it has read all, and what it has not answered it has left out
         return answers + self._unanswered()
@@ -172,7 +174,7 @@ class Execd(Processor[ExecdOptions]):
             self._pause = min(4 * self._pause, _LONGEST_WAIT) if self._filters else _LONGEST_WAIT
             # So slow, it seems not to leave out metrics.
             self._filters = self._filters and self._pause < _LONGEST_WAIT
-        self._settle(len(late) - extra)
+        self._settle(late[extra:])
         if self._gone:
             late += self._unanswered()
             self._gone = False
@@ -212,13 +214,17 @@ class Execd(Processor[ExecdOptions]):
                 self._filters = True
             self._pause = max(self._pause / 2, 4 * longest, _SHORTEST_PAUSE)
 
-    def _settle(self, answers: int) -> None:
-        """So many metrics have come: at least as many of what was given first are answered."""
-        if answers <= 0:
+    def _settle(self, answers: list[Metric]) -> None:
+        """These have come: at least as many of what was given first are answered, or left out, and all up to the only one that
+        has the time of the last of these."""
+        if not answers:
             return
-        for one in self._given[:answers]:
+        count, last = len(answers), answers[-1].time
+        if len(same := [number for number, one in enumerate(self._given, 1) if one.stamp == last]) == 1:
+            count = max(count, same[0])
+        for one in self._given[:count]:
             one.open = False
-        del self._given[:answers]
+        del self._given[:count]
         oldest = self._came_at - _SETTLED
         settled = self._came_at if len(self._given) > _MOST_UNANSWERED else oldest
         while self._given and self._given[0].time < settled:
