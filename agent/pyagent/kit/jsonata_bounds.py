@@ -28,6 +28,7 @@ _LOOKED_UP = frozenset(("variable", "name", "path", "string", "value", "number",
 """Nodes that give texts which are there already."""
 _WALKED = frozenset(("string", "distinct", "clone"))
 """Functions that go through all that is in a value."""
+_MATCHING = frozenset(("match", "replace", "split"))
 _NUMBERS = re.compile(r"\d+")
 
 
@@ -108,6 +109,13 @@ class _Bounded(Jsonata):  # type: ignore[misc]  # the library has no types
                     value = value.values()
                 stack += value
 
+    def match(self, text: Any = None, pattern: Any = None, by: Any = None, *_: Any) -> None:
+        """The library looks for all matches in one step; charges what is made for each."""
+        if isinstance(text, str) and hasattr(pattern, "finditer"):
+            for _match in pattern.finditer(text):
+                self.tick()
+                self.charge(64 + len(by) if isinstance(by, str) else 64)
+
     def _eval(self, expr: Any, input: Any, environment: Any) -> Any:  # the library's name
         self.tick()
         self._depth += 1
@@ -158,6 +166,8 @@ class _BoundedFunction(Jsonata.JNativeFunction):  # type: ignore[misc]
             run.walk(*args)
         elif name in _SIZES:
             run.charge(_SIZES[name](*args))
+        if name in _MATCHING:
+            run.match(*args)
         result = super().call(input, args)
         run.made(result)
         return result
@@ -178,8 +188,7 @@ def _size_replaced(text: Any = None, pattern: Any = None, by: Any = None, *_: An
         return 0
     if isinstance(pattern, str):
         return text.count(pattern) * len(by)
-    # `$0` and its like are as long as the text at most.
-    return sum(1 for _ in pattern.finditer(text)) * len(by) + by.count("$") * len(text)
+    return by.count("$") * len(text)  # `$0` and its like are as long as the text at most
 
 
 def _size_of_number(number: Any = None, picture: Any = None, *_: Any) -> float:

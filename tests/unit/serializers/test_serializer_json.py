@@ -172,8 +172,9 @@ class TestTransformation:
     )
     def test_memory_is_bounded(self, expression: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("pyagent.kit.jsonata_bounds.SECONDS", 1e9)
+        monkeypatch.setattr("pyagent.kit.jsonata_bounds.MOST_BYTES", 16 << 20)
         serializer = made(json_transformation=expression)
-        with pytest.raises(ValueError, match=r"fails: it takes more than 256 MiB of memory$"):
+        with pytest.raises(ValueError, match=r"fails: it takes more than 16 MiB of memory$"):
             serializer.serialize(self.METRIC)
 
     def test_metrics_one_by_one_have_the_time_of_a_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
