@@ -4,7 +4,6 @@ Constraints on names in the certificates of authorities are not looked at.
 """
 
 import ipaddress
-import ssl
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pyagent.api.files import read_file
+from pyagent.kit.tls import client_context
 from pyagent_plugins.inputs.x509_cert.describe import alternative_names
 from pyagent_plugins.inputs.x509_cert.sources import from_pem, load
 
@@ -54,7 +54,7 @@ def system_or(path: str) -> Authorities:
     """Those of a PEM file, or of the system. Blocks for a moment. Raises OSError, ValueError."""
     if path:
         return joined(None, from_pem(read_file(path)))
-    return Authorities(ssl.create_default_context().get_ca_certs(binary_form=True))
+    return Authorities(client_context().get_ca_certs(binary_form=True))
 
 
 def joined(known: Authorities | None, more: Iterable[x509.Certificate]) -> Authorities:
