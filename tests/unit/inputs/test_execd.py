@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,8 +62,11 @@ async def test_a_last_line_needs_no_end_where_the_program_meant_to_end() -> None
 
 
 @pytest.mark.parametrize("name", ["HUP", "USR1"])
-async def test_signals(name: str) -> None:
+async def test_signals(name: str, request: pytest.FixtureRequest) -> None:
     """The first one comes before the program has said what it does then, and does not end it."""
+    # What nohup has these tests ignore, a shell that they start could not catch.
+    before = signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(getattr(signal, f"SIG{name}"), before))
     script = f"sleep 0.05; trap \"echo 'm v=1i'\" {name}; while :; do sleep 0.01; done"
     async with running(script, signal=f"SIG{name}") as served:
         await served.runner.gather_once()
