@@ -35,6 +35,12 @@ DIFFERENCES = (
         ("toml_dotted_key", "toml_literal_key"),
     ),
     Difference(
+        "a mistake in the options of a format that an input reads files in (a pattern of grok that there is not)",
+        "an error at each gather; the status of `--test` is 0",
+        "an error when the text is loaded, reloaded or checked: the configuration before goes on; the status is 1",
+        ("binary_no_field_defined", "grok_bad_pattern", "value_unknown_type"),
+    ),
+    Difference(
         "a plugin that cannot start (`startup_error_behavior`)",
         "ends the agent, unless it says `retry`, `ignore` or `probe`",
         "tried again for ever, shown in the status, the others go on; the option is checked and changes nothing",

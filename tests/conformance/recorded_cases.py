@@ -194,7 +194,8 @@ def _services() -> Iterator[Case]:
             varies=(_of_version(how), "*", "lines:*", *varying.get(plugin, ()))
             if server and server not in _BROKERS
             else (*_varies_of(folder), *_TIMES_OF_FILES.get(plugin, ()), *_NUMBER_OF_LINES.get(folder.name, ())),
-            seconds=2.0 if plugin == "directory_monitor" else 0.0,  # its files are of now
+            # Files are of now; a program has ended by then, which is logged.
+            seconds=2.0 if plugin == "directory_monitor" or folder.name == "exits_and_restarts" else 0.0,
             requests=requests,
             messages=[_sent(folder)] if sent else [],
             published=_published(folder) if server in _BROKERS else [],

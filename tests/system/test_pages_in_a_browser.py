@@ -129,7 +129,7 @@ async def test_from_the_set_up_to_the_chart_of_a_real_agent(page: Page, server: 
     await expect(page.get_by_role("heading", name="Create configuration")).to_be_focused()
     await page.get_by_label("Find a plugin").fill("memory")
     await expect(page.get_by_role("button", name="postgresql")).to_be_hidden()
-    await page.get_by_role("button", name="mem").click()
+    await page.get_by_role("button", name=re.compile("^mem ")).click()
     await expect(page.get_by_label("Name", exact=True)).to_have_value("mem")
     await page.get_by_label("collect_extended").select_option("true")
     text = page.get_by_label("Text")

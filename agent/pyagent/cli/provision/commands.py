@@ -84,6 +84,10 @@ def run(words: Sequence[str], arguments: argparse.Namespace) -> int:
     return actions[action](name, arguments, questions)
 
 
+_OFTEN = frozenset(["cpu", "disk", "diskio", "kernel", "mem", "net", "postgresql", "processes", "swap", "system"])
+"""Inputs that are shown first: of the others there are many."""
+
+
 class _Instance:
     """`pyagent provision NAME`. What is missing is asked for where there is a terminal."""
 
@@ -186,7 +190,7 @@ class _Instance:
 
     def _asked_for(self, plugins: Catalog) -> Chosen:
         given, questions = self._given, self._questions
-        entries = list(plugins.entries("inputs"))
+        entries = sorted(plugins.entries("inputs"), key=lambda entry: entry.name not in _OFTEN)
         questions.say("What it can gather:")
         notes = [plugins.summary(entry) for entry in entries]
         given.input = questions.choices("Inputs", [entry.name for entry in entries], "mem", notes)
