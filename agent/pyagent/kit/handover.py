@@ -159,16 +159,19 @@ async def ingest_patiently(
     *,
     tags: Mapping[str, str] | None = None,
     what: str = "what was received",
+    given_up: Callable[[], bool] = lambda: False,
 ) -> bool:
     """`acc.ingest` until the queues have room. What cannot be read is logged, and is done with as well. `what`: each of the
-    pieces, for the log.
+    pieces, for the log; `given_up`: asked where the queues have no room, whether to stop trying.
 
-    False: the engine itself failed, and the queues do not hold the data; that is logged."""
+    False: the queues do not hold the data, as that was given up, or as the engine itself failed, which is logged."""
     pause = _FIRST_PAUSE
     while True:
         try:
             result = await acc.ingest(pieces, parser, adjust=adjust, tags=tags)
         except QueueFull as full:
+            if given_up():
+                return False
             if notices.is_due("wait"):
                 notices.add(
                     "wait", f"{what.replace('was received', 'is received')} has to wait: {str(full).partition(';')[0]}"
@@ -179,7 +182,9 @@ async def ingest_patiently(
         except TooMuch as much:
             if len(pieces) > 1:
                 held = [
-                    await ingest_patiently(acc, [piece], parser, notices, _of_one(adjust, index), tags=tags, what=what)
+                    await ingest_patiently(
+                        *(acc, [piece], parser, notices, _of_one(adjust, index)), tags=tags, what=what, given_up=given_up
+                    )
                     for index, piece in enumerate(pieces)
                 ]
                 return all(held)

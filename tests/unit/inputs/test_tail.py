@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from serving import DEADLINE, Served, serving
 from pyagent.api import ConfigError
 from pyagent.kit import positions
 from pyagent.testing import make_input
+from pyagent_plugins.inputs import tail
 from pyagent_plugins.inputs.tail import Tail, follower
 
 
@@ -201,6 +203,46 @@ async def test_rotated_and_stopped_before_the_rest_was_read(log: Path, kept: Pat
     write(log, 4)
     async with tailing(log) as served:
         assert sorted(await numbers(served, 2)) == [3, 4]
+
+
+async def test_stopped_between_the_rename_and_the_new_file(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two records tell of the file before: the one under its name is older than the one under which its rest is kept."""
+    write(log, *range(10))
+    async with tailing(log) as served:
+        assert await numbers(served, 10) == list(range(10))
+        opened = asyncio.Event()
+
+        async def never(self: Tail, path: str) -> None:
+            opened.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Tail, "_follow", never)
+            old = rename(log, log.with_name("app.log.1"))
+            write(log, *range(20, 30))
+            async with asyncio.timeout(DEADLINE):
+                await opened.wait()
+            write(old, *range(10, 20))
+            assert await numbers(served, 10) == list(range(10, 20))
+    found = tail._find
+
+    def late(*args: Any) -> Any:
+        """The file is found for the second time when what was found first has been read."""
+        if calls:
+            ended.wait(1)
+        calls.append(args)
+        return found(*args)
+
+    calls: list[Any] = []
+    ended = threading.Event()
+    close = Tail._close
+    monkeypatch.setattr(tail, "_find", late)
+    monkeypatch.setattr(Tail, "_close", lambda self, one, **how: (close(self, one, **how), ended.set()))
+    async with tailing(log) as served:
+        assert await numbers(served, 10) == list(range(20, 30))
+        write(log, 30)
+        assert await numbers(served, 1) == [30]
+    assert len(calls) == 1
 
 
 async def test_a_position_that_is_torn_leaves_the_one_before(log: Path, kept: Path) -> None:

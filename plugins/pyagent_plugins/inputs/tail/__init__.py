@@ -133,13 +133,26 @@ class Tail(Input[TailOptions]):
         self._looks.cancel()
         for follower in self._tasks.values():
             follower.changed.set()
-        hung = False
+        try:
+            hung = await self._end_followers()
+        finally:
+            for follower in list(self._followers.values()):
+                self._close(follower, ended=False)
+            if self._notify is not None:
+                self._notify.close()
+            self._notices.finish()
+        self.executor.shutdown(wait=not hung, cancel_futures=True)
+
+    async def _end_followers(self) -> bool:
+        """Whether one of them hung, perhaps on a file system that does not answer."""
+        hung: set[asyncio.Task[None]] = set()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=_STOP_GRACE)
-            for task in late:
+            # What is on its way into the queues is there already, or on the disk beneath: not waited for, it would be read again.
+            hung = {task for task in late if not self._tasks[task].handing_on}
+            for task in hung:
                 task.cancel()
             if late:
-                hung = True  # perhaps on a file system that does not answer
                 await asyncio.wait(late)
         self.stopping = False
         if not self._from.startswith("saved"):
@@ -148,12 +161,7 @@ class Tail(Input[TailOptions]):
                 async with asyncio.timeout(_STOP_GRACE):
                     for follower in list(self._followers.values()):
                         await follower.end_event()
-        for follower in list(self._followers.values()):
-            self._close(follower, ended=False)
-        if self._notify is not None:
-            self._notify.close()
-        self._notices.finish()
-        self.executor.shutdown(wait=not hung, cancel_futures=True)
+        return bool(hung)
 
     # Files ------------------------------------------------------------------------------------------------------------
 
@@ -245,27 +253,30 @@ class Tail(Input[TailOptions]):
         if known is not None and known[0] <= size and _digest(opened.descriptor, known[1][0]) == known[1][1]:
             return known[0]
         saved = self._positions.get(str(opened.path)) if self._from.startswith("saved") else None
-        if self._first and saved is not None and (before := self._positions.get(f"{opened.path}{_BEFORE}")) is not None:
+        before: list[tuple[int, int]] = []
+        if self._first and saved is not None and (kept := self._positions.get(f"{opened.path}{_BEFORE}")) is not None:
             with suppress(KeyError, TypeError, ValueError):
-                for one in before["files"]:
+                for one in kept["files"]:
                     self._find_rest(one, opened)
+                    before.append((one["device"], one["inode"]))
         if saved is not None:
-            try:
-                return self._saved_offset(saved, opened, size)
-            except (KeyError, TypeError, ValueError):
-                pass  # somebody else's file
+            with suppress(KeyError, TypeError, ValueError):  # somebody else's file
+                return self._saved_offset(saved, opened, size, before)
         at_end = self._from in ("end", "saved-or-end")
         # A file that comes later was empty before: its first lines are new as well.
         return size if at_end and self._first else 0
 
-    def _saved_offset(self, saved: dict[str, Any], opened: Opened, size: int) -> int:
+    def _saved_offset(self, saved: Position, opened: Opened, size: int, before: Sequence[tuple[int, int]]) -> int:
+        """`before`: files that had the name before, whose rest is read already."""
         offset, length, digest = int(saved["offset"]), int(saved["head"][0]), saved["head"][1]
-        if (saved["device"], saved["inode"]) == opened.identity:
+        identity = saved["device"], saved["inode"]
+        if identity == opened.identity:
             return offset if offset <= size and _digest(opened.descriptor, length) == digest else 0
-        self._find_rest(saved, opened)
+        if identity not in before:  # else the end came when it had been renamed, before the new file's position was kept
+            self._find_rest(saved, opened)
         return 0
 
-    def _find_rest(self, saved: dict[str, Any], opened: Opened) -> None:
+    def _find_rest(self, saved: Position, opened: Opened) -> None:
         """It was rotated meanwhile: what the file before has beyond is read as well."""
         offset, length, digest = int(saved["offset"]), int(saved["head"][0]), saved["head"][1]
         before = _find(opened.path, (saved["device"], saved["inode"]), length, digest)
@@ -363,7 +374,12 @@ class Tail(Input[TailOptions]):
 
     async def _ingest(self, follower: Follower, pieces: Sequence[bytes], tags: Any, adjust: Any) -> bool:
         what = f"a line of {quoted(follower.path)}"
-        return await ingest_patiently(self._acc, pieces, follower.parser, self._notices, adjust, tags=tags, what=what)
+        return await ingest_patiently(
+            *(self._acc, pieces, follower.parser, self._notices, adjust),
+            tags=tags,
+            what=what,
+            given_up=lambda: self.stopping,
+        )
 
     def keep(self, follower: Follower) -> None:
         """Where it is to go on after a restart."""

@@ -116,6 +116,8 @@ class Follower:
         """Its name is another file's by now."""
         self.final = False
         """It ends as soon as it has been read: nobody writes any more."""
+        self.handing_on = False
+        """What it has read is on its way into the outputs' queues."""
         self.watch = 0
         self.seen: tuple[int, ...] = ()
         """How it looked the last time."""
@@ -288,9 +290,11 @@ class Follower:
             count = await self._owner.room.take(min(len(events) - done, _AT_ONCE))
             try:
                 portion = events[done : done + count]
+                self.handing_on = True
                 if await self._owner.hand_on(self, portion):
                     self.held = portion[-1].end
                     self._owner.keep(self)
             finally:
+                self.handing_on = False
                 self._owner.room.give(count)
             done += count
