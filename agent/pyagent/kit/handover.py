@@ -183,7 +183,10 @@ async def ingest_patiently(
             if len(pieces) > 1:
                 held = [
                     await ingest_patiently(
-                        *(acc, [piece], parser, notices, _of_one(adjust, index)), tags=tags, what=what, given_up=given_up
+                        *(acc, [piece], parser, notices, _of_one(adjust, index)),
+                        tags=tags,
+                        what=what,
+                        given_up=given_up,
                     )
                     for index, piece in enumerate(pieces)
                 ]

@@ -148,7 +148,7 @@ class Tail(Input[TailOptions]):
         hung: set[asyncio.Task[None]] = set()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=_STOP_GRACE)
-            # What is on its way into the queues is there already, or on the disk beneath: not waited for, it would be read again.
+            # What is on its way into the queues may be there already: not waited for, it would be read again.
             hung = {task for task in late if not self._tasks[task].handing_on}
             for task in hung:
                 task.cancel()
@@ -272,8 +272,9 @@ class Tail(Input[TailOptions]):
         identity = saved["device"], saved["inode"]
         if identity == opened.identity:
             return offset if offset <= size and _digest(opened.descriptor, length) == digest else 0
-        if identity not in before:  # else the end came when it had been renamed, before the new file's position was kept
+        if identity not in before:
             self._find_rest(saved, opened)
+        # Else the end came when it had been renamed, and before the new file's position was kept.
         return 0
 
     def _find_rest(self, saved: Position, opened: Opened) -> None:
