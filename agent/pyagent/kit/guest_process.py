@@ -1,0 +1,140 @@
+"""The process of a guest: see `pyagent.kit.guests`. It is started with a socket to the agent, and knows nothing else of it."""
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pyagent.api.errors import PyagentError
+from pyagent.api.foreign import describe, plain_text
+from pyagent.api.metric import MetricType, Uint, field_value, timestamp_ns
+from pyagent.kit.guests import Guest, made
+
+__all__ = ["main"]
+
+
+def main(descriptor: int) -> None:
+    """Serve the agent until it says `stop`, or is gone."""
+    channel = _Channel(socket.socket(fileno=descriptor))
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(channel, requests), name="pyagent-guest", daemon=True).start()
+    first = requests.get()
+    _bound(first["most_memory"])
+    log = _logger(channel, first["level"])
+    guest: Guest | None = None
+    while requests.get()["do"] == "gather":
+        try:
+            if guest is None:
+                guest = made(first["entry"], first["given"], log)
+            guest.gather(_Accumulator(channel))
+            answer = ""
+        except BaseException as error:  # what ends a process is not to end this one, as it is a plugin's failure
+            guest_file = getattr(sys.modules.get(type(guest).__module__), "__file__", "") or ""
+            answer = describe(error, (guest_file,)) or type(error).__name__
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        channel.send({"answer": answer})
+    if guest is not None:
+        with contextlib.suppress(Exception, SystemExit):
+            guest.stop()
+    os._exit(0)  # whatever threads a guest has left
+
+
+class _Channel:
+    """The way to the agent, for this process and none that is forked from it."""
+
+    def __init__(self, to_agent: socket.socket) -> None:
+        self._socket = to_agent
+        self._socket.set_inheritable(False)
+        self._process = os.getpid()
+        self._exit = os._exit
+        self._lock = threading.Lock()
+
+    @property
+    def is_ours(self) -> bool:
+        return os.getpid() == self._process
+
+    def send(self, message: dict[str, Any]) -> None:
+        if not self.is_ours:
+            # A plugin has forked, and what it forked has come back to us: two would answer.
+            self._exit(0)
+        data = json.dumps(message).encode() + b"\n"
+        with self._lock:
+            self._socket.sendall(data)
+
+    def receive(self) -> bytes:
+        return self._socket.recv(1 << 16)
+
+
+def _read(channel: _Channel, requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+    kill, getpgrp = os.killpg, os.getpgrp
+    rest = b""
+    with contextlib.suppress(OSError):
+        while data := channel.receive():
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                requests.put(json.loads(line))
+    # The agent is gone; this process and all that it started are of no use any more.
+    kill(getpgrp(), signal.SIGKILL)
+
+
+def _bound(most_memory: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if most_memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (most_memory, most_memory))
+
+
+class _Accumulator:
+    """Sends what a guest adds, by the rules of `Accumulator.add`."""
+
+    def __init__(self, channel: _Channel) -> None:
+        self._channel = channel
+
+    def add(
+        self,
+        measurement: str,
+        fields: Mapping[str, Any],
+        tags: Mapping[str, Any] | None = None,
+        time: int | float | datetime | None = None,
+        kind: MetricType = MetricType.UNTYPED,
+    ) -> None:
+        if not isinstance(measurement, str) or not measurement:
+            raise PyagentError(f"cannot add a metric whose name is {measurement!r:.80}")
+        values = {}
+        for field, given in fields.items():
+            value = field_value(given)
+            if value is not None:
+                values[plain_text(field)] = value
+        unsigned = [field for field, value in values.items() if isinstance(value, Uint)]
+        texts = {plain_text(key): plain_text(value) for key, value in (tags or {}).items() if value is not None}
+        when = None if time is None else timestamp_ns(time)
+        self._channel.send({"metric": (plain_text(measurement), values, texts, when, kind.value, unsigned)})
+
+
+class _Handler(logging.Handler):
+    def __init__(self, channel: _Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):
+            if self._channel.is_ours:
+                self._channel.send({"log": (record.levelno, record.getMessage())})
+
+
+def _logger(channel: _Channel, level: int) -> logging.Logger:
+    """What is logged anywhere in this process goes to the agent's log, as the plugin's."""
+    root = logging.getLogger()
+    root.setLevel(level)
+    root.addHandler(_Handler(channel))
+    return logging.getLogger("pyagent.guest")

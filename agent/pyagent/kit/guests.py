@@ -1,0 +1,400 @@
+"""Code of others that is called at each gather: in a thread of the agent, or in a process of its own.
+
+    def setup(self) -> None:
+        self._guest = Guests(
+            "pyagent_plugins.inputs.thing_guest:make", {"path": self.options.path}, self.log, what="the plugin 'thing'",
+            isolate=self.options.isolate, timeout=self.options.timeout.seconds, most_memory=self.options.memory_limit,
+        )
+
+    def gather(self, acc: Accumulator) -> None:
+        self._guest.gather(acc)
+
+    async def stop(self) -> None:
+        self._guest.stop()
+
+`make(given, log)` returns a Guest: what is to be called. It is made at the first gather, where the guest is at home: in the
+plugin's thread, or in a Python of its own, so that nothing of others is imported here. With `isolate`, a guest that hangs,
+takes too much memory, ends its process or changes what all of Python shares harms nobody else: its process is ended with all
+that it started, and another one is started at a later gather. What it prints is logged.
+
+An option that says which code runs is declared with `executes=True`: a configuration from a URL may not set it then.
+"""
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from pyagent.api.accumulator import Accumulator
+from pyagent.api.errors import PyagentError
+from pyagent.api.foreign import describe
+from pyagent.api.metric import MetricType, Uint
+from pyagent.api.units import Duration
+from pyagent.kit.command import NOT_INHERITED
+
+__all__ = ["Guest", "GuestAccumulator", "Guests", "MakeGuest"]
+
+_START = 30.0
+"""Seconds more for the first gather of a process, in which a guest imports what it needs."""
+_FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0
+"""Seconds before a process is started again: doubled each time, until a gather succeeds."""
+_LOOK = 0.2
+"""Seconds after which it is looked whether the process has ended, where one that it started holds its ends open."""
+_MOST_SENT = 64 << 20
+"""Bytes that a guest may send in one gather."""
+_MOST_LINES, _LONGEST_LINE = 100, 2000
+"""Lines that are logged for one gather, and their characters."""
+_STOP = 1.0
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+    " from pyagent.kit.guest_process import main; main(int(sys.argv[2]))"
+)
+
+
+class GuestAccumulator(Protocol):
+    """The part of an Accumulator that a guest has."""
+
+    def add(
+        self,
+        measurement: str,
+        fields: Mapping[str, Any],
+        tags: Mapping[str, Any] | None = None,
+        time: Any = None,
+        kind: MetricType = MetricType.UNTYPED,
+    ) -> None: ...
+
+
+class Guest(Protocol):
+    def gather(self, acc: GuestAccumulator) -> None:
+        """Measure once. Raises for a failure."""
+
+    def stop(self) -> None:
+        """Called once, after the last gather."""
+
+
+MakeGuest = Callable[[dict[str, Any], logging.Logger], Guest]
+
+
+class Guests:
+    """One guest at a time; its methods are called from one thread, but for `stop`.
+
+    `entry`: "module:function" of a MakeGuest; `given`: what JSON can hold. `what` it is, for messages. `timeout`: seconds for a
+    gather, with `isolate`; `most_memory`: bytes that the process may hold, 0 for no bound. `clock`: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        entry: str,
+        given: dict[str, Any],
+        log: logging.Logger,
+        *,
+        what: str,
+        isolate: bool = False,
+        timeout: float = 10.0,
+        most_memory: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._entry = entry
+        self._given = given
+        self._log = log
+        self._what = what
+        self._isolate = isolate
+        self._timeout = timeout
+        self._most_memory = most_memory
+        self._clock = clock
+        self._guest: Guest | None = None
+        self._process: _Process | None = None
+        self._lock = threading.Lock()
+        """Of `_process` and `_stopped`."""
+        self._stopped = False
+        self._delay = 0.0
+        self._not_before = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, where one runs."""
+        process = self._process
+        return process.pid if process is not None else None
+
+    def gather(self, acc: Accumulator) -> None:
+        """What the guest adds goes to `acc`. Raises PyagentError, with what the guest raised as one line."""
+        if self._isolate:
+            self._gather_isolated(acc)
+            return
+        try:
+            if self._guest is None:
+                self._guest = made(self._entry, self._given, self._log)
+            self._guest.gather(acc)
+        except (Exception, SystemExit) as error:
+            raise PyagentError(f"cannot run {self._what}: {describe(error)}") from None
+
+    def stop(self) -> None:
+        """End it. Harmless when it never ran, and twice."""
+        with self._lock:
+            self._stopped = True
+            process, self._process = self._process, None
+        guest, self._guest = self._guest, None
+        if process is not None:
+            process.end(_STOP)
+        if guest is not None:
+            with contextlib.suppress(Exception, SystemExit):
+                guest.stop()
+
+    def _gather_isolated(self, acc: Accumulator) -> None:
+        process, extra = self._process, 0.0
+        if process is None:
+            wait = self._not_before - self._clock()
+            if wait > 0:
+                raise PyagentError(f"cannot run {self._what}: it is started again in {_seconds(wait)}")
+            process, extra = self._started(), _START
+        try:
+            failure = process.gather(acc, self._timeout, extra)
+        except _Ended as error:
+            process.end(0)
+            with self._lock:
+                if self._stopped:
+                    raise PyagentError(f"cannot run {self._what}: the agent does not wait for it any more") from None
+                self._process = None
+            self._delay = min(max(2 * self._delay, _FIRST_DELAY), _LONGEST_DELAY)
+            self._not_before = self._clock() + self._delay
+            again = f"; it is started again in {_seconds(self._delay)}" if self._delay > _FIRST_DELAY else ""
+            raise PyagentError(f"cannot run {self._what}: {error}{again}") from None
+        if failure:
+            raise PyagentError(f"cannot run {self._what}: {failure}")
+        self._delay = 0.0
+
+    def _started(self) -> "_Process":
+        with self._lock:
+            if self._stopped:
+                raise PyagentError(f"cannot run {self._what}: it is stopped")
+            try:
+                self._process = _Process(self._entry, self._given, self._log, self._most_memory, self._clock)
+            except OSError as error:
+                raise PyagentError(f"cannot start a process for {self._what}: {error.strerror or error}") from None
+            return self._process
+
+
+def made(entry: str, given: dict[str, Any], log: logging.Logger) -> Guest:
+    """The guest that `entry` makes; raises what it raises."""
+    module, _, name = entry.partition(":")
+    make: MakeGuest = getattr(importlib.import_module(module), name)
+    return make(given, log)
+
+
+class _Ended(Exception):
+    """The process has ended, or must be: nothing more can be asked of it."""
+
+
+class _Process:
+    """A Python that runs one guest. The two speak in lines of JSON over a socket, which nothing that the guest prints is in."""
+
+    def __init__(
+        self, entry: str, given: dict[str, Any], log: logging.Logger, most_memory: int, clock: Callable[[], float]
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._most_memory = most_memory
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+            try:
+                self._process = subprocess.Popen(  # noqa: S603  # this Python, and the agent's own code
+                    [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+            except BaseException:
+                self._channel.close()
+                raise
+        self.pid = self._process.pid
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._printed = {self._process.stdout.fileno(): b"", self._process.stderr.fileno(): b""}
+        for descriptor in (*self._printed, self._channel.fileno()):
+            os.set_blocking(descriptor, False)
+        self._closed: set[int] = set()
+        self._received = bytearray()
+        self._lines_left = 0
+        self._left_out = 0
+        self._ending = threading.Lock()
+        self._over = False
+        self._to_send = json.dumps(
+            {"entry": entry, "given": given, "most_memory": most_memory, "level": log.getEffectiveLevel()}
+        ).encode() + b"\n"  # fmt: skip
+
+    def gather(self, acc: Accumulator, timeout: float, extra: float) -> str:
+        """Ask for one gather; returns why it failed, or "". Raises _Ended."""
+        deadline = self._clock() + timeout + extra
+        self._lines_left, self._left_out = _MOST_LINES, 0
+        self._to_send += b'{"do": "gather"}\n'
+        sent = 0
+        answer: str | None = None
+        try:
+            while answer is None:
+                rest = deadline - self._clock()
+                if rest <= 0:
+                    raise _Ended(f"it took longer than {_seconds(timeout)} and was ended; see `timeout`")
+                self._wait(min(rest, _LOOK))
+                has_ended = self._has_ended()
+                self._read_printed()
+                while answer is None and (line := self._line()) is not None:
+                    sent += len(line)
+                    answer = self._take(line, acc)
+                if sent + len(self._received) > _MOST_SENT:
+                    raise _Ended(f"it sent more than {_MOST_SENT >> 20} MiB in one gather and was ended")
+                if answer is None and has_ended and not self._received_more():
+                    raise _Ended(self._how_ended())
+                self._check_memory()
+            self._read_printed()
+        except (ValueError, OSError, RecursionError, KeyError, TypeError, AttributeError) as error:
+            # Its ends were closed by `stop`, or it sent what we do not.
+            raise _Ended(f"what it sent cannot be read ({type(error).__name__}), so it was ended") from None
+        finally:
+            if self._left_out:
+                self._log.warning("%d more lines that it printed are left out", self._left_out)
+        return answer
+
+    def end(self, grace: float) -> None:
+        """End it and all that it started; one that can be asked has `grace` seconds for it."""
+        with self._ending:
+            if self._over:
+                return
+            self._over = True
+            if grace:
+                with contextlib.suppress(OSError):
+                    self._channel.send(b'{"do": "stop"}\n')
+                self._await_end(grace)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                # Before it is waited for: until then nobody else can have its number. What it started has the same group.
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+            self._channel.close()
+            for stream in (self._process.stdout, self._process.stderr):
+                assert stream is not None
+                stream.close()
+
+    def _wait(self, seconds: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            for descriptor in self._printed:
+                if descriptor not in self._closed:
+                    selector.register(descriptor, selectors.EVENT_READ)
+            if (channel := self._channel.fileno()) not in self._closed:
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._to_send else 0)
+                selector.register(channel, events)
+            found = selector.select(seconds)
+            if not selector.get_map():
+                # It has closed all its ends: either it ends, or it will never answer.
+                self._await_end(seconds)
+        for key, events in found:
+            if key.fd == self._channel.fileno():
+                if events & selectors.EVENT_WRITE:
+                    with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                        self._to_send = self._to_send[self._channel.send(self._to_send) :]
+                if events & selectors.EVENT_READ:
+                    self._received_more()
+
+    def _has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _await_end(self, seconds: float) -> None:
+        """Wait so long at most; it stays to be waited for."""
+        deadline = self._clock() + seconds
+        while not self._has_ended() and self._clock() < deadline:
+            time.sleep(0.005)
+
+    def _received_more(self) -> bool:
+        try:
+            data = self._channel.recv(1 << 18)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._closed.add(self._channel.fileno())
+        self._received += data
+        return bool(data)
+
+    def _line(self) -> bytes | None:
+        end = self._received.find(b"\n")
+        if end < 0:
+            return None
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return line
+
+    def _take(self, line: bytes, acc: Accumulator) -> str | None:
+        """What the guest's process sent; the answer where it is one."""
+        message = json.loads(line)
+        if "metric" in message:
+            name, fields, tags, when, kind, unsigned = message["metric"]
+            acc.add(
+                str(name),
+                {key: Uint(value) if key in unsigned and value >= 0 else value for key, value in fields.items()},
+                tags,
+                when if isinstance(when, int) else None,
+                MetricType(kind),
+            )
+        elif "log" in message:
+            level, text = message["log"]
+            self._log_line(int(level), str(text))
+        else:
+            return str(message["answer"])
+        return None
+
+    def _read_printed(self) -> None:
+        for descriptor in self._printed:
+            # A few reads at most: it may print faster than we read, and for ever.
+            for _ in range(16):
+                if descriptor in self._closed:
+                    break
+                try:
+                    data = os.read(descriptor, 65536)
+                except BlockingIOError:
+                    break
+                if not data:
+                    self._closed.add(descriptor)
+                    data = b"\n"
+                *lines, rest = (self._printed[descriptor] + data).split(b"\n")
+                for line in filter(None, lines):
+                    text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace")
+                    self._log_line(logging.INFO, f"it printed: {text}")
+                self._printed[descriptor] = rest[:_LONGEST_LINE]
+
+    def _log_line(self, level: int, text: str) -> None:
+        if self._lines_left > 0:
+            self._lines_left -= 1
+            self._log.log(level, "%s", text[:_LONGEST_LINE])
+        else:
+            self._left_out += 1
+
+    def _check_memory(self) -> None:
+        """The bound that the process sets itself holds for what it allocates; this is for what it maps otherwise."""
+        if self._most_memory:
+            with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{self.pid}/statm", "rb") as file:
+                if int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") > self._most_memory:
+                    raise _Ended(f"it took more than {self._most_memory >> 20} MiB of memory and was ended")
+
+    def _how_ended(self) -> str:
+        found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        assert found is not None
+        if found.si_code == os.CLD_EXITED:
+            return f"it ended its process with exit status {found.si_status}"
+        return f"signal {found.si_status} ended its process"
+
+
+def _seconds(seconds: float) -> str:
+    return str(Duration(round(seconds * 10) * 10**8))
