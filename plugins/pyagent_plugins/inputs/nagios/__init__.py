@@ -1,0 +1,264 @@
+"""Check programs of Nagios: states, texts, values.
+
+Checks stand in the table, or come from the files of an NRPE or a Nagios. Each is run as these do, a few at a time; what it
+prints is read as the parser `nagios` does. None is a failure of the input: what cannot be run or takes too long is in the
+state unknown. A state that has changed is logged once.
+"""
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pyagent.api import (
+    Accumulator,
+    Chart,
+    ConfigError,
+    Duration,
+    Field,
+    Input,
+    Measurement,
+    Metric,
+    Options,
+    ParseError,
+    PyagentError,
+    Secret,
+    fields,
+    option,
+)
+from pyagent.kit.command import Commands, Output, shown
+from pyagent.kit.each import joined_failures
+from pyagent.kit.filter import name_filter
+from pyagent.kit.nagios import UNKNOWN, add_state, read_output
+from pyagent.kit.shown import readable
+from pyagent_plugins.inputs.nagios.definitions import Definitions, expanded, words_of
+
+__all__ = ["Nagios", "NagiosCheck", "NagiosOptions"]
+
+_TIMEOUT = 60.0
+"""NRPE's and Nagios' own."""
+_MOST_OUTPUT = 1 << 20
+_MOST_LOGGED = 200
+_STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_MACROS = {"HOSTADDRESS": "127.0.0.1", "HOSTNAME": "localhost"}
+_SEPARATOR = re.compile(r"(?<!\\)!")
+
+
+class NagiosCheck(Options, frozen=True):
+    name: Annotated[str, option("its name, the tag `check`")] = ""
+    command: Annotated[
+        str | list[str], option("the program and its arguments: a line as in Nagios, or a list of words", executes=True)
+    ] = ""
+    check_command: Annotated[str, option("in place of it a command of `files`, NAME!ARGUMENT!...", executes=True)] = ""
+    macros: Annotated[
+        dict[str, Secret],
+        option("what macros stand for, such as HOSTADDRESS; 127.0.0.1 if it says none", executes=True),
+    ] = {}
+    timeout: Annotated[Duration, option("how long it may take (0s: as the others)", ge=0)] = Duration(0)
+    tags: Annotated[dict[str, str], option("further tags of its metrics")] = {}
+
+
+class NagiosOptions(Options, frozen=True):
+    files: Annotated[
+        list[str],
+        option("files of NRPE or Nagios that define commands, or folders of them", executes=True, reads_path=True),
+    ] = []
+    command_include: Annotated[list[str], option("of NRPE's commands those to run; wildcards (none: all)")] = []
+    command_exclude: Annotated[list[str], option("and those not to run")] = []
+    timeout: Annotated[
+        Duration, option("how long a check may take (0s: as command_timeout in the files says, else 60s)", ge=0)
+    ] = Duration(0)
+    max_parallel_checks: Annotated[int, option("checks at once", ge=1)] = 8
+    check: Annotated[list[NagiosCheck], option("checks, each a table `[[inputs.nagios.check]]`")] = []
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    name: str
+    words: list[str]
+    tags: Mapping[str, str]
+    commands: Commands
+
+    @property
+    def program(self) -> str:
+        words = self.words[2].split() if self.words[:2] == ["/bin/sh", "-c"] else self.words
+        return words[0] if words else ""
+
+
+_LIMITS = {
+    f"{name}_{end}": Field("float", "1", f"{text} {meaning}")
+    for name, text in (("warning", "it warns"), ("critical", "it is critical"))
+    for end, meaning in (
+        ("lt", "below this"),
+        ("gt", "above this"),
+        ("le", "from this on, up to the other end"),
+        ("ge", "up to this, from the other end on"),
+    )
+}
+
+
+class Nagios(Input[NagiosOptions]):
+    measurements = (
+        Measurement(
+            "nagios_state",
+            "The state of each check.",
+            tags={"check": "its name"},
+            fields={
+                "state": Field("int", "1", "0: OK, 1: warning, 2: critical, 3: unknown"),
+                "service_output": Field("str", "", "its text, or why it could not be run"),
+                "long_service_output": Field("str", "", "further lines of it"),
+            },
+            charts=(Chart("State of the checks", ("state",), overview=True),),
+            open=True,
+        ),
+        Measurement(
+            "nagios",
+            "Performance data, in the unit of the tag.",
+            tags={"check": "its name", "perfdata": "the label", "unit": "s, ms, %, B, c and so on, where there is one"},
+            fields=fields("float", "1", value="the value", min="the least that it can be", max="the most") | _LIMITS,
+            charts=(Chart("Values", ("value",)),),
+            open=True,
+        ),
+    )
+
+    def setup(self) -> None:
+        options = self.options
+        if not options.check and not options.files:
+            raise ConfigError("there is no check; add a table [[inputs.nagios.check]], or files", option="check")
+        self._definitions = Definitions()
+        for pattern in options.files:
+            self._definitions.read(pattern)
+        for problem in self._definitions.missing:
+            self.log.warning("%s", problem)
+        self._timeout = options.timeout.seconds or self._definitions.timeout or _TIMEOUT
+        self._runners: dict[float, Commands] = {}
+        self._checks = [self._given(number, check) for number, check in enumerate(options.check, 1)]
+        self._checks += self._of_files({check.name for check in self._checks})
+        if not self._checks:
+            raise ConfigError(
+                "there is no check in files: a command of Nagios, or one with $ARG1$, is run by a table "
+                "[[inputs.nagios.check]] with check_command",
+                option="files",
+            )
+        series = [(check.name, tuple(sorted(check.tags.items()))) for check in self._checks]
+        for name, tags in series:
+            if series.count((name, tags)) > 1:
+                raise ConfigError(f"two checks are called {name!r}; give them different names, or tags", option="check")
+        self._states: dict[int, int] = {}
+
+    def origins(self) -> Sequence[str]:
+        return list(dict.fromkeys(check.program for check in self._checks))
+
+    def gather(self, acc: Accumulator) -> None:
+        failures: list[Exception] = []
+        waiting = deque(enumerate(self._checks))
+
+        def work() -> None:
+            while waiting:
+                try:
+                    index, check = waiting.popleft()
+                except IndexError:  # another thread has taken the last one
+                    return
+                try:
+                    self._run(index, check, acc)
+                except Exception as error:  # in a thread nobody else would see it
+                    failures.append(error)
+
+        others = min(self.options.max_parallel_checks, len(self._checks)) - 1
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(others)]
+        for thread in threads:
+            thread.start()
+        work()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise joined_failures(failures)
+
+    async def stop(self) -> None:
+        for runner in self._runners.values():
+            runner.stop()
+
+    def _given(self, number: int, check: NagiosCheck) -> _Check:
+        name = check.name or check.check_command.partition("!")[0]
+        if not name:
+            raise ConfigError(f"check {number} has no name; give it one", option="check")
+        if bool(check.command) is bool(check.check_command):
+            raise ConfigError(f"the check {name!r} needs either command or check_command", option="check")
+        macros = _MACROS | self._definitions.macros | {key: value.reveal() for key, value in check.macros.items()}
+        try:
+            if isinstance(check.command, list):
+                words = [expanded(word, macros, (), keeps_unknown=True) for word in check.command]
+            elif check.command:
+                words = words_of(expanded(check.command, macros, (), keeps_unknown=True))
+            else:
+                words = self._defined(check.check_command, macros)
+        except ConfigError as error:
+            raise ConfigError(f"cannot run the check {name!r}: {error}", option="check") from None
+        if not words or not words[0]:
+            raise ConfigError(f"the command of the check {name!r} is empty; name a program", option="check")
+        return self._check(name, words, check.tags, check.timeout.seconds)
+
+    def _defined(self, text: str, macros: Mapping[str, str]) -> list[str]:
+        """The words of a Nagios' `check_command`."""
+        name, *arguments = [part.replace("\\!", "!") for part in _SEPARATOR.split(text)]
+        command = self._definitions.commands.get(name)
+        if command is None:
+            known = ", ".join(sorted(self._definitions.commands)[:10]) or "none"
+            raise ConfigError(f"files define no command {name!r}; there are {known}", option="check")
+        keeps = command.keeps_unknown
+        if keeps:
+            macros = {}
+        # In Nagios arguments may have macros as well.
+        given = [expanded(argument, macros, (), keeps_unknown=keeps) for argument in arguments]
+        return words_of(expanded(command.line, macros, given, keeps_unknown=keeps))
+
+    def _of_files(self, named: set[str]) -> list[_Check]:
+        names = ("command_include", "command_exclude")
+        wanted = name_filter(self.options.command_include, self.options.command_exclude, names=names)
+        return [
+            self._check(name, words_of(expanded(command.line, {}, (), keeps_unknown=True)), {}, 0)
+            for name, command in self._definitions.commands.items()
+            if command.is_complete and name not in named and wanted(name)
+        ]
+
+    def _check(self, name: str, words: list[str], tags: Mapping[str, str], timeout: float) -> _Check:
+        seconds = timeout or self._timeout
+        runner = self._runners.get(seconds)
+        if runner is None:
+            runner = self._runners[seconds] = Commands(timeout=seconds, most_output=_MOST_OUTPUT)
+        return _Check(name, words, tags, runner)
+
+    def _run(self, index: int, check: _Check, acc: Accumulator) -> None:
+        try:
+            output = check.commands.run(check.words, expected=None)
+        except PyagentError as error:
+            # Its arguments may have secrets, and this becomes a field: the cause alone.
+            cause = str(error).removeprefix(f"cannot run `{shown(check.words)}`: ")
+            output = Output(b"", f"cannot run the check: {cause}".encode("utf-8", "surrogateescape"), UNKNOWN)
+        problem: ParseError | None = None
+        now = time.time_ns()
+        try:
+            metrics = read_output(output.stdout, now)
+        except ParseError as error:
+            problem = error
+            metrics = read_output(output.stdout.partition(b"|")[0], now)  # its state counts all the same
+        add_state(metrics, output.status, output.stderr)
+        for metric in metrics:
+            metric.tags = {"check": check.name, **check.tags, **metric.tags}
+        self._log_change(index, check, metrics[-1])
+        acc.add_metrics(metrics)
+        if problem is not None:
+            raise PyagentError(f"cannot read the performance data of the check {check.name!r}: {problem}")
+
+    def _log_change(self, index: int, check: _Check, metric: Metric) -> None:
+        state = int(metric.fields["state"])
+        before = self._states.get(index, 0)
+        self._states[index] = state
+        if state == before:
+            return
+        text = readable(str(metric.fields["service_output"]))[:_MOST_LOGGED]
+        log = self.log.warning if state else self.log.info
+        log("the check %s is %s, and was %s: %s", check.name, _STATES[state], _STATES[before], text)
