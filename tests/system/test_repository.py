@@ -34,7 +34,7 @@ def wanted(root: Path, name: str) -> list[str]:
     build = project["build-system"]["requires"] + lines(root / "requirements" / "build.in")
     extras = project["project"]["optional-dependencies"]
     everything = [one for extra in extras.values() for one in extra]
-    apart = extras["parquet"] + extras["collectd"]
+    apart = extras["parquet"] + extras["collectd"] + extras["datadog"]
     run = project["project"]["dependencies"] + [one for one in everything if one not in apart]
     documents = lines(root / "requirements" / "documents.in")
     return {

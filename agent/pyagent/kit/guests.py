@@ -209,7 +209,7 @@ class _Process:
             environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
             try:
                 self._process = subprocess.Popen(  # noqa: S603  # this Python, and the agent's own code
-                    [sys.executable, "-c", _CHILD, json.dumps(sys.path), str(theirs.fileno())],
+                    [sys.executable, "-u", "-c", _CHILD, json.dumps(sys.path), str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,

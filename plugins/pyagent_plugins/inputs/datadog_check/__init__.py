@@ -1,0 +1,86 @@
+"""Runs checks that were written for Datadog.
+
+A check runs in a thread of its own, or with `isolate` in a process of its own, which is ended when it hangs or takes too much
+memory. What it submits becomes metrics as the Datadog Agent would compute them.
+"""
+
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, Size, option
+from pyagent.kit.guests import Guests
+from pyagent_plugins.inputs.datadog_check.configuration import register_secrets, settings
+
+__all__ = ["DatadogCheck", "DatadogCheckOptions"]
+
+
+class DatadogCheckOptions(Options, frozen=True):
+    check: Annotated[
+        str, option("a module (`datadog_checks.redisdb`), a class (`my_module:MyCheck`) or a file", executes=True)
+    ] = ""
+    module_path: Annotated[list[str], option("folders in which modules are looked for first", executes=True)] = []
+    conf: Annotated[
+        str, option("the check's conf.yaml of the Datadog Agent, in place of the next two", reads_path=True)
+    ] = ""
+    init_config: Annotated[dict[str, Any], option("settings for all instances of the check")] = {}
+    instances: Annotated[list[dict[str, Any]], option("settings of each instance; without any there is one")] = []
+    naming: Annotated[
+        Literal["split", "check", "metric"],
+        option("`redis.net.clients`: measurement `redis_net`, `redis` (the check's name) or as it is"),
+    ] = "split"
+    histogram_aggregates: Annotated[
+        list[str], option("what becomes of the values of a histogram: max, min, median, avg, sum, count")
+    ] = msgspec.field(default_factory=lambda: ["max", "median", "avg", "count"])
+    histogram_percentiles: Annotated[list[float], option("percentiles of a histogram, as fractions", gt=0, le=1)] = (
+        msgspec.field(default_factory=lambda: [0.95])
+    )
+    isolate: Annotated[bool, option("run it in a process of its own")] = False
+    timeout: Annotated[Duration, option("how long a gather may take, with isolate", gt="0s")] = Duration("10s")
+    memory_limit: Annotated[Size, option("memory of that process; 0 for no bound", ge=0)] = Size("512MiB")
+
+
+class DatadogCheck(Input[DatadogCheckOptions]):
+    measurements = (
+        Measurement("datadog_check", "what the check submits, under the names that naming makes", open=True),
+    )
+    runs_foreign_code = True
+
+    def setup(self) -> None:
+        options = self.options
+        if not options.check:
+            raise ConfigError('there is no check; name one, as "datadog_checks.redisdb"', option="check")
+        unknown = set(options.histogram_aggregates) - {"max", "min", "median", "avg", "sum", "count"}
+        if unknown:
+            raise ConfigError(f"there is no aggregate {min(unknown)!r}", option="histogram_aggregates")
+        if find_spec("datadog_checks") is None or find_spec("datadog_checks.base") is None:
+            raise ConfigError(
+                "the Python library 'datadog_checks.base' is missing; pip install 'pyagent-telemetry[datadog]'",
+                option="check",
+            )
+        init_config, instances = settings(options.conf, options.init_config, options.instances)
+        register_secrets([init_config, *instances])
+        self._guests = Guests(
+            "pyagent_plugins.inputs.datadog_check.guest:make",
+            {
+                "check": str(options.check),
+                "module_path": [str(path) for path in options.module_path],
+                "init_config": init_config,
+                "instances": instances,
+                "naming": options.naming,
+                "aggregates": options.histogram_aggregates,
+                "percentiles": options.histogram_percentiles,
+            },
+            self.log,
+            what=f"the check {options.check!r}",
+            isolate=options.isolate,
+            timeout=options.timeout.seconds,
+            most_memory=options.memory_limit,
+        )
+
+    def gather(self, acc: Accumulator) -> None:
+        self._guests.gather(acc)
+
+    async def stop(self) -> None:
+        self._guests.stop()

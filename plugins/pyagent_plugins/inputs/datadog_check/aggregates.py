@@ -1,0 +1,149 @@
+"""What the Datadog Agent computes of what a check submits (docs.datadoghq.com, "Metric submission: Custom Agent check").
+
+A gather is the Agent's flush: gauges keep the last value, counts are summed, rates and monotonic counts are differences to the
+value before, of this gather or an earlier one, and histograms become their aggregates.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+__all__ = ["COUNT", "COUNTER", "GAUGE", "HISTOGRAM", "HISTORATE", "MONOTONIC_COUNT", "RATE", "Aggregates", "Value"]
+
+GAUGE, RATE, COUNT, MONOTONIC_COUNT, COUNTER, HISTOGRAM, HISTORATE = range(7)
+_FORGET = 100
+"""Gathers after which what has not been submitted again is forgotten."""
+
+
+class Value(NamedTuple):
+    """One value of a gather. `suffix`: the aggregate of a histogram."""
+
+    name: str
+    suffix: str
+    value: float
+    tags: tuple[str, ...]
+    host: str
+    is_gauge: bool
+
+
+class _Context(NamedTuple):
+    kind: int
+    name: str
+    tags: tuple[str, ...]
+    host: str
+
+
+@dataclass(slots=True)
+class _State:
+    values: list[float] = field(default_factory=list)
+    """Of this gather: samples, or what was made of them."""
+    previous: float | None = None
+    previous_time: float = 0.0
+    sampled: bool = False
+    idle: int = 0
+    """Gathers without a sample."""
+
+
+class Aggregates:
+    """The state of one instance. Thread-safe. `clock`: seconds that never go back."""
+
+    def __init__(
+        self, aggregates: Sequence[str], percentiles: Sequence[float], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._aggregates = aggregates
+        self._percentiles = sorted({round(100 * fraction) for fraction in percentiles})
+        self._clock = clock
+        self._states: dict[_Context, _State] = {}
+        self._lock = threading.Lock()
+
+    def sample(
+        self, kind: int, name: str, value: float, tags: Sequence[str], host: str, flush_first: bool = False
+    ) -> None:
+        """`flush_first`: of a monotonic count whose counter began at 0 after the gather before."""
+        with self._lock:
+            self._sample(_Context(kind, name, tuple(sorted(set(tags))), host), value, flush_first)
+
+    def bucket(
+        self,
+        name: str,
+        count: float,
+        bounds: tuple[float, float],
+        monotonic: bool,
+        tags: Sequence[str],
+        host: str,
+        flush_first: bool = False,
+    ) -> None:
+        """How many values of a distribution lie between two bounds."""
+        lower, upper = (f"{bound:g}" for bound in bounds)
+        own = {*tags, f"lower_bound:{lower}", f"upper_bound:{upper}"}
+        kind = MONOTONIC_COUNT if monotonic else COUNT
+        self.sample(kind, f"{name}.bucket", count, tuple(own), host, flush_first)
+
+    def flush(self) -> Iterator[Value]:
+        """The values of this gather; the next one begins."""
+        with self._lock:
+            found = [value for context, state in self._states.items() for value in self._flushed(context, state)]
+            for context, state in tuple(self._states.items()):
+                state.values.clear()
+                state.idle = 0 if state.sampled else state.idle + 1
+                state.sampled = False
+                if context.kind == HISTORATE:
+                    state.previous = None
+                if state.idle > _FORGET or (state.idle and context.kind not in (RATE, MONOTONIC_COUNT)):
+                    del self._states[context]
+        return iter(found)
+
+    def _sample(self, context: _Context, value: float, flush_first: bool) -> None:
+        state = self._states.setdefault(context, _State())
+        state.sampled = True
+        kind, now = context.kind, self._clock()
+        if kind == MONOTONIC_COUNT:
+            if state.previous is None:
+                if flush_first:
+                    state.values.append(value)
+            elif value >= state.previous:
+                state.values.append(value - state.previous)
+            else:
+                # The counter began anew: what it has counted since is known only where it says that it began at 0.
+                state.values[:] = [value] if flush_first else [*state.values, 0.0]
+            state.previous = value
+        elif kind in (RATE, HISTORATE):
+            if state.previous is not None and now > state.previous_time:
+                rate = (value - state.previous) / (now - state.previous_time)
+                state.values[:] = [rate] if kind == RATE else [*state.values, rate]
+            state.previous, state.previous_time = value, now
+        elif kind == GAUGE:
+            state.values[:] = [value]
+        else:
+            state.values.append(value)
+
+    def _flushed(self, context: _Context, state: _State) -> Iterator[Value]:
+        kind, name, tags, host = context
+        if not state.values:
+            return
+        if kind in (HISTOGRAM, HISTORATE):
+            for suffix, value in self._of_histogram(sorted(state.values)):
+                yield Value(name, suffix, value, tags, host, suffix != "count")
+        elif kind == RATE:
+            if state.values[0] >= 0:  # else the counter began anew
+                yield Value(name, "", state.values[0], tags, host, True)
+        else:
+            yield Value(name, "", math.fsum(state.values), tags, host, kind == GAUGE)
+
+    def _of_histogram(self, values: list[float]) -> Iterator[tuple[str, float]]:
+        count, total = len(values), math.fsum(values)
+        known = {
+            "max": values[-1],
+            "min": values[0],
+            "median": values[(count - 1) // 2],
+            "avg": total / count,
+            "sum": total,
+            "count": float(count),
+        }
+        for name in self._aggregates:
+            yield name, known[name]
+        for percentile in self._percentiles:
+            yield f"{percentile}percentile", values[max(percentile * count - 1, 0) // 100]

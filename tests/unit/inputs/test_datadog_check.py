@@ -1,0 +1,522 @@
+"""The input datadog_check, with checks on Datadog's own base: what they give is what its stub of the Agent records."""
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from waiting import wait_until
+
+from pyagent.api import ConfigError, Metric, PyagentError
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
+from pyagent.testing import make_input
+from pyagent_plugins.inputs.datadog_check import DatadogCheck
+from pyagent_plugins.inputs.datadog_check.aggregates import (
+    COUNT,
+    COUNTER,
+    GAUGE,
+    HISTOGRAM,
+    HISTORATE,
+    MONOTONIC_COUNT,
+    RATE,
+    Aggregates,
+)
+from pyagent_plugins.inputs.datadog_check.guest import place, tags_of
+
+VALUES = """
+from datadog_checks.base import AgentCheck
+
+class Values(AgentCheck):
+    __NAMESPACE__ = "shop"
+
+    def __init__(self, name, init_config, instances):
+        super().__init__(name, init_config, instances)
+        self.runs = 0
+
+    def check(self, instance):
+        self.runs += 1
+        tags = ["shelf:top", "open"] + self.instance.get("more", [])
+        self.gauge("till.amount", 1)
+        self.gauge("till.amount", 12.5, tags=tags)
+        self.gauge("alone", 7, raw=True)
+        self.count("sold.items", 3, tags=tags)
+        self.count("sold.items", 4, tags=tags)
+        for value in (9, 1, 5, 3):
+            self.histogram("wait.seconds", value, tags=tags)
+        self.monotonic_count("seen.total", 100 * self.runs, tags=tags)
+        self.monotonic_count("fresh.total", 5, tags=tags, flush_first_value=True)
+        self.gauge("far.away", 1, hostname="other")
+        self.service_check("open", self.WARNING, tags=tags, message="soon")
+        self.event({"timestamp": 1, "event_type": "sale", "msg_title": "Sale", "msg_text": "all", "alert_type": "info"})
+        self.set_metadata("version", "2.1.0")
+"""
+FAILS = """
+from datadog_checks.base import AgentCheck
+
+class Fails(AgentCheck):
+    def check(self, instance):
+        self.gauge("before.failure", 1)
+        if self.instance.get("fail", True):
+            raise KeyError("no-such-thing")
+"""
+HANGS = """
+import time
+from datadog_checks.base import AgentCheck
+
+class Hangs(AgentCheck):
+    def check(self, instance):
+        self.gauge("before.hang", 1)
+        open(self.instance["began"], "w").close()
+        time.sleep(1000)
+"""
+RUDE = """
+import locale, os, sys, logging
+from datadog_checks.base import AgentCheck
+
+class Rude(AgentCheck):
+    def check(self, instance):
+        print("the password is", self.instance["password"])
+        self.log.warning("again: %s", self.instance["password"])
+        logging.getLogger("anything").error("and more")
+        self.warning("beware of %s", "this")
+        locale.setlocale(locale.LC_ALL, "C")
+        self.gauge("rude.polite", 1)
+        if self.instance.get("exit"):
+            os._exit(0)
+"""
+METRICS = """
+from datadog_checks.base import OpenMetricsBaseCheckV2
+
+class Metrics(OpenMetricsBaseCheckV2):
+    __NAMESPACE__ = "web"
+
+    def get_default_config(self):
+        return {"metrics": [".+"]}
+"""
+CHECKS = {"values": VALUES, "fails": FAILS, "hangs": HANGS, "rude": RUDE, "metrics": METRICS}
+
+STUB = """
+import importlib.util, json, sys
+from datadog_checks.base.stubs import aggregator, datadog_agent
+spec = importlib.util.spec_from_file_location("the_check", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+instance = json.loads(sys.argv[2])
+kind = getattr(module, sys.argv[3])
+check = kind(sys.argv[3].lower(), {}, [instance])
+check.check_id = "test"
+for _ in range(int(sys.argv[4])):
+    aggregator.reset()
+    error = check.run()
+print(json.dumps({
+    "metrics": [[m.name, m.type, m.value, sorted(m.tags), m.hostname] for ms in aggregator._metrics.values() for m in ms],
+    "service_checks": [[s.name, s.status, sorted(s.tags), s.message] for ss in aggregator._service_checks.values() for s in ss],
+    "events": aggregator.events,
+    "metadata": {name: value for (_, name), value in datadog_agent._metadata.items()},
+    "error": error,
+}))
+"""
+Found = dict[tuple[str, tuple[tuple[str, str], ...], str], Any]
+
+
+class Run:
+    """A check in the input, gathered as often as a test likes."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.input = make_input(DatadogCheck, options)
+
+    def gather(self) -> tuple[list[Metric], str]:
+        acc = InputAccumulator()
+        try:
+            self.input.gather(acc)
+        except PyagentError as error:
+            return acc.drain(), str(error)
+        return acc.drain(), ""
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Any]:
+    made: list[Run] = []
+
+    def start(check: str, instance: dict[str, Any] | None = None, **options: Any) -> Run:
+        path = tmp_path / f"{check}.py"
+        path.write_text(CHECKS[check])
+        given = {"check": str(path), "isolate": True, "timeout": "60s", "instances": [instance or {}]}
+        made.append(Run(given | options))
+        return made[-1]
+
+    yield start
+    import asyncio
+
+    for run in made:
+        asyncio.run(run.input.stop())
+
+
+def by_field(metrics: list[Metric]) -> Found:
+    return {
+        (metric.name, tuple(sorted(metric.tags.items())), field): value
+        for metric in metrics
+        for field, value in metric.fields.items()
+    }
+
+
+def recorded(tmp_path: Path, check: str, instance: dict[str, Any], times: int = 1) -> dict[str, Any]:
+    """What Datadog's stub of the Agent records for the last of so many runs."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            STUB,
+            str(tmp_path / f"{check}.py"),
+            json.dumps(instance),
+            check.capitalize(),
+            str(times),
+        ],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def expected(stub: dict[str, Any], check: str) -> Found:
+    """Gauges and counts as the stub has them."""
+    found: Found = {}
+    for name, kind, value, tags, host in stub["metrics"]:
+        measurement, _, field = name.rpartition(".")
+        place = measurement.replace(".", "_") or check
+        own = dict(tag.split(":", 1) if ":" in tag else (tag, "true") for tag in tags)
+        key = (place, tuple(sorted((own | ({"host": host} if host else {})).items())), field)
+        if kind == GAUGE:
+            found[key] = value
+        elif kind == COUNT:
+            found[key] = found.get(key, 0) + value
+    for name, status, tags, _ in stub["service_checks"]:
+        measurement, _, field = name.rpartition(".")
+        own = dict(tag.split(":", 1) if ":" in tag else (tag, "true") for tag in tags)
+        found[measurement.replace(".", "_"), tuple(sorted(own.items())), field] = status
+    return found
+
+
+def test_every_kind_is_what_the_stub_records(runs: Any, tmp_path: Path) -> None:
+    run = runs("values", {"more": ["zone:a"]})
+    (first, problem), (second, _) = run.gather(), run.gather()
+    assert problem == ""
+    stub = recorded(tmp_path, "values", {"more": ["zone:a"]}, 2)
+    found, wanted = by_field(second), expected(stub, "values")
+    assert len(wanted) == 6
+    assert {key: found[key] for key in wanted} == wanted
+    top = (("open", "true"), ("shelf", "top"), ("zone", "a"))
+    samples = sorted(value for name, kind, value, *_ in stub["metrics"] if kind == HISTOGRAM)
+    assert {field: found["shop_wait", top, field] for field in _HISTOGRAM} == {
+        "seconds_max": samples[-1],
+        "seconds_median": samples[1],
+        "seconds_avg": sum(samples) / 4,
+        "seconds_count": 4,
+        "seconds_95percentile": samples[3],
+    }
+    assert ("shop_seen", top, "total") not in by_field(first)
+    assert found["shop_seen", top, "total"] == 100
+    assert by_field(first)["shop_fresh", top, "total"] == 5
+    assert found["shop", top, "open_message"] == stub["service_checks"][0][3] == "soon"
+    event = next(metric for metric in second if metric.name == "datadog_event")
+    assert (event.fields["title"], event.fields["text"]) == tuple(
+        stub["events"][0][key] for key in ("msg_title", "msg_text")
+    )
+    metadata = next(metric for metric in second if metric.name == "datadog_metadata")
+    assert metadata.fields == {name.replace(".", "_"): value for name, value in stub["metadata"].items()}
+
+
+_HISTOGRAM = ("seconds_max", "seconds_median", "seconds_avg", "seconds_count", "seconds_95percentile")
+
+
+@pytest.fixture
+def exporter() -> Iterator[str]:
+    """The exporter of prometheus_client, with metrics of every kind."""
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+    registry = CollectorRegistry()
+    Gauge("depth", "of the queue", ["queue"], registry=registry).labels("a b").set(2.5)
+    Counter("served", "requests", registry=registry).inc(41)
+    sizes = Histogram("size", "of requests", buckets=(1, 10), registry=registry)
+    for value in (0.5, 5, 50):
+        sizes.observe(value)
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with make_server("127.0.0.1", 0, make_wsgi_app(registry), handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/metrics"
+        server.shutdown()
+        thread.join()
+
+
+def test_openmetrics_of_an_exporter(runs: Any, tmp_path: Path, exporter: str) -> None:
+    instance = {"openmetrics_endpoint": exporter}
+    run = runs("metrics", instance)
+    first, problem = run.gather()
+    assert problem == ""
+    second, _ = run.gather()
+    stub = recorded(tmp_path, "metrics", instance, 2)
+    wanted, found = expected(stub, "metrics"), by_field(second)
+    assert wanted
+    assert {key: found[key] for key in wanted} == wanted
+    counts = {(name, tuple(tags)) for name, kind, _, tags, _ in stub["metrics"] if kind == MONOTONIC_COUNT}
+    assert len(counts) >= 5
+    endpoint = (("endpoint", exporter),)
+    assert found["web_served", endpoint, "count"] == 0
+    assert ("web_served", endpoint, "count") not in by_field(first)
+    assert found["web", (*endpoint, ("queue", "a b")), "depth"] == 2.5
+    assert found["web_openmetrics", endpoint, "health"] == 0
+
+
+def test_one_that_fails_keeps_what_it_submitted_and_harms_no_other(runs: Any, tmp_path: Path) -> None:
+    run = runs("fails", instances=[{}, {"fail": False, "tags": ["n:2"]}])
+    for _ in range(2):
+        metrics, problem = run.gather()
+        assert set(by_field(metrics).values()) == {1.0}
+        assert len(metrics) == 2
+        assert problem.endswith("KeyError: 'no-such-thing'")
+    assert "no-such-thing" in recorded(tmp_path, "fails", {})["error"]
+
+
+def test_one_that_hangs_is_ended(runs: Any, tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    run = runs("hangs", {"began": str(began)})
+    gathers: list[tuple[list[Metric], str]] = []
+    thread = threading.Thread(target=lambda: gathers.append(run.gather()))
+    thread.start()
+    wait_until(began.exists)
+    run.input._guests._process._clock = lambda: float("inf")
+    thread.join()
+    [(metrics, problem)] = gathers
+    assert metrics == []
+    assert "it took longer than 1m0s and was ended" in problem
+
+
+def test_what_is_rude_stays_in_its_process(runs: Any, caplog: pytest.LogCaptureFixture) -> None:
+    from pyagent.api.units import known_secrets
+
+    caplog.set_level(logging.INFO)
+    run = runs("rude", {"password": "sesame-open", "exit": True})
+    metrics, problem = run.gather()
+    assert metrics == []
+    assert problem.endswith("it ended its process with exit status 0")
+    texts = [record.getMessage() for record in caplog.records]
+    printed = "it printed: the password is sesame-open"
+    assert {"again: sesame-open", "and more", "beware of this", printed} <= set(texts)
+    assert "sesame-open" in known_secrets, "what the log masks"
+
+
+@pytest.mark.parametrize("isolate", ["true", "false"])
+def test_the_agent_runs_it_in_either_place(tmp_path: Path, isolate: str) -> None:
+    (tmp_path / "rude.py").write_text(RUDE)
+    conf = tmp_path / "conf.yaml"
+    conf.write_text(
+        "init_config:\n  service: books\ninstances:\n  - password: sesame-open\n    empty_default_hostname: true\n"
+        "    tags: [a:b]\n"
+    )
+    agent = tmp_path / "agent.conf"
+    agent.write_text(
+        f'[[inputs.datadog_check]]\n  check = "{tmp_path}/rude.py"\n  conf = "{conf}"\n  isolate = {isolate}\n  timeout = "60s"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pyagent", "--test", "--config", str(agent)], capture_output=True, text=True, check=True
+    )
+    assert "> rude,a=b,service=books polite=1" in done.stdout
+    assert "host=" not in done.stdout
+    assert "sesame-open" not in done.stdout + done.stderr
+    assert "again: ***" in done.stderr
+    assert "the password is ***" in done.stderr
+    assert "beware of this" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("check", "cause"),
+    [
+        ("no_such_module", "No module named 'no_such_module'"),
+        ("json", "there is no class in json that is an AgentCheck"),
+        ("json:Nothing", "json has no check 'Nothing'"),
+        ("json.Nothing", "json has no check 'Nothing'"),
+        ("/no/such/check.py", "cannot read /no/such/check.py: there is no such file"),
+    ],
+)
+def test_what_is_no_check_is_told(check: str, cause: str) -> None:
+    import asyncio
+
+    run = Run({"check": check, "isolate": True, "timeout": "60s"})
+    assert cause in run.gather()[1]
+    asyncio.run(run.input.stop())
+
+
+def test_several_checks_in_a_module_are_named_apart(tmp_path: Path) -> None:
+    import asyncio
+
+    (tmp_path / "two_checks.py").write_text(
+        f"{FAILS}\nclass Other(AgentCheck):\n    def check(self, _):\n        self.gauge('a.b', 1)\n"
+    )
+    options = {"module_path": [str(tmp_path)], "isolate": True, "timeout": "60s"}
+    run = Run(options | {"check": "two_checks"})
+    assert "has several checks (Fails, Other); name one, as two_checks:Fails" in run.gather()[1]
+    named = Run(options | {"check": "two_checks.Other"})
+    assert list(by_field(named.gather()[0])) == [("a", (), "b")]
+    for one in (run, named):
+        asyncio.run(one.input.stop())
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("ad_identifiers: [redis]\ninstances: [{}]", "template of Datadog's autodiscovery (`ad_identifiers`)"),
+        ("instances: [{host: '%%host%%'}]", "'%%host%%' is a template of Datadog's autodiscovery"),
+        ("instances: [{password: 'ENC[a]'}]", "a handle of Datadog's secret backend"),
+        ("instances: [{}\n", "conf.yaml:2: "),
+        ("a: &a [1]", "there is no `instances`"),
+        ("instances: 3", "`instances` is no list of tables"),
+        ("instances: [{}]\ninit_config: 3", "`init_config` is no table"),
+        ("instances: [{since: 2020-01-01}]", "a value is a date"),
+        ("instances: [{? [1, 2] : 3}]", "conf.yaml"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
+            "d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\ninstances: [{e: [*e, *e]}]",
+            "more than 100,000 values",
+        ),
+        ("instances: &i [{i: *i}]", "more than 100,000 values"),
+    ],
+)
+def test_a_conf_that_cannot_be_used_is_told(tmp_path: Path, text: str, cause: str) -> None:
+    conf = tmp_path / "conf.yaml"
+    conf.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        make_input(DatadogCheck, {"check": "x", "conf": str(conf)})
+    assert cause in str(caught.value)
+
+
+def test_options_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    for options, cause in (
+        ({}, "there is no check"),
+        ({"check": "x", "histogram_aggregates": ["mode"]}, "there is no aggregate 'mode'"),
+        ({"check": "x", "conf": str(tmp_path / "none")}, "No such file"),
+        ({"check": "x", "conf": "y", "instances": [{}]}, "set either conf"),
+    ):
+        with pytest.raises(ConfigError, match=cause):
+            make_input(DatadogCheck, options)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def flushed(aggregates: Aggregates) -> dict[str, float]:
+    return {f"{value.name}.{value.suffix}".rstrip("."): value.value for value in aggregates.flush()}
+
+
+def test_rates_and_counts_over_gathers() -> None:
+    clock = Clock()
+    aggregates = Aggregates(["count", "avg"], [0.5], clock)
+
+    def gather(value: float, first: bool = False) -> dict[str, float]:
+        for kind, name in ((RATE, "rate"), (MONOTONIC_COUNT, "mono"), (COUNTER, "counter"), (COUNT, "count")):
+            aggregates.sample(kind, name, value, ["a:b"], "", first)
+        clock.now += 10
+        return flushed(aggregates)
+
+    assert gather(100) == {"counter": 100, "count": 100}
+    assert gather(150) == {"counter": 150, "count": 150, "rate": 5, "mono": 50}
+    assert gather(20) == {"counter": 20, "count": 20, "mono": 0}
+    assert gather(30) == {"counter": 30, "count": 30, "rate": 1, "mono": 10}
+    assert gather(7, first=True) == {"counter": 7, "count": 7, "mono": 7}
+    assert flushed(aggregates) == {}
+
+
+def test_a_historate_is_a_histogram_of_the_rates_of_one_gather() -> None:
+    clock = Clock()
+    aggregates = Aggregates(["count", "avg", "min", "sum"], [0.5], clock)
+    for value in (0, 10, 40):
+        aggregates.sample(HISTORATE, "h", value, [], "")
+        clock.now += 1
+    assert flushed(aggregates) == {"h.count": 2, "h.avg": 20, "h.min": 10, "h.sum": 40, "h.50percentile": 10}
+    aggregates.sample(HISTORATE, "h", 100, [], "")
+    assert flushed(aggregates) == {}
+
+
+def test_buckets_are_counts_with_their_bounds() -> None:
+    aggregates = Aggregates([], [])
+    for value in (3, 5):
+        aggregates.bucket("d", value, (0.5, 1), True, ["a:b"], "")
+        found = list(aggregates.flush())
+    assert [(one.name, one.value, one.tags) for one in found] == [
+        ("d.bucket", 2, ("a:b", "lower_bound:0.5", "upper_bound:1"))
+    ]
+
+
+def test_what_comes_no_more_is_forgotten() -> None:
+    aggregates = Aggregates([], [])
+    for name in range(1000):
+        aggregates.sample(MONOTONIC_COUNT, f"m{name}", 1, [], "")
+        aggregates.sample(GAUGE, f"g{name}", 1, [], "")
+        flushed(aggregates)
+    assert len(aggregates._states) <= 103
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "check"),
+    [
+        ("redis.net.clients", ("redis_net", "clients"), ("redis", "net_clients")),
+        ("redis.up", ("redis", "up"), ("redis", "up")),
+        ("up", ("redis", "up"), ("redis", "up")),
+        ("other.a.b", ("other_a", "b"), ("redis", "other_a_b")),
+    ],
+)
+def test_names(name: str, split: tuple[str, str], check: tuple[str, str]) -> None:
+    assert place(name, "split", "redis") == split
+    assert place(name, "check", "redis") == check
+    assert place(name, "metric", "redis") == (name, "value")
+
+
+def test_tags() -> None:
+    assert tags_of(["a:b", "flag", "u:http://x:1", "k:2", "k:1", "k:2", ":x", "e:"]) == {
+        "a": "b",
+        "flag": "true",
+        "u": "http://x:1",
+        "k": "1,2",
+        "e": "",
+    }
+
+
+def test_min_collection_interval_leaves_gathers_out() -> None:
+    from pyagent_plugins.inputs.datadog_check.guest import _Instance
+
+    class Check:
+        def __init__(self, **given: Any) -> None:
+            self.runs = 0
+
+        def run(self) -> str:
+            self.runs += 1
+            return ""
+
+        def get_warnings(self) -> list[str]:
+            return []
+
+    clock = Clock()
+    given = {"naming": "split", "init_config": {}, "aggregates": [], "percentiles": []}
+    instance = _Instance(Check, "c", given, {"min_collection_interval": 15}, logging.getLogger("test"), clock)
+    runs = []
+    for _ in range(5):
+        instance.gather(InputAccumulator())
+        runs.append(instance._check.runs)
+        clock.now += 9.9
+    assert runs == [1, 1, 2, 2, 3]
