@@ -124,6 +124,8 @@ class Json(Parser[JsonOptions]):
                 raise ValueError(_WRONG_TYPE)
             try:
                 metrics.append(self._metric(item, now))
+            except _OutOfRange:
+                raise  # no JSON, as the library of Telegraf has it, and so whatever json_strict says
             except ValueError as error:
                 if self.options.json_strict:
                     raise
@@ -152,6 +154,10 @@ class Json(Parser[JsonOptions]):
         return Metric(name, tags, fields, time)
 
 
+class _OutOfRange(ValueError):
+    """A number beyond a double's range."""
+
+
 _WRONG_TYPE = "the document must be an object or a list of objects"
 
 
@@ -164,7 +170,7 @@ def _flatten(name: str, value: Any) -> Iterator[tuple[str, str | float | bool]]:
             yield from _flatten(f"{name}_{index}" if name else str(index), item)
     elif isinstance(value, float):
         if math.isinf(value):
-            raise ValueError(f"the number of {name!r} is out of range")
+            raise _OutOfRange(f"the number of {name!r} is out of range")
         yield _unicode(name), value
     elif isinstance(value, str):
         yield _unicode(name), _unicode(value)

@@ -86,6 +86,13 @@ def test_a_bad_object_costs_the_list_or_itself() -> None:
             parse('[{"v": 1}, 2]', json_strict=strict)
 
 
+def test_a_number_out_of_range_is_no_json_whatever_json_strict_says() -> None:
+    for number in ("1e400", "-1e400", "1" * 400):
+        for strict in (True, False):
+            with pytest.raises(ParseError, match=r"the number of 'v' is out of range"):
+                parse(f'[{{"v": 1}}, {{"v": {number}}}]', json_strict=strict)
+
+
 @pytest.mark.parametrize("text", ["1", '"text"', "true"])
 def test_other_documents_are_refused(text: str) -> None:
     with pytest.raises(ParseError, match="must be an object or a list of objects"):
