@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pyagent.api import ConfigError, redact
+from pyagent.api import ConfigError, PyagentError, redact
 from pyagent.cli.arguments import CommandParser
 from pyagent.cli.flags import add_plugin_directory_flag, catalog
 from pyagent.cli.terminal import cells, cut, harmless
@@ -25,13 +25,17 @@ _EPILOG = """\
   pyagent plugins
   pyagent plugins inputs --json
   pyagent plugins show inputs.mem     options, measurements, fields
-  pyagent plugins page inputs.mem     the same in Markdown"""
+  pyagent plugins page inputs.mem     the same in Markdown
+  pyagent plugins suggest munin       what of it suits this host"""
 
 
 def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
-        "what", nargs="?", help="list those of a kind; 'show' (or nothing) or 'page' before a name", metavar="KIND"
+        "what",
+        nargs="?",
+        help="list those of a kind; 'show' (or nothing), 'page' or 'suggest' before a name",
+        metavar="KIND",
     )
     parser.add_argument("name", nargs="?", help="show what it measures and its options; also NAME", metavar="KIND.NAME")
     parser.add_argument("--deprecated", action="store_true", help="only deprecated options, and what to use instead")
@@ -40,9 +44,11 @@ def configure(parser: CommandParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.what in ("show", "page"):
+    if arguments.what in ("show", "page", "suggest"):
         if not arguments.name:
             return _error(f"cannot show a plugin: no name is given; write pyagent plugins {arguments.what} KIND.NAME")
+        if arguments.what == "suggest":
+            return print_suggestions(arguments, arguments.name)
         if arguments.what == "page":
             return print_page(arguments, arguments.name)
         return show(arguments, arguments.name, as_json=arguments.json)
@@ -167,6 +173,24 @@ def print_page(arguments: argparse.Namespace, name: str) -> int:
     try:
         print("\n".join(plugin_page(plugins, entry) for entry in plugins.find(name)), end="")
     except ConfigError as error:
+        return _error(str(error))
+    return 0
+
+
+def print_suggestions(arguments: argparse.Namespace, name: str) -> int:
+    """What of a plugin suits this host, one a line, for plugins that find it out themselves."""
+    plugins = catalog(arguments)
+    try:
+        found = [plugins.load(entry) for entry in plugins.find(name)]
+        able = [suggest for plugin in found if callable(suggest := getattr(plugin, "suggest", None))]
+        if not able:
+            return _error(
+                f"cannot suggest anything for {name}: it runs nothing of others; see pyagent plugins show {name}"
+            )
+        for suggest in able:
+            for line in suggest():
+                print(harmless(line))
+    except PyagentError as error:
         return _error(str(error))
     return 0
 

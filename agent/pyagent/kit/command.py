@@ -22,12 +22,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.units import Duration
 
-__all__ = ["NOT_INHERITED", "CommandFailed", "Commands", "Output", "find_program", "shown"]
+__all__ = ["NOT_INHERITED", "Account", "CommandFailed", "Commands", "Output", "find_program", "shown"]
 
 _KILL_GRACE = 5.0
 _MAX_OUTPUT = 64 * 1024 * 1024
@@ -38,6 +38,16 @@ _LONGEST_SHOWN = 200
 NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 _LACKING = (b"ermission denied", b"not permitted", b"must be root", b"need to be root")
 _OF_ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose rights a program has. To change them needs root."""
+
+    user: int
+    group: int
+    groups: tuple[int, ...] = ()
+    """Besides `group`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +77,11 @@ class Commands:
 
     `timeout`: seconds for each; `timeout_option` names where they are from ("": no option does). One that takes longer gets
     SIGTERM and, `kill_grace` seconds later, SIGKILL, with all that it started. `environment`: variables besides those of the
-    agent. `plain_words`: with LC_ALL=C, so that numbers and words are those that the plugin reads. `use_sudo`: they are run by
-    `sudo`, with `sudo_options` (`-n`, where Telegraf's plugin gives that); there is no terminal that it could ask at.
-    `refused`: what to do where the program says that it lacks rights, for the message. `hidden`: words that messages show as
-    `***`. `most_output`: bytes. `clock`: seconds that never go back.
+    agent; without `inherit` there are no others. `account`: whose rights they have, in place of the agent's. `umask`: theirs,
+    in place of the agent's. `plain_words`: with LC_ALL=C, so that numbers and words are those that the plugin reads.
+    `use_sudo`: they are run by `sudo`, with `sudo_options` (`-n`, where Telegraf's plugin gives that); there is no terminal
+    that it could ask at. `refused`: what to do where the program says that it lacks rights, for the message. `hidden`: words
+    that messages show as `***`. `most_output`: bytes. `clock`: seconds that never go back.
     """
 
     def __init__(
@@ -85,6 +96,9 @@ class Commands:
         refused: str = "",
         hidden: Sequence[str] = (),
         most_output: int | None = None,
+        inherit: bool = True,
+        account: Account | None = None,
+        umask: int = -1,
         kill_grace: float = _KILL_GRACE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,6 +109,10 @@ class Commands:
         self._refused = refused
         self._hidden = frozenset(hidden) - {""}
         self._most_output = most_output
+        self._inherit = inherit
+        self._rights: dict[str, Any] = {"umask": umask}
+        if account is not None:
+            self._rights |= {"user": account.user, "group": account.group, "extra_groups": account.groups}
         self._kill_grace = kill_grace
         self._clock = clock
         self._running: set[int] = set()
@@ -135,7 +153,8 @@ class Commands:
             _signal(group, signal.SIGKILL)
 
     def _start(self, words: list[str], name: str, *, wants_input: bool) -> "subprocess.Popen[bytes]":
-        environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        inherited = os.environ.items() if self._inherit else ()
+        environment = {name: value for name, value in inherited if name not in NOT_INHERITED}
         try:
             return subprocess.Popen(  # noqa: S603  # running what the configuration says is its purpose
                 words,
@@ -144,6 +163,7 @@ class Commands:
                 stderr=subprocess.PIPE,
                 env=environment | self._environment,
                 start_new_session=True,
+                **self._rights,
             )
         except (OSError, ValueError) as error:
             cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
