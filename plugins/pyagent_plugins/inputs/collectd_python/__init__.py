@@ -1,0 +1,120 @@
+"""Runs Python modules that were written for collectd.
+
+They find a module `collectd` with the functions and classes that collectd's own Python plugin has. What they dispatch has the
+names and tags that the same values have when collectd sends them and the format `collectd` reads them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, Secret, Size, option
+from pyagent.api.files import read_file
+from pyagent.api.masking import secret_values
+from pyagent.kit.guests import Guests
+from pyagent_plugins.inputs.collectd_python.configuration import Block, SyntaxProblem, block_of, parse
+from pyagent_plugins.inputs.collectd_python.types import OWN, read_types
+
+__all__ = ["CollectdPython", "CollectdPythonOptions"]
+
+_LARGEST = 1 << 20
+
+
+class CollectdPythonOptions(Options, frozen=True):
+    modules: Annotated[list[str], option("the modules to import, as after `Import`", executes=True)] = []
+    module_path: Annotated[list[str], option("folders in which they are, as after `ModulePath`", executes=True)] = []
+    module: Annotated[dict[str, dict[str, Any]], option("what stands in the block `<Module NAME>`, as a table")] = {}
+    config: Annotated[
+        str, option("blocks `<Module NAME>` or `<Plugin python>`, as collectd has them", executes=True)
+    ] = ""
+    config_file: Annotated[
+        str, option("a file of collectd with such blocks; other plugins' blocks are left out", executes=True)
+    ] = ""
+    types_db: Annotated[list[str], option("files types.db; without any, common types are known", reads_path=True)] = []
+    collectd_parse_multivalue: Annotated[
+        Literal["", "split", "join"],
+        option("split: a metric for each value of a list; join: one with a field for each (empty: split)"),
+    ] = ""
+    store_rates: Annotated[bool, option("counters become rates per second, as with collectd's StoreRates")] = False
+    isolate: Annotated[bool, option("run them in a process of its own")] = False
+    timeout: Annotated[Duration, option("how long a gather may take, with isolate", gt="0s")] = Duration("10s")
+    memory_limit: Annotated[Size, option("memory of that process; 0 for no bound", ge=0)] = Size("512MiB")
+
+
+class CollectdPython(Input[CollectdPythonOptions]):
+    measurements = (Measurement("collectd_python", "what the modules dispatch, named by their plugin", open=True),)
+    runs_foreign_code = True
+
+    def setup(self) -> None:
+        options = self.options
+        paths, modules = [str(path) for path in options.module_path], [str(name) for name in options.modules]
+        blocks: list[Block] = []
+        for source, text, where in self._texts():
+            try:
+                found = parse(text)
+            except SyntaxProblem as problem:
+                cause = f"cannot read {source}, line {problem.line}: {problem}"
+                raise ConfigError(cause, option=where) from None
+            paths += found.module_path
+            modules += found.imports
+            blocks += found.modules
+        blocks += [block_of("Module", table, (name,)) for name, table in options.module.items()]
+        modules = list(dict.fromkeys(modules))
+        if not modules:
+            raise ConfigError("there is no module; name one, as after `Import` in collectd", option="modules")
+        types = dict(OWN)
+        for path in options.types_db:
+            try:
+                types |= read_types(read_file(path).decode("utf-8", "replace"))
+            except OSError as error:
+                raise ConfigError(f"cannot read {path}: {error.strerror or error}", option="types_db") from None
+        for block in blocks:
+            _register_secrets(block)
+        self._guests = Guests(
+            "pyagent_plugins.inputs.collectd_python.guest:make",
+            {
+                "modules": modules,
+                "module_path": paths,
+                "blocks": blocks,
+                "types": types,
+                "joins": options.collectd_parse_multivalue == "join",
+                "rates": options.store_rates,
+                "isolated": options.isolate,
+            },
+            self.log,
+            what=f"the modules {', '.join(modules)} of collectd"
+            if len(modules) > 1
+            else f"collectd's module {modules[0]}",
+            isolate=options.isolate,
+            timeout=options.timeout.seconds,
+            most_memory=options.memory_limit,
+        )
+
+    def gather(self, acc: Accumulator) -> None:
+        self._guests.gather(acc)
+
+    async def stop(self) -> None:
+        self._guests.stop()
+
+    def _texts(self) -> list[tuple[str, str, str]]:
+        """What it is for messages, the text, the option."""
+        texts = []
+        if path := self.options.config_file:
+            try:
+                content = read_file(path)
+            except OSError as error:
+                raise ConfigError(f"cannot read {path}: {error.strerror or error}", option="config_file") from None
+            if len(content) > _LARGEST:
+                raise ConfigError(f"cannot read {path}: it has more than 1 MiB", option="config_file")
+            texts.append((path, content.decode("utf-8", "replace"), "config_file"))
+        if self.options.config:
+            texts.append(("the text of collectd", self.options.config, "config"))
+        return texts
+
+
+def _register_secrets(block: Block) -> None:
+    """The log masks what the names of settings promise to be secret."""
+    key, values, children = block
+    for value in values:
+        for secret in secret_values({key: value}) if isinstance(value, str) else ():
+            Secret(secret)
+    for child in children:
+        _register_secrets(child)

@@ -1,0 +1,217 @@
+"""The modules, called as collectd would call them."""
+
+import collections
+import contextlib
+import importlib
+import logging
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from pyagent.api.errors import PyagentError
+from pyagent.api.foreign import describe
+from pyagent.kit.guests import GuestAccumulator
+from pyagent_plugins.inputs.collectd_python.module import Callback, CollectdModule, Config, Values
+from pyagent_plugins.inputs.collectd_python.types import Source
+
+__all__ = ["Modules", "make"]
+
+_MOST_PENDING = 100_000
+"""Lists of values that wait for the next gather."""
+_MOST_SERIES = 100_000
+"""Of those whose last value is kept, for rates."""
+_EARLY = 0.5
+"""Seconds by which a callback may be called before its time: gathers are not exactly one interval apart."""
+_importing = threading.RLock()
+_MISSING = object()
+
+
+def make(given: dict[str, Any], log: logging.Logger) -> "Modules":
+    return Modules(given, log)
+
+
+class Modules:
+    """Those of one input. They share one module `collectd`, which no other input's modules see."""
+
+    def __init__(self, given: dict[str, Any], log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._given = given
+        self._log = log
+        self._clock = clock
+        self._joins, self._rates = given["joins"], given["rates"]
+        types: dict[str, list[Source]] = {
+            name: [(str(one[0]), str(one[1]), one[2], one[3]) for one in sources]
+            for name, sources in given["types"].items()
+        }
+        self._pending: collections.deque[Values] = collections.deque(maxlen=_MOST_PENDING)
+        self._acc: GuestAccumulator | None = None
+        self._thread: int | None = None
+        self._last: collections.OrderedDict[tuple[str, ...], tuple[float, list[float]]] = collections.OrderedDict()
+        self._due: dict[str, float] = {}
+        self._broken: list[str] = []
+        self._began = False
+        self._collectd = CollectdModule(types, log, self._take)
+
+    def gather(self, acc: GuestAccumulator) -> None:
+        """Raises PyagentError that names the callbacks which failed; the others are called all the same."""
+        self._acc, self._thread = acc, threading.get_ident()
+        problems: list[str] = []
+        try:
+            if not self._began:
+                self._began = True
+                self._begin()
+            while self._pending:
+                self._add(self._pending.popleft())
+            problems += self._broken
+            registered = self._collectd.registered["read"]
+            for name in [name for name in self._due if name not in registered]:
+                del self._due[name]
+            for name, callback in list(registered.items()):
+                now = self._clock()
+                due = self._due.get(name, now)
+                if now + _EARLY < due:
+                    continue
+                # One that is late by more than its interval is not called once more for what was missed.
+                self._due[name] = due + callback.interval if due + callback.interval > now else now + callback.interval
+                self._call(callback, problems)
+        finally:
+            self._acc = None
+        if problems:
+            more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
+            raise PyagentError("; ".join(problems[:5]) + more)
+
+    def stop(self) -> None:
+        problems: list[str] = []
+        for callback in list(self._collectd.registered["shutdown"].values()):
+            self._call(callback, problems)
+        for problem in problems:
+            self._log.error("%s", problem)
+
+    def _begin(self) -> None:
+        with _importing, self._paths():
+            for name in self._given["modules"]:
+                try:
+                    self._import(name)
+                except (Exception, SystemExit) as error:
+                    self._broken.append(f"the module {name} cannot be imported: {describe(error)}")
+        configured = {str(callback.module).lower() for callback in self._collectd.registered["config"].values()}
+        for key, values, children in self._given["blocks"]:
+            name = str(values[0]).lower()
+            if name not in configured:
+                self._log.warning("the block <Module %s> is left out: no module has registered for it", values[0])
+            for callback in list(self._collectd.registered["config"].values()):
+                if str(callback.module).lower() == name:
+                    self._call(callback, self._broken, _config((key, values, children), None))
+        for callback in list(self._collectd.registered["init"].values()):
+            self._call(callback, self._broken)
+        if not any(self._collectd.registered[kind] for kind in ("read", "write", "notification", "log")):
+            self._log.warning("no module has registered anything to be called")
+
+    def _call(self, callback: Callback, problems: list[str], *arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except (Exception, SystemExit) as error:
+            problems.append(f"the {callback.kind} callback {callback.name!r} failed: {describe(error)}")
+
+    @contextlib.contextmanager
+    def _paths(self) -> Iterator[None]:
+        # In the agent's own process no other code may find these folders afterwards, nor a module of the same name.
+        paths = self._given["module_path"]
+        before = list(sys.path)
+        sys.path[:0] = paths
+        importlib.invalidate_caches()
+        try:
+            yield
+        finally:
+            if not self._given["isolated"]:
+                sys.path[:] = before
+
+    def _import(self, name: str) -> None:
+        if self._given["isolated"]:
+            sys.modules["collectd"] = self._collectd
+            importlib.import_module(name)
+            return
+        folders = tuple(os.path.join(os.path.realpath(path), "") for path in self._given["module_path"])
+        known = dict(sys.modules)
+        for one in (name, "collectd"):
+            sys.modules.pop(one, None)
+        sys.modules["collectd"] = self._collectd
+        try:
+            importlib.import_module(name)
+        finally:
+            for one, module in list(sys.modules.items()):
+                theirs = one in (name, "collectd") or _is_below(module, folders)
+                if theirs and known.get(one, _MISSING) is not module:
+                    del sys.modules[one]
+            for one in (name, "collectd"):
+                if one in known:
+                    sys.modules[one] = known[one]
+
+    def _take(self, values: Values) -> None:
+        if self._acc is not None and threading.get_ident() == self._thread:
+            self._add(values)
+        else:
+            if len(self._pending) == _MOST_PENDING:
+                self._log.warning("values are dropped: more than %d wait for a gather", _MOST_PENDING)
+            self._pending.append(values)
+
+    def _add(self, values: Values) -> None:
+        """By the rules of the format collectd."""
+        assert self._acc is not None
+        sources = self._collectd.types[values.type]
+        tags = {
+            "host": "" if values.host == self._collectd.hostname else values.host,
+            "instance": values.plugin_instance,
+            "type": values.type,
+            "type_instance": values.type_instance,
+        }
+        tags = {name: text for name, text in tags.items() if text}
+        when = values.time or None
+        numbers = self._rated(values, sources) if self._rates else [float(number) for number in values.values]
+        found = {source[0]: number for source, number in zip(sources, numbers, strict=True) if math.isfinite(number)}
+        if self._joins:
+            if found:
+                self._acc.add(values.plugin, found, tags, when)
+            return
+        for name, number in found.items():
+            self._acc.add(f"{values.plugin}_{name}", {"value": number}, tags, when)
+
+    def _rated(self, values: Values, sources: list[Source]) -> list[float]:
+        """Gauges as they are, counters per second; NaN where there is no rate."""
+        if all(kind == "gauge" for _, kind, _, _ in sources):
+            return [float(number) for number in values.values]
+        key = (values.host, values.plugin, values.plugin_instance, values.type, values.type_instance)
+        now = values.time or time.time()
+        before, old = self._last.pop(key, (None, []))
+        self._last[key] = (now, list(values.values))
+        if len(self._last) > _MOST_SERIES:
+            self._last.popitem(last=False)
+        passed = now - before if before is not None else 0.0
+        rates = []
+        for at, (number, (_, kind, least, most)) in enumerate(zip(values.values, sources, strict=True)):
+            rate = float(number) if kind == "gauge" else math.nan
+            if kind != "gauge" and passed > 0:
+                change = number if kind == "absolute" else number - old[at]
+                if kind == "counter" and change < 0:
+                    change += 1 << (32 if old[at] < 1 << 32 else 64)
+                rate = change / passed
+                if (least is not None and rate < least) or (most is not None and rate > most):
+                    rate = math.nan
+            rates.append(rate)
+        return rates
+
+
+def _is_below(module: ModuleType, folders: tuple[str, ...]) -> bool:
+    path = getattr(module, "__file__", None)
+    return bool(folders) and isinstance(path, str) and os.path.realpath(path).startswith(folders)
+
+
+def _config(block: Any, parent: Config | None) -> Config:
+    key, values, children = block
+    config = Config(key, parent, tuple(values), ())
+    config.children = tuple(_config(child, config) for child in children)
+    return config
