@@ -8,6 +8,7 @@ The variables are Telegraf's: HOST_PROC, HOST_SYS, HOST_ETC, HOST_VAR, HOST_RUN,
 the host, HOST_MOUNT_PREFIX where its file systems are mounted. What cannot be read is a PyagentError with file and line.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -126,11 +127,11 @@ class Row:
         return [self.unsigned(place) for place in range(start, stop)]
 
     def decimal(self, place: int) -> float:
-        """The word at `place` as a number that need not be whole."""
-        try:
-            return float(self.words[place])
-        except (IndexError, ValueError):
+        """The word at `place` as a number that need not be whole. Raises PyagentError, also for NaN and infinity."""
+        value = _decimal(self.words[place]) if place < len(self.words) else None
+        if value is None:
             self.fail(f"word {place + 1} is no number")
+        return value
 
     def fail(self, cause: str) -> NoReturn:
         """Raises PyagentError: `cause` says what is wrong with the line."""
@@ -141,6 +142,15 @@ class Row:
         if value is None:
             self.fail(f"word {place + 1} is no whole number")
         return value
+
+
+def _decimal(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    # The kernel writes neither NaN nor infinity nor "_": a file that holds them is damaged.
+    return value if math.isfinite(value) and "_" not in text else None
 
 
 def _number(text: str) -> int | None:

@@ -57,6 +57,15 @@ def test_rows_and_their_numbers(tmp_path: Path) -> None:
         assert str(caught.value).startswith(begin + message)
 
 
+@pytest.mark.parametrize("word", ["nan", "NaN", "inf", "-Infinity", "1e400", "1_0", "9" * 400])
+def test_a_decimal_is_a_number_that_the_kernel_writes(tmp_path: Path, word: str) -> None:
+    file = tmp_path / "table"
+    file.write_text(f"cpu 1 {word}\n")
+    (row,) = read_rows(str(file))
+    with pytest.raises(PyagentError, match="line 1: word 3 is no number"):
+        row.decimal(2)
+
+
 def test_what_a_file_may_hold_that_is_no_text(tmp_path: Path) -> None:
     file = tmp_path / "table"
     file.write_bytes(b"\xff\xfe 1\r\n" + b"9" * 5000 + b" x\n")
