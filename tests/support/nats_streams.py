@@ -37,7 +37,9 @@ async def stored(server: Address, stream: str) -> list[Any]:
             state = (await jetstream.stream_info(stream)).state
         except NotFoundError:
             return []
-        return [await jetstream.get_msg(stream, number) for number in range(max(state.first_seq, 1), state.last_seq + 1)]
+        return [
+            await jetstream.get_msg(stream, number) for number in range(max(state.first_seq, 1), state.last_seq + 1)
+        ]
 
 
 class Gate:
