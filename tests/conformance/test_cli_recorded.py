@@ -94,7 +94,14 @@ def difference(recording: Recording, folder: Path) -> str | None:
     return None
 
 
-OURS_ALONE = {"processors.python"}
+OURS_ALONE = {
+    "inputs.collectd_python",
+    "inputs.datadog_check",
+    "inputs.munin",
+    "inputs.nagios",
+    "inputs.prometheus_textfile",
+    "processors.python",
+}
 
 
 @pytest.mark.skipif(not ALL, reason=f"the recordings are missing: {RECORDINGS} is not there")
