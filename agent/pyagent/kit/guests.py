@@ -53,7 +53,7 @@ _LOOK = 0.2
 _MOST_SENT = 64 << 20
 """Bytes that a guest may send in one gather."""
 _MOST_LINES, _LONGEST_LINE = 100, 2000
-"""Lines that are logged for one gather, and their characters."""
+"""Lines that are logged for one gather, as many of its log and as many that it printed, and their characters."""
 _STOP = 1.0
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -228,7 +228,8 @@ class _Process:
             os.set_blocking(descriptor, False)
         self._closed: set[int] = set()
         self._received = bytearray()
-        self._lines_left = 0
+        self._lines_left = {"it printed": 0, "of its log": 0}
+        """Each has its own: what it says by its log is not left out for what it prints."""
         self._left_out = 0
         self._ending = threading.Lock()
         self._over = False
@@ -239,7 +240,7 @@ class _Process:
     def gather(self, acc: Accumulator, timeout: float, extra: float) -> str:
         """Ask for one gather; returns why it failed, or "". Raises _Ended."""
         deadline = self._clock() + timeout + extra
-        self._lines_left, self._left_out = _MOST_LINES, 0
+        self._lines_left, self._left_out = dict.fromkeys(self._lines_left, _MOST_LINES), 0
         self._to_send += b'{"do": "gather"}\n'
         sent = 0
         answer: str | None = None
@@ -265,7 +266,7 @@ class _Process:
             raise _Ended(f"what it sent cannot be read ({type(error).__name__}), so it was ended") from None
         finally:
             if self._left_out:
-                self._log.warning("%d more lines that it printed are left out", self._left_out)
+                self._log.warning("%d more lines that it printed or logged are left out", self._left_out)
         return answer
 
     def end(self, grace: float) -> None:
@@ -350,7 +351,7 @@ class _Process:
             )
         elif "log" in message:
             level, text = message["log"]
-            self._log_line(int(level), str(text))
+            self._log_line("of its log", int(level), str(text))
         else:
             return str(message["answer"])
         return None
@@ -371,12 +372,12 @@ class _Process:
                 *lines, rest = (self._printed[descriptor] + data).split(b"\n")
                 for line in filter(None, lines):
                     text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace")
-                    self._log_line(logging.INFO, f"it printed: {text}")
+                    self._log_line("it printed", logging.INFO, f"it printed: {text}")
                 self._printed[descriptor] = rest[:_LONGEST_LINE]
 
-    def _log_line(self, level: int, text: str) -> None:
-        if self._lines_left > 0:
-            self._lines_left -= 1
+    def _log_line(self, source: str, level: int, text: str) -> None:
+        if self._lines_left[source] > 0:
+            self._lines_left[source] -= 1
             self._log.log(level, "%s", text[:_LONGEST_LINE])
         else:
             self._left_out += 1

@@ -170,7 +170,8 @@ def test_a_slow_one_alone_is_waited_for_as_long_as_it_takes() -> None:
 def test_an_outage_of_a_moment_loses_nothing() -> None:
     async def act(bench: Bench) -> None:
         plugin: Any = bench.outputs[0].plugin
-        asyncio.get_running_loop().call_later(2, setattr, plugin, "answer", healthy)
+        # Shorter than the first pause between two attempts, which is a random part of a second.
+        asyncio.get_running_loop().call_later(0.4, setattr, plugin, "answer", healthy)
         await bench.ticks(2)
 
     assert on_bench([down], act).stored(0) == list(range(2 * MANY))

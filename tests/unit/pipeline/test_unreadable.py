@@ -201,6 +201,40 @@ def test_a_log_that_cannot_be_opened_is_opened_later(
     assert "0000000001.seg" in caplog.text
 
 
+def test_an_error_of_the_disk_does_not_outlive_its_cause_at_a_reload(tmp_path: Path) -> None:
+    """The output after it takes over a log of which the last use failed: it finds out that it works again."""
+
+    async def main() -> None:
+        older, plugin, fanout = an_output(Single, tmp_path)
+        plugin.down = {None}
+        task = asyncio.create_task(older.run())
+        await fanout.deliver_pinned(gathered(20))
+        older.end()
+        await task
+        # All is written, so nothing but the successor will ask the disk again.
+        older.queue.disk_failed(OSError(errno.EIO, "on purpose"))
+        plugin = Single(NoOptions(), LOG)
+        plugin.down = {None}
+        settings = BufferResources(BufferSettings(tmp_path), InlineExecutor())
+        newer = RunningOutput(output_plan(Single, on_disk=True), plugin, log=LOG, buffer_resources=settings, waits=True)
+        task = asyncio.create_task(newer.run())
+        await asyncio.sleep(1)
+        newer.adopt(older)
+        newer.begin()
+        await older.stop(1)
+        await asyncio.sleep(30)
+        assert newer.queue.disk_error is None
+        await Fanout([newer]).deliver_pinned(gathered(10))
+        plugin.down = set()
+        await asyncio.sleep(60)
+        assert len(plugin.stored[None]) == 30
+        newer.end()
+        await task
+        await newer.stop(1)
+
+    run_virtual(main())
+
+
 def test_a_folder_that_cannot_be_listed_is_looked_at_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -420,6 +420,9 @@ class RunningOutput:
         for partition, sender in older.partitions.items():
             mine = self.sender(partition)
             mine.queue.adopt(sender.queue)
+            if mine.disk_writer is not None:
+                # An error that came along is tried again, not kept: else what must be on disk is refused for ever.
+                mine.disk_writer.appended()
         self.flush_soon()
 
     def begin(self) -> None:
