@@ -53,7 +53,8 @@ _LOOK = 0.2
 _MOST_SENT = 64 << 20
 """Bytes that a guest may send in one gather."""
 _MOST_LINES, _LONGEST_LINE = 100, 2000
-"""Lines that are logged for one gather, as many of its log and as many that it printed, and their characters."""
+"""Lines that are logged for one gather, so many of each of its log, its output and its errors, and their characters."""
+_ITS_LOG = -1
 _STOP = 1.0
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -228,8 +229,8 @@ class _Process:
             os.set_blocking(descriptor, False)
         self._closed: set[int] = set()
         self._received = bytearray()
-        self._lines_left = {"it printed": 0, "of its log": 0}
-        """Each has its own: what it says by its log is not left out for what it prints."""
+        self._lines_left = dict.fromkeys((_ITS_LOG, *self._printed), 0)
+        """By descriptor: what it says by its log, or as an error, is not left out for what it prints."""
         self._left_out = 0
         self._ending = threading.Lock()
         self._over = False
@@ -351,7 +352,7 @@ class _Process:
             )
         elif "log" in message:
             level, text = message["log"]
-            self._log_line("of its log", int(level), str(text))
+            self._log_line(_ITS_LOG, int(level), str(text))
         else:
             return str(message["answer"])
         return None
@@ -372,10 +373,10 @@ class _Process:
                 *lines, rest = (self._printed[descriptor] + data).split(b"\n")
                 for line in filter(None, lines):
                     text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace")
-                    self._log_line("it printed", logging.INFO, f"it printed: {text}")
+                    self._log_line(descriptor, logging.INFO, f"it printed: {text}")
                 self._printed[descriptor] = rest[:_LONGEST_LINE]
 
-    def _log_line(self, source: str, level: int, text: str) -> None:
+    def _log_line(self, source: int, level: int, text: str) -> None:
         if self._lines_left[source] > 0:
             self._lines_left[source] -= 1
             self._log.log(level, "%s", text[:_LONGEST_LINE])

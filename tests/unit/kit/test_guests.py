@@ -254,9 +254,9 @@ def test_what_it_prints_is_logged_and_bounded(guests: Start, caplog: pytest.LogC
     assert len(gathered(guest)) == 1
     texts = [record.getMessage() for record in caplog.records]
     assert {"it printed: one", "it printed: two\\xff", "three 3"} <= set(texts)
-    assert len(texts) == 102
+    assert len(texts) == 103
     assert max(map(len, texts)) <= 2000
-    assert texts[-1] == "402 more lines that it printed or logged are left out"
+    assert texts[-1] == "401 more lines that it printed or logged are left out"
 
 
 def test_what_breaks_python_stays_there(guests: Start) -> None:
