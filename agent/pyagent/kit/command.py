@@ -27,7 +27,7 @@ from typing import IO, Any
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.units import Duration
 
-__all__ = ["NOT_INHERITED", "Account", "CommandFailed", "Commands", "Output", "find_program", "shown"]
+__all__ = ["NOT_INHERITED", "Account", "CommandFailed", "CommandStopped", "Commands", "Output", "find_program", "shown"]
 
 _KILL_GRACE = 5.0
 _MAX_OUTPUT = 64 * 1024 * 1024
@@ -70,6 +70,10 @@ class CommandFailed(PyagentError):
     def __init__(self, message: str, output: Output) -> None:
         super().__init__(message)
         self.output = output
+
+
+class CommandStopped(PyagentError):
+    """A program that was ended, or not started any more, as `Commands.stop` was called: nothing is wrong with it."""
 
 
 class Commands:
@@ -122,8 +126,8 @@ class Commands:
         """Run a program and its arguments to the end. `given`: its standard input. `expected`: statuses that are no failure;
         None: all of them.
 
-        Raises CommandFailed, with the first line of what the program wrote to standard error; PyagentError where it cannot be
-        started.
+        Raises CommandFailed, with the first line of what the program wrote to standard error; CommandStopped; PyagentError
+        where it cannot be started.
         """
         words = [*self._before, *command]
         name = shown(["***" if word in self._hidden else word for word in words])
@@ -139,6 +143,8 @@ class Commands:
         finally:
             self._running.discard(process.pid)
         status = process.returncode or 0
+        if self._stopped and status == -signal.SIGKILL:
+            raise CommandStopped(f"cannot run `{name}`: it was ended with the plugin that runs it")
         if not problem and expected is not None and status not in expected:
             problem = f"it was ended by signal {-status}" if status < 0 else f"exit status {status}"
         if problem:

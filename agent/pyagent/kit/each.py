@@ -5,6 +5,8 @@ await for_each(self.options.servers, lambda server: self._ask(server, acc))
 """
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from functools import reduce
 from typing import TypeVar
@@ -12,7 +14,7 @@ from typing import TypeVar
 from pyagent.api.errors import PyagentError
 from pyagent.api.units import joined
 
-__all__ = ["AT_ONCE", "for_each", "joined_failures"]
+__all__ = ["AT_ONCE", "for_each", "for_each_in_threads", "joined_failures"]
 
 T = TypeVar("T")
 
@@ -39,6 +41,37 @@ async def for_each(things: Iterable[T], work: Callable[[T], Awaitable[None]], *,
     async with asyncio.TaskGroup() as group:
         for _ in range(min(at_once, len(waiting))):
             group.create_task(worker())
+    if failures:
+        raise joined_failures(failures)
+
+
+def for_each_in_threads(things: Iterable[T], work: Callable[[T], None], *, at_once: int = AT_ONCE) -> None:
+    """The same for work that blocks: in this thread, and where there are several things in others beside it."""
+    waiting = deque(things)
+    failures: list[Exception] = []
+
+    def worker() -> None:
+        while True:
+            try:
+                thing = waiting.popleft()
+            except IndexError:  # the others have taken the rest
+                return
+            try:
+                work(thing)
+            except Exception as error:
+                failures.append(error)
+
+    threads: list[threading.Thread] = []
+    for _ in range(min(at_once, len(waiting)) - 1):
+        thread = threading.Thread(target=worker, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there can be no more: those that there are do it all
+            break
+        threads.append(thread)
+    worker()
+    for thread in threads:
+        thread.join()
     if failures:
         raise joined_failures(failures)
 

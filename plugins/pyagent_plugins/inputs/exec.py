@@ -1,11 +1,11 @@
 """Runs commands and parses what they print.
 
-The commands of one table run side by side, each in a process group of its own. One that fails loses its own output and
-nobody else's. One that takes too long is asked to end (SIGTERM), and after five seconds killed, with all its children.
+The commands of one table run side by side, up to fifty, each in a process group of its own. One that fails loses its own
+output and nobody else's. One that takes too long is asked to end (SIGTERM), and after five seconds killed, with all its
+children.
 """
 
 import shlex
-import threading
 from typing import Annotated
 
 from pyagent.api import (
@@ -21,8 +21,8 @@ from pyagent.api import (
     option,
 )
 from pyagent.api.errors import TooMuch
-from pyagent.kit.command import Commands, Output, shown
-from pyagent.kit.each import joined_failures
+from pyagent.kit.command import Commands, CommandStopped, Output, shown
+from pyagent.kit.each import for_each_in_threads
 from pyagent.kit.globpath import match_files
 
 __all__ = ["Exec", "ExecOptions"]
@@ -65,28 +65,7 @@ class Exec(Input[ExecOptions]):
         )
 
     def gather(self, acc: Accumulator) -> None:
-        failures: list[Exception] = []
-
-        def run(command: list[str]) -> None:
-            try:
-                if self.options.data_format == "nagios":
-                    acc.add_metrics(self._checked(command))
-                else:
-                    acc.add_data(self._output(command), self.new_parser())
-            except (ParseError, TooMuch, ValueError) as error:
-                failures.append(PyagentError(f"cannot parse the output of `{shown(command)}`: {error}"))
-            except Exception as error:  # in a thread nobody else would see it
-                failures.append(error)
-
-        first, *others = self._expanded()
-        threads = [threading.Thread(target=run, args=(command,), daemon=True) for command in others]
-        for thread in threads:
-            thread.start()
-        run(first)
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise joined_failures(failures)
+        for_each_in_threads(self._expanded(), lambda command: self._run(command, acc))
 
     async def stop(self) -> None:
         self._runner.stop()
@@ -102,6 +81,15 @@ class Exec(Input[ExecOptions]):
             found += [[program, *command[1:]] for program in programs or command[:1]]
         return found
 
+    def _run(self, command: list[str], acc: Accumulator) -> None:
+        try:
+            if self.options.data_format == "nagios":
+                acc.add_metrics(self._checked(command))
+            else:
+                acc.add_data(self._output(command), self.new_parser())
+        except (ParseError, TooMuch, ValueError) as error:
+            raise PyagentError(f"cannot parse the output of `{shown(command)}`: {error}") from None
+
     def _output(self, command: list[str]) -> bytes:
         output = self._runner.run(command, expected=None if self.options.ignore_error else (0,))
         if self.options.log_stderr:
@@ -114,6 +102,8 @@ class Exec(Input[ExecOptions]):
 
         try:
             output = self._runner.run(command, expected=None)
+        except CommandStopped:
+            raise
         except PyagentError as error:
             output = Output(b"", str(error).encode("utf-8", "surrogateescape"), UNKNOWN)
         else:

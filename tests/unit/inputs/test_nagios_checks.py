@@ -1,16 +1,20 @@
 """The input nagios: files of NRPE and Nagios, macros, states, and what cannot be run."""
 
+import asyncio
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
-from pyagent.api import ConfigError, PyagentError
+from pyagent.api import ConfigError, Input, PyagentError
 from pyagent.config import SourceText, load_plan
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import assert_declared, lines, make_input, run_input
+from pyagent_plugins.inputs.exec import Exec
 from pyagent_plugins.inputs.nagios import Nagios
 from pyagent_plugins.inputs.nagios.definitions import expanded, words_of
 
@@ -191,6 +195,34 @@ def test_no_more_at_once_than_allowed(tmp_path: Path) -> None:
     found = states(options)
     assert len(found) == 12
     assert all(1 <= int(text) <= 3 for _, text in found.values())
+
+
+@pytest.mark.parametrize("plugin", ["nagios", "exec"])
+def test_a_check_that_ends_with_the_agent_has_no_state(
+    plugin: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    command = f"touch {tmp_path}/began; exec sleep 1000"
+    one: Input[Any] = (
+        make_input(Nagios, check("x", command))
+        if plugin == "nagios"
+        else make_input(Exec, {"commands": [["sh", "-c", command]], "data_format": "nagios", "timeout": "60s"})
+    )
+    acc, failures = InputAccumulator(), list[str]()
+
+    def gather() -> None:
+        with pytest.raises(PyagentError) as caught:
+            one.gather(acc)
+        failures.append(str(caught.value))
+
+    thread = threading.Thread(target=gather)
+    thread.start()
+    wait_until((tmp_path / "began").exists)
+    asyncio.run(one.stop())
+    thread.join()
+    assert acc.drain() == []
+    assert [record.getMessage() for record in caplog.records if record.name != "asyncio"] == []
+    assert failures[0].endswith("it was ended with the plugin that runs it")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from waiting import wait_until
 
 from pyagent.api import ConfigError, PyagentError
-from pyagent.kit.command import CommandFailed, Commands, find_program, shown
+from pyagent.kit.command import CommandFailed, Commands, CommandStopped, find_program, shown
 
 
 @pytest.fixture
@@ -132,8 +132,13 @@ def test_one_that_never_stops_talking_is_ended_all_the_same(text: str) -> None:
 
 def test_what_is_run_after_the_stop_is_ended(commands: Commands) -> None:
     commands.stop()
-    with pytest.raises(PyagentError, match="it was ended by signal 9"):
-        commands.run(["sleep", "1000"])
+    with pytest.raises(CommandStopped, match="cannot run `sleep 1000`: it was ended with the plugin that runs it"):
+        commands.run(["sleep", "1000"], expected=None)
+
+
+def test_a_signal_of_others_is_no_stop(commands: Commands) -> None:
+    assert commands.run(["sh", "-c", "kill -9 $$"], expected=None).status == -9
+    commands.stop()
 
 
 def test_no_descriptor_is_left(commands: Commands) -> None:

@@ -1,11 +1,12 @@
 """The same work for many things at once."""
 
 import asyncio
+import threading
 
 import pytest
 
 from pyagent.api import PyagentError
-from pyagent.kit.each import for_each
+from pyagent.kit.each import for_each, for_each_in_threads
 
 
 async def test_all_are_done_and_no_more_at_once_than_there_may_be() -> None:
@@ -46,3 +47,52 @@ async def test_a_fault_of_the_code_is_raised_as_it_is() -> None:
 
     with pytest.raises(KeyError, match="x"):
         await for_each([1, 0, 2], work)
+
+
+def test_work_that_blocks_is_done_side_by_side_and_no_more_at_once_than_there_may_be() -> None:
+    lock, most, done = threading.Lock(), 0, list[int]()
+    running: set[int] = set()
+    together = threading.Barrier(3)
+
+    def work(number: int) -> None:
+        nonlocal most
+        with lock:
+            running.add(number)
+            most = max(most, len(running))
+        together.wait(30)
+        with lock:
+            running.discard(number)
+            done.append(number)
+
+    for_each_in_threads(range(21), work, at_once=3)
+    assert sorted(done) == list(range(21))
+    assert most == 3
+    for_each_in_threads([], work)
+
+
+def test_work_that_blocks_and_fails_costs_only_itself() -> None:
+    done: list[str] = []
+
+    def work(name: str) -> None:
+        if name.startswith("bad"):
+            raise PyagentError(f"cannot run {name}")
+        if name == "fault":
+            raise KeyError("x")
+        done.append(name)
+
+    with pytest.raises(PyagentError, match=r"^cannot run bad1; cannot run bad2$"):
+        for_each_in_threads(["bad2", "a", "bad1", "b"], work, at_once=2)
+    assert sorted(done) == ["a", "b"]
+    with pytest.raises(KeyError, match="x"):
+        for_each_in_threads(["bad", "fault", "c"], work)
+    assert "c" in done
+
+
+def test_where_no_thread_can_be_started_all_is_done_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    for_each_in_threads(range(5), done.append)
+    assert done == [0, 1, 2, 3, 4]

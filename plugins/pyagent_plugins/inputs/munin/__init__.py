@@ -6,13 +6,12 @@ Plugins run as munin-node runs them: links with wildcards, plugin-conf.d, multig
 
 import asyncio
 import os
-import threading
 import time
 from typing import Annotated, Literal
 
 from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, PyagentError, option
 from pyagent.kit.connection import ServerAddress
-from pyagent.kit.each import for_each, joined_failures
+from pyagent.kit.each import for_each, for_each_in_threads, joined_failures
 from pyagent.kit.filter import name_filter
 
 from ._answers import CONFIG, Names, State, split_name
@@ -114,7 +113,12 @@ class Munin(Input[MuninOptions]):
             except PyagentError as error:
                 failures.append(error)
             failures += self._wrong
-            self._run_all(acc, failures)
+            programs = list(self._programs.values())
+            try:
+                # A few at a time: one that takes long holds up itself alone.
+                for_each_in_threads(programs, lambda one: self._run(one, acc), at_once=self.options.at_once)
+            except Exception as error:
+                failures.append(error)
         if self._servers:
             try:
                 asyncio.run(for_each(self._servers, lambda server: self._ask_node(server, acc)))
@@ -133,31 +137,9 @@ class Munin(Input[MuninOptions]):
         """What `pyagent plugins suggest munin` prints."""
         return suggestions(MuninOptions())
 
-    def _run_all(self, acc: Accumulator, failures: list[Exception]) -> None:
-        """A few at a time: one that takes long holds up itself alone."""
-        waiting = iter(list(self._programs.values()))
-        lock = threading.Lock()
-
-        def work() -> None:
-            while not self._stopped:
-                with lock:
-                    program = next(waiting, None)
-                if program is None:
-                    return
-                try:
-                    self._run(program, acc)
-                except Exception as error:  # in a thread nobody else would see it
-                    failures.append(error)
-
-        count = min(self.options.at_once, len(self._programs)) - 1
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        work()
-        for thread in threads:
-            thread.join()
-
     def _run(self, program: Program, acc: Accumulator) -> None:
+        if self._stopped:
+            return
         base, instance = program.split
         tags = {"node": program.settings.host_name} if program.settings.host_name else {}
         state = self._state(("", "", program.name), Names(self.options.prefix, program.name, base, instance), tags)

@@ -6,9 +6,7 @@ state unknown. A state that has changed is logged once.
 """
 
 import re
-import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -29,8 +27,8 @@ from pyagent.api import (
     fields,
     option,
 )
-from pyagent.kit.command import Commands, Output, shown
-from pyagent.kit.each import joined_failures
+from pyagent.kit.command import Commands, CommandStopped, Output, shown
+from pyagent.kit.each import for_each_in_threads
 from pyagent.kit.filter import name_filter
 from pyagent.kit.nagios import UNKNOWN, add_state, read_output
 from pyagent.kit.shown import readable
@@ -153,29 +151,11 @@ class Nagios(Input[NagiosOptions]):
         return list(dict.fromkeys(check.program for check in self._checks))
 
     def gather(self, acc: Accumulator) -> None:
-        failures: list[Exception] = []
-        waiting = deque(enumerate(self._checks))
-
-        def work() -> None:
-            while waiting:
-                try:
-                    index, check = waiting.popleft()
-                except IndexError:  # another thread has taken the last one
-                    return
-                try:
-                    self._run(index, check, acc)
-                except Exception as error:  # in a thread nobody else would see it
-                    failures.append(error)
-
-        others = min(self.options.max_parallel_checks, len(self._checks)) - 1
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(others)]
-        for thread in threads:
-            thread.start()
-        work()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise joined_failures(failures)
+        for_each_in_threads(
+            enumerate(self._checks),
+            lambda check: self._run(*check, acc),
+            at_once=self.options.max_parallel_checks,
+        )
 
     async def stop(self) -> None:
         for runner in self._runners.values():
@@ -234,6 +214,8 @@ class Nagios(Input[NagiosOptions]):
     def _run(self, index: int, check: _Check, acc: Accumulator) -> None:
         try:
             output = check.commands.run(check.words, expected=None)
+        except CommandStopped:
+            raise
         except PyagentError as error:
             # Its arguments may have secrets, and this becomes a field: the cause alone.
             cause = str(error).removeprefix(f"cannot run `{shown(check.words)}`: ")

@@ -6,8 +6,7 @@ Telegraf 1.40.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -25,7 +24,7 @@ from pyagent.api import (
     option,
 )
 from pyagent.kit.command import Commands, find_program
-from pyagent.kit.each import joined_failures
+from pyagent.kit.each import for_each_in_threads, joined_failures
 from pyagent.kit.numbers import parse_float, parse_integer
 from pyagent_plugins.inputs.smart.intel import attributes
 
@@ -238,19 +237,12 @@ class Smart(Input[SmartOptions]):
         self._commands.stop()
 
     def _each(self, devices: Sequence[str], work: Callable[[str], None]) -> list[Exception]:
-        def safely(device: str) -> Exception | None:
-            try:
-                work(device)
-            except Exception as error:  # in a thread nobody else would see it
-                return error
-            return None
-
-        if self.options.read_method == "sequential" or len(devices) < 2:
-            answers: Iterable[Exception | None] = [safely(device) for device in devices]
-        else:
-            with ThreadPoolExecutor(min(len(devices), _AT_ONCE)) as pool:
-                answers = list(pool.map(safely, devices))
-        return [error for error in answers if error is not None]
+        at_once = 1 if self.options.read_method == "sequential" else _AT_ONCE
+        try:
+            for_each_in_threads(devices, work, at_once=at_once)
+        except Exception as error:
+            return [error]
+        return []
 
     def _scan(self, *arguments: str) -> list[str]:
         lines = self._commands.run([self._smartctl, *arguments]).text.split("\n")
