@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 from recorded_brokers import RecordedMosquitto, RecordedNats
 from recorded_daemons import RecordedChrony
 from recorded_dns import RecordedDnsmasq
+from recorded_played import PlayedDovecot, RecordedConnection, planted
+from recorded_services import RecordedFail2ban, RecordedMonit, RecordedSupervisor, RecordedUps
 from recorded_web import RecordedCertificates, RecordedExporters, RecordedPorts, RecordedWeb
 from recorded_workers import RecordedWorker
 
@@ -40,6 +42,12 @@ SERVERS_OF_RECORDINGS: dict[str, Callable[[], Server]] = {
     "mqtt_consumer": RecordedMosquitto,
     "nats_consumer": RecordedNats,
     "procstat": RecordedWorker,
+    "dovecot": PlayedDovecot,
+    "fail2ban": RecordedFail2ban,
+    "monit": RecordedMonit,
+    "socketstat": RecordedConnection,
+    "supervisor": RecordedSupervisor,
+    "upsd": RecordedUps,
 }
 """By the plugin that was recorded with them."""
 SERVERS.update(SERVERS_OF_RECORDINGS)
@@ -168,8 +176,6 @@ def _services() -> Iterator[Case]:
             continue  # takes another program on that port; tests/plugins has such a case
         if folder.name == "end_append_poll":
             continue  # its line is written while it runs: tests/unit/inputs/test_tail.py
-        if (plugin, folder.name) == ("ntpq", "down"):
-            continue  # needs the real ntpq, which calls it a success; tests/plugins has such a case
         config = _STDOUT.sub("\n", path.read_text())
         recorded = json.loads(_text(folder / "requests.json") or "[]")
         requests = [_with_body(one) for one in recorded if isinstance(one, dict) and "request" in one]
@@ -178,20 +184,27 @@ def _services() -> Iterator[Case]:
             config = re.sub(r"127\.0\.0\.1:\d+", "${LISTEN}", config)
         # Listeners, files and commands need no package, and no server; nor does a case `down`.
         how = _text(folder / "how.md")
-        needs_none = plugin not in SERVERS and (how.startswith("Packages: none") or _is_here(plugin))
+        fake = (folder / "fakebin").is_dir()
+        files = None if fake else planted(plugin, folder.name)
+        if files:
+            config = config.replace("/usr/sbin/", "DIR/bin/")
+        needs_none = fake or files is not None
+        if plugin not in SERVERS:
+            needs_none |= how.startswith("Packages: none") or _is_here(plugin)
         server = "" if needs_none or folder.name == "down" else plugin
         yield Case(
             label="/".join(folder.parts[-3:]),
             folder=folder,
             config=config,
             expected=_bytes(folder / "expected.out"),
-            environ={"PATH": "DIR/fakebin:/usr/bin:/bin"} if (folder / "fakebin").is_dir() else {},
+            environ={"PATH": "DIR/fakebin:/usr/bin:/bin"} if fake else {},
+            planted=files or {},
             errors=None,
             fails=any("E! " in line and _CLOSED not in line for line in _text(folder / "expected.err").splitlines()),
             server=server,
             recorded=bool(server),
             # Not every value of a server is named there.
-            varies=(_of_version(how), "*", "lines:*", *varying.get(plugin, ()))
+            varies=_varies_of_server(plugin, how, varying.get(plugin, []))
             if server and server not in _BROKERS
             else (*_varies_of(folder), *_TIMES_OF_FILES.get(plugin, ()), *_NUMBER_OF_LINES.get(folder.name, ())),
             # Files are of now; a program has ended by then, which is logged.
@@ -200,6 +213,31 @@ def _services() -> Iterator[Case]:
             messages=[_sent(folder)] if sent else [],
             published=_published(folder) if server in _BROKERS else [],
         )
+
+
+_PLAYED = ("dovecot", "socketstat")
+"""Not programs of packages, whose versions differ."""
+_VALUES = {
+    "dovecot": (),
+    "fail2ban": (),
+    "monit": (
+        *(f"monit_filesystem.{name}" for name in ("mode", "block_percent", "block_total", "block_usage")),
+        *("inode_percent", "inode_total", "inode_usage", "mem_kb", "mem_kb_total", "mem_percent", "mem_percent_total"),
+        *("cpu_percent", "cpu_percent_total", "cpu_system", "cpu_user", "cpu_wait", "swap_kb", "swap_percent"),
+        *("cpu_load_avg_1m", "cpu_load_avg_5m", "cpu_load_avg_15m", "pid", "parent_pid"),
+        *("program_started", "port_number", "response_time"),
+        "tag:version",
+    ),
+    "socketstat": ("segs_in", "segs_out"),
+    "supervisor": ("pid", "uptime"),
+    "upsd": (),
+}
+"""Of these servers, what varies; not every value of another one is named in the recordings."""
+
+
+def _varies_of_server(plugin: str, how: str, tags: Sequence[str]) -> tuple[str, ...]:
+    versions = () if plugin in _PLAYED else (_of_version(how),)
+    return (*versions, *_VALUES.get(plugin, ("*",)), "lines:*", *tags)
 
 
 _BROKERS = ("mqtt_consumer", "nats_consumer")
@@ -259,6 +297,7 @@ _CLOSED = "file already closed"
 _TIMES_OF_FILES = {
     "filecount": ["newest_file_timestamp", "oldest_file_timestamp"],
     "filestat": ["modification_time"],
+    "postfix": ["age"],
 }
 
 

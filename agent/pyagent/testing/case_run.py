@@ -82,6 +82,12 @@ def _copied(case: Case, folder: Path) -> Path:
     shutil.copytree(case.folder, work, symlinks=True, copy_function=shutil.copy)  # as files of now
     for path in (work, *filter(Path.is_dir, work.rglob("*"))):
         path.chmod(0o755)  # a recording may be read-only
+    for name, text in case.planted.items():
+        path = work / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.write_text(text)
+            path.chmod(0o755 if name.startswith("bin/") else 0o644)
     for name, target in case.links.items():
         (work / name).unlink()
         (work / name).symlink_to(target)

@@ -75,6 +75,8 @@ class Case:
     """A shell script of the case that binds planted files over paths of the host; in a mount namespace of its own, as root."""
     program: str = ""
     """A Python script of the case that serves what the plugin asks for; it prints `ready` when it does."""
+    planted: Mapping[str, str] = field(default_factory=dict)
+    """Files beside those of `folder`, by their path: programs below `bin/`, and folders where the path ends in a slash."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Files that are to be links, with their targets: a recording may have lost them."""
     input: bytes = b""
