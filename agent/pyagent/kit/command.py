@@ -13,6 +13,7 @@ An option that names a program is declared with `executes=True`: a configuration
 """
 
 import os
+import re
 import selectors
 import shlex
 import shutil
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, Any
 
 from pyagent.api.errors import ConfigError, PyagentError
@@ -38,6 +40,21 @@ _LONGEST_SHOWN = 200
 NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 _LACKING = (b"ermission denied", b"not permitted", b"must be root", b"need to be root")
 _OF_ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
+_NOT_STARTED = re.compile(rb"setpriv: failed to execute .*: ([^:\n]+)\n?")
+# What the C library and its kin obey, and leave aside only in a program whose rights were raised.
+_MAY_LOAD_CODE = (
+    "LD_",
+    "GCONV_",
+    "GETCONF_",
+    "GLIBC_",
+    "LANGUAGE",
+    "LOC",
+    "MALLOC_",
+    "NIS_",
+    "NLSPATH",
+    "OUTPUT_",
+    "TEXTDOMAIN",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +131,8 @@ class Commands:
         self._hidden = frozenset(hidden) - {""}
         self._most_output = most_output
         self._inherit = inherit
-        self._rights: dict[str, Any] = {"umask": umask}
-        if account is not None:
-            self._rights |= {"user": account.user, "group": account.group, "extra_groups": account.groups}
+        self._umask = umask
+        self._account = account
         self._kill_grace = kill_grace
         self._clock = clock
         self._running: set[int] = set()
@@ -145,6 +161,8 @@ class Commands:
         status = process.returncode or 0
         if self._stopped and status == -signal.SIGKILL:
             raise CommandStopped(f"cannot run `{name}`: it was ended with the plugin that runs it")
+        if self._account is not None and status in (126, 127) and (found := _NOT_STARTED.fullmatch(errors)):
+            raise PyagentError(f"cannot run `{name}`: {found[1].decode('utf-8', 'replace')}")
         if not problem and expected is not None and status not in expected:
             problem = f"it was ended by signal {-status}" if status < 0 else f"exit status {status}"
         if problem:
@@ -160,16 +178,28 @@ class Commands:
 
     def _start(self, words: list[str], name: str, *, wants_input: bool) -> "subprocess.Popen[bytes]":
         inherited = os.environ.items() if self._inherit else ()
-        environment = {name: value for name, value in inherited if name not in NOT_INHERITED}
+        environment = {name: value for name, value in inherited if name not in NOT_INHERITED} | self._environment
+        rights: dict[str, Any] = {}
+        if (account := self._account) is not None:
+            # Python starts a program of another account by fork, which copies all page tables of the agent and holds it up for
+            # so long: with a program that changes the account it is vfork. That one still has the agent's rights when it is
+            # loaded, so none of these variables may reach it.
+            setpriv = "" if any(name.startswith(_MAY_LOAD_CODE) for name in environment) else _setpriv()
+            if setpriv:
+                groups = f"--groups={','.join(map(str, account.groups))}" if account.groups else "--clear-groups"
+                words = [setpriv, f"--reuid={account.user}", f"--regid={account.group}", groups, "--", *words]
+            else:
+                rights = {"user": account.user, "group": account.group, "extra_groups": account.groups}
         try:
             return subprocess.Popen(  # noqa: S603  # running what the configuration says is its purpose
                 words,
                 stdin=subprocess.PIPE if wants_input else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment | self._environment,
+                env=environment,
                 start_new_session=True,
-                **self._rights,
+                umask=self._umask,
+                **rights,
             )
         except (OSError, ValueError) as error:
             cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -250,6 +280,13 @@ def find_program(name: str, option: str = "", *, package: str = "", in_path: boo
         advice = f"; {', or '.join(remedies)}" if remedies else ""
         raise ConfigError(f"cannot run {name}: there is no such program{advice}", option=option or None)
     return found
+
+
+@lru_cache
+def _setpriv() -> str:
+    """The path of util-linux's setpriv; "" where there is none. BusyBox' own knows no accounts."""
+    path = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
+    return path if path and os.path.basename(os.path.realpath(path)) == "setpriv" else ""
 
 
 def shown(command: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ import pytest
 from waiting import wait_until
 
 from pyagent.api import ConfigError, PyagentError
-from pyagent.kit.command import CommandFailed, Commands, CommandStopped, find_program, shown
+from pyagent.kit import command
+from pyagent.kit.command import Account, CommandFailed, Commands, CommandStopped, find_program, shown
 
 
 @pytest.fixture
@@ -143,9 +144,9 @@ def test_a_signal_of_others_is_no_stop(commands: Commands) -> None:
 
 def test_no_descriptor_is_left(commands: Commands) -> None:
     before = sorted(os.listdir("/proc/self/fd"))
-    for command in (["cat"], ["head", "-c", "1"], ["/none/such"], ["false"]):
+    for words in (["cat"], ["head", "-c", "1"], ["/none/such"], ["false"]):
         with suppress(PyagentError):
-            commands.run(command, given=b"x" * 100_000)
+            commands.run(words, given=b"x" * 100_000)
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
@@ -186,3 +187,47 @@ def test_a_program_of_administrators_counts_only_where_it_may(tmp_path: Path, mo
     assert find_program("xyz") == str(tmp_path / "xyz")
     with pytest.raises(ConfigError, match="there is no such program"):
         find_program("xyz", in_path=True)
+
+
+@pytest.fixture
+def setpriv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What was asked of a setpriv that changes nothing; one that changes the account takes root."""
+    asked = tmp_path / "asked"
+    path = script(tmp_path / "setpriv", f'echo "$@" >{asked}\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"')
+    monkeypatch.setattr(command, "_setpriv", lambda: path)
+    return asked
+
+
+@pytest.mark.parametrize(("groups", "word"), [((7, 8), "--groups=7,8"), ((), "--clear-groups")])
+def test_an_account_is_changed_by_a_program(setpriv: Path, groups: tuple[int, ...], word: str) -> None:
+    commands = Commands(timeout=60, account=Account(5, 6, groups), environment={"PGUSER": "me"}, umask=0o27)
+    assert commands.run(["sh", "-c", "echo $PGUSER; umask"]).text == "me\n0027\n"
+    assert setpriv.read_text() == f"--reuid=5 --regid=6 {word} -- sh -c echo $PGUSER; umask\n"
+
+
+def test_what_that_program_says_of_another_is_as_if_it_were_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = script(tmp_path / "setpriv", "echo 'setpriv: failed to execute /a: b: Permission denied' >&2; exit 126")
+    monkeypatch.setattr(command, "_setpriv", lambda: path)
+    with pytest.raises(PyagentError, match=r"^cannot run `/a x`: Permission denied$"):
+        Commands(timeout=60, account=Account(5, 6)).run(["/a", "x"])
+
+
+def test_a_variable_that_loads_code_does_not_reach_it(setpriv: Path) -> None:
+    account = Account(os.geteuid(), os.getegid(), tuple(os.getgroups()))
+    with suppress(PyagentError):  # nobody but root may set groups, not even his own
+        Commands(timeout=60, account=account, environment={"LD_LIBRARY_PATH": "/none"}).run(["true"])
+    assert not setpriv.exists()
+
+
+@pytest.mark.parametrize(("target", "used"), [("busybox", False), ("setpriv", True)])
+def test_the_program_of_busybox_changes_no_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, used: bool
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    link = str(folder / "setpriv")
+    os.symlink(script(tmp_path / target, ""), link)
+    monkeypatch.setattr("shutil.which", lambda name, path: link)
+    assert command._setpriv.__wrapped__() == (link if used else "")
