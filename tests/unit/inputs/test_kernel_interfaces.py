@@ -1,9 +1,7 @@
-"""Inputs that ask the kernel itself, or read a database: timex, ipvs and ras."""
+"""Inputs that ask the kernel itself, or read a database: timex and ras."""
 
-import errno
 import os
 import sqlite3
-import struct
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +11,7 @@ import pytest
 
 from pyagent.api import PyagentError
 from pyagent.testing import assert_declared, run_input
-from pyagent_plugins.inputs import ipvs as ipvs_module
 from pyagent_plugins.inputs import timex as timex_module
-from pyagent_plugins.inputs.ipvs import Ipvs
 from pyagent_plugins.inputs.ras import Ras
 from pyagent_plugins.inputs.timex import Timex
 
@@ -38,139 +34,6 @@ def test_offsets_are_in_nanoseconds(status: int, unit: int) -> None:
     assert (values["maxerror_ns"], values["estimated_error_ns"], values["tick_ns"]) == (5000, 6000, 10_000_000)
     assert values["frequency_offset_ppm"] == -1.5
     assert (timex_module._state(4), timex_module._state(5), timex_module._state(9)) == ("wait", "error", "unknown-9")
-
-
-def _attribute(kind: int, data: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
-
-
-def _statistics(factor: int, size: str) -> bytes:
-    return b"".join(_attribute(kind, struct.pack(f"={size}", kind * factor)) for kind in range(1, 11))
-
-
-def _service(mark: int = 0, family: int = 2, wide: bool = True) -> bytes:
-    address = bytes([192, 0, 2, 1]) if family == 2 else bytes.fromhex("20010db8000000000000000000000001")
-    parts = [
-        _attribute(1, struct.pack("=H", family)),
-        _attribute(2, struct.pack("=H", 6)),
-        _attribute(3, address.ljust(16, b"\0")),
-        _attribute(4, struct.pack(">H", 80)),
-        *([_attribute(5, struct.pack("=I", mark))] if mark else []),
-        _attribute(6, b"wlc\0"),
-        _attribute(9, struct.pack("=I", 0xFFFFFFFF if family == 2 else 128)),
-        _attribute(0x8000 | 10, _statistics(1, "I")),
-        *([_attribute(0x8000 | 12, _statistics(1 << 33, "Q"))] if wide else []),
-    ]
-    return _attribute(0x8000 | 1, b"".join(parts))
-
-
-_REAL = _attribute(
-    0x8000 | 2,
-    b"".join(
-        [
-            _attribute(1, bytes([198, 51, 100, 7]).ljust(16, b"\0")),
-            _attribute(2, struct.pack(">H", 8080)),
-            _attribute(7, struct.pack("=I", 4)),
-            _attribute(8, struct.pack("=I", 5)),
-            _attribute(10, _statistics(2, "I")),
-            _attribute(11, struct.pack("=H", 2)),
-        ]
-    ),
-)
-
-
-def _message(kind: int, body: bytes) -> bytes:
-    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
-
-
-class _Kernel:
-    """Answers in the place of a netlink socket. `failure`: the error number of the list of services."""
-
-    def __init__(self, services: list[bytes], failure: int = 0, damage: int = 0) -> None:
-        self._services, self._failure, self._damage = services, failure, damage
-        self._answers: list[bytes] = []
-
-    def __call__(self, *_: Any) -> "_Kernel":
-        return self
-
-    def __enter__(self) -> "_Kernel":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def settimeout(self, seconds: float) -> None:
-        pass
-
-    def bind(self, address: Any) -> None:
-        pass
-
-    def send(self, data: bytes) -> None:
-        kind, command = struct.unpack_from("=H", data, 4)[0], data[16]
-        if kind == 16:
-            bodies = [_attribute(2, b"IPVS\0") + _attribute(1, struct.pack("=H", 33))]
-        elif self._failure:
-            self._answers = [_message(2, struct.pack("=i", -self._failure))]
-            return
-        else:
-            bodies = self._services if command == 4 else [_REAL]
-        answer = b"".join(_message(kind, struct.pack("=BBH", 1, 1, 0) + body) for body in bodies)
-        if kind != 16 and self._damage:
-            answer = answer[: self._damage]
-        self._answers = [answer] if kind == 16 else [answer, _message(3, bytes(4))]
-
-    def recv(self, most: int) -> bytes:
-        return self._answers.pop(0)
-
-
-def _ipvs(monkeypatch: pytest.MonkeyPatch, *services: bytes, **options: int) -> list[Any]:
-    monkeypatch.setattr(ipvs_module, "_netlink", _Kernel(list(services), **options))
-    metrics = run_input(Ipvs)
-    assert_declared(Ipvs, metrics)
-    return metrics
-
-
-def test_servers_of_ipvs(monkeypatch: pytest.MonkeyPatch) -> None:
-    virtual, real = _ipvs(monkeypatch, _service())
-    assert virtual.name == "ipvs_virtual_server"
-    assert virtual.tags == {
-        "sched": "wlc",
-        "netmask": "32",
-        "address_family": "inet",
-        "protocol": "tcp",
-        "address": "192.0.2.1",
-        "port": "80",
-    }
-    assert virtual.fields["connections"] == 1 << 33  # more than 32 bits hold
-    assert virtual.fields["pps_out"] == 8 << 33
-    assert real.name == "ipvs_real_server"
-    assert real.tags == {
-        "address": "198.51.100.7",
-        "port": "8080",
-        "address_family": "inet",
-        "virtual_protocol": "tcp",
-        "virtual_address": "192.0.2.1",
-        "virtual_port": "80",
-    }
-    assert (real.fields["active_connections"], real.fields["inactive_connections"], real.fields["cps"]) == (4, 5, 12)
-
-
-def test_a_virtual_server_by_its_mark_and_one_of_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
-    marked, behind, sixth, _ = _ipvs(monkeypatch, _service(mark=9, wide=False), _service(family=10))
-    assert marked.tags == {"sched": "wlc", "netmask": "32", "address_family": "inet", "fwmark": "9"}
-    assert marked.fields["bytes_in"] == 4
-    assert behind.tags["virtual_fwmark"] == "9"
-    assert (sixth.tags["address"], sixth.tags["netmask"]) == ("2001:db8::1", "128")
-
-
-def test_what_ipvs_refuses_and_damaged_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PyagentError, match=r"cannot read IPVS: Operation not permitted; give the agent CAP_NET_ADMIN"):
-        _ipvs(monkeypatch, failure=errno.EPERM)
-    with pytest.raises(PyagentError, match=r"cannot read IPVS: No such file or directory; load the module ip_vs"):
-        _ipvs(monkeypatch, failure=errno.ENOENT)
-    for size in range(1, len(_service()) + 20):
-        with pytest.raises(PyagentError, match=r"cannot read IPVS: the kernel's answer cannot be understood"):
-            _ipvs(monkeypatch, _service(), damage=size)
 
 
 def _database(path: Path, *rows: tuple[Any, ...]) -> None:
