@@ -1,5 +1,6 @@
 """The pages of plugins in Markdown, made from their declarations and the notes beside them."""
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
@@ -12,11 +13,17 @@ from pyagent.config.plan import PluginKind
 from pyagent.config.toml_text import toml_value
 from pyagent.plugin_kinds import KINDS, PLUGIN_KINDS
 
-__all__ = ["builtin_pages", "plugin_page"]
+__all__ = ["builtin_pages", "plugin_page", "with_differences"]
 
 _MADE = "<!-- Made by `make docs-plugins` from the plugin's declarations and the notes beside it: change those. -->\n\n"
 _EFFECTS = {"executes": "runs commands", "writes": "writes files", "reads_path": "reads files"}
 _HOSTED = "configuration.md#what-a-text-from-a-url-can-do"
+_DIFFERENCES = "Differences from Telegraf"
+"""The heading in the notes of a plugin."""
+_LISTED = (
+    "<!-- From here to the next comment: made by `make docs-plugins` of the notes beside the plugins. -->",
+    "<!-- The end of what is made of the notes. -->",
+)
 _INDEX = """\
 # Plugins
 
@@ -34,6 +41,37 @@ def builtin_pages(catalog: Catalog) -> dict[str, str]:
     entries = [entry for entry in catalog.entries() if entry.origin == "pyagent"]
     pages = {f"{entry.kind}/{entry.name}.md": _MADE + plugin_page(catalog, entry, "../") for entry in entries}
     return {"index.md": _MADE + _index(catalog, entries), **pages}
+
+
+def with_differences(catalog: Catalog, page: str) -> str:
+    """`page`, a text for docs/differences.md, with what the notes of the plugins say between its two comments.
+
+    Raises ValueError for a page without them.
+    """
+    parts = [_LISTED[0]]
+    for entry in catalog.entries():
+        text = describe_plugin(catalog, entry).notes.section(_DIFFERENCES) if entry.origin == "pyagent" else ""
+        if text:
+            path = f"plugins/{entry.kind}/{entry.name}.md"
+            parts += [f"**[{entry.label}]({path}#{_anchor_of(_DIFFERENCES)})**", _moved(text.strip("\n"), path)]
+    before, begin, rest = page.partition(_LISTED[0])
+    _, end, after = rest.partition(_LISTED[1])
+    if not begin or not end:
+        raise ValueError(f"the page has no place for the differences: it needs the lines {_LISTED[0]} and {_LISTED[1]}")
+    return before + "\n\n".join([*parts, _LISTED[1]]) + after
+
+
+def _moved(text: str, path: str) -> str:
+    """Markdown of the page at `path` with its links as they are in a page from which `path` is seen."""
+
+    def moved(found: re.Match[str]) -> str:
+        target = found[1]
+        if "://" in target:
+            return found[0]
+        place = path if target.startswith("#") else f"{posixpath.dirname(path)}/"
+        return f"]({posixpath.normpath(place + target)})"
+
+    return re.sub(r"\]\(([^)\s]+)\)", moved, text)
 
 
 def plugin_page(catalog: Catalog, entry: CatalogEntry, docs: str = "") -> str:
@@ -158,7 +196,11 @@ def _common_title(kind: PluginKind) -> str:
 
 
 def _anchor(kind: PluginKind) -> str:
-    return _common_title(kind).lower().replace(" ", "-")
+    return _anchor_of(_common_title(kind))
+
+
+def _anchor_of(heading: str) -> str:
+    return heading.lower().replace(" ", "-")
 
 
 def _sentence(text: str) -> str:

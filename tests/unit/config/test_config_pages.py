@@ -7,7 +7,7 @@ import pytest
 
 from pyagent.config.catalog import Catalog
 from pyagent.config.description import Notes, describe_plugin, read_notes
-from pyagent.config.page import builtin_pages, plugin_page
+from pyagent.config.page import builtin_pages, plugin_page, with_differences
 
 REMEDY = "run `make docs-plugins` and commit what it writes"
 SPOOL = '''"""Looks into a spool.
@@ -72,6 +72,25 @@ def test_the_page_is_current(root: Path, made: dict[str, str], path: str) -> Non
     if path not in made:
         pytest.skip("the plugin does not come with the agent")
     assert file.read_text() == made[path], f"docs/plugins/{path} is not what the declarations say: {REMEDY}"
+
+
+def test_the_list_of_differences_is_current(root: Path) -> None:
+    page = (root / "docs/differences.md").read_text()
+    assert page == with_differences(Catalog(), page), f"docs/differences.md is not what the notes say: {REMEDY}"
+
+
+def test_links_of_notes_hold_in_the_list_of_differences(root: Path) -> None:
+    page = with_differences(Catalog(), (root / "docs/differences.md").read_text())
+    listed = page[page.index("made by `make docs-plugins`") :]
+    assert "**[parsers.avro](plugins/parsers/avro.md#differences-from-telegraf)**\n\n- " in listed
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", listed) if "://" not in link]
+    assert "plugins/parsers/openmetrics.md" in links, "inputs.prometheus says ../parsers/openmetrics.md"
+    assert not [link for link in links if not (root / "docs" / link.partition("#")[0]).is_file()]
+
+
+def test_a_page_without_a_place_for_the_differences() -> None:
+    with pytest.raises(ValueError, match="no place for the differences"):
+        with_differences(Catalog(), "# Other")
 
 
 def test_notes_lie_beside_plugins(root: Path, made: dict[str, str]) -> None:
