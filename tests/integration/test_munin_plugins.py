@@ -5,13 +5,14 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from real_servers import running, unavailable
+from waiting import wait_until
 
 from pyagent.api import Metric
 from pyagent.kit.scratch import ScratchFolder
@@ -72,8 +73,13 @@ class Proof:
     configuration: Path
     recorded: Path
 
-    def munin_run(self) -> dict[str, Values]:
-        """What munin-run prints of every plugin, by its name."""
+    @property
+    def has_diskstats(self) -> bool:
+        """It computes from what it remembers of a second before, and prints nothing until then."""
+        return (self.plugins / "diskstats").exists()
+
+    def munin_run(self, names: Sequence[str] = ()) -> dict[str, Values]:
+        """What munin-run prints of these plugins, or all, by their names."""
 
         def one(plugin: str) -> Values:
             done = subprocess.run(
@@ -82,7 +88,7 @@ class Proof:
             assert done.returncode == 0, (plugin, done.stdout, done.stderr)
             return values(done.stdout)
 
-        names = sorted(os.listdir(self.plugins))
+        names = names or sorted(os.listdir(self.plugins))
         with ThreadPoolExecutor(4) as pool:
             return dict(zip(names, pool.map(one, names), strict=True))
 
@@ -169,8 +175,8 @@ def gathered(subject: Munin) -> list[Metric]:
 
 def test_values_are_those_of_munin_run(proof: Proof) -> None:
     subject = make_input(Munin, options(proof))
-    if (proof.plugins / "diskstats").exists():  # it computes from what it remembers
-        subprocess.run(proof.node.munin_run("diskstats"), env=proof.node.environment, check=True, capture_output=True)
+    if proof.has_diskstats:
+        wait_until(lambda: proof.munin_run(["diskstats"])["diskstats"])
     before = proof.munin_run()
     metrics = gathered(subject)
     printed = {name: values((proof.recorded / f"{name}.fetch").read_text()) for name in before}
@@ -197,16 +203,25 @@ def test_values_are_those_of_munin_run(proof: Proof) -> None:
 
 
 def test_names_and_types_are_those_of_a_node(proof: Proof) -> None:
-    local = make_input(Munin, options(proof))
-    asked = make_input(Munin, {"servers": [proof.node.address], "timeout": "300s"})
-    try:
-        for _ in range(2):
-            ours, theirs = gathered(local), gathered(asked)
-            assert {metric.tags["node"] for metric in theirs} == {proof.node.host}
-            assert shapes(theirs) == shapes(ours)
-    finally:
-        asyncio.run(local.stop())
-        asyncio.run(asked.stop())
+    of_folder, of_node = options(proof), {"servers": [proof.node.address], "timeout": "300s"}
+    subjects = [make_input(Munin, given | {"exclude": ["diskstats"]}) for given in (of_folder, of_node)]
+    ours, theirs = (gathered(subject) for subject in subjects)
+    assert {metric.tags["node"] for metric in theirs} == {proof.node.host}
+    assert shapes(theirs) == shapes(ours)
+    if proof.has_diskstats:
+        disks = [make_input(Munin, given | {"plugins": ["diskstats"]}) for given in (of_folder, of_node)]
+        found: list[dict[str, object]] = [{}, {}]
+
+        def have_all() -> bool:
+            found[:] = [shapes(gathered(subject)) for subject in disks]
+            return all(found)
+
+        wait_until(have_all)
+        assert found[0] == found[1]
+        assert any("graph" in name for name in found[0])
+        subjects += disks
+    for subject in subjects:
+        asyncio.run(subject.stop())
 
 
 def shapes(metrics: list[Metric]) -> dict[str, object]:

@@ -19,6 +19,7 @@ from pyagent.testing import lines, make_input, run_input
 from pyagent_plugins.inputs.munin import Munin
 from pyagent_plugins.inputs.munin._answers import Names, State
 from pyagent_plugins.inputs.munin._configuration import account_of, read_configuration
+from pyagent_plugins.inputs.munin._names import device_of, split_link, split_name
 
 OWN = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -177,6 +178,41 @@ def test_command_and_host_name(tmp_path: Path, options: dict[str, Any]) -> None:
     plugin(tmp_path / "plugins" / "one", 'echo "a.value 1"')
     (tmp_path / "conf.d" / "one").write_text("[one]\ncommand env %c\nhost_name web\n")
     assert lines(run_input(Munin, options)) == ["munin_one,node=web a=1"]
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "node", "names"),
+    [
+        ("cpu", "cpu", "web", ("cpu", "")),
+        ("if_eth0", "if_", "web", ("if", "eth0")),
+        ("if_err_eth0", "if_err_", "web", ("if_err", "eth0")),
+        ("if_", "if_", "web", ("if_", "")),
+        ("postgres_connections_db", "postgres_connections_db", "web", ("postgres_connections_db", "")),
+        ("postgres_connections_ALL", "postgres_connections_", "web", ("postgres_connections", "ALL")),
+        ("mysql_bytes", "mysql_bytes", "web", ("mysql_bytes", "")),
+        ("snmp_Rt1_if_err_2", "snmp__if_err_", "rt1", ("snmp_if_err", "2")),
+        ("snmp_rt1.example_load", "snmp__load", "rt1.example", ("snmp_load", "")),
+        ("snmp_load", "snmp_load", "web", ("snmp_load", "")),
+    ],
+)
+def test_names_of_links_and_of_a_nodes_plugins(link: str, target: str, node: str, names: tuple[str, str]) -> None:
+    assert split_link(link, target) == names
+    assert split_name(device_of(link, node), []) == names
+
+
+def test_a_link_with_another_name_than_its_file_is_a_plugin_of_that_name() -> None:
+    assert split_link("disks", "df") == ("disks", "")
+    assert split_link("snmp_load", "snmp__if_") == ("snmp_load", "")
+    assert split_name("mine_a", ["mine_"]) == ("mine", "a")
+
+
+def test_the_device_that_config_names_is_the_node(tmp_path: Path, options: dict[str, Any]) -> None:
+    text = 'if [ "$1" = config ]; then echo host_name rt1; else echo "load.value 1"; fi'
+    plugin(tmp_path / "library" / "snmp__load", text)
+    (tmp_path / "plugins" / "snmp_rt1_load").symlink_to(tmp_path / "library" / "snmp__load")
+    assert lines(run_input(Munin, options)) == ["munin_snmp_load,node=rt1 load=1"]
+    (tmp_path / "conf.d" / "one").write_text("[snmp_rt1_load]\nhost_name other\n")
+    assert lines(run_input(Munin, options)) == ["munin_snmp_load,node=other load=1"]
 
 
 def test_what_is_no_plugin_is_not_run(tmp_path: Path, options: dict[str, Any]) -> None:

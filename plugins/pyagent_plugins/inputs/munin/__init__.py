@@ -14,22 +14,15 @@ from pyagent.kit.connection import ServerAddress
 from pyagent.kit.each import for_each, for_each_in_threads, joined_failures
 from pyagent.kit.filter import name_filter
 
-from ._answers import CONFIG, Names, State, split_name
+from ._answers import CONFIG, Names, State
 from ._folder import Folder, Program
+from ._names import device_of, split_name
 from ._node import NodeClient, PluginFailed, node_client
 from ._suggest import suggestions
 
 __all__ = ["Munin", "MuninOptions"]
 
 _PORT = 4949
-_WILDCARDS = (
-    "apc_envunit_ bonding_err_ cmc_tc_sensor_ courier_ cps_ digitemp_ diskstat_ ejabberd_ freeradius_ haproxy_ hp2000_ if_"
-    " if_err_ ifx_concurrent_sessions_ ip_ ipmi_ ipmi_sensor_ mbmon_ memcached_ mysql_ mysql_isam_space_ nomadix_users_ ntp_"
-    " nutups_ nvidia_ ping_ pm3users_ pop_stats_ port_ postgres_cache_ postgres_connections_ postgres_locks_"
-    " postgres_oldest_prepared_xact_ postgres_prepared_xacts_ postgres_querylength_ postgres_scans_ postgres_size_"
-    " postgres_streaming_ postgres_transactions_ postgres_tuples_ ps_ psu_ quota_usage_ sensors_ slapd_ slony_lag_ smart_"
-    " squeezebox_ tomcat_ varnish_ vlan_ vlan_inetuse_ vlan_linkuse_ vserver_cpu_ vserver_resources_ zimbra_"
-)
 
 
 class MuninOptions(Options, frozen=True):
@@ -94,7 +87,6 @@ class Munin(Input[MuninOptions]):
             if options.directory
             else None
         )
-        self._wildcards = options.wildcards or _WILDCARDS.split()
         self._clock = time.monotonic
         self._programs: dict[str, Program] = {}
         self._wrong: list[Exception] = []
@@ -170,7 +162,7 @@ class Munin(Input[MuninOptions]):
     async def _ask_plugin(
         self, client: NodeClient, server: ServerAddress, node: str, plugin: str, acc: Accumulator
     ) -> None:
-        names = Names(self.options.prefix, plugin, *split_name(plugin, self._wildcards))
+        names = Names(self.options.prefix, plugin, *split_name(device_of(plugin, node), self.options.wildcards))
         state = self._state((str(server), node, plugin), names, {"node": node})
         question = state.question
         while True:

@@ -4,7 +4,7 @@ Munin's protocol of plugins: http://guide.munin-monitoring.org/en/latest/referen
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pyagent.api import Metric, PyagentError
@@ -16,6 +16,7 @@ __all__ = ["CONFIG", "FETCH", "Graph", "Names", "State", "read_answer"]
 CONFIG, FETCH = "config", "fetch"
 _ATTRIBUTE = re.compile(r"([A-Za-z_]\w*)\.(\w+)(?:\s+(.*))?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?", re.ASCII)
+_HOST = re.compile(r"^host_name[ \t]+([-\w.:]{1,255})[ \t\r]*$", re.ASCII | re.MULTILINE)
 _STAMPED = re.compile(r"([0-9]{1,11}):(.+)", re.ASCII)
 _TYPES = ("GAUGE", "COUNTER", "DERIVE", "ABSOLUTE")
 _MOST_FIELDS = 10_000
@@ -121,6 +122,8 @@ class State:
         self._every = every
         self._clock = clock
         self._settings: dict[str, dict[str, FieldSettings]] = {}
+        self._host = ""
+        """Another one that it is about, as `config` says."""
         self._asked: float | None = None
         self._dirty = False
         self._before: dict[tuple[str, str], tuple[float, float]] = {}
@@ -138,6 +141,8 @@ class State:
         graphs = read_answer(text)
         if question == CONFIG:
             self._settings = {name: graph.settings for name, graph in graphs.items()}
+            host = _HOST.search(text)
+            self._host = host[1] if host else ""
             self._asked = self._clock()
             self._dirty = any(graph.values for graph in graphs.values())
             if not self._dirty:
@@ -164,8 +169,9 @@ class State:
             if shown is not None:
                 at_time.setdefault(now if when is None else when * 10**9, {})[name] = shown
         measurement, tags = self._names.of(graph)
+        tags |= ({"node": self._host} if self._host else {}) | self._tags
         for time, fields in at_time.items():
-            yield Metric(measurement, self._tags | tags, dict(fields), time, self._kind(kinds))
+            yield Metric(measurement, dict(tags), dict(fields), time, self._kind(kinds))
 
     def _rate(
         self,
@@ -189,9 +195,3 @@ class State:
         if types == {"GAUGE"} or self._rates:
             return MetricType.GAUGE
         return MetricType.COUNTER if types == {"COUNTER"} else MetricType.UNTYPED
-
-
-def split_name(name: str, wildcards: Sequence[str]) -> tuple[str, str]:
-    """Of a plugin whose file is unknown: its base and its instance, by the longest of `wildcards` that it begins with."""
-    found = max((one for one in wildcards if name.startswith(one) and name != one), key=len, default="")
-    return (found.rstrip("_"), name[len(found) :]) if found else (name, "")

@@ -11,6 +11,7 @@ from pyagent.api import PyagentError
 from pyagent.kit.command import Account, Commands
 
 from ._configuration import PluginSettings, account_of, read_configuration
+from ._names import split_link
 
 __all__ = ["Folder", "Program"]
 
@@ -61,9 +62,7 @@ class Program:
     @property
     def split(self) -> tuple[str, str]:
         """Its base and its instance: a link `if_eth0` to `if_` is `if` and `eth0`."""
-        if self.target.endswith("_") and self.name.startswith(self.target) and self.name != self.target:
-            return self.target.rstrip("_"), self.name[len(self.target) :]
-        return self.name, ""
+        return split_link(self.name, self.target)
 
     def ask(self, question: str, *, may_fail: bool = False) -> str:
         """What it prints, with an empty question for its values. `may_fail`: whatever its status. Raises PyagentError."""
