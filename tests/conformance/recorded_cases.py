@@ -323,6 +323,9 @@ def _corpus() -> Iterator[Case]:
         if "freebsd" in folder.parts:
             continue  # programs of another system
         plugin = Path(*folder.parts[: len(CORPUS.parts) + 2])
+        if plugin.name == "temp":
+            yield from _in_both_formats(folder, path.read_text())
+            continue
         expected = next(
             (one for name in (".", "proc", "proc1") if (one := folder / name / "expected.out").exists()), None
         )
@@ -348,6 +351,19 @@ def _corpus() -> Iterator[Case]:
             working_directory=plugin,
             messages=messages,
             input=_bytes(folder / "input.influx"),
+        )
+
+
+def _in_both_formats(folder: Path, config: str) -> Iterator[Case]:
+    """Cases of a plugin whose expected metrics are there for each of its formats."""
+    for version in ("v1", "v2"):
+        yield Case(
+            label="/".join((*folder.relative_to(CORPUS).parts, version)),
+            folder=folder,
+            config=f'{config}\nmetric_format = "{version}"\n[agent]\nomit_hostname = true\n',
+            expected=_bytes(folder / f"expected_{version}.out"),
+            errors=None,
+            fails=False,
         )
 
 
