@@ -18,7 +18,7 @@ from typing import Any
 from recorded_brokers import RecordedMosquitto, RecordedNats
 from recorded_daemons import RecordedChrony
 from recorded_dns import RecordedDnsmasq
-from recorded_played import PlayedDovecot, RecordedConnection, planted
+from recorded_played import APPEND, PlayedDovecot, RecordedConnection, planted
 from recorded_services import RecordedFail2ban, RecordedMonit, RecordedSupervisor, RecordedUps
 from recorded_web import RecordedCertificates, RecordedExporters, RecordedPorts, RecordedWeb
 from recorded_workers import RecordedWorker
@@ -174,8 +174,6 @@ def _services() -> Iterator[Case]:
         plugin = folder.parent.name
         if folder.name == "port_in_use":
             continue  # takes another program on that port; tests/plugins has such a case
-        if folder.name == "end_append_poll":
-            continue  # its line is written while it runs: tests/unit/inputs/test_tail.py
         config = _STDOUT.sub("\n", path.read_text())
         recorded = json.loads(_text(folder / "requests.json") or "[]")
         requests = [_with_body(one) for one in recorded if isinstance(one, dict) and "request" in one]
@@ -199,6 +197,7 @@ def _services() -> Iterator[Case]:
             expected=_bytes(folder / "expected.out"),
             environ={"PATH": "DIR/fakebin:/usr/bin:/bin"} if fake else {},
             planted=files or {},
+            program=APPEND if files and APPEND in files else "",
             errors=None,
             fails=any("E! " in line and _CLOSED not in line for line in _text(folder / "expected.err").splitlines()),
             server=server,
@@ -208,7 +207,7 @@ def _services() -> Iterator[Case]:
             if server and server not in _BROKERS
             else (*_varies_of(folder), *_TIMES_OF_FILES.get(plugin, ()), *_NUMBER_OF_LINES.get(folder.name, ())),
             # Files are of now; a program has ended by then, which is logged.
-            seconds=2.0 if plugin == "directory_monitor" or folder.name == "exits_and_restarts" else 0.0,
+            seconds=_SECONDS.get(folder.name, 2.0 if plugin == "directory_monitor" else 0.0),
             requests=requests,
             messages=[_sent(folder)] if sent else [],
             published=_published(folder) if server in _BROKERS else [],
@@ -291,6 +290,7 @@ def _varying_of_services() -> dict[str, list[str]]:
     return varying | {"redis": ["tag:command", "tag:err", "any:used_memory_dataset"]}
 
 
+_SECONDS = {"exits_and_restarts": 2.0, "end_append_poll": 3.0}
 _NUMBER_OF_LINES = {"exits_and_restarts": ("lines:*",)}
 _CLOSED = "file already closed"
 """What Telegraf finds when it ends a program, or one has ended."""

@@ -134,6 +134,23 @@ echo "System has not been booted with systemd as init system (PID 1). Can't oper
 echo "Failed to connect to bus: Host is down" >&2
 exit 1
 """
+_APPEND = """
+import contextlib, os, pathlib, time
+def is_open(path, process):
+    for file in os.scandir(f"/proc/{process}/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(file) == path:
+                return True
+    return False
+print("ready", flush=True)
+while not is_open(os.path.realpath("in.log"), os.getppid()):
+    time.sleep(0.02)
+time.sleep(0.2)  # it looks how long the file is
+with pathlib.Path("in.log").open("a") as log:
+    log.write("weather,place=new temp=3\\n")
+"""
+APPEND = "append.py"
+"""Of tail/end_append_poll: writes its line once the agent has opened the file."""
 _QUEUES = {f"active/{number}": number * 100 for number in (1, 2)}
 _QUEUES |= {f"maildrop/{number}": number * 100 for number in (1, 2, 3)}
 _QUEUES |= {"incoming/1": 100, "deferred/A/1": 50, "deferred/A/2": 50, "deferred/B/3": 50}
@@ -151,6 +168,7 @@ _PLANTED = {
     "postfix/queue_directory": {**_MAILS, "hold/": ""},
     "postfix/missing_directory": {},
     "socketstat/unix_and_udp": {"bin/ss": _SS},
+    "tail/end_append_poll": {APPEND: _APPEND},
     "systemd_units": {"bin/systemctl": _SYSTEMCTL},
 }
 
