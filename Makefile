@@ -41,7 +41,7 @@ unit: setup ## Run the quick tests only: no servers, no container, no recorded c
 
 .PHONY: faults
 faults: setup ## Run the long form of the fault tests: 500 kills, every damaged byte, 20,000 lives of a disk, 1,000 examples of each property; hours
-	@PYAGENT_FAULT_TRIALS=$${PYAGENT_FAULT_TRIALS:-500} PYAGENT_LONG_FAULTS=1 $(bin)/python -m pytest tests/faults tests/unit -m "not system" --timeout 7200 $(ARGS)
+	@PYAGENT_FAULT_TRIALS=$${PYAGENT_FAULT_TRIALS:-500} PYAGENT_LONG_FAULTS=1 $(bin)/python -m pytest tests/faults tests/unit tests/plugins -m "not system" --timeout 7200 $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, formatting, types and the layers' rules (ruff, mypy --strict, import-linter)

@@ -18,6 +18,7 @@ __all__ = [
     "go_float",
     "guess_value",
     "parse_boolean",
+    "parse_finite",
     "parse_float",
     "parse_integer",
     "parse_unsigned",
@@ -89,6 +90,12 @@ def parse_float(text: str) -> float | None:
         except OverflowError:
             return None
     return None
+
+
+def parse_finite(text: str) -> float | None:
+    """The same, but for infinity and NaN: no instrument reads that, and no line holds it."""
+    number = parse_float(text)
+    return None if number is None or not math.isfinite(number) else number
 
 
 def parse_boolean(text: str) -> bool | None:

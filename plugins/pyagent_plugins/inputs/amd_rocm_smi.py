@@ -4,13 +4,14 @@ Runs `rocm-smi --json`. Names and types are those of Telegraf 1.40.
 """
 
 import os
+import re
 from typing import Annotated, Any
 
 import msgspec
 
 from pyagent.api import About, Accumulator, Duration, Field, Input, Measurement, Options, PyagentError, option
 from pyagent.kit.command import Commands, find_program
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 
 __all__ = ["AmdRocmSmi", "AmdRocmSmiOptions"]
 
@@ -48,6 +49,7 @@ _FLOATS = {
     "temperature_sensor_memory": ("C", "temperature of the memory", "Temperature (Sensor memory) (C)"),
     "power_draw": ("W", "power", "Average Graphics Package Power (W)"),
 }
+_DIGIT = re.compile("[+-]?[0-9]")
 _TEXTS = {"card_series": "Card series", "card_model": "Card model", "card_vendor": "Card vendor"}
 _KEYS = {
     *(key for _, _, keys in _INTEGERS.values() for key in keys),
@@ -107,10 +109,11 @@ def _add(acc: Accumulator, name: str, card: dict[str, str], version: str) -> Non
             value = parse_integer(_word(text.strip("(Mhz)") if unit == "MHz" else text))
             if value is not None:
                 found[field] = value
-    # What is not there counts as 0, as Telegraf has it.
-    used = parse_integer(card.get(_USED, "")) or 0
-    found["memory_free"] = (parse_integer(card.get(_TOTAL, "")) or 0) - used
-    found |= {field: parse_float(_word(card.get(key, ""))) for field, (_, _, key) in _FLOATS.items()}
+    # What is not there, or is a word, counts as 0, as Telegraf has it.
+    texts = [card.get(key, "") for key in (_TOTAL, _USED)]
+    total, used = (parse_integer(text if _DIGIT.match(text) else "0") for text in texts)
+    found["memory_free"] = None if total is None or used is None else total - used
+    found |= {field: parse_finite(_word(card.get(key, ""))) for field, (_, _, key) in _FLOATS.items()}
     found |= {field: _word(card.get(key, "")) or None for field, key in _TEXTS.items()}
     values = {field: value for field, value in found.items() if value is not None}
     acc.add("amd_rocm_smi", values, {tag: text for tag, text in tags.items() if text})

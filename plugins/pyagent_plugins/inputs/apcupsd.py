@@ -18,7 +18,7 @@ from pyagent.api import (
 )
 from pyagent.kit.connection import Connection, ServerAddress, connected
 from pyagent.kit.each import for_each
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent.kit.shown import quoted
 
 __all__ = ["Apcupsd", "ApcupsdOptions"]
@@ -145,7 +145,7 @@ def _fields(connection: Connection, status: dict[str, str]) -> dict[str, int | f
         text, _, unit = status[name].partition(" ")
         value: int | float | None
         if name in _FLOATS:
-            value = parse_float(text)
+            value = parse_finite(text)
         elif name in _INTEGERS:
             value = parse_integer(status[name] if name == "NUMXFERS" else text)
         else:
@@ -168,7 +168,7 @@ def _flags(text: str) -> int | None:
 
 
 def _nanoseconds(text: str, unit: str) -> int | None:
-    number, factor = parse_float(text), _UNITS.get(unit.lower())
+    number, factor = parse_finite(text), _UNITS.get(unit.lower())
     if number is None or factor is None or not abs(number * factor) < 9.2e9:
         return None
     return round(number * factor * 1_000_000_000)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pyagent.api import About, Accumulator, Input, Measurement, Options, PyagentError, Uint, counters, fields, option
 from pyagent.api.files import path_of
-from pyagent.kit.numbers import parse_float, parse_unsigned
+from pyagent.kit.numbers import parse_finite, parse_unsigned
 from pyagent.kit.procfs import host_path, read_text
 
 __all__ = ["Bcache", "BcacheOptions"]
@@ -94,7 +94,7 @@ def _size(path: str) -> Uint:
     """Bytes of a size such as 1.5G, with the precision of 32 bits, as Telegraf reads it."""
     text = read_text(path)
     power = _FACTORS.get(text[-1:], 0)
-    number = parse_float(text[:-1] if power else text)
+    number = parse_finite(text[:-1] if power else text)
     try:
         if number is None or not number >= 0:
             raise ValueError

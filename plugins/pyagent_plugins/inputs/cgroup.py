@@ -11,7 +11,7 @@ from pyagent.api import About, Accumulator, Input, Measurement, Options, Pyagent
 from pyagent.api.files import path_of
 from pyagent.kit.each import joined_failures
 from pyagent.kit.globpath import match_files
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent.kit.procfs import read_bytes
 
 __all__ = ["Cgroup", "CgroupOptions"]
@@ -124,5 +124,5 @@ def _value(text: str) -> int | float | str:
         return number
     if text == "max":
         return _MAX
-    fraction = parse_float(text)
+    fraction = parse_finite(text)
     return text if fraction is None else fraction

@@ -128,12 +128,14 @@ class Cpu(Input[CpuOptions]):
 
     def _selected(self) -> list[tuple[str, Times]]:
         found = list(self._linux() if sys.platform == "linux" else _portable())
+        if not found and not self._left_out:
+            raise PyagentError(f"cannot read {host_path('proc', 'stat')}: line 1: it does not begin with cpu")
         each = [(name, times) for name, times in found if name != _TOTAL] if self.options.percpu else []
         return each + [(name, times) for name, times in found if name == _TOTAL and self.options.totalcpu]
 
     def _linux(self) -> Iterator[tuple[str, Times]]:
         ticks = os.sysconf("SC_CLK_TCK")
-        for row in read_rows(host_path("proc", "stat")):
+        for row in read_rows(host_path("proc", "stat"), whole=True):
             if not row.words[0].startswith("cpu"):
                 break
             try:

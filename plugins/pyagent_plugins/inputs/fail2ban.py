@@ -5,8 +5,8 @@ Runs `fail2ban-client status`. Names and types are those of Telegraf 1.40.
 
 from typing import Annotated
 
-from pyagent.api import Accumulator, Chart, Input, Measurement, Options, fields, option
-from pyagent.kit.command import Commands, find_program
+from pyagent.api import Accumulator, Chart, Input, Measurement, Options, PyagentError, fields, option
+from pyagent.kit.command import Commands, find_program, shown
 from pyagent.kit.numbers import parse_integer
 
 __all__ = ["Fail2ban", "Fail2banOptions"]
@@ -54,6 +54,9 @@ class Fail2ban(Input[Fail2banOptions]):
                     if number is not None:
                         values[name] = number
                     break
+            if not values:
+                command = shown([*self._command, jail])
+                raise PyagentError(f"cannot read the output of `{command}`: it has no number of failures or bans")
             acc.add("fail2ban", values, {"jail": jail})
 
     async def stop(self) -> None:
@@ -64,4 +67,4 @@ class Fail2ban(Input[Fail2banOptions]):
             _, found, names = line.rpartition(_JAILS)
             if found:
                 return [name for name in names.strip().split(", ") if name]
-        return []
+        raise PyagentError(f"cannot read the output of `{shown(self._command)}`: it has no list of jails")

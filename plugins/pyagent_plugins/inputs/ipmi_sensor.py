@@ -22,9 +22,9 @@ from pyagent.api import (
     Secret,
     option,
 )
-from pyagent.kit.command import Commands, find_program
+from pyagent.kit.command import Commands, find_program, shown
 from pyagent.kit.each import for_each
-from pyagent.kit.numbers import parse_float
+from pyagent.kit.numbers import parse_finite
 
 __all__ = ["IpmiSensor", "IpmiSensorOptions"]
 
@@ -156,6 +156,9 @@ class IpmiSensor(Input[IpmiSensorOptions]):
                     acc.add("ipmi_sensor", {"value": int(state == "on")}, tags)
             return
         read = _power if sensor == "dcmi_power_reading" else _second if self.options.metric_version == 2 else _first
+        if not any("|" in line or ":" in line for line in lines):
+            words = shown([os.path.basename(self._program), *_SENSORS[sensor]])
+            raise PyagentError(f"cannot read the output of `{words}`: it has no sensor")
         for line in lines:
             if found := read(line):
                 values, tags = found
@@ -189,7 +192,7 @@ def _first(line: str) -> Found:
         values["value"] = float(int(digits, 16))
     elif " " in description:
         number, _, unit = description.partition(" ")
-        value = parse_float(number)
+        value = parse_finite(number)
         if value is None:
             return None
         values["value"] = value
@@ -208,7 +211,7 @@ def _second(line: str) -> Found:
     if analog is None or not analog[2].strip():
         tags["status_desc"] = _word(description) or _word(status)
         return {"value": 0.0}, tags
-    value = parse_float(analog[1])
+    value = parse_finite(analog[1])
     if value is None:
         return None
     # Some add a state behind the unit.
@@ -223,7 +226,7 @@ def _power(line: str) -> Found:
     """Instantaneous power reading:                   167 Watts"""
     reading = _POWER.match(line)
     words = (reading[2] or "").strip().split(" ") if reading else []
-    value = parse_float(words[0]) if len(words) == 2 else None
+    value = parse_finite(words[0]) if len(words) == 2 else None
     if reading is None or value is None:
         return None
     return {"value": value}, {"name": _word(reading[1]), "unit": _word(words[1])}

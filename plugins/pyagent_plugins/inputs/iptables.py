@@ -67,9 +67,9 @@ class Iptables(Input[IptablesOptions]):
         self._commands.stop()
 
     def _add(self, acc: Accumulator, chain: str, lines: list[str]) -> None:
-        if len(lines) < 3:
-            return
         where = f"the rules of the chain {chain}"
+        if len(lines) < 3 or lines[-1]:
+            raise PyagentError(f"cannot read {where}: the output ends within line {len(lines)}")
         name = _CHAIN.match(lines[0])
         if name is None:
             raise PyagentError(f"cannot read {where}: line 1 does not begin with 'Chain NAME': {lines[0][:80]!r}")
@@ -79,6 +79,8 @@ class Iptables(Input[IptablesOptions]):
             )
         for number, line in enumerate(lines[2:], start=3):
             rule = _RULE.match(line)
+            if rule is None and line.strip() and self._once(where):
+                self.log.warning("%s: line %d is no rule and is left out: %r", where, number, line.strip()[:80])
             comment = _comment(line[rule.end() :]) if rule else None
             if rule is None or comment is None:
                 continue

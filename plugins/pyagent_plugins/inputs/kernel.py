@@ -6,7 +6,6 @@ information. Names and types are those of Telegraf 1.40.
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Annotated
 
 from pyagent.api import (
@@ -25,6 +24,7 @@ from pyagent.api import (
     fields,
     option,
 )
+from pyagent.kit.numbers import parse_finite, parse_unsigned
 from pyagent.kit.procfs import Row, host_path, read_int, read_rows
 
 __all__ = ["Kernel", "KernelOptions"]
@@ -121,34 +121,40 @@ class Kernel(Input[KernelOptions]):
 
     async def gather(self, acc: Accumulator) -> None:
         found = {"entropy_avail": read_int(host_path("proc", "sys/kernel/random/entropy_avail"))}
-        for row in read_rows(host_path("proc", "stat"), only=_LINES, most=4):
+        stat = host_path("proc", "stat")
+        for row in read_rows(stat, only=_LINES, most=4, whole=True):
             if name := _STAT.get(row.words[0]):
                 found[name] = row.integer(1)
             elif row.words[0] == "page":
                 found["disk_pages_in"], found["disk_pages_out"] = row.integer(1), row.integer(2)
+        if len(found) == 1:
+            raise PyagentError(f"cannot read {stat}: it has none of the lines {', '.join(_STAT)}")
         if "ksm" in self.options.collect:
-            found |= {f"ksm_{name}": read_int(os.path.join(self._ksm, name)) for name in _KSM}
-            for name in _KSM_OF_NEW_KERNELS:
-                with suppress(PyagentError):
-                    found[f"ksm_{name}"] = read_int(os.path.join(self._ksm, name))
+            found |= self._merging()
         acc.add("kernel", found, kind=MetricType.COUNTER)
         if "psi" in self.options.collect:
             for resource, kinds in _RESOURCES.items():
                 path = host_path("proc", "pressure", resource)
-                rows = read_rows(path, missing="the kernel has no pressure stall information, or it is off (psi=1)")
+                missing = "the kernel has no pressure stall information, or it is off (psi=1)"
+                rows = [row for row in read_rows(path, missing=missing) if row.words[0] in kinds]
+                if not rows:
+                    raise PyagentError(f"cannot read {path}: it has no line that begins with {' or '.join(kinds)}")
                 for row in rows:
-                    if row.words[0] in kinds:
-                        _add_pressure(acc, {"resource": resource, "type": row.words[0]}, row)
+                    _add_pressure(acc, {"resource": resource, "type": row.words[0]}, row)
+
+    def _merging(self) -> dict[str, int]:
+        paths = {name: os.path.join(self._ksm, name) for name in (*_KSM, *_KSM_OF_NEW_KERNELS)}
+        wanted = {name: path for name, path in paths.items() if name in _KSM or os.path.exists(path)}
+        return {f"ksm_{name}": read_int(path) for name, path in wanted.items()}
 
 
 def _add_pressure(acc: Accumulator, tags: dict[str, str], row: Row) -> None:
     values = dict(word.partition("=")[::2] for word in row.words[1:])
-    try:
-        averages = {name: float(values[name]) for name in ("avg10", "avg60", "avg300")}
-        total = int(values["total"])
-    except (KeyError, ValueError):
+    averages = {name: parse_finite(values.get(name, "")) for name in ("avg10", "avg60", "avg300")}
+    if "total" not in values or None in averages.values():
         row.fail("it is not as in 'some avg10=0.00 avg60=0.00 avg300=0.00 total=0'")
-    if not 0 <= total < 1 << 64:
+    total = parse_unsigned(values["total"])
+    if total is None:
         row.fail("its total is no number of 64 bits")
     acc.add("pressure", {"total": Uint(total)}, tags, kind=MetricType.COUNTER)
     acc.add("pressure", averages, tags, kind=MetricType.GAUGE)

@@ -10,7 +10,7 @@ import msgspec
 
 from pyagent.api import About, Accumulator, Input, Measurement, Options, PyagentError, Uint, fields, option
 from pyagent.kit.command import Commands
-from pyagent.kit.numbers import parse_float, parse_unsigned
+from pyagent.kit.numbers import parse_finite, parse_unsigned
 
 __all__ = ["Lvm", "LvmOptions"]
 
@@ -138,7 +138,7 @@ def _percent(used: int, size: int) -> dict[str, float]:
 def _float32(program: str, volume: dict[str, str], name: str, default: str) -> float:
     """As Telegraf reads it, with the precision of 32 bits."""
     text = volume.get(name) or default
-    value = parse_float(text)
+    value = parse_finite(text)
     try:
         if value is None:
             raise ValueError

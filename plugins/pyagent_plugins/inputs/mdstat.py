@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, NoReturn
 
 from pyagent.api import About, Accumulator, Chart, Input, Measurement, Options, PyagentError, fields, option
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent.kit.procfs import host_path, read_bytes
 
 __all__ = ["Mdstat", "MdstatOptions"]
@@ -159,7 +159,7 @@ def _progress(text: _Lines, number: int) -> tuple[int, float, float, float]:
         text.fail(number, "it has no blocks as in (12/34)")
     values = []
     for name, pattern in (("percentage", _PERCENT), ("finish", _FINISH), ("speed", _SPEED)):
-        value = parse_float(found[1]) if (found := pattern.search(text[number])) else None
+        value = parse_finite(found[1]) if (found := pattern.search(text[number])) else None
         if value is None:
             text.fail(number, f"it has no {name}")
         values.append(value)

@@ -70,6 +70,8 @@ _EXTENDED = {
     "percpu": ("Percpu", "allocated per processor by the kernel"),
     "unevictable": ("Unevictable", "cannot be reclaimed, such as locked memory"),
 }
+_MOST_DIGITS = 16
+"""So many kB are always a number of bytes of 64 bits."""
 _KEYS = {"MemAvailable", "Cached", *(key for key, _ in (_MEMINFO | _COUNTS | _EXTENDED).values())}
 
 # Field -> psutil's name, where there is no /proc/meminfo. A platform gives those that it has.
@@ -149,19 +151,23 @@ def _read_meminfo(path: str) -> dict[str, int]:
     """The lines of interest as numbers, in kB or a count. Raises PyagentError naming the line that is not readable."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            lines = file.read().splitlines()
+            lines = file.read().split("\n")
     except OSError as error:
         raise PyagentError(f"cannot read {path}: {error.strerror}") from None
     info: dict[str, int] = {}
+    # What is behind the last end of a line is a line that was cut.
+    cut = lines.pop()
     for number, line in enumerate(lines, start=1):
         key, _, rest = line.partition(":")
         if key in _KEYS:
             text = rest.removesuffix(" kB").strip()
-            if not (text.isdecimal() and text.isascii()):
+            if not (text.isdecimal() and text.isascii() and len(text) <= _MOST_DIGITS):
                 raise PyagentError(f"cannot read {path}: line {number} is not 'name: number kB' but {line[:80]!r}")
             info[key] = int(text)
     if not info.get("MemTotal"):
         raise PyagentError(f"cannot read {path}: it has no MemTotal")
+    if cut:
+        raise PyagentError(f"cannot read {path}: line {len(lines) + 1}: the file ends within it: {cut[:80]!r}")
     return info
 
 

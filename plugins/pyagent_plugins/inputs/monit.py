@@ -19,7 +19,7 @@ from pyagent.api import (
 )
 from pyagent.api.masking import mask_url
 from pyagent.kit.http import Credentials, HttpOptions, UrlClient
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent.kit.xpath_syntax import ATTRIBUTE, ELEMENT
 from pyagent.kit.xpath_xml import XmlNode, read_xml
 
@@ -215,7 +215,7 @@ def _value(service: XmlNode, path: str, kind: str) -> Any:
     if kind == "str":
         return text
     text = text.strip()
-    value = (parse_integer(text) if kind == "int" else parse_float(text)) if text else int(kind != "int") * 0.0
+    value = (parse_integer(text) if kind == "int" else parse_finite(text)) if text else int(kind != "int") * 0.0
     if value is None:
         raise ParseError(f"{path} of service {_text(service, 'name')[:80]!r} is {text[:80]!r} and no number")
     return int(value) if kind == "int" else float(value)

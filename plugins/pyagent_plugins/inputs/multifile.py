@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pyagent.api import Accumulator, Input, Measurement, MetricType, Options, PyagentError, option
 from pyagent.api.files import path_of, read_file
-from pyagent.kit.numbers import divided, parse_boolean, parse_float, parse_integer
+from pyagent.kit.numbers import divided, parse_boolean, parse_finite, parse_integer
 from pyagent.kit.shown import quoted
 
 __all__ = ["Multifile", "MultifileOptions", "SourceFile"]
@@ -81,7 +81,7 @@ def _converted(text: str, conversion: str) -> object:
         value = parse_boolean(text)
         kind = "true or false"
     elif conversion == "float" or (decimals := _DECIMALS.match(conversion)):
-        value = number = parse_float(text)
+        value = number = parse_finite(text)
         kind = "number"
         if number is not None and conversion != "float" and decimals:
             value = divided(number, _power_of_ten(int(decimals[1])))

@@ -114,7 +114,7 @@ class Net(Input[NetOptions]):
                 name, colon, rest = row.text.rpartition(":")
                 if not colon:
                     header += 1
-                    if header > _HEADERS or seen:
+                    if header > _HEADERS or seen or "|" not in row.text:
                         row.fail("it names no interface")
                     continue
                 name, row.words = name.strip(), rest.split()

@@ -124,6 +124,8 @@ class Netstat(Input):
 def _lines(path: str) -> list[bytes]:
     """Those behind the first one, which names the columns. Raises PyagentError for a file that is cut."""
     data = read_bytes(path)
+    if b"\0" in data or not data:
+        raise PyagentError(f"cannot read {path}: line 1: it has no names of columns")
     if data and not data.endswith(b"\n"):
         number = data.count(b"\n") + 1
         raise PyagentError(f"cannot read {path}: line {number}: the file ends within it")

@@ -7,7 +7,19 @@ import os
 from collections.abc import Sequence
 from typing import Annotated
 
-from pyagent.api import About, Accumulator, ConfigError, Field, Input, Measurement, Options, Uint, counters, option
+from pyagent.api import (
+    About,
+    Accumulator,
+    ConfigError,
+    Field,
+    Input,
+    Measurement,
+    Options,
+    PyagentError,
+    Uint,
+    counters,
+    option,
+)
 from pyagent.kit.procfs import Row, read_rows
 from pyagent.kit.regex import Regex, compile_regex
 
@@ -219,8 +231,10 @@ class NfsClient(Input[NfsClientOptions]):
         path = os.environ.get("MOUNT_PROC") or "/proc/self/mountstats"
         mount = export = version = ""
         wanted = False
+        known = False
         for row in read_rows(path, whole=True):
             words = row.words
+            known = known or words[0] == "device"
             if len(words) > 4 and "fstype" in words and ("nfs" in words or "nfs4" in words):
                 export, mount = words[1], words[4]
                 wanted = self._wanted(mount)
@@ -228,6 +242,8 @@ class NfsClient(Input[NfsClientOptions]):
                 version = words[5].partition("/")[2].partition("/")[0]
             if mount and wanted and len(words) > 1:
                 self._add(acc, row, {"mountpoint": mount, "serverexport": export}, version)
+        if not known:
+            raise PyagentError(f"cannot read {path}: it has no line that begins with device")
 
     def _wanted(self, mount: str) -> bool:
         if self._included and not any(one.search(mount) for one in self._included):

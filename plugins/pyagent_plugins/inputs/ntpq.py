@@ -8,7 +8,7 @@ from typing import Annotated
 from pyagent.api import Accumulator, Chart, ConfigError, Field, Input, Measurement, Options, PyagentError, option
 from pyagent.kit.command import Commands, find_program, shown
 from pyagent.kit.each import joined_failures
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent.kit.once import Once
 from pyagent.kit.shown import quoted
 
@@ -160,9 +160,9 @@ def _ratio(text: str) -> float | None:
 
 _Read = Callable[[str], int | float | None]
 _READERS: dict[str, _Read] = {
-    "delay": parse_float,
-    "jitter": parse_float,
-    "offset": parse_float,
+    "delay": parse_finite,
+    "jitter": parse_finite,
+    "offset": parse_finite,
     "poll": _duration,
     "when": _duration,
 }

@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from pyagent.api import About, Accumulator, Duration, Field, Input, Measurement, Options, PyagentError, fields, option
 from pyagent.kit.command import Commands, find_program
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent.kit.once import Once
 
 __all__ = ["NvidiaSmi", "NvidiaSmiOptions"]
@@ -317,7 +317,7 @@ def _values(element: _Element, table: dict[str, tuple[str, str, str]]) -> dict[s
             if text in _NOTHING:
                 continue
             number = text.split()[0].removesuffix("x")
-            value = text if kind == "str" else parse_integer(number) if kind == "int" else parse_float(number)
+            value = text if kind == "str" else parse_integer(number) if kind == "int" else parse_finite(number)
             if value is not None:
                 found[name] = value
     return found

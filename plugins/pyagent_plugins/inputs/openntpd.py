@@ -6,7 +6,7 @@ from typing import Annotated
 from pyagent.api import Accumulator, Chart, Duration, Field, Input, Measurement, Options, PyagentError, fields, option
 from pyagent.kit.command import Commands, find_program
 from pyagent.kit.each import joined_failures
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent.kit.shown import quoted
 
 __all__ = ["Openntpd", "OpenntpdOptions"]
@@ -164,7 +164,7 @@ class _Reader:
                 continue
             value: int | float | None
             if name in floats:
-                value = parse_float(text.removesuffix("ms"))
+                value = parse_finite(text.removesuffix("ms"))
             else:
                 value = parse_integer(text.removesuffix("s") if name in _TIMES else text)
             if value is None:

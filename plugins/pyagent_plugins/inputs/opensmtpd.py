@@ -5,7 +5,7 @@ from typing import Annotated
 from pyagent.api import Accumulator, Duration, Input, Measurement, Options, PyagentError, option
 from pyagent.kit.command import Commands, find_program
 from pyagent.kit.each import joined_failures
-from pyagent.kit.numbers import parse_float
+from pyagent.kit.numbers import parse_finite
 from pyagent.kit.shown import quoted
 
 __all__ = ["Opensmtpd", "OpensmtpdOptions"]
@@ -41,7 +41,7 @@ class Opensmtpd(Input[OpensmtpdOptions]):
             name, separator, text = line.removesuffix("\r").partition("=")
             if not separator or "=" in text or name == "uptime.human":
                 continue
-            value = parse_float(text)
+            value = parse_finite(text)
             if value is None:
                 message = f"line {number}: {quoted(name[:80])} is {quoted(text[:40])}, which is no number"
                 failures.append(PyagentError(f"cannot read the output of {self.options.binary}: {message}"))

@@ -6,9 +6,9 @@ Runs `sensors -A -u`. Names and types are those of Telegraf 1.40.
 import re
 from typing import Annotated
 
-from pyagent.api import About, Accumulator, Duration, Input, Measurement, Options, fields, option
+from pyagent.api import About, Accumulator, Duration, Input, Measurement, Options, PyagentError, fields, option
 from pyagent.kit.command import Commands, find_program
-from pyagent.kit.numbers import parse_float
+from pyagent.kit.numbers import parse_finite
 from pyagent.kit.procfs import rows_of
 
 __all__ = ["Sensors", "SensorsOptions"]
@@ -46,7 +46,7 @@ class Sensors(Input[SensorsOptions]):
 
     def gather(self, acc: Accumulator) -> None:
         output = self._commands.run([self._program, "-A", "-u"])
-        chip, feature, last = "", "", 0
+        chip, feature, last, empty = "", "", 0, True
         found: dict[str, float] = {}
 
         def flush() -> None:
@@ -63,13 +63,16 @@ class Sensors(Input[SensorsOptions]):
                 feature = row.text.strip().replace(" ", "_").lower().rstrip(":")
             else:
                 name, colon, text = row.text.partition(":")
-                value = parse_float(text.partition(":")[0].strip()) if colon else None
+                value = parse_finite(text.partition(":")[0].strip()) if colon else None
                 if value is None:
                     row.fail("it is not as in 'temp1_input: 75.000'")
                 name = name.strip()
                 found[_NUMBERS.sub("", name) if self.options.remove_numbers else name] = value
+                empty = False
             last = row.number
         flush()
+        if empty:
+            raise PyagentError("cannot read the output of `sensors -A -u`: it has no values; run sensors-detect")
 
     async def stop(self) -> None:
         self._commands.stop()

@@ -35,6 +35,8 @@ class Slab(Input):
         found: dict[str, int] = {}
         for row in rows_of(path, self._contents(path), whole=True):
             if row.number <= _HEADERS:
+                if row.number == 1 and row.words[0] != "slabinfo":
+                    row.fail("it does not begin with slabinfo")
                 continue
             if len(row.words) < _LEAST_WORDS:
                 row.fail("it has fewer than 4 words")
@@ -42,8 +44,9 @@ class Slab(Input):
             if not -(1 << 63) <= size < 1 << 63:
                 row.fail("so many bytes are no number of 64 bits")
             found[f"{row.words[0].lower().replace('-', '_')}_size"] = size
-        if found:
-            acc.add("slab", found, kind=MetricType.GAUGE)
+        if not found:
+            raise PyagentError(f"cannot read {path}: it has no caches")
+        acc.add("slab", found, kind=MetricType.GAUGE)
 
     async def stop(self) -> None:
         self._commands.stop()

@@ -96,7 +96,10 @@ class Socketstat(Input[SocketstatOptions]):
         values: dict[str, Uint | str] = {}
         waiting = False
         """A socket was read, and may have a line with counters."""
-        for row in rows_of(f"the output of `ss -in --{protocol}`", output, whole=True):
+        where = f"the output of `ss -in --{protocol}`"
+        if not output.strip():
+            raise PyagentError(f"cannot read {where}: it is empty")
+        for row in rows_of(where, output, whole=True):
             if row.number == 1:
                 continue
             if row.text[0].isspace():

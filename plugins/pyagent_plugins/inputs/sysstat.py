@@ -12,7 +12,7 @@ from pyagent.api import About, Accumulator, Duration, Input, Measurement, Option
 from pyagent.kit.command import CommandFailed, Commands, find_program
 from pyagent.kit.csv_rows import BadRow, csv_rows
 from pyagent.kit.each import joined_failures
-from pyagent.kit.numbers import parse_float
+from pyagent.kit.numbers import parse_finite
 
 __all__ = ["Sysstat", "SysstatOptions"]
 
@@ -94,7 +94,7 @@ class Sysstat(Input[SysstatOptions]):
         where = f"the output of `sadf {words}`"
         try:
             for number, row in csv_rows(output.text, "\t", "", False):
-                value = parse_float(row[5]) if len(row) == _FIELDS else None
+                value = parse_finite(row[5]) if len(row) == _FIELDS else None
                 if value is None:
                     cause = (
                         "its value is no number"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pyagent.api import About, Accumulator, Duration, Input, Measurement, Options, fields, option
 from pyagent.kit.long_running import LongRunning
-from pyagent.kit.numbers import parse_float
+from pyagent.kit.numbers import parse_finite
 
 __all__ = ["Turbostat", "TurbostatOptions"]
 
@@ -122,7 +122,7 @@ class Turbostat(Input[TurbostatOptions]):
             if name in _TAGS:
                 tags[name] = word
                 continue
-            number = parse_float(word)
+            number = parse_finite(word)
             if number is None:
                 return f"{word[:40]!r} is no number for {name}"
             if name != _TIME:

@@ -21,7 +21,7 @@ from pyagent.api import (
 from pyagent.kit.connection import Connection, ServerAddress, connected
 from pyagent.kit.each import joined_failures
 from pyagent.kit.glob import compile_patterns
-from pyagent.kit.numbers import parse_float, parse_integer, shown_value
+from pyagent.kit.numbers import parse_finite, parse_integer, shown_value
 from pyagent.kit.once import Once
 from pyagent.kit.shown import quoted
 
@@ -221,14 +221,14 @@ def _variables(connection: Connection, name: str, lines: list[str]) -> dict[str,
         text = _ESCAPED.sub(r"\1", match[3]).strip(" ")
         value: FieldValue = {"enabled": True, "disabled": False}.get(text, text)
         if _NUMBER.fullmatch(text):
-            number = parse_float(text) if text.count(".") == 1 else parse_integer(text)
+            number = parse_finite(text) if text.count(".") == 1 else parse_integer(text)
             value = text if number is None else number
         found[match[2]] = value
     return found
 
 
 def _float(value: FieldValue) -> float | None:
-    return parse_float(value) if isinstance(value, str) else float(value)
+    return parse_finite(value) if isinstance(value, str) else float(value)
 
 
 def _shown(variables: Mapping[str, FieldValue], name: str) -> str:

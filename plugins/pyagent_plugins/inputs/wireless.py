@@ -6,7 +6,18 @@ Linux: /proc/net/wireless. Names and types are those of Telegraf 1.40.
 import os
 from typing import Annotated
 
-from pyagent.api import About, Accumulator, Input, Measurement, MetricType, Options, counters, fields, option
+from pyagent.api import (
+    About,
+    Accumulator,
+    Input,
+    Measurement,
+    MetricType,
+    Options,
+    PyagentError,
+    counters,
+    fields,
+    option,
+)
 from pyagent.kit.numbers import parse_integer
 from pyagent.kit.procfs import Row, host_path, read_rows
 
@@ -46,7 +57,9 @@ class Wireless(Input[WirelessOptions]):
 
     async def gather(self, acc: Accumulator) -> None:
         path = os.path.join(self.options.host_proc or host_path("proc"), "net/wireless")
-        rows = read_rows(path, missing="the kernel has no wireless extensions", whole=True)
+        rows = list(read_rows(path, missing="the kernel has no wireless extensions", whole=True))
+        if not rows or rows[0].words[0] != "Inter-|":
+            raise PyagentError(f"cannot read {path}: line 1: it does not begin with Inter-|")
         interfaces = [(row, _numbers(row)) for row in rows if row.number > _HEADER]
         odd = None
         for row, numbers in interfaces:

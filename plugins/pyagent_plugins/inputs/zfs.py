@@ -10,7 +10,7 @@ from typing import Annotated
 from pyagent.api import About, Accumulator, ConfigError, Input, Measurement, Options, PyagentError, option
 from pyagent.api.files import path_of
 from pyagent.kit.each import joined_failures
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent.kit.once import Once
 from pyagent.kit.procfs import Row, host_path, read_bytes, rows_of
 
@@ -158,7 +158,7 @@ class Zfs(Input[ZfsOptions]):
                 return value
             return int(value) if value < 1 << 63 else int(value) - (1 << 64)
         if kind in _FLOATS:
-            number = parse_float(text)
+            number = parse_finite(text)
             if number is None:
                 row.fail("word 3 is no number")
             return number

@@ -23,6 +23,7 @@ from pyagent.api import (
     option,
 )
 from pyagent.kit.each import joined_failures
+from pyagent.kit.procfs import host_path
 from pyagent_plugins.inputs.intel_powerstat.processors import Processors, supported
 from pyagent_plugins.inputs.intel_powerstat.readings import (
     Energy,
@@ -126,11 +127,13 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
     def gather(self, acc: Accumulator) -> None:
         processors = self._processors
         if not processors.intel:
-            raise PyagentError("cannot read the power of this host: its processor is not one of Intel's family 6")
+            path = host_path("proc", "cpuinfo")
+            raise PyagentError(f"cannot read the power of this host: {path} names no processor of Intel's family 6")
         count = len(processors.by_number)
         for name, cpus in (("included_cpus", self._included), ("excluded_cpus", self._excluded)):
             if beyond := [cpu for cpu in cpus if cpu >= count]:
-                raise PyagentError(f"cannot read processor {beyond[0]}: there are {count}; see `{name}`")
+                path = host_path("proc", "cpuinfo")
+                raise PyagentError(f"cannot read processor {beyond[0]}: {path} names {count}; see `{name}`")
         failures: list[Exception] = []
         for cpu in self._included or [cpu for cpu in sorted(processors.by_number) if cpu not in self._excluded]:
             self._core(acc, cpu, failures)

@@ -41,6 +41,11 @@ _FLAGS = {
 }
 
 
+_Block = dict[str, tuple[str, int]]
+"""What stands behind each name, and its line."""
+_NONE = ("", 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Processor:
     package: int
@@ -56,18 +61,15 @@ class Processors:
         self.model = 0
         self.flags: frozenset[str] = frozenset()
         self.intel = False
-        blocks = read_bytes(path).decode("utf-8", "replace").split("\n\n")
-        for block in blocks:
-            values = {
-                name.strip(): value.strip() for name, _, value in (line.partition(":") for line in block.split("\n"))
-            }
-            if "processor" not in values:
+        for block in _blocks(path):
+            if "processor" not in block:
                 continue
-            number, package, core = (_number(path, values, name) for name in ("processor", "physical id", "core id"))
+            number, package, core = (_number(path, block, name) for name in ("processor", "physical id", "core id"))
             if not self.by_number:
-                self.model = _number(path, values, "model")
-                self.flags = frozenset(values.get("flags", "").split())
-                self.intel = "6" in values.get("cpu family", "") and "GenuineIntel" in values.get("vendor_id", "")
+                self.model = _number(path, block, "model")
+                family, vendor, flags = (block.get(name, _NONE)[0] for name in ("cpu family", "vendor_id", "flags"))
+                self.flags = frozenset(flags.split())
+                self.intel = "6" in family and "GenuineIntel" in vendor
             self.by_number[number] = Processor(package, core)
         if not self.by_number:
             raise PyagentError(f"cannot read {path}: it names no processor")
@@ -94,8 +96,23 @@ def supported(metric: str, processors: Processors) -> bool:
     return (models is None or processors.model in models) and processors.flags.issuperset(_FLAGS.get(metric, ()))
 
 
-def _number(path: str, values: dict[str, str], name: str) -> int:
-    text = values.get(name, "")
+def _blocks(path: str) -> list[_Block]:
+    """Of each processor."""
+    blocks: list[_Block] = [{}]
+    for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").split("\n"), start=1):
+        name, colon, value = line.partition(":")
+        if colon:
+            blocks[-1][name.strip()] = value.strip(), number
+        elif not line:
+            blocks.append({})
+    return blocks
+
+
+def _number(path: str, block: _Block, name: str) -> int:
+    if name not in block:
+        line = max(line for _, line in block.values())
+        raise PyagentError(f"cannot read {path}: line {line}: there is no {name!r} of this processor")
+    text, line = block[name]
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise PyagentError(f"cannot read {path}: {name!r} of a processor is no number but {text[:40]!r}")
+        raise PyagentError(f"cannot read {path}: line {line}: {name!r} of a processor is no number but {text[:40]!r}")
     return int(text)

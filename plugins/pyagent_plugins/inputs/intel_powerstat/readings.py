@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from pyagent.api import PyagentError, Uint
-from pyagent.kit.numbers import parse_float
+from pyagent.kit.numbers import parse_finite
 from pyagent.kit.procfs import host_path, read_text
 from pyagent_plugins.inputs.intel_powerstat.processors import AIRMONT, KNOWN, NEHALEM, SILVERMONT
 
@@ -140,10 +140,8 @@ class UncoreFrequencies:
 
     def current(self, registers: Registers) -> Mapping[str, float]:
         limits = self._limits("min", "max")
-        try:
-            now = self._read("current")
-        except PyagentError:
-            now = registers.uncore_frequency()  # kernels before 5.18 have no file for it
+        there = os.path.exists(f"{self._folder}/current_freq_khz")  # not in kernels before 5.18
+        now = self._read("current") if there else registers.uncore_frequency()
         return {**limits, "uncore_frequency_mhz_cur": Uint(int(now))}
 
     def _limits(self, least: str, most: str) -> dict[str, float]:
@@ -195,7 +193,7 @@ class Energy:
 
 def _number(path: str, missing: str = "") -> float:
     text = read_text(path, missing=missing)
-    value = parse_float(text)
+    value = parse_finite(text)
     if value is None or not 0 <= value < 1 << 63:
         raise PyagentError(f"cannot read {path}: it is no number but {text[:40]!r}")
     return value

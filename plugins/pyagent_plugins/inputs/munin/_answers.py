@@ -3,6 +3,7 @@
 Munin's protocol of plugins: http://guide.munin-monitoring.org/en/latest/reference/plugin.html
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ def _value(name: str, text: str) -> tuple[str, float, int | None] | None:
         when, text = int(stamped[1]), stamped[2]
     if text in ("U", ""):
         return None
-    if not _NUMBER.fullmatch(text):
+    if not _NUMBER.fullmatch(text) or math.isinf(float(text)):
         raise PyagentError(f"the value of {name} is no number: {quoted(text[:80].encode('utf-8', 'replace'))}")
     return name, float(text), when
 

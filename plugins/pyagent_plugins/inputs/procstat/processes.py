@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyagent.api import PyagentError, Uint
+from pyagent.kit.numbers import parse_unsigned
 from pyagent.kit.procfs import host_path, read_text
 
 __all__ = ["Process", "Processes", "Values"]
@@ -212,7 +213,8 @@ class Processes:
             self._try(self._status, pid, status, values)
         descriptors = self._descriptors(pid)
         if descriptors is not None:
-            values["num_fds"] = descriptors
+            # One type, also where the limits cannot be read.
+            values["num_fds"] = Uint(descriptors) if self._limits else descriptors
         if words:
             values |= zip(_FAULTS, (Uint(word) for word in words[_MINOR : _MINOR + 4]), strict=True)
             values["created_at"] = (int(process.started) * 1000 // _TICKS + self._booted * 1000) * 1_000_000
@@ -252,6 +254,10 @@ class Processes:
 
     def _status(self, pid: int, data: bytes, values: Values) -> None:
         state = _after(data, b"\nState:").decode("latin-1")[:1].upper()
+        if not state or not data.endswith(b"\n"):
+            cause = "the file ends within it" if state else "it is no status of a process"
+            line = data.count(b"\n") + 1 if state else 1
+            raise PyagentError(f"cannot read {self._proc}/{pid}/status: line {line}: {cause}")
         values["status"] = _STATES.get(state, "")
         found = [_after(data, key) or b"0" for key in (b"\nThreads:", b"\nvoluntary_ctxt_", b"\nnonvoluntary_ctxt_")]
         found[1:] = [text.rpartition(b":")[2].strip() for text in found[1:]]
@@ -299,7 +305,12 @@ class Processes:
         if data is None:
             return
         sums = dict.fromkeys(_MAPS.values(), 0)
-        for number, line in enumerate(data.splitlines(), start=1):
+        lines = data.splitlines()
+        if lines and b"-" not in lines[0].partition(b" ")[0]:
+            raise PyagentError(f"cannot read {path}: line 1: it does not begin with a range of addresses")
+        if not data.endswith(b"\n"[: len(lines)]):
+            raise PyagentError(f"cannot read {path}: line {len(lines)}: the file ends within it")
+        for number, line in enumerate(lines, start=1):
             words = line.split(None, 2)
             if words and (name := _MAPS.get(words[0])):
                 if len(words) < 2 or not words[1].isdigit() or len(words[1]) > 19:
@@ -320,7 +331,7 @@ class Processes:
             "num_fds": values["num_fds"],
             "memory_locked": _kibibytes(status, b"\nVmLck:"),
             "memory_vms": _kibibytes(status, b"\nVmSize:"),
-            "signals_pending": int(_after(status, b"\nShdPnd:") or b"0", 16) & _UINT64_MAX,
+            "signals_pending": self._signals(pid, status),
             "nice_priority": 20 - int(words[_NICE]),
             "realtime_priority": -priority - 1 if priority < 0 else 0,
         }
@@ -333,10 +344,19 @@ class Processes:
             if len(limits) < 2 or any(not text.isdigit() and text != b"unlimited" for text in limits):
                 raise PyagentError(f"cannot read {path}: line {number}: it is {line[:80].decode('latin-1')!r}")
             for kind, text in zip(("soft", "hard"), limits, strict=True):
-                found[f"rlimit_{name}_{kind}"] = _bytes(path, _UINT64_MAX if text == b"unlimited" else int(text[:40]))
+                found[f"rlimit_{name}_{kind}"] = _bytes(
+                    path, _UINT64_MAX if text == b"unlimited" else int(text[:40]), number
+                )
             if name in used:
                 found[name] = Uint(max(used[name], 0))
         values |= found
+
+    def _signals(self, pid: int, status: bytes) -> int:
+        text = _after(status, b"\nShdPnd:") or b"0"
+        number = parse_unsigned(text.decode("latin-1"), 16)
+        if number is None:
+            raise _damaged(f"{self._proc}/{pid}/status", status, text)
+        return number
 
     def _descriptors(self, pid: int) -> int | None:
         path = f"{self._proc}/{pid}/fd"
@@ -361,9 +381,15 @@ class Processes:
         return name
 
     def _number(self, name: str, key: bytes, times: int) -> int:
-        """Of a file of the host; 0 where it is not there."""
-        text = _after(b"\n" + (self._read("", name) or b""), key).split(None, 1)
-        return int(text[0]) * times if text and text[0].isdigit() and len(text[0]) < 19 else 0
+        """Of a file of the host; 0 where it is not there. Raises PyagentError."""
+        given = self._read("", name)
+        data = b"\n" + (given or b"")
+        text = _after(data, key).split(None, 1)[:1]
+        if given is not None and not text:
+            raise PyagentError(f"cannot read {self._proc}/{name}: it has no line {key.decode().strip()!r}")
+        if text and not (text[0].isdigit() and len(text[0]) < 19):
+            raise _damaged(f"{self._proc}/{name}", data[1:], text[0])
+        return int(text[0]) * times if text else 0
 
     def _read(self, pid: int | str, name: str) -> bytes | None:
         """All of a file; None where it cannot be read."""
@@ -440,9 +466,9 @@ def _damaged(path: str, data: bytes, text: bytes) -> PyagentError:
     return PyagentError(f"cannot read {path}: line {number}: {text[:80].decode('latin-1')!r} is no number of 64 bits")
 
 
-def _bytes(path: str, value: int) -> Uint:
+def _bytes(path: str, value: int, line: int = 1) -> Uint:
     if value > _UINT64_MAX:
-        raise PyagentError(f"cannot read {path}: line 1: {value} is no number of 64 bits")
+        raise PyagentError(f"cannot read {path}: line {line}: {value} is no number of 64 bits")
     return Uint(value)
 
 

@@ -25,7 +25,7 @@ from pyagent.api import (
 )
 from pyagent.kit.command import Commands, find_program
 from pyagent.kit.each import for_each_in_threads, joined_failures
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 from pyagent_plugins.inputs.smart.intel import attributes
 
 __all__ = ["Smart", "SmartOptions"]
@@ -347,7 +347,7 @@ def _raw(text: str) -> int | float | None:
         return value
     before, slash, behind = text.partition("/")
     if slash:
-        numerator, denominator = parse_float(before), parse_float(behind)
+        numerator, denominator = parse_finite(before), parse_finite(behind)
         if numerator is not None and denominator is not None:
             return numerator / denominator if denominator else None
     seconds = 0

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.numbers import parse_finite, parse_integer
 
 __all__ = ["attributes"]
 
@@ -65,12 +65,12 @@ def _older(key: str, text: str) -> Iterator[tuple[str | None, int | float | None
     if key in _COUNTS:
         yield _COUNTS[key], parse_integer(text.removesuffix(" min").replace(",", ""))
     elif key in _FLOATS:
-        yield _FLOATS[key], parse_float(found[0]) if (found := _NUMBER.match(text)) else None
+        yield _FLOATS[key], parse_finite(found[0]) if (found := _NUMBER.match(text)) else None
     elif key in _SECTORS:
         yield _SECTORS[key], parse_integer(found[1]) if (found := _WRITTEN.match(text)) else None
     elif key == "wear_leveling" and (found := _WEAR.match(text)):
         for name, number in zip(("Min", "Max", "Avg"), found.groups(), strict=True):
             yield f"Wear_Leveling_{name}", parse_integer(number)
     elif key == "thermal_throttle_status" and (found := _THERMAL.match(text)):
-        yield "Thermal_Throttle_Status_Prc", parse_float(found[1])
+        yield "Thermal_Throttle_Status_Prc", parse_finite(found[1])
         yield "Thermal_Throttle_Status_Cnt", parse_integer(found[2])
