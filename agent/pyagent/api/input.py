@@ -1,7 +1,7 @@
 """The contract of an input."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -53,6 +53,15 @@ class Input(Plugin[O_co]):
 
     async def start(self, acc: Accumulator) -> None:
         """Begin to listen, and return; work goes on in tasks of its own. Raise for a failure, such as a port in use."""
+
+    def origins(self) -> Sequence[str]:
+        """The code of others that it runs, a text for each: what it is and where, `memory: /usr/share/munin/plugins/memory`.
+
+        `pyagent status` and `pyagent doctor` show them. It is asked at any time, from any thread, and only says what it knows:
+        it reads, imports and runs nothing. A plugin from outside is not asked, as its own file is named. No arguments of
+        programs are in it, as these may be secret: see `pyagent.kit.origins`.
+        """
+        return ()
 
     async def stop(self) -> None:
         """End what `start` began and give back connections. Called once, after the last gather; must be safe without any."""

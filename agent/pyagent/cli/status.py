@@ -17,6 +17,7 @@ from pyagent.runtime.colours import coloured, has_colours
 
 _COLOURS = {"problem:": "red", "quarantine:": "yellow"} | dict.fromkeys(("input", "output", "aggregator"), "bold")
 """Of a line, by its first word."""
+_FEW_ORIGINS = 3
 _EPILOG = """\
   pyagent status
   pyagent status ram --watch"""
@@ -26,6 +27,9 @@ def configure(parser: CommandParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("word", nargs="?", metavar="INSTANCE", help="as in pyagent@INSTANCE")
     add_agent_flags(parser)
+    parser.add_argument(
+        "--origins", action="store_true", help="name all programs and modules of others that inputs run"
+    )
     parser.add_argument("--watch", action="store_true", help="print anew every two seconds, until Ctrl-C")
     parser.set_defaults(parser=parser)
 
@@ -42,23 +46,23 @@ def _show(arguments: argparse.Namespace) -> int:
         asked_with = socket or f"--instance {document['instance']}"
         if arguments.watch and sys.stdout.isatty():
             print("\x1b[2J\x1b[H", end="")
-        lines = _shown(document, asked_with)
+        lines = _shown(document, asked_with, None if arguments.origins else _FEW_ORIGINS)
         print(json.dumps(document, indent=2) if arguments.json else "\n".join(lines), flush=True)
         if not arguments.watch:
             return 2 if document["problems"] else 0
         time.sleep(2)
 
 
-def _shown(document: dict[str, Any], asked_with: str) -> Iterator[str]:
+def _shown(document: dict[str, Any], asked_with: str, most_origins: int | None) -> Iterator[str]:
     """The lines for this standard output, in colours where it has some."""
     colours = has_colours(sys.stdout)
-    for line in map(harmless, _lines(document, asked_with)):
+    for line in map(harmless, _lines(document, asked_with, most_origins)):
         colour = _COLOURS.get(line.partition(" ")[0]) if colours else None
         yield coloured(line, colour) if colour else line
 
 
-def _lines(document: dict[str, Any], asked_with: str = "") -> Iterator[str]:
-    """`asked_with`: the flag that names the agent."""
+def _lines(document: dict[str, Any], asked_with: str = "", most_origins: int | None = _FEW_ORIGINS) -> Iterator[str]:
+    """`asked_with`: the flag that names the agent. `most_origins` of an input are named; None: all."""
     configuration = document["configuration"]
     up = span(document["uptime_seconds"])
     memory = f", memory {readable(resident, 'bytes')}" if (resident := document.get("resident_bytes")) else ""
@@ -82,6 +86,13 @@ def _lines(document: dict[str, Any], asked_with: str = "") -> Iterator[str]:
     for table in (inputs, outputs, *([aggregators] if len(aggregators) > 1 else [])):
         yield ""
         yield from aligned(table)
+    for one in document["inputs"]:
+        if origins := one.get("origins"):
+            yield ""
+            yield f"{one['name']} runs what others wrote:"
+            yield from (f"  {origin}" for origin in origins[:most_origins])
+            if left := len(origins[most_origins:] if most_origins is not None else ()):
+                yield f"  and {left:,} more; see: pyagent status --origins {asked_with}".rstrip()
     for one in document["inputs"]:
         if lost := one.get("dropped"):
             yield ""

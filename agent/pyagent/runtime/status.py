@@ -11,6 +11,7 @@ from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
 from pyagent.kit.shown import readable
 from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.origins import origins_of
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.processors import RunningProcessor
@@ -117,6 +118,7 @@ def _input(runner: RunningInput, now: float) -> Document:
         "overruns": runner.overruns,
         "abandoned": runner.abandoned,
         "dropped": dict(runner.acc.dropped),
+        "origins": origins_of(runner.plan, runner.plugin),
     }
 
 

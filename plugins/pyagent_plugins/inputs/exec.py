@@ -6,6 +6,7 @@ children.
 """
 
 import shlex
+from collections.abc import Sequence
 from typing import Annotated
 
 from pyagent.api import (
@@ -24,6 +25,7 @@ from pyagent.api.errors import TooMuch
 from pyagent.kit.command import Commands, CommandStopped, Output, shown
 from pyagent.kit.each import for_each_in_threads
 from pyagent.kit.globpath import match_files
+from pyagent.kit.origins import program_of
 
 __all__ = ["Exec", "ExecOptions"]
 
@@ -63,6 +65,9 @@ class Exec(Input[ExecOptions]):
             environment={name: value for name, _, value in variables},
             plain_words=False,
         )
+
+    def origins(self) -> Sequence[str]:
+        return list(dict.fromkeys(program_of(command) for command in self._commands))
 
     def gather(self, acc: Accumulator) -> None:
         for_each_in_threads(self._expanded(), lambda command: self._run(command, acc))

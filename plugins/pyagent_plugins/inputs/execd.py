@@ -7,6 +7,7 @@ execd run unchanged. The program is started again when it ends.
 import asyncio
 import re
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from pyagent.kit.framing import BadFrame, Framing, find_open
 from pyagent.kit.handover import ingest_patiently
 from pyagent.kit.long_running import LongRunning
 from pyagent.kit.notices import Notices
+from pyagent.kit.origins import program_of
 from pyagent.kit.shown import quoted
 
 __all__ = ["Execd", "ExecdOptions"]
@@ -74,6 +76,9 @@ class Execd(Input[ExecdOptions]):
         self._what = f"what `{self._program.name}` writes"
         self._came: asyncio.Event | None = None
         self._last: asyncio.Task[None] | None = None
+
+    def origins(self) -> Sequence[str]:
+        return (program_of(self.options.command),)
 
     async def start(self, acc: Accumulator) -> None:
         self._acc = acc

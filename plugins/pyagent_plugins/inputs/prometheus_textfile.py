@@ -6,6 +6,7 @@ cannot be read costs only its own metrics.
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pyagent.api import (
@@ -72,6 +73,9 @@ class PrometheusTextfile(Input[PrometheusTextfileOptions]):
     def setup(self) -> None:
         self._version: MetricVersion = self.options.metric_version
         self._stale: set[str] = set()
+
+    def origins(self) -> Sequence[str]:
+        return [os.path.join(folder, "*.prom") for folder in self.options.directories or [_FOLDER]]
 
     def gather(self, acc: Accumulator) -> None:
         failures: list[Exception] = []

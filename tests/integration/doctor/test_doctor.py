@@ -225,6 +225,24 @@ async def test_inputs_and_filters(server: Sandbox, file: Callable[[str], str]) -
     )
 
 
+async def test_what_others_wrote_is_named_also_where_it_fails(tmp_path: Path, file: Callable[[str], str]) -> None:
+    text = ""
+    for number in range(7):
+        text += f'[[inputs.nagios.check]]\n  name = "c{number}"\n  command = "/bin/true secret-{number}"\n'
+    (tmp_path / "mine.py").write_text("raise SystemExit(7)")
+    for isolate in ("false", "true"):
+        text += '[[inputs.collectd_python]]\n  modules = ["mine"]\n'
+        text += f'  module_path = ["{tmp_path}"]\n  isolate = {isolate}\n'
+    report = await examine(file(f"[[inputs.nagios]]\n{text}{MEM}"))
+    found = [one.text for one in report.findings if one.check == "origin"]
+    assert found == [
+        "it runs what others wrote: " + ", ".join(f"c{number}: /bin/true" for number in range(5)) + " and 2 more",
+        f"it runs what others wrote: mine: {tmp_path}/mine.py",
+        f"it runs what others wrote: mine: {tmp_path}/mine.py",
+    ]
+    assert "secret" not in str(report.document())
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -1,5 +1,6 @@
 """`pyagent status`: what it prints of what an agent says."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -43,3 +44,26 @@ def test_what_it_prints(pyagent: Run, colours: bool, monkeypatch: pytest.MonkeyP
     assert "inputs.mem dropped: 1,200: unusable metric; 1: unusable field" in lines
     assert f"{yellow}quarantine: 3 metrics refused for good; see: pyagent quarantine list --instance ram{end}" in lines
     assert lines[-1] == rf"{red}problem: outputs.x: it says \x1b[2J{end}"
+
+
+@pytest.mark.parametrize("flags", [[], ["--origins"], ["--json"]])
+def test_what_inputs_run_of_others_is_a_few_lines_unless_all_is_asked_for(
+    pyagent: Run, flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origins = [f"p{number}: /usr/share/munin/plugins/p{number}" for number in range(50)]
+    munin = {**MEM, "name": "inputs.munin", "age_seconds": 2.0, "origins": origins}
+    monkeypatch.setattr(status, "ask", lambda *_, **__: DOCUMENT | {"inputs": [munin]})
+    done = pyagent("status", *flags)
+    if flags == ["--json"]:
+        assert json.loads(done.out)["inputs"][0]["origins"] == origins
+        return
+    lines = done.out.splitlines()
+    begin = lines.index("inputs.munin runs what others wrote:")
+    if flags:
+        assert lines[begin + 1 : begin + 52] == [*(f"  {origin}" for origin in origins), ""]
+    else:
+        assert lines[begin + 1 : begin + 6] == [
+            *(f"  {origin}" for origin in origins[:3]),
+            "  and 47 more; see: pyagent status --origins --instance ram",
+            "",
+        ]

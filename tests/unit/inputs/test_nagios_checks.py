@@ -89,7 +89,7 @@ def test_a_prefix_and_what_is_missing_are_told(tmp_path: Path, caplog: pytest.Lo
         "command[a]=echo a\ninclude=none.cfg\ninclude_dir=none.d\ncommand_prefix=/usr/bin/env\n"
     )
     plugin = make_input(Nagios, {"files": [f"{tmp_path}/nrpe.cfg"]})
-    assert plugin.origins() == ["/usr/bin/env"]
+    assert plugin.origins() == [f"a: /usr/bin/env ({tmp_path}/nrpe.cfg:1)"]
     assert f"cannot read '{tmp_path}/none.cfg', which {tmp_path}/nrpe.cfg:2 includes: No such file" in caplog.text
     assert f"{tmp_path}/nrpe.cfg:3 includes" in caplog.text
 

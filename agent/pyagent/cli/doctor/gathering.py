@@ -16,6 +16,7 @@ from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.failures import reason_of
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
+from pyagent.pipeline.origins import origins_of
 from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.runtime.build import build_plugins, build_stages
@@ -27,6 +28,7 @@ PATIENCE = 15.0
 YEAR_2000 = 946_684_800
 MOST_AHEAD = 60.0
 """Seconds that a metric's time may be ahead: it is rounded, and clocks differ by some."""
+_FEW_ORIGINS = 5
 _QUIET = logging.getLogger("pyagent.doctor")
 
 
@@ -132,6 +134,8 @@ async def _gather(
     hangs = not gather.done()
     await runner.stop(0.1 if hangs else 1.0)
     await fanout.drained()
+    if origins := origins_of(one, plugin):
+        report.note("origin", f"it runs what others wrote: {some_of(origins, most=_FEW_ORIGINS)}")
     if hangs:
         gather.cancel()
         report.failed(

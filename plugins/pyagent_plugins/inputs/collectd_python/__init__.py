@@ -4,12 +4,14 @@ They find a module `collectd` with the functions and classes that collectd's own
 names and tags that the same values have when collectd sends them and the format `collectd` reads them.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, Secret, Size, option
 from pyagent.api.files import read_file
 from pyagent.api.masking import secret_values
 from pyagent.kit.guests import Guests
+from pyagent.kit.origins import origin_of_module
 from pyagent_plugins.inputs.collectd_python.configuration import Block, SyntaxProblem, block_of, parse
 from pyagent_plugins.inputs.collectd_python.types import OWN, read_types
 
@@ -68,6 +70,7 @@ class CollectdPython(Input[CollectdPythonOptions]):
                 raise ConfigError(f"cannot read {path}: {error.strerror or error}", option="types_db") from None
         for block in blocks:
             _register_secrets(block)
+        self._origins = [origin_of_module(name, paths, package=name.partition(".")[0]) for name in modules]
         self._guests = Guests(
             "pyagent_plugins.inputs.collectd_python.guest:make",
             {
@@ -87,6 +90,9 @@ class CollectdPython(Input[CollectdPythonOptions]):
             timeout=options.timeout.seconds,
             most_memory=options.memory_limit,
         )
+
+    def origins(self) -> Sequence[str]:
+        return self._origins
 
     def gather(self, acc: Accumulator) -> None:
         self._guests.gather(acc)

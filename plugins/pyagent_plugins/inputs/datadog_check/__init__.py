@@ -4,6 +4,7 @@ A check runs in a thread of its own, or with `isolate` in a process of its own, 
 memory. What it submits becomes metrics as the Datadog Agent would compute them.
 """
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ import msgspec
 
 from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, Size, option
 from pyagent.kit.guests import Guests
+from pyagent.kit.origins import origin_of_module
 from pyagent_plugins.inputs.datadog_check.configuration import register_secrets, settings
 
 __all__ = ["DatadogCheck", "DatadogCheckOptions"]
@@ -61,6 +63,10 @@ class DatadogCheck(Input[DatadogCheckOptions]):
             )
         init_config, instances = settings(options.conf, options.init_config, options.instances)
         register_secrets([init_config, *instances])
+        module = str(options.check) if options.check.endswith(".py") else str(options.check).partition(":")[0]
+        name = module.removeprefix("datadog_checks.").partition(".")[0]
+        package = f"datadog-{name}" if module.startswith("datadog_checks.") else name
+        self._origin = origin_of_module(module, [str(path) for path in options.module_path], package=package)
         self._guests = Guests(
             "pyagent_plugins.inputs.datadog_check.guest:make",
             {
@@ -78,6 +84,9 @@ class DatadogCheck(Input[DatadogCheckOptions]):
             timeout=options.timeout.seconds,
             most_memory=options.memory_limit,
         )
+
+    def origins(self) -> Sequence[str]:
+        return (self._origin,)
 
     def gather(self, acc: Accumulator) -> None:
         self._guests.gather(acc)

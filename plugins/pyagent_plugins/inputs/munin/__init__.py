@@ -7,6 +7,7 @@ Plugins run as munin-node runs them: links with wildcards, plugin-conf.d, multig
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, PyagentError, option
@@ -123,6 +124,10 @@ class Munin(Input[MuninOptions]):
         self._stopped = True
         for program in self._programs.values():
             program.stop()
+
+    def origins(self) -> Sequence[str]:
+        programs = list(self._programs.values())
+        return [f"{one.name}: {one.file}" for one in programs]
 
     @staticmethod
     def suggest() -> list[str]:

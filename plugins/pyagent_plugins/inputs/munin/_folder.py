@@ -32,7 +32,9 @@ class Program:
     ) -> None:
         self.name = name or os.path.basename(path)
         self.path = path
-        self.target = os.path.basename(os.path.realpath(path))
+        self.file = os.path.realpath(path)
+        """What the link leads to."""
+        self.target = os.path.basename(self.file)
         self.settings = settings
         self.lacking = ""
         """The setting that takes rights that the agent does not have."""

@@ -1,13 +1,14 @@
 """Check programs of Nagios: states, texts, values.
 
-Checks stand in the table, or come from the files of an NRPE or a Nagios. Each is run as these do, a few at a time; what it
-prints is read as the parser `nagios` does. None is a failure of the input: what cannot be run or takes too long is in the
-state unknown. A state that has changed is logged once.
+Checks stand in the table, or are the commands and services that the files of an NRPE or a Nagios define. Each is run as these
+do, a few at a time; what it prints is read as the parser `nagios` does. None is a failure of the input: what cannot be run or
+takes too long is in the state unknown. A state that has changed is logged once.
 """
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -31,8 +32,10 @@ from pyagent.kit.command import Commands, CommandStopped, Output, shown
 from pyagent.kit.each import for_each_in_threads
 from pyagent.kit.filter import name_filter
 from pyagent.kit.nagios import UNKNOWN, add_state, read_output
+from pyagent.kit.origins import program_of
 from pyagent.kit.shown import readable
 from pyagent_plugins.inputs.nagios.definitions import Definitions, expanded, words_of
+from pyagent_plugins.inputs.nagios.objects import defined_checks
 
 __all__ = ["Nagios", "NagiosCheck", "NagiosOptions"]
 
@@ -42,6 +45,9 @@ _MOST_OUTPUT = 1 << 20
 _MOST_LOGGED = 200
 _STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _MACROS = {"HOSTADDRESS": "127.0.0.1", "HOSTNAME": "localhost"}
+_TARGET = "target"
+_EARLY = 0.5
+"""Seconds by which a check may be run before its time: gathers are not exactly one interval apart."""
 _SEPARATOR = re.compile(r"(?<!\\)!")
 
 
@@ -62,13 +68,18 @@ class NagiosCheck(Options, frozen=True):
 class NagiosOptions(Options, frozen=True):
     files: Annotated[
         list[str],
-        option("files of NRPE or Nagios that define commands, or folders of them", executes=True, reads_path=True),
+        option("files of NRPE or Nagios, or folders of them; their services are run", executes=True, reads_path=True),
     ] = []
-    command_include: Annotated[list[str], option("of NRPE's commands those to run; wildcards (none: all)")] = []
+    command_include: Annotated[
+        list[str], option("of NRPE's commands and Nagios' services those to run; wildcards (none: all)")
+    ] = []
     command_exclude: Annotated[list[str], option("and those not to run")] = []
-    timeout: Annotated[
-        Duration, option("how long a check may take (0s: as command_timeout in the files says, else 60s)", ge=0)
-    ] = Duration(0)
+    macros: Annotated[
+        dict[str, Secret], option("what macros stand for in all checks, where files do not say it", executes=True)
+    ] = {}
+    timeout: Annotated[Duration, option("how long a check may take (0s: as the files say, else 60s)", ge=0)] = Duration(
+        0
+    )
     max_parallel_checks: Annotated[int, option("checks at once", ge=1)] = 8
     check: Annotated[list[NagiosCheck], option("checks, each a table `[[inputs.nagios.check]]`")] = []
 
@@ -79,11 +90,17 @@ class _Check:
     words: list[str]
     tags: Mapping[str, str]
     commands: Commands
+    place: str = ""
+    """FILE:LINE that defines it."""
+    every: float = 0.0
+    """Seconds between two of it, where they are more than the input's interval."""
+    problem: str = ""
+    """Why it cannot be run."""
 
     @property
-    def program(self) -> str:
-        words = self.words[2].split() if self.words[:2] == ["/bin/sh", "-c"] else self.words
-        return words[0] if words else ""
+    def origin(self) -> str:
+        target = f" of {self.tags[_TARGET]}" if _TARGET in self.tags and self.place else ""
+        return f"{self.name}{target}: {program_of(self.words)}{f' ({self.place})' if self.place else ''}"
 
 
 _LIMITS = {
@@ -103,7 +120,7 @@ class Nagios(Input[NagiosOptions]):
         Measurement(
             "nagios_state",
             "The state of each check.",
-            tags={"check": "its name"},
+            tags={"check": "its name", "target": "the host that it is about, of a service in files"},
             fields={
                 "state": Field("int", "1", "0: OK, 1: warning, 2: critical, 3: unknown"),
                 "service_output": Field("str", "", "its text, or why it could not be run"),
@@ -115,7 +132,12 @@ class Nagios(Input[NagiosOptions]):
         Measurement(
             "nagios",
             "Performance data, in the unit of the tag.",
-            tags={"check": "its name", "perfdata": "the label", "unit": "s, ms, %, B, c and so on, where there is one"},
+            tags={
+                "check": "its name",
+                "perfdata": "the label",
+                "unit": "s, ms, %, B, c and so on, where there is one",
+                "target": "the host that it is about, of a service in files",
+            },
             fields=fields("float", "1", value="the value", min="the least that it can be", max="the most") | _LIMITS,
             charts=(Chart("Values", ("value",)),),
             open=True,
@@ -137,25 +159,36 @@ class Nagios(Input[NagiosOptions]):
         self._checks += self._of_files({check.name for check in self._checks})
         if not self._checks:
             raise ConfigError(
-                "there is no check in files: a command of Nagios, or one with $ARG1$, is run by a table "
+                "there is no check in files: a command of Nagios that no service names, or one with $ARG1$, is run by a table "
                 "[[inputs.nagios.check]] with check_command",
                 option="files",
             )
-        series = [(check.name, tuple(sorted(check.tags.items()))) for check in self._checks]
-        for name, tags in series:
-            if series.count((name, tags)) > 1:
+        series = Counter((check.name, tuple(sorted(check.tags.items()))) for check in self._checks)
+        for (name, _), count in series.items():
+            if count > 1:
                 raise ConfigError(f"two checks are called {name!r}; give them different names, or tags", option="check")
         self._states: dict[int, int] = {}
+        self._clock = time.monotonic
+        self._due: dict[int, float] = {}
 
     def origins(self) -> Sequence[str]:
-        return list(dict.fromkeys(check.program for check in self._checks))
+        return [check.origin for check in self._checks]
 
     def gather(self, acc: Accumulator) -> None:
         for_each_in_threads(
-            enumerate(self._checks),
+            list(self._now_due()),
             lambda check: self._run(*check, acc),
             at_once=self.options.max_parallel_checks,
         )
+
+    def _now_due(self) -> Iterator[tuple[int, _Check]]:
+        now = self._clock()
+        for index, check in enumerate(self._checks):
+            due = self._due.get(index, now)
+            if now + _EARLY >= due:
+                # One that is late is not run once more for what was missed.
+                self._due[index] = due + check.every if due + check.every > now else now + check.every
+                yield index, check
 
     async def stop(self) -> None:
         for runner in self._runners.values():
@@ -167,7 +200,7 @@ class Nagios(Input[NagiosOptions]):
             raise ConfigError(f"check {number} has no name; give it one", option="check")
         if bool(check.command) is bool(check.check_command):
             raise ConfigError(f"the check {name!r} needs either command or check_command", option="check")
-        macros = _MACROS | self._definitions.macros | {key: value.reveal() for key, value in check.macros.items()}
+        macros = self._macros() | _revealed(check.macros)
         try:
             if isinstance(check.command, list):
                 words = [expanded(word, macros, (), keeps_unknown=True) for word in check.command]
@@ -179,7 +212,10 @@ class Nagios(Input[NagiosOptions]):
             raise ConfigError(f"cannot run the check {name!r}: {error}", option="check") from None
         if not words or not words[0]:
             raise ConfigError(f"the command of the check {name!r} is empty; name a program", option="check")
-        return self._check(name, words, check.tags, check.timeout.seconds)
+        return self._check(name, words, check.tags, timeout=check.timeout.seconds)
+
+    def _macros(self) -> dict[str, str]:
+        return _MACROS | self._definitions.macros | _revealed(self.options.macros)
 
     def _defined(self, text: str, macros: Mapping[str, str]) -> list[str]:
         """The words of a Nagios' `check_command`."""
@@ -198,21 +234,45 @@ class Nagios(Input[NagiosOptions]):
     def _of_files(self, named: set[str]) -> list[_Check]:
         names = ("command_include", "command_exclude")
         wanted = name_filter(self.options.command_include, self.options.command_exclude, names=names)
-        return [
-            self._check(name, words_of(expanded(command.line, {}, (), keeps_unknown=True)), {}, 0)
+        found = [
+            self._check(name, words_of(expanded(command.line, {}, (), keeps_unknown=True)), {}, place=command.place)
             for name, command in self._definitions.commands.items()
             if command.is_complete and name not in named and wanted(name)
         ]
+        macros = self._macros()
+        for one in defined_checks(self._definitions.objects, self._definitions.interval_length):
+            if one.name in named or not wanted(one.name):
+                continue
+            words, problem = [], ""
+            try:
+                words = self._defined(one.command, {**macros, **one.macros})
+            except ConfigError as error:  # one of many: it is in the state unknown, and the others run
+                problem = f"{error} ({one.place})"
+            tags = {_TARGET: one.host}
+            found.append(self._check(one.name, words, tags, place=one.place, every=one.every, problem=problem))
+        return found
 
-    def _check(self, name: str, words: list[str], tags: Mapping[str, str], timeout: float) -> _Check:
+    def _check(
+        self,
+        name: str,
+        words: list[str],
+        tags: Mapping[str, str],
+        *,
+        timeout: float = 0,
+        place: str = "",
+        every: float = 0,
+        problem: str = "",
+    ) -> _Check:
         seconds = timeout or self._timeout
         runner = self._runners.get(seconds)
         if runner is None:
             runner = self._runners[seconds] = Commands(timeout=seconds, most_output=_MOST_OUTPUT)
-        return _Check(name, words, tags, runner)
+        return _Check(name, words, tags, runner, place, every, problem)
 
     def _run(self, index: int, check: _Check, acc: Accumulator) -> None:
         try:
+            if check.problem:
+                raise PyagentError(check.problem)
             output = check.commands.run(check.words, expected=None)
         except CommandStopped:
             raise
@@ -243,4 +303,9 @@ class Nagios(Input[NagiosOptions]):
             return
         text = readable(str(metric.fields["service_output"]))[:_MOST_LOGGED]
         log = self.log.warning if state else self.log.info
-        log("the check %s is %s, and was %s: %s", check.name, _STATES[state], _STATES[before], text)
+        name = f"{check.name} of {check.tags[_TARGET]}" if _TARGET in check.tags else check.name
+        log("the check %s is %s, and was %s: %s", name, _STATES[state], _STATES[before], text)
+
+
+def _revealed(macros: Mapping[str, Secret]) -> dict[str, str]:
+    return {key: value.reveal() for key, value in macros.items()}

@@ -1,8 +1,9 @@
-"""Commands that Nagios' and NRPE's files define, and what macros in them stand for.
+"""What Nagios' and NRPE's files define, and what macros in them stand for.
 
 One reader for both, as no line of the one means something else in the other: `command[NAME]=LINE`, `include=`,
-`include_file=`, `include_dir=`, `command_prefix=`, `command_timeout=` of NRPE; `define command {`, `$USER1$=`, `cfg_file=`,
-`cfg_dir=`, `resource_file=` of Nagios. Everything else in them is about a server, and left out.
+`include_file=`, `include_dir=`, `command_prefix=`, `command_timeout=` of NRPE; `define command {`, host, hostgroup and service,
+`$USER1$=`, `cfg_file=`, `cfg_dir=`, `resource_file=`, `interval_length=`, `service_check_timeout=` of Nagios. Everything else
+in them is about a server, and left out.
 """
 
 import os
@@ -14,6 +15,7 @@ from pyagent.api import ConfigError
 from pyagent.api.files import read_file
 from pyagent.kit.globpath import match_files
 from pyagent.kit.shown import quoted
+from pyagent_plugins.inputs.nagios.objects import DefinedObject
 
 __all__ = ["Command", "Definitions", "expanded", "words_of"]
 
@@ -23,7 +25,8 @@ _USER = re.compile(r"\$(USER\d{1,3})\$\s*=\s*(.*)")
 _SETTING = re.compile(r"([a-z_]+)\s*=\s*(.*)")
 _DEFINE = re.compile(r"define\s+(\w+)\s*\{\s*")
 _COMMENT = re.compile(r"(?<!\\);.*")
-_MACRO = re.compile(r"\$(\w*)\$")
+_MACRO = re.compile(r"\$([\w:.-]*)\$")
+"""With a colon it is one of another host, which is none of ours to know."""
 _ARGUMENT = re.compile(r"ARG([1-9]\d?)")
 _NEEDS_ARGUMENT = re.compile(r"\$ARG\d+\$")
 _FOR_SHELL = frozenset("!$^&*()~[]\\|{};<>?'\"`")
@@ -47,8 +50,12 @@ class Definitions:
     """By name; of two the later counts."""
     macros: dict[str, str] = field(default_factory=dict)
     """`USER1` and so on."""
+    objects: list[DefinedObject] = field(default_factory=list)
+    """Hosts, host groups and services."""
     timeout: float = 0.0
-    """Seconds, of NRPE's command_timeout; 0: it says none."""
+    """Seconds, of NRPE's command_timeout or Nagios' service_check_timeout; 0: they say none."""
+    interval_length: float = 60.0
+    """Seconds of an interval of 1."""
     missing: list[str] = field(default_factory=list)
     """What is included and cannot be read, for a warning each."""
 
@@ -116,11 +123,14 @@ class Definitions:
                 self.missing.append(f"cannot read {quoted(target)}, which {path}:{number} includes: {error.strerror}")
         elif name == "command_prefix":
             self._prefix = value
-        elif name == "command_timeout":
+        elif name in ("command_timeout", "service_check_timeout", "interval_length"):
             if not (value.isascii() and value.isdigit() and int(value[:9]) > 0):
-                problem = f"cannot read {path}:{number}: command_timeout is {value[:20]!r}; write whole seconds"
+                problem = f"cannot read {path}:{number}: {name} is {value[:20]!r}; write whole seconds"
                 raise ConfigError(problem, option="files")
-            self.timeout = float(value[:9])
+            if name == "interval_length":
+                self.interval_length = float(value[:9])
+            else:
+                self.timeout = float(value[:9])
 
     def _object(self, path: str, begun: int, kind: str, lines: Iterator[tuple[int, str]]) -> None:
         found: dict[str, str] = {}
@@ -140,6 +150,8 @@ class Definitions:
                 raise ConfigError(f"cannot read {path}:{number}: the object of line {begun} has no }}", option="files")
         else:
             raise ConfigError(f"cannot read {path}:{begun}: the object has no }}; it ends in none", option="files")
+        if kind in ("host", "hostgroup", "service"):
+            self.objects.append(DefinedObject(kind, found, f"{path}:{begun}"))
         if kind != "command":
             return
         name, line = found.get("command_name", ""), found.get("command_line", "")
