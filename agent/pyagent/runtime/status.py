@@ -11,11 +11,11 @@ from pyagent.buffer import memory_of
 from pyagent.config import PluginPlan
 from pyagent.kit.shown import readable
 from pyagent.pipeline.inputs.running_input import RunningInput
-from pyagent.pipeline.origins import origins_of
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.processors import RunningProcessor
 from pyagent.runtime.agent import Agent
+from pyagent.runtime.origins import origins_of
 from pyagent.runtime.queue_handover import HandoverState
 
 __all__ = ["Document", "ReloadState", "status"]

@@ -10,8 +10,8 @@ from agent_plans import a_plan, an_input
 
 from pyagent.api import Input, Secret
 from pyagent.config import Plan, SourceText, load_plan
-from pyagent.pipeline.origins import MOST
 from pyagent.runtime.agent import Agent
+from pyagent.runtime.origins import MOST
 from pyagent.runtime.status import ReloadState, status
 
 

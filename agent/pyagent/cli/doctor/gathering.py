@@ -16,10 +16,10 @@ from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.failures import reason_of
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
-from pyagent.pipeline.origins import origins_of
 from pyagent.pipeline.outputs.encoder import EncodedParts, OutputEncoder
 from pyagent.pipeline.schedule import SystemClock
 from pyagent.runtime.build import build_plugins, build_stages
+from pyagent.runtime.origins import origins_of
 
 __all__ = ["YEAR_2000", "Gathered", "MadeOutput", "local_time", "look_at_inputs", "make_outputs"]
 

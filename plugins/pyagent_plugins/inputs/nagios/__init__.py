@@ -176,7 +176,7 @@ class Nagios(Input[NagiosOptions]):
 
     def gather(self, acc: Accumulator) -> None:
         for_each_in_threads(
-            list(self._now_due()),
+            self._now_due(),
             lambda check: self._run(*check, acc),
             at_once=self.options.max_parallel_checks,
         )
