@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
-__all__ = ["mask_url", "mask_urls", "secret_values"]
+__all__ = ["mask_url", "mask_urls", "secret_values", "url_secrets"]
 
 _URL = re.compile(r"(?<=://)(?:[^\s/?#@]*@)?[^\s\"'<>`]*")
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -59,3 +59,14 @@ def secret_values(environ: Mapping[str, str], shortest: int = 4) -> Iterator[str
         is_place = name in _NO_SECRET or name.endswith(_NO_SECRET_ENDS)
         if len(value) >= shortest and not is_place and _promises_secret(name):
             yield value
+
+
+def url_secrets(text: str, shortest: int = 4) -> Iterator[str]:
+    """The passwords and secret parameters of the URLs in a text, as they stand there and decoded: what shows the parts of a URL
+    shows them without the rest of it."""
+    for url in _URL.findall(text) if "://" in text else ():
+        user, at, _ = _AUTHORITY.match(url)[0].rpartition("@")  # type: ignore[index]  # it matches anything
+        found = [user.partition(":")[2]] if at else []
+        found += [parameter[3] for parameter in _PARAMETER.finditer(url) if _is_secret(parameter)]
+        for secret in found:
+            yield from {one for one in (secret, unquote(secret), unquote_plus(secret)) if len(one) >= shortest}

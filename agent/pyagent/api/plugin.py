@@ -31,6 +31,11 @@ class Plugin(Generic[O_co]):
     runs_foreign_code: ClassVar[bool] = False
     """This code may do anything else, too: the plugin has all that one from outside has, its setup and its answers included."""
 
+    @classmethod
+    def is_foreign(cls, options: Options) -> bool:
+        """`runs_foreign_code`, of a plugin with these options: in a process of its own such code can do nothing here."""
+        return cls.runs_foreign_code
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in getattr(cls, "__orig_bases__", ()):

@@ -147,7 +147,7 @@ class PluginPlan:
     @property
     def is_external(self) -> bool:
         """Whether its code, or some that its options hold, is not the engine's: it may do anything."""
-        return self.origin != "builtin" or self.plugin.runs_foreign_code
+        return self.origin != "builtin" or self.plugin.is_foreign(self.options)
 
     @property
     def label(self) -> str:

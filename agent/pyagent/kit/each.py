@@ -1,7 +1,9 @@
 """The same work for many things at once, such as the servers that one table names: one that fails costs only itself.
 
-async def gather(self, acc: Accumulator) -> None:
-await for_each(self.options.servers, lambda server: self._ask(server, acc))
+    async def gather(self, acc: Accumulator) -> None:
+        await for_each(self.options.servers, lambda server: self._ask(server, acc))
+
+`for_each_in_threads` is for work that blocks, such as programs.
 """
 
 import asyncio

@@ -1,23 +1,16 @@
 """Code of others that is called at each gather: in a thread of the agent, or in a process of its own.
 
-    def setup(self) -> None:
-        self._guest = Guests(
-            "pyagent_plugins.inputs.thing_guest:make", {"path": self.options.path}, self.log, what="the plugin 'thing'",
-            isolate=self.options.isolate, timeout=self.options.timeout.seconds, most_memory=self.options.memory_limit,
-        )
-
-    def gather(self, acc: Accumulator) -> None:
-        self._guest.gather(acc)
-
-    async def stop(self) -> None:
-        self._guest.stop()
+    guests = Guests("pyagent_plugins.inputs.thing.guest:make", {"path": path}, log, what="the plugin 'thing'", isolate=True)
+    guests.gather(acc)
+    guests.stop()
 
 `make(given, log)` returns a Guest: what is to be called. It is made at the first gather, where the guest is at home: in the
 plugin's thread, or in a Python of its own, so that nothing of others is imported here. With `isolate`, a guest that hangs,
 takes too much memory, ends its process or changes what all of Python shares harms nobody else: its process is ended with all
 that it started, and another one is started at a later gather. What it prints is logged.
 
-An option that says which code runs is declared with `executes=True`: a configuration from a URL may not set it then.
+`pyagent.kit.guest_input` has the input around it. An option that says which code runs is declared with `executes=True`: a
+configuration from a URL may not set it then.
 """
 
 import contextlib
@@ -39,7 +32,7 @@ from pyagent.api.accumulator import Accumulator
 from pyagent.api.errors import PyagentError
 from pyagent.api.foreign import describe
 from pyagent.api.metric import MetricType, Uint
-from pyagent.api.units import Duration
+from pyagent.api.units import Duration, redact
 from pyagent.kit.command import NOT_INHERITED
 
 __all__ = ["Guest", "GuestAccumulator", "Guests", "MakeGuest"]
@@ -54,6 +47,8 @@ _MOST_SENT = 64 << 20
 """Bytes that a guest may send in one gather."""
 _MOST_LINES, _LONGEST_LINE = 100, 2000
 """Lines that are logged for one gather, so many of each of its log, its output and its errors, and their characters."""
+_MOST_LOOKED_AT = 1 << 16
+"""Of a line, for secrets."""
 _ITS_LOG = -1
 _STOP = 1.0
 _CHILD = (
@@ -136,7 +131,7 @@ class Guests:
             if self._guest is None:
                 self._guest = made(self._entry, self._given, self._log)
             self._guest.gather(acc)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # nothing of the guest's own may go on from here
             raise PyagentError(f"cannot run {self._what}: {describe(error)}") from None
 
     def stop(self) -> None:
@@ -232,6 +227,7 @@ class _Process:
         self._lines_left = dict.fromkeys((_ITS_LOG, *self._printed), 0)
         """By descriptor: what it says by its log, or as an error, is not left out for what it prints."""
         self._left_out = 0
+        self._gathering = threading.Lock()
         self._ending = threading.Lock()
         self._over = False
         self._to_send = json.dumps(
@@ -240,6 +236,10 @@ class _Process:
 
     def gather(self, acc: Accumulator, timeout: float, extra: float) -> str:
         """Ask for one gather; returns why it failed, or "". Raises _Ended."""
+        with self._gathering:
+            return self._gather(acc, timeout, extra)
+
+    def _gather(self, acc: Accumulator, timeout: float, extra: float) -> str:
         deadline = self._clock() + timeout + extra
         self._lines_left, self._left_out = dict.fromkeys(self._lines_left, _MOST_LINES), 0
         self._to_send += b'{"do": "gather"}\n'
@@ -263,7 +263,7 @@ class _Process:
                 self._check_memory()
             self._read_printed()
         except (ValueError, OSError, RecursionError, KeyError, TypeError, AttributeError) as error:
-            # Its ends were closed by `stop`, or it sent what we do not.
+            # It sent what we do not; or it was ended, and so were our ends.
             raise _Ended(f"what it sent cannot be read ({type(error).__name__}), so it was ended") from None
         finally:
             if self._left_out:
@@ -283,11 +283,14 @@ class _Process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 # Before it is waited for: until then nobody else can have its number. What it started has the same group.
                 os.killpg(self.pid, signal.SIGKILL)
+            # A gather that runs sees the end; closed before, its descriptors could come to name something else.
+            if self._gathering.acquire(timeout=_STOP):
+                self._channel.close()
+                for stream in (self._process.stdout, self._process.stderr):
+                    assert stream is not None
+                    stream.close()
+                self._gathering.release()
             self._process.wait()
-            self._channel.close()
-            for stream in (self._process.stdout, self._process.stderr):
-                assert stream is not None
-                stream.close()
 
     def _wait(self, seconds: float) -> None:
         with selectors.DefaultSelector() as selector:
@@ -372,14 +375,15 @@ class _Process:
                     data = b"\n"
                 *lines, rest = (self._printed[descriptor] + data).split(b"\n")
                 for line in filter(None, lines):
-                    text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace")
+                    text = line[:_MOST_LOOKED_AT].decode("utf-8", "backslashreplace")
                     self._log_line(descriptor, logging.INFO, f"it printed: {text}")
-                self._printed[descriptor] = rest[:_LONGEST_LINE]
+                self._printed[descriptor] = rest[:_MOST_LOOKED_AT]
 
     def _log_line(self, source: int, level: int, text: str) -> None:
         if self._lines_left[source] > 0:
             self._lines_left[source] -= 1
-            self._log.log(level, "%s", text[:_LONGEST_LINE])
+            # Half of a secret would not be found in the log.
+            self._log.log(level, "%s", redact(text[:_MOST_LOOKED_AT])[:_LONGEST_LINE])
         else:
             self._left_out += 1
 

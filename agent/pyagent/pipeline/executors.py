@@ -11,6 +11,7 @@ A thread cannot be cancelled, so these are never joined: `abandon` forgets what 
 import asyncio
 import contextlib
 import inspect
+import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,6 +24,7 @@ from pyagent.pipeline.failures import as_own_error
 
 __all__ = ["Executor", "InlineExecutor", "LoopExecutor", "Tell", "ThreadExecutor", "executor_for", "result_of"]
 
+_exit, _getpid = os._exit, os.getpid  # as they were before a plugin could change them
 T = TypeVar("T")
 Call = Callable[[], Awaitable[None] | None]
 Tell = Callable[[BaseException], Exception]
@@ -70,11 +72,15 @@ class _Handover:
 
     def __init__(self, tell: Tell | None) -> None:
         self._tell = tell
+        self._process = _getpid()
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[None] = self._loop.create_future()
 
     def done(self, error: BaseException | None) -> None:
         """Called in the thread. The loop may be gone, if the process is ending without us."""
+        if _getpid() != self._process:
+            # The plugin has forked, and what it forked comes back: it would stay, with all that the agent has open.
+            _exit(0)
         if error is not None and self._tell is not None:
             error = self._tell(error)
         with contextlib.suppress(RuntimeError):

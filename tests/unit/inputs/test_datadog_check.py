@@ -377,13 +377,15 @@ def test_several_checks_in_a_module_are_named_apart(tmp_path: Path) -> None:
     ("text", "cause"),
     [
         ("ad_identifiers: [redis]\ninstances: [{}]", "template of Datadog's autodiscovery (`ad_identifiers`)"),
-        ("instances: [{host: '%%host%%'}]", "'%%host%%' is a template of Datadog's autodiscovery"),
-        ("instances: [{password: 'ENC[a]'}]", "a handle of Datadog's secret backend"),
+        ("instances: [{host: '%%host%%'}]", "the value of 'host' is a template of Datadog's autodiscovery"),
+        ("instances: [{password: 'ENC[a]'}]", "the value of 'password' is a handle of Datadog's secret backend"),
         ("instances: [{}\n", "conf.yaml:2: "),
+        ("instances: [{password: *my-secret}]", "conf.yaml:1: found undefined alias '...'"),
+        ("instances: [{password: !my-secret x}]", "could not determine a constructor for the tag '...'"),
         ("a: &a [1]", "there is no `instances`"),
         ("instances: 3", "`instances` is no list of tables"),
         ("instances: [{}]\ninit_config: 3", "`init_config` is no table"),
-        ("instances: [{since: 2020-01-01}]", "a value is a date"),
+        ("instances: [{since: 2020-01-01}]", "the value of 'since' is a date"),
         ("instances: [{? [1, 2] : 3}]", "conf.yaml"),
         (
             "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"

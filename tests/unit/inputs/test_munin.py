@@ -66,7 +66,7 @@ def test_a_nearer_section_goes_before_a_wildcard(tmp_path: Path) -> None:
     [
         ("user root", ":1: it stands before the first section"),
         ("[a]\nuser", ":2: it is not NAME VALUE"),
-        ("[a]\nenv x = y", ":2: write `env.x y`"),
+        ("[a]\nenv x = y", ":2: write `env.x VALUE`"),
         ("[a]\n\ntimeout soon", ":3: 'soon' is no timeout"),
         ("[a]\ntimeout nan", ":2: 'nan' is no timeout"),
         ("[a]\nwarning 92", "did you mean `env.warning`"),

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from waiting import wait_until
 
-from pyagent.api import MetricType, PyagentError, Uint
+from pyagent.api import MetricType, PyagentError, Secret, Uint
 from pyagent.kit.guests import Guests
 
 GUEST = """
@@ -257,6 +257,19 @@ def test_what_it_prints_is_logged_and_bounded(guests: Start, caplog: pytest.LogC
     assert len(texts) == 103
     assert max(map(len, texts)) <= 2000
     assert texts[-1] == "401 more lines that it printed or logged are left out"
+
+
+def test_a_secret_at_the_end_of_what_is_shown_is_masked_whole(guests: Start, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    guest = guests(
+        "for length in range(1960, 2001, 5):\n    text = 'x' * length + self.given['password']\n    print(text)\n"
+        "    log.warning(text)\nacc.add('m', {'n': 1})",
+        password=Secret("a-secret-of-many-characters-indeed").reveal(),
+    )
+    assert len(gathered(guest)) == 1
+    texts = [record.getMessage() for record in caplog.records]
+    assert len(texts) == 18
+    assert "a-s" not in str(texts)
 
 
 def test_what_breaks_python_stays_there(guests: Start) -> None:

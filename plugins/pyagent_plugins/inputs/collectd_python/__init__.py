@@ -7,10 +7,10 @@ names and tags that the same values have when collectd sends them and the format
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, Secret, Size, option
+from pyagent.api import ConfigError, Measurement, option
 from pyagent.api.files import read_file
-from pyagent.api.masking import secret_values
-from pyagent.kit.guests import Guests
+from pyagent.kit.foreign_settings import mask_settings
+from pyagent.kit.guest_input import GuestInput, GuestOptions
 from pyagent.kit.origins import origin_of_module
 from pyagent_plugins.inputs.collectd_python.configuration import Block, SyntaxProblem, block_of, parse
 from pyagent_plugins.inputs.collectd_python.types import OWN, read_types
@@ -20,7 +20,7 @@ __all__ = ["CollectdPython", "CollectdPythonOptions"]
 _LARGEST = 1 << 20
 
 
-class CollectdPythonOptions(Options, frozen=True):
+class CollectdPythonOptions(GuestOptions, frozen=True):
     modules: Annotated[list[str], option("the modules to import, as after `Import`", executes=True)] = []
     module_path: Annotated[list[str], option("folders in which they are, as after `ModulePath`", executes=True)] = []
     module: Annotated[dict[str, dict[str, Any]], option("what stands in the block `<Module NAME>`, as a table")] = {}
@@ -36,14 +36,10 @@ class CollectdPythonOptions(Options, frozen=True):
         option("split: a metric for each value of a list; join: one with a field for each (empty: split)"),
     ] = ""
     store_rates: Annotated[bool, option("counters become rates per second, as with collectd's StoreRates")] = False
-    isolate: Annotated[bool, option("run them in a process of its own")] = False
-    timeout: Annotated[Duration, option("how long a gather may take, with isolate", gt="0s")] = Duration("10s")
-    memory_limit: Annotated[Size, option("memory of that process; 0 for no bound", ge=0)] = Size("512MiB")
 
 
-class CollectdPython(Input[CollectdPythonOptions]):
+class CollectdPython(GuestInput[CollectdPythonOptions]):
     measurements = (Measurement("collectd_python", "what the modules dispatch, named by their plugin", open=True),)
-    runs_foreign_code = True
 
     def setup(self) -> None:
         options = self.options
@@ -68,37 +64,23 @@ class CollectdPython(Input[CollectdPythonOptions]):
                 types |= read_types(read_file(path).decode("utf-8", "replace"))
             except OSError as error:
                 raise ConfigError(f"cannot read {path}: {error.strerror or error}", option="types_db") from None
-        for block in blocks:
-            _register_secrets(block)
+        mask_settings([_settings(block) for block in blocks])
         self._origins = [origin_of_module(name, paths, package=name.partition(".")[0]) for name in modules]
-        self._guests = Guests(
-            "pyagent_plugins.inputs.collectd_python.guest:make",
-            {
-                "modules": modules,
-                "module_path": paths,
-                "blocks": blocks,
-                "types": types,
-                "joins": options.collectd_parse_multivalue == "join",
-                "rates": options.store_rates,
-                "isolated": options.isolate,
-            },
-            self.log,
-            what=f"the modules {', '.join(modules)} of collectd"
-            if len(modules) > 1
-            else f"collectd's module {modules[0]}",
-            isolate=options.isolate,
-            timeout=options.timeout.seconds,
-            most_memory=options.memory_limit,
-        )
+        given = {
+            "modules": modules,
+            "module_path": paths,
+            "blocks": blocks,
+            "types": types,
+            "joins": options.collectd_parse_multivalue == "join",
+            "rates": options.store_rates,
+            "isolated": options.isolate,
+        }
+        many = f"the modules {', '.join(modules)} of collectd"
+        what = many if len(modules) > 1 else f"collectd's module {modules[0]}"
+        self.host("pyagent_plugins.inputs.collectd_python.guest:make", given, what=what)
 
     def origins(self) -> Sequence[str]:
         return self._origins
-
-    def gather(self, acc: Accumulator) -> None:
-        self._guests.gather(acc)
-
-    async def stop(self) -> None:
-        self._guests.stop()
 
     def _texts(self) -> list[tuple[str, str, str]]:
         """What it is for messages, the text, the option."""
@@ -116,11 +98,7 @@ class CollectdPython(Input[CollectdPythonOptions]):
         return texts
 
 
-def _register_secrets(block: Block) -> None:
-    """The log masks what the names of settings promise to be secret."""
+def _settings(block: Block) -> list[Any]:
+    """The settings of a block by their names; of `Header "Token" "x"` the first value may be one, too."""
     key, values, children = block
-    for value in values:
-        for secret in secret_values({key: value}) if isinstance(value, str) else ():
-            Secret(secret)
-    for child in children:
-        _register_secrets(child)
+    return [{key: values}, {str(one): values[1:] for one in values[:1]}, *map(_settings, children)]

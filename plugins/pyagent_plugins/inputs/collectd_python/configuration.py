@@ -99,9 +99,9 @@ def _blocks(text: str) -> list[tuple[Block, int]]:
         if any(kind == "mark" for kind, _ in words):
             raise SyntaxProblem(line, "a < or > is within a line; put the value in quotes")
         if words[0][0] != "bare" or not words[0][1][0].isalpha():
-            raise SyntaxProblem(line, f"a line begins with the name of a setting, and not with {words[0][1]!r:.80}")
+            raise SyntaxProblem(line, "a line begins with the name of a setting")
         if len(words) < 2 and not opens:
-            raise SyntaxProblem(line, f"the setting {words[0][1]!r:.80} has no value")
+            raise SyntaxProblem(line, "the setting has no value")
         block: Block = (words[0][1], [_value(kind, word) for kind, word in words[1:]], [])
         if open_blocks:
             open_blocks[-1][0][2].append(block)

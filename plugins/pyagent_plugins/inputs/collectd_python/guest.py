@@ -96,7 +96,7 @@ class Modules:
             for name in self._given["modules"]:
                 try:
                     self._import(name)
-                except (Exception, SystemExit) as error:
+                except BaseException as error:
                     self._broken.append(f"the module {name} cannot be imported: {describe(error)}")
         configured = {str(callback.module).lower() for callback in self._collectd.registered["config"].values()}
         for key, values, children in self._given["blocks"]:
@@ -114,7 +114,7 @@ class Modules:
     def _call(self, callback: Callback, problems: list[str], *arguments: Any) -> None:
         try:
             callback(*arguments)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             problems.append(f"the {callback.kind} callback {callback.name!r} failed: {describe(error)}")
 
     @contextlib.contextmanager

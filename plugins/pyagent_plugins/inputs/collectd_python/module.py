@@ -20,6 +20,8 @@ _KINDS = ("config", "init", "read", "shutdown", "notification", "log", "write", 
 _MOST_CALLBACKS = 10_000
 _LONGEST = 127
 """Bytes of a name, as in collectd."""
+_LONGEST_TEXT = 10_000
+"""Characters of a message; what shows it cuts it when secrets are masked."""
 
 
 class CollectdError(Exception):
@@ -232,7 +234,7 @@ class CollectdModule(ModuleType):
 
     def notified(self, notification: Notification) -> None:
         level = _SEVERITIES[notification.severity]
-        self._log.log(level, "notification of %s: %s", notification.plugin, str(notification.message)[:1000])
+        self._log.log(level, "notification of %s: %s", notification.plugin, str(notification.message)[:_LONGEST_TEXT])
         self._tell("notification", notification)
 
     def _tell(self, kind: str, *arguments: Any) -> None:
@@ -244,7 +246,7 @@ class CollectdModule(ModuleType):
             for callback in list(self.registered[kind].values()):
                 try:
                     callback(*arguments)
-                except (Exception, SystemExit) as error:
+                except BaseException as error:
                     self._log.error("the %s callback %r failed: %s", kind, callback.name, describe(error))
         finally:
             setattr(self._within, kind, False)
@@ -252,7 +254,7 @@ class CollectdModule(ModuleType):
     def _logger(self, level: int) -> Callable[[Any], None]:
         def log(message: Any) -> None:
             text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
-            self._log.log(_LEVELS[level], "%s", text[:2000])
+            self._log.log(_LEVELS[level], "%s", text[:_LONGEST_TEXT])
             self._tell("log", level, text)
 
         return log

@@ -10,15 +10,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, Size, option
-from pyagent.kit.guests import Guests
+from pyagent.api import ConfigError, Measurement, option
+from pyagent.kit.foreign_settings import mask_settings
+from pyagent.kit.guest_input import GuestInput, GuestOptions
 from pyagent.kit.origins import origin_of_module
-from pyagent_plugins.inputs.datadog_check.configuration import register_secrets, settings
+from pyagent_plugins.inputs.datadog_check.configuration import settings
 
 __all__ = ["DatadogCheck", "DatadogCheckOptions"]
 
 
-class DatadogCheckOptions(Options, frozen=True):
+class DatadogCheckOptions(GuestOptions, frozen=True):
     check: Annotated[
         str, option("a module (`datadog_checks.redisdb`), a class (`my_module:MyCheck`) or a file", executes=True)
     ] = ""
@@ -38,16 +39,12 @@ class DatadogCheckOptions(Options, frozen=True):
     histogram_percentiles: Annotated[list[float], option("percentiles of a histogram, as fractions", gt=0, le=1)] = (
         msgspec.field(default_factory=lambda: [0.95])
     )
-    isolate: Annotated[bool, option("run it in a process of its own")] = False
-    timeout: Annotated[Duration, option("how long a gather may take, with isolate", gt="0s")] = Duration("10s")
-    memory_limit: Annotated[Size, option("memory of that process; 0 for no bound", ge=0)] = Size("512MiB")
 
 
-class DatadogCheck(Input[DatadogCheckOptions]):
+class DatadogCheck(GuestInput[DatadogCheckOptions]):
     measurements = (
         Measurement("datadog_check", "what the check submits, under the names that naming makes", open=True),
     )
-    runs_foreign_code = True
 
     def setup(self) -> None:
         options = self.options
@@ -62,34 +59,21 @@ class DatadogCheck(Input[DatadogCheckOptions]):
                 option="check",
             )
         init_config, instances = settings(options.conf, options.init_config, options.instances)
-        register_secrets([init_config, *instances])
+        mask_settings([init_config, instances])
         module = str(options.check) if options.check.endswith(".py") else str(options.check).partition(":")[0]
         name = module.removeprefix("datadog_checks.").partition(".")[0]
         package = f"datadog-{name}" if module.startswith("datadog_checks.") else name
         self._origin = origin_of_module(module, [str(path) for path in options.module_path], package=package)
-        self._guests = Guests(
-            "pyagent_plugins.inputs.datadog_check.guest:make",
-            {
-                "check": str(options.check),
-                "module_path": [str(path) for path in options.module_path],
-                "init_config": init_config,
-                "instances": instances,
-                "naming": options.naming,
-                "aggregates": options.histogram_aggregates,
-                "percentiles": options.histogram_percentiles,
-            },
-            self.log,
-            what=f"the check {options.check!r}",
-            isolate=options.isolate,
-            timeout=options.timeout.seconds,
-            most_memory=options.memory_limit,
-        )
+        given = {
+            "check": str(options.check),
+            "module_path": [str(path) for path in options.module_path],
+            "init_config": init_config,
+            "instances": instances,
+            "naming": options.naming,
+            "aggregates": options.histogram_aggregates,
+            "percentiles": options.histogram_percentiles,
+        }
+        self.host("pyagent_plugins.inputs.datadog_check.guest:make", given, what=f"the check {options.check!r}")
 
     def origins(self) -> Sequence[str]:
         return (self._origin,)
-
-    def gather(self, acc: Accumulator) -> None:
-        self._guests.gather(acc)
-
-    async def stop(self) -> None:
-        self._guests.stop()

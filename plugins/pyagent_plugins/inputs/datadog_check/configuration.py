@@ -1,18 +1,20 @@
 """The settings of a check, from the TOML or from the conf.yaml of the Datadog Agent."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from typing import Any
 
-from pyagent.api import ConfigError, Secret
+from pyagent.api import ConfigError
 from pyagent.api.files import read_file
-from pyagent.api.masking import secret_values
 from pyagent.kit.libraries import missing_library
 
-__all__ = ["register_secrets", "settings"]
+__all__ = ["settings"]
 
 _LARGEST = 1 << 20
 _MOST_VALUES = 100_000
 """Of a file: an alias of YAML may stand for any number of values."""
+_TEMPLATE = re.compile(r"%%[^%]+%%")
+_QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
 _TEMPLATES = ("ad_identifiers", "advanced_ad_identifiers", "cel_selector")
 
 
@@ -27,29 +29,20 @@ def settings(
         init_config, instances = _read(conf)
         option = "conf"
     instances = instances or [{}]
-    for value in _values([init_config, *instances], option):
-        if not isinstance(value, str):
-            continue
-        if "%%" in value and value.count("%%") >= 2:
+    for key, value in _values([init_config, *instances], option):
+        if _TEMPLATE.search(value):
             raise ConfigError(
-                f"{value!r:.80} is a template of Datadog's autodiscovery, which there is not; write the value itself",
+                f"the value of {key!r:.80} is a template of Datadog's autodiscovery (%%NAME%%), which there is not; write the"
+                " value itself",
                 option=option,
             )
         if value.startswith("ENC[") and value.endswith("]"):
             raise ConfigError(
-                f"{value!r:.80} is a handle of Datadog's secret backend, which there is not; use a variable of the"
-                " environment, ${NAME}, in the table",
+                f"the value of {key!r:.80} is a handle of Datadog's secret backend (ENC[...]), which there is not; use a"
+                " variable of the environment, ${NAME}, in the table",
                 option=option,
             )
     return init_config, instances
-
-
-def register_secrets(tables: Sequence[dict[str, Any]]) -> None:
-    """The log masks what the names of settings promise to be secret."""
-    for table in _tables(tables):
-        texts = {key: value for key, value in table.items() if isinstance(value, str)}
-        for value in secret_values(texts):
-            Secret(value)
 
 
 def _read(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -68,7 +61,8 @@ def _read(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark is not None else path
-        cause = getattr(error, "problem", None) or "it is no YAML"
+        # What it quotes may be a password that begins as an alias or a tag does.
+        cause = _QUOTED.sub("'...'", getattr(error, "problem", None) or "it is no YAML")
         raise ConfigError(f"cannot read {where}: {cause}", option="conf") from None
     if not isinstance(document, dict) or "instances" not in document:
         raise ConfigError(f"cannot read {path}: there is no `instances`", option="conf")
@@ -87,34 +81,24 @@ def _read(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return init_config, instances
 
 
-def _values(root: Any, option: str) -> Iterator[Any]:
-    """All values, and each only of a kind that can be handed on."""
-    count, left = 0, [root]
+def _values(root: Any, option: str) -> Iterator[tuple[str, str]]:
+    """All texts with the keys that they stand at; each value only of a kind that can be handed on."""
+    count, left = 0, [("", root)]
     while left:
-        value = left.pop()
+        name, value = left.pop()
         count += 1
         if count > _MOST_VALUES:
             raise ConfigError(f"there are more than {_MOST_VALUES:,} values", option=option)
         if isinstance(value, dict):
             if not all(isinstance(key, str | int | float | bool) or key is None for key in value):
                 raise ConfigError("a key is neither a text nor a number", option=option)
-            left += value.values()
+            left += [(str(key), one) for key, one in value.items()]
         elif isinstance(value, list):
-            left += value
-        elif value is None or isinstance(value, str | int | float | bool):
-            yield value
-        else:
+            left += [(name, one) for one in value]
+        elif isinstance(value, str):
+            yield name, value
+        elif not (value is None or isinstance(value, int | float)):
             raise ConfigError(
-                f"a value is a {type(value).__name__}, which no check is given; write it in quotes", option=option
+                f"the value of {name!r:.80} is a {type(value).__name__}, which no check is given; write it in quotes",
+                option=option,
             )
-
-
-def _tables(root: Any) -> Iterator[dict[str, Any]]:
-    left = [root]
-    while left:
-        value = left.pop()
-        if isinstance(value, dict):
-            yield {str(key): item for key, item in value.items()}
-            left += value.values()
-        elif isinstance(value, list):
-            left += value

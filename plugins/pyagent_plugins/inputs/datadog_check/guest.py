@@ -27,6 +27,8 @@ _MOST_HELD = 10_000
 """Events, service checks and metadata of one gather."""
 _EARLY = 0.5
 """Seconds by which a gather may come before min_collection_interval has passed: a timer is never exact."""
+_LONGEST = 10_000
+"""Characters of a message; what shows it cuts it when secrets are masked."""
 _serial = itertools.count(1)
 
 
@@ -54,7 +56,7 @@ class Checks:
                 instance.gather(acc)
             except PyagentError as error:
                 failures.append(error)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 failures.append(PyagentError(describe(error, (_file_of(self._class),))))
         if failures:
             raise joined_failures(failures)
@@ -305,7 +307,7 @@ def _messages(report: str) -> Iterator[str]:
     try:
         found = json.loads(report)
     except ValueError:
-        yield " ".join(str(report).split())[:1000]
+        yield " ".join(str(report).split())[:_LONGEST]
         return
     for one in found if isinstance(found, list) else [found]:
         text = one.get("message") if isinstance(one, dict) else one
@@ -313,4 +315,4 @@ def _messages(report: str) -> Iterator[str]:
         trace = one.get("traceback", "") if isinstance(one, dict) else ""
         last = trace.strip().rpartition("\n")[2]
         text = last if text and str(text) in last else text or last
-        yield " ".join(str(text).split())[:1000]
+        yield " ".join(str(text).split())[:_LONGEST]

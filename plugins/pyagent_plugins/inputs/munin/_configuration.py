@@ -104,8 +104,7 @@ def _read(path: str, text: str, sections: Sections) -> None:
 
 def _set(section: PluginSettings, name: str, value: str, place: str) -> None:
     if name == "env" and "=" in value:
-        key, _, rest = value.partition("=")
-        raise PyagentError(f"cannot read {place}: write `env.{key.strip()} {rest.strip()}`")
+        raise PyagentError(f"cannot read {place}: write `env.{value.partition('=')[0].strip()} VALUE`")
     if name.startswith("env."):
         section.environment[name[4:]] = value
     elif name == "user":

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from pyagent.api import PyagentError
 from pyagent.kit.command import Account, Commands
+from pyagent.kit.foreign_settings import mask_settings
 
 from ._configuration import PluginSettings, account_of, read_configuration
 from ._names import split_link
@@ -36,6 +37,7 @@ class Program:
         """What the link leads to."""
         self.target = os.path.basename(self.file)
         self.settings = settings
+        mask_settings(settings.environment)
         self.lacking = ""
         """The setting that takes rights that the agent does not have."""
         user, account = os.geteuid(), None

@@ -6,10 +6,12 @@ takes too long is in the state unknown. A state that has changed is logged once.
 """
 
 import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 from pyagent.api import (
@@ -31,6 +33,7 @@ from pyagent.api import (
 from pyagent.kit.command import Commands, CommandStopped, Output, shown
 from pyagent.kit.each import for_each_in_threads
 from pyagent.kit.filter import name_filter
+from pyagent.kit.foreign_settings import mask_settings
 from pyagent.kit.nagios import UNKNOWN, add_state, read_output
 from pyagent.kit.origins import program_of
 from pyagent.kit.shown import readable
@@ -153,6 +156,8 @@ class Nagios(Input[NagiosOptions]):
             self._definitions.read(pattern)
         for problem in self._definitions.missing:
             self.log.warning("%s", problem)
+        # Nagios keeps passwords in macros without names; paths are what else is in them.
+        mask_settings([{"password": value} for value in self._definitions.macros.values() if not value.startswith("/")])
         self._timeout = options.timeout.seconds or self._definitions.timeout or _TIMEOUT
         self._runners: dict[float, Commands] = {}
         self._checks = [self._given(number, check) for number, check in enumerate(options.check, 1)]
@@ -264,6 +269,7 @@ class Nagios(Input[NagiosOptions]):
         problem: str = "",
     ) -> _Check:
         seconds = timeout or self._timeout
+        _mask(words)
         runner = self._runners.get(seconds)
         if runner is None:
             runner = self._runners[seconds] = Commands(timeout=seconds, most_output=_MOST_OUTPUT)
@@ -309,3 +315,17 @@ class Nagios(Input[NagiosOptions]):
 
 def _revealed(macros: Mapping[str, Secret]) -> dict[str, str]:
     return {key: value.reveal() for key, value in macros.items()}
+
+
+def _mask(words: Sequence[str]) -> None:
+    """What the names of a program's options and variables promise to be secret; `-p` is a port or a path, too."""
+    try:
+        words = shlex.split(words[2]) if words[:2] == ["/bin/sh", "-c"] else words
+    except ValueError:  # the shell will say it
+        return
+    for word, following in pairwise([*words, ""]):
+        name, equals, value = word.partition("=")
+        if not equals and word.startswith("-"):
+            value = following
+        if not value.isdecimal() and not value.startswith(("/", "-")):
+            mask_settings({name.lstrip("-"): value})
