@@ -1,6 +1,5 @@
 """The input datadog_check, with checks on Datadog's own base: what they give is what its stub of the Agent records."""
 
-import json
 import logging
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from datadog_stub import by_field, expected, recorded
 from waiting import wait_until
 
 from pyagent.api import ConfigError, Metric, PyagentError
@@ -30,6 +30,7 @@ from pyagent_plugins.inputs.datadog_check.aggregates import (
 from pyagent_plugins.inputs.datadog_check.guest import place, tags_of
 
 VALUES = """
+import time
 from datadog_checks.base import AgentCheck
 
 class Values(AgentCheck):
@@ -51,6 +52,17 @@ class Values(AgentCheck):
             self.histogram("wait.seconds", value, tags=tags)
         self.monotonic_count("seen.total", 100 * self.runs, tags=tags)
         self.monotonic_count("fresh.total", 5, tags=tags, flush_first_value=True)
+        for _ in range(3):
+            self.increment("steps.up", 2, tags=tags)
+        self.decrement("steps.up", tags=tags)
+        self.gauge("clock.before", time.monotonic(), tags=tags)
+        self.rate("turns.speed", 50 * self.runs, tags=tags)
+        self.gauge("clock.after", time.monotonic(), tags=tags)
+        for value in (1, 5, 25):
+            self.historate("turns.each", value, tags=tags)
+        for upper, value in ((1.0, 3), (float("inf"), 4)):
+            self.submit_histogram_bucket("sizes", self.runs * value, 0.5, upper, True, "", tags)
+            self.submit_histogram_bucket("fresh", self.runs * value, 0.5, upper, False, "", tags)
         self.gauge("far.away", 1, hostname="other")
         self.service_check("open", self.WARNING, tags=tags, message="soon")
         self.event({"timestamp": 1, "event_type": "sale", "msg_title": "Sale", "msg_text": "all", "alert_type": "info"})
@@ -101,29 +113,6 @@ class Metrics(OpenMetricsBaseCheckV2):
 """
 CHECKS = {"values": VALUES, "fails": FAILS, "hangs": HANGS, "rude": RUDE, "metrics": METRICS}
 
-STUB = """
-import importlib.util, json, sys
-from datadog_checks.base.stubs import aggregator, datadog_agent
-spec = importlib.util.spec_from_file_location("the_check", sys.argv[1])
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-instance = json.loads(sys.argv[2])
-kind = getattr(module, sys.argv[3])
-check = kind(sys.argv[3].lower(), {}, [instance])
-check.check_id = "test"
-for _ in range(int(sys.argv[4])):
-    aggregator.reset()
-    error = check.run()
-print(json.dumps({
-    "metrics": [[m.name, m.type, m.value, sorted(m.tags), m.hostname] for ms in aggregator._metrics.values() for m in ms],
-    "service_checks": [[s.name, s.status, sorted(s.tags), s.message] for ss in aggregator._service_checks.values() for s in ss],
-    "events": aggregator.events,
-    "metadata": {name: value for (_, name), value in datadog_agent._metadata.items()},
-    "error": error,
-}))
-"""
-Found = dict[tuple[str, tuple[tuple[str, str], ...], str], Any]
-
 
 class Run:
     """A check in the input, gathered as often as a test likes."""
@@ -158,61 +147,18 @@ def runs(tmp_path: Path) -> Iterator[Any]:
         asyncio.run(run.input.stop())
 
 
-def by_field(metrics: list[Metric]) -> Found:
-    return {
-        (metric.name, tuple(sorted(metric.tags.items())), field): value
-        for metric in metrics
-        for field, value in metric.fields.items()
-    }
-
-
-def recorded(tmp_path: Path, check: str, instance: dict[str, Any], times: int = 1) -> dict[str, Any]:
-    """What Datadog's stub of the Agent records for the last of so many runs."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            STUB,
-            str(tmp_path / f"{check}.py"),
-            json.dumps(instance),
-            check.capitalize(),
-            str(times),
-        ],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
-
-
-def expected(stub: dict[str, Any], check: str) -> Found:
-    """Gauges and counts as the stub has them."""
-    found: Found = {}
-    for name, kind, value, tags, host in stub["metrics"]:
-        measurement, _, field = name.rpartition(".")
-        place = measurement.replace(".", "_") or check
-        own = dict(tag.split(":", 1) if ":" in tag else (tag, "true") for tag in tags)
-        key = (place, tuple(sorted((own | ({"host": host} if host else {})).items())), field)
-        if kind == GAUGE:
-            found[key] = value
-        elif kind == COUNT:
-            found[key] = found.get(key, 0) + value
-    for name, status, tags, _ in stub["service_checks"]:
-        measurement, _, field = name.rpartition(".")
-        own = dict(tag.split(":", 1) if ":" in tag else (tag, "true") for tag in tags)
-        found[measurement.replace(".", "_"), tuple(sorted(own.items())), field] = status
-    return found
-
-
 def test_every_kind_is_what_the_stub_records(runs: Any, tmp_path: Path) -> None:
     run = runs("values", {"more": ["zone:a"]})
     (first, problem), (second, _) = run.gather(), run.gather()
     assert problem == ""
-    stub = recorded(tmp_path, "values", {"more": ["zone:a"]}, 2)
-    found, wanted = by_field(second), expected(stub, "values")
-    assert len(wanted) == 6
-    assert {key: found[key] for key in wanted} == wanted
     top = (("open", "true"), ("shelf", "top"), ("zone", "a"))
+    stub = recorded(tmp_path / "values.py", {"more": ["zone:a"]}, 2)
+    found, wanted = by_field(second), expected(stub, "values")
+    assert len(wanted) == 8
+    clocks = {("shop_clock", top, end) for end in ("before", "after")}
+    for key in clocks:
+        del wanted[key]
+    assert {key: found[key] for key in wanted} == wanted
     samples = sorted(value for name, kind, value, *_ in stub["metrics"] if kind == HISTOGRAM)
     assert {field: found["shop_wait", top, field] for field in _HISTOGRAM} == {
         "seconds_max": samples[-1],
@@ -224,6 +170,27 @@ def test_every_kind_is_what_the_stub_records(runs: Any, tmp_path: Path) -> None:
     assert ("shop_seen", top, "total") not in by_field(first)
     assert found["shop_seen", top, "total"] == 100
     assert by_field(first)["shop_fresh", top, "total"] == 5
+    assert {kind for _, kind, *_ in stub["metrics"]} == set(range(7)), "all kinds that there are"
+    sums = {kind: sum(value for _, one, value, *_ in stub["metrics"] if one == kind) for kind in (RATE, COUNTER)}
+    assert found["shop_steps", top, "up"] == sums[COUNTER] == 5
+    # The stub has the value itself, of the second run; the rate is between the clocks before and after it.
+    before, after = (by_field(metrics)["shop_clock", top, "before"] for metrics in (first, second))
+    least, most = (by_field(metrics)["shop_clock", top, "after"] for metrics in (first, second))
+    rate = found["shop_turns", top, "speed"]
+    change = sums[RATE] / 2
+    assert change / (most - before) <= rate <= change / (after - least)
+    assert ("shop_turns", top, "speed") not in by_field(first)
+    samples = [value for _, kind, value, *_ in stub["metrics"] if kind == HISTORATE]
+    assert found["shop_turns", top, "each_count"] == len(samples) - 1
+    assert 0 < found["shop_turns", top, "each_avg"] <= found["shop_turns", top, "each_max"]
+    assert len(stub["buckets"]) == 4
+    for name, value, lower, upper, monotonic, tags in stub["buckets"]:
+        bounds = {"lower_bound": f"{lower:g}", "upper_bound": f"{upper:g}"}
+        own = tuple(sorted((dict(top) | bounds).items()))
+        assert dict(top) == dict(tag.split(":") if ":" in tag else (tag, "true") for tag in tags)
+        measurement = name.replace(".", "_")
+        assert found[measurement, own, "bucket"] == (value / 2 if monotonic else value)
+        assert ((measurement, own, "bucket") in by_field(first)) is not monotonic
     assert found["shop", top, "open_message"] == stub["service_checks"][0][3] == "soon"
     event = next(metric for metric in second if metric.name == "datadog_event")
     assert (event.fields["title"], event.fields["text"]) == tuple(
@@ -266,7 +233,7 @@ def test_openmetrics_of_an_exporter(runs: Any, tmp_path: Path, exporter: str) ->
     first, problem = run.gather()
     assert problem == ""
     second, _ = run.gather()
-    stub = recorded(tmp_path, "metrics", instance, 2)
+    stub = recorded(tmp_path / "metrics.py", instance, 2)
     wanted, found = expected(stub, "metrics"), by_field(second)
     assert wanted
     assert {key: found[key] for key in wanted} == wanted
@@ -286,7 +253,7 @@ def test_one_that_fails_keeps_what_it_submitted_and_harms_no_other(runs: Any, tm
         assert set(by_field(metrics).values()) == {1.0}
         assert len(metrics) == 2
         assert problem.endswith("KeyError: 'no-such-thing'")
-    assert "no-such-thing" in recorded(tmp_path, "fails", {})["error"]
+    assert "no-such-thing" in recorded(tmp_path / "fails.py", {})["error"]
 
 
 def test_one_that_hangs_is_ended(runs: Any, tmp_path: Path) -> None:
