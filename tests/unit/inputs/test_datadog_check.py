@@ -271,17 +271,14 @@ def test_one_that_hangs_is_ended(runs: Any, tmp_path: Path) -> None:
 
 
 def test_what_is_rude_stays_in_its_process(runs: Any, caplog: pytest.LogCaptureFixture) -> None:
-    from pyagent.api.units import known_secrets
-
     caplog.set_level(logging.INFO)
     run = runs("rude", {"password": "sesame-open", "exit": True})
     metrics, problem = run.gather()
     assert metrics == []
     assert problem.endswith("it ended its process with exit status 0")
     texts = [record.getMessage() for record in caplog.records]
-    printed = "it printed: the password is sesame-open"
-    assert {"again: sesame-open", "and more", "beware of this", printed} <= set(texts)
-    assert "sesame-open" in known_secrets, "what the log masks"
+    printed = "it printed: the password is ***"
+    assert {"again: ***", "and more", "beware of this", printed} <= set(texts)
 
 
 @pytest.mark.parametrize("isolate", ["true", "false"])
