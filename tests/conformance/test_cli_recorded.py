@@ -97,6 +97,7 @@ def difference(recording: Recording, folder: Path) -> str | None:
 OURS_ALONE = {
     "inputs.collectd_python",
     "inputs.datadog_check",
+    "inputs.journald",
     "inputs.munin",
     "inputs.nagios",
     "inputs.prometheus_textfile",

@@ -540,6 +540,61 @@ async def process_facts(instance: Instance) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
+async def test_each_line_of_the_journal_comes_once_over_restarts_and_kills(host: Container) -> None:
+    text = PAGE.replace('flush_interval = "10s"', 'flush_interval = "1s"\n  buffer_strategy = "disk"')
+    text += '[[inputs.journald]]\n  identifiers = ["numbered"]\n'
+    logged = 0
+
+    async def log(count: int) -> None:
+        nonlocal logged
+        numbers = f"seq -f 'line %.0f' {logged + 1} {logged + count}"
+        # Through the socket, many of them in the same microsecond, and through a program's standard output.
+        await host("sh", "-c", f"{numbers} | {'logger' if logged % 20 else 'systemd-cat'} -t numbered")
+        logged += count
+
+    async with hosting(host) as make:
+        ram = await make("ram", text)
+        host.write("/etc/telegraf/telegraf-ram.env", f"INFLUX_TOKEN={ram.token}\nTELEGRAF_CONFIG={ram.url}\n")
+
+        async def found() -> list[int]:
+            query = 'from(bucket: "monitoring-system") |> range(start: -1h) |> filter(fn: (r) => r._field == "message")'
+            rows = await ram.server.query(query)
+            return sorted(
+                int(str(row["_value"]).removeprefix("line ")) for row in rows if row["_measurement"] == "journald"
+            )
+
+        async def all_found() -> bool:
+            return len(await found()) >= logged
+
+        # Without the right to read it: the remedy, which mends it.
+        await host("systemctl", "start", "pyagent@ram")
+
+        async def told() -> bool:
+            return "give the unit the drop-in journal.conf" in await ram.journal()
+
+        await ram.until(told)
+        await log(10)
+        folder = "/etc/systemd/system/pyagent@.service.d"
+        await host("install", "-D", "-t", folder, "-m", "644", "/opt/pyagent/share/pyagent/drop-ins/journal.conf")
+        await host("systemctl", "daemon-reload")
+        for _ in range(2):
+            await host("systemctl", "restart", "pyagent@ram")
+            await log(500)
+            await ram.until(all_found)
+            await log(500)
+            await host("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "pyagent@ram")
+            await log(500)
+            await host("journalctl", "--rotate")
+            await log(500)
+        await host("systemctl", "restart", "pyagent@ram")
+        await ram.until(all_found)
+        await host("systemctl", "stop", "pyagent@ram")
+        await log(500)
+        await host("systemctl", "start", "pyagent@ram")
+        await ram.until(all_found)
+        assert await found() == list(range(1, logged + 1))
+
+
 async def test_a_unit_written_for_telegraf_runs_as_it_is(host: Container) -> None:
     async with hosting(host) as make:
         ram = await make("ram", RAM)

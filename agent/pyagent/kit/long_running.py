@@ -52,7 +52,8 @@ class LongRunning:
     more is read. `ended()` is called when the program has ended. `environment`: `NAME=VALUE`, besides the agent's.
     `restart_delay`: seconds before it is started again; with `stop_on_error` it is not where its exit status is not 0.
     Raises ConfigError where there is no such program; `option` names the option that it is from. With `may_be_missing` that is
-    a PyagentError of `start`, and whoever calls that again looks again.
+    a PyagentError of `start`, and whoever calls that again looks again. `arguments`: asked at each start for more of them.
+    `tell(level, message)` is given what would be logged: that it ended, and its lines of standard error.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class LongRunning:
         read_at_once: int = _CHUNK,
         stop_on_error: bool = False,
         may_be_missing: bool = False,
+        arguments: Callable[[], Awaitable[Sequence[str]]] | None = None,
+        tell: Callable[[int, str], None] | None = None,
     ) -> None:
         if not command or not command[0]:
             raise ConfigError("cannot run a program: none is named", option=option)
@@ -82,6 +85,8 @@ class LongRunning:
         self._received = received
         self._ended = ended
         self._log = log
+        self._arguments = arguments
+        self._tell = tell or (lambda level, message: log.log(level, "%s", message))
         self._read_at_once = read_at_once
         self._stop_on_error = stop_on_error
         self._restart_delay = restart_delay
@@ -219,10 +224,11 @@ class LongRunning:
             if self._stopping:
                 break
             if self._stop_on_error and self.status:
-                self._log.error("%s; it is not started again, as `stop_on_error` says", cause)
+                self._tell(logging.ERROR, f"{cause}; it is not started again, as `stop_on_error` says")
                 self._started()
                 break
-            self._log.error("%s; it is started again in %s", cause, Duration(round(self._restart_delay * 1e9)))
+            pause = Duration(round(self._restart_delay * 1e9))
+            self._tell(logging.ERROR, f"{cause}; it is started again in {pause}")
             self._started()
             await asyncio.sleep(self._restart_delay)
 
@@ -232,8 +238,10 @@ class LongRunning:
 
     async def _spawned(self) -> Process:
         environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        more = await self._arguments() if self._arguments is not None else ()
         return await asyncio.create_subprocess_exec(
             *self._command,
+            *more,
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
@@ -280,9 +288,9 @@ class LongRunning:
         text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace").rstrip("\r")
         level = _LEVELS.get(text[:3])
         if level is not None:
-            self._log.log(level, "%s", text[3:])
+            self._tell(level, text[3:])
         elif text:
-            self._log.error("stderr: %s", text)
+            self._tell(logging.ERROR, f"stderr: {text}")
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
