@@ -549,7 +549,7 @@ async def test_each_line_of_the_journal_comes_once_over_restarts_and_kills(host:
         nonlocal logged
         numbers = f"seq -f 'line %.0f' {logged + 1} {logged + count}"
         # Through the socket, many of them in the same microsecond, and through a program's standard output.
-        await host("sh", "-c", f"{numbers} | {'logger' if logged % 20 else 'systemd-cat'} -t numbered")
+        await host("sh", "-c", f"{numbers} | {'logger' if logged // 500 % 2 else 'systemd-cat'} -t numbered")
         logged += count
 
     async with hosting(host) as make:
