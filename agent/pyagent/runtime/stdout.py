@@ -24,7 +24,7 @@ _LONGEST = 10_000
 def own_stdout() -> Iterator[None]:
     """While this lasts."""
     # Of those that were closed at the start the numbers must not come to name something else, such as the event loop's.
-    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+    while (null := _null()) <= 2:
         pass
     os.close(null)
     before, given = sys.stdout, sys.__stdout__
@@ -44,13 +44,21 @@ def own_stdout() -> Iterator[None]:
             stream.flush()
         except (OSError, ValueError):
             # What is left would be tried again when the stream goes, and since 3.13 Python prints a traceback for that.
-            null = os.open(os.devnull, os.O_WRONLY)
+            null = _null()
             os.dup2(null, own)
             os.close(null)
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         sys.stdout, sys.__stdout__ = before, given  # type: ignore[misc]
         # A thread that hangs may write there yet: its number must not come to name something else.
+
+
+def _null() -> int:
+    """A descriptor of /dev/null; in a container without /dev of a folder, which cannot be written, as one that is closed."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except OSError:
+        return os.open("/", os.O_RDONLY)
 
 
 class _Printed(io.TextIOBase):

@@ -7,6 +7,7 @@ import re
 from typing import Annotated
 
 from pyagent.api import About, Accumulator, Duration, Input, Measurement, Options, fields, option
+from pyagent.kit.command import find_program
 from pyagent.kit.long_running import LongRunning
 from pyagent.kit.numbers import parse_finite
 
@@ -67,7 +68,10 @@ class Turbostat(Input[TurbostatOptions]):
     def setup(self) -> None:
         interval = self.options.interval if self.options.interval.seconds > 0 else _DEFAULT_INTERVAL
         seconds = f"{interval.seconds:.9f}".rstrip("0").rstrip(".")
-        program = [self.options.path or "turbostat", "--quiet", "--interval", seconds, "--show", "all"]
+        name = self.options.path or "turbostat"
+        if not self.options.use_sudo:
+            name = find_program(name, "path", package="linux-cpupower")
+        program = [name, "--quiet", "--interval", seconds, "--show", "all"]
         self._program = LongRunning(
             ["sudo", *program] if self.options.use_sudo else program,
             self._received,

@@ -31,8 +31,13 @@ print("after")
 """
 
 
-def test_nothing_but_metrics_gets_there() -> None:
-    done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, timeout=60, check=True)
+WITHOUT_DEV = "import os; os.devnull = '/there/is/no/dev/null'\n"
+"""As in a bare container."""
+
+
+@pytest.mark.parametrize("before", ["", WITHOUT_DEV], ids=["host", "without /dev/null"])
+def test_nothing_but_metrics_gets_there(before: str) -> None:
+    done = subprocess.run([sys.executable, "-c", before + RUN], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "before\nmetric 1\nmetric 2\nafter\n"
     logged = [line.partition("! ")[2] or line for line in done.stderr.splitlines()]
     assert logged == [
