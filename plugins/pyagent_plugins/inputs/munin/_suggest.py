@@ -3,10 +3,13 @@
 import os
 import re
 import shlex
+import time
+from collections.abc import Callable
 from typing import Any
 
 from pyagent.api import PyagentError
 from pyagent.api.files import read_file
+from pyagent.kit.each import for_each_in_threads
 
 from ._configuration import read_configuration
 from ._folder import Folder, Program
@@ -14,14 +17,22 @@ from ._folder import Folder, Program
 __all__ = ["suggestions"]
 
 _CAPABILITIES = re.compile(rb"#%#\s+capabilities\s*=\s*(.+)")
-_ANSWER = re.compile(r"(yes)|no(?:\s+\((.*)\))?")
+_ANSWER = re.compile(r"(yes)|no(?:\s+\((.*)\))?", re.DOTALL)
 _INSTANCE = re.compile(r"[-\w.:]+", re.ASCII)
 _SECONDS = 10.0
+"""For each question."""
+_SECONDS_IN_ALL = 120.0
+_AT_ONCE = 8
+_MOST_INSTANCES = 100
+_LONGEST_REASON = 200
 _LINKS = "/etc/munin/plugins"
 
 
-def suggestions(options: Any, links: str = _LINKS) -> list[str]:
-    """Lines for a shell: a link for each plugin that suits and is not linked, and comments with what others say."""
+def suggestions(
+    options: Any, links: str = _LINKS, *, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic
+) -> list[str]:
+    """Lines for a shell: a link for each plugin that suits and is not linked, and comments with what others say. `seconds`: for
+    each question to a plugin. `clock`: seconds that never go back."""
     library = os.path.join(options.library, "plugins")
     complaints: list[str] = []
     folder = Folder(
@@ -29,34 +40,48 @@ def suggestions(options: Any, links: str = _LINKS) -> list[str]:
         options.configuration,
         library=options.library,
         state=options.state,
-        timeout=_SECONDS,
+        timeout=seconds,
         complain=complaints.append,
     )
     settings = read_configuration(options.configuration, complaints.append)
-    lines, used = [], []
-    for name in folder.names():
+    names = [name for name in folder.names() if b"autoconf" in _capabilities(os.path.join(library, name))]
+    found: dict[str, list[str]] = {}
+    deadline = clock() + _SECONDS_IN_ALL
+
+    def ask(name: str) -> None:
         path = os.path.join(library, name)
-        capabilities = _capabilities(path)
-        if b"autoconf" not in capabilities:
-            continue
+        if clock() > deadline:
+            found[name] = [f"# {name}: not asked, as the others took longer than {_SECONDS_IN_ALL:g} s"]
+            return
         try:
-            suits, reason, instances = _ask(folder.program(path, settings(name)), b"suggest" in capabilities)
+            suits, reason, instances = _ask(folder.program(path, settings(name)), b"suggest" in _capabilities(path))
         except PyagentError as error:
-            lines.append(f"# {name}: {_one_line(str(error))}")
-            continue
-        if not suits:
-            lines.append(f"# {name}: no{f' ({reason})' if reason else ''}")
-            continue
-        for link in [name + instance for instance in instances] if name.endswith("_") else [name]:
-            used.append(link)
-            where = os.path.join(links, link)
-            lines.append(
-                f"# {link}: yes, and linked"
-                if os.path.lexists(where)
-                else f"ln -s {shlex.quote(path)} {shlex.quote(where)}"
-            )
+            found[name] = [f"# {name}: {_one_line(str(error))}"]
+            return
+        found[name] = _links(path, links, instances) if suits else [f"# {name}: no{f' ({reason})' if reason else ''}"]
+
+    for_each_in_threads(names, ask, at_once=_AT_ONCE)
+    lines = [line for name in names for line in found[name]]
     lines += [f"# {_one_line(text)}" for text in complaints]
-    return [*lines, "#", "# [[inputs.munin]]", f'#   directory = "{links}"'] if used else lines
+    some = any(not line.startswith("#") or line.endswith(_LINKED) for line in lines)
+    return [*lines, "#", "# [[inputs.munin]]", f'#   directory = "{links}"'] if some else lines
+
+
+_LINKED = ": yes, and linked"
+
+
+def _links(path: str, folder: str, instances: list[str]) -> list[str]:
+    """What to do with a plugin that suits."""
+    name = os.path.basename(path)
+    if name.endswith("_") and not instances:
+        return [f"# {name}: yes; it names no instance, so link it as {name}INSTANCE yourself"]
+    lines = []
+    for link in [name + instance for instance in instances[:_MOST_INSTANCES]] if name.endswith("_") else [name]:
+        where = os.path.join(folder, link)
+        is_there = os.path.lexists(where)
+        lines.append(f"# {link}{_LINKED}" if is_there else f"ln -s {shlex.quote(path)} {shlex.quote(where)}")
+    more = len(instances) - _MOST_INSTANCES
+    return [*lines, f"# {name}: {more} more instances"] if more > 0 else lines
 
 
 def _ask(program: Program, suggests: bool) -> tuple[bool, str, list[str]]:
@@ -80,4 +105,5 @@ def _capabilities(path: str) -> list[bytes]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
