@@ -163,22 +163,21 @@ class Modules:
         """By the rules of the format collectd."""
         assert self._acc is not None
         sources = self._collectd.types[values.type]
-        tags = {
-            "host": "" if values.host == self._collectd.hostname else values.host,
-            "instance": values.plugin_instance,
-            "type": values.type,
-            "type_instance": values.type_instance,
-        }
-        tags = {name: text for name, text in tags.items() if text}
+        tags = {"type": values.type}
+        if values.host != self._collectd.hostname:
+            tags["host"] = values.host
+        if values.plugin_instance:
+            tags["instance"] = values.plugin_instance
+        if values.type_instance:
+            tags["type_instance"] = values.type_instance
         when = values.time or None
-        numbers = self._rated(values, sources) if self._rates else [float(number) for number in values.values]
+        numbers = self._rated(values, sources) if self._rates else map(float, values.values)
         found = {source[0]: number for source, number in zip(sources, numbers, strict=True) if math.isfinite(number)}
-        if self._joins:
-            if found:
-                self._acc.add(values.plugin, found, tags, when)
-            return
-        for name, number in found.items():
-            self._acc.add(f"{values.plugin}_{name}", {"value": number}, tags, when)
+        if not self._joins:
+            for name, number in found.items():
+                self._acc.add(f"{values.plugin}_{name}", {"value": number}, tags, when)
+        elif found:
+            self._acc.add(values.plugin, found, tags, when)
 
     def _rated(self, values: Values, sources: list[Source]) -> list[float]:
         """Gauges as they are, counters per second; NaN where there is no rate."""

@@ -7,7 +7,7 @@ import threading
 import time as clock
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from pyagent.api.foreign import describe
 from pyagent_plugins.inputs.collectd_python.types import Source
@@ -20,6 +20,7 @@ _KINDS = ("config", "init", "read", "shutdown", "notification", "log", "write", 
 _MOST_CALLBACKS = 10_000
 _LONGEST = 127
 """Bytes of a name, as in collectd."""
+_TEXTS = ("type", "plugin_instance", "type_instance", "plugin", "host")
 _LONGEST_TEXT = 10_000
 """Characters of a message; what shows it cuts it when secrets are masked."""
 
@@ -75,20 +76,23 @@ class _Data:
 
     def _checked(self) -> None:
         """Raises TypeError."""
-        for name in ("type", "plugin_instance", "type_instance", "plugin", "host"):
+        for name in _TEXTS:
             text = getattr(self, name)
+            if type(text) is str and len(text) <= _LONGEST and text.isascii():
+                continue
             if isinstance(text, bytes):
                 text = text.decode("utf-8", "replace")
             if not isinstance(text, str):
                 raise TypeError(f"{name} must be a text, and is {text!r:.80}")
             setattr(self, name, text.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore"))
-        if isinstance(self.time, bool) or not isinstance(self.time, int | float) or not math.isfinite(self.time):
-            raise TypeError(f"time must be a number, and is {self.time!r:.80}")
+        if isinstance(self.time, bool) or not isinstance(self.time, int | float) or not 0 <= self.time < 1 << 33:
+            raise TypeError(f"time must be a number of seconds since 1970, and is {self.time!r:.80}")
         self.time = float(self.time)
-        if not 0 <= self.time < 1 << 33:
-            raise TypeError(f"time must be seconds since 1970, and is {self.time}")
         self.host = self.host or self._collectd.hostname
         self.plugin = self.plugin or "python"
+
+
+D = TypeVar("D", bound=_Data)
 
 
 class Values(_Data):
@@ -121,7 +125,7 @@ class Values(_Data):
         meta: Any = None,
     ) -> None:
         """Hand the values over; an argument counts for this call alone. Raises TypeError, RuntimeError."""
-        sent = self.__class__(**_given(self, locals()))
+        sent = _copied(self, locals())
         sent._checked()
         if not sent.type:
             raise RuntimeError("type not set")
@@ -170,7 +174,7 @@ class Notification(_Data):
         meta: Any = None,
     ) -> None:
         """Log it, and hand it to those that have registered. Raises TypeError."""
-        sent = self.__class__(**_given(self, locals()))
+        sent = _copied(self, locals())
         sent._checked()
         if sent.severity not in _SEVERITIES:
             raise TypeError("severity must be NOTIF_FAILURE, NOTIF_WARNING or NOTIF_OKAY")
@@ -239,7 +243,7 @@ class CollectdModule(ModuleType):
 
     def _tell(self, kind: str, *arguments: Any) -> None:
         """Those that have registered; what they cause themselves is not told again, as it would never end."""
-        if getattr(self._within, kind, False):
+        if not self.registered[kind] or getattr(self._within, kind, False):
             return
         setattr(self._within, kind, True)
         try:
@@ -302,9 +306,15 @@ class CollectdModule(ModuleType):
         return unregister
 
 
-def _given(saved: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    names = [name for name in arguments if name != "self"]
-    return {name: getattr(saved, name) if arguments[name] is None else arguments[name] for name in names}
+def _copied(saved: D, arguments: dict[str, Any]) -> D:
+    """A copy, with the arguments of a call that are given."""
+    sent = object.__new__(type(saved))
+    state = sent.__dict__
+    state.update(saved.__dict__)
+    for name, value in arguments.items():
+        if value is not None and name != "self":
+            state[name] = value
+    return sent
 
 
 def _number(number: Any, kind: str) -> float:

@@ -57,14 +57,25 @@ class Aggregates:
         self._percentiles = sorted({round(100 * fraction) for fraction in percentiles})
         self._clock = clock
         self._states: dict[_Context, _State] = {}
+        self._known: dict[tuple[int, str, tuple[str, ...], str], _State] = {}
+        """The same by what is submitted, with tags in any order."""
         self._lock = threading.Lock()
 
     def sample(
         self, kind: int, name: str, value: float, tags: Sequence[str], host: str, flush_first: bool = False
     ) -> None:
         """`flush_first`: of a monotonic count whose counter began at 0 after the gather before."""
+        key = (kind, name, tuple(tags), host)
         with self._lock:
-            self._sample(_Context(kind, name, tuple(sorted(set(tags))), host), value, flush_first)
+            state = self._known.get(key)
+            if state is None:
+                context = _Context(kind, name, tuple(sorted(set(tags))), host)
+                state = self._known[key] = self._states.setdefault(context, _State())
+            state.sampled = True
+            if kind == GAUGE:
+                state.values[:] = (value,)
+            else:
+                self._sample(state, kind, value, flush_first)
 
     def bucket(
         self,
@@ -94,12 +105,12 @@ class Aggregates:
                     state.previous = None
                 if state.idle > _FORGET or (state.idle and context.kind not in (RATE, MONOTONIC_COUNT)):
                     del self._states[context]
+                    self._known.clear()
+            if len(self._known) > 2 * len(self._states):
+                self._known.clear()
         return iter(found)
 
-    def _sample(self, context: _Context, value: float, flush_first: bool) -> None:
-        state = self._states.setdefault(context, _State())
-        state.sampled = True
-        kind, now = context.kind, self._clock()
+    def _sample(self, state: _State, kind: int, value: float, flush_first: bool) -> None:
         if kind == MONOTONIC_COUNT:
             if state.previous is None:
                 if flush_first:
@@ -111,19 +122,18 @@ class Aggregates:
                 state.values[:] = [value] if flush_first else [*state.values, 0.0]
             state.previous = value
         elif kind in (RATE, HISTORATE):
+            now = self._clock()
             if state.previous is not None and now > state.previous_time:
                 rate = (value - state.previous) / (now - state.previous_time)
                 state.values[:] = [rate] if kind == RATE else [*state.values, rate]
             state.previous, state.previous_time = value, now
-        elif kind == GAUGE:
-            state.values[:] = [value]
         else:
             state.values.append(value)
 
     def _flushed(self, context: _Context, state: _State) -> Iterator[Value]:
-        kind, name, tags, host = context
         if not state.values:
             return
+        kind, name, tags, host = context
         if kind in (HISTOGRAM, HISTORATE):
             for suffix, value in self._of_histogram(sorted(state.values)):
                 yield Value(name, suffix, value, tags, host, suffix != "count")

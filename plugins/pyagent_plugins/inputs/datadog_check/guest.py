@@ -139,7 +139,7 @@ class _Instance:
         return check
 
     def metric(self, kind: int, name: str, value: float, tags: Sequence[str], host: str, flush_first: bool) -> None:
-        self._aggregates.sample(kind, name, value, [*tags, *self._tags], host, flush_first)
+        self._aggregates.sample(kind, name, value, [*tags, *self._tags] if self._tags else tags, host, flush_first)
 
     def bucket(
         self,
