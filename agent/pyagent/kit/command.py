@@ -102,7 +102,8 @@ class Commands:
     agent; without `inherit` there are no others. `account`: whose rights they have, in place of the agent's. `umask`: theirs,
     in place of the agent's. `plain_words`: with LC_ALL=C, so that numbers and words are those that the plugin reads.
     `use_sudo`: they are run by `sudo`, with `sudo_options` (`-n`, where Telegraf's plugin gives that); there is no terminal
-    that it could ask at. `refused`: what to do where the program says that it lacks rights, for the message. `hidden`: words
+    that it could ask at. `refused`: what to do where the program says that it lacks rights, for the message; `missing`: the
+    same where there is no such program. `hidden`: words
     that messages show as `***`. `most_output`: bytes. `clock`: seconds that never go back.
     """
 
@@ -116,6 +117,7 @@ class Commands:
         use_sudo: bool = False,
         sudo_options: Sequence[str] = (),
         refused: str = "",
+        missing: str = "",
         hidden: Sequence[str] = (),
         most_output: int | None = None,
         inherit: bool = True,
@@ -129,6 +131,7 @@ class Commands:
         self._environment = ({"LC_ALL": "C"} if plain_words else {}) | dict(environment or {})
         self._before = ["sudo", *sudo_options] if use_sudo else []
         self._refused = refused
+        self._missing = "apt install sudo, or do without it" if use_sudo else missing
         self._hidden = frozenset(hidden) - {""}
         self._most_output = most_output
         self._inherit = inherit
@@ -204,7 +207,8 @@ class Commands:
             )
         except (OSError, ValueError) as error:
             cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise PyagentError(f"cannot run `{name}`: {cause}") from None
+            advice = f"; {self._missing}" if self._missing and isinstance(error, FileNotFoundError) else ""
+            raise PyagentError(f"cannot run `{name}`: {cause}{advice}") from None
 
     def _communicate(
         self, process: "subprocess.Popen[bytes]", given: bytes, too_long: str, most: int

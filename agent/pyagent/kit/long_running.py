@@ -51,9 +51,10 @@ class LongRunning:
     `received(data)` is given what it writes to standard output, as it comes, up to `read_at_once` bytes; while it waits, no
     more is read. `ended()` is called when the program has ended. `environment`: `NAME=VALUE`, besides the agent's.
     `restart_delay`: seconds before it is started again; with `stop_on_error` it is not where its exit status is not 0.
-    Raises ConfigError where there is no such program; `option` names the option that it is from. With `may_be_missing` that is
-    a PyagentError of `start`, and whoever calls that again looks again. `arguments`: asked at each start for more of them.
-    `tell(level, message)` is given what would be logged: that it ended, and its lines of standard error.
+    Raises ConfigError where there is no such program, with `remedy`; `option` names the option that it is from. With
+    `may_be_missing` that is a PyagentError of `start`, and whoever calls that again looks again. `arguments`: asked at each
+    start for more of them. `tell(level, message)` is given what would be logged: that it ended, and its lines of standard
+    error.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class LongRunning:
         may_be_missing: bool = False,
         arguments: Callable[[], Awaitable[Sequence[str]]] | None = None,
         tell: Callable[[int, str], None] | None = None,
+        remedy: str = "",
     ) -> None:
         if not command or not command[0]:
             raise ConfigError("cannot run a program: none is named", option=option)
@@ -80,6 +82,7 @@ class LongRunning:
         self._command = list(command)
         self._variables = variables
         self._may_be_missing = may_be_missing
+        self._remedy = remedy
         if not may_be_missing and (problem := self._missing()):
             raise ConfigError(problem, option=option)
         self._received = received
@@ -171,8 +174,8 @@ class LongRunning:
         path = self._variables.get("PATH") or os.environ.get("PATH") or os.defpath
         if shutil.which(name, path=path) is not None:
             return ""
-        hint = "; give each argument as a text of its own" if len(self._command) == 1 and " " in name else ""
-        return f"cannot run {name!r}: there is no such program{hint}"
+        hint = "give each argument as a text of its own" if len(self._command) == 1 and " " in name else self._remedy
+        return f"cannot run {name!r}: there is no such program{'; ' * bool(hint)}{hint}"
 
     async def stop(self, grace: float = 1.5) -> bool:
         """Close its standard input, which tells it to end; one that does not gets SIGTERM after `grace` seconds, and SIGKILL as

@@ -18,7 +18,17 @@ from pyagent.api.errors import PyagentError
 from pyagent.api.files import read_file
 from pyagent.api.metric import INT64_MAX, INT64_MIN, Uint
 
-__all__ = ["Row", "host_path", "mount_path", "read_bytes", "read_int", "read_rows", "read_text", "rows_of"]
+__all__ = [
+    "Row",
+    "cannot_read",
+    "host_path",
+    "mount_path",
+    "read_bytes",
+    "read_int",
+    "read_rows",
+    "read_text",
+    "rows_of",
+]
 
 _ROOTS = {"proc": "/proc", "sys": "/sys", "etc": "/etc", "var": "/var", "run": "/run", "dev": "/dev", "root": "/"}
 _UINT64_MAX = (1 << 64) - 1
@@ -45,8 +55,23 @@ def read_bytes(path: str, *, missing: str = "") -> bytes:
     try:
         return read_file(path)
     except OSError as error:
-        advice = f"; {missing}" if missing and isinstance(error, FileNotFoundError) else ""
-        raise PyagentError(f"cannot read {path}: {error.strerror}{advice}") from None
+        raise cannot_read(path, error, missing=missing) from None
+
+
+def cannot_read(path: str, error: OSError, *, missing: str = "") -> PyagentError:
+    """The error about a file that cannot be read, with what to do: `missing` where it is not there, else what may be meant of
+    one below a folder of `host_path`."""
+    advice = (missing or _of_root(path)) if isinstance(error, FileNotFoundError) else ""
+    return PyagentError(f"cannot read {path}: {error.strerror}{'; ' * bool(advice)}{advice}")
+
+
+def _of_root(path: str) -> str:
+    for root in ("proc", "sys"):
+        variable = f"HOST_{root.upper()}"
+        given = os.environ.get(variable)
+        if path.startswith((given or _ROOTS[root]).rstrip("/") + "/"):
+            return f"see {variable}, or the kernel does not have it" if given else "this kernel does not have it"
+    return ""
 
 
 def read_text(path: str, *, missing: str = "") -> str:

@@ -85,7 +85,7 @@ class AmdRocmSmi(Input[AmdRocmSmiOptions]):
     def gather(self, acc: Accumulator) -> None:
         path = self.options.bin_path
         # A driver may be installed later on.
-        program = path if path and os.path.exists(path) else find_program("rocm-smi", "bin_path")
+        program = path if path and os.path.exists(path) else find_program("rocm-smi", "bin_path", package="rocm-smi")
         cards = _read(self._commands.run([program, *_ARGUMENTS.split()]).stdout)
         version = cards.get("system", {}).get("Driver version", "").replace(".", "")
         for name, card in cards.items():

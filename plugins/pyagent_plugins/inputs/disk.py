@@ -232,7 +232,7 @@ def _table() -> tuple[str, bytes]:
                 return path, read_file(path)
             except OSError as error:
                 first = first or error
-    raise PyagentError(f"cannot read {folders[-1]}/mountinfo: {first.strerror if first else ''}")
+    raise PyagentError(f"cannot read {folders[-1]}/mountinfo: {first.strerror if first else ''}; see HOST_PROC")
 
 
 def _of_mountinfo(rows: Iterator[Row]) -> Iterator[_Mount]:

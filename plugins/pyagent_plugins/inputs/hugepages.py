@@ -21,7 +21,7 @@ from pyagent.api import (
     option,
 )
 from pyagent.kit.numbers import parse_integer
-from pyagent.kit.procfs import host_path, read_bytes, read_rows
+from pyagent.kit.procfs import cannot_read, host_path, read_bytes, read_rows
 
 __all__ = ["Hugepages", "HugepagesOptions"]
 
@@ -144,7 +144,7 @@ def _folders(path: str, prefix: str, suffix: str) -> Iterator[tuple[str, str]]:
         with os.scandir(path) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError as error:
-        raise PyagentError(f"cannot read {path}: {error.strerror}") from None
+        raise cannot_read(path, error, missing="this kernel has no huge pages; remove this input") from None
     for name in names:
         number = name.removesuffix(suffix).removeprefix(prefix)
         if name.startswith(prefix) and parse_integer(number) is not None:

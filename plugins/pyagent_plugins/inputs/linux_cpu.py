@@ -118,7 +118,8 @@ class LinuxCpu(Input[LinuxCpuOptions]):
         try:
             names = sorted(name for name in os.listdir(folder) if re.match("cpu[0-9]", name))
         except OSError as error:
-            raise ConfigError(f"cannot read {folder}: {error.strerror}", option="host_sys") from None
+            advice = "; see `host_sys` and HOST_SYS" if isinstance(error, FileNotFoundError) else ""
+            raise ConfigError(f"cannot read {folder}: {error.strerror}{advice}", option="host_sys") from None
         found = {}
         for name in names:
             files: dict[str, str] = {}

@@ -56,8 +56,9 @@ class LinuxSysctlFs(Input):
             path = host_path("proc", "sys", "fs", name)
             if os.path.exists(path):
                 found |= _numbers(path, names)
-        if found:
-            acc.add("linux_sysctl_fs", found)
+        if not found:
+            raise PyagentError(f"cannot read {host_path('proc', 'sys', 'fs')}: it has none of the files; see HOST_PROC")
+        acc.add("linux_sysctl_fs", found)
 
 
 def _numbers(path: str, names: tuple[str, ...]) -> dict[str, Uint]:

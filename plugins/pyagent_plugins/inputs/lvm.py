@@ -77,7 +77,12 @@ class Lvm(Input[LvmOptions]):
 
     def setup(self) -> None:
         self._commands = Commands(
-            timeout=_TIMEOUT, timeout_option="", use_sudo=self.options.use_sudo, sudo_options=("-n",)
+            timeout=_TIMEOUT,
+            timeout_option="",
+            use_sudo=self.options.use_sudo,
+            sudo_options=("-n",),
+            missing="apt install lvm2, or set `pvs_binary`, `vgs_binary` and `lvs_binary`",
+            refused="lvm needs root: set `use_sudo` and allow it in /etc/sudoers.d",
         )
 
     def gather(self, acc: Accumulator) -> None:

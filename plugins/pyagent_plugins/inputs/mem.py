@@ -21,7 +21,7 @@ from pyagent.api import (
     fields,
     option,
 )
-from pyagent.kit.procfs import host_path
+from pyagent.kit.procfs import cannot_read, host_path
 
 
 class MemOptions(Options, frozen=True):
@@ -153,7 +153,7 @@ def _read_meminfo(path: str) -> dict[str, int]:
         with open(path, encoding="ascii", errors="replace") as file:
             lines = file.read().split("\n")
     except OSError as error:
-        raise PyagentError(f"cannot read {path}: {error.strerror}") from None
+        raise cannot_read(path, error) from None
     info: dict[str, int] = {}
     # What is behind the last end of a line is a line that was cut.
     cut = lines.pop()

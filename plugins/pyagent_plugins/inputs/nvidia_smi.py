@@ -209,7 +209,9 @@ class NvidiaSmi(Input[NvidiaSmiOptions]):
     def gather(self, acc: Accumulator) -> None:
         path = self.options.bin_path
         # A driver may be installed later on.
-        program = path if path and os.path.exists(path) else find_program("nvidia-smi", "bin_path")
+        program = (
+            path if path and os.path.exists(path) else find_program("nvidia-smi", "bin_path", package="nvidia-smi")
+        )
         output = self._commands.run([program, "-q", "-x"])
         found = _DOCTYPE.search(output.stdout)
         version = found[1].decode() if found else "v11"

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +161,8 @@ class Ping(Input[PingOptions]):
         assert self._commands is not None
         name = self.options.binary
         try:
-            program = find_program(name, "binary", package="iputils-ping" if name == "ping" else "")
+            package = "iputils-ping" if os.path.basename(name) == "ping" else ""
+            program = find_program(name, "binary", package=package)
             output = self._commands.run([program, *self._arguments, host], expected=None)
         except PyagentError as error:
             raise PyagentError(f"cannot ping {host}: {error}") from None

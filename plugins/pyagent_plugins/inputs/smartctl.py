@@ -199,7 +199,8 @@ class Smartctl(Input[SmartctlOptions]):
         self._wanted = name_filter(options.devices_include, options.devices_exclude, names=names)
         self._attribute_tag = "attribute" if options.metric_version == 2 else "name"
         seconds = options.timeout.seconds or 30.0
-        self._commands = Commands(timeout=seconds, use_sudo=options.use_sudo, sudo_options=("-n",))
+        missing = "apt install smartmontools, or set `path`"
+        self._commands = Commands(timeout=seconds, use_sudo=options.use_sudo, sudo_options=("-n",), missing=missing)
         self._program = options.path or "/usr/sbin/smartctl"
 
     def gather(self, acc: Accumulator) -> None:

@@ -79,6 +79,7 @@ class Turbostat(Input[TurbostatOptions]):
             environment=["LC_ALL=C"],
             ended=self._begin,
             option="path",
+            remedy="apt install sudo" if self.options.use_sudo else "apt install linux-cpupower, or set `path`",
         )
         self._begin()
 
