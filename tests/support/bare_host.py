@@ -34,6 +34,7 @@ INPUTS = {
     "ipmi_sensor": "",
     "ipset": "",
     "iptables": 'table = "filter"\nchains = ["INPUT"]',
+    "journald": "",
     "kernel": 'collect = ["psi"]',
     "kernel_vmstat": "",
     "linux_cpu": 'metrics = ["cpufreq"]',
