@@ -126,9 +126,8 @@ def through_input(name: str, options: dict[str, Any]) -> tuple[Callable[[], obje
 
 def input_of(name: str, options: dict[str, Any]) -> Any:
     module = import_module(f"pyagent_plugins.inputs.{name}")
-    [kind] = [
-        one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Input) and one is not Input
-    ]
+    kinds = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Input)]
+    [kind] = [one for one in kinds if one.__module__ == module.__name__]
     return make_input(kind, options)
 
 
