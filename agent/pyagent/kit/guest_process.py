@@ -10,9 +10,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from pyagent.api.errors import PyagentError
 from pyagent.api.foreign import describe, plain_text
@@ -20,6 +21,9 @@ from pyagent.api.metric import MetricType, Uint, field_value, timestamp_ns
 from pyagent.kit.guests import Guest, made
 
 __all__ = ["main"]
+
+_MOST_HELD, _HELD_FOR = 1 << 15, 0.05
+"""Bytes and seconds for which metrics wait for more of them."""
 
 
 def main(descriptor: int) -> None:
@@ -59,18 +63,55 @@ class _Channel:
         self._process = os.getpid()
         self._exit = os._exit
         self._lock = threading.Lock()
+        self._held = bytearray()
+        """Metrics on their way: to send each by itself costs both sides several times what it costs to make it."""
+        self._holds = threading.Event()
+        threading.Thread(target=self._send_soon, name="pyagent-guest-metrics", daemon=True).start()
+        os._exit = self._leave  # so that what was added before is not lost
 
     @property
     def is_ours(self) -> bool:
         return os.getpid() == self._process
 
     def send(self, message: dict[str, Any]) -> None:
+        """At once, behind all metrics."""
+        self._add(message, 0)
+
+    def hold(self, message: dict[str, Any]) -> None:
+        """Soon."""
+        self._add(message, _MOST_HELD)
+
+    def _add(self, message: dict[str, Any], most: int) -> None:
         if not self.is_ours:
             # A plugin has forked, and what it forked has come back to us: two would answer.
             self._exit(0)
         data = json.dumps(message).encode() + b"\n"
         with self._lock:
-            self._socket.sendall(data)
+            if not self._held and most:
+                self._holds.set()
+            self._held += data
+            if len(self._held) > most:
+                self._send_held()
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, bytearray()
+        self._socket.sendall(held)
+
+    def _send_soon(self) -> None:
+        sleep = time.sleep
+        with contextlib.suppress(OSError):
+            while self._holds.wait():
+                self._holds.clear()
+                sleep(_HELD_FOR)
+                with self._lock:
+                    self._send_held()
+
+    def _leave(self, status: int) -> NoReturn:
+        if self.is_ours and self._lock.acquire(timeout=_HELD_FOR):
+            with contextlib.suppress(Exception):
+                self._send_held()
+        self._exit(status)
+        raise SystemExit(status)
 
     def receive(self) -> bytes:
         return self._socket.recv(1 << 16)
@@ -118,7 +159,7 @@ class _Accumulator:
         unsigned = [field for field, value in values.items() if isinstance(value, Uint)]
         texts = {plain_text(key): plain_text(value) for key, value in (tags or {}).items() if value is not None}
         when = None if time is None else timestamp_ns(time)
-        self._channel.send({"metric": (plain_text(measurement), values, texts, when, kind.value, unsigned)})
+        self._channel.hold({"metric": (plain_text(measurement), values, texts, when, kind.value, unsigned)})
 
 
 class _Handler(logging.Handler):

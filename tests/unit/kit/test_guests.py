@@ -210,6 +210,23 @@ time.sleep(1000)
     wait_until(lambda: not _runs(int(path.read_text())))
 
 
+def test_what_one_that_hangs_has_added_arrives_before(guests: Start, clock: Clock) -> None:
+    import threading
+
+    guest, added = guests("import time\nacc.add('m', {'n': 1})\ntime.sleep(1000)"), Added()
+
+    def gather() -> None:
+        with pytest.raises(PyagentError, match="it took longer than 1m0s"):
+            guest.gather(added)  # type: ignore[arg-type]
+
+    thread = threading.Thread(target=gather)
+    thread.start()
+    wait_until(lambda: added.metrics)
+    clock.ahead += 1000
+    thread.join()
+    assert [metric[1] for metric in added.metrics] == [{"n": 1}]
+
+
 def test_the_first_gather_has_time_to_import_and_the_next_has_not(guests: Start, clock: Clock) -> None:
     guest = guests("acc.add('m', {'n': 1})", timeout=0)
     assert len(gathered(guest)) == 1
