@@ -14,6 +14,7 @@ from datadog_stub import by_field, expected, recorded
 from waiting import wait_until
 
 from pyagent.api import ConfigError, Metric, PyagentError
+from pyagent.config import SourceText, load_plan
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import make_input
 from pyagent_plugins.inputs.datadog_check import DatadogCheck
@@ -376,6 +377,14 @@ def test_options_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=cause):
             make_input(DatadogCheck, options)
+
+
+@pytest.mark.parametrize("option", ['check = "datadog_checks.redisdb"', 'module_path = ["/tmp"]'])
+def test_a_text_from_a_url_may_not_say_what_runs(option: str) -> None:
+    source = SourceText("http://127.0.0.1/x", f"[[inputs.datadog_check]]\n{option}\n")
+    with pytest.raises(ConfigError, match=r"runs commands or code, which a configuration from a URL may not"):
+        load_plan([source], environ={}, testing=True)
+    load_plan([source], environ={"PYAGENT_ALLOW_REMOTE_EXEC": "1"}, testing=True)
 
 
 class Clock:

@@ -14,6 +14,7 @@ import pytest
 
 from pyagent.api import ConfigError, Metric, PyagentError
 from pyagent.api.metric import MetricType
+from pyagent.config import SourceText, load_plan
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import lines, make_input, run_input
 from pyagent_plugins.inputs.munin import Munin
@@ -324,3 +325,11 @@ def test_a_node_that_answers_nonsense_is_one_error(changed: dict[str, str], mess
         make_input(Munin, {"servers": [address], "timeout": "1s" if "nodes" in changed else "60s"}).gather(
             InputAccumulator()
         )
+
+
+@pytest.mark.parametrize("option", ["directory", "configuration", "library"])
+def test_a_text_from_a_url_may_not_say_what_runs(option: str) -> None:
+    source = SourceText("http://127.0.0.1/x", f'[[inputs.munin]]\nservers = ["127.0.0.1"]\n{option} = "/tmp"\n')
+    with pytest.raises(ConfigError, match=r"runs commands or code, which a configuration from a URL may not"):
+        load_plan([source], environ={}, testing=True)
+    load_plan([source], environ={"PYAGENT_ALLOW_REMOTE_EXEC": "1"}, testing=True)
