@@ -61,6 +61,8 @@ class Sensors(Input[SensorsOptions]):
             elif not row.text.startswith("  "):
                 flush()
                 feature = row.text.strip().replace(" ", "_").lower().rstrip(":")
+            elif not feature:
+                row.fail("it stands under no feature")
             else:
                 name, colon, text = row.text.partition(":")
                 value = parse_finite(text.partition(":")[0].strip()) if colon else None
