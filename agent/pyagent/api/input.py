@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from pyagent.api.accumulator import Accumulator
-from pyagent.api.measurements import Measurements
+from pyagent.api.measurements import Measurement, Measurements
 from pyagent.api.parser import Parser
 from pyagent.api.plugin import O_co, Plugin
 
@@ -53,6 +53,14 @@ class Input(Plugin[O_co]):
 
     async def start(self, acc: Accumulator) -> None:
         """Begin to listen, and return; work goes on in tasks of its own. Raise for a failure, such as a port in use."""
+
+    def ask(self) -> Sequence[Measurement]:
+        """What it writes, of those who know: programs and files that say what they measure. In place of `measurements`, for
+        `pyagent dashboards --ask`.
+
+        Called once, in a thread, before any gather. What cannot be asked is a warning in the log; raise only where nothing can.
+        """
+        return ()
 
     def origins(self) -> Sequence[str]:
         """The code of others that it runs, a text for each: what it is and where, `memory: /usr/share/munin/plugins/memory`.

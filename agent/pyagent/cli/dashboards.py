@@ -39,6 +39,11 @@ def configure(parser: CommandParser) -> None:
     parser.add_argument(
         "--directory", metavar="DIR", help=f"write files into it (default {DIRECTORY}, or none with --push)"
     )
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="ask inputs of a configuration that run what others wrote for its titles and units",
+    )
     flag("--host", "HOST", "the only host that the dashboards without variables and the links show")
     flag("--datasource", "UID", "a data source of Grafana that is there already, in Flux")
     flag("--influxdb-url", "URL", "where Grafana reaches InfluxDB (default: the address of the configuration)")
@@ -109,11 +114,14 @@ def _what_there_is(arguments: argparse.Namespace, warn: Callable[[str], None]) -
     from pyagent.dashboards.subjects import Destination, destination_of, subjects_of_catalog, subjects_of_plan
 
     if not (arguments.config or arguments.config_directory or arguments.instance):
+        if arguments.ask:
+            raise PyagentError("cannot ask without a configuration: name one by --config or --instance")
         subjects, problems = subjects_of_catalog(catalog(arguments))
         for problem in problems:
             warn(problem)
         return subjects, Destination()
 
+    from pyagent.cli.asking import ask_inputs, can_be_asked
     from pyagent.runtime.loading import Loader
     from pyagent.runtime.log import component_logger, configure_logging
     from pyagent.runtime.stdout import own_stdout
@@ -129,9 +137,12 @@ def _what_there_is(arguments: argparse.Namespace, warn: Callable[[str], None]) -
     # What plugins print as they are imported is not what was asked for.
     with own_stdout():
         plan = asyncio.run(load())
+        asked = asyncio.run(ask_inputs(plan, warn)) if arguments.ask else {}
+    if not arguments.ask and (more := can_be_asked(plan)):
+        warn(f"with --ask there is more to show of {', '.join(more)}: it runs or reads what measures there")
     for broken in plan.broken:
         warn(broken.reason)
-    subjects, problems = subjects_of_plan(plan)
+    subjects, problems = subjects_of_plan(plan, asked)
     for problem in problems:
         warn(problem)
     if not subjects:

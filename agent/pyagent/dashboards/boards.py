@@ -107,8 +107,8 @@ class _Maker:
     def all(self) -> Iterator[Board]:
         # What the host is about comes before the agent on it.
         in_turn = sorted(self._subjects, key=lambda subject: subject.name == _INTERNAL)
-        if in_turn:
-            yield self._overview(in_turn)
+        if in_turn and (overview := self._overview(in_turn)).document.get("panels"):
+            yield overview
         for subject in self._subjects:
             yield self._plugin(subject)
 
@@ -137,7 +137,11 @@ class _Maker:
         title = "Agent health" if is_agent else subject.name
         board = self._board(name, title, subject.text, [subject])
         panels = self._panels(subject)
+        group = ""
         for measurement in subject.measurements:
+            if measurement.group != group and measurement.charts:
+                group = measurement.group
+                board.with_row(dashboard.Row(group))
             for chart in measurement.charts:
                 board.with_panel(panels.chart(measurement, chart))
         has_charts = any(measurement.charts for measurement in subject.measurements)

@@ -16,6 +16,7 @@ ALL = ".*"
 _RANGE = "  |> range(start: v.timeRangeStart, stop: v.timeRangeStop)"
 _WINDOW = "  |> aggregateWindow(every: v.windowPeriod, fn: {fn}, createEmpty: false)"
 _ALL_TAGS: Mapping[str, str] = MappingProxyType({})
+_DROP = '  |> drop(columns: ["_start", "_stop", "_measurement"])'
 _RATE = "  |> derivative(unit: 1s, nonNegative: true)"
 
 
@@ -58,14 +59,15 @@ def series(
     only: Mapping[str, str] = _ALL_TAGS,
     rate: bool = False,
     fn: str = "mean",
+    all_tags: bool = False,
 ) -> str:
-    """Numbers (or with `fn="last"` anything) over time, a series for each field and values of the tags."""
+    """Numbers (or with `fn="last"` anything) over time, a series for each field and values of the tags. `all_tags`: there are
+    more than those, which tell series apart as well."""
     lines = scope.start(measurement, fields)
     lines += [_filter(f"r[{quoted(name)}] == {quoted(value)}") for name, value in only.items()]
     tags = [name for name in tags if name not in only]
-    return "\n".join(
-        [*lines, *([_RATE] if rate else []), _WINDOW.format(fn=fn), _keep("_time", "_value", "_field", *tags)]
-    )
+    kept = _DROP if all_tags else _keep("_time", "_value", "_field", *tags)
+    return "\n".join([*lines, *([_RATE] if rate else []), _WINDOW.format(fn=fn), kept])
 
 
 def numbers(scope: Scope, measurement: str, known: Iterable[str]) -> str:
@@ -80,7 +82,7 @@ def numbers(scope: Scope, measurement: str, known: Iterable[str]) -> str:
             "",
             *lines,
             _WINDOW.format(fn="mean"),
-            '  |> drop(columns: ["_start", "_stop", "_measurement"])',
+            _DROP,
         ]
     )
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from grafana_foundation_sdk.builders import common, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, statetimeline, table, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models.common import (
     DataSourceRef,
+    GraphThresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
     SortOrder,
@@ -18,7 +19,7 @@ from grafana_foundation_sdk.models.common import (
     TooltipDisplayMode,
     VisibilityMode,
 )
-from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel, Threshold, ThresholdsMode
 
 from pyagent.api import Chart, Duration, Field, Measurement
 from pyagent.dashboards import flux
@@ -68,19 +69,39 @@ class Panels:
         panel = self._begin(timeseries.Panel(), measurement, chart.title, text)
         for rate in (False, True):
             if names := [name for name, field in fields.items() if field.counter is rate]:
-                query = flux.series(self.scope, measurement.name, names, _tags(measurement), only=chart.only, rate=rate)
+                query = flux.series(
+                    self.scope,
+                    measurement.name,
+                    names,
+                    _tags(measurement),
+                    only=chart.only,
+                    rate=rate,
+                    all_tags=measurement.open and bool(measurement.group),
+                )
                 self._ask(panel, query)
         units = {name: unit_of(field) for name, field in fields.items()}
         usual = next(iter(units.values()))
         panel.unit(usual)
         self._draw(panel, fields, stacked=chart.stacked)
         several = len(fields) > 1
+        same_limits = len({(field.warning, field.critical) for field in fields.values()}) == 1
         panel.display_name(_LABELS)
         for name, field in fields.items() if several else ():
             differs = [DynamicConfigValue("displayName", f"{title_of(name, field)} {_LABELS}")]
             if units[name] != usual:
                 differs.append(DynamicConfigValue("unit", units[name]))
+            if name in chart.beside:
+                differs.append(DynamicConfigValue("custom.stacking", {"mode": "none", "group": "A"}))
+            if name in chart.mirrored:
+                differs.append(DynamicConfigValue("custom.transform", "negative-Y"))
+            if not same_limits and (steps := _steps(field)):
+                differs.append(DynamicConfigValue("thresholds", {"mode": "absolute", "steps": steps}))
+                differs.append(DynamicConfigValue("custom.thresholdsStyle", {"mode": "dashed"}))
             panel.override_by_name(name, differs)
+        if same_limits and (steps := _steps(next(iter(fields.values())))):
+            thresholds = [Threshold(**step) for step in steps]
+            panel.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(thresholds))
+            panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
         if chart.stacked:
             panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
         if chart.span:
@@ -155,12 +176,29 @@ class Panels:
 
 def title_of(name: str, field: Field) -> str:
     """`used_percent`: Used; `buffer_size`: Buffer size."""
+    if field.label:
+        return field.label
     words = [word for word in re.split(r"[_\W]+", name) if word]
     ending = {_WORDS.get(field.unit, field.unit), field.unit}
     if len(words) > 1 and words[-1].lower() in ending and field.unit != "percent":
         words.pop()
     text = " ".join(words) or name
     return f"{text[:1].upper()}{text[1:]}"
+
+
+def _steps(field: Field) -> list[dict[str, Any]]:
+    """The colours of values from low to high, each from its value on. Empty where the field has no limits."""
+    bounds = [
+        (field.critical[0], "yellow" if field.warning[0] is not None else "green"),
+        (field.warning[0], "green"),
+        (field.warning[1], "yellow"),
+        (field.critical[1], "red"),
+    ]
+    found = [{"value": value, "color": colour} for value, colour in bounds if value is not None]
+    if not found:
+        return []
+    lowest = "red" if field.critical[0] is not None else "yellow" if field.warning[0] is not None else "green"
+    return [{"value": None, "color": lowest}, *found]
 
 
 def _what(measurement: Measurement, name: str) -> str:

@@ -1,11 +1,12 @@
 """What there is to see: the measurements that the inputs of a configuration write, or those of all installed plugins."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pyagent.api import Chart, ConfigError, Duration, Field, FieldValue, Input, Measurement, Metric, Plugin
+from pyagent.api import Chart, ConfigError, Duration, FieldValue, Input, Measurement, Metric, Plugin
 from pyagent.config.catalog import Catalog, about
 from pyagent.config.plan import FilterOptions, InputPlan, Plan, PluginPlan, ProcessorPlan
 from pyagent.pipeline.filters import Selection
@@ -13,6 +14,7 @@ from pyagent.pipeline.filters import Selection
 __all__ = ["Destination", "Subject", "destination_of", "subjects_of_catalog", "subjects_of_plan"]
 
 
+_NOBODY: Mapping[str, Sequence[Measurement]] = MappingProxyType({})
 _USUAL = Duration("10s")
 """The agent's interval where nothing else is said."""
 
@@ -54,15 +56,17 @@ def subjects_of_catalog(catalog: Catalog) -> tuple[list[Subject], list[str]]:
     return found, problems
 
 
-def subjects_of_plan(plan: Plan) -> tuple[list[Subject], list[str]]:
+def subjects_of_plan(
+    plan: Plan, asked: Mapping[str, Sequence[Measurement]] = _NOBODY
+) -> tuple[list[Subject], list[str]]:
     """Of the inputs of a configuration that declare measurements, one for each plugin; and a message for each that cannot be
-    used."""
+    used. `asked`: what inputs say that they write, by identity."""
     outputs = [_selection(output) for output in plan.outputs if output.name == "influxdb_v2"]
     found: dict[str, Subject] = {}
     problems = []
     for one in plan.inputs:
         try:
-            declared = _declared(f"inputs.{one.name}", one.plugin)
+            declared = _declared(f"inputs.{one.name}", one.plugin, asked.get(one.identity, ()))
         except ConfigError as error:
             problems.append(str(error))
             continue
@@ -82,8 +86,9 @@ def subjects_of_plan(plan: Plan) -> tuple[list[Subject], list[str]]:
     return list(found.values()), list(dict.fromkeys(problems))
 
 
-def _declared(label: str, plugin: type[Plugin[Any]]) -> list[Measurement]:
-    """What an input declares, which may be anybody's code. Raises ConfigError where it is no declaration."""
+def _declared(label: str, plugin: type[Plugin[Any]], asked: Sequence[Measurement] = ()) -> list[Measurement]:
+    """What an input declares, or has said where it was asked. That may be anybody's code: raises ConfigError where it is no
+    declaration."""
     if not issubclass(plugin, Input):
         return []
     try:
@@ -94,12 +99,14 @@ def _declared(label: str, plugin: type[Plugin[Any]]) -> list[Measurement]:
                 text=str(one.text),
                 tags={str(name): str(text) for name, text in one.tags.items()},
                 fields={
-                    str(name): Field(of.type, str(of.unit), str(of.text), bool(of.counter))
+                    str(name): replace(
+                        of, unit=str(of.unit), text=str(of.text), counter=bool(of.counter), label=str(of.label)
+                    )
                     for name, of in one.fields.items()
                 },
                 charts=tuple(replace(chart, title=str(chart.title)) for chart in one.charts if chart.fields),
             )
-            for one in plugin.measurements
+            for one in asked or plugin.measurements
         ]
     except Exception as error:
         raise ConfigError(

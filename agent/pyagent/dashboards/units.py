@@ -15,8 +15,13 @@ class _Unit(NamedTuple):
 _UNITS = {
     "1": _Unit("short", "cps"),
     "bytes": _Unit("bytes", "binBps"),
+    "KiB": _Unit("kbytes", "KiBs"),
+    "MiB": _Unit("mbytes", "MiBs"),
+    "GiB": _Unit("gbytes", "GiBs"),
+    "fraction": _Unit("percentunit", "suffix: /s"),
     "bits": _Unit("bits", "bps"),
     "percent": _Unit("percent", "suffix: %/s"),
+    "percent s": _Unit("suffix: % s", "percent"),
     "ns": _Unit("ns", "suffix: ns/s"),
     "us": _Unit("µs", "suffix: µs/s"),
     "ms": _Unit("ms", "suffix: ms/s"),
@@ -66,5 +71,7 @@ def unit_of(field: Field) -> str:
     if field.type == "str":
         return "string"
     name = _SAME.get(field.unit, field.unit)
+    if name.endswith("/s") and name[:-2] in _UNITS and not field.counter:
+        return _UNITS[name[:-2]].rate
     known = _UNITS.get(name) or _Unit(f"suffix: {name}", f"suffix: {name}/s")
     return known.rate if field.counter else known.value

@@ -8,7 +8,7 @@ from importlib.machinery import PathFinder
 from importlib.metadata import Distribution
 from itertools import dropwhile
 
-__all__ = ["origin_of_module", "program_of"]
+__all__ = ["module_file", "origin_of_module", "program_of"]
 
 _RUNS_ANOTHER = ("sudo", "doas", "env", "nice", "ionice", "timeout")
 
@@ -30,20 +30,29 @@ def program_of(words: Sequence[str]) -> str:
 def origin_of_module(name: str, folders: Sequence[str] = (), *, package: str = "") -> str:
     """`NAME: FILE (PACKAGE VERSION)`, as far as it is known. `folders`: where it is looked for before Python's own. `package`:
     what it may have been installed as; it counts where it lies beside the module. A name may end in that of a class."""
-    if name.endswith(".py"):
+    file, module = module_file(name, folders)
+    if not file or name.endswith(".py"):
         return name
-    above, _, _ = name.rpartition(".")
-    for module in filter(None, (name, above)):
-        if (found := _found(module, [*folders, *sys.path])) is not None:
-            file, folder = found
-            installed = next(iter(Distribution.discover(name=package, path=[folder])), None) if package else None
-            version = f" ({installed.metadata['Name']} {installed.version})" if installed is not None else ""
-            return f"{name}: {file}{version}"
-    return name
+    folder = file.removesuffix("__init__.py").rstrip("/")
+    for _ in module.split("."):
+        folder = os.path.dirname(folder)
+    installed = next(iter(Distribution.discover(name=package, path=[folder])), None) if package else None
+    version = f" ({installed.metadata['Name']} {installed.version})" if installed is not None else ""
+    return f"{name}: {file}{version}"
 
 
-def _found(name: str, folders: Sequence[str]) -> tuple[str, str] | None:
-    """The file of a module, and which of the folders it is in. Its parents may be in several, so they are not asked."""
+def module_file(name: str, folders: Sequence[str] = ()) -> tuple[str, str]:
+    """The file of a module, and its name without that of a class. An empty file: there is none."""
+    if name.endswith(".py"):
+        return name, name
+    for module in filter(None, (name, name.rpartition(".")[0])):
+        if file := _found(module, [*folders, *sys.path]):
+            return file, module
+    return "", name
+
+
+def _found(name: str, folders: Sequence[str]) -> str:
+    """The file of a module. Its parents may be in several folders, so they are not asked."""
     *above, _ = name.split(".")
     for folder in folders:
         place = os.path.join(folder, *above)
@@ -52,5 +61,5 @@ def _found(name: str, folders: Sequence[str]) -> tuple[str, str] | None:
         except (ImportError, ValueError, KeyError, OSError):
             continue
         if spec is not None and spec.has_location and spec.origin:
-            return spec.origin, folder
-    return None
+            return spec.origin
+    return ""

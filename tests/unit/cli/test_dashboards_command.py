@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 import yaml
 from commands import Done
 from full_disk import largest_file
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+from sdk_types import mistakes
 
 Run = Callable[..., Done]
 
@@ -355,3 +359,92 @@ def test_a_disk_without_room_leaves_each_file_whole_and_is_named(written: Callab
     assert before == {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
     done, _ = written(CONFIG)
     assert "edited" not in done.err
+
+
+@pytest.fixture
+def of_others(tmp_path: Path) -> str:
+    """A configuration with a plugin of Munin and a check of Datadog's, which say what they measure."""
+    (tmp_path / "plugins").mkdir()
+    plugin = tmp_path / "plugins" / "df"
+    plugin.write_text(
+        "#!/bin/sh\nprintf 'graph_title Disk usage\\ngraph_vlabel %%\\ngraph_category disk\\n'\n"
+        "printf 'a.label /\\na.warning 92\\na.critical 98\\nb.label /home\\nb.warning 5:\\n'\n"
+        "printf 'c.label sum\\nc.draw AREASTACK\\nc.negative a\\n'\n"
+    )
+    plugin.chmod(0o755)
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "all").write_text(f"[*]\nuser {os.geteuid()}\n")
+    (tmp_path / "shop.py").write_text("raise SystemExit(7)")
+    (tmp_path / "metadata.csv").write_text(
+        "metric_name,metric_type,unit_name,per_unit_name,description\nshop.net.in,rate,byte,second,Bytes in\n"
+    )
+    return (
+        f'[[inputs.munin]]\n  directory = "{tmp_path}/plugins"\n  configuration = "{tmp_path}/conf.d"\n'
+        f'  state = "{tmp_path}"\n  prefix = "m_"\n  name_suffix = "_x"\n  timeout = "5s"\n'
+        f'[[inputs.datadog_check]]\n  check = "{tmp_path}/shop.py"\n'
+    )
+
+
+def test_inputs_that_run_what_others_wrote_are_asked(written: Written, of_others: str) -> None:
+    done, folder = written(of_others, "--ask")
+    assert done.status == 0
+    assert [line for line in done.err.splitlines() if "inputs.internal" not in line] == []
+    row, panel, further = board(folder, "provisioning", "munin")["panels"]
+    assert (row["type"], row["title"], panel["title"]) == ("row", "disk", "Disk usage")
+    assert further["title"] == "m_df_x: further fields"
+    query = panel["targets"][0]["query"]
+    assert 'r._measurement == "m_df_x"' in query
+    assert 'r._field == "a" or r._field == "b" or r._field == "c"' in query
+    assert "|> keep" not in query  # tags that are not known tell series apart
+    defaults, overrides = panel["fieldConfig"]["defaults"], panel["fieldConfig"]["overrides"]
+    assert (defaults["unit"], defaults["custom"]["stacking"]["mode"]) == ("percent", "normal")
+    found = {one["matcher"]["options"]: {each["id"]: each["value"] for each in one["properties"]} for one in overrides}
+    assert found["b"]["displayName"].startswith("/home ")
+    assert found["a"]["custom.transform"] == "negative-Y"
+    assert found["b"]["custom.stacking"]["mode"] == "none"
+    assert found["b"]["thresholds"]["steps"] == [{"value": None, "color": "yellow"}, {"value": 5.0, "color": "green"}]
+    assert found["a"]["thresholds"]["steps"] == [
+        {"value": None, "color": "green"},
+        {"value": 92.0, "color": "yellow"},
+        {"value": 98.0, "color": "red"},
+    ]
+    _, panel, _ = board(folder, "provisioning", "datadog_check")["panels"]
+    assert panel["fieldConfig"]["defaults"]["unit"] == "binBps"
+    assert 'r._measurement == "shop_net"' in panel["targets"][0]["query"]
+    register_default_plugins()
+    for form in ("provisioning", "import", "shared"):
+        for name in ("munin", "datadog_check"):
+            document = {key: value for key, value in board(folder, form, name).items() if not key.startswith("__")}
+            document.pop("id")
+            assert list(mistakes(Dashboard.from_json(document), Dashboard)) == []
+
+
+def test_without_being_asked_they_run_nothing_and_it_is_told(written: Written, of_others: str, tmp_path: Path) -> None:
+    (tmp_path / "plugins" / "df").write_text(f"#!/bin/sh\ntouch {tmp_path}/it-ran\n")
+    done, folder = written(of_others)
+    assert "W! with --ask there is more to show of inputs.datadog_check, inputs.munin: it runs or reads" in done.err
+    assert not (tmp_path / "it-ran").exists()
+    assert names(folder) == ["datadog_check", "munin"]
+
+
+def test_one_that_hangs_or_has_no_such_file_is_a_warning_and_has_what_it_declares(
+    written: Written, of_others: str, tmp_path: Path
+) -> None:
+    (tmp_path / "plugins" / "df").write_text("#!/bin/sh\nsleep 99\n")
+    (tmp_path / "metadata.csv").write_text("<html>")
+    done, folder = written(of_others.replace('"5s"', '"100ms"'), "--ask")
+    assert done.status == 0
+    assert "W! cannot ask inputs.munin: cannot run `" in done.err
+    assert "it took longer than 100ms" in done.err
+    assert (
+        f"W! cannot ask inputs.datadog_check: cannot read {tmp_path}/metadata.csv:1: it is no metadata.csv" in done.err
+    )
+    assert names(folder) == ["datadog_check", "munin"]
+
+
+def test_asking_needs_a_configuration(pyagent: Run) -> None:
+    done = pyagent("dashboards", "--ask")
+    assert (done.status, done.err) == (
+        1,
+        "E! cannot ask without a configuration: name one by --config or --instance\n",
+    )

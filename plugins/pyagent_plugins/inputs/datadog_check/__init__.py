@@ -4,6 +4,7 @@ A check runs in a thread of its own, or with `isolate` in a process of its own, 
 memory. What it submits becomes metrics as the Datadog Agent would compute them.
 """
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
@@ -13,8 +14,9 @@ import msgspec
 from pyagent.api import ConfigError, Measurement, option
 from pyagent.kit.foreign_settings import mask_settings
 from pyagent.kit.guest_input import GuestInput, GuestOptions
-from pyagent.kit.origins import origin_of_module
+from pyagent.kit.origins import module_file, origin_of_module
 from pyagent_plugins.inputs.datadog_check.configuration import settings
+from pyagent_plugins.inputs.datadog_check.metadata import file_beside, read_metadata
 
 __all__ = ["DatadogCheck", "DatadogCheckOptions"]
 
@@ -29,6 +31,9 @@ class DatadogCheckOptions(GuestOptions, frozen=True):
     ] = ""
     init_config: Annotated[dict[str, Any], option("settings for all instances of the check")] = {}
     instances: Annotated[list[dict[str, Any]], option("settings of each instance; without any there is one")] = []
+    metadata: Annotated[
+        str, option("the check's metadata.csv, for dashboards (empty: one beside the check, if any)", reads_path=True)
+    ] = ""
     naming: Annotated[
         Literal["split", "check", "metric"],
         option("`redis.net.clients`: measurement `redis_net`, `redis` (the check's name) or as it is"),
@@ -63,10 +68,15 @@ class DatadogCheck(GuestInput[DatadogCheckOptions]):
         module = str(options.check) if options.check.endswith(".py") else str(options.check).partition(":")[0]
         name = module.removeprefix("datadog_checks.").partition(".")[0]
         package = f"datadog-{name}" if module.startswith("datadog_checks.") else name
-        self._origin = origin_of_module(module, [str(path) for path in options.module_path], package=package)
+        folders = [str(path) for path in options.module_path]
+        self._origin = origin_of_module(module, folders, package=package)
+        self._file, found = module_file(module, folders)
+        self._name = (
+            os.path.splitext(os.path.basename(module))[0] if module.endswith(".py") else found.rpartition(".")[2]
+        )
         given = {
             "check": str(options.check),
-            "module_path": [str(path) for path in options.module_path],
+            "module_path": folders,
             "init_config": init_config,
             "instances": instances,
             "naming": options.naming,
@@ -74,6 +84,19 @@ class DatadogCheck(GuestInput[DatadogCheckOptions]):
             "percentiles": options.histogram_percentiles,
         }
         self.host("pyagent_plugins.inputs.datadog_check.guest:make", given, what=f"the check {options.check!r}")
+
+    def ask(self) -> Sequence[Measurement]:
+        """What the check's metadata.csv says, in all that `naming` makes of its names."""
+        from pyagent_plugins.inputs.datadog_check.guest import place
+
+        path = self.options.metadata or file_beside(self._file)
+        if not path:
+            self.log.warning(
+                "the check %s has no metadata.csv beside it; name that of its integration by `metadata`",
+                self.options.check,
+            )
+            return ()
+        return read_metadata(path, lambda name: place(name, self.options.naming, self._name))
 
     def origins(self) -> Sequence[str]:
         return (self._origin,)

@@ -17,6 +17,7 @@ from pyagent.kit.filter import name_filter
 
 from ._answers import CONFIG, Names, State
 from ._folder import Folder, Program
+from ._graphs import Graphs
 from ._names import device_of, split_name
 from ._node import NodeClient, PluginFailed, node_client
 from ._suggest import suggestions
@@ -124,6 +125,48 @@ class Munin(Input[MuninOptions]):
         self._stopped = True
         for program in self._programs.values():
             program.stop()
+
+    def ask(self) -> Sequence[Measurement]:
+        """What plugins and nodes say of their graphs to `config`."""
+        graphs = Graphs(rates=self.options.counters == "rates")
+        failures: list[Exception] = []
+
+        def ask(program: Program) -> None:
+            tags = ["node"] if program.settings.host_name else []
+            names = Names(self.options.prefix, program.name, *program.split)
+            graphs.add(program.ask("config"), names, tags)
+
+        async def ask_node(server: ServerAddress) -> None:
+            async with node_client(server, self.options.timeout.seconds) as client:
+                for node in await client.nodes():
+                    for plugin in filter(self._wanted, await client.plugins(node)):
+                        try:
+                            text = await client.ask(plugin, CONFIG)
+                        except PluginFailed as error:
+                            failures.append(error)
+                            continue
+                        names = Names(
+                            self.options.prefix, plugin, *split_name(device_of(plugin, node), self.options.wildcards)
+                        )
+                        graphs.add(text, names, ["node"])
+
+        try:
+            if self._folder is not None:
+                self._read_folder(self._folder)
+                failures += self._wrong
+                for_each_in_threads(list(self._programs.values()), ask, at_once=self.options.at_once)
+        except PyagentError as error:
+            failures.append(error)
+        try:
+            asyncio.run(for_each(self._servers, ask_node))
+        except PyagentError as error:
+            failures.append(error)
+        found = graphs.measurements()
+        if failures and not found:
+            raise joined_failures(failures)
+        for failure in failures:
+            self.log.warning("%s", failure)
+        return found
 
     def origins(self) -> Sequence[str]:
         programs = list(self._programs.values())
