@@ -16,6 +16,13 @@ function table(caption, names, rows) {
   return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, h("table", {}, h("thead", {}, head), h("tbody", {}, body)));
 }
 
+const FEW = 3;
+
+function origins({ name, origins = [] }) {
+  const more = origins.length > FEW ? ` and ${origins.length - FEW} more; see: pyagent status --origins` : "";
+  return h("p", {}, `${name} runs what others wrote: ${origins.slice(0, FEW).join(", ")}${more}`);
+}
+
 const count = (number) => Number(number ?? 0).toLocaleString("en");
 
 function card({ instance, status, error }) {
@@ -36,6 +43,7 @@ function card({ instance, status, error }) {
     h("p", {}, `Configuration: ${from}${configuration.from_cache ? ", from the last good copy" : ""}`),
     table(`inputs of ${instance}`, ["input", "metrics", "last", "took", "failures", "late"], inputs),
     table(`outputs of ${instance}`, ["output", "written", "waiting", "dropped", "refused", "failures"], outputs),
+    status.inputs.filter((one) => one.origins?.length).map(origins),
     kept > 0 && h("p", {}, `${count(kept)} metrics refused for good are kept; see: pyagent quarantine list`));
 }
 
