@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serving import DEADLINE, Served, serving
+from serving import DEADLINE, LOG, Served, serving
 
 from pyagent.api import ConfigError, PyagentError
 from pyagent.kit import positions
@@ -243,7 +243,7 @@ async def test_no_right_to_read_is_one_line_with_the_remedy(
         async with asyncio.timeout(DEADLINE):
             while len(journal.calls()) < 4:
                 await asyncio.sleep(0.005)
-    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    told = [message for name, level, message in caplog.record_tuples if name == LOG.name and level >= logging.WARNING]
     assert len(told) == 1
     assert "the group systemd-journal" in told[0]
     assert "the drop-in journal.conf" in told[0]

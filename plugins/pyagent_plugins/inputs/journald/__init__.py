@@ -300,7 +300,7 @@ class Journald(Input[JournaldOptions]):
                         continue
                     self._has_gone(expected, entry.cursor)
                 metric = self._maker.metric(entry)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 shown = quoted(line[:80].decode("utf-8", "replace"))
                 self._notices.add("entry", f"cannot read an entry of the journal: {error}; it begins with {shown}")
                 continue
