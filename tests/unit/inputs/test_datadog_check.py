@@ -1,6 +1,7 @@
 """The input datadog_check, with checks on Datadog's own base: what they give is what its stub of the Agent records."""
 
 import logging
+import math
 import subprocess
 import sys
 import threading
@@ -426,6 +427,22 @@ def test_a_historate_is_a_histogram_of_the_rates_of_one_gather() -> None:
     assert flushed(aggregates) == {"h.count": 2, "h.avg": 20, "h.min": 10, "h.sum": 40, "h.50percentile": 10}
     aggregates.sample(HISTORATE, "h", 100, [], "")
     assert flushed(aggregates) == {}
+
+
+def test_what_is_no_number_costs_no_other_value() -> None:
+    aggregates = Aggregates(["avg"], [])
+    for value in (math.inf, -math.inf, math.nan, 2.0):
+        aggregates.sample(HISTOGRAM, "h", value, [], "")
+        aggregates.sample(COUNT, "c", value, [], "")
+    for value in ("text", None, 10**400):
+        with pytest.raises((TypeError, ValueError, OverflowError)):
+            aggregates.sample(COUNT, "c", value, [], "")  # type: ignore[arg-type]  # anybody's code
+    for name in ("", None):
+        with pytest.raises(TypeError, match="the name of a metric is a text"):
+            aggregates.sample(COUNT, name, 1, [], "")  # type: ignore[arg-type]
+    for _ in range(2):
+        aggregates.sample(COUNT, "large", 1e308, [], "")
+    assert flushed(aggregates) == {"h.avg": 2, "c": 2, "large": math.inf}
 
 
 def test_buckets_are_counts_with_their_bounds() -> None:

@@ -64,7 +64,13 @@ class Aggregates:
     def sample(
         self, kind: int, name: str, value: float, tags: Sequence[str], host: str, flush_first: bool = False
     ) -> None:
-        """`flush_first`: of a monotonic count whose counter began at 0 after the gather before."""
+        """`flush_first`: of a monotonic count whose counter began at 0 after the gather before. What is no finite number is
+        left out. Raises TypeError, ValueError or OverflowError for what is no number, and for a name that is none."""
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"the name of a metric is a text, and not {name!r:.80}")
+        value = float(value)
+        if not math.isfinite(value):
+            return
         key = (kind, name, tuple(tags), host)
         with self._lock:
             state = self._known.get(key)
@@ -141,10 +147,10 @@ class Aggregates:
             if state.values[0] >= 0:  # else the counter began anew
                 yield Value(name, "", state.values[0], tags, host, True)
         else:
-            yield Value(name, "", math.fsum(state.values), tags, host, kind == GAUGE)
+            yield Value(name, "", _sum(state.values), tags, host, kind == GAUGE)
 
     def _of_histogram(self, values: list[float]) -> Iterator[tuple[str, float]]:
-        count, total = len(values), math.fsum(values)
+        count, total = len(values), _sum(values)
         known = {
             "max": values[-1],
             "min": values[0],
@@ -157,3 +163,10 @@ class Aggregates:
             yield name, known[name]
         for percentile in self._percentiles:
             yield f"{percentile}percentile", values[max(percentile * count - 1, 0) // 100]
+
+
+def _sum(values: list[float]) -> float:
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf  # which no metric has

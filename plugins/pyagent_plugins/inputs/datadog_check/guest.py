@@ -154,6 +154,8 @@ class _Instance:
         self._aggregates.bucket(name, count, bounds, monotonic, [*tags, *self._tags], host, flush_first)
 
     def service_check(self, name: str, status: int, tags: Sequence[str], host: str, message: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"the name of a service check is a text, and not {name!r:.80}")
         measurement, field = place(name, self._naming, self._name)
         fields: dict[str, Any] = {field: int(status)}
         if message:
@@ -203,7 +205,7 @@ class _Instance:
             acc.add(measurement, fields, texts)
 
     def _tagged(self, tags: Iterable[str], host: str, own: bool = True) -> dict[str, str]:
-        texts = tags_of([*tags, *(self._tags if own else ())])
+        texts = tags_of([*(tags or ()), *(self._tags if own else ())])
         if host or self._hides_host:
             texts["host"] = host
         return texts
