@@ -136,7 +136,7 @@ class Kernel(Input[KernelOptions]):
             for resource, kinds in _RESOURCES.items():
                 path = host_path("proc", "pressure", resource)
                 missing = "the kernel has no pressure stall information, or it is off (psi=1)"
-                rows = [row for row in read_rows(path, missing=missing) if row.words[0] in kinds]
+                rows = [row for row in read_rows(path, missing=missing, whole=True) if row.words[0] in kinds]
                 if not rows:
                     raise PyagentError(f"cannot read {path}: it has no line that begins with {' or '.join(kinds)}")
                 for row in rows:

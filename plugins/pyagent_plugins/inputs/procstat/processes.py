@@ -385,6 +385,9 @@ class Processes:
         given = self._read("", name)
         data = b"\n" + (given or b"")
         text = _after(data, key).split(None, 1)[:1]
+        if given and not given.endswith(b"\n"):
+            line = given.count(b"\n") + 1
+            raise PyagentError(f"cannot read {self._proc}/{name}: line {line}: the file ends within it")
         if given is not None and not text:
             raise PyagentError(f"cannot read {self._proc}/{name}: it has no line {key.decode().strip()!r}")
         if text and not (text[0].isdigit() and len(text[0]) < 19):
