@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from pyagent.api.metric import UINT64_MAX
+from pyagent.kit.numbers import UINT64_MAX
 
 __all__ = ["NAME_SIZE", "Driver", "Statistics", "Unsupported"]
 

@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, field
 
-from pyagent.api.metric import INT64_MAX
+from pyagent.kit.numbers import INT64_MAX
 
 __all__ = ["MOST_SECONDS", "Device", "Peer", "checked", "shown_endpoint", "shown_network", "time_of"]
 

@@ -5,7 +5,6 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 
-from pyagent.api.metric import INT64_MAX
 from pyagent.kit.netlink import (
     Attributes,
     GenericNetlink,
@@ -16,6 +15,7 @@ from pyagent.kit.netlink import (
     network_links,
     number,
 )
+from pyagent.kit.numbers import INT64_MAX
 from pyagent_plugins.inputs.wireguard.devices import (
     MOST_SECONDS,
     Device,
