@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, Metric, PyagentError
 from pyagent.kit.netlink import Link
+from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import assert_declared, make_input, run_input
 from pyagent_plugins.inputs import ethtool as ethtool_module
 from pyagent_plugins.inputs.ethtool import Ethtool, namespaces
@@ -200,17 +201,13 @@ def test_what_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
         Card("eth2"),
     ]
     _install(monkeypatch, *cards)
-    found: list[Metric] = []
-    monkeypatch.setattr(
-        "pyagent.pipeline.inputs.accumulator.InputAccumulator.add",
-        lambda self, name, fields, tags, **_: found.append(Metric(name, tags, fields, 0)),
-    )
+    acc = InputAccumulator(Ethtool.measurements)
     with pytest.raises(PyagentError) as raised:
-        gathered_here(make_input(Ethtool))
+        make_input(Ethtool).gather(acc)
     assert str(raised.value) == (
         "cannot read the statistics of eth0: Input/output error; cannot read the statistics of eth1: Device or resource busy"
     )
-    assert [(metric.tags["interface"], "link" in metric.fields) for metric in found] == [
+    assert [(metric.tags["interface"], "link" in metric.fields) for metric in acc.drain()] == [
         ("eth1", False),
         ("eth2", True),
     ]
@@ -331,6 +328,23 @@ def test_without_rights_one_error_says_what_to_do(netns: Path, monkeypatch: pyte
         "cannot enter the network namespace blue: Operation not permitted; give the agent the capability CAP_SYS_ADMIN: the"
         " drop-in `namespaces.conf` of its unit, which has `AmbientCapabilities=CAP_SYS_ADMIN` and `RestrictNamespaces=net`"
     )
+
+
+def test_one_namespace_that_cannot_be_read_costs_itself(netns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = _entered(monkeypatch)
+    _install(monkeypatch, Card())
+    links = ethtool_module.network_links
+
+    def refused() -> list[Link]:
+        if "red" in entered or not entered:
+            raise PyagentError("cannot read the network interfaces: no")
+        return links()
+
+    monkeypatch.setattr(ethtool_module, "network_links", refused)
+    acc = InputAccumulator(Ethtool.measurements)
+    with pytest.raises(PyagentError, match=r"^cannot read the network interfaces: no$"):
+        make_input(Ethtool, {"namespace_include": ["*"]}).gather(acc)
+    assert _by_namespace(acc.drain()) == ["blue"]
 
 
 def test_a_file_that_is_no_namespace(netns: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,10 @@ class Ethtool(Input[EthtoolOptions]):
         failures: list[Exception] = []
         own, others = self._namespaces()
         if self._wanted_namespace(own):
-            self._add_all(acc, own, failures)
+            try:
+                self._add_all(acc, own, failures)
+            except PyagentError as error:
+                failures.append(error)
         within(
             [name for name in others if self._wanted_namespace(name)],
             lambda name: self._add_all(acc, name, failures),
