@@ -1,4 +1,4 @@
-"""Statistics of network interfaces, as their drivers keep them, and speed and state of the link.
+"""Counters of network drivers, and state of links.
 
 Asks the kernel as the program ethtool does. Names and types are those of Telegraf 1.40.
 """
