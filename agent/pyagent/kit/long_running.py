@@ -39,6 +39,7 @@ _LEVELS = {
     "D! ": logging.DEBUG,
     "T! ": logging.DEBUG,
 }
+_MOST_SAID = 100
 _LEFT = 1.0
 """Seconds in which what a program wrote at its end is read, where others still hold its pipes."""
 _MOST_UNREAD = 1 << 20
@@ -49,7 +50,9 @@ class LongRunning:
     """One program at a time.
 
     `received(data)` is given what it writes to standard output, as it comes, up to `read_at_once` bytes; while it waits, no
-    more is read. `ended()` is called when the program has ended. `environment`: `NAME=VALUE`, besides the agent's.
+    more is read. `ended()` is called when the program has ended; a text that it returns, why that was and what to do, is added
+    to what is logged, and the same end is logged once then, with the same lines of standard error. `environment`:
+    `NAME=VALUE`, besides the agent's.
     `restart_delay`: seconds before it is started again; with `stop_on_error` it is not where its exit status is not 0.
     Raises ConfigError where there is no such program, with `remedy`; `option` names the option that it is from. With
     `may_be_missing` that is a PyagentError of `start`, and whoever calls that again looks again. `arguments`: asked at each
@@ -65,7 +68,7 @@ class LongRunning:
         *,
         environment: Sequence[str] = (),
         restart_delay: float = 10.0,
-        ended: Callable[[], None] | None = None,
+        ended: Callable[[], str | None] | None = None,
         option: str = "command",
         read_at_once: int = _CHUNK,
         stop_on_error: bool = False,
@@ -98,6 +101,10 @@ class LongRunning:
         self._first: asyncio.Future[None] | None = None
         """Done when the first start has succeeded or failed."""
         self._stopping = False
+        self._said: set[str] = set()
+        """To standard error, since it was started."""
+        self._known: set[str] = set()
+        """What was logged of ends that `ended` explains, one after the other."""
         self.status: int | None = None
         """Of the last one that has ended; of one that a signal ended, its number negated."""
 
@@ -222,8 +229,7 @@ class LongRunning:
                     if process.returncode is None:
                         _signal(process, signal.SIGKILL)
                     self._process = None
-                if self._ended is not None:
-                    self._ended()
+                cause += self._explanation()
             if self._stopping:
                 break
             if self._stop_on_error and self.status:
@@ -231,9 +237,22 @@ class LongRunning:
                 self._started()
                 break
             pause = Duration(round(self._restart_delay * 1e9))
-            self._tell(logging.ERROR, f"{cause}; it is started again in {pause}")
+            level = logging.DEBUG if cause in self._known else logging.ERROR
+            self._tell(level, f"{cause}; it is started again in {pause}")
+            if 0 < len(self._known) < _MOST_SAID:
+                self._known.add(cause)
             self._started()
             await asyncio.sleep(self._restart_delay)
+
+    def _explanation(self) -> str:
+        """Why it has ended, for the message, where that is known."""
+        said, self._said = self._said, set()
+        if explained := self._ended and self._ended():
+            if len(self._known) < _MOST_SAID:
+                self._known |= {explained, *said}
+            return f": {explained}"
+        self._known.clear()
+        return ""
 
     def _started(self) -> None:
         if self._first is not None and not self._first.done():
@@ -289,11 +308,13 @@ class LongRunning:
 
     def _log_line(self, line: bytes) -> None:
         text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace").rstrip("\r")
+        if self._ended is not None and len(self._said) < _MOST_SAID:
+            self._said.add(text)
         level = _LEVELS.get(text[:3])
         if level is not None:
             self._tell(level, text[3:])
         elif text:
-            self._tell(logging.ERROR, f"stderr: {text}")
+            self._tell(logging.DEBUG if text in self._known else logging.ERROR, f"stderr: {text}")
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

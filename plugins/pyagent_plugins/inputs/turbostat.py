@@ -45,6 +45,7 @@ _TAGS = ("package", "node", "die", "core", "cpu", "apic", "x2apic")
 _TIME = "time_of_day_seconds"
 _LONGEST_LINE = 65536
 _DEFAULT_INTERVAL = Duration("10s")
+_REFUSED = "turbostat needs root (set `use_sudo`, and allow it in /etc/sudoers.d) and the module msr (modprobe msr)"
 _MOST_TIME = 9e9
 """Seconds since 1970 that still fit a time in nanoseconds."""
 
@@ -77,7 +78,7 @@ class Turbostat(Input[TurbostatOptions]):
             self._received,
             self.log,
             environment=["LC_ALL=C"],
-            ended=self._begin,
+            ended=self._ended,
             option="path",
             remedy="apt install sudo" if self.options.use_sudo else "apt install linux-cpupower, or set `path`",
         )
@@ -89,6 +90,11 @@ class Turbostat(Input[TurbostatOptions]):
 
     async def stop(self) -> None:
         await self._program.stop()
+
+    def _ended(self) -> str:
+        measured = bool(self._header)
+        self._begin()
+        return "" if measured else _REFUSED
 
     def _begin(self) -> None:
         self._rest = b""
