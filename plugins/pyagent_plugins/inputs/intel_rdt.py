@@ -53,6 +53,8 @@ _HEADER = re.compile("Time,(?:PID,)?Core")
 _COLUMN = re.compile(r"[A-Za-z]+(?: [A-Z][A-Za-z]*)*(?:\[[^],]*\])?")
 _LIST = re.compile(r'("?)([0-9]+(?:[,-][0-9]+)*),?\1')
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
+_LOOKS, _LOOK = 300, 0.01
+"""How often it is seen whether pqos is ready for a signal, and the seconds between."""
 _LONGEST_LINE = 65536
 _MOST_SAID = 400
 """Characters of what pqos says before its header that are kept for a message."""
@@ -161,10 +163,14 @@ class IntelRdt(Input[IntelRdtOptions]):
         program, self._program = self._program, None
         if program is None:
             return
-        # At SIGINT pqos gives back what it took of the processor, once it is ready. That of sudo ends when nobody reads it.
+        # At SIGINT pqos gives back what it took of the processor; before it is ready, that would just end it. That of sudo,
+        # which only root may signal, ends when nobody reads it.
         with suppress(PyagentError, PermissionError):
-            if program.catches(signal.SIGINT):
-                program.signal(signal.SIGINT)
+            for _ in range(_LOOKS):
+                if program.catches(signal.SIGINT):
+                    program.signal(signal.SIGINT)
+                    break
+                await asyncio.sleep(_LOOK)
         await program.stop()
 
     def _begin(self) -> None:

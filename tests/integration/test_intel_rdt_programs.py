@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from pyagent.api import Input
 from pyagent.kit.long_running import LongRunning
@@ -12,7 +13,6 @@ from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import lines, make_input
 from pyagent_plugins.inputs import intel_rdt
 from pyagent_plugins.inputs.intel_rdt import IntelRdt, IntelRdtOptions
-from support.waiting import until
 
 MEASURES = """
 trap 'echo end >>log; exit 0' INT
