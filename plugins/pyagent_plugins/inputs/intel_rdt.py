@@ -1,6 +1,6 @@
-"""Cache and memory bandwidth that processors or programs use, by Intel's RDT.
+"""Cache and memory bandwidth in use, by pqos.
 
-Keeps `pqos` running and reads what it prints. Names and types are those of Telegraf 1.40.
+These are values of Intel's RDT, of processors or programs. Keeps `pqos` running and reads what it prints. Names and types are those of Telegraf 1.40.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ class IntelRdt(Input[IntelRdtOptions]):
                 "cores": "the group of `cores`; of processes those that they ran on",
                 "process": "of `processes`",
             },
-            fields={"value": Field("float", "", "as `name` says")},
+            fields={"value": Field("float", "1", "in the unit of `name`")},
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Guests of a host, as libvirt tells of them: processors, memory, disks and interfaces.
+"""Guests of this host or others, by libvirt.
 
 Speaks libvirt's own protocol, and needs no library. Names and types are those of Telegraf 1.40.
 """

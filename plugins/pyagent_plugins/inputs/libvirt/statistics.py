@@ -106,8 +106,8 @@ _KINDS = (
         "The state of a guest.",
         "state.",
         {
-            "state": Field("int", "", "virDomainState: 1 running, 3 paused, 5 shut off, 6 crashed"),
-            "reason": Field("int", "", "why, as libvirt numbers it for each state"),
+            "state": Field("int", "1", "virDomainState: 1 running, 3 paused, 5 shut off, 6 crashed"),
+            "reason": Field("int", "1", "why, as libvirt numbers it for each state"),
         },
     ),
     _Kind(
@@ -137,7 +137,7 @@ _KINDS = (
         "libvirt_cpu_cache_monitor_bank",
         "A bank of the cache.",
         "cpu.cache.monitor.#.bank.#.",
-        {"id": Field("uint", "", "the host's number of it"), "bytes": Field("uint", "bytes", "in use")},
+        {"id": Field("uint", "1", "the host's number of it"), "bytes": Field("uint", "bytes", "in use")},
         _CACHE | {"bank_index": "bank of the monitor"},
     ),
     _Kind(
@@ -179,16 +179,16 @@ _KINDS = (
         "A processor of a guest.",
         "vcpu.#.",
         {
-            "state": Field("int", "", "virVcpuState: 0 offline, 1 running, 2 blocked"),
+            "state": Field("int", "1", "virVcpuState: 0 offline, 1 running, 2 blocked"),
             "time": Field("uint", "ns", "used", counter=True),
             "wait": Field("uint", "ns", "waited for the host's processors", counter=True),
             "delay": Field("uint", "ns", "was ready, and not run by the host's scheduler", counter=True),
-            "halted": Field("int", "", "1: the guest has halted it"),
+            "halted": Field("int", "1", "1: the guest has halted it"),
         },
         _VCPU,
         {
-            "halted_i": Field("int", "", "the same"),
-            "cpu_id": Field("int", "", "the host's processor that it runs on, with vcpu_mapping"),
+            "halted_i": Field("int", "1", "the same"),
+            "cpu_id": Field("int", "1", "the host's processor that it runs on, with vcpu_mapping"),
         },
     ),
     _Kind("libvirt_net_total", "Network interfaces of a guest.", "net.", _COUNT),
@@ -225,7 +225,7 @@ _KINDS = (
         {
             "name": Field("str", "", "the guest's name of it"),
             "path": Field("str", "", "of the file or device of the host"),
-            "backingIndex": Field("uint", "", "number of the file in its chain"),
+            "backingIndex": Field("uint", "1", "number of the file in its chain"),
         }
         | _counted("1", {"rd.reqs": "reads", "wr.reqs": "writes", "fl.reqs": "flushes", "errors": "errors, with Xen"})
         | _counted("bytes", {"rd.bytes": "read", "wr.bytes": "written"})
@@ -248,8 +248,8 @@ _KINDS = (
         "iothread.#.",
         {
             "poll-max-ns": Field("uint", "ns", "longest time of polling; 0: none"),
-            "poll-grow": Field("uint", "", "how that grows; 0: as the hypervisor likes"),
-            "poll-shrink": Field("uint", "", "how that shrinks; 0: as the hypervisor likes"),
+            "poll-grow": Field("uint", "1", "how that grows; 0: as the hypervisor likes"),
+            "poll-shrink": Field("uint", "1", "how that shrinks; 0: as the hypervisor likes"),
         },
         {"iothread_id": "number of the thread"},
     ),
@@ -270,7 +270,7 @@ _KINDS = (
         "libvirt_memory_bandwidth_monitor_node",
         "A controller of memory.",
         "memory.bandwidth.monitor.#.node.#.",
-        {"id": Field("uint", "", "the host's number of it")}
+        {"id": Field("uint", "1", "the host's number of it")}
         | _counted(
             "bytes", {"bytes.local": "from and to memory of its own node", "bytes.total": "from and to all memory"}
         ),
@@ -281,7 +281,7 @@ _KINDS = (
         "How fast a guest writes to its memory, as it was last calculated.",
         "dirtyrate.",
         {
-            "calc_status": Field("int", "", "0 never, 1 under way, 2 done"),
+            "calc_status": Field("int", "1", "0 never, 1 under way, 2 done"),
             "calc_start_time": Field("int", "s", "when that was"),
             "calc_period": Field("int", "s", "how long it took"),
             "megabytes_per_second": Field("int", "MiB/s", "written"),
