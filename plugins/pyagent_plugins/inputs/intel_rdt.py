@@ -1,6 +1,7 @@
 """Cache and memory bandwidth in use, by pqos.
 
-These are values of Intel's RDT, of processors or programs. Keeps `pqos` running and reads what it prints. Names and types are those of Telegraf 1.40.
+These are values of Intel's RDT, of processors or programs. Keeps `pqos` running and reads what it prints. Names and types are
+those of Telegraf 1.40.
 """
 
 import asyncio
