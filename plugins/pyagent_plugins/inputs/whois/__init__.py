@@ -1,4 +1,6 @@
-"""What registries say of domains: until when they are paid for, by whom they are registered, their states and name servers.
+"""When domains expire, and who registered them.
+
+What registries say of domains: until when they are paid for, by whom they are registered, their states and name servers.
 
 Asks whois servers (RFC 3912). The first one refers to that of the registry, and that one to the registrar's.
 """
