@@ -286,7 +286,8 @@ class LongRunning:
             for reader in readers:
                 reader.cancel()
             # Where others still hold its pipes, or nobody has read all, they stay open otherwise.
-            process._transport.close()  # type: ignore[attr-defined]  # there is no public way
+            with suppress(PermissionError):  # sudo is root's, and cannot be killed: it ends when its pipes are closed
+                process._transport.close()  # type: ignore[attr-defined]  # there is no public way
             await asyncio.wait(readers)
         return f"a signal ended it ({-status})" if status < 0 else f"exit status {status}"
 
