@@ -54,7 +54,7 @@ class Input(Plugin[O_co]):
     async def start(self, acc: Accumulator) -> None:
         """Begin to listen, and return; work goes on in tasks of its own. Raise for a failure, such as a port in use."""
 
-    def ask(self) -> Sequence[Measurement]:
+    def ask_measurements(self) -> Sequence[Measurement]:
         """What it writes, of those who know: programs and files that say what they measure. In place of `measurements`, for
         `pyagent dashboards --ask`.
 

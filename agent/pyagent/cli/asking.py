@@ -19,7 +19,9 @@ PATIENCE = 300.0
 
 def can_be_asked(plan: Plan) -> list[str]:
     """The inputs that know more than they declare."""
-    return sorted({f"inputs.{one.name}" for one in plan.inputs if one.plugin.ask is not Input.ask})
+    return sorted(
+        {f"inputs.{one.name}" for one in plan.inputs if one.plugin.ask_measurements is not Input.ask_measurements}
+    )
 
 
 async def ask_inputs(plan: Plan, warn: Callable[[str], None]) -> dict[str, Sequence[Measurement]]:
@@ -31,7 +33,7 @@ async def ask_inputs(plan: Plan, warn: Callable[[str], None]) -> dict[str, Seque
     log.setLevel(logging.WARNING)
     try:
         for one in plan.inputs:
-            if one.plugin.ask is Input.ask:
+            if one.plugin.ask_measurements is Input.ask_measurements:
                 continue
             heard.label = one.label
             try:
@@ -39,7 +41,9 @@ async def ask_inputs(plan: Plan, warn: Callable[[str], None]) -> dict[str, Seque
                 for each in built:
                     plugin = cast("Input[Any]", each.plugin)
                     try:
-                        asked = await asyncio.to_thread(call_with_deadline, plugin.ask, PATIENCE, f"ask {one.label}")
+                        asked = await asyncio.to_thread(
+                            call_with_deadline, plugin.ask_measurements, PATIENCE, f"ask {one.label}"
+                        )
                         found[one.identity] = list(asked)
                     finally:
                         await plugin.stop()

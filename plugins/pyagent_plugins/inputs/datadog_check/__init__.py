@@ -85,7 +85,7 @@ class DatadogCheck(GuestInput[DatadogCheckOptions]):
         }
         self.host("pyagent_plugins.inputs.datadog_check.guest:make", given, what=f"the check {options.check!r}")
 
-    def ask(self) -> Sequence[Measurement]:
+    def ask_measurements(self) -> Sequence[Measurement]:
         """What the check's metadata.csv says, in all that `naming` makes of its names."""
         from pyagent_plugins.inputs.datadog_check.guest import place
 

@@ -82,7 +82,7 @@ class Ethtool(Input[EthtoolOptions]):
             }
             | fields(
                 "uint",
-                "",
+                "1",
                 link="1: there is a carrier",
                 duplex="0: half, 1: full, 255: not known",
                 autoneg="1: speed and duplex are negotiated",

@@ -126,7 +126,7 @@ class Munin(Input[MuninOptions]):
         for program in self._programs.values():
             program.stop()
 
-    def ask(self) -> Sequence[Measurement]:
+    def ask_measurements(self) -> Sequence[Measurement]:
         """What plugins and nodes say of their graphs to `config`."""
         graphs = Graphs(rates=self.options.counters == "rates")
         failures: list[Exception] = []

@@ -43,8 +43,13 @@ class Wireguard(Input[WireguardOptions]):
             "wireguard_device",
             "A device.",
             tags={"name": "its name", "type": "linux_kernel, or userspace where a program serves it"},
-            fields=fields("int", "", listen_port="its UDP port", firewall_mark="mark of the packets that it sends")
-            | fields("int", "1", peers="how many peers it has"),
+            fields=fields(
+                "int",
+                "1",
+                listen_port="its UDP port",
+                firewall_mark="mark of the packets that it sends",
+                peers="how many peers it has",
+            ),
             charts=(Chart("Peers", ("peers",)),),
         ),
         Measurement(

@@ -1,12 +1,18 @@
 """What a certificate says of itself, as tags and fields."""
 
+import warnings
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from pyagent.api import Uint
 
 __all__ = ["alternative_names", "described"]
+
+# Old authorities have such certificates, of whom the agent's user is not the one to change them.
+warnings.filterwarnings("ignore", "Parsed a serial number", CryptographyDeprecationWarning)
 
 _SUBJECT = {
     "organization": NameOID.ORGANIZATION_NAME,
