@@ -60,7 +60,7 @@ class Message(Options, frozen=True):
 class BinaryOptions(Options, frozen=True):
     allow_no_match: Annotated[bool, option("a message that no table is for is no error")] = False
     endianness: Annotated[
-        Literal["", "little", "le", "big", "be", "host"], option("order of the bytes of numbers (empty: host)")
+        Literal["", "big", "be", "little", "le", "host"], option("order of the bytes of numbers (empty: host)")
     ] = ""
     binary: Annotated[list[Message], option("the layouts of messages")] = []
     binary_encoding: Annotated[

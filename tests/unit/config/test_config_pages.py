@@ -74,6 +74,17 @@ def test_the_page_is_current(root: Path, made: dict[str, str], path: str) -> Non
     assert file.read_text() == made[path], f"docs/plugins/{path} is not what the declarations say: {REMEDY}"
 
 
+def test_the_same_choices_are_named_in_one_order(root: Path) -> None:
+    """To Python's `typing` they are one type: the page of each would have the order of the plugin that was imported first."""
+    orders: dict[frozenset[str], set[str]] = {}
+    for file in sorted((root / "plugins/pyagent_plugins").rglob("*.py")):
+        for choices in re.findall(r"Annotated\[\s*Literal\[([^]]*)\]", file.read_text()):
+            words = [word.strip() for word in choices.split(",") if word.strip()]
+            orders.setdefault(frozenset(words), set()).add(", ".join(words))
+    assert len(orders) > 20
+    assert [one for one in orders.values() if len(one) > 1] == []
+
+
 def test_the_list_of_differences_is_current(root: Path) -> None:
     page = (root / "docs/differences.md").read_text()
     assert page == with_differences(Catalog(), page), f"docs/differences.md is not what the notes say: {REMEDY}"
