@@ -18,7 +18,7 @@ def read_filters(view: TableView) -> FilterOptions:
     """The filters that a table sets. Raises ConfigError for wrong types, patterns and expressions that are none."""
     for old, new in _OLD_NAMES.items():
         if old in view.table:
-            view.complain(f"the option {old!r} is deprecated (Telegraf's error level); use {new!r}", old)
+            view.complain(f"the option {old!r} is deprecated; use {new!r}", old)
     return FilterOptions(
         namepass=_patterns(view, "namepass", separators="namepass_separator"),
         namepass_separator=common_text(view, "namepass_separator"),

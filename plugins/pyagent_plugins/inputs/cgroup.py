@@ -70,12 +70,16 @@ class Cgroup(Input[CgroupOptions]):
             for pattern in self.options.files:
                 for path in _matches(os.path.join(prefix, os.path.basename(pattern))):
                     data = b"" if os.path.isdir(path) else read_bytes(path)
-                    values = _parsed(os.path.basename(path), data.decode("utf-8", "backslashreplace"))
+                    name, text = os.path.basename(path), data.decode("utf-8", "backslashreplace")
+                    values = _parsed(name, text)
                     if values is not None:
                         found |= values
                     else:
+                        first = text.partition("\n")[0][:60]
                         failures.append(
-                            PyagentError(f"cannot read {path}: line 1: its format is unknown: {data[:60]!r}")
+                            PyagentError(
+                                f"cannot read {path}: line 1: its format is unknown: {first}; leave {name} out of `files`"
+                            )
                         )
         except PyagentError as error:
             failures.append(error)

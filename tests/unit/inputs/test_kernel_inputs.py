@@ -167,6 +167,9 @@ def test_a_thousand_lines_of_a_group_that_almost_fit_are_read_at_once(tmp_path: 
     (tmp_path / "memory.stat").write_text("anon 5\n" * 1000 + "anon\n")
     with pytest.raises(PyagentError, match="its format is unknown"):
         run_input(Cgroup, {"paths": [str(tmp_path)], "files": ["*"]})
+    (tmp_path / "numa").write_text("total=5 N0=5\nfile=5 N0=5\n")
+    with pytest.raises(PyagentError, match=r"unknown: total=5 N0=5; leave numa out of `files`$"):
+        run_input(Cgroup, {"paths": [str(tmp_path)], "files": ["numa"]})
 
 
 def test_a_short_line_of_the_statistics_of_connections_does_not_count(

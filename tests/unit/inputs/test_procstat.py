@@ -227,6 +227,9 @@ def test_units_of_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     cut = _program(tmp_path / "bin", "supervisorctl", "echo web RUNNING pid", monkeypatch)
     with pytest.raises(PyagentError, match="line 1 is 'web RUNNING pid'"):
         supervised(cut, "web")
+    away = "echo 'unix:///var/run/supervisor.sock no such file'; exit 4"
+    with pytest.raises(PyagentError, match=r"exit status 4: unix:///var/run/supervisor.sock no such file$"):
+        supervised(_program(tmp_path / "bin", "supervisorctl", away, monkeypatch), "web")
 
 
 def test_filters_select_and_go_down_the_generations(proc: Path) -> None:

@@ -1,5 +1,6 @@
 """What the doctor finds: one result for each thing that was looked at, and what to do."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -8,6 +9,11 @@ from typing import Any
 from pyagent.api import redact
 
 __all__ = ["Finding", "Level", "Report", "parted"]
+
+_OF_SOMETHING = re.compile(r"\S+: ")
+"""An error of one thing among several: `https://a/: ...`."""
+_EXPLAINS = re.compile(r"(?:it|its|they|there|the|this|that|a|an|and|no)\b(?!.*(?:: | needs | must ))")
+"""The beginning of what says more of the cause, and not what to do: `there is no such bond`."""
 
 
 class Level(StrEnum):
@@ -31,9 +37,17 @@ class Finding:
 
 
 def parted(message: str) -> tuple[str, str]:
-    """What is wrong and what to do, of an error in the form of `cannot do it: cause; what to do`."""
-    cause, _, remedy = message.partition("; ")
-    return cause, remedy
+    """What is wrong and what to do, of an error in the form of `cannot do it: cause; what to do`.
+
+    Not all that follows a semicolon is something to do: several errors in one message stay together, with what each says.
+    """
+    cause, *rest = message.split("; ")
+    of_one = _OF_SOMETHING.match(cause)
+    if any(part.startswith("cannot ") or (of_one and _OF_SOMETHING.match(part)) for part in rest):
+        return message, ""
+    while rest and _EXPLAINS.match(rest[0]):
+        cause += f"; {rest.pop(0)}"
+    return cause, "; ".join(rest)
 
 
 class Report:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyagent.api import PyagentError
-from pyagent.kit.command import Commands
+from pyagent.kit.command import CommandFailed, Commands
 from pyagent.kit.procfs import host_path, read_text
 from pyagent.kit.regex import Regex
 from pyagent_plugins.inputs.procstat.processes import Processes
@@ -164,7 +164,12 @@ def systemd_units(commands: Commands, patterns: Iterable[str]) -> list[Group]:
 
 def supervised(commands: Commands, units: str) -> list[tuple[dict[str, str], int | None]]:
     """Tags and process of each unit of which supervisorctl tells. Raises PyagentError."""
-    output = commands.run(["supervisorctl", "status", units], expected=_SUPERVISOR_STATUSES)
+    try:
+        output = commands.run(["supervisorctl", "status", units], expected=_SUPERVISOR_STATUSES)
+    except CommandFailed as error:
+        # It says on standard output what is wrong.
+        line = error.output.stdout.decode("utf-8", "replace").strip().partition("\n")[0][:200]
+        raise PyagentError(f"{error}: {line}" if line and not error.output.stderr.strip() else str(error)) from None
     found: list[tuple[dict[str, str], int | None]] = []
     for number, line in enumerate(output.text.splitlines(), start=1):
         words = line.split()
