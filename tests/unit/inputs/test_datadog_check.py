@@ -429,6 +429,23 @@ def test_a_historate_is_a_histogram_of_the_rates_of_one_gather() -> None:
     assert flushed(aggregates) == {}
 
 
+def test_a_historate_of_one_value_a_gather_waits_for_the_next() -> None:
+    clock = Clock()
+    aggregates = Aggregates(["avg"], [], clock)
+
+    def gather(*values: float) -> dict[str, float]:
+        for value in values:
+            aggregates.sample(HISTORATE, "h", value, [], "")
+        clock.now += 10
+        return flushed(aggregates)
+
+    assert gather(0) == {}
+    assert gather() == {}
+    assert gather(100) == {"h.avg": 5}
+    assert gather(150) == {}  # a flush that gave something forgets, as in the Agent
+    assert gather(200) == {"h.avg": 5}
+
+
 def test_what_is_no_number_costs_no_other_value() -> None:
     aggregates = Aggregates(["avg"], [])
     for value in (math.inf, -math.inf, math.nan, 2.0):

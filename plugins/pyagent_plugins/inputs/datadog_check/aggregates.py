@@ -104,12 +104,12 @@ class Aggregates:
         with self._lock:
             found = [value for context, state in self._states.items() for value in self._flushed(context, state)]
             for context, state in tuple(self._states.items()):
+                if context.kind == HISTORATE and state.values:
+                    state.previous = None  # as in the Agent: a sample waits for the one with which it makes a rate
                 state.values.clear()
                 state.idle = 0 if state.sampled else state.idle + 1
                 state.sampled = False
-                if context.kind == HISTORATE:
-                    state.previous = None
-                if state.idle > _FORGET or (state.idle and context.kind not in (RATE, MONOTONIC_COUNT)):
+                if state.idle > _FORGET or (state.idle and context.kind not in (RATE, MONOTONIC_COUNT, HISTORATE)):
                     del self._states[context]
                     self._known.clear()
             if len(self._known) > 2 * len(self._states):
