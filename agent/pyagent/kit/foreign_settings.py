@@ -5,7 +5,9 @@ def setup(self) -> None:
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from urllib.parse import quote, quote_plus
 
 from pyagent.api.masking import secret_values, url_secrets
@@ -17,24 +19,52 @@ _LEAST_NUMBER, _MOST_NUMBER = 10**5, 10**20
 _SHORTEST_LINE = 8
 """Shorter ones, and smaller numbers, would mask what is none: a bound, the end of a block."""
 _SCHEMES = ("basic", "bearer", "token", "apikey")
+_ASSIGNED = re.compile(
+    r"""(?<![\w&?])(?P<name>[\w-]{0,40}(?:passw|pwd|passphrase|secret|token|api[_-]?key|community)[\w-]{0,40})(?P<equals>\s*=\s*|\s+)"""
+    r"""(?:(?P<quoted>"[^"]+"|'[^']+'|\{[^}]+\})|(?P<bare>[^\s;,"'{]+))""",
+    re.ASCII | re.IGNORECASE,
+)
+"""In a text of options or of a connection: `--password=X`, `--password X`, `;Password=X`."""
 
 
 def mask_settings(settings: object) -> None:
     """What the names of settings promise to be secret, and what URLs in them have: in tables and lists of any depth."""
-    left: list[tuple[str, object]] = [("", settings)]
+    left: list[tuple[str, str, object]] = [("", "", settings)]
     while left:
-        name, value = left.pop()
+        name, above, value = left.pop()
         if isinstance(value, Mapping):
-            left += [(str(key), one) for key, one in value.items()]
+            above = name if _promised(name, "text") else above
+            # Of `auth_token: {reader: {value: X}}` the name that tells stands above.
+            left += [(above if above and str(key) == "value" else str(key), above, one) for key, one in value.items()]
         elif isinstance(value, list | tuple):
-            left += [(name, one) for one in value]
+            left += [(name, above, one) for one in value]
+            left += [
+                (option.lstrip("-"), "", one)
+                for option, one in pairwise(value)
+                if isinstance(option, str) and option.startswith("-") and "=" not in option
+            ]
         elif isinstance(value, str):
-            for secret in (*secret_values({name: value}), *url_secrets(value)):
+            for secret in (*_promised(name, value), *url_secrets(value), *_assigned(value)):
                 for form in _forms(secret):
                     Secret(form)
         elif isinstance(value, int | float) and _LEAST_NUMBER <= value < _MOST_NUMBER:
             for secret in secret_values({name: f"{value:.0f}"}):
                 Secret(secret)
+
+
+def _promised(name: str, value: str) -> list[str]:
+    """The value where its name promises a secret, also where only settings do: a variable PWD is a folder."""
+    name = name.lower()
+    is_secret = (name == "pwd" and not value.startswith("/")) or ("community" in name and value.lower() != "public")
+    return list(secret_values({"password" if is_secret else name: value}))
+
+
+def _assigned(text: str) -> Iterator[str]:
+    for match in _ASSIGNED.finditer(text):
+        name, equals, quotes = match["name"], match["equals"].strip(), match["quoted"]
+        value = quotes[1:-1] if quotes else match["bare"]
+        if (equals or name.startswith("-")) and not value.startswith(("/", "-")):
+            yield from _promised(name.strip("-").replace("-", "_"), value)
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyagent.api import ConfigError, Metric, PyagentError
+from pyagent.api import ConfigError, Metric, PyagentError, redact
 from pyagent.api.metric import MetricType
 from pyagent.config import SourceText, load_plan
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
@@ -222,6 +222,16 @@ def test_what_is_no_plugin_is_not_run(tmp_path: Path, options: dict[str, Any]) -
     (tmp_path / "plugins" / "text").write_text("no program")
     (tmp_path / "plugins" / "gone").symlink_to("nowhere")
     assert lines(run_input(Munin, options)) == ["munin_good a=1"]
+
+
+def test_arguments_of_a_command_are_in_no_error(tmp_path: Path, options: dict[str, Any]) -> None:
+    plugin(tmp_path / "plugins" / "one", "echo $TOKEN >&2; exit 3")
+    (tmp_path / "conf.d" / "one").write_text("[one]\ncommand /usr/bin/env TOKEN=SECcmd %c\n")
+    with pytest.raises(
+        PyagentError, match=r"cannot run `/usr/bin/env '\*\*\*' \S+/one config`: exit status 3"
+    ) as caught:
+        run_input(Munin, options)
+    assert "SECcmd" not in redact(str(caught.value))
 
 
 def test_a_program_that_takes_too_long_is_ended_and_costs_only_itself(tmp_path: Path, options: dict[str, Any]) -> None:

@@ -24,6 +24,13 @@ def no_secrets() -> None:
         [{"deep": [{"db": {"API_Token": SECRET}}]}],
         {"passwords": ["other", SECRET]},
         {"url": "http://me:o%27neil%20%5C%20%C3%A9%2F1@host/x"},
+        {"pwd": SECRET},
+        {"auth_token": {"reader": {"type": "file", "value": SECRET}}},
+        {"community_string": SECRET},
+        [{"Community": [SECRET]}],
+        {"Args": ["--password", SECRET]},
+        {"connection_string": f'Server=db;UID=me;Password="{SECRET}";Trusted=no'},
+        {"connection_string": f"Server=db;UID=me;PWD={{{SECRET}}}"},
         {"url": ["x", "http://host/x?a=1&token=" + quote_plus(SECRET)]},
     ],
 )
@@ -50,9 +57,21 @@ def test_lines_numbers_and_headers() -> None:
     assert redact("-----BEGIN KEY----- abcdefgh1 ijklmnop2 q= -----END KEY-----") == "***"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["--password=SECRET1", "-v --api-key SECRET1 -x", "Driver=x; Password = SECRET1;Port=1", "TOKEN=SECRET1 run"],
+)
+def test_secrets_within_a_text(text: str) -> None:
+    mask_settings({"Args": text})
+    assert redact("it said SECRET1") == "it said ***"
+    assert len(hooks.known_secrets) == 1
+
+
 def test_what_promises_no_secret_stays() -> None:
     mask_settings(
         {"user": "somebody", "url": "http://somehost:8080/path?x=yyyyy", "port": 8080, "session_timeout": 3600}
+        | {"PWD": "/var/lib/x", "community": "public", "Args": "--token-file tokens.txt --password-file=/etc/x -t"}
+        | {"text": "the password is wrong, no token there", "reader": {"value": "something"}}
         | {"password_file": "/etc/password", "is_token": True, "token": None, "secret": float("inf"), "key": 10**5000}
     )
     assert hooks.known_secrets == set()

@@ -37,7 +37,7 @@ class Program:
         """What the link leads to."""
         self.target = os.path.basename(self.file)
         self.settings = settings
-        mask_settings(settings.environment)
+        mask_settings([settings.environment, settings.command])
         self.lacking = ""
         """The setting that takes rights that the agent does not have."""
         user, account = os.geteuid(), None
@@ -57,6 +57,7 @@ class Program:
             environment=variables,
             plain_words=False,
             refused="its account needs more rights: set `user` for it in plugin-conf.d, and run the agent as root",
+            hidden=[word for word in (settings.command or ())[1:] if word != "%c"],
             most_output=_MOST_OUTPUT,
             inherit=False,
             account=account,
