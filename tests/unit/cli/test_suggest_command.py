@@ -13,7 +13,8 @@ from pyagent_plugins.inputs import munin
 from pyagent_plugins.inputs.munin import _suggest
 
 Run = Callable[..., Done]
-AUTO, BOTH = "#%# capabilities=autoconf", "#%# capabilities=autoconf suggest"
+AUTO = "#%# family=auto\n#%# capabilities=autoconf"
+BOTH = f"{AUTO} suggest"
 
 
 @pytest.fixture
@@ -52,7 +53,8 @@ def test_each_answer_is_a_line_and_nothing_is_changed(pyagent: Run, library: Pat
     plant(library, "odd", AUTO, "echo perhaps")
     plant(library, "fails_", BOTH, '[ "$1" = autoconf ] && echo yes || { echo broken >&2; exit 3; }')
     plant(library, "cannot", AUTO, "echo yes", mode=0o644)
-    plant(library, "by_hand", "", "echo yes")
+    plant(library, "by_hand", "#%# family=manual\n#%# capabilities=autoconf", "echo yes")
+    plant(library, "from_others", "#%# capabilities=autoconf", "echo yes")
     done = pyagent("plugins", "suggest", "munin")
     assert (done.status, done.err) == (0, "")
     assert done.out.splitlines() == [
@@ -70,10 +72,11 @@ def test_each_answer_is_a_line_and_nothing_is_changed(pyagent: Run, library: Pat
         "#",
         "# [[inputs.munin]]",
         f'#   directory = "{links}"',
+        "# plugins of the family manual, which are not asked: 1; link what you want of them yourself",
     ]
     assert os.listdir(links) == ["load"]
     asked = (library.parent / "asked").read_text().split()
-    assert not {"cannot", "by_hand"} & set(asked)
+    assert not {"cannot", "by_hand", "from_others"} & set(asked)
 
 
 def test_one_that_hangs_is_ended_and_named(pyagent: Run, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:

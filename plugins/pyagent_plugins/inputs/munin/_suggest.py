@@ -16,7 +16,7 @@ from ._folder import Folder, Program
 
 __all__ = ["suggestions"]
 
-_CAPABILITIES = re.compile(rb"#%#\s+capabilities\s*=\s*(.+)")
+_MAGIC = re.compile(rb"#%#\s+(family|capabilities)\s*=\s*(.+)")
 _ANSWER = re.compile(r"(yes)|no(?:\s+\((.*)\))?", re.DOTALL)
 _INSTANCE = re.compile(r"[-\w.:]+", re.ASCII)
 _SECONDS = 10.0
@@ -44,7 +44,10 @@ def suggestions(
         complain=complaints.append,
     )
     settings = read_configuration(options.configuration, complaints.append)
-    names = [name for name in folder.names() if b"autoconf" in _capabilities(os.path.join(library, name))]
+    magic = {name: _magic(os.path.join(library, name)) for name in folder.names()}
+    # As munin-node-configure: those of other families are for whoever chooses them.
+    names = [name for name, (family, able) in magic.items() if family == b"auto" and b"autoconf" in able]
+    manual = sum(family == b"manual" for family, _ in magic.values())
     found: dict[str, list[str]] = {}
     deadline = clock() + _SECONDS_IN_ALL
 
@@ -54,7 +57,7 @@ def suggestions(
             found[name] = [f"# {name}: not asked, as the others took longer than {_SECONDS_IN_ALL:g} s"]
             return
         try:
-            suits, reason, instances = _ask(folder.program(path, settings(name)), b"suggest" in _capabilities(path))
+            suits, reason, instances = _ask(folder.program(path, settings(name)), b"suggest" in magic[name][1])
         except PyagentError as error:
             found[name] = [f"# {name}: {_one_line(str(error))}"]
             return
@@ -64,7 +67,13 @@ def suggestions(
     lines = [line for name in names for line in found[name]]
     lines += [f"# {_one_line(text)}" for text in complaints]
     some = any(not line.startswith("#") or line.endswith(_LINKED) for line in lines)
-    return [*lines, "#", "# [[inputs.munin]]", f'#   directory = "{links}"'] if some else lines
+    if some:
+        lines += ["#", "# [[inputs.munin]]", f'#   directory = "{links}"']
+    if manual:
+        lines.append(
+            f"# plugins of the family manual, which are not asked: {manual}; link what you want of them yourself"
+        )
+    return lines
 
 
 _LINKED = ": yes, and linked"
@@ -96,12 +105,13 @@ def _ask(program: Program, suggests: bool) -> tuple[bool, str, list[str]]:
     return True, "", [one for one in found if _INSTANCE.fullmatch(one)]
 
 
-def _capabilities(path: str) -> list[bytes]:
+def _magic(path: str) -> tuple[bytes, list[bytes]]:
+    """Its family and what it can do, as it says itself."""
     try:
-        match = _CAPABILITIES.search(read_file(path))
+        said = dict(_MAGIC.findall(read_file(path)))
     except OSError:
-        return []
-    return match[1].split() if match else []
+        said = {}
+    return said.get(b"family", b"").strip(), said.get(b"capabilities", b"").split()
 
 
 def _one_line(text: str) -> str:
