@@ -23,6 +23,7 @@ from pyagent.config import Plan, SourceText, create_plugin, load_plan
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.schedule import SystemClock
+from pyagent.pipeline.turns import Turns
 
 NAMES = (
     "apcupsd",
@@ -121,6 +122,7 @@ async def _measured(seconds: int) -> tuple[list[float], dict[str, list[float]], 
     """The lag of each second, and of each input that runs on the loop the longest step of each gather, ms."""
     clock, steps, left_out = SystemClock(), dict[str, list[float]](), list[str]()
     runners = []
+    turns = Turns()
     for name in NAMES:
         plan = await asyncio.to_thread(_plan, name)
         log = logging.getLogger(name)
@@ -132,7 +134,9 @@ async def _measured(seconds: int) -> tuple[list[float], dict[str, list[float]], 
         assert isinstance(plugin, Input)
         _watch(plugin, name, steps)
         sink = Fanout([])
-        runners.append(RunningInput(plan.inputs[0], plugin, global_tags={}, sink=sink, clock=clock, log=log))
+        runners.append(
+            RunningInput(plan.inputs[0], plugin, global_tags={}, sink=sink, clock=clock, log=log, turns=turns)
+        )
     tasks = [asyncio.create_task(runner.run()) for runner in runners]
     await asyncio.sleep(SETTLE)
     for values in steps.values():

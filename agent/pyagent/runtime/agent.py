@@ -17,6 +17,7 @@ from pyagent.pipeline.stages.aggregators import RunningAggregator
 from pyagent.pipeline.stages.chain import ProcessorChain
 from pyagent.pipeline.supervision import cancel, supervise
 from pyagent.pipeline.traits import InputTraits, OutputTraits
+from pyagent.pipeline.turns import Turns
 from pyagent.runtime.build import Broken, Built, LeftOut, build_plugins, build_stages
 from pyagent.runtime.log import component_logger, plugin_logger
 from pyagent.runtime.plan_diff import match
@@ -56,6 +57,7 @@ class Agent:
         self.plan: Plan | None = None
         self._buffer_resources = buffer_resources or BufferResources()
         self._gather_timeout = gather_timeout
+        self._turns = Turns()
         self.inputs: list[RunningInput] = []
         self.broken: tuple[Broken, ...] = ()
         """Plugins of the plan that cannot be used."""
@@ -177,6 +179,7 @@ class Agent:
             log=built.log,
             gather_timeout=self._gather_timeout,
             traits=cast("InputTraits | None", built.traits),
+            turns=self._turns,
         )
 
     def _output(self, built: Built) -> RunningOutput:

@@ -22,6 +22,7 @@ from pyagent.pipeline.modifiers import Modifiers
 from pyagent.pipeline.ports import Lines, Sink
 from pyagent.pipeline.schedule import Clock, Schedule
 from pyagent.pipeline.traits import InputTraits, input_traits, plugin_files
+from pyagent.pipeline.turns import Turns
 
 __all__ = ["RunningInput"]
 
@@ -58,9 +59,10 @@ class RunningInput:
         log: logging.Logger,
         gather_timeout: float = 0.0,
         traits: InputTraits | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """`gather_timeout`: seconds after which a gather is given up; 0: never. `traits`: those of an external plugin, asked
-        where that may be done."""
+        where that may be done. `turns`: shared with the other inputs; None: a gather begins when it is due."""
         self._traits = traits or input_traits(plan, plugin)
         self._files = plugin_files(plan)
         self.plan = plan
@@ -86,6 +88,7 @@ class RunningInput:
         self._discards = False
         """What is gathered is only for the next gather to compare with."""
         self._gather_timeout = gather_timeout
+        self._turns = turns if plan.isolation != "inline" else None
         self._executor = self._new_worker()
         self._given_up: list[Executor] = []
         """Those whose thread may still be in a gather that was given up."""
@@ -228,6 +231,17 @@ class RunningInput:
         self._gather = asyncio.create_task(self._gather_supervised(), name=f"gather {self.plan.label}")
 
     async def _gather_supervised(self) -> None:
+        self._gather_began = self._loop.time()
+        if self._turns is None:
+            await self._gather_in_turn()
+            return
+        end = await self._turns.begin()
+        try:
+            await self._gather_in_turn()
+        finally:
+            end()
+
+    async def _gather_in_turn(self) -> None:
         self.last_gather = self._clock.now()
         self._gather_began = self._flooding_since = self._loop.time()
         self._flooded = 0
