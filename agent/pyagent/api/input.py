@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pyagent.api.accumulator import Accumulator
 from pyagent.api.measurements import Measurement, Measurements
+from pyagent.api.options import Options
 from pyagent.api.parser import Parser
 from pyagent.api.plugin import O_co, Plugin
 
@@ -60,6 +61,12 @@ class Input(Plugin[O_co]):
 
         Called once, in a thread, before any gather. What cannot be asked is a warning in the log; raise only where nothing can.
         """
+        return ()
+
+    @classmethod
+    def read_at_start(cls, options: Options) -> Sequence[str]:
+        """The files that an input with these options reads in `setup` alone: at a reload it begins anew where one has changed,
+        though its table has not. A file that is not there is none. A plugin from outside is not asked."""
         return ()
 
     def origins(self) -> Sequence[str]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
@@ -99,10 +99,12 @@ def input_plan(entry: PluginTable, found: PluginRef, settings: AgentSettings, se
     parser, places = parser_plan(found, view, entry.policy)
     common = _common(entry, found)
     common["option_locations"] = {**places, **common["option_locations"]}
+    plugin = cast("type[Input[Any]]", found.plugin)
+    files = _states(plugin.read_at_start(common["options"])) if found.origin == "builtin" else []
     return InputPlan(
         kind="inputs",
-        plugin=cast("type[Input[Any]]", found.plugin),
-        identity=_identity(entry, found, schedule, seen),
+        plugin=plugin,
+        identity=_identity(entry, found, {**schedule, "files": files} if files else schedule, seen),
         tags=common_table(view, "tags"),
         parser=parser,
         **schedule,
@@ -270,13 +272,19 @@ def _files_of(entry: PluginTable, found: PluginRef) -> list[tuple[int, ...]]:
     if entry.kind not in ("processors", "aggregators") or found.origin != "builtin":
         return []
     table = entry.view.table
-    states: list[tuple[int, ...]] = []
+    paths: list[str] = []
     for name, field in fields_by_key(found.plugin.options_type).items():
         if name in table and extra_of(field.type).get("reads_path"):
-            for path in table[name] if isinstance(table[name], list) else [table[name]]:
-                with suppress(OSError, ValueError):
-                    state = os.stat(str(path))
-                    states.append((state.st_mtime_ns, state.st_size, state.st_ino))
+            paths += map(str, table[name] if isinstance(table[name], list) else [table[name]])
+    return _states(paths)
+
+
+def _states(paths: Iterable[str]) -> list[tuple[int, ...]]:
+    states: list[tuple[int, ...]] = []
+    for path in paths:
+        with suppress(OSError, ValueError):
+            state = os.stat(path)
+            states.append((state.st_mtime_ns, state.st_size, state.st_ino))
     return states
 
 

@@ -5,13 +5,14 @@ names and tags that the same values have when collectd sends them and the format
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pyagent.api import ConfigError, Measurement, option
+from pyagent.api import ConfigError, Measurement, Options, option
 from pyagent.api.files import read_file
 from pyagent.kit.foreign_settings import mask_settings
 from pyagent.kit.guest_input import GuestInput, GuestOptions
-from pyagent.kit.origins import origin_of_module
+from pyagent.kit.origins import module_file, origin_of_module
 from pyagent_plugins.inputs.collectd_python.configuration import Block, SyntaxProblem, block_of, parse
 from pyagent_plugins.inputs.collectd_python.types import OWN, read_types
 
@@ -43,19 +44,7 @@ class CollectdPython(GuestInput[CollectdPythonOptions]):
 
     def setup(self) -> None:
         options = self.options
-        paths, modules = [str(path) for path in options.module_path], [str(name) for name in options.modules]
-        blocks: list[Block] = []
-        for source, text, where in self._texts():
-            try:
-                found = parse(text)
-            except SyntaxProblem as problem:
-                cause = f"cannot read {source}, line {problem.line}: {problem}"
-                raise ConfigError(cause, option=where) from None
-            paths += found.module_path
-            modules += found.imports
-            blocks += found.modules
-        blocks += [block_of("Module", table, (name,)) for name, table in options.module.items()]
-        modules = list(dict.fromkeys(modules))
+        paths, modules, blocks = _read(options)
         if not modules:
             raise ConfigError("there is no module; name one, as after `Import` in collectd", option="modules")
         types = dict(OWN)
@@ -79,23 +68,50 @@ class CollectdPython(GuestInput[CollectdPythonOptions]):
         what = many if len(modules) > 1 else f"collectd's module {modules[0]}"
         self.host("pyagent_plugins.inputs.collectd_python.guest:make", given, what=what)
 
+    @classmethod
+    def read_at_start(cls, options: Options) -> Sequence[str]:
+        assert isinstance(options, CollectdPythonOptions)
+        files = [options.config_file, *options.types_db]
+        with suppress(ConfigError):  # setup tells it
+            paths, modules, _ = _read(options)
+            files += [module_file(name, paths)[0] for name in modules]
+        return [*filter(None, files)]
+
     def origins(self) -> Sequence[str]:
         return self._origins
 
-    def _texts(self) -> list[tuple[str, str, str]]:
-        """What it is for messages, the text, the option."""
-        texts = []
-        if path := self.options.config_file:
-            try:
-                content = read_file(path)
-            except OSError as error:
-                raise ConfigError(f"cannot read {path}: {error.strerror or error}", option="config_file") from None
-            if len(content) > _LARGEST:
-                raise ConfigError(f"cannot read {path}: it has more than 1 MiB", option="config_file")
-            texts.append((path, content.decode("utf-8", "replace"), "config_file"))
-        if self.options.config:
-            texts.append(("the text of collectd", self.options.config, "config"))
-        return texts
+
+def _read(options: CollectdPythonOptions) -> tuple[list[str], list[str], list[Block]]:
+    """Folders, modules and their blocks, of the table and of collectd's texts. Raises ConfigError."""
+    paths, modules = [str(path) for path in options.module_path], [str(name) for name in options.modules]
+    blocks: list[Block] = []
+    for source, text, where in _texts(options):
+        try:
+            found = parse(text)
+        except SyntaxProblem as problem:
+            cause = f"cannot read {source}, line {problem.line}: {problem}"
+            raise ConfigError(cause, option=where) from None
+        paths += found.module_path
+        modules += found.imports
+        blocks += found.modules
+    blocks += [block_of("Module", table, (name,)) for name, table in options.module.items()]
+    return paths, list(dict.fromkeys(modules)), blocks
+
+
+def _texts(options: CollectdPythonOptions) -> list[tuple[str, str, str]]:
+    """What it is for messages, the text, the option."""
+    texts = []
+    if path := options.config_file:
+        try:
+            content = read_file(path)
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror or error}", option="config_file") from None
+        if len(content) > _LARGEST:
+            raise ConfigError(f"cannot read {path}: it has more than 1 MiB", option="config_file")
+        texts.append((path, content.decode("utf-8", "replace"), "config_file"))
+    if options.config:
+        texts.append(("the text of collectd", options.config, "config"))
+    return texts
 
 
 def _settings(block: Block) -> list[Any]:

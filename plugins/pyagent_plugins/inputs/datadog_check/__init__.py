@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from pyagent.api import ConfigError, Measurement, option
+from pyagent.api import ConfigError, Measurement, Options, option
 from pyagent.kit.foreign_settings import mask_settings
 from pyagent.kit.guest_input import GuestInput, GuestOptions
 from pyagent.kit.origins import module_file, origin_of_module
@@ -68,7 +68,7 @@ class DatadogCheck(GuestInput[DatadogCheckOptions]):
         module = str(options.check) if options.check.endswith(".py") else str(options.check).partition(":")[0]
         name = module.removeprefix("datadog_checks.").partition(".")[0]
         package = f"datadog-{name}" if module.startswith("datadog_checks.") else name
-        folders = [str(path) for path in options.module_path]
+        folders = _folders(options)
         self._origin = origin_of_module(module, folders, package=package)
         self._file, found = module_file(module, folders)
         self._name = (
@@ -85,6 +85,14 @@ class DatadogCheck(GuestInput[DatadogCheckOptions]):
         }
         self.host("pyagent_plugins.inputs.datadog_check.guest:make", given, what=f"the check {options.check!r}")
 
+    @classmethod
+    def read_at_start(cls, options: Options) -> Sequence[str]:
+        assert isinstance(options, DatadogCheckOptions)
+        check = str(options.check)
+        # A module of the agent's own Python stays the one that it is until the agent ends.
+        code = module_file(check.partition(":")[0] if not check.endswith(".py") else check, _folders(options))[0]
+        return [*filter(None, [options.conf, code if options.isolate or check.endswith(".py") else ""])]
+
     def ask_measurements(self) -> Sequence[Measurement]:
         """What the check's metadata.csv says, in all that `naming` makes of its names."""
         from pyagent_plugins.inputs.datadog_check.guest import place
@@ -100,3 +108,7 @@ class DatadogCheck(GuestInput[DatadogCheckOptions]):
 
     def origins(self) -> Sequence[str]:
         return (self._origin,)
+
+
+def _folders(options: DatadogCheckOptions) -> list[str]:
+    return [str(path) for path in options.module_path]

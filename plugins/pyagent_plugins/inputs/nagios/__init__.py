@@ -10,6 +10,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
@@ -175,6 +176,15 @@ class Nagios(Input[NagiosOptions]):
         self._states: dict[int, int] = {}
         self._clock = time.monotonic
         self._due: dict[int, float] = {}
+
+    @classmethod
+    def read_at_start(cls, options: Options) -> Sequence[str]:
+        assert isinstance(options, NagiosOptions)
+        definitions = Definitions()
+        with suppress(ConfigError):  # setup tells it
+            for pattern in options.files:
+                definitions.read(pattern)
+        return definitions.files
 
     def origins(self) -> Sequence[str]:
         return [check.origin for check in self._checks]

@@ -63,6 +63,11 @@ class Definitions:
         self._prefix = ""
         self._read: set[str] = set()
 
+    @property
+    def files(self) -> list[str]:
+        """Those that have been read, one with a mistake in it, too."""
+        return sorted(self._read)
+
     def read(self, pattern: str) -> None:
         """Read a file, all that a pattern matches, or all `.cfg` below a folder. Raises ConfigError."""
         try:
@@ -72,11 +77,12 @@ class Definitions:
         if not paths:
             raise ConfigError(f"cannot read {quoted(pattern)}: there is no such file", option="files")
         for path in paths:
-            for file in _files_below(path) if os.path.isdir(path) else (path,):
-                try:
+            file = path
+            try:
+                for file in _files_below(path) if os.path.isdir(path) else (path,):
                     self._file(file)
-                except OSError as error:
-                    raise ConfigError(f"cannot read {quoted(file)}: {error.strerror}", option="files") from None
+            except OSError as error:
+                raise ConfigError(f"cannot read {quoted(file)}: {error.strerror}", option="files") from None
         if self._prefix:
             self.commands = {
                 name: Command(f"{self._prefix} {one.line}", one.place, one.is_complete, True)
