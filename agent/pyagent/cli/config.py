@@ -120,7 +120,8 @@ def check(arguments: argparse.Namespace) -> int:
                 log.error("%s: its setup did not end within %g s", plugin.location, SETUP_DEADLINE)
             status = 1 if not plugin.is_external else status or 2
     except ConfigError as error:
-        log.error("%s", error)
+        for text in (error, *getattr(error, "__notes__", ())):
+            log.error("%s", text)
         return 1
     if not plan.inputs:
         log.warning("no inputs found; the agent needs one to start, such as [[inputs.mem]]")

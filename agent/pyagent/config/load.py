@@ -38,6 +38,7 @@ from pyagent.plugin_kinds import COMMON_KEYS, PLUGIN_KINDS, TABLES
 __all__ = ["create_plugin", "has_plugins", "load_plan", "load_stores"]
 
 _OTHER_TABLES = ("agent", "global_tags", "tags")
+_MOST_MISTAKES = 20
 
 
 def load_plan(
@@ -132,6 +133,16 @@ def _top_level(key: str, value: object) -> str:
     return f"write [[inputs.{key}]]" if isinstance(value, list) else "it belongs below a table, such as [agent]"
 
 
+def _with_notes(mistakes: Sequence[ConfigError]) -> ConfigError:
+    """The first of them; the others are its notes, as a check names all."""
+    first, *others = mistakes
+    for other in others[:_MOST_MISTAKES]:
+        first.add_note(str(other))
+    if len(others) > _MOST_MISTAKES:
+        first.add_note(f"and {len(others) - _MOST_MISTAKES} more")
+    return first
+
+
 def _first(broken: Sequence[BrokenPlugin], kind: PluginKind) -> str:
     return next((one.reason for one in broken if one.kind == kind), "")
 
@@ -193,6 +204,7 @@ class _Loader:
         processors: list[tuple[PluginTable, ProcessorPlan]] = []
         aggregators: list[AggregatorPlan] = []
         broken: list[tuple[PluginTable, str]] = []
+        mistakes: list[ConfigError] = []
         seen: Counter[str] = Counter()
         self.stores()
         for entry in self._entries:
@@ -211,6 +223,10 @@ class _Loader:
                     aggregators.append(aggregator_plan(entry, found, settings, seen))
             except PluginBroken as error:
                 broken.append((entry, str(error)))
+            except ConfigError as error:
+                mistakes.append(error)
+        if mistakes:
+            raise _with_notes(mistakes)
         left_out = tuple(self._left_out(entry, reason, processors) for entry, reason in broken)
         self._diagnostics.warnings.extend(self._registry.drop_ins.warnings)
         where = " and ".join(sources) or "no source"

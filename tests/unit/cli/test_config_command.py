@@ -117,6 +117,19 @@ def test_check_warns_and_goes_on(pyagent: Run, config: Path) -> None:
     assert "'loud'" in done.err
 
 
+def test_check_names_every_plugin_and_option_that_is_not_there(pyagent: Run, config: Path) -> None:
+    config.write_text(
+        "[[inputs.memm]]\n[[inputs.mem]]\nwrong = 1\n[[inputs.mem]]\n[[outputs.fiile]]\n" + "[[inputs.x]]\n" * 30
+    )
+    done = pyagent("config", "check", "--config", str(config))
+    assert done.status == 1
+    lines = done.err.splitlines()
+    for number, words in ((1, "memm"), (3, "unknown option 'wrong'")):
+        assert any(f"telegraf.conf:{number}: " in line and words in line for line in lines)
+    assert len(lines) == 22
+    assert lines[-1].endswith("and 12 more")
+
+
 def test_check_starts_nothing(pyagent: Run, config: Path, tmp_path: Path) -> None:
     log, out = tmp_path / "agent.log", tmp_path / "out.txt"
     config.write_text(GOOD.replace("[[inputs", f"logfile = '{log}'\n[[inputs") + f"files = ['{out}']\n")
