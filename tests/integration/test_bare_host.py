@@ -22,7 +22,7 @@ SILENT = {
     "zfs": "a host may have no pools",
 }
 """As with Telegraf, nothing comes of nothing."""
-OF_THE_KERNEL = {"ipvs", "timex"}
+OF_THE_KERNEL = {"ethtool", "ipvs", "timex", "wireguard"}
 """They read no file, and ask the kernel that runs."""
 
 

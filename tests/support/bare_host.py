@@ -30,6 +30,7 @@ INPUTS = {
     "hugepages": "",
     "infiniband": "",
     "intel_powerstat": "",
+    "intel_rdt": 'cores = ["0"]',
     "interrupts": "",
     "ipmi_sensor": "",
     "ipset": "",

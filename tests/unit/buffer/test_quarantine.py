@@ -372,6 +372,25 @@ def test_what_cannot_be_read_for_the_moment_stays_for_the_next_start(
     assert not (tmp_path / "corrupt").exists()
 
 
+def test_a_folder_that_may_not_even_be_looked_for_keeps_nobody_from_starting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It lies in one that this account may not enter."""
+
+    class Forbidden(Files):
+        def is_directory(self, path: Path) -> bool:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        def make_directory(self, path: Path) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    quarantine = Quarantine(tmp_path / "quarantine", log=LOG, files=Forbidden())
+    put(quarantine, reason="first")
+    assert reasons(quarantine) == ["first"], "in memory"
+    assert "cannot use the quarantine" in caplog.text
+    assert "Permission denied" in caplog.text
+
+
 def test_what_could_not_be_synced_is_written_and_synced_the_next_time() -> None:
     """A second sync alone would prove nothing: the system takes what it could not write for written."""
     disk = MemoryDisk()

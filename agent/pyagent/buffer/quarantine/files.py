@@ -79,7 +79,11 @@ class QuarantineFiles:
 
     @property
     def exists(self) -> bool:
-        return self._files.is_directory(self.directory)
+        """Or no saying so: then the attempt to open it tells why."""
+        try:
+            return self._files.is_directory(self.directory)
+        except OSError:
+            return True
 
     def open(self) -> list[Stored]:
         """Lock the folder, which is made where it is missing; returns what is in it, oldest first."""
