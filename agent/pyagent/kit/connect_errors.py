@@ -94,5 +94,7 @@ def _said(reason: OSError) -> str:
         return re.sub(r"^\[[A-Z0-9]+(: \w+)?\] | \(_ssl\.c:\d+\)$", "", reason.strerror or str(reason))
     # asyncio puts the address where the system's words should be; a resolver's own numbers are negative.
     words = os.strerror(reason.errno) if reason.errno and reason.errno > 0 else reason.strerror
+    if not words and not str(reason) and isinstance(reason, TimeoutError):
+        return "no answer in time"
     # asyncio has no words for a handshake that the server ends by going away.
     return words or str(reason) or "the server closed the connection in the TLS handshake; does this port speak https?"

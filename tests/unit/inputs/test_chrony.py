@@ -159,6 +159,13 @@ async def test_what_is_no_answer(answers: dict[str, Any], message: str) -> None:
         await read(lambda _, command, sequence, __: [reply(command, sequence=sequence, **made)], metrics=["activity"])
 
 
+@pytest.mark.parametrize("answers", [[], [reply(33, 5, 0, packet=1)]])
+async def test_one_that_is_silent_or_answers_something_else(answers: list[bytes]) -> None:
+    message = r"no answer within 0\.01 s; is chronyd running there, and does it allow this host \(cmdallow\)\?$"
+    with pytest.raises(PyagentError, match=message):
+        await read(lambda *_: answers, timeout="10ms", metrics=["tracking"])
+
+
 async def test_too_many_sources() -> None:
     with pytest.raises(PyagentError, match="it has 4294967295, and 10000 is the most"):
         await read(lambda _, command, sequence, __: [reply(command, 2, sequence, b"\xff" * 4)], metrics=["sources"])

@@ -89,10 +89,10 @@ class Client:
         try:
             async with asyncio.timeout(timeout):
                 infos = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+        except TimeoutError:
+            raise PyagentError(f"cannot find {address}: no answer of a name server within {timeout:g} s") from None
         except OSError as error:
             raise PyagentError(f"cannot find {address}: {explained(error)}") from None
-        except TimeoutError:
-            raise PyagentError(f"cannot find {address}: no answer within {timeout:g} s") from None
         family, kind, protocol, _, where = infos[0]
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
@@ -135,10 +135,14 @@ class Client:
         try:
             async with asyncio.timeout(self._timeout):
                 reply, status = await self._ask(command, data)
+        except TimeoutError:
+            allowed = "" if self._own_path else ", and does it allow this host (cmdallow)"
+            raise PyagentError(
+                f"cannot read {what} from {self._shown}: no answer within {self._timeout:g} s;"
+                f" is chronyd running there{allowed}?"
+            ) from None
         except OSError as error:
             raise PyagentError(f"cannot read {what} from {self._shown}: {explained(error)}") from None
-        except TimeoutError:
-            raise PyagentError(f"cannot read {what} from {self._shown}: no answer within {self._timeout:g} s") from None
         if status:
             name = _STATUSES[status] if status < len(_STATUSES) else "status"
             advice = _ADVICE.get(status, "")
