@@ -1,6 +1,7 @@
 """Programs that run beside the agent: processors.execd and the kit below it."""
 
 import asyncio
+import inspect
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from pyagent.api import Metric, Processor, PyagentError
+from pyagent.kit import long_running
 from pyagent.kit.long_running import LongRunning
+from pyagent.runtime.agent import GRACE
 from pyagent.testing import make_processor, process_async
 from pyagent_plugins.processors import execd
 from pyagent_plugins.processors.execd import Execd
@@ -222,28 +225,64 @@ async def test_lines_that_are_none_are_told(caplog: pytest.LogCaptureFixture) ->
     assert any("cannot parse what" in record.getMessage() for record in caplog.records)
 
 
-async def test_one_that_does_not_end_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    script = (
-        "import os, signal, subprocess, sys, time\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "child = subprocess.Popen(['sleep', '1000'])\n"
-        f"open({str(pids)!r} + '.new', 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
-        f"os.rename({str(pids)!r} + '.new', {str(pids)!r})\n"
-        "time.sleep(1000)"
-    )
+STAYS = """
+child = subprocess.Popen(['sleep', '1000'])
+open(PIDS + '.new', 'w').write(f'{os.getpid()} {child.pid}')
+os.rename(PIDS + '.new', PIDS)
+"""
+
+
+@asynccontextmanager
+async def staying(pids: Path, before: str, after: str) -> AsyncIterator[LongRunning]:
+    """A program with a child that does not end by itself; behind it, both must be gone."""
 
     async def received(data: bytes) -> None:
         """It writes nothing."""
 
+    script = f"import os, signal, subprocess, sys, time\n{before}{STAYS.replace('PIDS', repr(str(pids)))}{after}"
     program = LongRunning([sys.executable, "-c", script], received, LOG)
     await program.start()
     await until(pids.exists)
-    await program.stop(grace=0.1)
-    assert not program.running
-    for pid in map(int, pids.read_text().split()):
+    numbers = await asyncio.to_thread(pids.read_text)
+    yield program
+    for pid in map(int, numbers.split()):
         await until(lambda pid=pid: not alive(pid))  # type: ignore[misc]  # bound at once
+    await until(lambda: not program.running)
     await program.stop()
+
+
+IGNORES = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (IGNORES, "time.sleep(1000)"),
+        ("", "sys.stdin.read()"),
+        (IGNORES, "sys.stdin.read()"),
+        ("", f"{IGNORES}\nsys.stdin.read()"),
+    ],
+)
+async def test_one_that_does_not_end_is_killed_with_all_that_it_started(
+    before: str, after: str, tmp_path: Path
+) -> None:
+    async with staying(tmp_path / "pids", before, after) as program:
+        await program.stop(grace=0.1)
+        assert not program.running
+
+
+async def test_a_stop_that_is_cancelled_kills_all(tmp_path: Path) -> None:
+    async with staying(tmp_path / "pids", IGNORES, "time.sleep(1000)") as program:
+        stopping = asyncio.create_task(program.stop(grace=1000.0))
+        await until(lambda: program.stopping)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+
+
+def test_all_is_killed_before_an_input_is_given_up() -> None:
+    grace = inspect.signature(LongRunning.stop).parameters["grace"].default
+    assert grace + long_running._TERMINATING + long_running._LEFT / 2 < GRACE
 
 
 def alive(pid: int) -> bool:

@@ -42,6 +42,9 @@ _LEVELS = {
 _MOST_SAID = 100
 _LEFT = 1.0
 """Seconds in which what a program wrote at its end is read, where others still hold its pipes."""
+_TERMINATING = 0.7
+"""Seconds between SIGTERM and SIGKILL at most: with what is before and behind, less than an input has to stop."""
+_LOOK = 0.02
 _MOST_UNREAD = 1 << 20
 """Bytes that may wait for a program that does not read."""
 
@@ -186,8 +189,8 @@ class LongRunning:
 
     async def stop(self, grace: float = 1.5) -> bool:
         """Close its standard input, which tells it to end; one that does not gets SIGTERM after `grace` seconds, and SIGKILL as
-        many later, with all that it started. Harmless when it was never started. Returns whether it ran, and ended without a
-        signal."""
+        many later, or sooner, with all that it started. Harmless when it was never started. One that is cancelled kills it at
+        once. Returns whether it ran, and ended without a signal."""
         self._stopping = True
         task, self._task = self._task, None
         if task is None:
@@ -196,16 +199,18 @@ class LongRunning:
         if process is None:
             task.cancel()
         else:
-            if process.stdin is not None:
-                process.stdin.close()
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                if (await asyncio.wait([task], timeout=grace))[0]:
-                    by_itself = number is signal.SIGTERM
-                    break
-                _signal(process, number)
-            else:
-                # It has not been read to its end, which is what asyncio waits for.
-                await asyncio.wait([task], timeout=_LEFT)
+            try:
+                if process.stdin is not None:
+                    process.stdin.close()
+                by_itself = bool((await asyncio.wait([task], timeout=grace))[0])
+                if not by_itself or _lives(process):
+                    _signal(process, signal.SIGTERM)
+                    await _until_gone(task, process, min(grace, _TERMINATING))
+                _signal(process, signal.SIGKILL)
+                # Where others hold its pipes it is not read to its end, which is what asyncio waits for.
+                await asyncio.wait([task], timeout=_LEFT / 2)
+            finally:
+                _signal(process, signal.SIGKILL)
                 task.cancel()
         await asyncio.wait([task])
         return by_itself
@@ -318,6 +323,37 @@ class LongRunning:
             self._tell(logging.DEBUG if text in self._known else logging.ERROR, f"stderr: {text}")
 
 
-def _signal(process: Process, number: signal.Signals) -> None:
+def _signal(process: Process, number: int) -> None:
+    """To its group: what it has started may outlive it."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+        if not _is_another(process):
+            os.killpg(process.pid, number)
+
+
+def _lives(process: Process) -> bool:
+    """Whether there is any of its group."""
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return not _is_another(process)
+
+
+def _is_another(process: Process) -> bool:
+    """Whether its number is another one's now: as long as there is any of its group, nobody gets it."""
+    if process.returncode is None:
+        return False
+    try:
+        os.getpgid(process.pid)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def _until_gone(task: asyncio.Task[None], process: Process, seconds: float) -> None:
+    for _ in range(round(seconds / _LOOK)):
+        if task.done() and not _lives(process):
+            return
+        await asyncio.sleep(_LOOK)
