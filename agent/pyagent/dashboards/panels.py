@@ -134,7 +134,9 @@ class Panels:
     def numbers(self, measurement: Measurement) -> Builder[Panel]:
         """What the declaration does not name: columns of a query's result, keys of a document."""
         known = "Numbers that are not known before they come" if measurement.fields else "All numbers"
-        panel = self._begin(timeseries.Panel(), measurement, f"{measurement.name}: {known.lower()}", f"{known}.")
+        # It may say with which options there are any.
+        text = f"{known}. {measurement.text[:1].upper()}{measurement.text[1:]}".strip()
+        panel = self._begin(timeseries.Panel(), measurement, f"{measurement.name}: {known.lower()}", text)
         self._ask(panel, flux.numbers(self.scope, measurement.name, measurement.fields))
         panel.unit("short").display_name(f"${{__field.name}} {_LABELS}")
         self._draw(panel, {}, stacked=False)

@@ -15,6 +15,8 @@ __all__ = ["Destination", "Subject", "destination_of", "subjects_of_catalog", "s
 
 
 _NOBODY: Mapping[str, Sequence[Measurement]] = MappingProxyType({})
+_ANY_NAME = "NAME"
+"""The measurement that inputs declare whose measurements have names of the data."""
 _USUAL = Duration("10s")
 """The agent's interval where nothing else is said."""
 
@@ -47,7 +49,7 @@ def subjects_of_catalog(catalog: Catalog) -> tuple[list[Subject], list[str]]:
     for entry in catalog.entries("inputs"):
         try:
             plugin = catalog.load(entry)
-            declared = _declared(entry.label, plugin)
+            declared = _named(_declared(entry.label, plugin))
         except ConfigError as error:
             problems.append(str(error))
             continue
@@ -70,6 +72,8 @@ def subjects_of_plan(
         except ConfigError as error:
             problems.append(str(error))
             continue
+        if not one.name_override:
+            declared = _named(declared)
         selection = _selection(one)
         here = [_as_written(measurement, one, selection) for measurement in declared]
         named = [_renamed(each, plan.processors) for each in here if each is not None]
@@ -113,6 +117,11 @@ def _declared(label: str, plugin: type[Plugin[Any]], asked: Sequence[Measurement
             f"cannot make a dashboard of {label}: its measurements are no declarations ({type(error).__name__}: {error}); "
             "declare them as docs/writing-plugins.md says"
         ) from None
+
+
+def _named(declared: Iterable[Measurement]) -> list[Measurement]:
+    """Without what stands for names that are known when data come: no query finds it."""
+    return [one for one in declared if one.name != _ANY_NAME]
 
 
 def destination_of(plan: Plan) -> tuple[Destination, list[str]]:

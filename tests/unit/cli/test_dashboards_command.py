@@ -421,25 +421,25 @@ def test_inputs_that_run_what_others_wrote_are_asked(written: Written, of_others
 
 def test_without_being_asked_they_run_nothing_and_it_is_told(written: Written, of_others: str, tmp_path: Path) -> None:
     (tmp_path / "plugins" / "df").write_text(f"#!/bin/sh\ntouch {tmp_path}/it-ran\n")
-    done, folder = written(of_others)
+    done, folder = written(of_others + "[[inputs.mem]]\n")
     assert "W! with --ask there is more to show of inputs.datadog_check, inputs.munin: it runs or reads" in done.err
     assert not (tmp_path / "it-ran").exists()
-    assert names(folder) == ["datadog_check", "munin"]
+    assert names(folder) == ["mem", "overview"]
 
 
-def test_one_that_hangs_or_has_no_such_file_is_a_warning_and_has_what_it_declares(
+def test_one_that_hangs_or_has_no_such_file_is_a_warning_and_has_no_dashboard_of_names_that_never_come(
     written: Written, of_others: str, tmp_path: Path
 ) -> None:
     (tmp_path / "plugins" / "df").write_text("#!/bin/sh\nsleep 99\n")
     (tmp_path / "metadata.csv").write_text("<html>")
-    done, folder = written(of_others.replace('"5s"', '"100ms"'), "--ask")
+    done, folder = written(of_others.replace('"5s"', '"100ms"') + "[[inputs.mem]]\n", "--ask")
     assert done.status == 0
     assert "W! cannot ask inputs.munin: cannot run `" in done.err
     assert "it took longer than 100ms" in done.err
     assert (
         f"W! cannot ask inputs.datadog_check: cannot read {tmp_path}/metadata.csv:1: it is no metadata.csv" in done.err
     )
-    assert names(folder) == ["datadog_check", "munin"]
+    assert names(folder) == ["mem", "overview"]
 
 
 def test_asking_needs_a_configuration(pyagent: Run) -> None:

@@ -40,7 +40,7 @@ class CollectdPythonOptions(GuestOptions, frozen=True):
 
 
 class CollectdPython(GuestInput[CollectdPythonOptions]):
-    measurements = (Measurement("collectd_python", "what the modules dispatch, named by their plugin", open=True),)
+    measurements = (Measurement("NAME", "what the modules dispatch, named by their plugin", open=True),)
 
     def setup(self) -> None:
         options = self.options

@@ -47,9 +47,7 @@ class DatadogCheckOptions(GuestOptions, frozen=True):
 
 
 class DatadogCheck(GuestInput[DatadogCheckOptions]):
-    measurements = (
-        Measurement("datadog_check", "what the check submits, under the names that naming makes", open=True),
-    )
+    measurements = (Measurement("NAME", "what the check submits, under the names that naming makes", open=True),)
 
     def setup(self) -> None:
         options = self.options

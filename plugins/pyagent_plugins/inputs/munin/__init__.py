@@ -57,7 +57,7 @@ class MuninOptions(Options, frozen=True):
 class Munin(Input[MuninOptions]):
     measurements = (
         Measurement(
-            "munin",
+            "NAME",
             "A measurement for each graph, `munin_cpu`, whose fields are those of the plugin.",
             tags={
                 "instance": "what the link adds to the plugin's name: eth0 of if_eth0",
