@@ -170,11 +170,11 @@ def plugins(tmp_path: Path) -> dict[str, Any]:
 def test_one_that_fails_or_hangs_is_a_warning(plugins: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     made = make_input(Munin, {**plugins, "timeout": "200ms", "plugins": ["good", "bad", "hangs"]})
-    assert [one.name for one in made.ask()] == ["munin_good"]
+    assert [one.name for one in made.ask_measurements()] == ["munin_good"]
     assert "plugins/hangs config`: it took longer than 200ms" in caplog.text
     assert "plugins/bad config`" in caplog.text
 
 
 def test_where_none_answers_it_is_an_error(plugins: dict[str, Any]) -> None:
     with pytest.raises(PyagentError, match="bad config"):
-        make_input(Munin, {**plugins, "plugins": ["bad"]}).ask()
+        make_input(Munin, {**plugins, "plugins": ["bad"]}).ask_measurements()
