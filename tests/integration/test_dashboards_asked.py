@@ -79,7 +79,7 @@ def made(inputs: dict[type[Any], dict[str, Any]]) -> dict[str, Board]:
         for name, kind in (("munin", Munin), ("datadog_check", DatadogCheck))
     )
     plan = load_plan([SourceText("a.conf", text)], environ={})
-    asked = {one.identity: make_input(one.plugin, inputs[one.plugin]).ask() for one in plan.inputs}
+    asked = {one.identity: make_input(one.plugin, inputs[one.plugin]).ask_measurements() for one in plan.inputs}
     subjects, problems = subjects_of_plan(plan, asked)
     assert problems == []
     return {board.name: board for board in boards(subjects, Destination(), "provisioning")}
