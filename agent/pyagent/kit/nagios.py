@@ -26,10 +26,12 @@ _PERFDATA = re.compile(
     re.ASCII,
 )
 _LIMITS = ("warning", "critical")
+_DECIMAL_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9])")
 
 
-def read_output(data: bytes, time: int) -> list[Metric]:
-    """Raises ParseError."""
+def read_output(data: bytes, time: int, unread: list[str] | None = None) -> list[Metric]:
+    """Raises ParseError. `unread`: gets the performance data that cannot be read, which without it is left out as Telegraf
+    does; with it decimal commas and the doubled quotes of a label are read as well."""
     lines = data.decode("utf-8", "surrogateescape").split("\n")
     if not lines[-1] and len(lines) > 1:
         lines.pop()
@@ -44,7 +46,7 @@ def read_output(data: bytes, time: int) -> list[Metric]:
         if behind:
             perfdata += [behind[0], *lines[number:]]
             break
-    metrics = [metric for part in perfdata for metric in _metrics(part, time)]
+    metrics = [metric for part in perfdata for metric in _metrics(part, time, unread)]
     state: dict[str, FieldValue] = {"service_output": text.strip()}
     if long_text:
         state["long_service_output"] = long_text
@@ -67,13 +69,23 @@ def _first_line(message: bytes) -> str:
     return line.decode("utf-8", "surrogateescape") + ("..." if more or len(message) > _LONGEST_MESSAGE else "")
 
 
-def _metrics(perfdata: str, time: int) -> Iterator[Metric]:
+def _metrics(perfdata: str, time: int, unread: list[str] | None) -> Iterator[Metric]:
+    nothing = perfdata.strip()
     for text in _parts(perfdata):
-        found = _PERFDATA.match(text)
+        nothing = ""
+        name, _, values = text.partition("=")
+        found = _PERFDATA.match(text if unread is None else f"{name}={_DECIMAL_COMMA.sub('.', values)}")
+        if unread is not None and values.partition(";")[0] != "U":  # which says that there is no value
+            is_read = found is not None and parse_float(found[2]) is not None
+            # Behind a value that is read, the unit or limits may not be.
+            if found is None or not is_read or found.string[found.end() :].strip(";"):
+                unread.append(text)
+            if not is_read:
+                continue
         if found is None:
             continue
         label, value, unit, *limits, least, most = found.groups("")
-        tags = {"perfdata": label.strip("'")}
+        tags = {"perfdata": label.strip("'") if unread is None else _unquoted(label)}
         if unit:
             tags["unit"] = unit
         fields: dict[str, FieldValue] = {}
@@ -85,6 +97,13 @@ def _metrics(perfdata: str, time: int) -> Iterator[Metric]:
         _add(fields, "min", least)
         _add(fields, "max", most)
         yield Metric("nagios", tags, fields, time)
+    if nothing and unread is not None:
+        unread.append(nothing)
+
+
+def _unquoted(label: str) -> str:
+    is_quoted = len(label) > 1 and label[0] == label[-1] == "'"
+    return label[1:-1].replace("''", "'") if is_quoted else label.strip("'")
 
 
 def _parts(perfdata: str) -> Iterator[str]:

@@ -57,10 +57,10 @@ def test_what_cannot_be_run_is_unknown_and_shows_no_argument() -> None:
     found = states(options)
     assert {state for state, _ in found.values()} == {3}
     texts = {name: text for name, (_, text) in found.items()}
-    assert texts["missing"] == "cannot run the check: No such file or directory"
+    assert texts["missing"] == "cannot run /none/such: No such file or directory"
     assert texts["missing in a shell"].startswith("/bin/sh: ")
-    assert texts["long"] == "cannot run the check: it printed more than 1 MiB"
-    assert texts["slow"].startswith("cannot run the check: it took longer than 10ms; see `timeout`")
+    assert texts["long"] == "cannot run yes: it printed more than 1 MiB"
+    assert texts["slow"].startswith("cannot run sleep: it took longer than 10ms; see `timeout`")
     assert "secret" not in str(texts)
 
 
@@ -179,6 +179,39 @@ def test_a_state_that_changed_is_logged_once(tmp_path: Path, caplog: pytest.LogC
         [("INFO", "the check x is OK, and was WARNING: it is so")],
         [],
     ]
+
+
+def test_at_the_first_gather_nothing_was_before(caplog: pytest.LogCaptureFixture) -> None:
+    make_input(Nagios, check("x", "echo so; exit 3")).gather(InputAccumulator())
+    assert [record.getMessage() for record in caplog.records] == ["the check x is UNKNOWN: so"]
+
+
+def test_performance_data_that_cannot_be_read_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    acc = InputAccumulator()
+    plugin = make_input(Nagios, check("x", ["echo", "so|e=1,5s;2;3 f=1.5.2s 'it''s'=1 u=U g=20\u00b0C;3"]))
+    plugin.gather(acc)
+    assert lines(acc.drain()) == [
+        "nagios,check=x,perfdata=e,unit=s critical_gt=3,critical_lt=0,value=1.5,warning_gt=2,warning_lt=0",
+        "nagios,check=x,perfdata=g value=20",
+        "nagios,check=x,perfdata=it's value=1",
+        'nagios_state,check=x service_output="so",state=0i',
+    ]
+    plugin.gather(acc)
+    [record] = caplog.records
+    assert "the check x prints performance data that cannot be read: f=1.5.2s, g=20" in record.getMessage()
+
+
+def test_commands_that_take_arguments_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "nrpe.cfg").write_text(
+        "command[a]=echo a\ncommand[b]=echo $ARG1$\ncommand[c]=echo $ARG1$\ncommand[d]=echo $ARG2$\n"
+    )
+    options = {"files": [f"{tmp_path}/nrpe.cfg"], "check": [{"name": "own", "check_command": "c!1"}]}
+    make_input(Nagios, options)
+    [record] = caplog.records
+    assert record.getMessage().startswith("not run, as they take arguments ($ARG1$): b, d; give each a table")
+    caplog.clear()
+    make_input(Nagios, {**options, "command_exclude": ["b", "d"]})
+    assert not caplog.records
 
 
 def test_a_state_counts_where_the_values_cannot_be_read() -> None:

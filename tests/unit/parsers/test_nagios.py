@@ -59,6 +59,29 @@ def test_values(perfdata: str, tags: dict[str, str], fields: dict[str, float]) -
     assert values(perfdata) == [(tags, fields)]
 
 
+@pytest.mark.parametrize(
+    ("perfdata", "label", "value", "unread"),
+    [
+        ("a=1,5s;2,5", "a", 1.5, []),
+        ("a=1,234.5", "", None, ["a=1,234.5"]),
+        ("a=1.5.2s", "", None, ["a=1.5.2s"]),
+        ("a=1=2", "a", 1.0, ["a=1=2"]),
+        ("a=1;2;3;4;5;", "a", 1.0, []),
+        ("'it''s'=1", "it's", 1.0, []),
+        ("a=U;1", "", None, []),
+        ("none at all", "", None, ["none at all"]),
+        (" ", "", None, []),
+    ],
+)
+def test_values_by_the_guidelines(perfdata: str, label: str, value: float | None, unread: list[str]) -> None:
+    found: list[str] = []
+    metrics = read_output(f"x|{perfdata}".encode(), 7, found)[:-1]
+    assert [(metric.tags["perfdata"], metric.fields["value"]) for metric in metrics] == (
+        [(label, value)] if label else []
+    )
+    assert found == unread
+
+
 def test_all_limits() -> None:
     [(_, fields)] = values("a=1;2;3;4;5")
     assert fields == {

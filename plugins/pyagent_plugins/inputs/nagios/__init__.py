@@ -102,6 +102,10 @@ class _Check:
     """Why it cannot be run."""
 
     @property
+    def shown_name(self) -> str:
+        return f"{self.name} of {self.tags[_TARGET]}" if _TARGET in self.tags else self.name
+
+    @property
     def origin(self) -> str:
         target = f" of {self.tags[_TARGET]}" if _TARGET in self.tags and self.place else ""
         return f"{self.name}{target}: {program_of(self.words)}{f' ({self.place})' if self.place else ''}"
@@ -174,6 +178,8 @@ class Nagios(Input[NagiosOptions]):
             if count > 1:
                 raise ConfigError(f"two checks are called {name!r}; give them different names, or tags", option="check")
         self._states: dict[int, int] = {}
+        self._told: set[int] = set()
+        """Checks of whose performance data it has been said that it cannot be read."""
         self._clock = time.monotonic
         self._due: dict[int, float] = {}
 
@@ -255,7 +261,21 @@ class Nagios(Input[NagiosOptions]):
             if command.is_complete and name not in named and wanted(name)
         ]
         macros = self._macros()
-        for one in defined_checks(self._definitions.objects, self._definitions.interval_length):
+        defined = defined_checks(self._definitions.objects, self._definitions.interval_length)
+        run = {_SEPARATOR.split(one.check_command)[0] for one in self.options.check}
+        run.update(_SEPARATOR.split(one.command)[0] for one in defined)
+        lacking = [
+            name
+            for name, command in self._definitions.commands.items()
+            if command.keeps_unknown and not command.is_complete and name not in run | named and wanted(name)
+        ]
+        if lacking:
+            self.log.warning(
+                "not run, as they take arguments ($ARG1$): %s; give each a table [[inputs.nagios.check]] with check_command ="
+                ' "NAME!ARGUMENT", or name it in command_exclude',
+                readable(", ".join(lacking))[:_MOST_LOGGED],
+            )
+        for one in defined:
             if one.name in named or not wanted(one.name):
                 continue
             words, problem = [], ""
@@ -293,13 +313,16 @@ class Nagios(Input[NagiosOptions]):
         except CommandStopped:
             raise
         except PyagentError as error:
-            # Its arguments may have secrets, and this becomes a field: the cause alone.
+            # Its arguments may have secrets, and this becomes a field: the program and the cause alone.
+            words = check.words if check.words[:1] == ["/bin/sh"] else check.words[:1]
+            program = program_of(words) or "the check"
             cause = str(error).removeprefix(f"cannot run `{shown(check.words)}`: ")
-            output = Output(b"", f"cannot run the check: {cause}".encode("utf-8", "surrogateescape"), UNKNOWN)
+            output = Output(b"", f"cannot run {program}: {cause}".encode("utf-8", "surrogateescape"), UNKNOWN)
         problem: ParseError | None = None
+        unread: list[str] = []
         now = time.time_ns()
         try:
-            metrics = read_output(output.stdout, now)
+            metrics = read_output(output.stdout, now, unread)
         except ParseError as error:
             problem = error
             metrics = read_output(output.stdout.partition(b"|")[0], now)  # its state counts all the same
@@ -307,20 +330,28 @@ class Nagios(Input[NagiosOptions]):
         for metric in metrics:
             metric.tags = {"check": check.name, **check.tags, **metric.tags}
         self._log_change(index, check, metrics[-1])
+        if unread and index not in self._told:
+            self._told.add(index)
+            self.log.warning(
+                "the check %s prints performance data that cannot be read: %s; it is to be"
+                " 'label'=value[unit];[warning];[critical];[min];[max]",
+                check.shown_name,
+                readable(", ".join(unread))[:_MOST_LOGGED],
+            )
         acc.add_metrics(metrics)
         if problem is not None:
             raise PyagentError(f"cannot read the performance data of the check {check.name!r}: {problem}")
 
     def _log_change(self, index: int, check: _Check, metric: Metric) -> None:
         state = int(metric.fields["state"])
-        before = self._states.get(index, 0)
+        before = self._states.get(index)
         self._states[index] = state
-        if state == before:
+        if state == (before or 0):
             return
         text = readable(str(metric.fields["service_output"]))[:_MOST_LOGGED]
         log = self.log.warning if state else self.log.info
-        name = f"{check.name} of {check.tags[_TARGET]}" if _TARGET in check.tags else check.name
-        log("the check %s is %s, and was %s: %s", name, _STATES[state], _STATES[before], text)
+        was = "" if before is None else f", and was {_STATES[before]}"
+        log("the check %s is %s%s: %s", check.shown_name, _STATES[state], was, text)
 
 
 def _revealed(macros: Mapping[str, Secret]) -> dict[str, str]:
