@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from pyagent.api.errors import PyagentError
 from pyagent.api.units import joined
+from pyagent.kit.frames import forget_frames
 
 __all__ = ["AT_ONCE", "for_each", "for_each_in_threads", "joined_failures"]
 
@@ -38,7 +39,7 @@ async def for_each(things: Iterable[T], work: Callable[[T], Awaitable[None]], *,
             try:
                 await work(thing)
             except Exception as error:
-                failures.append(error)
+                failures.append(_kept(error))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(at_once, len(waiting))):
@@ -61,7 +62,7 @@ def for_each_in_threads(things: Iterable[T], work: Callable[[T], None], *, at_on
             try:
                 work(thing)
             except Exception as error:
-                failures.append(error)
+                failures.append(_kept(error))
 
     threads: list[threading.Thread] = []
     for _ in range(min(at_once, len(waiting)) - 1):
@@ -79,13 +80,24 @@ def for_each_in_threads(things: Iterable[T], work: Callable[[T], None], *, at_on
 
 
 def joined_failures(failures: Iterable[Exception]) -> Exception:
-    """One error for several: a PyagentError with all their messages, or the first that is none: a fault of the code."""
-    messages = []
+    """One error for several: a PyagentError with all their messages, or the first that is none: a fault of the code. That alone
+    keeps its traceback: the others lead to frames that hold them, and what those had read."""
+    messages: list[str] = []
+    fault: Exception | None = None
     for failure in failures:
-        if not isinstance(failure, PyagentError):
-            return failure
+        if fault is None and not isinstance(failure, PyagentError):
+            fault = failure
+            continue
         messages.append(str(failure))
+        forget_frames(failure)
+    if fault is not None:
+        return fault
     # They come in any order, and it is yet the same cause.
     shown = sorted(dict.fromkeys(messages))
     more = [f"and {len(shown) - _MOST_MESSAGES} more"] if len(shown) > _MOST_MESSAGES else []
     return PyagentError(reduce(joined, shown[:_MOST_MESSAGES] + more))
+
+
+def _kept(error: Exception) -> Exception:
+    """What is kept of a failure while others are at work: of one with a message nothing but that, as it may hold an answer."""
+    return PyagentError(str(forget_frames(error))) if isinstance(error, PyagentError) else error

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 from pyagent.api.foreign import give_up
 from pyagent.config.isolation import Isolation
+from pyagent.kit.frames import forget_frames
 from pyagent.pipeline.failures import as_own_error
 
 __all__ = ["Executor", "InlineExecutor", "LoopExecutor", "Tell", "ThreadExecutor", "executor_for", "result_of"]
@@ -82,7 +83,9 @@ class _Handover:
             # The plugin has forked, and what it forked comes back: it would stay, with all that the agent has open.
             _exit(0)
         if error is not None and self._tell is not None:
-            error = self._tell(error)
+            told = self._tell(error)
+            forget_frames(error)
+            error = told
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._finish, error)
 
@@ -118,7 +121,10 @@ class ThreadExecutor:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         self._calls.put((function, handover))
-        await handover.future
+        try:
+            await handover.future
+        finally:
+            del handover  # it leads to the error, whose traceback leads here
 
     def abandon(self) -> None:
         self._calls.put(None)
@@ -166,7 +172,10 @@ class LoopExecutor:
             self._thread = threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True)
             self._thread.start()
         self._loop.call_soon_threadsafe(self._start, function, handover)
-        await handover.future
+        try:
+            await handover.future
+        finally:
+            del handover  # it leads to the error, whose traceback leads here
 
     def abandon(self) -> None:
         if self._loop is not None:

@@ -13,6 +13,7 @@ from pyagent.api import Input, Parser, PyagentError
 from pyagent.api.files import without_mark
 from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
+from pyagent.kit.frames import forget_frames
 from pyagent.kit.once import Once
 from pyagent.pipeline.executors import Executor, executor_for
 from pyagent.pipeline.failures import FailureLog, explain, grace_period, reason_of
@@ -257,11 +258,13 @@ class RunningInput:
                 self._give_up()
             else:
                 self.failures.failed(explain("cannot gather", error, self._files))
+            forget_frames(error)
         except Exception as error:
             self.flush()
             self.failures.failed(explain("cannot gather", error, self._files))
             if self._log.isEnabledFor(logging.DEBUG):
                 self._log.debug("traceback of that failure", exc_info=error)
+            forget_frames(error)
         else:
             if self.flush():
                 self.failures.succeeded()
@@ -354,6 +357,7 @@ class RunningInput:
                 await self._executor.call(lambda: self.plugin.start(self.acc))
             except Exception as error:
                 self.failures.failed(explain("cannot start", error, self._files))
+                forget_frames(error)
             else:
                 self.failures.succeeded()
                 self._listens = True
