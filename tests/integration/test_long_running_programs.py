@@ -305,6 +305,24 @@ async def test_what_it_writes_at_its_end_is_read() -> None:
     assert bytes(read) == b"cba"
 
 
+async def test_what_it_says_is_escaped_and_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def received(data: bytes) -> None:
+        """It writes nothing."""
+
+    script = "import sys; sys.stderr.write('W! \\x1b]0;x\\x07\\0\\r2\\r\\n' + 'flood\\n' * 1000)"
+    program = LongRunning([sys.executable, "-c", script], received, LOG, restart_delay=1000.0)
+    await program.start()
+    await until(lambda: "has ended" in caplog.text)
+    await program.stop()
+    said = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == LOG.name]
+    assert said[0] == ("WARNING", r"\x1b]0;x\x07\x00\r2")
+    assert said[1:300] == [("ERROR", "stderr: flood")] * 299
+    assert said[300] == ("WARNING", f"701 more lines of what `{sys.executable}` writes to standard error are left out")
+    assert len(said) == 302
+
+
 async def test_it_does_not_get_what_systemd_tells_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/x")
     read = bytearray()

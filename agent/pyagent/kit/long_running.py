@@ -10,8 +10,8 @@
     async def stop(self) -> None:
         await self._program.stop()
 
-What it writes to standard error is logged; a line may begin with its level: `E! `, `W! `, `I! `, `D! `, `T! `. An option that
-names a program is declared with `executes=True`: a configuration from a URL may not set it then.
+What it writes to standard error is logged, up to 300 lines a minute; a line may begin with its level: `E! `, `W! `, `I! `,
+`D! `, `T! `. An option that names a program is declared with `executes=True`: a configuration from a URL may not set it then.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ from contextlib import suppress
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.units import Duration
 from pyagent.kit.command import NOT_INHERITED
+from pyagent.kit.notices import FewLines
+from pyagent.kit.shown import escaped
 
 __all__ = ["LongRunning"]
 
@@ -96,6 +98,8 @@ class LongRunning:
         self._log = log
         self._arguments = arguments
         self._tell = tell or (lambda level, message: log.log(level, "%s", message))
+        self._lines = FewLines(log, f"what `{self.name}` writes to standard error")
+        self._tell_line = tell or self._lines.add
         self._read_at_once = read_at_once
         self._stop_on_error = stop_on_error
         self._restart_delay = restart_delay
@@ -294,6 +298,7 @@ class LongRunning:
             with suppress(PermissionError):  # sudo is root's, and cannot be killed: it ends when its pipes are closed
                 process._transport.close()  # type: ignore[attr-defined]  # there is no public way
             await asyncio.wait(readers)
+            self._lines.finish()
         return f"a signal ended it ({-status})" if status < 0 else f"exit status {status}"
 
     async def _read_output(self, stream: asyncio.StreamReader) -> None:
@@ -314,13 +319,14 @@ class LongRunning:
 
     def _log_line(self, line: bytes) -> None:
         text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace").rstrip("\r")
+        level = _LEVELS.get(text[:3])
+        text = escaped(text)
         if self._ended is not None and len(self._said) < _MOST_SAID:
             self._said.add(text)
-        level = _LEVELS.get(text[:3])
         if level is not None:
-            self._tell(level, text[3:])
+            self._tell_line(level, text[3:])
         elif text:
-            self._tell(logging.DEBUG if text in self._known else logging.ERROR, f"stderr: {text}")
+            self._tell_line(logging.DEBUG if text in self._known else logging.ERROR, f"stderr: {text}")
 
 
 def _signal(process: Process, number: int) -> None:

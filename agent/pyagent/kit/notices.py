@@ -3,10 +3,11 @@
 import asyncio
 import logging
 
-__all__ = ["Notices"]
+__all__ = ["FewLines", "Notices"]
 
 _EVERY = 60.0
 _MOST = 100
+_MOST_LINES = 300
 
 
 class Notices:
@@ -38,3 +39,43 @@ class Notices:
         for kind, more in self._more.items():
             self._log.warning("%d more like this: %s", more, self._first.get(kind, kind))
         self._more.clear()
+
+
+class FewLines:
+    """The lines that a program says, all up to `most` in `every` seconds; then one with the number of those that are left out.
+    `what` they are, for that one. Those below the log's level do not count."""
+
+    def __init__(self, log: logging.Logger, what: str, *, most: int = _MOST_LINES, every: float = _EVERY) -> None:
+        self._log = log
+        self._what = what
+        self._most = most
+        self._every = every
+        self._until = 0.0
+        """Loop time up to which `_count` lines were logged."""
+        self._count = 0
+        self._left_out = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, level: int, message: str) -> None:
+        if not self._log.isEnabledFor(level):
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._until:
+            self.finish()
+            self._until, self._count = loop.time() + self._every, 0
+        self._count += 1
+        if self._count <= self._most:
+            self._log.log(level, "%s", message)
+            return
+        self._left_out += 1
+        if self._timer is None:
+            self._timer = loop.call_at(self._until, self.finish)
+
+    def finish(self) -> None:
+        """Log how many were left out."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._left_out:
+            self._log.warning("%d more lines of %s are left out", self._left_out, self._what)
+            self._left_out = 0

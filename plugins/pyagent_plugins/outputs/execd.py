@@ -4,6 +4,7 @@ Plugins of others that were made for Telegraf's execd run unchanged. The program
 """
 
 import asyncio
+import logging
 from typing import Annotated
 
 from pyagent.api import (
@@ -19,6 +20,8 @@ from pyagent.api import (
     option,
 )
 from pyagent.kit.long_running import LongRunning
+from pyagent.kit.notices import FewLines
+from pyagent.kit.shown import escaped
 
 __all__ = ["Execd", "ExecdOptions"]
 
@@ -55,6 +58,7 @@ class Execd(Output[ExecdOptions]):
             restart_delay=options.restart_delay.seconds,
             ended=self._program_ended,
         )
+        self._lines = FewLines(self.log, f"what `{self._program.name}` writes")
         self._rest = b""
         self._begun = b""
         """What the program has read a part of."""
@@ -104,9 +108,11 @@ class Execd(Output[ExecdOptions]):
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             if line:
-                self.log.info("%s", line[:_LONGEST_LINE].decode("utf-8", "backslashreplace").rstrip("\r"))
+                text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace").rstrip("\r")
+                self._lines.add(logging.INFO, escaped(text))
         self._rest = self._rest[:_LONGEST_LINE]
 
     def _program_ended(self) -> None:
+        self._lines.finish()
         self._rest = self._begun = b""
         self._ends += 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyagent.kit.shown import quoted, readable
+from pyagent.kit.shown import escaped, quoted, readable
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,16 @@ def test_bytes_that_are_not_utf8_are_shown(text: str, in_quotes: str, plain: str
     if "\ud800" not in text:
         assert quoted(text.encode("utf-8", "surrogateescape")) == in_quotes
     assert (quoted(text), readable(text)) == (in_quotes, plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("héllo\tworld \\x", "héllo\tworld \\x"),
+        ("\x1b[31m\r\n\0\x07", r"\x1b[31m\r\n\x00\x07"),
+        ("\x9b1m\u202eb\u2028", r"\x9b1m\u202eb\u2028"),
+        ("\udcff", r"\xff"),
+    ],
+)
+def test_what_commands_a_terminal_is_escaped(text: str, shown: str) -> None:
+    assert escaped(text) == shown
