@@ -37,7 +37,7 @@ def integration(tmp_path: Path) -> Path:
 
 def asked(folder: Path, **options: Any) -> dict[str, Any]:
     table = {"check": "datadog_checks.shop", "module_path": [str(folder)], **options}
-    return {one.name: one for one in make_input(DatadogCheck, table).ask()}
+    return {one.name: one for one in make_input(DatadogCheck, table).ask_measurements()}
 
 
 def test_names_are_those_that_naming_makes_and_units_what_the_file_says(integration: Path) -> None:
