@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pyagent.api import Metric, Processor, PyagentError
+from pyagent.api import ConfigError, Metric, Processor, PyagentError
 from pyagent.kit import long_running
 from pyagent.kit.long_running import LongRunning
 from pyagent.runtime.agent import GRACE
@@ -321,6 +321,24 @@ async def test_what_it_says_is_escaped_and_bounded(caplog: pytest.LogCaptureFixt
     assert said[1:300] == [("ERROR", "stderr: flood")] * 299
     assert said[300] == ("WARNING", f"701 more lines of what `{sys.executable}` writes to standard error are left out")
     assert len(said) == 302
+
+
+def test_what_is_no_program_is_called_what_it_is(tmp_path: Path) -> None:
+    async def received(data: bytes) -> None:
+        """It writes nothing."""
+
+    plain = tmp_path / "plain"
+    plain.touch(0o644)
+    for path, cause in (
+        (tmp_path, "it is a directory; name the program in it"),
+        (plain, "permission denied; let the agent's account execute it"),
+        (tmp_path / "none", "there is no such program"),
+        (plain / "x", "there is no such program"),
+        (tmp_path / "a b", "there is no such program; give each argument as a text of its own"),
+    ):
+        with pytest.raises(ConfigError) as failure:
+            LongRunning([str(path)], received, LOG)
+        assert str(failure.value).endswith(f"cannot run {str(path)!r}: {cause}")
 
 
 async def test_it_does_not_get_what_systemd_tells_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:

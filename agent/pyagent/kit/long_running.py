@@ -19,6 +19,7 @@ import logging
 import os
 import shutil
 import signal
+import stat
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -188,8 +189,21 @@ class LongRunning:
         path = self._variables.get("PATH") or os.environ.get("PATH") or os.defpath
         if shutil.which(name, path=path) is not None:
             return ""
-        hint = "give each argument as a text of its own" if len(self._command) == 1 and " " in name else self._remedy
-        return f"cannot run {name!r}: there is no such program{'; ' * bool(hint)}{hint}"
+        cause, hint = "there is no such program", self._remedy
+        try:
+            # A name without a slash is looked for in PATH alone.
+            mode = os.stat(name).st_mode if "/" in name else 0
+        except PermissionError:
+            mode = stat.S_IFREG
+        except (OSError, ValueError):
+            mode = 0
+        if stat.S_ISDIR(mode):
+            cause, hint = "it is a directory", "name the program in it"
+        elif mode:
+            cause, hint = "permission denied", "let the agent's account execute it"
+        elif len(self._command) == 1 and " " in name:
+            hint = "give each argument as a text of its own"
+        return f"cannot run {name!r}: {cause}{'; ' * bool(hint)}{hint}"
 
     async def stop(self, grace: float = 1.5) -> bool:
         """Close its standard input, which tells it to end; one that does not gets SIGTERM after `grace` seconds, and SIGKILL as
