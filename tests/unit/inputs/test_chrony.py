@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from pyagent.api import ConfigError, PyagentError
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import lines, make_input
 from pyagent_plugins.inputs.chrony import Chrony
-from pyagent_plugins.inputs.chrony.protocol import numbers_of
+from pyagent_plugins.inputs.chrony.protocol import Client, numbers_of
 
 _Answer = Callable[[int, int, int, bytes], list[bytes]]
 """Version, command, sequence and data of a request to its replies."""
@@ -159,11 +160,23 @@ async def test_what_is_no_answer(answers: dict[str, Any], message: str) -> None:
         await read(lambda _, command, sequence, __: [reply(command, sequence=sequence, **made)], metrics=["activity"])
 
 
-@pytest.mark.parametrize("answers", [[], [reply(33, 5, 0, packet=1)]])
-async def test_one_that_is_silent_or_answers_something_else(answers: list[bytes]) -> None:
-    message = r"no answer within 0\.01 s; is chronyd running there, and does it allow this host \(cmdallow\)\?$"
-    with pytest.raises(PyagentError, match=message):
-        await read(lambda *_: answers, timeout="10ms", metrics=["tracking"])
+@pytest.mark.parametrize(
+    ("own_path", "allowed"),
+    [("", r", and does it allow this host \(cmdallow\)"), ("/run/chrony/none-of-ours.sock", "")],
+)
+@pytest.mark.parametrize("answers", [[], [reply(33, 5, 0, packet=1), b"?"]])
+async def test_one_that_is_silent_or_answers_something_else(answers: list[bytes], own_path: str, allowed: str) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours.setblocking(False)
+    with ours, theirs:
+        for answer in answers:
+            theirs.send(answer)
+        client = Client(ours, "udp://ntp:323", 0.01, own_path)
+        message = (
+            rf"^cannot read tracking from udp://ntp:323: no answer within 0\.01 s; is chronyd running there{allowed}\?$"
+        )
+        with pytest.raises(PyagentError, match=message):
+            await client.ask("tracking", 33)
 
 
 async def test_too_many_sources() -> None:
