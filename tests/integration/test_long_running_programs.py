@@ -146,7 +146,7 @@ async def test_quick_answers_make_no_later_one_lost(monkeypatch: pytest.MonkeyPa
 async def test_what_a_program_that_leaves_metrics_out_has_not_answered(
     end: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(execd, "_LONGEST_WAIT", 0.4)
+    monkeypatch.setattr(execd, "_LONGEST_WAIT", 2.0)
     gate = tmp_path / "gate"
     async with running(WORDS.replace("GATE", repr(str(gate))), restart_delay="1h") as processor:
         assert isinstance(processor, Execd)
