@@ -43,7 +43,9 @@ DIFFERENCES = (
     Difference(
         "a plugin that cannot start (`startup_error_behavior`)",
         "ends the agent, unless it says `retry`, `ignore` or `probe`",
-        "tried again for ever, shown in the status, the others go on; the option is checked and changes nothing",
+        "tried again for ever, shown in the status, the others go on; the option is checked and changes nothing."
+        " A program that is missing when the agent starts (`sensors`, `smart`, `turbostat`, `ipset`, ...) is an error as a"
+        " mistake in the text is: exit 1, with the package to install",
         ("startup-socket-in-use", "startup-behavior-ignore-socket-in-use"),
     ),
     Difference(

@@ -434,7 +434,7 @@ def test_it_lists_what_the_server_has(host: Host) -> None:
     terminal.answer("Bucket", "new one")
     terminal.answer("How long it keeps points", "30")
     terminal.answer("How long it keeps points", "30d")
-    terminal.answer("Inputs", "99")
+    terminal.answer("Inputs", "999")
     terminal.answer("Inputs", "")
     terminal.answer("mem.", "")
     terminal.answer("Start it", "n")

@@ -157,7 +157,8 @@ class Address:
                 insecure_skip_verify=self.unverified,
             ).ssl_context()
             assert context is not None
-            secured = context.wrap_socket(connection, server_hostname=self.host)
+            # From here on the connection is the secured one's; the other's end would leave it open.
+            connection = secured = context.wrap_socket(connection, server_hostname=self.host)
             if secured.recv(1) != _GREETING:
                 raise PyagentError(
                     f"cannot connect to libvirt at {self.text}: it does not take the certificate {certificate!r} of this host;"
