@@ -34,6 +34,8 @@ __all__ = ["BufferResources", "RunningOutput"]
 
 RESTORE_GRACE = 5.0
 """Seconds that writing waits for what is on disk to be found."""
+_CANCEL_AGAIN = 2.0
+"""Seconds in which a task that was cancelled ends, unless it was not told."""
 CLOSE_GRACE = 3.0
 """Seconds that closing has in any case."""
 
@@ -378,10 +380,13 @@ class RunningOutput:
             tasks = [task for tasks in self._running.values() for task in tasks]
             self._running = None
             tasks += [first] if first is not None else []
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
+            left = set(tasks)
+            while left:
+                # Again where need be: before Python 3.12 `wait_for` keeps a cancellation to itself that comes just as what it
+                # waits for ends, and the task would go on for ever.
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN)
 
     async def _wait_for_end(self) -> None:
         """Or end partitions that are not used any more, after a while."""
