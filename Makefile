@@ -36,7 +36,7 @@ else
 endif
 
 .PHONY: unit
-unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; under a minute
+unit: setup ## Run the quick tests only: no servers, no container, no recorded cases; some minutes
 	@$(bin)/python -m pytest tests/unit tests/plugins -m "not system" -n auto --dist worksteal $(ARGS)
 
 .PHONY: faults

@@ -217,7 +217,10 @@ async def test_inputs_and_filters(server: Sandbox, file: Callable[[str], str]) -
     found = "\n".join(wrong(report))
     assert "filters: it gathers one metric, and its own filters keep all of them out" in found
     assert "gather: " in found
-    assert "it listens, and is not started" in texts(report, Level.SKIPPED)
+    assert "it is not started here: the running agent has its port" in texts(report, Level.SKIPPED)
+    text = '[[inputs.intel_rdt]]\n  cores = ["0"]\n  pqos_path = "/nosuch/pqos"\n' + output(server.url)
+    report = await examine(file(text), INFLUX_TOKEN=server.token)
+    assert "inputs.intel_rdt: cannot run" in "\n".join(wrong(report)), "one that cannot be set up is told, too"
     text = MEM + output(server.url, more='  namepass = ["cpu"]')
     report = await examine(file(text), INFLUX_TOKEN=server.token)
     assert "filters: none of its metrics reaches outputs.influxdb_v2: its filters keep 1 out" in "\n".join(

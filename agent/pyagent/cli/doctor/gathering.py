@@ -88,17 +88,16 @@ async def look_at_inputs(report: Report, plan: Plan, outputs: Sequence[MadeOutpu
         if one.name == "internal" and not one.is_external:
             report.skipped("gather", "it tells of the running agent, and gathers nothing outside of it")
             continue
-        if _listens(one):
-            report.skipped("gather", "it listens, and is not started: the running agent has its port")
-            continue
         report.busy(f"gathering {one.label}")
         plugin = await _make(report, one)
-        if plugin is not None:
-            await _gather(report, plan, one, cast("Input[Any]", plugin), outputs)
-
-
-def _listens(plan: InputPlan) -> bool:
-    return plan.plugin.start is not Input.start
+        if plugin is None:
+            continue
+        if one.plugin.start is not Input.start:
+            with contextlib.suppress(Exception):
+                await plugin.stop()
+            report.skipped("gather", "it is not started here: the running agent has its port, file or program")
+            continue
+        await _gather(report, plan, one, cast("Input[Any]", plugin), outputs)
 
 
 async def _make(report: Report, plan: PluginPlan) -> Any:
