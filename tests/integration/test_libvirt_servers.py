@@ -132,6 +132,15 @@ def test_tls_that_takes_no_such_client(pki: Path, certificates: Path) -> None:
         run_input(Libvirt, {"libvirt_uri": f"qemu+tls://127.0.0.1:{port}/system?pkipath={pki}"})
 
 
+def test_tls_of_a_daemon_that_knows_another_authority(pki: Path, certificates: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates / "another-ca.pem"))
+    context.load_cert_chain(certificates / "server.pem", certificates / "key.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    cause = r"it does not take the certificate '.*/clientcert.pem' of this host; see ca_file and tls_allowed_dn_list"
+    with listening(context) as port, pytest.raises(PyagentError, match=cause):
+        run_input(Libvirt, {"libvirt_uri": f"qemu+tls://127.0.0.1:{port}/system?pkipath={pki}"})
+
+
 def test_tls_of_a_server_that_nobody_vouches_for(pki: Path, certificates: Path) -> None:
     (pki / "cacert.pem").write_bytes((certificates / "another-ca.pem").read_bytes())
     cause = r"cannot connect to libvirt at qemu\+tls://.*certificate verify failed"

@@ -159,10 +159,16 @@ class Address:
             assert context is not None
             # From here on the connection is the secured one's; the other's end would leave it open.
             connection = secured = context.wrap_socket(connection, server_hostname=self.host)
-            if secured.recv(1) != _GREETING:
+            try:
+                greeting = secured.recv(1)
+            except ssl.SSLError as error:
+                if "ALERT" not in (error.reason or ""):
+                    raise
+                greeting = b""  # since TLS 1.3 what is wrong with our certificate is told when all else is done
+            if greeting != _GREETING:
                 raise PyagentError(
                     f"cannot connect to libvirt at {self.text}: it does not take the certificate {certificate!r} of this host;"
-                    " see tls_allowed_dn_list in its libvirtd.conf"
+                    " see ca_file and tls_allowed_dn_list in its libvirtd.conf"
                 )
         except (OSError, PyagentError):
             connection.close()
