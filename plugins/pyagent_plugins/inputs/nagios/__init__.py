@@ -6,13 +6,11 @@ takes too long is in the state unknown. A state that has changed is logged once.
 """
 
 import re
-import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated
 
 from pyagent.api import (
@@ -299,7 +297,7 @@ class Nagios(Input[NagiosOptions]):
         problem: str = "",
     ) -> _Check:
         seconds = timeout or self._timeout
-        _mask(words)
+        mask_settings(words)
         runner = self._runners.get(seconds)
         if runner is None:
             runner = self._runners[seconds] = Commands(timeout=seconds, most_output=_MOST_OUTPUT)
@@ -356,17 +354,3 @@ class Nagios(Input[NagiosOptions]):
 
 def _revealed(macros: Mapping[str, Secret]) -> dict[str, str]:
     return {key: value.reveal() for key, value in macros.items()}
-
-
-def _mask(words: Sequence[str]) -> None:
-    """What the names of a program's options and variables promise to be secret; `-p` is a port or a path, too."""
-    try:
-        words = shlex.split(words[2]) if words[:2] == ["/bin/sh", "-c"] else words
-    except ValueError:  # the shell will say it
-        return
-    for word, following in pairwise([*words, ""]):
-        name, equals, value = word.partition("=")
-        if not equals and word.startswith("-"):
-            value = following
-        if not value.isdecimal() and not value.startswith(("/", "-")):
-            mask_settings({name.lstrip("-"): value})
