@@ -136,8 +136,11 @@ def test_their_panels_show_what_was_gathered(source: Source, made: dict[str, Boa
 
 def test_every_query_of_theirs_is_answered(source: Source, made: dict[str, Board]) -> None:
     span = Range(time.time() - 30 * MINUTE, time.time() + 1, "1m0s")
+    answered = 0
     for board in made.values():
         for panel in board.document["panels"]:
             for one in (panel, *(panel.get("panels") or ())):
                 for target in one.get("targets") or ():
                     source.frames(target["query"], span, {"bucket": "b", "host": "web1"})
+                    answered += 1
+    assert answered > 5
