@@ -40,6 +40,8 @@ async def replay(shared: Path, answers: Path) -> None:
 
 
 def compared(answer: dict[str, Any]) -> tuple[Any, ...]:
+    # The tool leaves a token that happens to begin with `-` as it is.
+    answer = {**answer, "body": re.sub(r'"[\w-]{86}=="', '"<TOKEN>"', answer.get("body", ""))}
     headers = [answer.get("headers", {}).get(name) for name in HEADERS]
     return (answer.get("status"), re.sub(r"v2\.\d+\.\d+[-\w]*", "<VERSION>", answer.get("body", "")), *headers)
 

@@ -205,6 +205,22 @@ async def test_rotated_and_stopped_before_the_rest_was_read(log: Path, kept: Pat
         assert sorted(await numbers(served, 2)) == [3, 4]
 
 
+async def test_rotated_twice_and_begun_while_no_file_has_the_name(log: Path) -> None:
+    write(log, 1)
+    async with tailing(log) as served:
+        assert await numbers(served, 1) == [1]
+        rename(log, log.with_name("app.log.2"))
+        write(log, 2)
+        assert await numbers(served, 1) == [2]
+    write(log.with_name("app.log.2"), 3)
+    write(log, 4)
+    rename(log, log.with_name("app.log.1"))
+    async with tailing(log) as served:
+        write(log, 5)
+        await served.runner.plugin.gather(served.runner.acc)
+        assert sorted(await numbers(served, 3)) == [3, 4, 5]
+
+
 async def test_stopped_between_the_rename_and_the_new_file(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two records tell of the file before: the one under its name is older than the one under which its rest is kept."""
     write(log, *range(10))

@@ -207,6 +207,46 @@ def test_an_input_that_is_being_stopped_takes_nothing_and_says_so_to_the_sender(
     run_virtual(main())
 
 
+@pytest.mark.parametrize(("syncs", "known"), [(10.0, True), (100.0, False)], ids=["slower than a stop may be", "hangs"])
+def test_what_waits_for_the_disk_is_known_to_be_taken_before_an_input_has_stopped(
+    syncs: float, known: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else what comes after it reads or receives the same once more."""
+
+    class SlowDisk(Fanout):
+        async def deliver_pinned(self, metrics: list[Metric]) -> None:
+            await asyncio.sleep(syncs)
+
+    class Reader(Listener):
+        position = 0
+
+        async def start(self, acc: Accumulator) -> None:
+            async def read() -> None:
+                await acc.deliver([Metric("m", {}, {"n": 1}, START)])
+                self.position = 1
+
+            self.reading = asyncio.create_task(read())
+
+        async def stop(self) -> None:
+            await asyncio.wait([self.reading])
+
+    async def main() -> None:
+        plugin = Reader(NoOptions(), LOG)
+        runner = RunningInput(
+            input_plan(Reader), plugin, global_tags={}, sink=SlowDisk([out()]), clock=VirtualClock(START), log=LOG
+        )
+        await runner.run()
+        await asyncio.sleep(0)
+        await runner.stop(grace=1)
+        assert (plugin.position == 1) is known
+        assert asyncio.get_running_loop().time() < 20
+        plugin.reading.cancel()
+
+    run_virtual(main())
+    abandoned = ["stopping did not end within 1 s; it is abandoned"]
+    assert [text for text in caplog.messages if "abandoned" in text] == ([] if known else abandoned)
+
+
 def test_one_output_with_room_is_enough() -> None:
     async def main() -> None:
         stuck, free = out(metric_buffer_limit=4), out(metric_buffer_limit=100)

@@ -1,7 +1,8 @@
 """Where what a service input receives comes in: it may be acknowledged only when it is safe."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,6 +55,18 @@ class AckedIngest:
         self._loop = asyncio.get_running_loop()
         self._isolated_call: IsolatedCall | None = None
         """The thread of an external parser."""
+        self._queued = 0
+        self._all_safe = asyncio.Event()
+        self._all_safe.set()
+
+    @property
+    def under_way(self) -> bool:
+        """Something is given to the queues, and not yet as safe as is configured: the plugin does not know that it is taken."""
+        return self._queued > 0
+
+    async def settled(self) -> None:
+        """Return when nothing is under way."""
+        await self._all_safe.wait()
 
     def close(self) -> None:
         """Wait no longer for an external parser."""
@@ -91,14 +104,15 @@ class AckedIngest:
         self, data: bytes, precision: PrecisionName, tags: Mapping[str, str], all_or_nothing: bool
     ) -> Ingested:
         if self._modifiers.relayable and self._sink.relayable:
-            result = await self._sink.relay_pinned(
-                data,
-                self._time_for(data),
-                precision,
-                tags={**self._modifiers.tags, **tags},
-                round_to=self._precision or 1,
-                all_or_nothing=all_or_nothing,
-            )
+            with self._queueing():
+                result = await self._sink.relay_pinned(
+                    data,
+                    self._time_for(data),
+                    precision,
+                    tags={**self._modifiers.tags, **tags},
+                    round_to=self._precision or 1,
+                    all_or_nothing=all_or_nothing,
+                )
             self._accepted(result.accepted)
             return result
         now, most = self._time_for(data), most_metrics(len(data))
@@ -167,9 +181,21 @@ class AckedIngest:
 
         count = len(metrics)
         if chosen := await in_slices(metrics, taken_in):
-            await self._sink.deliver_pinned(chosen)
+            with self._queueing():
+                await self._sink.deliver_pinned(chosen)
         self._accepted(count)
         return count
+
+    @contextmanager
+    def _queueing(self) -> Iterator[None]:
+        self._queued += 1
+        self._all_safe.clear()
+        try:
+            yield
+        finally:
+            self._queued -= 1
+            if not self._queued:
+                self._all_safe.set()
 
     async def _on_main(self, work: Callable[[], Coroutine[None, None, T]]) -> T:
         if asyncio.get_running_loop() is self._loop:

@@ -16,7 +16,7 @@ from pyagent.config import InputPlan
 from pyagent.kit.frames import forget_frames
 from pyagent.kit.once import Once
 from pyagent.pipeline.executors import Executor, executor_for
-from pyagent.pipeline.failures import FailureLog, explain, grace_period, reason_of
+from pyagent.pipeline.failures import FailureLog, explain, reason_of
 from pyagent.pipeline.inputs.accumulator import InputAccumulator, lines_count
 from pyagent.pipeline.inputs.ingest import AckedIngest, is_builtin, reads_lines
 from pyagent.pipeline.modifiers import Modifiers
@@ -37,6 +37,8 @@ COMPARED_AFTER = 0.5
 PATIENCE_LEAST, PATIENCE_MOST = 1.0, 30.0
 """Seconds that a gather waits for an output that takes nothing: in between half of the interval, so that the next one is not
 late."""
+SAFE_GRACE = 12.0
+"""Seconds that an input which ends waits for the disk of a queue, where that is slow."""
 FLOOD = "more was added than the outputs take"
 MOST_GIVEN_UP = 3
 """Gathers that were given up and have not ended; with so many the input is left alone: threads are not for wasting."""
@@ -160,21 +162,24 @@ class RunningInput:
 
     async def stop(self, grace: float) -> None:
         """End: wait `grace` seconds for a running gather, then abandon it; hand on what there is."""
-        if self._gather is not None:
-            await asyncio.wait([self._gather], timeout=grace)
-            if not self._gather.done():
-                self._log.warning("the gather did not end within %g s; it is abandoned", grace)
-                self._gather.cancel()
+        if self._gather is not None and not await self._ends_in_time(self._gather, grace):
+            self._log.warning("the gather did not end within %g s; it is abandoned", grace)
+            self._gather.cancel()
         self.flush()
         if not self._starts:
             self.acc.close()
+        # What a service input has received and not handed on yet is taken until it has stopped.
+        # In its own place, but not for ever: a plugin may hang here too.
+        closing = asyncio.create_task(self._close(), name=f"stop {self.plan.label}")
         try:
-            # What a service input has received and not handed on yet is taken until it has stopped.
-            # In its own place, but not for ever: a plugin may hang here too.
-            async with grace_period(grace, self._log, "stopping"):
-                await self._close()
+            if await self._ends_in_time(closing, grace):
+                closing.result()
+            else:
+                self._log.warning("stopping did not end within %g s; it is abandoned", grace)
         except Exception as error:
             self._log.warning("cannot stop the plugin: %s", reason_of(error))
+        finally:
+            closing.cancel()
         self.flush()
         self.acc.close()
         self._ingest_port.close()
@@ -182,6 +187,18 @@ class RunningInput:
         if self.plan.has_foreign_code:
             let_go(self.plugin, self.plan.label)
             del self.plugin  # what it is made of refers to itself: it would be held until a collection
+
+    async def _ends_in_time(self, task: asyncio.Task[None], grace: float) -> bool:
+        """Whether it ends within `grace` seconds. A slow disk has more: what is in the queues already and not known to be safe
+        would be read or received again, by what comes after this input."""
+        until = self._loop.time() + SAFE_GRACE
+        _, late = await asyncio.wait([task], timeout=grace)
+        while late and self._ingest_port.under_way and self._loop.time() < until:
+            settled = asyncio.create_task(self._ingest_port.settled())
+            await asyncio.wait([task, settled], timeout=until - self._loop.time(), return_when=asyncio.FIRST_COMPLETED)
+            settled.cancel()
+            _, late = await asyncio.wait([task], timeout=grace)
+        return not late
 
     def flush(self) -> bool:
         """Hand on what was added so far; whether that worked. Main loop only."""

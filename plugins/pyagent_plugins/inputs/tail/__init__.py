@@ -254,7 +254,11 @@ class Tail(Input[TailOptions]):
             return known[0]
         saved = self._positions.get(str(opened.path)) if self._from.startswith("saved") else None
         before: list[tuple[int, int]] = []
-        if self._first and saved is not None and (kept := self._positions.get(f"{opened.path}{_BEFORE}")) is not None:
+        if (
+            opened.path not in self._before
+            and saved is not None
+            and (kept := self._positions.get(f"{opened.path}{_BEFORE}")) is not None
+        ):
             with suppress(KeyError, TypeError, ValueError):
                 for one in kept["files"]:
                     self._find_rest(one, opened)
