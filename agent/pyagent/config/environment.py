@@ -10,10 +10,14 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
-__all__ = ["MAX_DEPTH", "allowed_environment", "expand", "names_of", "strip_comments"]
+__all__ = ["MAX_DEPTH", "Room", "allowed_environment", "expand", "names_of", "strip_comments"]
 
 MAX_DEPTH = 100
 """Most references inside of each other."""
+_MOST_ADDED = 4 << 20
+"""Characters that values may add to one configuration: as many as a file of it may have."""
+_MOST_SHOWN = 500
+"""Characters of a message that a reference gives."""
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 # `${NAME}` and the beginning of `${NAME:-word}`: where the word ends is found by counting braces.
@@ -37,26 +41,53 @@ class _Malformed(Exception):
     pass
 
 
-def expand(text: str, environ: Mapping[str, str], *, escapes: bool = True, unset: list[str] | None = None) -> str:
+class Room:
+    """What values may still add to one configuration: a text that names a long one often becomes many times itself."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_ADDED
+
+    def taken(self, what: str, value: str) -> str:
+        """The value, counted. Raises ValueError where there is no room for it, which begins with `what`."""
+        self._left -= len(value)
+        if self._left < 0:
+            raise ValueError(
+                f"{what}, of {len(value):,} characters, does not fit: values may make a configuration {_MOST_ADDED:,} "
+                "characters longer in all; name it less often, or give it a shorter value"
+            )
+        return value
+
+
+def expand(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    escapes: bool = True,
+    unset: list[str] | None = None,
+    room: Room | None = None,
+) -> str:
     """`text` with its references replaced, once: values are not expanded again. It takes time linear in the text.
 
     `escapes=False`: `$$` is no escape, as before Telegraf 1.27. `unset` gets the names of those that stay as they are.
-    Raises ValueError for a required variable that is missing, and for references nested deeper than MAX_DEPTH.
+    `room`: shared by the texts of one configuration. Raises ValueError for a required variable that is missing, for references
+    nested deeper than MAX_DEPTH, and for values that there is no room for.
     """
     if "$" not in text:
         return text
     unset = [] if unset is None else unset
+    room = room or Room()
     return "\n".join(
-        _Line(line, environ).expanded(escapes, unset) if "$" in line else line for line in text.split("\n")
+        _Line(line, environ, room).expanded(escapes, unset) if "$" in line else line for line in text.split("\n")
     )
 
 
 class _Line:
     """One line of a text; no reference goes beyond it."""
 
-    def __init__(self, text: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, text: str, environ: Mapping[str, str], room: Room) -> None:
         self._text = text
         self._environ = environ
+        self._room = room
         self._closings: list[int] = []
         """Where closing braces are."""
         self._pairs: dict[int, int] = {}
@@ -80,7 +111,7 @@ class _Line:
                 result.append("$")
             elif name := match["named"] or match["plain"]:
                 value = self._environ.get(name)
-                result.append(match[0] if value is None else value)
+                result.append(match[0] if value is None else self._taken(name, value))
                 if value is None:
                     unset.append(name)
             elif match["operator"] and self._closings and self._closings[-1] >= position:
@@ -106,13 +137,13 @@ class _Line:
             if match.lastgroup == "escaped":
                 result.append("$")
             elif name := match["named"] or match["plain"]:
-                result.append(self._environ.get(name, ""))
+                result.append(self._taken(name, self._environ.get(name, "")))
             else:
                 end = self._end(match.start(), stop) if match["operator"] else -1
                 if end < position:
                     raise _Malformed
                 word = self._nested(position, end, depth + 1)
-                result.append(_value(match["name"], self._environ.get(match["name"]), match["operator"], word))
+                result.append(self._value(match["name"], match["operator"], word))
                 position = end + 1
         result.append(self._text[position:stop])
         return "".join(result)
@@ -125,14 +156,17 @@ class _Line:
         before = bisect_left(self._closings, stop)
         return self._closings[before - 1] if before else -1
 
+    def _value(self, name: str, operator: str, word: str) -> str:
+        value = self._environ.get(name)
+        missing = not value if operator.startswith(":") else value is None
+        if operator.endswith("?") and missing:
+            raise ValueError(f"required variable {name} is missing a value: {word[:_MOST_SHOWN]}")
+        if missing == operator.endswith("-") and not operator.endswith("?"):
+            return word
+        return self._taken(name, value or "")
 
-def _value(name: str, value: str | None, operator: str, word: str) -> str:
-    missing = not value if operator.startswith(":") else value is None
-    if operator.endswith("?") and missing:
-        raise ValueError(f"required variable {name} is missing a value: {word}")
-    if missing == operator.endswith("-") and not operator.endswith("?"):
-        return word
-    return value or ""
+    def _taken(self, name: str, value: str) -> str:
+        return self._room.taken(f"the variable {name}", value)
 
 
 def strip_comments(text: str) -> str:

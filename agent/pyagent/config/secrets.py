@@ -8,6 +8,7 @@ from typing import Any
 
 from pyagent.api import ConfigError, SecretStore
 from pyagent.api.foreign import call_with_deadline, describe, file_of, plain_text
+from pyagent.config.environment import Room
 from pyagent.config.table_view import TableView
 
 __all__ = ["Secrets"]
@@ -24,6 +25,7 @@ class Secrets:
 
     def __init__(self) -> None:
         self.stores: dict[str, SecretStore[Any]] = {}
+        self._room = Room()
 
     def add(self, view: TableView, store: SecretStore[Any]) -> None:
         """Raises ConfigError for an `id` that is missing, wrong, or taken."""
@@ -37,8 +39,18 @@ class Secrets:
     def resolve(self, view: TableView, text: str, name: str, path: tuple[str | int, ...]) -> str:
         """`text` with its references replaced. Raises ConfigError for a store or a key that is not there; what only looks
         like a reference stays as it is, with a warning."""
+        read: dict[tuple[str, str], str] = {}
 
         def value(match: re.Match[str]) -> str:
+            store, key = match.groups()
+            if (store, key) not in read:
+                read[store, key] = asked(match)
+            try:
+                return self._room.taken(f"the secret {key!r} of the store {store!r}", read[store, key])
+            except ValueError as error:
+                raise view.error(f"the option {name!r}: {error}", *path) from None
+
+        def asked(match: re.Match[str]) -> str:
             store, key = match.groups()
             if store not in self.stores:
                 known = ", ".join(sorted(self.stores)) or "none"
@@ -78,7 +90,7 @@ class Secrets:
 
     def digest(self, table: Mapping[str, Any]) -> str:
         """Of the secrets that a table refers to: it changes when they do. Empty where it refers to none."""
-        found = _REFERENCE.findall(json.dumps(table, default=str))
+        found = dict.fromkeys(_REFERENCE.findall(json.dumps(table, default=str)))
         if not found or not self.stores:
             return ""
         values = []

@@ -8,7 +8,7 @@ from typing import Any
 import tomli
 
 from pyagent.api import ConfigError
-from pyagent.config.environment import allowed_environment, expand, strip_comments
+from pyagent.config.environment import Room, allowed_environment, expand, strip_comments
 from pyagent.config.positions import Path, line_numbers
 from pyagent.config.source import SourceText, is_url, settings_place
 
@@ -72,10 +72,11 @@ def parse_document(
     text = source.text
     if is_url(source.where):
         environ = allowed_environment(environ)
-        _check_size(source)
     warnings: list[str] = []
     if not strict_env:
         text = _expand_text(source.where, strip_comments(text), environ, old_env, warnings)
+    if is_url(source.where):
+        _check_size(source.where, text)
     try:
         data = tomli.loads(text)
         document = Document(source.where, data, line_numbers(text), warnings)
@@ -94,22 +95,22 @@ def parse_document(
         raise ConfigError(printable_line(f"{source.where}:{line}: cannot read the TOML: {error}")) from None
 
 
-def _check_size(source: SourceText) -> None:
+def _check_size(where: str, text: str) -> None:
     """Raises ConfigError for a text that would keep the agent busy for many seconds. Nobody writes such a one by hand."""
-    text = source.text
     if text.count("[[") > _MOST_TABLES or sum(map(text.count, "=,[")) > _MOST_VALUES:
         raise ConfigError(
-            f"{source.where}:1: cannot use the configuration: it has more than {_MOST_TABLES:,} plugins, or "
+            f"{where}:1: cannot use the configuration: it has more than {_MOST_TABLES:,} plugins, or "
             f"{_MOST_VALUES:,} keys and values; divide it among several agents"
         )
 
 
 def _expand_text(where: str, text: str, environ: Mapping[str, str], old_env: bool, warnings: list[str]) -> str:
+    room = Room()
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         unset: list[str] = []
         try:
-            lines[number - 1] = expand(line, environ, escapes=not old_env, unset=unset)
+            lines[number - 1] = expand(line, environ, escapes=not old_env, unset=unset, room=room)
         except ValueError as error:
             raise ConfigError(printable_line(f"{where}:{number}: {error}")) from None
         if len(warnings) < _MOST_WARNINGS:
@@ -125,13 +126,14 @@ def _not_set(name: str, environ: Mapping[str, str]) -> str:
 
 def _expanded(document: Document, environ: Mapping[str, str], old_env: bool) -> Document:
     warnings: list[str] = []
+    room = Room()
 
     def walk(value: Any, path: Path) -> Any:
         if isinstance(value, str):
             name = ".".join(part for part in path if isinstance(part, str))
             unset: list[str] = []
             try:
-                result = expand(value, environ, escapes=not old_env, unset=unset)
+                result = expand(value, environ, escapes=not old_env, unset=unset, room=room)
             except ValueError as error:
                 raise document.error(path, f"{name}: {error}") from None
             if "{{" in value or path[-1] in _OWN_NAMES:  # `$name` may be a template's own variable

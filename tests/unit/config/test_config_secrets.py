@@ -58,6 +58,16 @@ def test_what_only_looks_like_a_reference_stays_with_a_warning(folder: Path) -> 
     assert any("'token': @{...} that is no reference" in warning for warning in plan.warnings)
 
 
+def test_a_long_secret_that_is_named_often(folder: Path) -> None:
+    (folder / "other").write_text("x" * 50_000)
+    with pytest.raises(ConfigError) as caught:
+        load(STORE.format(path=folder) + OUTPUT.format(token="@{files:other}" * 20_000))
+    message = str(caught.value)
+    assert message.startswith("a.conf:8: ")
+    assert "the option 'token': the secret 'other' of the store 'files', of 50,000 characters, does not fit" in message
+    assert len(message) < 500
+
+
 def test_a_plan_changes_when_its_secret_does(folder: Path) -> None:
     text = STORE.format(path=folder) + OUTPUT.format(token="@{files:token}")
     before = load(text)

@@ -76,6 +76,33 @@ def test_a_required_variable_names_its_line(strict_env: bool) -> None:
     assert message == f"t.conf:3: {name}required variable M is missing a value: set it"
 
 
+@pytest.mark.parametrize("reference", ["${BIG}", "$BIG", "${BIG:-x}", "${NONE:-$BIG}", "${BIG:+$BIG}"])
+@pytest.mark.parametrize("strict_env", [True, False])
+def test_a_long_value_that_is_named_often(strict_env: bool, reference: str) -> None:
+    """A hundred kilobytes, twenty thousand times: the text stays small, what it becomes would not."""
+    text = "a = 1\nb = '''\n" + f"{reference} " * 20_000 + "'''"
+    name = "b: " if strict_env else ""
+    line = 2 if strict_env else 3
+    assert refusal(text, {"BIG": "x" * 100_000}, strict_env=strict_env) == (
+        f"t.conf:{line}: {name}the variable BIG, of 100,000 characters, does not fit: values may make a configuration "
+        "4,194,304 characters longer in all; name it less often, or give it a shorter value"
+    )
+
+
+@pytest.mark.parametrize("strict_env", [True, False])
+def test_values_of_a_configuration_are_counted_together(strict_env: bool) -> None:
+    lines = [f'k{number} = "${{BIG}}"' for number in range(100)]
+    big = {"BIG": "x" * 100_000}
+    if strict_env:  # else the parser reads all of it, which takes a while
+        assert len(parse("\n".join(lines[:41]), big).data) == 41
+    assert refusal("\n".join(lines), big, strict_env=strict_env).startswith("t.conf:42: ")
+
+
+def test_what_variables_make_of_a_text_from_a_url_is_no_more_than_it_may_be_itself() -> None:
+    with pytest.raises(ConfigError, match=r"it has more than 5,000 plugins"):
+        parse_document(SourceText("http://h/x", "$T\n" * 600), {"T": "[[inputs.mem]]\n" * 10}, strict_env=False)
+
+
 @pytest.mark.parametrize("strict_env", [True, False])
 def test_references_nested_without_end(strict_env: bool) -> None:
     text = "a = '" + "${A:-" * 3000 + "}" * 3000 + "'"
