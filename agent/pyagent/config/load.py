@@ -139,7 +139,7 @@ def _with_notes(mistakes: Sequence[ConfigError]) -> ConfigError:
     for other in others[:_MOST_MISTAKES]:
         first.add_note(str(other))
     if len(others) > _MOST_MISTAKES:
-        first.add_note(f"and {len(others) - _MOST_MISTAKES} more")
+        first.add_note("and more, which are told when these are mended")
     return first
 
 
@@ -225,6 +225,8 @@ class _Loader:
                 broken.append((entry, str(error)))
             except ConfigError as error:
                 mistakes.append(error)
+                if len(mistakes) > _MOST_MISTAKES + 1:  # what each was meant for takes a while to find
+                    break
         if mistakes:
             raise _with_notes(mistakes)
         left_out = tuple(self._left_out(entry, reason, processors) for entry, reason in broken)

@@ -398,6 +398,15 @@ def test_what_is_told_is_bounded(load: Load) -> None:
     assert load.refused(tables).startswith("a.conf:1: inputs.agents0: undefined but requested input: agents0")
 
 
+def test_a_check_stops_at_the_twenty_second_mistake() -> None:
+    """Finding what each was meant for takes ten milliseconds: those of a long text would take minutes."""
+    with pytest.raises(ConfigError) as caught:
+        load_plan([SourceText("a.conf", "".join(f"[agents{n}]\n" for n in range(5_000)))], environ={})
+    notes = caught.value.__notes__
+    assert [note.split(":")[1] for note in notes[:-1]] == [str(line) for line in range(2, 22)]
+    assert notes[-1] == "and more, which are told when these are mended"
+
+
 def test_in_an_inner_table_only_its_own_names_are_meant() -> None:
     text = '[[inputs.mem]]\n[[processors.rename]]\n[[processors.rename.replace]]\n  tags = "host"\n  dest = "x"\n'
     with pytest.raises(ConfigError, match="unknown option 'tags'; did you mean 'tag'"):
