@@ -31,15 +31,20 @@ _MOST_AT_ONCE = 10
 class FailureLog:
     """Logs a cause when it is new since the last success, counts it after that, and says when it is over.
 
-    Two messages that differ only in numbers (a process id, a port, a time) are one cause. Of many that fail `among` others at
-    the same time only the first few are logged.
+    Two messages that differ only in numbers (a process id, a port, a time) are one cause. One that returns after another
+    is logged again, as what was logged last would not be what is wrong now; as two may alternate for ever, only its first,
+    second, fourth, eighth ... return is. Of many that fail `among` others at the same time only the first few are logged.
     """
 
-    def __init__(self, log: logging.Logger, among: "set[FailureLog] | None" = None) -> None:
-        """`among`: the ones of a kind that have logged a failure and did not succeed since; shared by all of the kind."""
+    def __init__(self, log: logging.Logger, among: "set[FailureLog] | None" = None, *, once_each: bool = False) -> None:
+        """`among`: the ones of a kind that have logged a failure and did not succeed since; shared by all of the kind.
+        `once_each`: what fails is now this metric, now that one; so one that returns says nothing new."""
         self._log = log
         self._among: set[FailureLog] = set() if among is None else among
-        self._causes: set[str] = set()
+        self._causes: dict[str, int] = {}
+        """How often each has returned after another one."""
+        self._last = ""
+        self._once_each = once_each
         self.current = ""
         """The last failure's message; empty when the last attempt succeeded."""
         self.total = 0
@@ -50,11 +55,24 @@ class FailureLog:
         self._in_a_row += 1
         self.current = reason
         cause = _NUMBERS.sub("#", reason)
-        if cause in self._causes or not self._may_log():
+        returns, self._last = cause != self._last and not self._once_each, cause
+        if cause in self._causes:
+            if returns:
+                self._causes[cause] += 1
+            count = self._causes[cause]
+            if returns and count & (count - 1) == 0:
+                self._log.error("%s (again, after another failure; %d in a row)", reason, self._in_a_row)
+            else:
+                self._log.debug("%s (%d times)", reason, self._in_a_row)
+        elif len(self._causes) == _MOST_CAUSES or not self._may_log():
             self._log.debug("%s (%d times)", reason, self._in_a_row)
-        elif len(self._causes) < _MOST_CAUSES:
-            self._causes.add(cause)
+        else:
+            self._causes[cause] = 0
             self._log.error("%s", reason)
+            if len(self._causes) == _MOST_CAUSES:
+                how = how_to_ask("status")
+                more = f"; {how} shows the last" if how else ""
+                self._log.warning("it has failed in %d ways; what else fails is not logged%s", _MOST_CAUSES, more)
 
     def _may_log(self) -> bool:
         if self not in self._among and len(self._among) < _MOST_AT_ONCE:
@@ -75,6 +93,7 @@ class FailureLog:
             self._in_a_row = 0
             self.current = ""
             self._causes.clear()
+            self._last = ""
 
 
 @asynccontextmanager

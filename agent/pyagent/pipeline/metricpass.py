@@ -18,7 +18,7 @@ def passing(expression: str, log: logging.Logger) -> Callable[[Sequence[Metric]]
     from pyagent.cel import CostLimit, Expression, explain_failure  # for configurations that use it
 
     test = Expression(expression)
-    failures = FailureLog(log)
+    failures = FailureLog(log, once_each=True)
 
     def failed(metric: Metric, error: Exception) -> bool:
         advice = ""
