@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pyagent.api.errors import ParseError
 from pyagent.api.metric import FieldValue, Metric, MetricType
 from pyagent.kit.numbers import go_float
+from pyagent.kit.page_room import PageRoom
 
 __all__ = ["Family", "MetricVersion", "Parts", "go_float", "implementation", "metrics_of", "read", "reference"]
 
@@ -84,23 +85,25 @@ def reference(
     """The metrics of a page; values that are not finite make none, as no output could write them.
 
     `now`: ns, for samples without a time, or of all with `ignore_timestamp`. `tags`: of all that have no such label.
-    Raises ParseError: one bad line costs the page, as does a last line without its end, where a page broke off.
+    Raises ParseError: one bad line costs the page, as does a last line without its end, where a page broke off; and TooMuch.
     """
     families: dict[str, Family] = {}
+    room = PageRoom(len(data))
     lines = data.split(b"\n")
     last = lines.pop()
     for number, line in enumerate(lines, 1):
         try:
-            _read_line(line.lstrip(b" \t"), families)
+            _read_line(line.lstrip(b" \t"), families, room)
         except ValueError as error:
             raise ParseError(str(error), number) from None
     if last.strip(b" \t"):
         raise ParseError("the line has no end: the page broke off, or its last line feed is missing", len(lines) + 1)
-    return metrics_of(families.values(), version, now, ignore_timestamp, tags)
+    return metrics_of(families.values(), PageRoom(len(data)), version, now, ignore_timestamp, tags)
 
 
 def metrics_of(
     families: Iterable[Family],
+    room: PageRoom,
     version: MetricVersion,
     now: int,
     ignore_timestamp: bool = False,
@@ -111,21 +114,22 @@ def metrics_of(
     metrics: list[Metric] = []
     for family in families:
         for name, labels, fields, time in make(family):
+            room.take(len(tags or ()) + len(labels) + len(fields))
             whole = now if ignore_timestamp or time is None or time <= 0 else time * _MS
             kind = MetricType.UNTYPED if family.kind is None else family.kind
             metrics.append(Metric(name, {**(tags or {}), **labels}, fields, whole, kind))
     return metrics
 
 
-def _read_line(line: bytes, families: dict[str, Family]) -> None:
-    """Raises ValueError."""
+def _read_line(line: bytes, families: dict[str, Family], room: PageRoom) -> None:
+    """Raises ValueError and TooMuch."""
     if line.startswith(b"#"):
-        _read_comment(line, families)
+        _read_comment(line, families, room)
     elif line:
-        _read_sample(line, families)
+        _read_sample(line, families, room)
 
 
-def _read_comment(line: bytes, families: dict[str, Family]) -> None:
+def _read_comment(line: bytes, families: dict[str, Family], room: PageRoom) -> None:
     found = _COMMENT.fullmatch(line)
     assert found is not None
     keyword, rest = found.groups()
@@ -136,7 +140,7 @@ def _read_comment(line: bytes, families: dict[str, Family]) -> None:
         raise ValueError(f"{keyword.decode()} is not followed by the name of a metric: {_shown(rest)}")
     if at == len(rest):
         return
-    family = _family(name, families)[0]
+    family = _family(name, families, room)[0]
     text = rest[at:].lstrip(b" \t")
     if not text:
         return
@@ -154,7 +158,7 @@ def _read_comment(line: bytes, families: dict[str, Family]) -> None:
         family.kind, family.typed = _TYPES[kind], True
 
 
-def _read_sample(line: bytes, families: dict[str, Family]) -> None:
+def _read_sample(line: bytes, families: dict[str, Family], room: PageRoom) -> None:
     name, at = _name(line, 0)
     at = _behind_blanks(line, at)
     labels: list[tuple[str, str]] = []
@@ -162,7 +166,7 @@ def _read_sample(line: bytes, families: dict[str, Family]) -> None:
         name, at = _labels(line, at + 1, name, labels)
     if name is None:
         raise ValueError(f"a metric's name cannot begin like {_shown(line)}")
-    family, part = _family(name, families)
+    family, part = _family(name, families, room)
     family.typed = True
     special = family.special
     own: dict[str, str] = {}
@@ -180,9 +184,15 @@ def _read_sample(line: bytes, families: dict[str, Family]) -> None:
     value, time = _value_and_time(line[at:])
     tags = {key: text for key, text in own.items() if text}
     if not special:
+        room.take(len(tags))
         family.samples.append((tags, value, time))
         return
-    parts = family.parts.setdefault(frozenset(own.items()), Parts(tags))
+    these = frozenset(own.items())
+    parts = family.parts.get(these)
+    if parts is None:
+        room.take(len(own))
+        parts = family.parts[these] = Parts(tags)
+    room.take(1, metrics=0)
     if part == "_sum":
         parts.sum = value
     elif part == "_count":
@@ -248,7 +258,7 @@ def _labels(line: bytes, at: int, name: str | None, labels: list[tuple[str, str]
             at += 1
 
 
-def _family(name: str, families: dict[str, Family]) -> tuple[Family, str]:
+def _family(name: str, families: dict[str, Family], room: PageRoom) -> tuple[Family, str]:
     """The family that a name belongs to, and which part of a summary or histogram it means."""
     family = families.get(name)
     if family is not None:
@@ -258,6 +268,7 @@ def _family(name: str, families: dict[str, Family]) -> tuple[Family, str]:
             owner = families.get(name.removesuffix(suffix))
             if owner is not None and owner.special and (suffix != "_bucket" or owner.special == "le"):
                 return owner, suffix
+    room.take(0)
     families[name] = family = Family(name)
     return family, ""
 

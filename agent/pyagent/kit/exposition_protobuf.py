@@ -6,6 +6,7 @@ from pyagent.api.errors import ParseError
 from pyagent.api.metric import Metric, MetricType
 from pyagent.kit import protobuf
 from pyagent.kit.exposition import Family, MetricVersion, Parts, metrics_of
+from pyagent.kit.page_room import PageRoom
 
 __all__ = ["is_delimited", "read_delimited"]
 
@@ -34,15 +35,17 @@ def is_delimited(content_type: str) -> bool:
 def read_delimited(
     data: bytes, version: MetricVersion, now: int, ignore_timestamp: bool = False, tags: Mapping[str, str] | None = None
 ) -> list[Metric]:
-    """As `exposition.read`, of such a page. Raises ParseError."""
+    """As `exposition.read`, of such a page. Raises ParseError and TooMuch."""
+    room = PageRoom(len(data))
     try:
-        families = [_family(one) for one in protobuf.messages(data)]
+        families = [_family(one, room) for one in protobuf.messages(data)]
     except ValueError as error:
         raise ParseError(f"the data are no families of Prometheus: {error}") from None
-    return metrics_of(families, version, now, ignore_timestamp, tags)
+    return metrics_of(families, PageRoom(len(data)), version, now, ignore_timestamp, tags)
 
 
-def _family(data: bytes) -> Family:
+def _family(data: bytes, room: PageRoom) -> Family:
+    room.take(0)
     family = Family("")
     family.kind = MetricType.COUNTER
     metrics = []
@@ -59,11 +62,12 @@ def _family(data: bytes) -> Family:
     if not family.name:
         raise ValueError("a family has no name")
     for metric in metrics:
-        _add(metric, family)
+        _add(metric, family, room)
     return family
 
 
-def _add(data: bytes, family: Family) -> None:
+def _add(data: bytes, family: Family, room: PageRoom) -> None:
+    room.take(0)
     labels: dict[str, str] = {}
     time: int | None = None
     amount: float | None = None
@@ -72,6 +76,7 @@ def _add(data: bytes, family: Family) -> None:
         if number == 1:
             pair = {at: protobuf.text(text) for at, _, text in protobuf.message(protobuf.inner(value)) if at in (1, 2)}
             if pair.get(2):
+                room.take(1, metrics=0)
                 labels[pair.get(1, "")] = pair[2]
         elif number in _NUMBERS:
             amount = 0.0
@@ -85,14 +90,14 @@ def _add(data: bytes, family: Family) -> None:
         ):
             whole = protobuf.inner(value)
     if family.special and family.kind is not None:
-        parts = _parts(whole or b"", family.kind is MetricType.SUMMARY, labels)
+        parts = _parts(whole or b"", family.kind is MetricType.SUMMARY, labels, room)
         parts.time = time
         family.parts[frozenset([("", str(len(family.parts)))])] = parts
     elif amount is not None:
         family.samples.append((labels, amount, time))
 
 
-def _parts(data: bytes, is_summary: bool, labels: dict[str, str]) -> Parts:
+def _parts(data: bytes, is_summary: bool, labels: dict[str, str], room: PageRoom) -> Parts:
     parts = Parts(labels)
     for number, _, value in protobuf.message(data):
         if number == 1:
@@ -100,6 +105,7 @@ def _parts(data: bytes, is_summary: bool, labels: dict[str, str]) -> Parts:
         elif number == 2:
             parts.sum = protobuf.double(value)
         elif number == 3:
+            room.take(1, metrics=0)
             pair = {at: content for at, _, content in protobuf.message(protobuf.inner(value))}
             if is_summary:
                 parts.parts.append((protobuf.double(pair.get(1, _ZERO)), protobuf.double(pair.get(2, _ZERO))))

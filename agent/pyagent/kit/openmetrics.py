@@ -12,6 +12,7 @@ from pyagent.api.errors import ParseError
 from pyagent.api.metric import FieldValue, Metric, MetricType, Uint
 from pyagent.kit import protobuf
 from pyagent.kit.exposition import MetricVersion, go_float
+from pyagent.kit.page_room import PageRoom
 
 __all__ = ["PROTOBUF", "TEXT", "Family", "Kind", "Point", "Series", "content_form", "metrics_of", "read_protobuf"]
 
@@ -99,9 +100,9 @@ Made = Iterator[tuple[str, dict[str, str], dict[str, FieldValue]]]
 
 
 def metrics_of(
-    family: Family, version: MetricVersion, now: int, ignore_timestamp: bool, tags: Mapping[str, str]
+    family: Family, room: PageRoom, version: MetricVersion, now: int, ignore_timestamp: bool, tags: Mapping[str, str]
 ) -> list[Metric]:
-    """`now`: ns, of points without a time. `tags`: of all that have no such label."""
+    """`now`: ns, of points without a time. `tags`: of all that have no such label. Raises TooMuch."""
     make: Callable[[Family, Point, dict[str, str]], Made] = _version_1 if version == 1 else _version_2
     kind = _TYPES.get(family.kind, MetricType.UNTYPED)
     metrics: list[Metric] = []
@@ -118,9 +119,12 @@ def metrics_of(
                 time = point.time
             if is_plain:  # as most are
                 if point.value is not None and math.isfinite(point.value):
+                    room.take(len(own) + 1)
                     metrics.append(Metric(name, own, {field_name: point.value}, time, kind))
                 continue
-            metrics += [Metric(name, labels, fields, time, kind) for name, labels, fields in make(family, point, own)]
+            for made, labels, fields in make(family, point, own):
+                room.take(len(labels) + len(fields))
+                metrics.append(Metric(made, labels, fields, time, kind))
     return metrics
 
 
@@ -171,19 +175,20 @@ def _created(ns: int, *, exact: bool) -> float:
 def read_protobuf(
     data: bytes, version: MetricVersion, now: int, ignore_timestamp: bool = False, tags: Mapping[str, str] | None = None
 ) -> list[Metric]:
-    """The metrics of a MetricSet. Raises ParseError."""
+    """The metrics of a MetricSet. Raises ParseError and TooMuch."""
     metrics: list[Metric] = []
+    room = PageRoom(len(data))
     try:
         for number, _, value in protobuf.message(data):
             if number == 1:
-                family = _family(protobuf.inner(value))
-                metrics += metrics_of(family, version, now, ignore_timestamp, tags or {})
+                family = _family(protobuf.inner(value), PageRoom(len(data)))
+                metrics += metrics_of(family, room, version, now, ignore_timestamp, tags or {})
     except ValueError as error:
         raise ParseError(f"the data are no MetricSet of OpenMetrics: {error}") from None
     return metrics
 
 
-def _family(data: bytes) -> Family:
+def _family(data: bytes, room: PageRoom) -> Family:
     family = Family("")
     metrics = []
     for number, _, value in protobuf.message(data):
@@ -199,14 +204,16 @@ def _family(data: bytes) -> Family:
         elif number == 5:
             metrics.append(protobuf.inner(value))
     for metric in metrics:
+        room.take(0)
         series = Series({}, [])
         for number, _, value in protobuf.message(metric):
             if number == 1:
                 key, text = _label(protobuf.inner(value))
                 if text:
+                    room.take(1, metrics=0)
                     series.tags[key] = text
             elif number == 2:
-                series.points.append(_point(protobuf.inner(value), family.kind))
+                series.points.append(_point(protobuf.inner(value), family.kind, room))
         family.series.append(series)
     return family
 
@@ -229,19 +236,21 @@ _VALUES = {
 """The field of a point that belongs to a family's type."""
 
 
-def _point(data: bytes, kind: Kind) -> Point:
+def _point(data: bytes, kind: Kind, room: PageRoom) -> Point:
+    room.take(0)
     point = Point()
     for number, _, value in protobuf.message(data):
         if number == 8:
             point.time = _timestamp(protobuf.inner(value))
         elif number == _VALUES[kind]:
-            _read_value(protobuf.inner(value), kind, point)
+            _read_value(protobuf.inner(value), kind, point, room)
     return point
 
 
-def _read_value(data: bytes, kind: Kind, point: Point) -> None:
+def _read_value(data: bytes, kind: Kind, point: Point, room: PageRoom) -> None:
     complex_value = kind in _HISTOGRAMS or kind is Kind.SUMMARY
     for number, wire, value in protobuf.message(data):
+        room.take(1, metrics=0)
         if kind is Kind.STATE_SET:
             if number == 1:
                 state = {at: part for at, _, part in protobuf.message(protobuf.inner(value))}

@@ -9,6 +9,7 @@ from pyagent.api.metric import Metric
 from pyagent.kit.exposition import MetricVersion
 from pyagent.kit.numbers import parse_float
 from pyagent.kit.openmetrics import Family, Kind, Point, Series, metrics_of
+from pyagent.kit.page_room import PageRoom
 
 __all__ = ["read_text"]
 
@@ -36,6 +37,8 @@ _KINDS = {
 }
 _SPECIAL = {Kind.HISTOGRAM: "le", Kind.GAUGE_HISTOGRAM: "le", Kind.SUMMARY: "quantile"}
 _MOST_SHOWN = 80
+_MOST_KNOWN = 10_000
+"""Sets of labels that are kept to be found again."""
 _MOST_MS = 2**63 // 1_000_000
 
 
@@ -44,13 +47,13 @@ def read_text(
 ) -> list[Metric]:
     """The metrics of a page. `now`: ns, of samples without a time. `tags`: of all that have no such label.
 
-    Raises ParseError: one bad line costs the page, as does one that does not end with `# EOF`, where it broke off.
+    Raises ParseError: one bad line costs the page, as does one that does not end with `# EOF`, where it broke off; and TooMuch.
     """
     lines = data.removeprefix(b"\n").split(b"\n")
     first = 2 if data.startswith(b"\n") else 1
     if lines[-1] == b"":
         lines.pop()
-    reader = _Reader()
+    reader = _Reader(PageRoom(len(data)))
     for number, line in enumerate(lines, first):
         if line == b"# EOF":
             if number - first != len(lines) - 1:
@@ -64,12 +67,16 @@ def read_text(
             raise ParseError(str(error), number) from None
     else:
         raise ParseError("the page does not end with # EOF: it broke off, or it is not of OpenMetrics", len(lines))
-    more = tags or {}
-    return [metric for family in reader.families for metric in metrics_of(family, version, now, ignore_timestamp, more)]
+    metrics: list[Metric] = []
+    room = PageRoom(len(data))
+    for family in reader.families:
+        metrics += metrics_of(family, room, version, now, ignore_timestamp, tags or {})
+    return metrics
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, room: PageRoom) -> None:
+        self._room = room
         self.families: list[Family] = []
         self._family = Family("")
         self._series: Series | None = None
@@ -109,6 +116,7 @@ class _Reader:
             family.unit = text
 
     def _begin(self, name: str) -> None:
+        self._room.take(0)
         self._family = Family(name)
         self.families.append(self._family)
         self._series = self._key = None
@@ -156,16 +164,19 @@ class _Reader:
                 tags[key] = text
         if self._series is None or tags != self._key:
             own = {key: text for key, text in tags.items() if text} if "" in tags.values() else tags
+            self._room.take(len(own))
             self._series = Series(own, [Point()])
             self._key = tags
             family.series.append(self._series)
         point = self._series.points[-1]
         if point.time != time:
             if point.given:
+                self._room.take(0)
                 point = Point()
                 self._series.points.append(point)
             point.time = time
         point.given = True
+        self._room.take(1, metrics=0)
         if kind in (Kind.UNKNOWN, Kind.GAUGE):
             point.value = value
         elif kind is Kind.COUNTER:
@@ -195,6 +206,8 @@ class _Reader:
                 labels.append(("", key[1:-1]))
             else:
                 raise ValueError(f"the label {_shown(key)} has no value")
+        if len(self._labels) >= _MOST_KNOWN:
+            self._labels = {"": []}
         self._labels[text] = labels
         return labels
 

@@ -3,7 +3,6 @@
 All URLs are asked at once; one that fails costs only its own metrics.
 """
 
-import asyncio
 from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
@@ -19,6 +18,7 @@ from pyagent.api import (
 )
 from pyagent.api.errors import TooMuch
 from pyagent.api.masking import mask_url
+from pyagent.kit.aside import SMALL, Aside, add_parsed
 from pyagent.kit.each import for_each
 from pyagent.kit.http import Credentials, HttpOptions, UrlClient
 
@@ -62,6 +62,7 @@ class Http(Input[HttpInputOptions]):
         if options.token and options.token_file:
             raise ConfigError("cannot use both token and token_file: give one of them", option="token_file")
         self._expected = tuple(options.success_status_codes) or (200,)
+        self._aside = Aside()
         self._http = UrlClient(
             options,
             options.urls,
@@ -83,14 +84,15 @@ class Http(Input[HttpInputOptions]):
         )
         try:
             parser = self.new_parser()
-            metrics = (
-                await asyncio.to_thread(parser.parse, answer.body) if parser.may_wait else parser.parse(answer.body)
+            size = SMALL + 1 if parser.may_wait else len(answer.body)
+            await self._aside.run(
+                size,
+                lambda: add_parsed(
+                    acc, lambda: parser.parse(answer.body), lambda metric: metric.tags.setdefault("url", url)
+                ),
             )
         except (ParseError, TooMuch, ValueError) as error:
             raise PyagentError(f"cannot parse what {mask_url(url)} gives: {error}") from None
-        for metric in metrics:
-            metric.tags.setdefault("url", url)
-        acc.add_metrics(metrics)
 
     async def stop(self) -> None:
         await self._http.close()

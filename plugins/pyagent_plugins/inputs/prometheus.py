@@ -30,6 +30,7 @@ from pyagent.api import (
 )
 from pyagent.api.errors import TooMuch
 from pyagent.api.masking import mask_url
+from pyagent.kit.aside import Aside, add_parsed
 from pyagent.kit.each import for_each, joined_failures
 from pyagent.kit.exposition import MetricVersion, read
 from pyagent.kit.exposition_protobuf import is_delimited, read_delimited
@@ -175,6 +176,7 @@ class Prometheus(Input[PrometheusInputOptions]):
             headers_option="http_headers",
             max_body=max(_MOST_BODY, options.content_length_limit + 1),
         )
+        self._aside = Aside()
         discovery = options.http_service_discovery
         self._found: list[_Page] = []
         self._next_query = 0.0
@@ -232,15 +234,20 @@ class Prometheus(Input[PrometheusInputOptions]):
             measured["content_length"] = len(answer.body)
             kind = _OVERRIDES.get(options.content_type_override, answer.headers.get("Content-Type", ""))
             try:
-                metrics = _reader(kind)(answer.body, self._version, time.time_ns(), options.ignore_timestamp)
+                await self._aside.run(len(answer.body), partial(self._add, acc, page, answer.body, _reader(kind)))
             except (ParseError, TooMuch) as error:
                 raise PyagentError(f"cannot read {mask_url(page.url)}: {error}{_foreign(kind)}") from None
-            for metric in metrics:
-                metric.tags.update(page.tags)
-            acc.add_metrics(metrics)
         finally:
             if measured and options.enable_request_metrics:
                 acc.add("prometheus_request", measured, page.request_tags)
+
+    def _add(self, acc: Accumulator, page: _Page, body: bytes, read: Reader) -> None:
+        now = time.time_ns()
+        add_parsed(
+            acc,
+            lambda: read(body, self._version, now, self.options.ignore_timestamp),
+            lambda metric: metric.tags.update(page.tags),
+        )
 
     async def _resolve(self, parts: SplitResult, pages: list[_Page]) -> None:
         """A page for each address that a host has."""

@@ -3,17 +3,21 @@
 import asyncio
 import json
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from protobuf_bytes import double, part, varint
 
-from pyagent.api import ConfigError, MetricType, PyagentError
+from pyagent.api import ConfigError, Metric, MetricType, PyagentError
 from pyagent.config import SourceText, load_plan
+from pyagent.kit import page_room
+from pyagent.kit.exposition import reference
 from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing import gather, lines, make_input
 from pyagent.testing.outputs import Answer, ScriptedServer
+from pyagent_plugins.inputs import prometheus
 from pyagent_plugins.inputs.prometheus import Prometheus
 
 PAGE = '# TYPE jobs counter\njobs{queue="a",url="own"} 3\n'
@@ -71,6 +75,29 @@ async def test_a_page_that_is_too_long_is_left_out(caplog: pytest.LogCaptureFixt
     assert (await read({"content_length_limit": "20B"}, Answer(200, PAGE)))[0] == []
     assert "is left out: it is longer than content_length_limit (20 bytes)" in caplog.text
     assert (await read({"content_length_limit": "48B"}, Answer(200, PAGE)))[0] != []
+
+
+async def test_a_long_page_is_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def read_page(data: bytes, *rest: Any) -> list[Metric]:
+        threads.append(threading.current_thread().name)
+        return reference(data, *rest)
+
+    monkeypatch.setattr(prometheus, "read", read_page)
+    long = "".join(f'jobs{{queue="{number}"}} 1\n' for number in range(3000))
+    assert len((await read({"url_tag": ""}, Answer(200, long)))[0]) == 3000
+    assert len((await read({"url_tag": ""}, Answer(200, PAGE)))[0]) == 1
+    assert threads == ["pyagent-aside", threading.current_thread().name]
+
+
+async def test_a_page_of_too_many_metrics_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_room, "_MOST", 1000)
+    page = "".join(f"m{number} 1\n" for number in range(100))
+    with pytest.raises(
+        PyagentError, match=r"cannot read http://.*/metrics: it holds too many metrics: they take more than"
+    ):
+        await read({}, Answer(200, page))
 
 
 async def test_one_that_fails_costs_only_its_own() -> None:

@@ -120,6 +120,13 @@ struct Label {
     bool escaped;
 };
 
+// A long page is read in a thread, and nobody else would run until it was: no bytecode, no turn.
+inline void let_others(unsigned& turns) {
+    if (++turns % 256 != 0) return;
+    Py_BEGIN_ALLOW_THREADS
+    Py_END_ALLOW_THREADS
+}
+
 // A summary or a histogram of one set of labels.
 struct Parts {
     Ref tags;
@@ -138,7 +145,11 @@ struct Family {
     std::unordered_map<std::string, Parts*> by_labels;
 
     ~Family() {
-        for (PyObject* metric : metrics) Py_DECREF(metric);
+        unsigned turns = 0;
+        for (PyObject* metric : metrics) {
+            Py_DECREF(metric);
+            let_others(turns);
+        }
     }
     bool is_special() const { return kind >= summary; }
     bool is_special_label(Span key) const {
@@ -150,22 +161,32 @@ enum class Part { value, count, sum, bucket };
 
 class Page {
 public:
-    bool odd = false;
+    bool odd = false, too_much = false;
 
-    Page(Span data, int version, int64_t now, bool ignore_timestamp, PyObject* tags)
-        : data_(data), version_(version), now_(now), ignore_timestamp_(ignore_timestamp), given_(tags) {}
+    // `most`: bytes of memory that it may become, about.
+    Page(Span data, int version, int64_t now, bool ignore_timestamp, PyObject* tags, int64_t most)
+        : data_(data),
+          version_(version),
+          now_(now),
+          ignore_timestamp_(ignore_timestamp),
+          given_(tags),
+          kept_left_(most),
+          made_left_(most) {}
 
-    // Appends the metrics to a list. False with an exception where memory fails; `odd`: the metrics do not count.
+    // Appends the metrics to a list. False with an exception where memory fails; `odd`, `too_much`: they do not count.
     bool read(PyObject* metrics) {
         odd = !read_lines();
         if (PyErr_Occurred()) return false;
-        if (odd) return true;
+        if (odd || too_much) return true;
         for (Family& family : families_) {
             if (family.kind == nothing) continue;
             for (PyObject* metric : family.metrics)
                 if (PyList_Append(metrics, metric) < 0) return false;
-            for (Parts& parts : family.parts)
+            for (Parts& parts : family.parts) {
                 if (!(version_ == 1 ? put_whole(metrics, family, parts) : put_parts(metrics, family, parts))) return false;
+                if (too_much) return true;
+                let_others(turns_);
+            }
         }
         return true;
     }
@@ -176,6 +197,8 @@ private:
     int64_t now_;
     bool ignore_timestamp_;
     PyObject* given_;  // tags of all
+    int64_t kept_left_, made_left_;  // bytes
+    unsigned turns_ = 0;
     Ref now_object_, prometheus_, value_names_[3], count_, sum_, le_, quantile_;
     std::deque<Family> families_;
     std::unordered_map<std::string_view, Family*> by_name_;
@@ -186,6 +209,16 @@ private:
     std::string key_;
     Texts texts_;
     Buffer scratch_;
+
+    static constexpr int64_t kMetricBytes = 500, kValueBytes = 80;  // of ../page_room.py
+
+    // Counts what is kept of the page until all of it is read, or the metrics.
+    void keep(size_t values, int metrics = 1) { take(kept_left_, values, metrics); }
+    void make(size_t values) { take(made_left_, values, 1); }
+    void take(int64_t& left, size_t values, int metrics) {
+        left -= kMetricBytes * metrics + kValueBytes * static_cast<int64_t>(values);
+        too_much = too_much || left < 0;
+    }
 
     bool init() {
         now_object_.reset(PyLong_FromLongLong(now_));
@@ -215,7 +248,9 @@ private:
             } else if (p != stop) {
                 if (!read_sample(p, stop)) return false;
             }
+            if (too_much) return true;
             p = stop + 1;
+            let_others(turns_);
         }
         return true;
     }
@@ -293,6 +328,7 @@ private:
         if (family == nullptr) family = owner(name, "_sum", Part::sum, part);
         if (family == nullptr) family = owner(name, "_bucket", Part::bucket, part);
         if (family == nullptr) {
+            keep(0);
             family = &families_.emplace_back();
             family->name = name;
             by_name_.emplace(std::string_view(name.data, name.size), family);
@@ -469,6 +505,7 @@ private:
         PyObject* name = text_of(family);
         if (!tags || name == nullptr) return false;
         if (!std::isfinite(value)) return true;
+        make(static_cast<size_t>(PyDict_GET_SIZE(tags.get())) + 1);
         PyObject* metric = new_single(version_ == 1 ? name : prometheus_.get(), tags.release(),
                                       version_ == 1 ? value_names_[family.kind].get() : name, value, time, family.kind);
         if (metric == nullptr) return false;
@@ -502,12 +539,14 @@ private:
         if (parts == nullptr) {
             tags.reset(new_tags(family, &position));
             if (!tags) return false;
+            keep(labels_.size());
             parts = &family.parts.emplace_back();
             parts->tags.reset(tags.release());
         } else {
             for (const Label& label : labels_)
                 if (family.is_special_label(label.key) && (label.escaped || !read_number(label.value, &position))) return false;
         }
+        keep(1, 0);
         bool counts = family.kind != summary && (part == Part::count || (part != Part::sum && !std::isnan(position)));
         if (counts) {
             if (value < 0) return false;
@@ -571,7 +610,8 @@ private:
     }
 
     bool put_position(PyObject* metrics, Family& family, Parts& parts, PyObject* field, double position, double value) {
-        if (!std::isfinite(value)) return true;
+        if (!std::isfinite(value) || too_much) return true;
+        make(static_cast<size_t>(PyDict_GET_SIZE(parts.tags.get())) + 2);
         Ref tags(PyDict_Copy(parts.tags.get())), text(new_position(position));
         PyObject* key = family.kind == histogram ? le_.get() : quantile_.get();
         if (!tags || !text || PyDict_SetItem(tags.get(), key, text.get()) < 0) return false;
@@ -581,6 +621,7 @@ private:
 
     bool append(PyObject* metrics, Family& family, PyObject* name, PyObject* tags, Ref& fields, Ref& when) {
         if (name == nullptr) return false;
+        make(static_cast<size_t>(PyDict_GET_SIZE(tags) + PyDict_GET_SIZE(fields.get())));
         Ref metric(lineprotocol::new_metric(Py_NewRef(name), Py_NewRef(tags), fields.release(), when.release(),
                                             Py_NewRef(kinds[family.kind])));
         return metric && PyList_Append(metrics, metric.get()) == 0;
