@@ -20,6 +20,7 @@ from typing import Literal, NoReturn, Protocol
 
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.kit.connect_errors import explained
+from pyagent.kit.held import hold
 
 __all__ = ["Connection", "ServerAddress", "connected"]
 
@@ -171,6 +172,7 @@ class Connection:
             data = await self._transport.receive()
         except OSError as error:
             self.fail(explained(error))
+        await hold(len(data))
         self._buffer += data
         self._room -= len(data)
         if self._room < 0:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from pyagent.api.errors import PyagentError
 from pyagent.api.units import joined
 from pyagent.kit.frames import forget_frames
+from pyagent.kit.held import HeldTogether
 
 __all__ = ["AT_ONCE", "for_each", "for_each_in_threads", "joined_failures"]
 
@@ -26,18 +27,20 @@ _MOST_MESSAGES = 10
 
 
 async def for_each(things: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_once: int = AT_ONCE) -> None:
-    """Do `work` for all `things`, for `at_once` of them at a time.
+    """Do `work` for all `things`, for `at_once` of them at a time. What their answers hold in all is bounded.
 
     When all are done, raises one PyagentError with the messages of those that failed; first of all, what is no PyagentError.
     """
     waiting = list(things)
     remaining = iter(waiting)
     failures: list[Exception] = []
+    held = HeldTogether()
 
     async def worker() -> None:
         for thing in remaining:
             try:
-                await work(thing)
+                with held.by_one():
+                    await work(thing)
             except Exception as error:
                 failures.append(_kept(error))
 

@@ -20,6 +20,7 @@ from yarl import URL
 from pyagent import __version__
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.kit.connect_errors import SPEAKS_HTTPS, explained, is_lasting, not_http
+from pyagent.kit.held import MOST_HELD, hold
 from pyagent.kit.tls import TlsOptions, authorities_when_used, system_context
 
 with authorities_when_used():  # for a context of aiohttp's own, which nothing here uses
@@ -174,15 +175,19 @@ class HttpClient:
                 raise
             raise _SlowAnswer(f"no answer within {self._answer_timeout:g} s") from None
         async with response:
-            answer, broken, began = bytearray(), "", time.perf_counter()
+            answer, broken, began, waited = bytearray(), "", time.perf_counter(), False
             try:
                 async for chunk in response.content.iter_chunked(65536):
+                    waited |= await hold(len(chunk))
                     answer += chunk
                     if len(answer) > self._max_body:
                         broken = f"the answer is larger than {self._max_body} bytes"
                         break
             except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
                 broken = self._cause(error, url)
+                if waited and isinstance(error, TimeoutError):
+                    most = f"{MOST_HELD >> 20} MiB"
+                    broken += f", as others at the same time were more than {most}; ask for it in a table of its own"
             whole = HttpResponse(response.status, response.reason or "", response.headers, bytes(answer), began)
             if broken:
                 response.close()

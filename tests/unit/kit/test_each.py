@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from pyagent.api import PyagentError
+from pyagent.kit import held
 from pyagent.kit.each import for_each, for_each_in_threads
 
 
@@ -47,6 +48,44 @@ async def test_a_fault_of_the_code_is_raised_as_it_is() -> None:
 
     with pytest.raises(KeyError, match="x"):
         await for_each([1, 0, 2], work)
+
+
+async def test_what_answers_hold_in_all_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "MOST_HELD", 250)
+    now, most, waited, done = 0, 0, 0, 0
+
+    async def work(number: int) -> None:
+        nonlocal now, most, waited, done
+        mine = 0
+        for _ in range(4):
+            waited += await held.hold(25)
+            now, mine = now + 25, mine + 25
+            most = max(most, now)
+            await asyncio.sleep(0)
+        now -= mine
+        done += 1
+        if number % 3 == 0:
+            raise PyagentError("one that fails gives back what it holds")
+
+    with pytest.raises(PyagentError, match="one that fails"):
+        await for_each(range(30), work)
+    assert done == 30
+    assert waited > 0
+    assert 250 <= most <= 250 + 100
+
+
+async def test_the_first_never_waits_and_nothing_is_counted_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "MOST_HELD", 100)
+    assert not await held.hold(1000)
+    waits: list[bool] = []
+
+    async def work(_: int) -> None:
+        waits.append(await held.hold(90))
+        await asyncio.sleep(0)
+        waits.append(await held.hold(90))
+
+    await for_each([1, 2], work)
+    assert waits == [False, False, True, False]
 
 
 def test_work_that_blocks_is_done_side_by_side_and_no_more_at_once_than_there_may_be() -> None:

@@ -8,6 +8,7 @@ import pytest
 from yarl import URL
 
 from pyagent.api import ConfigError, Secret
+from pyagent.kit import http_client
 from pyagent.kit.http_client import HttpClient, HttpError, _proxy_for
 from pyagent.kit.tls import TlsOptions
 from pyagent.testing.outputs import Answer, Raw, ScriptedServer
@@ -262,3 +263,18 @@ async def test_a_header_goes_before_the_user_of_the_url() -> None:
         await client.close()
     sent = [request.headers["authorization"] for request in server.requests]
     assert sent == ["Bearer of-options", "Basic bWU6cGFzcw=="]
+
+
+async def test_an_answer_that_had_to_wait_for_others_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def waits(_: int) -> bool:
+        return True
+
+    monkeypatch.setattr(http_client, "hold", waits)
+    client = HttpClient(timeout=0.05)
+    async with ScriptedServer(Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "stall")) as server:
+        with pytest.raises(HttpError) as caught:
+            await client.request("GET", server.url)
+        await client.close()
+    assert str(caught.value) == (
+        "no answer within 0.05 s, as others at the same time were more than 256 MiB; ask for it in a table of its own"
+    )
