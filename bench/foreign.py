@@ -3,7 +3,8 @@
 A gather of one check or plugin through its input, and the same called directly, in turns: a check for the Datadog Agent by its
 `run()`, a module for collectd by the function that it registered, a program by `subprocess.run`, in a session of its own, as
 munin-node runs it as well. The check and the module read
-/proc/meminfo and hand on each of its lines. Allowed are 10 % and 1 ms more.
+/proc/meminfo and hand on each of its lines. Allowed are 10 % and 1 ms more. The same again for what gives METRICS values, ten
+for each of many devices, which it reads in a file; there the programs do nothing but print it.
 
 Then a round of PLUGINS plugins of Munin: the CPU time of this process and of the plugins, against that of a munin-node that a
 client asks for the same plugins, and of its children. Neither is asked for `config`, which both masters and this input keep.
@@ -36,12 +37,12 @@ from pyagent.testing import make_input
 from pyagent.testing.munin_servers import MuninNode
 from pyagent.testing.servers import ServerMissing
 
-ROUNDS, CALLS, PLUGINS = 7, 15, 50
+ROUNDS, CALLS, PLUGINS, METRICS = 7, 15, 50, 500
 SHARE, MORE = 1.1, 1.0
 CHECK = """
 from datadog_checks.base import AgentCheck
 
-class Memory(AgentCheck):
+class Foreign(AgentCheck):
     def check(self, instance):
         with open("/proc/meminfo") as file:
             for line in file:
@@ -61,6 +62,28 @@ def read():
 
 collectd.register_read(read)
 """
+MANY_CHECK = """
+from datadog_checks.base import AgentCheck
+
+class Foreign(AgentCheck):
+    def check(self, instance):
+        with open("FILE") as file:
+            for line in file:
+                device, name, value = line.split()
+                self.gauge("devices." + name, int(value), tags=["device:" + device])
+"""
+MANY_MODULE = """
+import collectd
+
+def read():
+    with open("FILE") as file:
+        for line in file:
+            device, name, value = line.split()
+            values = collectd.Values(plugin="devices", plugin_instance=device, type="gauge", type_instance=name)
+            values.dispatch(values=[int(value)])
+
+collectd.register_read(read)
+"""
 NAGIOS = "/usr/lib/nagios/plugins/check_load"
 MUNIN = Path("/usr/share/munin/plugins")
 _LINKS = (
@@ -73,11 +96,11 @@ Seconds = Callable[[], float]
 """Does it once; how long that took."""
 
 
-def direct_check(folder: str) -> Callable[[], object]:
+def direct_check(file: Path) -> Callable[[], object]:
     """As the tests of Datadog's integrations run a check."""
-    sys.path.insert(0, folder)
+    sys.path.insert(0, str(file.parent))
     stubs = import_module("datadog_checks.base.stubs")
-    check = import_module("foreign_check").Memory("memory", {}, [{}])
+    check = import_module(file.stem).Foreign("foreign", {}, [{}])
 
     def run() -> None:
         if problem := check.run():
@@ -87,7 +110,7 @@ def direct_check(folder: str) -> Callable[[], object]:
     return run
 
 
-def direct_module(folder: str) -> Callable[[], object]:
+def direct_module(file: Path) -> Callable[[], object]:
     given: list[Any] = []
     reads: list[Callable[[], object]] = []
 
@@ -101,8 +124,8 @@ def direct_module(folder: str) -> Callable[[], object]:
     collectd = ModuleType("collectd")
     collectd.Values, collectd.register_read = Values, reads.append  # type: ignore[attr-defined]
     sys.modules["collectd"] = collectd
-    sys.path.insert(0, folder)
-    import_module("foreign_module")
+    sys.path.insert(0, str(file.parent))
+    import_module(file.stem)
 
     def run() -> None:
         given.clear()
@@ -197,31 +220,59 @@ def compared(what: str, direct: Any, through: Any, rounds: int) -> Row:
     return Row.of(what, "ms", ours, limit=round(itself * SHARE + MORE, 3), beside=beside)
 
 
-def gathers(folder: Path, rounds: int) -> list[Row]:
+def gathers(folder: Path, rounds: int, metrics: int) -> list[Row]:
+    values = [(f"disk{at // 10}", f"value{at % 10}", at * 997) for at in range(metrics)]
+    (folder / "values").write_text("".join(f"{device} {name} {value}\n" for device, name, value in values))
     rows = []
-    check = {"check": str(folder / "foreign_check.py")}
-    module = {"modules": ["foreign_module"], "module_path": [str(folder)]}
-    of_check = util.find_spec("datadog_checks") is not None
-    for isolate, where in ((False, "in a thread"), (True, "in a process of its own")):
-        if of_check:
-            through = process("input", ("datadog_check", check | {"isolate": isolate}))
-            rows.append(compared(f"datadog_check, {where}", process("check", str(folder)), through, rounds))
-        through = process("input", ("collectd_python", module | {"isolate": isolate}))
-        rows.append(compared(f"collectd_python, {where}", process("module", str(folder)), through, rounds))
-    if os.path.exists(NAGIOS):
-        words = [NAGIOS, "-w", "500,500,500", "-c", "900,900,900"]
-        through = process("input", ("nagios", {"check": [{"name": "load", "command": words}]}))
-        rows.append(compared("nagios, check_load", program(words), through, rounds))
+    for name, check, module, what in (
+        ("memory", CHECK, MODULE, ""),
+        ("many", MANY_CHECK, MANY_MODULE, f", {metrics} values"),
+    ):
+        files = folder / f"{name}_check.py", folder / f"{name}_module.py"
+        for file, text in zip(files, (check, module), strict=True):
+            file.write_text(text.replace("FILE", str(folder / "values")))
+        rows += code_gathers(*files, what, rounds)
+    rows += nagios_gathers(folder, values, rounds)
     if MUNIN.is_dir():
         rows += munin_gathers(folder, rounds)
-    return rows
+    return [*rows, many_of_munin(folder, values, rounds)]
+
+
+def code_gathers(check: Path, module: Path, what: str, rounds: int) -> Iterator[Row]:
+    of_check = {"check": str(check)}
+    of_module = {"modules": [module.stem], "module_path": [str(module.parent)]}
+    for isolate, where in ((False, "in a thread"), (True, "in a process of its own")):
+        if util.find_spec("datadog_checks") is not None:
+            through = process("input", ("datadog_check", of_check | {"isolate": isolate}))
+            yield compared(f"datadog_check, {where}{what}", process("check", check), through, rounds)
+        through = process("input", ("collectd_python", of_module | {"isolate": isolate}))
+        yield compared(f"collectd_python, {where}{what}", process("module", module), through, rounds)
+
+
+def nagios_gathers(folder: Path, values: list[tuple[str, str, int]], rounds: int) -> Iterator[Row]:
+    perfdata = " ".join(f"{device}_{name}={value}B;900000;950000;0;999999" for device, name, value in values)
+    (folder / "perfdata").write_text(f"OK - all is well | {perfdata}\n")
+    many = ["/bin/cat", str(folder / "perfdata")]
+    for what, words in (
+        ("check_load", [NAGIOS, "-w", "500,500,500", "-c", "900,900,900"]),
+        (f"cat, {len(values)} values", many),
+    ):
+        if os.path.exists(words[0]):
+            through = process("input", ("nagios", {"check": [{"name": "one", "command": words}]}))
+            yield compared(f"nagios, {what}", program(words), through, rounds)
+
+
+def munin_options(folder: Path, plugins: Path) -> dict[str, Any]:
+    """They run as this account."""
+    own = folder / "own"
+    own.mkdir(exist_ok=True)
+    (own / "all").write_text(f"[*]\nuser {pwd.getpwuid(os.geteuid()).pw_name}\ngroup {os.getegid()}\n")
+    return {"directory": str(plugins), "state": str(folder / "state"), "configuration": str(own)}
 
 
 def munin_gathers(folder: Path, rounds: int) -> Iterator[Row]:
     links = linked(folder / "one", ["load"])
-    (folder / "own").mkdir()
-    (folder / "own" / "all").write_text(f"[*]\nuser {pwd.getpwuid(os.geteuid()).pw_name}\ngroup {os.getegid()}\n")
-    options = {"directory": str(links), "state": str(folder / "state"), "configuration": str(folder / "own")}
+    options = munin_options(folder, links)
     words = [str(links / "load")]
     yield compared("munin, load", program(words), process("input", ("munin", options)), rounds)
     if os.geteuid() == 0:
@@ -229,6 +280,17 @@ def munin_gathers(folder: Path, rounds: int) -> Iterator[Row]:
         direct = program(words, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[nobody.pw_gid])
         through = process("input", ("munin", options | {"configuration": ""}))
         yield compared("munin, load, as nobody", direct, through, rounds)
+
+
+def many_of_munin(folder: Path, values: list[tuple[str, str, int]], rounds: int) -> Row:
+    printed = folder / "printed"
+    printed.write_text("".join(f"{device}_{name}.value {value}\n" for device, name, value in values))
+    plugin = folder / "many" / "devices"
+    plugin.parent.mkdir()
+    plugin.write_text(f'#!/bin/sh\n[ "$1" = config ] && exec echo graph_title Devices\nexec cat {printed}\n')
+    plugin.chmod(0o755)
+    through = process("input", ("munin", munin_options(folder, plugin.parent)))
+    return compared(f"munin, cat, {len(values)} values", program([str(plugin)]), through, rounds)
 
 
 def linked(folder: Path, names: list[str]) -> Path:
@@ -300,6 +362,7 @@ def ask(node: MuninNode, names: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds (default {ROUNDS})")
+    parser.add_argument("--metrics", type=int, default=METRICS, help=f"values of one plugin (default {METRICS})")
     parser.add_argument("--json", action="store_true", help="print one JSON document as the last line")
     given = parser.parse_args()
 
@@ -308,9 +371,7 @@ def main() -> int:
         stack.callback(scratch.close)
         folder = scratch.path
         folder.chmod(0o755)
-        (folder / "foreign_check.py").write_text(CHECK)
-        (folder / "foreign_module.py").write_text(MODULE)
-        rows = gathers(folder, given.rounds)
+        rows = gathers(folder, given.rounds, given.metrics)
         try:
             rows += munin_rounds(folder, given.rounds) if MUNIN.is_dir() else []
         except ServerMissing as error:

@@ -17,13 +17,16 @@ from typing import Any, NoReturn
 
 from pyagent.api.errors import PyagentError
 from pyagent.api.foreign import describe, plain_text
-from pyagent.api.metric import MetricType, Uint, field_value, timestamp_ns
+from pyagent.api.metric import FieldValue, MetricType, Uint, field_value, timestamp_ns
 from pyagent.kit.guests import Guest, made
 
 __all__ = ["main"]
 
-_MOST_HELD, _HELD_FOR = 1 << 15, 0.05
-"""Bytes and seconds for which metrics wait for more of them."""
+_MOST_HELD, _LONGEST_HELD, _HELD_FOR = 500, 1000, 0.05
+"""Metrics, characters of a text in one of them, and seconds for which they wait for more."""
+
+_Message = tuple[str, dict[str, FieldValue], dict[str, str], int | None, int, list[str]]
+"""A metric: name, fields, tags, time, kind, and which of its fields are unsigned."""
 
 
 def main(descriptor: int) -> None:
@@ -63,7 +66,7 @@ class _Channel:
         self._process = os.getpid()
         self._exit = os._exit
         self._lock = threading.Lock()
-        self._held = bytearray()
+        self._held: list[_Message] = []
         """Metrics on their way: to send each by itself costs both sides several times what it costs to make it."""
         self._holds = threading.Event()
         threading.Thread(target=self._send_soon, name="pyagent-guest-metrics", daemon=True).start()
@@ -75,27 +78,33 @@ class _Channel:
 
     def send(self, message: dict[str, Any]) -> None:
         """At once, behind all metrics."""
-        self._add(message, 0)
+        self._check_ours()
+        with self._lock:
+            self._send_held()
+            self._send(message)
 
-    def hold(self, message: dict[str, Any]) -> None:
-        """Soon."""
-        self._add(message, _MOST_HELD)
+    def hold(self, metric: _Message, *, most: int = _MOST_HELD) -> None:
+        """Send it soon, with others; at once where `most` wait."""
+        self._check_ours()
+        with self._lock:
+            if not self._held:
+                self._holds.set()
+            self._held.append(metric)
+            if len(self._held) >= most:
+                self._send_held()
 
-    def _add(self, message: dict[str, Any], most: int) -> None:
+    def _check_ours(self) -> None:
         if not self.is_ours:
             # A plugin has forked, and what it forked has come back to us: two would answer.
             self._exit(0)
-        data = json.dumps(message).encode() + b"\n"
-        with self._lock:
-            if not self._held and most:
-                self._holds.set()
-            self._held += data
-            if len(self._held) > most:
-                self._send_held()
 
     def _send_held(self) -> None:
-        held, self._held = self._held, bytearray()
-        self._socket.sendall(held)
+        if self._held:
+            held, self._held = self._held, []
+            self._send({"metrics": held})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._socket.sendall(json.dumps(message, separators=(",", ":"), check_circular=False).encode() + b"\n")
 
     def _send_soon(self) -> None:
         sleep = time.sleep
@@ -151,15 +160,22 @@ class _Accumulator:
     ) -> None:
         if not isinstance(measurement, str) or not measurement:
             raise PyagentError(f"cannot add a metric whose name is {measurement!r:.80}")
-        values = {}
+        values: dict[str, FieldValue] = {}
+        unsigned: list[str] = []
+        most = _MOST_HELD
         for field, given in fields.items():
-            value = field_value(given)
-            if value is not None:
-                values[plain_text(field)] = value
-        unsigned = [field for field, value in values.items() if isinstance(value, Uint)]
-        texts = {plain_text(key): plain_text(value) for key, value in (tags or {}).items() if value is not None}
+            value = given if type(given) is float else field_value(given)
+            if value is None:
+                continue
+            name = plain_text(field)
+            values[name] = value
+            if type(value) is Uint:
+                unsigned.append(name)
+            elif type(value) is str and len(value) > _LONGEST_HELD:
+                most = 1
+        texts = {plain_text(key): plain_text(value) for key, value in tags.items() if value is not None} if tags else {}
         when = None if time is None else timestamp_ns(time)
-        self._channel.hold({"metric": (plain_text(measurement), values, texts, when, kind.value, unsigned)})
+        self._channel.hold((plain_text(measurement), values, texts, when, int(kind), unsigned), most=most)
 
 
 class _Handler(logging.Handler):

@@ -50,6 +50,7 @@ _MOST_LINES, _LONGEST_LINE = 100, 2000
 _MOST_LOOKED_AT = 1 << 16
 """Of a line, for secrets."""
 _ITS_LOG = -1
+_KINDS = {int(kind): kind for kind in MetricType}
 _STOP = 1.0
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -344,15 +345,11 @@ class _Process:
     def _take(self, line: bytes, acc: Accumulator) -> str | None:
         """What the guest's process sent; the answer where it is one."""
         message = json.loads(line)
-        if "metric" in message:
-            name, fields, tags, when, kind, unsigned = message["metric"]
-            acc.add(
-                str(name),
-                {key: Uint(value) if key in unsigned and value >= 0 else value for key, value in fields.items()},
-                tags,
-                when if isinstance(when, int) else None,
-                MetricType(kind),
-            )
+        if "metrics" in message:
+            for name, fields, tags, when, kind, unsigned in message["metrics"]:
+                for key in unsigned:
+                    fields[key] = Uint(max(fields[key], 0))
+                acc.add(name, fields, tags, when, _KINDS[kind])
         elif "log" in message:
             level, text = message["log"]
             self._log_line(_ITS_LOG, int(level), str(text))

@@ -306,9 +306,10 @@ def test_nonsense_for_the_agent_ends_it(guests: Start) -> None:
     for data in (
         b"nonsense\\n",
         b"[" * 100_000 + b"\\n",
-        b'{"metric": [1]}\\n',
+        b'{"metrics": [1]}\\n',
         b"[1]\\n",
-        b'{"metric": ["m", {}, {}, null, 77, []]}\\n',
+        b'{"metrics": [["m", {}, {}, null, 77, []]]}\\n',
+        b'{"metrics": [["m", {}, {}, null, 0, ["none"]]]}\\n',
     ):
         guest = guests(
             f"import os, socket\nfor fd in range(3, 500):\n    try: socket.socket(fileno=os.dup(fd)).sendall({data.decode()!r}"

@@ -4,19 +4,21 @@ import collections
 import contextlib
 import importlib
 import logging
-import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from math import isfinite, nan
+from threading import get_ident
 from types import ModuleType
 from typing import Any
 
 from pyagent.api.errors import PyagentError
 from pyagent.api.foreign import describe
 from pyagent.kit.guests import GuestAccumulator
-from pyagent_plugins.inputs.collectd_python.module import Callback, CollectdModule, Config, Values
+from pyagent_plugins.inputs.collectd_python.module import Callback, CollectdModule, Config
+from pyagent_plugins.inputs.collectd_python.series import Series
 from pyagent_plugins.inputs.collectd_python.types import Source
 
 __all__ = ["Modules", "make"]
@@ -38,7 +40,9 @@ def make(given: dict[str, Any], log: logging.Logger) -> "Modules":
 class Modules:
     """Those of one input. They share one module `collectd`, which no other input's modules see."""
 
-    def __init__(self, given: dict[str, Any], log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, given: dict[str, Any], log: logging.Logger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._given = given
         self._log = log
         self._clock = clock
@@ -47,7 +51,7 @@ class Modules:
             name: [(str(one[0]), str(one[1]), one[2], one[3]) for one in sources]
             for name, sources in given["types"].items()
         }
-        self._pending: collections.deque[Values] = collections.deque(maxlen=_MOST_PENDING)
+        self._pending: collections.deque[tuple[Series, list[float], float]] = collections.deque(maxlen=_MOST_PENDING)
         self._acc: GuestAccumulator | None = None
         self._thread: int | None = None
         self._last: collections.OrderedDict[tuple[str, ...], tuple[float, list[float]]] = collections.OrderedDict()
@@ -58,14 +62,14 @@ class Modules:
 
     def gather(self, acc: GuestAccumulator) -> None:
         """Raises PyagentError that names the callbacks which failed; the others are called all the same."""
-        self._acc, self._thread = acc, threading.get_ident()
+        self._acc, self._thread = acc, get_ident()
         problems: list[str] = []
         try:
             if not self._began:
                 self._began = True
                 self._begin()
             while self._pending:
-                self._add(self._pending.popleft())
+                self._add(acc, *self._pending.popleft())
             problems += self._broken
             registered = self._collectd.registered["read"]
             for name in [name for name in self._due if name not in registered]:
@@ -151,55 +155,47 @@ class Modules:
                 if one in known:
                     sys.modules[one] = known[one]
 
-    def _take(self, values: Values) -> None:
-        if self._acc is not None and threading.get_ident() == self._thread:
-            self._add(values)
+    def _take(self, series: Series, numbers: list[float], when: float) -> None:
+        if (acc := self._acc) is not None and get_ident() == self._thread:
+            self._add(acc, series, numbers, when)
         else:
             if len(self._pending) == _MOST_PENDING:
                 self._log.warning("values are dropped: more than %d wait for a gather", _MOST_PENDING)
-            self._pending.append(values)
+            self._pending.append((series, numbers, when))
 
-    def _add(self, values: Values) -> None:
-        """By the rules of the format collectd."""
-        assert self._acc is not None
-        sources = self._collectd.types[values.type]
-        tags = {"type": values.type}
-        if values.host != self._collectd.hostname:
-            tags["host"] = values.host
-        if values.plugin_instance:
-            tags["instance"] = values.plugin_instance
-        if values.type_instance:
-            tags["type_instance"] = values.type_instance
-        when = values.time or None
-        numbers = self._rated(values, sources) if self._rates else map(float, values.values)
-        found = {source[0]: number for source, number in zip(sources, numbers, strict=True) if math.isfinite(number)}
+    def _add(self, acc: GuestAccumulator, series: Series, numbers: list[float], when: float) -> None:
+        if self._rates and not series.is_gauge:
+            numbers = self._rated(series, numbers, when)
+        moment = when or None
         if not self._joins:
-            for name, number in found.items():
-                self._acc.add(f"{values.plugin}_{name}", {"value": number}, tags, when)
-        elif found:
-            self._acc.add(values.plugin, found, tags, when)
+            for at, number in enumerate(numbers):
+                if isfinite(number):
+                    acc.add(series.measurements[at], {"value": float(number)}, series.tags, moment)
+            return
+        names = (name for name, _, _, _ in series.sources)
+        found = {name: float(number) for name, number in zip(names, numbers, strict=True) if isfinite(number)}
+        if found:
+            acc.add(series.plugin, found, series.tags, moment)
 
-    def _rated(self, values: Values, sources: list[Source]) -> list[float]:
+    def _rated(self, series: Series, numbers: list[float], when: float) -> list[float]:
         """Gauges as they are, counters per second; NaN where there is no rate."""
-        if all(kind == "gauge" for _, kind, _, _ in sources):
-            return [float(number) for number in values.values]
-        key = (values.host, values.plugin, values.plugin_instance, values.type, values.type_instance)
-        now = values.time or time.time()
+        key = tuple(series.identity.values())
+        now = when or time.time()
         before, old = self._last.pop(key, (None, []))
-        self._last[key] = (now, list(values.values))
+        self._last[key] = (now, numbers)
         if len(self._last) > _MOST_SERIES:
             self._last.popitem(last=False)
         passed = now - before if before is not None else 0.0
         rates = []
-        for at, (number, (_, kind, least, most)) in enumerate(zip(values.values, sources, strict=True)):
-            rate = float(number) if kind == "gauge" else math.nan
+        for at, (number, (_, kind, least, most)) in enumerate(zip(numbers, series.sources, strict=True)):
+            rate = float(number) if kind == "gauge" else nan
             if kind != "gauge" and passed > 0:
                 change = number if kind == "absolute" else number - old[at]
                 if kind == "counter" and change < 0:
                     change += 1 << (32 if old[at] < 1 << 32 else 64)
                 rate = change / passed
                 if (least is not None and rate < least) or (most is not None and rate > most):
-                    rate = math.nan
+                    rate = nan
             rates.append(rate)
         return rates
 

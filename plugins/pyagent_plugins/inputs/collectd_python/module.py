@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from pyagent.api.foreign import describe
+from pyagent_plugins.inputs.collectd_python.series import AllSeries, Series, checked_text
 from pyagent_plugins.inputs.collectd_python.types import Source
 
 __all__ = ["Callback", "CollectdModule", "Config", "Notification", "Values"]
@@ -18,9 +19,9 @@ _LEVELS = {3: logging.ERROR, 4: logging.WARNING, 5: logging.INFO, 6: logging.INF
 _SEVERITIES = {1: logging.ERROR, 2: logging.WARNING, 4: logging.INFO}
 _KINDS = ("config", "init", "read", "shutdown", "notification", "log", "write", "flush")
 _MOST_CALLBACKS = 10_000
-_LONGEST = 127
-"""Bytes of a name, as in collectd."""
-_TEXTS = ("type", "plugin_instance", "type_instance", "plugin", "host")
+_NOW = 0.0
+_LATEST = 1 << 33
+"""Seconds since 1970."""
 _LONGEST_TEXT = 10_000
 """Characters of a message; what shows it cuts it when secrets are masked."""
 
@@ -74,23 +75,6 @@ class _Data:
         self.plugin_instance, self.type_instance = plugin_instance, type_instance
         self.plugin, self.host, self.time = plugin, host, time
 
-    def _checked(self) -> None:
-        """Raises TypeError."""
-        for name in _TEXTS:
-            text = getattr(self, name)
-            if type(text) is str and len(text) <= _LONGEST and text.isascii():
-                continue
-            if isinstance(text, bytes):
-                text = text.decode("utf-8", "replace")
-            if not isinstance(text, str):
-                raise TypeError(f"{name} must be a text, and is {text!r:.80}")
-            setattr(self, name, text.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore"))
-        if isinstance(self.time, bool) or not isinstance(self.time, int | float) or not 0 <= self.time < 1 << 33:
-            raise TypeError(f"time must be a number of seconds since 1970, and is {self.time!r:.80}")
-        self.time = float(self.time)
-        self.host = self.host or self._collectd.hostname
-        self.plugin = self.plugin or "python"
-
 
 D = TypeVar("D", bound=_Data)
 
@@ -104,11 +88,13 @@ class Values(_Data):
         type_instance: str = "",
         plugin: str = "",
         host: str = "",
-        time: float = 0,
+        time: float = _NOW,
         interval: float = 0,
         meta: Any = None,
     ) -> None:
-        super().__init__(type, plugin_instance, type_instance, plugin, host, time)
+        # Made for each value, and so without the call of the class above.
+        self.type, self.plugin_instance, self.type_instance = type, plugin_instance, type_instance
+        self.plugin, self.host, self.time = plugin, host, time
         self.values = [] if values is None else values
         self.interval, self.meta = interval, {} if meta is None else meta
 
@@ -125,17 +111,30 @@ class Values(_Data):
         meta: Any = None,
     ) -> None:
         """Hand the values over; an argument counts for this call alone. Raises TypeError, RuntimeError."""
-        sent = _copied(self, locals())
-        sent._checked()
-        if not sent.type:
-            raise RuntimeError("type not set")
-        sources = self._collectd.sources(sent.type)
-        if not isinstance(sent.values, list | tuple):
+        collectd = self._collectd
+        series = collectd.series.of(
+            self.type if type is None else type,
+            self.plugin_instance if plugin_instance is None else plugin_instance,
+            self.type_instance if type_instance is None else type_instance,
+            self.plugin if plugin is None else plugin,
+            self.host if host is None else host,
+        )
+        when = self.time if time is None else time
+        if when is not _NOW:
+            when = _seconds(when)
+        given = self.values if values is None else values
+        if not isinstance(given, list | tuple):
             raise TypeError("values must be list or tuple")
-        if len(sent.values) != len(sources):
-            raise RuntimeError(f"type {sent.type} needs {len(sources)} values, got {len(sent.values)}")
-        sent.values = [_number(number, kind) for number, (_, kind, _, _) in zip(sent.values, sources, strict=True)]
-        self._collectd.dispatched(sent)
+        if len(given) != series.count:
+            raise RuntimeError(f"type {series.identity['type']} needs {series.count} values, got {len(given)}")
+        if series.is_gauge:
+            numbers = list(map(float, given))
+        else:
+            numbers = [convert(number) for convert, number in zip(series.convert, given, strict=True)]
+        collectd.take(series, numbers, when)
+        if collectd.registered["write"]:
+            more = {"values": numbers, "time": when, "interval": interval, "meta": meta}
+            collectd.tell("write", _copied(self, {**series.identity, **more}))
 
     def write(self, destination: str | None = None, **arguments: Any) -> None:
         """As dispatch: there is one destination."""
@@ -175,7 +174,10 @@ class Notification(_Data):
     ) -> None:
         """Log it, and hand it to those that have registered. Raises TypeError."""
         sent = _copied(self, locals())
-        sent._checked()
+        for name in ("type", "plugin_instance", "type_instance", "plugin", "host"):
+            setattr(sent, name, checked_text(name, getattr(sent, name)))
+        sent.host, sent.plugin = sent.host or self._collectd.hostname, sent.plugin or "python"
+        sent.time = _seconds(sent.time)
         if sent.severity not in _SEVERITIES:
             raise TypeError("severity must be NOTIF_FAILURE, NOTIF_WARNING or NOTIF_OKAY")
         sent.time = sent.time or clock.time()
@@ -183,13 +185,19 @@ class Notification(_Data):
 
 
 class CollectdModule(ModuleType):
-    """`take` is called with values that were dispatched, from any thread."""
+    """`take` is called with the numbers that were dispatched and their time, 0 for now, from any thread."""
 
-    def __init__(self, types: dict[str, list[Source]], log: logging.Logger, take: Callable[[Values], None]) -> None:
+    def __init__(
+        self,
+        types: dict[str, list[Source]],
+        log: logging.Logger,
+        take: Callable[[Series, list[float], float], None],
+    ) -> None:
         super().__init__("collectd", "What collectd gives its modules in Python.")
         self.types, self.hostname = types, socket.gethostname()
         self.registered: dict[str, dict[str, Callback]] = {kind: {} for kind in _KINDS}
-        self._log, self._take = log, take
+        self._log, self.take = log, take
+        self.series = AllSeries(self.sources, self.hostname)
         self._within = threading.local()
         self.Values = type("Values", (Values,), {"_collectd": self, "__module__": "collectd"})
         self.Notification = type("Notification", (Notification,), {"_collectd": self, "__module__": "collectd"})
@@ -232,16 +240,12 @@ class CollectdModule(ModuleType):
             raise TypeError(f"Dataset {name} not found; name a file that has it in `types_db`")
         return self.types[name]
 
-    def dispatched(self, values: Values) -> None:
-        self._take(values)
-        self._tell("write", values)
-
     def notified(self, notification: Notification) -> None:
         level = _SEVERITIES[notification.severity]
         self._log.log(level, "notification of %s: %s", notification.plugin, str(notification.message)[:_LONGEST_TEXT])
-        self._tell("notification", notification)
+        self.tell("notification", notification)
 
-    def _tell(self, kind: str, *arguments: Any) -> None:
+    def tell(self, kind: str, *arguments: Any) -> None:
         """Those that have registered; what they cause themselves is not told again, as it would never end."""
         if not self.registered[kind] or getattr(self._within, kind, False):
             return
@@ -259,7 +263,7 @@ class CollectdModule(ModuleType):
         def log(message: Any) -> None:
             text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
             self._log.log(_LEVELS[level], "%s", text[:_LONGEST_TEXT])
-            self._tell("log", level, text)
+            self.tell("log", level, text)
 
         return log
 
@@ -317,12 +321,8 @@ def _copied(saved: D, arguments: dict[str, Any]) -> D:
     return sent
 
 
-def _number(number: Any, kind: str) -> float:
-    """As collectd takes it. Raises TypeError, ValueError, OverflowError."""
-    if kind == "gauge":
-        return float(number)
-    whole = int(number)
-    low, high = (-(1 << 63), (1 << 63) - 1) if kind == "derive" else (0, (1 << 64) - 1)
-    if not low <= whole <= high:
-        raise OverflowError(f"{whole} is out of the range of a {kind}")
-    return whole
+def _seconds(time: Any) -> float:
+    """Raises TypeError."""
+    if isinstance(time, bool) or not isinstance(time, int | float) or not 0 <= time < _LATEST:
+        raise TypeError(f"time must be a number of seconds since 1970, and is {time!r:.80}")
+    return float(time)
