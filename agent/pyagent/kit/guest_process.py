@@ -13,20 +13,19 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from time import time_ns
 from typing import Any, NoReturn
 
 from pyagent.api.errors import PyagentError
 from pyagent.api.foreign import describe, plain_text
-from pyagent.api.metric import FieldValue, MetricType, Uint, field_value, timestamp_ns
+from pyagent.api.metric import Metric, MetricType, field_value, timestamp_ns
 from pyagent.kit.guests import Guest, made
+from pyagent.lineprotocol import pack, plain_metric
 
 __all__ = ["main"]
 
-_MOST_HELD, _LONGEST_HELD, _HELD_FOR = 500, 1000, 0.05
-"""Metrics, characters of a text in one of them, and seconds for which they wait for more."""
-
-_Message = tuple[str, dict[str, FieldValue], dict[str, str], int | None, int, list[str]]
-"""A metric: name, fields, tags, time, kind, and which of its fields are unsigned."""
+_MOST_HELD, _HELD_FOR = 250, 0.05
+"""Metrics, and seconds for which they wait for more."""
 
 
 def main(descriptor: int) -> None:
@@ -66,7 +65,7 @@ class _Channel:
         self._process = os.getpid()
         self._exit = os._exit
         self._lock = threading.Lock()
-        self._held: list[_Message] = []
+        self._held: list[Metric] = []
         """Metrics on their way: to send each by itself costs both sides several times what it costs to make it."""
         self._holds = threading.Event()
         threading.Thread(target=self._send_soon, name="pyagent-guest-metrics", daemon=True).start()
@@ -78,33 +77,32 @@ class _Channel:
 
     def send(self, message: dict[str, Any]) -> None:
         """At once, behind all metrics."""
-        self._check_ours()
         with self._lock:
             self._send_held()
             self._send(message)
 
-    def hold(self, metric: _Message, *, most: int = _MOST_HELD) -> None:
-        """Send it soon, with others; at once where `most` wait."""
-        self._check_ours()
+    def hold(self, metric: Metric) -> None:
+        """Send it soon, with others."""
         with self._lock:
             if not self._held:
                 self._holds.set()
             self._held.append(metric)
-            if len(self._held) >= most:
+            if len(self._held) >= _MOST_HELD:
                 self._send_held()
 
-    def _check_ours(self) -> None:
+    def _send_held(self) -> None:
+        if not self._held:
+            return
+        packed, self._held = pack(self._held), []
+        for metric, reason in packed.rejected:
+            self._send({"log": (logging.WARNING, f"a metric {metric.name!r:.80} is left out: {reason}")})
+        self._send({"metrics": len(packed.data)}, packed.data)
+
+    def _send(self, message: dict[str, Any], behind: bytes = b"") -> None:
         if not self.is_ours:
             # A plugin has forked, and what it forked has come back to us: two would answer.
             self._exit(0)
-
-    def _send_held(self) -> None:
-        if self._held:
-            held, self._held = self._held, []
-            self._send({"metrics": held})
-
-    def _send(self, message: dict[str, Any]) -> None:
-        self._socket.sendall(json.dumps(message, separators=(",", ":"), check_circular=False).encode() + b"\n")
+        self._socket.sendall(json.dumps(message).encode() + b"\n" + behind)
 
     def _send_soon(self) -> None:
         sleep = time.sleep
@@ -160,22 +158,30 @@ class _Accumulator:
     ) -> None:
         if not isinstance(measurement, str) or not measurement:
             raise PyagentError(f"cannot add a metric whose name is {measurement!r:.80}")
-        values: dict[str, FieldValue] = {}
-        unsigned: list[str] = []
-        most = _MOST_HELD
-        for field, given in fields.items():
-            value = given if type(given) is float else field_value(given)
-            if value is None:
-                continue
-            name = plain_text(field)
-            values[name] = value
-            if type(value) is Uint:
-                unsigned.append(name)
-            elif type(value) is str and len(value) > _LONGEST_HELD:
-                most = 1
-        texts = {plain_text(key): plain_text(value) for key, value in tags.items() if value is not None} if tags else {}
-        when = None if time is None else timestamp_ns(time)
-        self._channel.hold((plain_text(measurement), values, texts, when, int(kind), unsigned), most=most)
+        when = time_ns() if time is None else time
+        metric = plain_metric(measurement, fields, tags, when, kind, {}) or _converted(
+            measurement, fields, tags, when, kind
+        )
+        if metric.fields:
+            self._channel.hold(metric)
+
+
+def _converted(
+    measurement: str,
+    fields: Mapping[str, Any],
+    tags: Mapping[str, Any] | None,
+    time: int | float | datetime,
+    kind: MetricType,
+) -> Metric:
+    """What `plain_metric` leaves."""
+    values = {plain_text(key): field_value(value) for key, value in fields.items()}
+    return Metric(
+        plain_text(measurement),
+        {plain_text(key): plain_text(value) for key, value in (tags or {}).items() if value is not None},
+        {key: value for key, value in values.items() if value is not None},
+        timestamp_ns(time),
+        MetricType(kind),
+    )
 
 
 class _Handler(logging.Handler):

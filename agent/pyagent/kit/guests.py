@@ -18,7 +18,7 @@ import importlib
 import json
 import logging
 import os
-import selectors
+import select
 import signal
 import socket
 import subprocess
@@ -31,9 +31,10 @@ from typing import Any, Protocol
 from pyagent.api.accumulator import Accumulator
 from pyagent.api.errors import PyagentError
 from pyagent.api.foreign import describe
-from pyagent.api.metric import MetricType, Uint
+from pyagent.api.metric import MetricType
 from pyagent.api.units import Duration, redact
 from pyagent.kit.command import NOT_INHERITED
+from pyagent.lineprotocol import unpack
 
 __all__ = ["Guest", "GuestAccumulator", "Guests", "MakeGuest"]
 
@@ -50,7 +51,6 @@ _MOST_LINES, _LONGEST_LINE = 100, 2000
 _MOST_LOOKED_AT = 1 << 16
 """Of a line, for secrets."""
 _ITS_LOG = -1
-_KINDS = {int(kind): kind for kind in MetricType}
 _STOP = 1.0
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -193,7 +193,8 @@ class _Ended(Exception):
 
 
 class _Process:
-    """A Python that runs one guest. The two speak in lines of JSON over a socket, which nothing that the guest prints is in."""
+    """A Python that runs one guest. The two speak in lines of JSON over a socket, which nothing that the guest prints is in.
+    A line of metrics says how many bytes of them are behind it."""
 
     def __init__(
         self, entry: str, given: dict[str, Any], log: logging.Logger, most_memory: int, clock: Callable[[], float]
@@ -223,6 +224,10 @@ class _Process:
         self._printed = {self._process.stdout.fileno(): b"", self._process.stderr.fileno(): b""}
         for descriptor in (*self._printed, self._channel.fileno()):
             os.set_blocking(descriptor, False)
+        self._statm: int | None = None
+        if most_memory:
+            with contextlib.suppress(OSError):
+                self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY)
         self._closed: set[int] = set()
         self._received = bytearray()
         self._lines_left = dict.fromkeys((_ITS_LOG, *self._printed), 0)
@@ -254,9 +259,10 @@ class _Process:
                 self._wait(min(rest, _LOOK))
                 has_ended = self._has_ended()
                 self._read_printed()
-                while answer is None and (line := self._line()) is not None:
-                    sent += len(line)
-                    answer = self._take(line, acc)
+                while answer is None and (found := self._message()) is not None:
+                    size, message, metrics = found
+                    sent += size
+                    answer = self._take(message, metrics, acc)
                 if sent + len(self._received) > _MOST_SENT:
                     raise _Ended(f"it sent more than {_MOST_SENT >> 20} MiB in one gather and was ended")
                 if answer is None and has_ended and not self._received_more():
@@ -287,6 +293,8 @@ class _Process:
             # A gather that runs sees the end; closed before, its descriptors could come to name something else.
             if self._gathering.acquire(timeout=_STOP):
                 self._channel.close()
+                if self._statm is not None:
+                    os.close(self._statm)
                 for stream in (self._process.stdout, self._process.stderr):
                     assert stream is not None
                     stream.close()
@@ -294,23 +302,22 @@ class _Process:
             self._process.wait()
 
     def _wait(self, seconds: float) -> None:
-        with selectors.DefaultSelector() as selector:
-            for descriptor in self._printed:
-                if descriptor not in self._closed:
-                    selector.register(descriptor, selectors.EVENT_READ)
-            if (channel := self._channel.fileno()) not in self._closed:
-                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._to_send else 0)
-                selector.register(channel, events)
-            found = selector.select(seconds)
-            if not selector.get_map():
-                # It has closed all its ends: either it ends, or it will never answer.
-                self._await_end(seconds)
-        for key, events in found:
-            if key.fd == self._channel.fileno():
-                if events & selectors.EVENT_WRITE:
+        poll, channel = select.poll(), self._channel.fileno()
+        ends = {*self._printed, channel} - self._closed
+        for descriptor in ends:
+            poll.register(descriptor, select.POLLIN)
+        if self._to_send and channel in ends:
+            poll.register(channel, select.POLLIN | select.POLLOUT)
+        if not ends:
+            # It has closed all its ends: either it ends, or it will never answer.
+            self._await_end(seconds)
+            return
+        for descriptor, events in poll.poll(seconds * 1000):
+            if descriptor == channel:
+                if events & select.POLLOUT:
                     with contextlib.suppress(BlockingIOError, BrokenPipeError):
                         self._to_send = self._to_send[self._channel.send(self._to_send) :]
-                if events & selectors.EVENT_READ:
+                if events & ~select.POLLOUT:
                     self._received_more()
 
     def _has_ended(self) -> bool:
@@ -334,22 +341,26 @@ class _Process:
         self._received += data
         return bool(data)
 
-    def _line(self) -> bytes | None:
-        end = self._received.find(b"\n")
-        if end < 0:
+    def _message(self) -> tuple[int, dict[str, Any], bytes] | None:
+        """What it sent, its size first and last the metrics behind it; None where it is not whole."""
+        start = self._received.find(b"\n") + 1
+        if not start:
             return None
-        line = bytes(self._received[:end])
-        del self._received[: end + 1]
-        return line
+        message = json.loads(self._received[:start])
+        end = start + int(message.get("metrics", 0))
+        if end < start:
+            raise ValueError(message["metrics"])
+        if end > len(self._received):
+            return None
+        metrics = bytes(self._received[start:end])
+        del self._received[:end]
+        return end, message, metrics
 
-    def _take(self, line: bytes, acc: Accumulator) -> str | None:
+    def _take(self, message: dict[str, Any], metrics: bytes, acc: Accumulator) -> str | None:
         """What the guest's process sent; the answer where it is one."""
-        message = json.loads(line)
         if "metrics" in message:
-            for name, fields, tags, when, kind, unsigned in message["metrics"]:
-                for key in unsigned:
-                    fields[key] = Uint(max(fields[key], 0))
-                acc.add(name, fields, tags, when, _KINDS[kind])
+            for metric in unpack(metrics):
+                acc.add(metric.name, metric.fields, metric.tags, metric.time, metric.kind)
         elif "log" in message:
             level, text = message["log"]
             self._log_line(_ITS_LOG, int(level), str(text))
@@ -386,9 +397,9 @@ class _Process:
 
     def _check_memory(self) -> None:
         """The bound that the process sets itself holds for what it allocates; this is for what it maps otherwise."""
-        if self._most_memory:
-            with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{self.pid}/statm", "rb") as file:
-                if int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") > self._most_memory:
+        if self._statm is not None:
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                if int(os.pread(self._statm, 200, 0).split()[1]) * os.sysconf("SC_PAGESIZE") > self._most_memory:
                     raise _Ended(f"it took more than {self._most_memory >> 20} MiB of memory and was ended")
 
     def _how_ended(self) -> str:

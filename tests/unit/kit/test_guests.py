@@ -306,10 +306,10 @@ def test_nonsense_for_the_agent_ends_it(guests: Start) -> None:
     for data in (
         b"nonsense\\n",
         b"[" * 100_000 + b"\\n",
-        b'{"metrics": [1]}\\n',
         b"[1]\\n",
-        b'{"metrics": [["m", {}, {}, null, 77, []]]}\\n',
-        b'{"metrics": [["m", {}, {}, null, 0, ["none"]]]}\\n',
+        b'{"metrics": [1]}\\n',
+        b'{"metrics": -1}\\n',
+        b'{"metrics": 9}\\n{"answer"',
     ):
         guest = guests(
             f"import os, socket\nfor fd in range(3, 500):\n    try: socket.socket(fileno=os.dup(fd)).sendall({data.decode()!r}"
