@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from pyagent.api import FieldValue, Metric
 from pyagent.api.errors import ParseError
+from pyagent.kit.memo import Memo
 from pyagent.kit.numbers import parse_float
 
 __all__ = ["UNKNOWN", "add_state", "read_output"]
@@ -21,9 +22,9 @@ UNKNOWN = 3
 _LONGEST_MESSAGE = 512
 _SMALLEST, _LARGEST = 5e-324, 1.7976931348623157e308
 _VALUE = re.compile(r"[^\t\n\f\r ]+")
-_PERFDATA = re.compile(
-    r"([^=]++)=([\d.\-+eE]++)([\w/%]*+);?+([\d.\-+eE:~@]++)?+;?+([\d.\-+eE:~@]++)?+;?+([\d.\-+eE]++)?+;?+([\d.\-+eE]++)?+",
-    re.ASCII,
+_NUMBER = re.compile(r"[\d.\-+eE]++", re.ASCII)
+_BEHIND = re.compile(
+    r"([\w/%]*+);?+([\d.\-+eE:~@]++)?+;?+([\d.\-+eE:~@]++)?+;?+([\d.\-+eE]++)?+;?+([\d.\-+eE]++)?+", re.ASCII
 )
 _LIMITS = ("warning", "critical")
 _DECIMAL_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9])")
@@ -71,34 +72,47 @@ def _first_line(message: bytes) -> str:
 
 def _metrics(perfdata: str, time: int, unread: list[str] | None) -> Iterator[Metric]:
     nothing = perfdata.strip()
-    for text in _parts(perfdata):
+    for label, values in _parts(perfdata):
         nothing = ""
-        name, _, values = text.partition("=")
-        found = _PERFDATA.match(text if unread is None else f"{name}={_DECIMAL_COMMA.sub('.', values)}")
-        if unread is not None and values.partition(";")[0] != "U":  # which says that there is no value
-            is_read = found is not None and parse_float(found[2]) is not None
-            # Behind a value that is read, the unit or limits may not be.
-            if found is None or not is_read or found.string[found.end() :].strip(";"):
-                unread.append(text)
-            if not is_read:
+        text = values if unread is None or "," not in values else _DECIMAL_COMMA.sub(".", values)
+        found = _NUMBER.match(text) if label else None
+        number = parse_float(found[0]) if found is not None else None
+        unit, limits, is_whole = _known_behind[text[found.end() :]] if found is not None else _NOTHING
+        if unread is not None and (number is None or not is_whole):
+            # Behind a value that is read, the unit or limits may not be; a value U says that there is none.
+            if values.partition(";")[0] != "U":
+                unread.append(f"{label}={values}")
+            if number is None:
                 continue
         if found is None:
             continue
-        label, value, unit, *limits, least, most = found.groups("")
-        tags = {"perfdata": label.strip("'") if unread is None else _unquoted(label)}
-        if unit:
-            tags["unit"] = unit
-        fields: dict[str, FieldValue] = {}
-        _add(fields, "value", value)
-        for name, limit in zip(_LIMITS, limits, strict=True):
-            if limit and (bounds := _range(limit)) is not None:
-                below, above = ("le", "ge") if "@" in limit else ("lt", "gt")
-                fields[f"{name}_{below}"], fields[f"{name}_{above}"] = bounds
-        _add(fields, "min", least)
-        _add(fields, "max", most)
-        yield Metric("nagios", tags, fields, time)
+        if "'" in label:
+            label = label.strip("'") if unread is None else _unquoted(label)
+        tags = {"perfdata": label, "unit": unit} if unit else {"perfdata": label}
+        yield Metric("nagios", tags, {"value": number, **limits} if number is not None else {**limits}, time)
     if nothing and unread is not None:
         unread.append(nothing)
+
+
+def _behind(text: str) -> tuple[str, dict[str, float], bool]:
+    """What stands behind a value: the unit, the limits, and whether that is all."""
+    found = _BEHIND.match(text)
+    assert found is not None
+    unit, *limits, least, most = found.groups("")
+    fields: dict[str, float] = {}
+    for name, limit in zip(_LIMITS, limits, strict=True):
+        if limit and (bounds := _range(limit)) is not None:
+            below, above = ("le", "ge") if "@" in limit else ("lt", "gt")
+            fields[f"{name}_{below}"], fields[f"{name}_{above}"] = bounds
+    for name, end in (("min", least), ("max", most)):
+        if (number := parse_float(end)) is not None:
+            fields[name] = number
+    return unit, fields, not text[found.end() :].strip(";")
+
+
+_known_behind = Memo(_behind)
+"""Most plugins print the same limits each time."""
+_NOTHING: tuple[str, dict[str, float], bool] = ("", {}, False)
 
 
 def _unquoted(label: str) -> str:
@@ -106,22 +120,16 @@ def _unquoted(label: str) -> str:
     return label[1:-1].replace("''", "'") if is_quoted else label.strip("'")
 
 
-def _parts(perfdata: str) -> Iterator[str]:
-    """Labels, which may have blanks, with what stands behind the = up to the next blank."""
+def _parts(perfdata: str) -> Iterator[tuple[str, str]]:
+    """Labels, which may have blanks, and what stands behind the = up to the next blank."""
     start = 0
     while (equals := perfdata.find("=", start)) >= 0:
         value = _VALUE.match(perfdata, equals + 1) if equals > start else None
         if value is None:
             start = equals + 1
         else:
-            yield perfdata[start : value.end()].strip()
+            yield perfdata[start:equals].lstrip(), value[0].rstrip()
             start = value.end()
-
-
-def _add(fields: dict[str, FieldValue], name: str, text: str) -> None:
-    number = parse_float(text)
-    if number is not None:
-        fields[name] = number
 
 
 def _range(limit: str) -> tuple[float, float] | None:

@@ -325,8 +325,9 @@ class Nagios(Input[NagiosOptions]):
             problem = error
             metrics = read_output(output.stdout.partition(b"|")[0], now)  # its state counts all the same
         add_state(metrics, output.status, output.stderr)
+        tags = {"check": check.name, **check.tags}
         for metric in metrics:
-            metric.tags = {"check": check.name, **check.tags, **metric.tags}
+            metric.tags = tags | metric.tags
         self._log_change(index, check, metrics[-1])
         if unread and index not in self._told:
             self._told.add(index)
