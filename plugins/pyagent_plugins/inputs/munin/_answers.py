@@ -36,6 +36,10 @@ class FieldSettings:
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
 
+_UNTOLD = FieldSettings()
+"""Of a field of which `config` says nothing."""
+
+
 @dataclass(slots=True)
 class Graph:
     settings: dict[str, FieldSettings] = field(default_factory=dict)
@@ -54,7 +58,8 @@ def read_answer(text: str) -> dict[str, Graph]:
             continue
         if not (match := _ATTRIBUTE.match(line)):
             continue
-        name, attribute, value = match[1], match[2], (match[3] or "").strip()
+        name, attribute, value = match.groups("")
+        value = value.strip()
         count += 1
         if count > _MOST_FIELDS * 10:
             raise PyagentError(f"it has more than {_MOST_FIELDS * 10} lines about fields")
@@ -77,13 +82,14 @@ def read_answer(text: str) -> dict[str, Graph]:
 def _value(name: str, text: str) -> tuple[str, float, int | None] | None:
     """None for `U`, which says that there is none."""
     when = None
-    if stamped := _STAMPED.fullmatch(text):
+    if ":" in text and (stamped := _STAMPED.fullmatch(text)):
         when, text = int(stamped[1]), stamped[2]
     if text in ("U", ""):
         return None
-    if not _NUMBER.fullmatch(text) or math.isinf(float(text)):
+    number = float(text) if _NUMBER.fullmatch(text) else math.inf
+    if math.isinf(number):
         raise PyagentError(f"the value of {name} is no number: {quoted(text[:80].encode('utf-8', 'replace'))}")
-    return name, float(text), when
+    return name, number, when
 
 
 def _bound(text: str) -> float | None:
@@ -162,13 +168,16 @@ class State:
         settings = self._settings.get(graph, {})
         kinds = set()
         for name, value, when in found.values:
-            known = settings.get(name) or FieldSettings()
+            known = settings.get(name, _UNTOLD)
             kinds.add(known.type)
             shown: float | None = value
             if self._rates and known.type != "GAUGE":
                 shown = self._rate((graph, name), known, value, self._clock() if when is None else float(when), seen)
             if shown is not None:
-                at_time.setdefault(now if when is None else when * 10**9, {})[name] = shown
+                time = now if when is None else when * 10**9
+                if time not in at_time:
+                    at_time[time] = {}
+                at_time[time][name] = shown
         measurement, tags = self._names.of(graph)
         tags |= ({"node": self._host} if self._host else {}) | self._tags
         for time, fields in at_time.items():
