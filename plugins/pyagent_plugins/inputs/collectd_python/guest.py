@@ -40,9 +40,7 @@ def make(given: dict[str, Any], log: logging.Logger) -> "Modules":
 class Modules:
     """Those of one input. They share one module `collectd`, which no other input's modules see."""
 
-    def __init__(
-        self, given: dict[str, Any], log: logging.Logger, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, given: dict[str, Any], log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._given = given
         self._log = log
         self._clock = clock
