@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +39,18 @@ class Stage:
         else:
             print(f"\n---- {self.name} ----", flush=True)
             self._process = subprocess.Popen(self.command, env=environ)
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        """Those that run beside each other are waited for one after the other, and yet each has its own time."""
+        self._process.wait()
+        self._seconds = time.monotonic() - self._began
 
     def end(self) -> bool:
         """Wait for it; tell whether all is well."""
         self._status = self._process.wait()
-        self._seconds = time.monotonic() - self._began
+        self._watcher.join()
         if self.beside:
             print(f"\n---- {self.name} (beside the last) ----", flush=True)
             print(self._output.read_text(errors="replace"), flush=True)
@@ -88,8 +96,16 @@ def run(stages: Sequence[Stage]) -> int:
     return 0 if well else 1
 
 
+def files_with_tests_that_run_alone() -> list[str]:
+    """To find their tests among thousands takes longer than to run them."""
+    files = sorted(path for folder in SLOW for path in Path(folder).rglob("test_*.py"))
+    return [str(path) for path in files if "pytest.mark.alone" in path.read_text()]
+
+
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell lets what it starts in the background ignore it, and all that these start, which `stop` could not end then.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return run(
             [
@@ -101,7 +117,7 @@ def main() -> int:
                     "real processes, servers and systems",
                     *(*PYTEST, *SLOW, "-m", "not alone", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"),
                 ),
-                Stage("tests that run alone", *PYTEST, *SLOW, "-m", "alone"),
+                Stage("tests that run alone", *PYTEST, *files_with_tests_that_run_alone(), "-m", "alone"),
             ]
         )
     except KeyboardInterrupt:

@@ -97,12 +97,6 @@ DIFFERENCES = (
         ("services/http/json_post_headers",),
     ),
     Difference(
-        "the end of `inputs.statsd` over TCP",
-        "an error about its own listener in the log",
-        "nothing is logged",
-        ("services/statsd/tcp",),
-    ),
-    Difference(
         "a time of a message of Avro that is not from 1677 to 2262 (`avro_timestamp` in another unit)",
         "another time, as the number overflows",
         "an error: the time is out of range",

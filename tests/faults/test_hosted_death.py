@@ -11,7 +11,7 @@ from pyagent.sandbox import Sandbox
 
 TEXT = """
 [agent]
-  interval = "1s"
+  interval = "200ms"
 [[outputs.file]]
   files = ["stdout"]
 """
