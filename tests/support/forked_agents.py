@@ -10,6 +10,7 @@ The command hands its arguments, environment, folder and standard streams over, 
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -72,6 +73,7 @@ def _serve(path: str) -> None:
     ]
     for name in (*_IMPORTED, *plugins, "pyagent_plugins.inputs.file", "pyagent_plugins.outputs.file"):
         importlib.import_module(name)
+    gc.freeze()
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(f"{path}.new")
     listening.listen(64)
@@ -124,4 +126,10 @@ if __name__ == "__main__":
     _serve(sys.argv[1])
     from pyagent.cli import main
 
-    raise SystemExit(main())
+    try:
+        code = main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # to take all apart that was imported before the fork takes ten times as long as the agent has run
