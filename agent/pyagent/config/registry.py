@@ -45,6 +45,9 @@ MOST_SOURCE = 16 << 20
 IMPORT_DEADLINE = 10.0
 _MOST_NAMES = 12
 """In a message; the nearest ones where there are more."""
+_MOST_HINTS = 100
+"""Unknown names of one configuration that are compared with all that there are: it takes milliseconds each, and the error names
+fewer."""
 DISTRIBUTION = "pyagent-telemetry"
 _imported: dict[tuple[str, str], ModuleType] = {}
 """Drop-in files by path and version."""
@@ -96,6 +99,13 @@ def _changed(path: str) -> int:
         return 0
 
 
+@functools.lru_cache(maxsize=2 * len(BASES))
+def _modules(folders: tuple[tuple[str, int], ...]) -> frozenset[str]:
+    """Read once for each state of the folders: each unknown name of a configuration asks for those of every kind."""
+    found = pkgutil.iter_modules([folder for folder, _ in folders])
+    return frozenset(module.name for module in found if _BUILTIN_NAME.fullmatch(module.name))
+
+
 class Registry:
     """`package`: where the plugins that come with the agent are. `directories`: drop-in folders; a missing one is empty."""
 
@@ -103,6 +113,7 @@ class Registry:
         self.drop_ins = DropIns(directories)
         self._package = package
         self._found: dict[tuple[PluginKind, str], PluginRef] = {}
+        self._unknown_names = 0
 
     def find(self, kind: PluginKind, name: str) -> PluginRef:
         """The plugin of that name.
@@ -139,8 +150,7 @@ class Registry:
             folders = list(importlib.import_module(f"{self._package}.{kind}").__path__)
         except ImportError:
             folders = []
-        found = {module.name for module in pkgutil.iter_modules(folders) if _BUILTIN_NAME.fullmatch(module.name)}
-        found |= self.drop_ins.names()
+        found = _modules(tuple((folder, _changed(folder)) for folder in folders)) | self.drop_ins.names()
         return sorted(found | {point.name for point in entry_points(kind)})
 
     def _builtin_file(self, kind: PluginKind, name: str) -> str | None:
@@ -176,6 +186,10 @@ class Registry:
 
     def _unknown(self, kind: PluginKind, name: str) -> ConfigError:
         """With the ones that the name may have been meant for, and where one of one's own goes."""
+        undefined = f"undefined but requested {PLUGIN_KINDS[kind].singular}: {name}"
+        self._unknown_names += 1
+        if self._unknown_names > _MOST_HINTS:
+            return ConfigError(undefined)
         hints, names = [], self.names(kind)
         others = [other for other in BASES if other != kind and name in self.names(other)]
         if others:
@@ -193,7 +207,7 @@ class Registry:
         own = "; ".join(self.drop_ins.warnings or self.drop_ins.place(name))
         # Behind a question nothing can be joined to it.
         text = f"{'; '.join(hints)} ({own})" if own and near else "; ".join([*hints, own] if own else hints)
-        return ConfigError(f"undefined but requested {PLUGIN_KINDS[kind].singular}: {name}; {text}")
+        return ConfigError(f"{undefined}; {text}")
 
 
 def from_outside(found: PluginRef, work: Callable[[], T], what: str) -> T:
