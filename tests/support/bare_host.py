@@ -85,7 +85,11 @@ def logs(folder: Path) -> dict[str, list[str]]:
         place = folder / name
         for root in (*ROOTS, "bin"):
             (place / "planted" / root).mkdir(parents=True)
-        environ = {"PATH": "DIR/bin", "MOUNT_PROC": "DIR/proc/self/mountstats"}
+        environ = {
+            "PATH": "DIR/bin",
+            "MOUNT_PROC": "DIR/proc/self/mountstats",
+            "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=DIR/none",
+        }
         config = f"[[inputs.{name}]]\n{options}\n"
         case = Case(label=f"inputs/{name}/bare", folder=place / "planted", config=config, environ=environ, gathers=2)
         found[name] = run_case(case, place).log

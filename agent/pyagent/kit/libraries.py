@@ -9,6 +9,7 @@ __all__ = ["how_to_install", "missing_library"]
 _PACKAGES = {
     "bs4": "beautifulsoup4",
     "dateutil": "python-dateutil",
+    "dbus_fast": "dbus-fast",
     "dns": "dnspython",
     "dotenv": "python-dotenv",
     "google.protobuf": "protobuf",
