@@ -12,7 +12,9 @@
 An option that names a program is declared with `executes=True`: a configuration from a URL may not set it then.
 """
 
+import grp
 import os
+import pwd
 import re
 import select
 import selectors
@@ -137,6 +139,7 @@ class Commands:
         self._inherit = inherit
         self._umask = umask
         self._account = account
+        self._rights = _setpriv_options(account) if account is not None else []
         self._kill_grace = kill_grace
         self._clock = clock
         self._running: set[int] = set()
@@ -190,8 +193,7 @@ class Commands:
             # loaded, so none of these variables may reach it.
             setpriv = "" if any(name.startswith(_MAY_LOAD_CODE) for name in environment) else _setpriv()
             if setpriv:
-                groups = f"--groups={','.join(map(str, account.groups))}" if account.groups else "--clear-groups"
-                words = [setpriv, f"--reuid={account.user}", f"--regid={account.group}", groups, "--", *words]
+                words = [setpriv, *self._rights, "--", *words]
             else:
                 rights = {"user": account.user, "group": account.group, "extra_groups": account.groups}
         try:
@@ -220,7 +222,7 @@ class Commands:
         received = {process.stdout: bytearray(), process.stderr: bytearray()}
         problem = ""
         deadline = self._clock() + self._timeout
-        with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
+        with process.stdout, process.stderr, selectors.PollSelector() as selector:
             for stream in received:
                 selector.register(stream, selectors.EVENT_READ)
             if process.stdin is not None:
@@ -289,6 +291,29 @@ def _setpriv() -> str:
     """The path of util-linux's setpriv; "" where there is none. BusyBox' own knows no accounts."""
     path = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
     return path if path and os.path.basename(os.path.realpath(path)) == "setpriv" else ""
+
+
+def _setpriv_options(account: Account) -> list[str]:
+    groups = f"--groups={','.join(map(_group_name, account.groups))}" if account.groups else "--clear-groups"
+    return [f"--reuid={_user_name(account.user)}", f"--regid={_group_name(account.group)}", groups]
+
+
+def _user_name(number: int) -> str:
+    """setpriv looks for a number among all names first, which may ask systemd or the network. The number, where no name means
+    just this one."""
+    with suppress(KeyError):
+        name = pwd.getpwuid(number).pw_name
+        if pwd.getpwnam(name).pw_uid == number:
+            return name
+    return str(number)
+
+
+def _group_name(number: int) -> str:
+    with suppress(KeyError):
+        name = grp.getgrgid(number).gr_name
+        if grp.getgrnam(name).gr_gid == number:
+            return name
+    return str(number)
 
 
 def shown(command: Sequence[str]) -> str:

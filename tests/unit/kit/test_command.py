@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -198,11 +199,33 @@ def setpriv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return asked
 
 
-@pytest.mark.parametrize(("groups", "word"), [((7, 8), "--groups=7,8"), ((), "--clear-groups")])
+NOBODYS = 2_000_000_000
+"""No account and no group has this number."""
+
+
+@pytest.mark.parametrize(
+    ("groups", "word"), [((NOBODYS, NOBODYS + 1), f"--groups={NOBODYS},{NOBODYS + 1}"), ((), "--clear-groups")]
+)
 def test_an_account_is_changed_by_a_program(setpriv: Path, groups: tuple[int, ...], word: str) -> None:
-    commands = Commands(timeout=60, account=Account(5, 6, groups), environment={"PGUSER": "me"}, umask=0o27)
+    account = Account(NOBODYS, NOBODYS, groups)
+    commands = Commands(timeout=60, account=account, environment={"PGUSER": "me"}, umask=0o27)
     assert commands.run(["sh", "-c", "echo $PGUSER; umask"]).text == "me\n0027\n"
-    assert setpriv.read_text() == f"--reuid=5 --regid=6 {word} -- sh -c echo $PGUSER; umask\n"
+    assert setpriv.read_text() == f"--reuid={NOBODYS} --regid={NOBODYS} {word} -- sh -c echo $PGUSER; umask\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(5, "--reuid=ann --regid=all --groups=all"), (6, "--reuid=5 --regid=5 --groups=5")]
+)
+def test_an_account_is_told_by_a_name_that_is_its_own(
+    setpriv: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    """`number`: what the name of account and group 5 is looked up as."""
+    monkeypatch.setattr("pwd.getpwuid", {5: SimpleNamespace(pw_name="ann")}.__getitem__)
+    monkeypatch.setattr("pwd.getpwnam", {"ann": SimpleNamespace(pw_uid=number)}.__getitem__)
+    monkeypatch.setattr("grp.getgrgid", {5: SimpleNamespace(gr_name="all")}.__getitem__)
+    monkeypatch.setattr("grp.getgrnam", {"all": SimpleNamespace(gr_gid=number)}.__getitem__)
+    Commands(timeout=60, account=Account(5, 5, (5,))).run(["true"])
+    assert setpriv.read_text() == f"{words} -- true\n"
 
 
 def test_what_that_program_says_of_another_is_as_if_it_were_not_there(
