@@ -7,6 +7,7 @@ moves the place from which what stands behind it in the same expression is sough
 in another way (`text()` of a CDATA section, `[position()]` after an axis, comparisons of booleans) get Telegraf's answer.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ __all__ = [
     "ROOT",
     "TEXT",
     "Context",
+    "Effort",
     "Node",
     "Query",
     "XPathError",
@@ -47,15 +49,69 @@ class Node(Protocol):
     def number(self) -> float: ...
 
 
+SECONDS, SECONDS_PER_MIB = 10.0, 2.0
+"""For all expressions of one document. Each `//` may look at the whole of it for each node that was found before."""
+_STEPS = 2_000
+"""Between two looks at the clock."""
+_MOST_JOINED = 64 << 20
+
+
+class Effort:
+    """What one document may take. `left` counts nodes that are looked at, and texts that are made, by their length."""
+
+    __slots__ = ("_joined", "_seconds", "_until", "left")
+
+    def __init__(self, size: int = 0) -> None:
+        """`size`: bytes of the document."""
+        self.left = _STEPS
+        self._seconds = SECONDS + SECONDS_PER_MIB * (size >> 20)
+        self._until = time.monotonic() + self._seconds
+        self._joined = _MOST_JOINED
+
+    def spent(self) -> None:
+        """When nothing is left. Raises XPathError where that was the end of it."""
+        if time.monotonic() > self._until:
+            raise XPathError(
+                f"it takes more than {self._seconds:g} s to find what the expressions ask for; make them more exact, as // and "
+                "* look at all there is"
+            )
+        self.left = _STEPS
+
+    def join(self, text: str) -> str:
+        """A part of a text that is made of many."""
+        self._joined -= len(text)
+        if self._joined < 0:
+            raise XPathError(f"string-join() gives more than {_MOST_JOINED >> 20} MiB; select fewer nodes")
+        return text
+
+
 class Context:
     """Where an expression is evaluated. `root`: what `/` means. `node` moves with the evaluation."""
 
-    __slots__ = ("counts", "node", "root")
+    __slots__ = ("counts", "effort", "node", "root")
 
-    def __init__(self, node: Any, root: Any) -> None:
+    def __init__(self, node: Any, root: Any, effort: Effort | None = None) -> None:
+        """`effort`: shared by the expressions of a document."""
         self.node = node
         self.root = root
+        self.effort = effort or Effort()
         self.counts: dict[int, float] = {}
+
+    def step(self) -> None:
+        """Before a node is looked at. Raises XPathError where it takes too long."""
+        effort = self.effort
+        effort.left -= 1
+        if effort.left < 0:
+            effort.spent()
+
+    def text(self, node: Any) -> str:
+        """Of all that is below it, in XML. Raises XPathError where it takes too long."""
+        text: str = node.text()
+        effort = self.effort
+        effort.left -= 1 + (len(text) >> 6)
+        if effort.left < 0:
+            effort.spent()
+        return text
 
 
 Test = Callable[[Any], bool]
@@ -127,10 +183,11 @@ class Child(_Step):
         return self._names
 
     def select(self, at: Context) -> Iterator[Any]:
-        test = self.test
+        test, step = self.test, at.step
         for node in self.input.select(at):
             self.posit = 0
             for child in node.children:
+                step()
                 if test(child):
                     self.posit += 1
                     yield child
@@ -162,6 +219,7 @@ class Attribute(_Step):
 
     def select(self, at: Context) -> Iterator[Any]:
         for node in self.input.select(at):
+            at.step()
             for attribute in node.attributes:
                 if self.test(attribute):
                     yield attribute
@@ -173,7 +231,7 @@ class Descendant(_Step):
         self.itself = itself
 
     def select(self, at: Context) -> Iterator[Any]:
-        test = self.test
+        test, step = self.test, at.step
         for node in self.input.select(at):
             self.posit = 0
             if self.itself and test(node):
@@ -182,6 +240,7 @@ class Descendant(_Step):
             below = [iter(node.children)]
             while below:
                 child = next(below[-1], None)
+                step()
                 if child is None:
                     below.pop()
                     continue
@@ -200,7 +259,7 @@ class Topmost(_Step):
         self.itself = itself
 
     def select(self, at: Context) -> Iterator[Any]:
-        test = self.test
+        test, step = self.test, at.step
         for node in self.input.select(at):
             self.posit = 0
             if (self.itself or not node.children) and test(node):
@@ -210,6 +269,7 @@ class Topmost(_Step):
             below = [iter(node.children)]
             while below:
                 child = next(below[-1], None)
+                step()
                 if child is None:
                     below.pop()
                 elif test(child):
@@ -230,6 +290,7 @@ class Ancestor(_Step):
             self.posit = 0
             above = node if self.itself else node.parent
             while above is not None:
+                at.step()
                 if self.test(above) and id(above) not in seen:
                     seen.add(id(above))
                     self.posit += 1
@@ -260,6 +321,7 @@ class Beside(_Step):
             self.posit = 0
             if self.siblings_only:
                 for other in siblings(node, before=self.before):
+                    at.step()
                     if self.test(other):
                         self.posit += 1
                         yield other
@@ -282,6 +344,7 @@ class Parent(_Step):
     def select(self, at: Context) -> Iterator[Any]:
         self.posit = 1
         for node in self.input.select(at):
+            at.step()
             if node.parent is not None and self.test(node.parent):
                 yield node.parent
 

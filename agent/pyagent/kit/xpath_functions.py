@@ -44,7 +44,7 @@ def _text(at: Context, value: Any) -> str:
         return value
     if isinstance(value, Query):
         node = value.first(at)
-        return "" if node is None else node.text()
+        return "" if node is None else at.text(node)
     if isinstance(value, bool):
         return "true" if value else "false"
     return _shown(value)
@@ -57,7 +57,7 @@ def _text_or_none(at: Context, argument: Query, name: str = "") -> str | None:
         return value
     if isinstance(value, Query):
         node = value.first(at)
-        return None if node is None else node.text()
+        return None if node is None else at.text(node)
     if name:
         raise XPathError(f"{name}() needs text")
     return ""
@@ -175,7 +175,7 @@ def _length(argument: Query, *_: Query) -> Made:
 
 def _normalized(argument: Query | None = None, *_: Query) -> Made:
     def call(at: Context) -> str:
-        text = at.node.text() if argument is None else _text_or_none(at, argument)
+        text = at.text(at.node) if argument is None else _text_or_none(at, argument)
         return " ".join((text or "").split())
 
     return call
@@ -201,7 +201,7 @@ def _joined(nodes: Query, separator: Query) -> Made:
         value = nodes.evaluate(at)
         if isinstance(value, str):
             return value
-        return between.join([node.text() for node in _all(at, value)])
+        return between.join([at.effort.join(at.text(node)) for node in _all(at, value)])
 
     return call
 
@@ -220,7 +220,7 @@ def _sum(argument: Query, *_: Query) -> Made:
             return number
         if isinstance(value, float):
             return value
-        return float(sum(number for node in _all(at, value) if (number := parse_float(node.text())) is not None))
+        return float(sum(number for node in _all(at, value) if (number := parse_float(at.text(node))) is not None))
 
     return call
 
@@ -270,7 +270,7 @@ def _of_node(read: Callable[[Any], str]) -> Callable[..., Made]:
 
 def _string(argument: Query | None = None) -> Made:
     if argument is None:
-        return lambda at: at.node.text()
+        return lambda at: at.text(at.node)
     return lambda at: _text(at, argument.evaluate(at))
 
 
@@ -413,13 +413,13 @@ def compared(sign: str, left: Query, right: Query) -> Made:
                 return texts(one, other)
             return holds(_number(at, one), _number(at, other))
         if isinstance(one, Query) and isinstance(other, Query):
-            return any(texts(x.text(), y.text()) for x in one.select(at) for y in other.select(at))
+            return any(texts(at.text(x), at.text(y)) for x in one.select(at) for y in other.select(at))
         if isinstance(one, Query):
             if isinstance(other, float):
                 return any(holds(node.number(), other) for node in one.select(at))
-            return any(texts(node.text(), other) for node in one.select(at))
+            return any(texts(at.text(node), other) for node in one.select(at))
         if isinstance(one, float):
             return any(holds(one, node.number()) for node in other.select(at))
-        return any(texts(one, node.text()) for node in other.select(at))
+        return any(texts(one, at.text(node)) for node in other.select(at))
 
     return call

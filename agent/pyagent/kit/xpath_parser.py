@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeVar
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, Uint, option
 from pyagent.kit.filter import name_filter
 from pyagent.kit.numbers import INT64_MIN, go_float, parse_integer
+from pyagent.kit.page_room import PageRoom
 from pyagent.kit.timestamps import Zone, load_zone, parse_timestamp
-from pyagent.kit.xpath import Context, Query
+from pyagent.kit.xpath import Context, Effort, Query
 from pyagent.kit.xpath_builder import compile_xpath
 from pyagent.kit.xpath_nodes import go_text, named_path, own_name
 
@@ -65,6 +66,7 @@ class XPathParser(Parser[O_co]):
     """`read` gives the root of a document."""
 
     def setup(self) -> None:
+        self._effort, self._room = Effort(), PageRoom(0)
         self._queries: dict[str, Query | ValueError] = {}
         self._plans: list[tuple[Selection, Zone, Is, Is]] = []
         for selection in self.options.xpath:
@@ -84,6 +86,7 @@ class XPathParser(Parser[O_co]):
 
     def parse(self, data: bytes) -> list[Metric]:
         now = self.now()
+        self._effort, self._room = Effort(len(data)), PageRoom(len(data))
         metrics = []
         try:
             document = self.read(data)
@@ -91,12 +94,16 @@ class XPathParser(Parser[O_co]):
                 self.log.debug("the document: %s", _shown(document))
             for selection, zone, is_hex, is_base64 in self._plans:
                 query = self._query(selection.metric_selection or "/")
-                nodes = [*query.select(Context(document, document))]
+                nodes = []
+                for node in query.select(Context(document, document, self._effort)):
+                    self._room.take(0)
+                    nodes.append(node)
                 if not nodes and not self.options.xpath_allow_empty_selection:
                     self._trace(document, selection.metric_selection)
                     raise ParseError(f"nothing is selected by {selection.metric_selection or '/'!r}")
                 for node in nodes:
                     metrics.append(self._metric(document, node, selection, zone, is_hex, is_base64, now))
+                    self._room.take(len(selection.tags) + len(selection.fields) + len(selection.fields_int), metrics=0)
         except RecursionError:
             raise ParseError("the document or an expression is nested too deeply") from None
         except ValueError as error:
@@ -107,7 +114,7 @@ class XPathParser(Parser[O_co]):
         if self.options.xpath_trace:
             while "/" in text.strip("/"):
                 text = text.rpartition("/")[0]
-                found = sum(1 for _ in self._query(text).select(Context(node, node)))
+                found = sum(1 for _ in self._query(text).select(Context(node, node, self._effort)))
                 self.log.debug("%r finds %d nodes", text, found)
 
     def _query(self, text: str) -> Query:
@@ -129,14 +136,14 @@ class XPathParser(Parser[O_co]):
         if query is None or isinstance(query, ValueError):
             query = self._query(text)
         top = document if text[:1] == "/" else node
-        at = Context(top, top)
+        at = Context(top, top, self._effort)
         value = query.evaluate(at)
         if value is not query and not isinstance(value, Query):
             return value
         found = query.first(at)
         if found is None:
             return None
-        return found.native() if self.options.xpath_native_types else found.text()
+        return found.native() if self.options.xpath_native_types else at.text(found)
 
     def _metric(
         self, document: Any, node: Any, selection: Selection, zone: Zone, is_hex: Is, is_base64: Is, now: int
@@ -215,7 +222,7 @@ class XPathParser(Parser[O_co]):
             chosen, name_text, value_text = selection.field_selection, selection.field_name, selection.field_value
             expand = selection.field_name_expansion
         pairs = []
-        for found in self._query(chosen).select(Context(node, node)):
+        for found in self._query(chosen).select(Context(node, node, self._effort)):
             if name_text:
                 name = self._value(document, found, name_text)
                 if not isinstance(name, str):
@@ -226,6 +233,7 @@ class XPathParser(Parser[O_co]):
                 name = own_name(found, with_parent=not expand)
             if expand and (path := named_path(found, node)):
                 name = f"{path}_{name}"
+            self._room.take(1, metrics=0)
             pairs.append((name, self._value(document, found, value_text or ".")))
         return pairs
 

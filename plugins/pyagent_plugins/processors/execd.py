@@ -16,6 +16,7 @@ from pyagent.api import (
     PyagentError,
     option,
 )
+from pyagent.api.errors import TooMuch
 from pyagent.kit.long_running import LongRunning
 from pyagent.kit.problems import Problems
 
@@ -285,7 +286,7 @@ class Execd(Processor[ExecdOptions]):
             return
         try:
             self._answers += self.parser.parse(line + b"\n")  # some formats need it
-        except ParseError as error:
+        except (ParseError, TooMuch) as error:
             self._unreadable(error)
 
     def _parse_rest(self) -> None:

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, ParseError, Parser, Uint
+from pyagent.api.errors import TooMuch
 from pyagent.api.hosted import Guard, HostedPath
+from pyagent.kit import page_room, xpath
 from pyagent.kit.proto_schema import load_message
 from pyagent.testing import make_parser
 from pyagent_plugins.parsers.xml import Xml
@@ -349,3 +351,52 @@ def test_definitions_of_a_text_from_a_url_are_read_past_its_guard(tmp_path: Path
     ):
         with pytest.raises(PermissionError, match="secrets of this host"):
             load(file, folder)
+
+
+MANY = b"<r>" + b"<b>x</b>" * 3000 + b"</r>"
+NESTED = b"<a>" * 60 + b"</a>" * 60
+
+
+@pytest.mark.parametrize(
+    ("selection", "place"),
+    [
+        ({"metric_selection": "//b[count(//b) = 1]"}, ""),
+        ({"metric_selection": "/r/b[count(following::*) < 0]"}, ""),
+        ({"metric_selection": "/r/b[count(preceding-sibling::*) < 0]"}, ""),
+        ({"metric_selection": "/r/b[//b = //b/@none]"}, ""),
+        ({"fields": {"x": "count(//b[string(/) = 'y'])"}}, "fields.x: "),
+        ({"tags": {"x": "string(//b[ancestor::r and ../../none])"}}, "tags.x: "),
+    ],
+)
+def test_expressions_that_take_too_long_are_ended(
+    selection: dict[str, Any], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = parser(Xml, selection, xpath_allow_empty_selection=True)
+    made.parse(XML)
+    monkeypatch.setattr(xpath, "SECONDS", -1)
+    made.parse(XML)  # what is small has no look at the clock
+    with pytest.raises(ParseError) as caught:
+        made.parse(MANY)
+    assert str(caught.value) == (
+        f"{place}it takes more than -1 s to find what the expressions ask for; make them more exact, as // and * look at all "
+        "there is"
+    )
+
+
+@pytest.mark.parametrize(
+    "selection", [{"metric_selection": "//*//*//*"}, {"field_selection": "//*//*"}, {"tag_selection": "//*//*"}]
+)
+def test_what_is_made_of_a_document_is_bounded(selection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = parser(Xml, selection)
+    made.parse(NESTED)
+    monkeypatch.setattr(page_room, "_MOST", 1000)
+    with pytest.raises(TooMuch, match="it holds too many metrics"):
+        made.parse(NESTED)
+
+
+def test_a_text_that_is_joined_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    expressions = {"x": "string-join(/r/b, ',')"}
+    assert len(fields(Xml, MANY, expressions)["x"]) == 5999
+    monkeypatch.setattr(xpath, "_MOST_JOINED", 2999)
+    with pytest.raises(ParseError, match=r"fields.x: string-join\(\) gives more than 0 MiB; select fewer nodes"):
+        fields(Xml, MANY, expressions)

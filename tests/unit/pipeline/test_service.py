@@ -22,12 +22,14 @@ from pyagent.api import (
     Retry,
 )
 from pyagent.config import FilterOptions
+from pyagent.kit import page_room
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
 from pyagent.pipeline.outputs.running_output import RunningOutput
 from pyagent.testing import make_parser
 from pyagent.testing.virtual import VirtualClock, run_virtual
 from pyagent_plugins.parsers.influx import Influx
+from pyagent_plugins.parsers.prometheus import Prometheus
 from pyagent_plugins.parsers.value import Value
 
 pytestmark = pytest.mark.leaves_threads(reason="its plugins hang, or are not stopped")
@@ -283,6 +285,17 @@ def test_pieces_of_lines_are_read_each_by_itself_and_get_the_same_tags(plan: dic
         result = await acc.ingest([b"a v=1i 1", b"b v=2i 2\nbad\n", b"c v=3i 3"], parser, tags={"t": "x"})
         assert (result.accepted, result.rejected, result.texts) == (3, 1, ("bad",))
         assert lines_of(output) == [f"{name},host=h,t=x v={n}i {n * SECOND}" for n, name in enumerate("abc", 1)]
+
+    run_virtual(main())
+
+
+def test_a_piece_of_too_many_metrics_is_refused_by_its_parsers_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(page_room, "_MOST", 1000)
+        acc = listener(Fanout([out()])).acc
+        result = await acc.ingest([b"a 1\n" * 30, b"b 1\n"], make_parser(Prometheus))
+        assert result.accepted == 1
+        assert result.errors == ("it holds too many metrics: they take more than 0 MiB; divide it, or leave some out",)
 
     run_virtual(main())
 

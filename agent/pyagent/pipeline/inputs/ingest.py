@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyagent.api import Ingested, Metric, ParseError, Parser
+from pyagent.api.errors import TooMuch
 from pyagent.api.line_options import PrecisionName
 from pyagent.config import InputPlan
 from pyagent.lineprotocol import parse
@@ -241,7 +242,7 @@ def _parse_all(
                 from pyagent.pipeline.isolation import usable
 
                 parsed.metrics += usable(metrics, _MOST_METRICS, "parse")
-        except ParseError as error:
+        except (ParseError, TooMuch) as error:
             parsed.add(reason_of(error), piece)
         except Exception as error:
             # Of a parser of the engine's it is a mistake, which costs this piece and no others.
