@@ -22,6 +22,8 @@ UNKNOWN = 3
 _LONGEST_MESSAGE = 512
 _SMALLEST, _LARGEST = 5e-324, 1.7976931348623157e308
 _VALUE = re.compile(r"[^\t\n\f\r ]+")
+_PLAIN = re.compile(r" *+([!-&(-<>-~]++)=(([\d.\-+eE]++)([!-+\--~]*+))(?![^\t\n\f\r ])", re.ASCII)
+"""Without blanks, quotes and commas, as nearly all are."""
 _NUMBER = re.compile(r"[\d.\-+eE]++", re.ASCII)
 _BEHIND = re.compile(
     r"([\w/%]*+);?+([\d.\-+eE:~@]++)?+;?+([\d.\-+eE:~@]++)?+;?+([\d.\-+eE]++)?+;?+([\d.\-+eE]++)?+", re.ASCII
@@ -72,19 +74,17 @@ def _first_line(message: bytes) -> str:
 
 def _metrics(perfdata: str, time: int, unread: list[str] | None) -> Iterator[Metric]:
     nothing = perfdata.strip()
-    for label, values in _parts(perfdata):
+    for label, digits, behind, values in _parts(perfdata, reads_commas=unread is not None):
         nothing = ""
-        text = values if unread is None or "," not in values else _DECIMAL_COMMA.sub(".", values)
-        found = _NUMBER.match(text) if label else None
-        number = parse_float(found[0]) if found is not None else None
-        unit, limits, is_whole = _known_behind[text[found.end() :]] if found is not None else _NOTHING
+        number = parse_float(digits)
+        unit, limits, is_whole = _known_behind[behind]
         if unread is not None and (number is None or not is_whole):
             # Behind a value that is read, the unit or limits may not be; a value U says that there is none.
             if values.partition(";")[0] != "U":
                 unread.append(f"{label}={values}")
             if number is None:
                 continue
-        if found is None:
+        if not digits:
             continue
         if "'" in label:
             label = label.strip("'") if unread is None else _unquoted(label)
@@ -112,7 +112,6 @@ def _behind(text: str) -> tuple[str, dict[str, float], bool]:
 
 _known_behind = Memo(_behind)
 """Most plugins print the same limits each time."""
-_NOTHING: tuple[str, dict[str, float], bool] = ("", {}, False)
 
 
 def _unquoted(label: str) -> str:
@@ -120,16 +119,29 @@ def _unquoted(label: str) -> str:
     return label[1:-1].replace("''", "'") if is_quoted else label.strip("'")
 
 
-def _parts(perfdata: str) -> Iterator[tuple[str, str]]:
-    """Labels, which may have blanks, and what stands behind the = up to the next blank."""
+def _parts(perfdata: str, *, reads_commas: bool) -> Iterator[tuple[str, str, str, str]]:
+    """Labels, which may have blanks, the numbers, what stands behind these, and both of them, up to the next blank. A number
+    is empty where there is none."""
     start = 0
-    while (equals := perfdata.find("=", start)) >= 0:
+    while True:
+        if plain := _PLAIN.match(perfdata, start):
+            label, values, digits, behind = plain.groups()
+            yield label, digits, behind, values
+            start = plain.end()
+            continue
+        equals = perfdata.find("=", start)
+        if equals < 0:
+            return
         value = _VALUE.match(perfdata, equals + 1) if equals > start else None
         if value is None:
             start = equals + 1
-        else:
-            yield perfdata[start:equals].lstrip(), value[0].rstrip()
-            start = value.end()
+            continue
+        label, values = perfdata[start:equals].lstrip(), value[0].rstrip()
+        text = _DECIMAL_COMMA.sub(".", values) if reads_commas else values
+        number = _NUMBER.match(text) if label else None
+        end = number.end() if number else 0
+        yield label, text[:end], text[end:], values
+        start = value.end()
 
 
 def _range(limit: str) -> tuple[float, float] | None:
