@@ -45,7 +45,7 @@ class JsonObject(Options, frozen=True):
 
 
 _NO_OBJECT: Final = JsonObject()
-_MOST_COMBINATIONS: Final = 1_000_000
+_MOST_COMBINATIONS: Final = 250_000
 """A document of a few lines can ask for more than any memory holds."""
 _pairs: Final = json.JSONDecoder(object_pairs_hook=tuple)
 

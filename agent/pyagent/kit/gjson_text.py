@@ -16,6 +16,30 @@ from pyagent.kit.gjson_syntax import array_path, name_of_last, object_path, sele
 
 __all__ = ["find"]
 
+_MOST_MADE = 64 << 20
+"""Characters of a document that a path makes: `[@this,@this]|[@this,@this]` is four times what it was."""
+
+
+class _Parts:
+    """Texts of which one is made."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._size = 0
+
+    def add(self, text: str) -> None:
+        """Raises ValueError."""
+        self._size += len(text) + 1
+        _check(self._size)
+        self.texts.append(text)
+
+
+def _check(size: int) -> None:
+    if size > _MOST_MADE:
+        raise ValueError(
+            f"a path makes more than {_MOST_MADE >> 20} MiB of the document; name fewer parts of it, and each once"
+        )
+
 
 class _Search:
     """One search in one text. `pipe`: the path to follow from what was found."""
@@ -58,8 +82,12 @@ class _Search:
             key = step.each
             if (split := split_pipe(key)) is not None:
                 key, self.pipe = split
-            hits = [hit for element in elements if (hit := _relative(element, key)).raw]
-            self.found = _joined("[]", [hit.raw for hit in hits], [hit.index for hit in hits])
+            parts, places = _Parts(), []
+            for element in elements:
+                if (hit := _relative(element, key)).raw:
+                    parts.add(hit.raw)
+                    places.append(hit.index)
+            self.found = _joined("[]", parts.texts, places)
             return True
         if step.part == "#":
             raw = str(len(elements))
@@ -74,7 +102,7 @@ class _Search:
         return self.within(element, step.path)
 
     def _query(self, step: Any, elements: list[Result]) -> bool:
-        texts, indexes = [], []
+        parts, indexes = _Parts(), []
         for element in elements:
             if element.is_object or element.is_list:
                 value = find(element.raw, step.query.path)
@@ -93,10 +121,10 @@ class _Search:
                 self.found = found
                 return True
             if found.raw:
-                texts.append(found.raw)
+                parts.add(found.raw)
                 indexes.append(found.index)
         if step.all and self.found is NOTHING:
-            self.found = _joined("[]", texts, indexes if texts else None)
+            self.found = _joined("[]", parts.texts, indexes or None)
         return False
 
 
@@ -143,7 +171,7 @@ def find(text: str, path: str) -> Result:
 
 
 def _selected(text: str, kind: str, parts: list[tuple[str, str]]) -> Result:
-    texts = []
+    made = _Parts()
     for name, path in parts:
         if not (found := find(text, path)).raw:
             continue
@@ -154,8 +182,8 @@ def _selected(text: str, kind: str, parts: list[tuple[str, str]]) -> Result:
                 key = quoted(last if not re.search(r"[\0-\x1f\[\]{}()#|!]", last) else "_") + ":"
             else:
                 key = (name if name[0] == '"' and read(name).raw == name else quoted(name)) + ":"
-        texts.append(key + found.raw)
-    return _joined("{}" if kind == "{" else "[]", texts)
+        made.add(key + found.raw)
+    return _joined("{}" if kind == "{" else "[]", made.texts)
 
 
 def _fits(operator: str, wanted: str, value: Result) -> bool:
@@ -249,21 +277,23 @@ def _modified(text: str, path: str) -> tuple[str, str] | None:
                 end += len(squash(rest[end:])) if rest[end] in '{["(' else 1
             argument = rest[:end]
         rest = rest[len(argument) :]
-    return function(text, argument), rest
+    made = function(text, argument)
+    _check(len(made) - len(text))
+    return made, rest
 
 
 def _dig(text: str, argument: str) -> str:
-    found: list[str] = []
+    found = _Parts()
 
     def search(place: Result) -> None:
         if (hit := find(place.raw, argument)).raw:
-            found.append(hit.raw)
+            found.add(hit.raw)
         if place.is_object or place.is_list:
             for _, _, value in children(place):
                 search(value)
 
     search(read(text))
-    return "[" + ",".join(found) + "]"
+    return "[" + ",".join(found.texts) + "]"
 
 
 _MODIFIERS: Final = {**MODIFIERS, "dig": _dig}

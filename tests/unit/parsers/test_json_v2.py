@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyagent.api import Metric, ParseError, Parser, Uint
-from pyagent.kit import gjson_objects
+from pyagent.kit import gjson_objects, gjson_text
 from pyagent.kit.gjson_text import find
 from pyagent.testing import make_parser
 from pyagent_plugins.parsers.json_v2 import JsonV2
@@ -131,13 +131,34 @@ def test_values_give_every_combination() -> None:
             {"field": [{"path": "t", "type": "float"}]},
             "the value of 't' must be of type float, and is 'x'",
         ),
-        (json.dumps({key: [0] * 1000 for key in "abc"}), {"object": [{"path": "@this"}]}, "more than 1,000,000 combin"),
+        (json.dumps({key: [0] * 1000 for key in "abc"}), {"object": [{"path": "@this"}]}, "more than 250,000 combin"),
         ('{"t": 2}', {"field": [{"path": "t", "type": "bool"}]}, "the value of 't' must be of type bool, and is 2"),
     ],
 )
 def test_mistakes(document: str, selection: dict[str, Any], message: str) -> None:
     with pytest.raises(ParseError, match="(?i)" + message.replace("(", r"\(")):
         parser(selection).parse(document.encode())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "[@this,@this,@this,@this]|[@this,@this,@this,@this]|[@this,@this,@this,@this]",
+        '{"a":@this,"b":@this}|{"a":@this,"b":@this}|{"a":@this,"b":@this}|{"a":@this,"b":@this}',
+        "a.#.[@this,@this,@this,@this,@this,@this,@this,@this,@this,@this,@this,@this]",
+        "a.#(b>0)#.[@this,@this,@this,@this,@this,@this,@this,@this,@this,@this,@this,@this]",
+        "[a,a,a,a,a,a,a,a]|@dig:#",
+        "@tostr|@tostr|@tostr|@tostr|@tostr|@tostr|@tostr|@tostr|@tostr|@tostr",
+    ],
+)
+def test_a_path_that_makes_much_of_a_document_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = json.dumps({"a": [{"b": 1}] * 10})
+    find(document, path)
+    monkeypatch.setattr(gjson_text, "_MOST_MADE", 60 if "dig" in path else 1000)
+    with pytest.raises(
+        ParseError, match=r"a path makes more than 0 MiB of the document; name fewer parts of it, and each once"
+    ):
+        parser({"field": [{"path": path}]}).parse(document.encode())
 
 
 @given(st.binary(max_size=60) | st.text('{}[]",:0a\\u ', max_size=60).map(str.encode))
