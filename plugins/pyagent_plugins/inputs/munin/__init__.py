@@ -8,12 +8,14 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 from pyagent.api import Accumulator, ConfigError, Duration, Input, Measurement, Options, PyagentError, option
 from pyagent.kit.connection import ServerAddress
 from pyagent.kit.each import for_each, for_each_in_threads, joined_failures
 from pyagent.kit.filter import name_filter
+from pyagent.kit.laggards import EachInThreads
 
 from ._answers import CONFIG, Names, State
 from ._folder import Folder, Program
@@ -89,6 +91,7 @@ class Munin(Input[MuninOptions]):
             if options.directory
             else None
         )
+        self._each = EachInThreads(at_once=options.at_once)
         self._clock = time.monotonic
         self._programs: dict[str, Program] = {}
         self._wrong: list[Exception] = []
@@ -107,10 +110,9 @@ class Munin(Input[MuninOptions]):
             except PyagentError as error:
                 failures.append(error)
             failures += self._wrong
-            programs = list(self._programs.values())
             try:
                 # A few at a time: one that takes long holds up itself alone.
-                for_each_in_threads(programs, lambda one: self._run(one, acc), at_once=self.options.at_once)
+                self._each.run({name: partial(self._run, one, acc) for name, one in self._programs.items()})
             except Exception as error:
                 failures.append(error)
         if self._servers:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from pyagent.api import (
@@ -30,9 +31,9 @@ from pyagent.api import (
     option,
 )
 from pyagent.kit.command import Commands, CommandStopped, Output, shown
-from pyagent.kit.each import for_each_in_threads
 from pyagent.kit.filter import name_filter
 from pyagent.kit.foreign_settings import mask_settings
+from pyagent.kit.laggards import EachInThreads
 from pyagent.kit.nagios import UNKNOWN, add_state, read_output
 from pyagent.kit.origins import program_of
 from pyagent.kit.shown import readable
@@ -178,6 +179,7 @@ class Nagios(Input[NagiosOptions]):
         self._states: dict[int, int] = {}
         self._told: set[int] = set()
         """Checks of whose performance data it has been said that it cannot be read."""
+        self._each = EachInThreads(at_once=options.max_parallel_checks)
         self._clock = time.monotonic
         self._due: dict[int, float] = {}
 
@@ -194,11 +196,7 @@ class Nagios(Input[NagiosOptions]):
         return [check.origin for check in self._checks]
 
     def gather(self, acc: Accumulator) -> None:
-        for_each_in_threads(
-            self._now_due(),
-            lambda check: self._run(*check, acc),
-            at_once=self.options.max_parallel_checks,
-        )
+        self._each.run({index: partial(self._run, index, check, acc) for index, check in self._now_due()})
 
     def _now_due(self) -> Iterator[tuple[int, _Check]]:
         now = self._clock()
