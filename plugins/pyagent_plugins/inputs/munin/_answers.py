@@ -15,6 +15,8 @@ from pyagent.kit.shown import quoted
 __all__ = ["CONFIG", "FETCH", "Graph", "Names", "State", "read_answer"]
 
 CONFIG, FETCH = "config", "fetch"
+_PLAIN_VALUE = re.compile(r"([A-Za-z_]\w*)\.value ([-+]?[0-9]{1,300}(?:\.[0-9]+)?)", re.ASCII)
+"""What most lines are."""
 _ATTRIBUTE = re.compile(r"([A-Za-z_]\w*)\.(\w+)(?:\s+(.*))?", re.ASCII)
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?", re.ASCII)
 _HOST = re.compile(r"^host_name[ \t]+([-\w.:]{1,255})[ \t\r]*$", re.ASCII | re.MULTILINE)
@@ -56,15 +58,19 @@ def read_answer(text: str) -> dict[str, Graph]:
         if line.startswith("multigraph "):
             graph = graphs.setdefault(line[len("multigraph ") :].strip(), Graph())
             continue
-        if not (match := _ATTRIBUTE.match(line)):
+        if plain := _PLAIN_VALUE.fullmatch(line):
+            name, attribute, value = plain[1], "value", plain[2]
+        elif match := _ATTRIBUTE.match(line):
+            name, attribute, value = match.groups("")
+            value = value.strip()
+        else:
             continue
-        name, attribute, value = match.groups("")
-        value = value.strip()
         count += 1
         if count > _MOST_FIELDS * 10:
             raise PyagentError(f"it has more than {_MOST_FIELDS * 10} lines about fields")
         if attribute == "value":
-            if (found := _value(name, value)) is not None:
+            found = (name, float(value), None) if plain else _value(name, value)
+            if found is not None:
                 graph.values.append(found)
                 if len(graph.values) > _MOST_FIELDS:
                     raise PyagentError(f"it has more than {_MOST_FIELDS} values")
