@@ -1,11 +1,13 @@
 """A Debian that boots under systemd in a container, with the agent installed into it as an operator does it."""
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -83,6 +85,14 @@ class Container(Server):
         """Restart the whole container, as a host restarts."""
         await self("systemctl", "reboot", check=False)  # it may end before it can say that it went well
         await asyncio.to_thread(self._boot_again)
+
+    def _end(self) -> None:
+        """At once: an orderly end would stop what tests have left hanging, and `reboot` has shown it."""
+        leader = self._leader()
+        if leader is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(leader, signal.SIGKILL)
+        super()._end()
 
     def _boot_again(self) -> None:
         assert self._process is not None
