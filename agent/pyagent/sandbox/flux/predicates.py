@@ -144,6 +144,8 @@ def _comparison(sign: str, column: str, literal: Any) -> Predicate | None:
         return None
     if column != VALUE and sign == "==" and literal == "":
         return None  # the storage has no empty tags
+    if sign == "==" and isinstance(literal, str):  # of each query, and of each series
+        return lambda row: row.get(column, "") == literal
     compare = _COMPARE[sign]
     alike: tuple[type, ...] = (type(literal),)
     if isinstance(literal, _NUMBERS) and not isinstance(literal, bool):

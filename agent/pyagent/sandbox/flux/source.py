@@ -5,6 +5,7 @@ each row."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from pyagent.sandbox.documents import Document
@@ -84,7 +85,7 @@ class Source(Stream):
         if chosen.of_series:
             found = [(column, row) for column, row in found if all(asks(row) for asks in chosen.of_series)]
         found.sort(key=lambda pair: (*pair[0].series.order, pair[0].field))
-        return found
+        return [(column, row.copy()) for column, row in found]
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -275,8 +276,9 @@ def _no_bucket() -> InfluxError:
     return InfluxError("invalid", message, final=True)
 
 
+@lru_cache(1 << 14)
 def labels(column: Column) -> Row:
-    """Measurement, field and tags of a column, as text."""
+    """Measurement, field and tags of a column, as text. To be copied: each query asks for those of all columns."""
     row = {"_field": _text(column.field), "_measurement": _text(column.series.measurement)}
     for name, value in column.series.tags:
         row[_text(name)] = _text(value)
