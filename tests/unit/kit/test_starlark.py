@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, Metric, Uint
+from pyagent.kit.starlark import script as script_module
 from pyagent.kit.starlark.compiler import compile_script
 from pyagent.kit.starlark.metrics import MetricValue
 from pyagent.kit.starlark.script import FAULTS, Script, words_of
@@ -219,6 +220,56 @@ def test_globals_are_frozen_but_for_the_state() -> None:
     for name, parameters in (("worse", 1), ("fails", 2)):
         with pytest.raises(FAULTS, match="cannot append to frozen list"):
             made.function(name, parameters)(1)
+
+
+def test_a_state_that_only_grows_begins_anew(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(script_module, "MOST_KEPT", 100_000)
+    monkeypatch.setattr(script_module, "_LOOK_AFTER", 10)
+    made = script(
+        "state = {'seen': {}, 'calls': 0, 'metrics': [], 'kinds': [(1, 'a'), set(['b'])]}\n"
+        "def keep(x):\n"
+        "    state['calls'] += 1\n    state['seen'][state['calls'] + x] = 'x' * 100\n    state['metrics'].append(Metric('m'))\n"
+        "    state['itself'] = state\n    return len(state['seen'])\n"
+    )
+    keep, counts = made.function("keep", 1), []
+    for number in range(100):
+        made.begin()
+        for _ in range(10):
+            made.refill()
+            counts.append(keep(1000 * number))
+    assert max(counts) < 1000
+    assert counts.count(1) > 1
+    assert len(caplog.messages) == counts.count(1) - 1
+    assert caplog.messages[0].endswith(
+        "its state kept more than 0 MiB, and begins anew; let the script remove from it what is old"
+    )
+    assert str_of(made.state["kinds"]) == '[(1, "a"), set(["b"])]'
+
+
+def test_a_state_is_looked_at_the_more_seldom_the_more_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    kept = script_module._kept
+
+    def looked(value: Any) -> tuple[int, int]:
+        looks.append(len(value))
+        return kept(value)
+
+    monkeypatch.setattr(script_module, "_kept", looked)
+    made = script("def keep(x):\n    state[x] = 1\n    return 'y' * x\n")
+    keep = made.function("keep", 1)
+    for number in range(20_000):
+        made.begin()
+        made.refill()
+        keep(number % 5000)
+    assert len(looks) < 15
+    before = len(looks)
+    for _ in range(3):  # few calls that make much
+        made.begin()
+        made.refill()
+        keep(40 << 20)
+    assert len(looks) == before
+    made.begin()
+    assert len(looks) == before + 1
 
 
 def test_freezing_unfolds_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -9,7 +10,7 @@ from pyagent.api import ConfigError, PyagentError
 from pyagent.kit.starlark.builtins import universe
 from pyagent.kit.starlark.compiler import ScriptSyntaxError, compile_script
 from pyagent.kit.starlark.failures import FAULTS, words_of
-from pyagent.kit.starlark.metrics import METRIC_FUNCTIONS, direct_access
+from pyagent.kit.starlark.metrics import METRIC_FUNCTIONS, MetricValue, direct_access
 from pyagent.kit.starlark.modules import load_module
 from pyagent.kit.starlark.operators import Operators
 from pyagent.kit.starlark.values import Budget, Dict, List, OutOfTime, StarlarkError, freeze, type_of
@@ -20,6 +21,12 @@ _HELPERS = """
 add sub mul div floordiv mod bitor bitand bitxor lshift rshift iadd ior neg pos invert eq lt le gt ge contains index setindex
 slice augindex loop loop_of unpack display attribute setattribute augattribute arguments named
 """.split()  # noqa: SIM905
+
+
+MOST_KEPT = 256 << 20
+"""Bytes that `state` may keep, about."""
+_LOOK_AFTER, _LOOK_AFTER_MADE = 1000, 64 << 20
+"""Calls after which it is looked at how much that is, or bytes that were made in them."""
 
 
 class ScriptFailure(PyagentError):
@@ -35,6 +42,8 @@ class Script:
         self.filename = filename
         self.keeps = "state" in source
         """It may keep what it is given: all else is frozen."""
+        self._log = log
+        self._calls, self._look_after = 0, _LOOK_AFTER
         self._budget = Budget(seconds)
         operators = Operators(self._budget)
         self._globals: dict[str, Any] = {
@@ -73,6 +82,7 @@ class Script:
             "__builtins__": {},
         }
         self._run(compiled.code)
+        self._first_state = deepcopy(self.state) if self.keeps and isinstance(self.state, Dict) else Dict()
         for name in compiled.names:
             if name != "state":
                 freeze(self._globals.get(name))
@@ -97,12 +107,32 @@ class Script:
         return found
 
     def begin(self) -> None:
-        """Before calls from outside: the time that they may take together begins anew."""
+        """Before calls from outside: the time that they may take together begins anew. A `state` that keeps too much begins
+        anew, as a script that only adds to it would take all the memory there is."""
+        if self.keeps and (self._calls >= self._look_after or self._budget.made > _LOOK_AFTER_MADE):
+            self._look_at_state()
         self._budget.start()
 
     def refill(self) -> None:
         """Before each call: so does the memory that it may take."""
+        self._calls += 1
         self._budget.refill()
+
+    def _look_at_state(self) -> None:
+        """It takes as long as there are values in it, so that it is done the more seldom the more there are."""
+        state = self.state
+        size, count = _kept(state)
+        if size > MOST_KEPT and isinstance(state, Dict):
+            # As the script was loaded with: it counts on what is there.
+            state.clear()
+            state.update(deepcopy(self._first_state))
+            self._log.error(
+                "%s: its state kept more than %d MiB, and begins anew; let the script remove from it what is old",
+                self.filename,
+                MOST_KEPT >> 20,
+            )
+        self._calls, self._look_after = 0, max(_LOOK_AFTER, count // 4)
+        self._budget.made = 0
 
     def failure(self, error: BaseException) -> ScriptFailure:
         """What a call ended with, with the lines of the script that led there."""
@@ -134,6 +164,28 @@ class Script:
         if len(made) > 1000:
             self._budget.charge(8 * len(made))
         return made
+
+
+def _kept(value: Any) -> tuple[int, int]:
+    """Bytes that a value takes, about, and how many values there are in it; no further than MOST_KEPT."""
+    size = count = 0
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting and size <= MOST_KEPT:
+        one = waiting.pop()
+        count += 1
+        size += 64
+        if isinstance(one, str | bytes):
+            size += len(one)
+        elif isinstance(one, dict | list | tuple | MetricValue) and id(one) not in seen:
+            seen.add(id(one))
+            if isinstance(one, MetricValue):
+                waiting += [one.metric.tags, one.metric.fields]
+                continue
+            waiting.extend(one)
+            if isinstance(one, dict):
+                waiting.extend(one.values())
+    return size, count
 
 
 def starlark_value(value: Any) -> Any:

@@ -54,14 +54,17 @@ class Budget:
         self.seconds = seconds
         self._left = 0
         self._until = 0.0
-        self._bytes = 0
+        self._bytes = MOST_BYTES
+        self.made = 0
+        """Bytes that were made in earlier calls, until somebody begins to count anew."""
 
     def start(self) -> None:
+        self.refill()
         self._left = STEPS
         self._until = time.monotonic() + self.seconds
-        self._bytes = MOST_BYTES
 
     def refill(self) -> None:
+        self.made += MOST_BYTES - self._bytes
         self._bytes = MOST_BYTES
 
     def tick(self) -> None:
