@@ -12,9 +12,9 @@ __all__ = ["mistakes"]
 
 def mistakes(value: Any, hint: Any, path: str = "") -> Iterator[str]:
     """A line for each value that is of another type than its annotation."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint in (Any, object):
         return
+    origin, arguments = _parts(hint)
     if origin is typing.Union or origin is types.UnionType:
         found = []
         for each in arguments:
@@ -43,6 +43,11 @@ def mistakes(value: Any, hint: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: {value!r} is no {hint.__name__}"
     else:
         yield from _attributes(value, path)
+
+
+@functools.cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return typing.get_origin(hint), typing.get_args(hint)
 
 
 _hints = functools.cache(typing.get_type_hints)

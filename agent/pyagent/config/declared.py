@@ -4,6 +4,7 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -58,8 +59,19 @@ class OptionSpec:
         return not self.deprecated and not self.no_effect
 
 
-def declared_options(kind: type[msgspec.Struct]) -> Iterator[OptionSpec]:
+_declared: WeakKeyDictionary[type[msgspec.Struct], tuple[OptionSpec, ...]] = WeakKeyDictionary()
+"""Read once of each type: those that all plugins of a kind share are asked for with each plugin."""
+
+
+def declared_options(kind: type[msgspec.Struct]) -> tuple[OptionSpec, ...]:
     """The options that a type of options declares, in its order; those that it shares with others come last."""
+    found = _declared.get(kind)
+    if found is None:
+        found = _declared[kind] = tuple(_read(kind))
+    return found
+
+
+def _read(kind: type[msgspec.Struct]) -> Iterator[OptionSpec]:
     inherited = {info.name for base in kind.__bases__ if issubclass(base, msgspec.Struct) for info in _fields(base)}
     for info in sorted(_fields(kind), key=lambda info: info.name in inherited):
         annotation, meta = _split(info.type)

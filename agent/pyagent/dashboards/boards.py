@@ -240,19 +240,22 @@ def _tell_apart(panels: Sequence[Any]) -> None:
         panel.id_val = number
 
 
+_on_a_line = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder for each value
+
+
 def _json(value: Any, indent: str = "", before: int = 0) -> str:
     """As json.dumps with an indent, but what fits on a line stays on it: fewer lines, of which a change is still a few.
 
     `before` is the number of characters that stand on the first line before the value, without the indent. A comma may follow.
     """
-    line = json.dumps(value, ensure_ascii=False)
+    line = _on_a_line(value)
     if not value or not isinstance(value, Mapping | list) or len(indent) + before + len(line) < _COLUMNS:
         return line
     inner = indent + "  "
     if isinstance(value, list):
         parts, ends = [_json(item, inner) for item in value], "[]"
     else:
-        keys = [f"{json.dumps(key, ensure_ascii=False)}: " for key in value]
+        keys = [f"{_on_a_line(key)}: " for key in value]
         parts = [key + _json(item, inner, len(key)) for key, item in zip(keys, value.values(), strict=True)]
         ends = "{}"
     lines = f",\n{inner}".join(parts)
