@@ -230,9 +230,18 @@ def _expected(filled: Filled, panel: dict[str, Any]) -> bool:
     return measurement in filled.measurements and "wired" not in query
 
 
+def _has_data(filled: Filled, query: str) -> bool:
+    """Whether it asks for what is here. Of hundreds of plugins that are not, one answer is as empty as the next."""
+    asked = set(re.findall(r'r\._measurement == "(\w+)"', query))
+    return not asked or bool(asked & filled.measurements)
+
+
 @pytest.mark.parametrize("panel", PANELS)
 def test_a_panel_gives_frames_for_one_host_several_and_all(filled: Filled, panel: dict[str, Any]) -> None:
     every = 12 if '"mem"' in panel["targets"][0]["query"] else 2
+    if not any(_has_data(filled, one["query"]) for one in panel["targets"]):
+        assert _frames(filled, panel, filled.recent, PLAIN) == []
+        return
     for host, count in (("web1", 1), (PLAIN, 2), (ALL, every)):
         frames = _frames(filled, panel, filled.recent, host)
         if not _expected(filled, panel):
@@ -297,7 +306,8 @@ def test_no_query_fails_in_any_range_for_any_name(filled: Filled, board: Board) 
     change = Range(AUTUMN - 24 * 3600, AUTUMN + 48 * 3600, "1h0m0s")
     for panel in panels(board.document):
         for target in panel.get("targets") or ():
-            for span, bucket, host in ((short, BUCKET, STRANGE), (month, BUCKET, ALL), (change, ODD, "web1")):
+            asked = ((short, BUCKET, STRANGE), (month, BUCKET, ALL), (change, ODD, "web1"))
+            for span, bucket, host in asked if _has_data(filled, target["query"]) else asked[:1]:
                 filled.source.frames(target["query"], span, {"bucket": bucket, "host": host})
             assert filled.source.frames(target["query"], filled.recent, {"bucket": "empty", "host": ALL}) == []
 
@@ -335,6 +345,9 @@ def test_without_variables_nothing_is_left_to_be_put_in(filled: Filled) -> None:
     for board in boards(SUBJECTS, Destination(), "shared", host='d"e'):
         for panel in panels(board.document):
             for target in panel.get("targets") or ():
+                if not _has_data(filled, target["query"]):
+                    assert "${" not in target["query"]
+                    continue
                 frames = filled.source.frames(target["query"], filled.recent, {})
                 assert {frame.labels["host"] for frame in frames if not frame.is_table} <= {'d"e'}
     first = next(iter(boards(SUBJECTS, Destination(), "shared")[0].document["panels"]))
@@ -399,6 +412,8 @@ def test_grafanas_own_client_reads_every_answer(filled: Filled, go_client: Path)
         for target in panel.get("targets") or ()
     ]
     queries += [rule["data"][0]["model"]["query"] for rule in alert_rules(SUBJECTS, Destination())]
+    without = [query for query in queries if not _has_data(filled, query)]
+    queries = [query for query in queries if _has_data(filled, query)] + without[::20]
     variables = {"bucket": BUCKET, "host": PLAIN}
     sent = [filled.source.with_macros(with_variables(query, variables), filled.recent) for query in queries]
     done = subprocess.run(
