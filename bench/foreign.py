@@ -223,7 +223,7 @@ def compared(what: str, direct: Any, through: Any, rounds: int) -> Row:
 def gathers(folder: Path, rounds: int, metrics: int) -> list[Row]:
     values = [(f"disk{at // 10}", f"value{at % 10}", at * 997) for at in range(metrics)]
     (folder / "values").write_text("".join(f"{device} {name} {value}\n" for device, name, value in values))
-    rows = []
+    rows: list[Row] = []
     for name, check, module, what in (
         ("memory", CHECK, MODULE, ""),
         ("many", MANY_CHECK, MANY_MODULE, f", {metrics} values"),

@@ -102,6 +102,23 @@ collectd.register_read(good, name="good")
         assert "\n" not in error
 
 
+def test_texts_are_taken_as_by_collectd_each_time(tmp_path: Path) -> None:
+    text = """
+import collectd
+def read():
+    for plugin in ("one", b"one", "x" * 200, "", "one"):
+        collectd.Values("gauge", [1], plugin=plugin, time=1.0).dispatch(host="other")
+    collectd.Values("gauge", [1], plugin=[]).dispatch()
+collectd.register_read(read)
+"""
+    run = Run(tmp_path, text)
+    names = ["one", "one", "one", "python", "x" * 127]
+    for _ in range(2):
+        metrics, error = run.gather()
+        assert metrics == [f"{name}_value,host=other,type=gauge value=1" for name in names]
+        assert "plugin must be a text, and is []" in error
+
+
 def test_a_module_that_cannot_be_imported_is_an_error_of_each_gather(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def (\n")
     run = Run(tmp_path, COUNTING, modules=["broken", "guest"], module={"guest": {"Name": "a"}})

@@ -126,6 +126,29 @@ acc.add("gathers", {"n": self.gathers})
     assert (guest.pid is not None) == isolate
 
 
+def test_what_is_not_plain_becomes_so_before_it_is_sent(guests: Start) -> None:
+    guest = guests(
+        """
+from decimal import Decimal
+acc.add("m", {"d": Decimal("1.5"), "b": b"x", "none": None}, {"t": 5, "none": None}, 2.5)
+acc.add("empty", {"none": None})
+"""
+    )
+    assert gathered(guest) == [("m", {"d": 1.5, "b": "x"}, {"t": "5"}, 2_500_000_000, MetricType.UNTYPED)]
+
+
+def test_a_metric_that_cannot_be_sent_is_named(guests: Start, caplog: pytest.LogCaptureFixture) -> None:
+    guest = guests("acc.add('late', {'n': 1}, None, 1 << 64)\nacc.add('m', {'n': 2})")
+    assert [metric[0] for metric in gathered(guest)] == ["m"]
+    assert caplog.messages == ["a metric 'late' is left out: time outside range"]
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_many_come_in_their_order(guests: Start, isolate: bool) -> None:
+    guest = guests("for n in range(1000): acc.add('m', {'n': n})", isolate=isolate)
+    assert [metric[1] for metric in gathered(guest)] == [{"n": n} for n in range(1000)]
+
+
 @pytest.mark.parametrize("isolate", [True, False])
 @pytest.mark.parametrize(
     ("code", "cause"),
