@@ -2,16 +2,25 @@
 
 from pyagent.api.errors import TooMuch
 
-__all__ = ["PageRoom", "most_made", "too_much"]
+__all__ = ["PageRoom", "check_room", "most_made", "too_much"]
 
 METRIC_BYTES, VALUE_BYTES = 500, 80
 """About what a metric takes, and what each of its tags and fields adds to that; as native/exposition.hpp has them."""
 _MOST = 256 << 20
+_MOST_TIMES = 32
 
 
 def most_made(size: int) -> int:
     """Bytes of memory that a page of so many bytes may become, about: a large page of usual lines becomes less."""
     return max(_MOST, 8 * size)
+
+
+def check_room(size: int, metrics: int, values: int) -> None:
+    """Before so many metrics, with so many tags and fields in all, are made of a text of so many bytes: most formats have them
+    in a few bytes. What people write has longer names and values, and so may be larger. Raises TooMuch."""
+    most = max(_MOST, _MOST_TIMES * size)
+    if METRIC_BYTES * metrics + VALUE_BYTES * values > most:
+        raise too_much(most)
 
 
 def too_much(most: int) -> TooMuch:

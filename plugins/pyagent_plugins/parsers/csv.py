@@ -13,6 +13,7 @@ from pyagent.api.files import without_mark
 from pyagent.api.units import format_number
 from pyagent.kit.csv_rows import BadRow, csv_rows
 from pyagent.kit.numbers import guess_value, parse_boolean, parse_float, parse_integer
+from pyagent.kit.page_room import check_room
 from pyagent.kit.records import read_rows
 from pyagent.kit.timestamps import load_zone, parse_timestamp
 
@@ -86,6 +87,8 @@ class Csv(Parser[CsvOptions]):
         self._header_rows = self.options.csv_header_row_count
 
     def parse(self, data: bytes) -> list[Metric]:
+        # Cells are mostly short, and what is equal is kept once.
+        check_room(len(data), data.count(b"\n"), data.count(self._delimiter.encode()) // 2)
         if self.options.csv_reset_mode == "always":
             self._reset()
         return self._read(data, read_rows)

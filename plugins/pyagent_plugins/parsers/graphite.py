@@ -9,6 +9,7 @@ from typing import Annotated
 from pyagent.api import Metric, Options, ParseError, Parser, option
 from pyagent.kit.memo import Memo
 from pyagent.kit.numbers import parse_float
+from pyagent.kit.page_room import check_room
 from pyagent.kit.templates import Templates
 
 __all__ = ["Graphite", "GraphiteOptions"]
@@ -32,6 +33,8 @@ class Graphite(Parser[GraphiteOptions]):
         self._names = Memo(self._name, most=_NAMES_BYTES)
 
     def parse(self, data: bytes) -> list[Metric]:
+        lines = data.count(b"\n")
+        check_room(len(data), lines, 2 * lines + data.count(b";"))
         names, default = self._names, self.default_tags
         plain = data.isascii()
         metrics = []
@@ -60,10 +63,11 @@ class Graphite(Parser[GraphiteOptions]):
                     Metric(measurement, tags, {field: float(value) if quick else _number(value, name, "value")}, time)
                 )
             except ValueError as error:
-                errors.append((number, str(error)))
+                if len(errors) < 5:
+                    errors.append((number, str(error)))
         if errors:
             (first, reason), *others = errors
-            raise ParseError("; ".join([reason, *(f"line {line}: {text}" for line, text in others[:4])]), first)
+            raise ParseError("; ".join([reason, *(f"line {line}: {text}" for line, text in others)]), first)
         return metrics
 
     def _name(self, text: str) -> tuple[str, dict[str, str], str]:

@@ -14,6 +14,7 @@ from pyagent.api.files import without_mark
 from pyagent.api.units import format_number
 from pyagent.kit.gjson import MISSING, Path, Unsupported, compile_path
 from pyagent.kit.glob import Matcher, compile_patterns
+from pyagent.kit.page_room import check_room
 from pyagent.kit.records import read_objects
 from pyagent.kit.timestamps import load_zone, parse_timestamp
 
@@ -55,6 +56,8 @@ class Json(Parser[JsonOptions]):
         self._reads_natively = not options.json_query and not (self._timed and not options.json_time_format)
 
     def parse(self, data: bytes) -> list[Metric]:
+        is_list = self.options.json_query or without_mark(data[:100]).lstrip()[:1] != b"{"
+        check_room(len(data), data.count(b"{") if is_list else 1, data.count(b","))
         if read_objects is not None and self._reads_natively:
             metrics = read_objects(
                 without_mark(data),

@@ -10,6 +10,7 @@ from typing import Annotated
 from pyagent.api import FieldValue, Metric, Options, ParseError, Parser, option
 from pyagent.kit.filter import name_filter
 from pyagent.kit.numbers import guess_value
+from pyagent.kit.page_room import check_room
 from pyagent.kit.records import read_pairs
 
 __all__ = ["Logfmt", "LogfmtOptions"]
@@ -34,6 +35,7 @@ class Logfmt(Parser[LogfmtOptions]):
         self._has_tags = bool(self.options.logfmt_tag_keys)
 
     def parse(self, data: bytes) -> list[Metric]:
+        check_room(len(data), data.count(b"\n"), data.count(b"="))
         if read_pairs is not None:
             metrics = read_pairs(
                 data, self.measurement, dict(self.default_tags), self._role, guess_value, _plain_unquoted, self.now

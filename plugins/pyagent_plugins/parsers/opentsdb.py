@@ -5,24 +5,33 @@ A line that is none, as another command, is logged and left out.
 
 from pyagent.api import Metric, Parser
 from pyagent.kit.numbers import INT64_MAX, INT64_MIN, parse_float, parse_integer
+from pyagent.kit.page_room import check_room
 
 __all__ = ["Opentsdb"]
 
 _MILLISECONDS_FROM = 1_000_000_000_000
 """Times from here on are milliseconds."""
 
+_MOST_TOLD = 10
+"""Bad lines of one text that are logged one by one."""
+
 
 class Opentsdb(Parser):
     def parse(self, data: bytes) -> list[Metric]:
+        check_room(len(data), data.count(b"\n"), data.count(b"="))
         lines = data.decode("utf-8", "surrogateescape").split("\n")
         if not lines[-1]:
             lines.pop()
-        metrics = []
+        metrics, bad = [], 0
         for number, line in enumerate(lines, start=1):
             try:
                 metrics.append(self._metric(line.split()))
             except ValueError as error:
-                self.log.error("line %d is left out: %r: %s", number, line[:200], error)
+                bad += 1
+                if bad <= _MOST_TOLD:
+                    self.log.error("line %d is left out: %r: %s", number, line[:200], error)
+        if bad > _MOST_TOLD:
+            self.log.error("%d more lines are left out", bad - _MOST_TOLD)
         return metrics
 
     def _metric(self, words: list[str]) -> Metric:

@@ -7,6 +7,7 @@ import re
 
 from pyagent.api import Metric, ParseError, Parser
 from pyagent.kit.numbers import parse_float, parse_integer
+from pyagent.kit.page_room import check_room
 
 __all__ = ["Wavefront"]
 
@@ -27,6 +28,7 @@ _UNITS = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
 
 class Wavefront(Parser):
     def parse(self, data: bytes) -> list[Metric]:
+        check_room(len(data), data.count(b"\n"), data.count(b"="))
         text = data.decode("utf-8", "replace").removeprefix("\n")
         lines = text.split("\n")
         if not lines[-1]:

@@ -1,0 +1,61 @@
+"""A few bytes are a metric in most formats: what a text becomes in memory is bounded, and so is what is said of bad lines."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from pyagent.api import ParseError
+from pyagent.api.errors import TooMuch
+from pyagent.kit import page_room
+from pyagent.testing import make_parser
+from pyagent_plugins.parsers.csv import Csv
+from pyagent_plugins.parsers.graphite import Graphite
+from pyagent_plugins.parsers.json import Json
+from pyagent_plugins.parsers.logfmt import Logfmt
+from pyagent_plugins.parsers.opentsdb import Opentsdb
+from pyagent_plugins.parsers.wavefront import Wavefront
+
+CSV = {"csv_column_names": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("plugin", "options", "data"),
+    [
+        (Csv, CSV, b"1,1\n" * 20),
+        (Graphite, {}, b"a 1\n" * 20),
+        (Json, {}, b" [" + b",".join([b'{"a":1}'] * 20) + b"]"),
+        (Json, {"json_query": "x"}, b'{"x":[' + b",".join([b'{"a":1}'] * 20) + b"]}"),
+        (Json, {}, b'{"a":[' + b",".join([b"1"] * 200) + b"]}"),
+        (Logfmt, {}, b"a=1\n" * 20),
+        (Opentsdb, {}, b"put a 1 1 a=b\n" * 20),
+        (Wavefront, {}, b"a 1 source=x\n" * 20),
+    ],
+)
+def test_what_a_text_becomes_is_bounded(
+    plugin: Any, options: dict[str, Any], data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_parser(plugin, options)
+    monkeypatch.setattr(page_room, "_MOST", 8_000)
+    monkeypatch.setattr(page_room, "_MOST_TIMES", 1_000)
+    assert made.parse(data)
+    monkeypatch.setattr(page_room, "_MOST_TIMES", 32)
+    with pytest.raises(
+        TooMuch, match=r"it holds too many metrics: they take more than 0 MiB; divide it, or leave some out"
+    ):
+        made.parse(data)
+
+
+def test_bad_lines_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    assert make_parser(Opentsdb).parse(b"bad\n" * 1000) == []
+    assert len(caplog.messages) == 11
+    assert caplog.messages[-1] == "990 more lines are left out"
+
+
+def test_an_error_names_five_lines_of_all() -> None:
+    with pytest.raises(ParseError) as caught:
+        make_parser(Graphite).parse(b"bad\n" * 1000)
+    assert str(caught.value).startswith("line 1: 'bad' is not NAME VALUE TIME; line 2: ")
+    assert "line 5: " in str(caught.value)
+    assert "line 6: " not in str(caught.value)
