@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyagent.api import ConfigError, Metric
+from pyagent.testing import make_parser
 from pyagent_plugins.parsers.grok import Grok, GrokOptions
 from pyagent_plugins.parsers.grok.patterns import compile_lines
 from pyagent_plugins.parsers.grok.stock import STOCK, TELEGRAF
@@ -246,3 +247,13 @@ def test_a_line_that_almost_matches_in_many_ways_takes_no_time() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes(data: bytes) -> None:
     parser().parse(data + ACCESS.encode())
+
+
+def test_values_that_cannot_be_read_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    made = make_parser(Grok, {"grok_patterns": ["%{NOTSPACE:v:int} %{NOTSPACE:w:float} %{NOTSPACE:time:ts-epoch}"]})
+    assert len(made.parse(b"x y z\n" * 1000)) == 1000
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "cannot read 'x' as an integer, for 'v'",
+        "cannot read 'y' as a number, for 'w'",
+        "cannot read 'z' as a time; the present is taken",
+    ]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pyagent.api import ConfigError, FieldValue, Metric, Options, ParseError, Parser, Secret, option
 from pyagent.api.units import format_number
 from pyagent.kit.numbers import shortest_float32
+from pyagent.kit.problems import Problems
 from pyagent.kit.timestamps import parse_timestamp
 from pyagent_plugins.parsers.avro.registry import SchemaRegistry, registry
 from pyagent_plugins.parsers.avro.schema import Float32, Reader, Schema, Union, compile_schema
@@ -52,6 +53,7 @@ class Avro(Parser[AvroOptions]):
     may_wait = True
 
     def setup(self) -> None:
+        self._problems = Problems(self.log)
         options = self.options
         url = options.avro_schema_registry.reveal()
         if bool(options.avro_schema) == bool(url):
@@ -120,7 +122,7 @@ class Avro(Parser[AvroOptions]):
                     raise ValueError("it is no record")
                 metrics.append(self._metric(value, schema))
             except ValueError as error:
-                self.log.warning("item %d of an array is left out: %s", number, error)
+                self._problems.add("item", f"item {number} of an array is left out: {error}")
         return metrics
 
     def _metric(self, record: dict[str, Any], schema: Schema) -> Metric:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, Parser, option
 from pyagent.api.files import read_file
+from pyagent.kit.problems import Problems
 from pyagent.kit.timestamps import Zone, load_zone
 from pyagent_plugins.parsers.grok.patterns import Line, compile_lines, definitions
 from pyagent_plugins.parsers.grok.values import UniqueTimes, duration, fraction, integer, time_reader
@@ -66,6 +67,7 @@ class _Plan:
 
 class Grok(Parser[GrokOptions]):
     def setup(self) -> None:
+        self._problems = Problems(self.log)
         options = self.options
         name = "grok_custom_patterns"
         try:
@@ -122,7 +124,8 @@ class Grok(Parser[GrokOptions]):
                     try:
                         fields[key] = read(value)
                     except ValueError as error:
-                        self.log.error("cannot read %r as %s, for %r: %s", value[:1000], what, key, error)
+                        problem = f"cannot read {value[:1000]!r} as {what}, for {key!r}: {error}"
+                        self._problems.add(f"{what} {key}", problem)
             for number in plan.names:
                 # As in Telegraf it is also the name of lines behind it that have none.
                 self.measurement = groups[number] or self.measurement
@@ -136,7 +139,7 @@ class Grok(Parser[GrokOptions]):
             try:
                 return read(text)
             except ValueError as error:
-                self.log.error("cannot read %r as a time; the present is taken: %s", text[:1000], error)
+                self._problems.add("time", f"cannot read {text[:1000]!r} as a time; the present is taken: {error}")
         return self.now()
 
     def _undecided(self, error: ValueError) -> None:
