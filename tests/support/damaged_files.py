@@ -264,6 +264,7 @@ RIGHT = {
     "file": "*: a user's own data, in which a NaN is one",
     "filecount": "*: the files themselves are counted",
     "filestat": "*: the files themselves are measured",
+    "intel_powerstat": "max_turbo_frequency_mhz, cpu_base_frequency_mhz: any bits of a register are a number",
     "ipset": "ips, packets_total, bytes_total, timeout: a word counts as 0, with an error, as in Telegraf",
     "lustre2": "health: what is not `healthy` is not",
     "munin": "*: the damaged files are programs of others, and what they are told",

@@ -1,10 +1,11 @@
 """Power, temperature and states of Intel processors.
 
-From /sys, and from the registers in /dev/cpu/*/msr. Names and types are those of Telegraf 1.40.
+From /sys, the registers in /dev/cpu/*/msr, and the kernel's perf. Names and types are those of Telegraf 1.40.
 """
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated
 
 from pyagent.api import (
@@ -24,6 +25,7 @@ from pyagent.api import (
 )
 from pyagent.kit.each import joined_failures
 from pyagent.kit.procfs import host_path
+from pyagent_plugins.inputs.intel_powerstat.perf import SUBSTATES, Perf, read_events
 from pyagent_plugins.inputs.intel_powerstat.processors import Processors, supported
 from pyagent_plugins.inputs.intel_powerstat.readings import (
     Energy,
@@ -32,6 +34,7 @@ from pyagent_plugins.inputs.intel_powerstat.readings import (
     core_frequency,
     rounded,
 )
+from pyagent_plugins.inputs.intel_powerstat.turbo import turbo_frequencies
 
 __all__ = ["IntelPowerstat", "IntelPowerstatOptions"]
 
@@ -41,7 +44,7 @@ _PACKAGE = {
     "thermal_design_power": ("float", "watts", "watts"),
     "cpu_base_frequency": ("uint", "mhz", "MHz"),
     "uncore_frequency": ("", "", ""),
-    "max_turbo_frequency": ("", "", ""),
+    "max_turbo_frequency": ("uint", "mhz", "MHz"),
 }
 _DEFAULT = list(_PACKAGE)[:3]
 _RESIDENCIES = tuple(f"cpu_c{number}_state_residency" for number in (0, 1, 3, 6, 7))
@@ -49,8 +52,7 @@ _CORE = {
     "cpu_frequency": ("float", "mhz", "MHz"),
     "cpu_temperature": ("uint", "celsius", "°C"),
     "cpu_busy_frequency": ("float", "mhz", "MHz"),
-} | dict.fromkeys(_RESIDENCIES, ("float", "percent", "percent"))
-_NOT_READ = ("max_turbo_frequency", "cpu_c0_substate_c01", "cpu_c0_substate_c02", "cpu_c0_substate_c0_wait")
+} | dict.fromkeys((*_RESIDENCIES, *SUBSTATES), ("float", "percent", "percent"))
 _TIMED = (*_RESIDENCIES, "cpu_busy_frequency")
 _MOST_CPUS = 65536
 
@@ -63,7 +65,9 @@ class IntelPowerstatOptions(Options, frozen=True):
     cpu_metrics: Annotated[list[str], option("of processors: cpu_frequency and so on")] = []
     included_cpus: Annotated[list[str], option('these processors alone, such as "0-3" or "4,5"')] = []
     excluded_cpus: Annotated[list[str], option("all but these processors")] = []
-    event_definitions: Annotated[str, option("not used: events of perf are not read", no_effect=True)] = ""
+    event_definitions: Annotated[
+        str, option("the JSON file of the processor's events, for cpu_c0_substate_*", reads_path=True)
+    ] = ""
     msr_read_timeout: Annotated[
         Duration, option("not used: registers are read beside the main loop", no_effect=True)
     ] = Duration("0s")
@@ -90,7 +94,13 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
         Measurement(
             "powerstat_package",
             "A package.",
-            tags={"package_id": "the package", "die": "of uncore frequencies", "type": "initial or current limits"},
+            tags={
+                "package_id": "the package",
+                "die": "of uncore frequencies",
+                "type": "initial or current limits",
+                "active_cores": "of turbo frequencies: for so many cores at the most",
+                "hybrid": "primary or secondary: which cores of two kinds",
+            },
             fields=_fields(_PACKAGE)
             | {
                 "uncore_frequency_limit_mhz_min": Field("float", "MHz", "least uncore frequency"),
@@ -107,7 +117,7 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
         packages = _DEFAULT if options.package_metrics is None else options.package_metrics
         for name, given, known in (
             ("package_metrics", packages, tuple(_PACKAGE)),
-            ("cpu_metrics", options.cpu_metrics, (*_CORE, *_NOT_READ[1:])),
+            ("cpu_metrics", options.cpu_metrics, tuple(_CORE)),
         ):
             _check(name, given, known)
         if not packages and not options.cpu_metrics:
@@ -123,6 +133,12 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
         self._packages, self._cores = (self._possible(names) for names in (packages, options.cpu_metrics))
         self._registers = {cpu: Registers(cpu) for cpu in self._processors.by_number}
         self._energy = Energy()
+        self._perf = None
+        if any(name in SUBSTATES for name in options.cpu_metrics):
+            if not options.event_definitions:
+                raise ConfigError("cpu_c0_substate_* need `event_definitions`; set it", option="event_definitions")
+            if any(name in SUBSTATES for name in self._cores):
+                self._perf = Perf(read_events(options.event_definitions))
 
     def gather(self, acc: Accumulator) -> None:
         processors = self._processors
@@ -135,19 +151,27 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
                 path = host_path("proc", "cpuinfo")
                 raise PyagentError(f"cannot read processor {beyond[0]}: {path} names {count}; see `{name}`")
         failures: list[Exception] = []
-        for cpu in self._included or [cpu for cpu in sorted(processors.by_number) if cpu not in self._excluded]:
+        cpus = self._included or [cpu for cpu in sorted(processors.by_number) if cpu not in self._excluded]
+        if self._perf is not None:
+            try:
+                self._perf.start(cpus)
+            except PyagentError as error:
+                failures.append(error)
+        for cpu in cpus:
             self._core(acc, cpu, failures)
         for package in processors.packages:
             self._package(acc, package, failures)
         if failures:
             raise joined_failures(failures)
 
+    async def stop(self) -> None:
+        if self._perf is not None:
+            self._perf.stop()
+
     def _possible(self, names: Iterable[str]) -> list[str]:
         kept = []
         for name in names:
-            if name in _NOT_READ:
-                self.log.warning("%s is not read by this version and left out", name)
-            elif not supported(name, self._processors):
+            if not supported(name, self._processors):
                 self.log.warning("%s is not supported by this processor and left out", name)
             else:
                 kept.append(name)
@@ -168,11 +192,15 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
         for name in self._cores:
             if name in _TIMED and name not in timed:
                 continue
-            read: Callable[[], float] = {
+            reads: dict[str, Callable[[], float | None]] = {
                 "cpu_frequency": lambda: core_frequency(cpu),
                 "cpu_temperature": registers.temperature,
                 "cpu_busy_frequency": registers.busy_frequency,
-            }.get(name) or (lambda name=name: registers.residency(int(name[5])))  # type: ignore[misc]  # a default
+            }
+            if name in SUBSTATES and self._perf is not None:
+                read: Callable[[], float | None] = partial(self._perf.share, cpu, name)
+            else:
+                read = reads.get(name) or partial(registers.residency, int(name[5]))
             _add(acc, "powerstat_core", name, _CORE[name], tags, read, failures)
 
     def _package(self, acc: Accumulator, package: int, failures: list[Exception]) -> None:
@@ -188,6 +216,9 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
             if name in reads:
                 _add(acc, "powerstat_package", name, _PACKAGE[name], tags, reads[name], failures)
                 continue
+            if name == "max_turbo_frequency":
+                self._turbo(acc, tags, registers, failures)
+                continue
             for die in self._processors.dies(package):
                 frequencies = UncoreFrequencies(package, die)
                 for kind, read in (
@@ -200,6 +231,20 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
                         failures.append(error)
                         continue
                     acc.add("powerstat_package", values, tags | {"die": str(die), "type": kind}, kind=MetricType.GAUGE)
+
+    def _turbo(self, acc: Accumulator, tags: dict[str, str], registers: Registers, failures: list[Exception]) -> None:
+        try:
+            found = turbo_frequencies(registers, self._processors.model, hybrid=self._processors.hybrid)
+        except PyagentError as error:
+            failures.append(error)
+            return
+        two_kinds = any(turbo.secondary for turbo in found)
+        for turbo in found:
+            of_turbo = {"active_cores": str(turbo.active_cores)}
+            if two_kinds:
+                of_turbo["hybrid"] = "secondary" if turbo.secondary else "primary"
+            values = {"max_turbo_frequency_mhz": Uint(turbo.mhz)}
+            acc.add("powerstat_package", values, tags | of_turbo, kind=MetricType.GAUGE)
 
 
 def _add(

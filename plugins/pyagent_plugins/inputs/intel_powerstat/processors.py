@@ -28,7 +28,8 @@ _MODELS = {
     "cpu_c7_state_residency": _C7,
     "cpu_temperature": KNOWN,
     "cpu_base_frequency": KNOWN,
-}
+    "max_turbo_frequency": KNOWN,
+} | dict.fromkeys(("cpu_c0_substate_c01", "cpu_c0_substate_c02", "cpu_c0_substate_c0_wait"), frozenset((0x8F, 0xCF)))
 _FLAGS = {
     "cpu_c0_state_residency": ("msr", "aperfmperf"),
     "cpu_c1_state_residency": ("msr", "aperfmperf"),
@@ -38,6 +39,7 @@ _FLAGS = {
     "cpu_busy_frequency": ("msr", "aperfmperf"),
     "cpu_temperature": ("msr", "dts"),
     "cpu_base_frequency": ("msr",),
+    "max_turbo_frequency": ("msr",),
 }
 
 
@@ -73,6 +75,11 @@ class Processors:
             self.by_number[number] = Processor(package, core)
         if not self.by_number:
             raise PyagentError(f"cannot read {path}: it names no processor")
+
+    @property
+    def hybrid(self) -> bool:
+        """Whether there are cores of two kinds: then the kernel counts the events of each kind."""
+        return os.path.isdir(host_path("sys", "devices/cpu_atom"))
 
     @property
     def packages(self) -> list[int]:

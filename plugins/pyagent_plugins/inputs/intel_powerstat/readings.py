@@ -99,14 +99,15 @@ class Registers:
     def base_frequency(self, model: int) -> int:
         """MHz."""
         [platform] = self.read(_PLATFORM)
-        return int((platform >> 8 & 0xFF) * self._bus_clock(model))
+        return int((platform >> 8 & 0xFF) * self.bus_clock(model))
 
     def uncore_frequency(self) -> int:
         """MHz."""
         [status] = self.read(_UNCORE)
         return (status & 0x7F) * 100
 
-    def _bus_clock(self, model: int) -> float:
+    def bus_clock(self, model: int) -> float:
+        """MHz."""
         if model in NEHALEM:
             return 133.0
         if model not in SILVERMONT | AIRMONT:
