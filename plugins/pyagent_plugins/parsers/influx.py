@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pyagent.api import ConfigError, Duration, Metric, Options, ParseError, Parser, PrecisionName, option
 from pyagent.api.files import without_mark
+from pyagent.kit.page_room import check_room
 
 __all__ = ["Influx", "InfluxOptions"]
 
@@ -29,6 +30,7 @@ class Influx(Parser[InfluxOptions]):
         self._precision = self.line_precision = _PRECISIONS[unit]
 
     def parse(self, data: bytes) -> list[Metric]:
+        check_room(len(data), data.count(b"\n"), data.count(b"="))
         parsed = self.parse_lines(without_mark(data), self._precision)
         if parsed.errors:
             raise ParseError(str(parsed.errors[0]))

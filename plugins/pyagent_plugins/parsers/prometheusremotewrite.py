@@ -14,6 +14,7 @@ from pyagent.api import FieldValue, Metric, MetricType, Options, ParseError, Par
 from pyagent.api.metric import Uint
 from pyagent.kit import protobuf
 from pyagent.kit.exposition import go_float
+from pyagent.kit.page_room import PageRoom
 
 __all__ = ["PrometheusRemoteWrite", "PrometheusRemoteWriteOptions"]
 
@@ -66,15 +67,16 @@ class PrometheusRemoteWrite(Parser[PrometheusRemoteWriteOptions]):
     def parse(self, data: bytes) -> list[Metric]:
         metrics: list[Metric] = []
         labels: dict[bytes, tuple[str, str]] = {}
+        room = PageRoom(len(data))
         try:
             for number, _, value in protobuf.message(data):
                 if number == 1:
-                    self._series(protobuf.inner(value), labels, metrics)
+                    self._series(protobuf.inner(value), labels, metrics, room)
         except ValueError as error:
             raise ParseError(f"the data are no request of Prometheus' remote write: {error}") from None
         return metrics
 
-    def _series(self, data: bytes, known: dict[bytes, tuple[str, str]], metrics: list[Metric]) -> None:
+    def _series(self, data: bytes, known: dict[bytes, tuple[str, str]], metrics: list[Metric], room: PageRoom) -> None:
         """`known`: labels by their bytes, as most come again and again."""
         tags = dict(self.default_tags)
         samples: list[bytes] = []
@@ -103,11 +105,15 @@ class PrometheusRemoteWrite(Parser[PrometheusRemoteWriteOptions]):
             if stamp > 0:
                 time = stamp * _MS
             if math.isfinite(amount):
+                room.take(1)
                 metrics.append(Metric(measurement, tags, {own: amount}, time))
         for content in histograms:
             histogram = _histogram(content)
             if histogram.time > 0:
                 time = histogram.time * _MS
+            # A byte is a bucket, and in version 2 that is a metric.
+            buckets = len(histogram.negative) + len(histogram.positive) + 2
+            room.take(buckets, metrics=1) if self._make is _version_1 else room.take(buckets * (len(tags) + 2), buckets)
             metrics += self._make(name, tags, histogram, time)
 
 

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import pytest
+from protobuf_bytes import part
 
 from pyagent.api import ParseError
 from pyagent.api.errors import TooMuch
@@ -11,9 +12,11 @@ from pyagent.kit import page_room
 from pyagent.testing import make_parser
 from pyagent_plugins.parsers.csv import Csv
 from pyagent_plugins.parsers.graphite import Graphite
+from pyagent_plugins.parsers.influx import Influx
 from pyagent_plugins.parsers.json import Json
 from pyagent_plugins.parsers.logfmt import Logfmt
 from pyagent_plugins.parsers.opentsdb import Opentsdb
+from pyagent_plugins.parsers.prometheusremotewrite import PrometheusRemoteWrite
 from pyagent_plugins.parsers.wavefront import Wavefront
 
 CSV = {"csv_column_names": ["a", "b"]}
@@ -24,6 +27,7 @@ CSV = {"csv_column_names": ["a", "b"]}
     [
         (Csv, CSV, b"1,1\n" * 20),
         (Graphite, {}, b"a 1\n" * 20),
+        (Influx, {}, b"a a=1\n" * 20),
         (Json, {}, b" [" + b",".join([b'{"a":1}'] * 20) + b"]"),
         (Json, {"json_query": "x"}, b'{"x":[' + b",".join([b'{"a":1}'] * 20) + b"]}"),
         (Json, {}, b'{"a":[' + b",".join([b"1"] * 200) + b"]}"),
@@ -44,6 +48,20 @@ def test_what_a_text_becomes_is_bounded(
         TooMuch, match=r"it holds too many metrics: they take more than 0 MiB; divide it, or leave some out"
     ):
         made.parse(data)
+
+
+def test_samples_of_a_remote_write_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is two bytes at the least."""
+    label = part(1, part(1, b"__name__") + part(2, b"m"))
+    buckets = part(11, part(1, 0) + part(2, 100)) + part(12, b"\2" * 100)
+    for content in (part(2, b"") * 100, part(4, b"") * 100, part(4, buckets)):
+        data = part(1, label + content)
+        made = make_parser(PrometheusRemoteWrite)
+        assert len(made.parse(data)) >= 100
+        with monkeypatch.context() as patch:
+            patch.setattr(page_room, "_MOST", 1_000)
+            with pytest.raises(TooMuch, match="it holds too many metrics"):
+                made.parse(data)
 
 
 def test_bad_lines_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
