@@ -38,7 +38,7 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", CASES, ids=str)
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(drawn=st.data())
 def test_any_bytes(case: FormatCase, drawn: st.DataObject) -> None:
     data = drawn.draw(st.binary(max_size=300) | damaged(case.data))

@@ -20,7 +20,7 @@ from pyagent_plugins.serializers.csv import Csv as CsvSerializer
 from pyagent_plugins.serializers.json import Json as JsonSerializer
 from pyagent_plugins.serializers.msgpack import Msgpack
 
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=2 * settings.default.max_examples)
 NOW = 1_700_000_000_123_456_789
 
 
