@@ -418,7 +418,7 @@ async def test_a_plugin_that_hangs_is_isolated_and_one_that_holds_the_interprete
 async def short_watchdog(host: Container) -> None:
     folder = "/etc/systemd/system/pyagent@.service.d"
     await host("mkdir", "-p", folder)
-    host.write(f"{folder}/short.conf", "[Service]\nWatchdogSec=3\n", mode=0o644)
+    host.write(f"{folder}/short.conf", "[Service]\nWatchdogSec=3\nRestartSec=1\n", mode=0o644)
     await host("systemctl", "daemon-reload")
 
 
