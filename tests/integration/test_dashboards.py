@@ -43,6 +43,7 @@ from pyagent_plugins.inputs.nginx import Nginx
 from pyagent_plugins.inputs.postgresql import Postgresql
 
 SUBJECTS, _ = subjects_of_catalog(Catalog())
+BOARDS = boards(SUBJECTS, Destination(), "provisioning")
 BUCKET, ODD = "monitoring-system", "a b/ü ($c)"
 PLAIN = ["web1", "web2"]
 STRANGE = ["a/b", "a.b", "axb", "(c)", 'd"e', "f\\g", "ü h", "i|j", "^k$", "[l]"]
@@ -59,7 +60,7 @@ def panels(document: Any) -> Iterator[dict[str, Any]]:
 
 PANELS = [
     pytest.param(panel, id=f"{board.name}-{number}-{panel['title']}")
-    for board in boards(SUBJECTS, Destination(), "provisioning")
+    for board in BOARDS
     for number, panel in enumerate(panels(board.document))
     if panel["type"] != "row"
 ]
@@ -299,7 +300,7 @@ def test_ranges(filled: Filled, title: str) -> None:
         assert {len(column) for frame in frames for column in frame.columns.values()} == {points}
 
 
-@pytest.mark.parametrize("board", boards(SUBJECTS, Destination(), "provisioning"), ids=lambda board: board.name)
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_no_query_fails_in_any_range_for_any_name(filled: Filled, board: Board) -> None:
     short = Range(filled.now - 5 * MINUTE, filled.now + 1, "10s")
     month = Range(filled.now - 30 * DAY, filled.now + 1, "30m0s")
@@ -315,7 +316,7 @@ def test_no_query_fails_in_any_range_for_any_name(filled: Filled, board: Board) 
 def test_the_variable_of_buckets_has_the_default_first(filled: Filled) -> None:
     for default in (BUCKET, "empty"):
         source = Source(filled.source.url, filled.source.token, "home", default)
-        for board in boards(SUBJECTS, Destination(), "provisioning")[:2]:
+        for board in BOARDS[:2]:
             query = board.document["templating"]["list"][0]["query"]
             (frame,) = source.frames(query, filled.recent, {})
             assert frame.columns == {"name": [default, *sorted({BUCKET, "empty", ODD} - {default})]}
@@ -324,7 +325,7 @@ def test_the_variable_of_buckets_has_the_default_first(filled: Filled) -> None:
     assert frame.columns["name"] == ["empty", ODD, BUCKET]
 
 
-@pytest.mark.parametrize("board", boards(SUBJECTS, Destination(), "provisioning"), ids=lambda board: board.name)
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_the_variable_of_hosts_has_those_of_the_time_that_is_shown(filled: Filled, board: Board) -> None:
     query = board.document["templating"]["list"][1]["query"]
     measurements = set(re.findall(r'r\._measurement == "(\w+)"', query))
@@ -404,7 +405,7 @@ def go_client(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_grafanas_own_client_reads_every_answer(filled: Filled, go_client: Path) -> None:
-    found = boards(SUBJECTS, Destination(), "provisioning")
+    found = BOARDS
     queries = [
         target["query"]
         for board in found
@@ -441,5 +442,5 @@ def test_grafanas_own_client_reads_every_answer(filled: Filled, go_client: Path)
 
 
 def test_the_committed_dashboards_are_those_that_were_tried(root: Path) -> None:
-    for board in boards(SUBJECTS, Destination(), "provisioning"):
+    for board in BOARDS:
         assert (root / f"dashboards/provisioning/dashboards/pyagent/{board.name}.json").read_text() == board.text()
