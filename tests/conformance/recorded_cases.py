@@ -200,7 +200,9 @@ def _services() -> Iterator[Case]:
             folder=folder,
             config=config,
             expected=_bytes(folder / "expected.out"),
-            environ={"PATH": "DIR/fakebin:/usr/bin:/bin"} if fake else {},
+            # Where they were recorded there was no systemd, whatever runs here.
+            environ={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=DIR/none"}
+            | ({"PATH": "DIR/fakebin:/usr/bin:/bin"} if fake else {}),
             planted=files or {},
             program=APPEND if files and APPEND in files else "",
             errors=None,
