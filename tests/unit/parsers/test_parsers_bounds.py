@@ -12,6 +12,7 @@ from pyagent.kit import page_room
 from pyagent.testing import make_parser
 from pyagent_plugins.parsers.csv import Csv
 from pyagent_plugins.parsers.graphite import Graphite
+from pyagent_plugins.parsers.grok import Grok
 from pyagent_plugins.parsers.influx import Influx
 from pyagent_plugins.parsers.json import Json
 from pyagent_plugins.parsers.logfmt import Logfmt
@@ -27,6 +28,7 @@ CSV = {"csv_column_names": ["a", "b"]}
     [
         (Csv, CSV, b"1,1\n" * 20),
         (Graphite, {}, b"a 1\n" * 20),
+        (Grok, {"grok_patterns": ["%{NOTSPACE:x}"]}, b"1\n" * 20),
         (Influx, {}, b"a a=1\n" * 20),
         (Json, {}, b" [" + b",".join([b'{"a":1}'] * 20) + b"]"),
         (Json, {"json_query": "x"}, b'{"x":[' + b",".join([b'{"a":1}'] * 20) + b"]}"),

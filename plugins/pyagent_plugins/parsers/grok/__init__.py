@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pyagent.api import ConfigError, FieldValue, Metric, Options, Parser, option
 from pyagent.api.files import read_file
+from pyagent.kit.page_room import check_room
 from pyagent.kit.problems import Problems
 from pyagent.kit.timestamps import Zone, load_zone
 from pyagent_plugins.parsers.grok.patterns import Line, compile_lines, definitions
@@ -95,6 +96,8 @@ class Grok(Parser[GrokOptions]):
         if self.options.grok_multiline:
             lines = [text]
         else:
+            count = data.count(b"\n")
+            check_room(len(data), count, 2 * count)
             lines = text.split("\n")
             if not lines[-1]:
                 lines.pop()
