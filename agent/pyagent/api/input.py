@@ -78,5 +78,14 @@ class Input(Plugin[O_co]):
         """
         return ()
 
+    def obstacles(self) -> Sequence[str]:
+        """What is in the way of its `start` on this host, a text for each: `cannot run 'x': there is no such program; ...`.
+
+        For `pyagent doctor`, which does not start an input that has a `start` of its own. It is asked after `setup`, in a
+        thread, and only looks: it runs, opens and changes nothing. A text that does not begin with `cannot ` is no failure, and
+        shown as a warning. A plugin from outside is not asked.
+        """
+        return ()
+
     async def stop(self) -> None:
         """End what `start` began and give back connections. Called once, after the last gather; must be safe without any."""

@@ -21,6 +21,7 @@ import selectors
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,8 +32,19 @@ from typing import IO, Any
 
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.units import Duration
+from pyagent.kit.shown import quoted
 
-__all__ = ["NOT_INHERITED", "Account", "CommandFailed", "CommandStopped", "Commands", "Output", "find_program", "shown"]
+__all__ = [
+    "NOT_INHERITED",
+    "Account",
+    "CommandFailed",
+    "CommandStopped",
+    "Commands",
+    "Output",
+    "find_program",
+    "shown",
+    "why_not_started",
+]
 
 _KILL_GRACE = 5.0
 _MAX_OUTPUT = 64 * 1024 * 1024
@@ -209,7 +221,9 @@ class Commands:
             )
         except (OSError, ValueError) as error:
             cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            advice = f"; {self._missing}" if self._missing and isinstance(error, FileNotFoundError) else ""
+            missing = self._missing if isinstance(error, FileNotFoundError) else ""
+            hint = why_not_started(words[0], environment.get("PATH", "")) if isinstance(error, OSError) else ""
+            advice = f"; {hint or missing}" if hint or missing else ""
             raise PyagentError(f"cannot run `{name}`: {cause}{advice}") from None
 
     def _communicate(
@@ -284,6 +298,36 @@ def find_program(name: str, option: str = "", *, package: str = "", in_path: boo
         advice = f"; {', or '.join(remedies)}" if remedies else ""
         raise ConfigError(f"cannot run {name}: there is no such program{advice}", option=option or None)
     return found
+
+
+def why_not_started(program: str, path: str = "", *, tried: bool = True) -> str:
+    """Why a program that is there cannot be started, and what to do; "" where it is not there, or nothing is wrong with it.
+    `path`: where it is looked for, if it has no slash; "": in the agent's PATH. `tried`: it was, and the kernel refused it."""
+    place = program if "/" in program else shutil.which(program, os.F_OK, path or None)
+    try:
+        if place is None or not (mode := os.stat(place).st_mode):
+            return ""
+        if stat.S_ISDIR(mode):
+            return "it is a directory; name the program in it"
+        if not os.access(place, os.X_OK):
+            return "let the agent's account execute it"
+        with open(place, "rb") as file:
+            first, end, _ = file.read(256).partition(b"\n")
+    except PermissionError:
+        return "let the agent's account execute it"
+    except (OSError, ValueError):
+        return ""
+    if first.startswith(b"\x7fELF"):
+        return ""
+    if not first.startswith(b"#!"):
+        return "begin it with a line such as #!/bin/sh" if tried else ""  # kernels can be taught other formats
+    words = first[2:].split()
+    interpreter = words[0].decode("utf-8", "backslashreplace") if words else ""
+    if end and first.endswith(b"\r") and len(words) == 1:
+        return "its first line ends in CR LF; save it with lines that end in LF"
+    if os.path.exists(interpreter):
+        return ""
+    return f"there is no {quoted(interpreter)}, which its first line names; install it, or name another one"
 
 
 @lru_cache

@@ -26,7 +26,7 @@ from contextlib import suppress
 
 from pyagent.api.errors import ConfigError, PyagentError
 from pyagent.api.units import Duration
-from pyagent.kit.command import NOT_INHERITED
+from pyagent.kit.command import NOT_INHERITED, why_not_started
 from pyagent.kit.notices import FewLines
 from pyagent.kit.shown import escaped
 
@@ -92,7 +92,7 @@ class LongRunning:
         self._variables = variables
         self._may_be_missing = may_be_missing
         self._remedy = remedy
-        if not may_be_missing and (problem := self._missing()):
+        if not may_be_missing and (problem := self.obstacle()):
             raise ConfigError(problem, option=option)
         self._received = received
         self._ended = ended
@@ -128,7 +128,7 @@ class LongRunning:
     async def start(self) -> None:
         """Start it, and again whenever it ends; once is enough. Returns when the first start has succeeded, or failed."""
         if self._task is None:
-            if self._may_be_missing and (problem := self._missing()):
+            if self._may_be_missing and (problem := self.obstacle()):
                 raise PyagentError(problem)
             self._first = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._watch())
@@ -183,12 +183,13 @@ class LongRunning:
             raise PyagentError(f"cannot signal `{self.name}`: it does not run")
         return process
 
-    def _missing(self) -> str:
-        """What is wrong where there is no such program."""
+    def obstacle(self) -> str:
+        """What is wrong where there is no such program, or it cannot be run; "" where it can. Runs nothing."""
         name = self._command[0]
         path = self._variables.get("PATH") or os.environ.get("PATH") or os.defpath
         if shutil.which(name, path=path) is not None:
-            return ""
+            hint = why_not_started(name, path, tried=False)
+            return f"cannot run {name!r}: {hint}" if hint else ""
         cause, hint = "there is no such program", self._remedy
         try:
             # A name without a slash is looked for in PATH alone.
@@ -242,7 +243,8 @@ class LongRunning:
             try:
                 self._process = process = await self._spawned()
             except OSError as error:
-                cause = f"cannot run `{self.name}`: {error.strerror or error}"
+                hint = why_not_started(self.name, self._variables.get("PATH", ""))
+                cause = f"cannot run `{self.name}`: {error.strerror or error}{'; ' * bool(hint)}{hint}"
             else:
                 self._log.debug("`%s` is started", self.name)
                 self._started()

@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -100,6 +100,26 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
         """Files that were read, and could not be moved to this folder; of one that could not be read and has none to go to,
         that is empty."""
         self._task: asyncio.Task[None] | None = None
+
+    def obstacles(self) -> Sequence[str]:
+        found = []
+        directory = self.options.directory
+        if not os.path.isdir(directory):
+            found.append(
+                f"cannot look into {quoted(directory)}: there is no such folder; make it, or correct `directory`"
+            )
+        elif not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+            found.append(
+                f"cannot move files out of {quoted(directory)}: Permission denied; let the agent's account read and write it"
+            )
+        for folder in self._targets:
+            place = folder
+            while not os.path.exists(place) and place != (above := os.path.dirname(os.path.abspath(place))):
+                place = above
+            if not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
+                what = "move files to" if place == folder else "make the folder"
+                found.append(f"cannot {what} {quoted(folder)}: make it, and let the agent's account write it")
+        return found
 
     async def start(self, acc: Accumulator) -> None:
         self._acc = acc

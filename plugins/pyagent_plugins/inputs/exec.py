@@ -64,6 +64,7 @@ class Exec(Input[ExecOptions]):
             timeout=options.timeout.seconds,
             environment={name: value for name, _, value in variables},
             plain_words=False,
+            missing="install it, or correct its path",
         )
 
     def origins(self) -> Sequence[str]:

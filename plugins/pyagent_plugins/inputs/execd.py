@@ -61,6 +61,7 @@ class Execd(Input[ExecdOptions]):
             environment=options.environment,
             restart_delay=options.restart_delay.seconds,
             ended=self._program_ended,
+            remedy="install it, or correct `command`",
             read_at_once=min(max(options.buffer_size, _LEAST_READ), _MOST_READ),
             stop_on_error=options.stop_on_error,
             may_be_missing=True,
@@ -79,6 +80,9 @@ class Execd(Input[ExecdOptions]):
 
     def origins(self) -> Sequence[str]:
         return (program_of(self.options.command),)
+
+    def obstacles(self) -> Sequence[str]:
+        return [obstacle] if (obstacle := self._program.obstacle()) else []
 
     async def start(self, acc: Accumulator) -> None:
         self._acc = acc

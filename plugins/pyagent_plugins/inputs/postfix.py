@@ -56,6 +56,11 @@ class Postfix(Input[PostfixOptions]):
             if problem:
                 failures.append(PyagentError(problem))
             acc.add("postfix_queue", found, {"queue": queue})
+        if len(failures) == len(_QUEUES) and not os.path.lexists(self._directory):
+            raise PyagentError(
+                f"cannot read the queues in {self._directory}: it is not there, or may not be looked at; apt install postfix,"
+                " or set `queue_directory`"
+            )
         if failures:
             raise joined_failures(failures)
 

@@ -57,6 +57,7 @@ class Execd(Output[ExecdOptions]):
             environment=options.environment,
             restart_delay=options.restart_delay.seconds,
             ended=self._program_ended,
+            remedy="install it, or correct `command`",
         )
         self._lines = FewLines(self.log, f"what `{self._program.name}` writes")
         self._rest = b""

@@ -77,6 +77,7 @@ class Execd(Processor[ExecdOptions]):
             environment=options.environment,
             restart_delay=options.restart_delay.seconds,
             ended=self._program_ended,
+            remedy="install it, or correct `command`",
         )
         self._problems = Problems(self.log)
         self._pause = _LONGEST_WAIT

@@ -228,6 +228,34 @@ async def test_inputs_and_filters(server: Sandbox, file: Callable[[str], str]) -
     )
 
 
+async def test_what_is_not_started_is_looked_at(tmp_path: Path, file: Callable[[str], str]) -> None:
+    text = '[[inputs.execd]]\n  command = ["/nosuch/program", "sesame"]\n'
+    text += f'[[inputs.tail]]\n  files = ["{tmp_path}/none"]\n  data_format = "influx"\n'
+    text += '[[processors.execd]]\n  command = ["/nosuch/other"]\n[[outputs.discard]]\n'
+    report = await examine(file(text))
+    found = [(one.about.partition(" ")[0], one.level, one.text) for one in report.findings]
+    assert ("inputs.execd", Level.FAILED, "cannot run '/nosuch/program': there is no such program") in found
+    assert ("inputs.tail", Level.WARNING, f"no file is '{tmp_path}/none' so far") in found
+    other = f"{tmp_path}/a.conf:7: processors.execd: cannot run '/nosuch/other': there is no such program"
+    assert ("processors.execd", Level.FAILED, other) in found
+    assert "sesame" not in str(report.document())
+
+
+async def test_one_that_gathers_nothing_and_has_no_filter_is_not_sent_to_its_filters(
+    file: Callable[[str], str],
+) -> None:
+    text = '[[inputs.filecount]]\n  directories = ["/nosuch"]\n'
+    [found] = [
+        one for one in (await examine(file(text + "[[outputs.discard]]\n"))).findings if one.level == Level.WARNING
+    ]
+    assert found.remedy == "look at whether this host has what it measures; remove the input where it has not"
+    text += '  namepass = ["x"]\n'
+    [found] = [
+        one for one in (await examine(file(text + "[[outputs.discard]]\n"))).findings if one.level == Level.WARNING
+    ]
+    assert found.remedy.startswith("look at its filters (namepass, ")
+
+
 async def test_what_others_wrote_is_named_also_where_it_fails(tmp_path: Path, file: Callable[[str], str]) -> None:
     text = ""
     for number in range(7):

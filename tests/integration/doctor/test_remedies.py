@@ -210,6 +210,13 @@ async def an_input_that_fails(world: World) -> Case:
     file.write_text("m v=1\n")
 
 
+async def an_input_that_follows_a_file_that_is_not_there(world: World) -> Case:
+    file = world.folder / "lines"
+    world.inputs = MEM + f'[[inputs.tail]]\n  files = ["{file}"]\n  data_format = "influx"\n'
+    yield "start", "wait until there is one"
+    file.touch()
+
+
 async def a_filter_of_an_input_that_keeps_all_out(world: World) -> Case:
     world.inputs = MEM + '  namepass = ["cpu"]\n'
     yield "filters", "look at the filters of"

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -148,3 +149,17 @@ async def test_a_document_as_a_whole(tmp_path: Path) -> None:
 def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_input(DirectoryMonitor, options)
+
+
+def test_what_is_in_the_way_is_told_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"directory": f"{tmp_path}/in", "finished_directory": f"{tmp_path}/x/y", "data_format": "influx"}
+    plugin = make_input(DirectoryMonitor, options, logging.getLogger("pyagent.test"))
+    missing = f"cannot look into '{tmp_path}/in': there is no such folder; make it, or correct `directory`"
+    assert plugin.obstacles() == [missing]
+    (tmp_path / "in").mkdir()
+    assert plugin.obstacles() == []
+    assert not (tmp_path / "x").exists()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    move, make = plugin.obstacles()
+    assert move.startswith(f"cannot move files out of '{tmp_path}/in': Permission denied; ")
+    assert make == f"cannot make the folder '{tmp_path}/x/y': make it, and let the agent's account write it"

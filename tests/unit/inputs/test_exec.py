@@ -111,14 +111,15 @@ def test_the_status_may_be_ignored() -> None:
     assert lines(run_input(Exec, options)) == ["m v=1"]
     metrics, failure = gather({"commands": [["/none/such"]], "ignore_error": True})
     assert metrics == []
-    assert failure == "cannot run `/none/such`: No such file or directory"
+    assert failure == "cannot run `/none/such`: No such file or directory; install it, or correct its path"
 
 
 def test_a_signal_and_a_file_that_is_no_program(tmp_path: Path) -> None:
     assert "ended by signal 9" in gather({"commands": [["sh", "-c", "kill -9 $$"]]})[1]
     (tmp_path / "text").write_text("no program")
     (tmp_path / "text").chmod(0o755)
-    assert "Exec format error" in gather({"commands": [str(tmp_path / "text")]})[1]
+    failure = gather({"commands": [str(tmp_path / "text")]})[1]
+    assert failure.endswith("Exec format error; begin it with a line such as #!/bin/sh")
     assert "cannot run" in gather({"commands": [["true", "nul\0byte"]]})[1]
 
 
@@ -220,7 +221,11 @@ def test_no_file_descriptor_and_no_child_is_left() -> None:
         (["sh", "-c", "echo oops >&2; echo more >&2; exit 3"], 3, "oops..."),
         (["sh", "-c", "exit 7"], 3, ""),
         (["sh", "-c", "echo up; kill -9 $$"], 3, "up"),
-        (["/none/such"], 3, "cannot run `/none/such`: No such file or directory"),
+        (
+            ["/none/such"],
+            3,
+            "cannot run `/none/such`: No such file or directory; install it, or correct its path",
+        ),
         (["sleep", "60"], 3, "cannot run `sleep 60`: it took longer than 500ms; see `timeout`"),
     ],
 )

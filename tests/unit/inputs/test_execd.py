@@ -99,12 +99,16 @@ async def test_a_quote_too_many_holds_nothing_up(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_program_that_comes_later(tmp_path: Path) -> None:
     plugin = make_input(Execd, {"command": [str(tmp_path / "later")]}, logging.getLogger("pyagent.test"))
+    assert plugin.obstacles() == [
+        f"cannot run '{tmp_path}/later': there is no such program; install it, or correct `command`"
+    ]
     with pytest.raises(PyagentError, match="there is no such program"):
         await plugin.start(None)  # type: ignore[arg-type]  # it does not come to that
     with pytest.raises(PyagentError, match="there is no such program"):  # nor at the next interval
         await plugin.gather(None)  # type: ignore[arg-type,misc]
     (tmp_path / "later").write_text("#!/bin/sh\necho 'm v=1i'\ncat\n")
     (tmp_path / "later").chmod(0o755)
+    assert plugin.obstacles() == []
     async with serving(Execd, {"command": [str(tmp_path / "later")]}, listens=False) as served:
         assert await collected(served, 1) == ["m v=1i"]
     await plugin.stop()

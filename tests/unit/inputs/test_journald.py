@@ -277,6 +277,7 @@ def test_the_program_is_missing(tmp_path: Path) -> None:
 
     async def start() -> None:
         for _ in range(2):  # and at the next interval
+            assert "package systemd: install it" in plugin.obstacles()[0]
             with pytest.raises(PyagentError, match="package systemd: install it"):
                 await plugin.start(None)  # type: ignore[arg-type]  # it does not come to that
         await plugin.stop()

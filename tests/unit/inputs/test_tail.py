@@ -405,3 +405,15 @@ async def test_an_event_of_several_lines_goes_on_after_a_restart(log: Path) -> N
         assert await texts(served, 1) == ["two b c"]
     async with tailing(log, **{**options, "multiline": {"pattern": "^ ", "timeout": "1ms"}}) as served:
         assert await texts(served, 1) == ["three"]
+
+
+def test_what_is_in_the_way_is_told_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.log").touch()
+    files = [f"{tmp_path}/*.log", f"{tmp_path}/b", "[a"]
+    plugin = make_input(Tail, {"files": files, "data_format": "influx"}, logging.getLogger("pyagent.test"))
+    none, bad = plugin.obstacles()
+    assert none == f"no file is '{tmp_path}/b' so far; correct `files`, or wait until there is one"
+    assert bad.startswith("cannot read the pattern '[a'")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    denied = f"cannot follow '{tmp_path}/a.log': Permission denied; let the agent's account read it"
+    assert plugin.obstacles() == [denied, none, bad]

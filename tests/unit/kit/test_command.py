@@ -254,3 +254,38 @@ def test_the_program_of_busybox_changes_no_account(
     os.symlink(script(tmp_path / target, ""), link)
     monkeypatch.setattr("shutil.which", lambda name, path: link)
     assert command._setpriv.__wrapped__() == (link if used else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("#!/bin/sh\n", ""),
+        ("#!/bin/sh\r\n", "its first line ends in CR LF; save it with lines that end in LF"),
+        ("#!/bin/sh -e\r\n", ""),
+        (
+            "#! /none/python -u\n",
+            "there is no '/none/python', which its first line names; install it, or name another one",
+        ),
+        ("#!\n", "there is no '', which its first line names; install it, or name another one"),
+        ("echo\n", "begin it with a line such as #!/bin/sh"),
+        ("", "begin it with a line such as #!/bin/sh"),
+        ("\x7fELF", ""),
+    ],
+)
+def test_why_a_script_is_not_started(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "script"
+    path.write_bytes(text.encode())
+    path.chmod(0o755)
+    assert command.why_not_started(str(path)) == why
+    assert command.why_not_started("script", str(tmp_path)) == why
+    assert command.why_not_started(str(path), tried=False) == ("" if why.startswith("begin") else why)
+
+
+def test_why_what_is_no_program_is_not_started(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch(0o644)
+    assert command.why_not_started(str(tmp_path)) == "it is a directory; name the program in it"
+    assert command.why_not_started(str(tmp_path / "plain")) == "let the agent's account execute it"
+    assert command.why_not_started(str(tmp_path / "none")) == ""
+    assert command.why_not_started("none", str(tmp_path)) == ""
+    with pytest.raises(PyagentError, match=r"Permission denied; it is a directory; name the program in it$"):
+        Commands(timeout=60, missing="apt install it").run([str(tmp_path)])

@@ -11,7 +11,7 @@ from pyagent.api import ConfigError, PyagentError
 from pyagent.cli.doctor import host
 from pyagent.cli.doctor.bucket import Target, look_at_bucket
 from pyagent.cli.doctor.findings import Level, Report, parted
-from pyagent.cli.doctor.gathering import MadeOutput, look_at_inputs, make_outputs
+from pyagent.cli.doctor.gathering import MadeOutput, look_at_inputs, look_at_stages, make_outputs
 from pyagent.cli.doctor.reach import Place, Server, reach
 from pyagent.config import OutputPlan, Plan, SourceError, is_url, mask_url
 from pyagent.kit.http_client import HttpError
@@ -67,6 +67,7 @@ class Examination:
         plan = await self._plan(texts) if texts is not None else None
         if plan is not None:
             outputs = await make_outputs(report, plan)
+            await look_at_stages(report, plan)
             await look_at_inputs(report, plan, outputs)
             labels = [output.plan.label for output in outputs]
             for output in outputs:

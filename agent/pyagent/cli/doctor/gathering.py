@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from pyagent.api import Input, Metric, Output
+from pyagent.api import Input, Metric, Output, PyagentError
 from pyagent.api.units import counted
 from pyagent.cli.doctor.findings import Report, parted
 from pyagent.cli.terminal import some_of, span
-from pyagent.config import InputPlan, OutputPlan, Plan, PluginPlan
+from pyagent.config import FilterOptions, InputPlan, OutputPlan, Plan, PluginPlan
 from pyagent.pipeline.failures import reason_of
 from pyagent.pipeline.fanout import Fanout
 from pyagent.pipeline.inputs.running_input import RunningInput
@@ -21,7 +21,7 @@ from pyagent.pipeline.schedule import SystemClock
 from pyagent.runtime.build import build_plugins, build_stages
 from pyagent.runtime.origins import origins_of
 
-__all__ = ["YEAR_2000", "Gathered", "MadeOutput", "local_time", "look_at_inputs", "make_outputs"]
+__all__ = ["YEAR_2000", "Gathered", "MadeOutput", "local_time", "look_at_inputs", "look_at_stages", "make_outputs"]
 
 PATIENCE = 15.0
 """Seconds for one gather."""
@@ -93,11 +93,37 @@ async def look_at_inputs(report: Report, plan: Plan, outputs: Sequence[MadeOutpu
         if plugin is None:
             continue
         if one.plugin.start is not Input.start:
-            with contextlib.suppress(Exception):
-                await plugin.stop()
-            report.skipped("gather", "it is not started here: the running agent has its port, file or program")
+            await _look_before_start(report, one, cast("Input[Any]", plugin))
             continue
         await _gather(report, plan, one, cast("Input[Any]", plugin), outputs)
+
+
+async def _look_before_start(report: Report, one: InputPlan, plugin: Input[Any]) -> None:
+    """What can be said of one that listens, follows files or has a program run."""
+    _tell_origins(report, one, plugin)
+    obstacles: Sequence[str] = ()
+    if not one.is_external:
+        with contextlib.suppress(Exception):
+            obstacles = await asyncio.wait_for(asyncio.to_thread(plugin.obstacles), PATIENCE)
+    with contextlib.suppress(Exception):
+        await plugin.stop()
+    for obstacle in obstacles:
+        tell = report.failed if obstacle.startswith("cannot ") else report.warning
+        tell("start", *parted(reason_of(PyagentError(obstacle))))
+    if not obstacles:
+        report.skipped("gather", "it is not started here: the running agent has its port, file or program")
+
+
+async def look_at_stages(report: Report, plan: Plan) -> None:
+    """Whether processors and aggregators can be made: without one of them the agent does not start."""
+    for one in (*plan.processors, *plan.aggregators):
+        report.about = f"{one.label} ({one.location})"
+        await _make(report, one)
+
+
+def _tell_origins(report: Report, one: InputPlan, plugin: Input[Any]) -> None:
+    if origins := origins_of(one, plugin):
+        report.note("origin", f"it runs what others wrote: {some_of(origins, most=_FEW_ORIGINS)}")
 
 
 async def _make(report: Report, plan: PluginPlan) -> Any:
@@ -133,8 +159,7 @@ async def _gather(
     hangs = not gather.done()
     await runner.stop(0.1 if hangs else 1.0)
     await fanout.drained()
-    if origins := origins_of(one, plugin):
-        report.note("origin", f"it runs what others wrote: {some_of(origins, most=_FEW_ORIGINS)}")
+    _tell_origins(report, one, plugin)
     if hangs:
         gather.cancel()
         report.failed(
@@ -150,10 +175,13 @@ async def _gather(
             "gather", f"{counted(dropped, 'metric or field', 'metrics or fields')} cannot be used: {reasons}"
         )
     if not runner.gathered:
+        filters = "its filters (namepass, tagpass, fieldinclude, metricpass ...), and " * (
+            one.filters != FilterOptions()
+        )
         report.warning(
             "gather",
             f"it gathers nothing ({took * 1000:.0f} ms)",
-            "look at its filters (namepass, tagpass, fieldinclude, metricpass ...), and at what it measures",
+            f"look at {filters}whether this host has what it measures; remove the input where it has not",
         )
         return
     if not fanout.metrics:

@@ -99,7 +99,9 @@ class Modules:
                 try:
                     self._import(name)
                 except BaseException as error:
-                    self._broken.append(f"the module {name} cannot be imported: {describe(error)}")
+                    lost = isinstance(error, ModuleNotFoundError) and error.name == name
+                    advice = "; name its folder in `module_path`" if lost else ""
+                    self._broken.append(f"the module {name} cannot be imported: {describe(error)}{advice}")
         configured = {str(callback.module).lower() for callback in self._collectd.registered["config"].values()}
         for key, values, children in self._given["blocks"]:
             name = str(values[0]).lower()

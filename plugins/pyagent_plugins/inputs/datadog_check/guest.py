@@ -245,7 +245,10 @@ def load(check: str) -> tuple[type[Any], str]:
     if class_name:
         found = getattr(module, class_name, None)
         if not isinstance(found, type) or not issubclass(found, AgentCheck):
-            raise PyagentError(f"{place} has no check {class_name!r}")
+            advice = (
+                "" if check.endswith(".py") else "; install it where the agent's Python finds it, or see `module_path`"
+            )
+            raise PyagentError(f"{place} has no check {class_name!r}{advice}")
         return found, name
     classes = list(dict.fromkeys(_checks_of(module, AgentCheck)))
     if not classes:

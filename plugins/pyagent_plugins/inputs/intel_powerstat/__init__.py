@@ -144,7 +144,9 @@ class IntelPowerstat(Input[IntelPowerstatOptions]):
         processors = self._processors
         if not processors.intel:
             path = host_path("proc", "cpuinfo")
-            raise PyagentError(f"cannot read the power of this host: {path} names no processor of Intel's family 6")
+            raise PyagentError(
+                f"cannot read the power of this host: {path} names no processor of Intel's family 6; remove this input"
+            )
         count = len(processors.by_number)
         for name, cpus in (("included_cpus", self._included), ("excluded_cpus", self._excluded)):
             if beyond := [cpu for cpu in cpus if cpu >= count]:

@@ -172,6 +172,9 @@ class Journald(Input[JournaldOptions]):
 
     # The input --------------------------------------------------------------------------------------------------------
 
+    def obstacles(self) -> Sequence[str]:
+        return [self._cannot_run()] if self._program.obstacle() else []
+
     async def start(self, acc: Accumulator) -> None:
         if self._acc is None:
             self._acc = acc
@@ -186,10 +189,7 @@ class Journald(Input[JournaldOptions]):
         try:
             await self._program.start()
         except PyagentError:
-            raise PyagentError(
-                f"cannot run {self._program.name!r}: there is no such program; it is of the package systemd: install it, or"
-                " name it in `journalctl_path`"
-            ) from None
+            raise PyagentError(self._cannot_run()) from None
 
     async def gather(self, acc: Accumulator) -> None:
         """Start the program where it was missing before. The first time what is there is waited for."""
@@ -209,6 +209,12 @@ class Journald(Input[JournaldOptions]):
             # What is on its way into the queues may be there already: not waited for, it would be read again.
             await asyncio.wait([self._handing_on])
         self._notices.finish()
+
+    def _cannot_run(self) -> str:
+        return (
+            f"cannot run {self._program.name!r}: there is no such program; it is of the package systemd: install it, or name it"
+            " in `journalctl_path`"
+        )
 
     # Where to read ----------------------------------------------------------------------------------------------------
 

@@ -93,6 +93,26 @@ class Tail(Input[TailOptions]):
 
     # The input --------------------------------------------------------------------------------------------------------
 
+    def obstacles(self) -> Sequence[str]:
+        found = []
+        for pattern in self.options.files:
+            try:
+                paths = match_files(pattern)
+            except ValueError as error:
+                found.append(str(error))
+                continue
+            except OSError as error:
+                found.append(f"cannot look for {quoted(pattern)}: {error.strerror}")
+                continue
+            found += [
+                f"cannot follow {quoted(path)}: Permission denied; let the agent's account read it"
+                for path in paths
+                if not os.access(path, os.R_OK)
+            ]
+            if not paths:
+                found.append(f"no file is {quoted(pattern)} so far; correct `files`, or wait until there is one")
+        return found
+
     async def start(self, acc: Accumulator) -> None:
         self._acc = acc
         self._notices = Notices(self.log)
