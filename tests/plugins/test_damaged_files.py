@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
-from damaged_files import can_be_damaged, damageable, damages, problems_of_damage
+from damaged_files import can_be_damaged, cut, damageable, damages, problems_of_damage
 
 from pyagent.testing.cases import Case, find_cases
 
@@ -31,3 +31,26 @@ async def test_damage_is_told_or_does_no_harm(case: Case, tmp_path: Path) -> Non
             after.values = {key: value for key, value in after.values.items() if key not in unsteady}
             found += [f"{damage}: {problem}" for problem in problems_of_damage(damage, case, before, after)]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "places"),
+    [
+        ("mdstat/arrays", "proc/mdstat", (337,)),
+        ("net/all", "proc/net/dev", (202, 203)),
+        ("nfsclient/mount", "mountstats", (110, 111, 195, 204)),
+        ("procstat/sample", "proc/12/io", (74, 76)),
+        ("procstat/sample", "proc/12/limits", (210,)),
+        ("wireless/plain", "proc/net/wireless", (81, 82)),
+    ],
+)
+async def test_files_cut_where_it_once_did_harm(name: str, path: str, places: tuple[int, ...], tmp_path: Path) -> None:
+    [case] = [one for one in CASES if str(one) == f"inputs/{name}"]
+    data = (case.folder / path).read_bytes()
+    async with damageable(case, tmp_path) as damaged:
+        assert damaged is not None
+        before = await damaged.gathered(None)
+        for damage in (cut(path, data, place) for place in places):
+            after = await damaged.gathered(damage)
+            assert list(problems_of_damage(damage, case, before, after)) == []
+            assert after.told, damage

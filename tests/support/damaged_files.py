@@ -23,7 +23,7 @@ from pyagent.pipeline.inputs.accumulator import InputAccumulator
 from pyagent.testing.case_run import prepared_case
 from pyagent.testing.cases import Case
 
-__all__ = ["Damage", "can_be_damaged", "damages", "problems_of_damage"]
+__all__ = ["Damage", "can_be_damaged", "cut", "damageable", "damages", "problems_of_damage"]
 
 HANG = 60.0
 """Seconds for one gather: a hang, not a measure."""
@@ -108,6 +108,10 @@ def damages(folder: Path, draw: random.Random, most: int) -> list[Damage]:
     return found
 
 
+def cut(name: str, data: bytes, place: int) -> Damage:
+    return Damage(name, f"cut at {place}", data[:place])
+
+
 def _kinds(name: str, data: bytes, draw: random.Random, most: int) -> Iterator[Damage]:
     yield Damage(name, "binary", BINARY)
     if not data:
@@ -115,9 +119,10 @@ def _kinds(name: str, data: bytes, draw: random.Random, most: int) -> Iterator[D
     yield Damage(name, "emptied", b"")
     whole = data if data.endswith(b"\n") else data + b"\n"
     yield Damage(name, "doubled", whole + whole)
-    for _ in range(min(most, 6)):
-        place = draw.randrange(len(data))
-        yield Damage(name, f"cut at {place}", data[:place])
+    # Behind the end of a line it may as well be a shorter file.
+    places = [place for place in range(1, len(data)) if data[place - 1 : place] != b"\n"]
+    for place in draw.sample(places, min(most // 5 or 1, len(places))):
+        yield cut(name, data, place)
     numbers = list(_NUMBER.finditer(data))
     for kind, text in NUMBERS.items():
         for found in draw.sample(numbers, min(len(numbers), max(1, most // 6))):

@@ -105,13 +105,13 @@ def rows_of(
     the rest of a long line is one.
     """
     lines = data.split(b"\n")
-    cut = len(lines) if whole and lines[-1].strip() else 0
+    cut = len(lines) if whole and lines[-1] else 0
     split = most - 1 if most > 0 else -1
     for number, line in enumerate(lines, start=1):
         if only is not None and not line.startswith(only) and number != cut:
             continue
         text = line.decode("utf-8", "surrogateescape")
-        if words := text.split(None, split):
+        if (words := text.split(None, split)) or number == cut:
             row = Row(path, number, text, words)
             if number == cut:
                 row.fail("the file ends within it")

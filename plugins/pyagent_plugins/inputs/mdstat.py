@@ -70,9 +70,9 @@ class Mdstat(Input[MdstatOptions]):
         advice = "load the kernel module md_mod, or remove the input where there are no arrays"
         lines = read_bytes(path, missing=advice).decode("utf-8", "surrogateescape").split("\n")
         text, seen = _Lines(path, lines), set[str]()
+        if lines[-1]:
+            text.fail(len(lines) - 1, "the file ends within it")
         if len(lines) < _LEAST_LINES:
-            if lines[-1]:
-                text.fail(len(lines) - 1, "the file ends within it")
             return
         for number, line in enumerate(lines):
             if line.strip() and line[0] != " " and not line.startswith(("Personalities", "unused")):

@@ -130,6 +130,8 @@ class Net(Input[NetOptions]):
                     yield name, found
         if header != _HEADERS:
             raise PyagentError(f"cannot read {path}: it has no two lines of titles")
+        if not seen:
+            raise PyagentError(f"cannot read {path}: it names no interface, not even lo")
 
     def _reports(self, name: str, flags: "_Flags") -> bool:
         if self._wanted is not None:

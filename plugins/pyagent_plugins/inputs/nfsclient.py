@@ -232,16 +232,25 @@ class NfsClient(Input[NfsClientOptions]):
         mount = export = version = ""
         wanted = False
         known = False
+        silent: Row | None = None
+        """The line of a mount that nothing was read of."""
         for row in read_rows(path, whole=True):
             words = row.words
-            known = known or words[0] == "device"
+            if words[0] == "device":
+                if silent:
+                    silent.fail("it has no READ and no WRITE")
+                known = True
             if len(words) > 4 and "fstype" in words and ("nfs" in words or "nfs4" in words):
                 export, mount = words[1], words[4]
                 wanted = self._wanted(mount)
+                silent = row if wanted else None
             elif len(words) > 5 and ("(nfs)" in words or "(nfs4)" in words):
                 version = words[5].partition("/")[2].partition("/")[0]
             if mount and wanted and len(words) > 1:
                 self._add(acc, row, {"mountpoint": mount, "serverexport": export}, version)
+                silent = None if words[0] in ("READ:", "WRITE:") else silent
+        if silent:
+            silent.fail("it has no READ and no WRITE")
         if not known:
             raise PyagentError(f"cannot read {path}: it has no line that begins with device")
 

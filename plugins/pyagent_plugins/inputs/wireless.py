@@ -60,6 +60,8 @@ class Wireless(Input[WirelessOptions]):
         rows = list(read_rows(path, missing="the kernel has no wireless extensions", whole=True))
         if not rows or rows[0].words[0] != "Inter-|":
             raise PyagentError(f"cannot read {path}: line 1: it does not begin with Inter-|")
+        if rows[-1].number < _HEADER:
+            raise PyagentError(f"cannot read {path}: it has no two lines of titles")
         interfaces = [(row, _numbers(row)) for row in rows if row.number > _HEADER]
         odd = None
         for row, numbers in interfaces:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyagent.api import PyagentError, Uint
-from pyagent.kit.procfs import host_path, mount_path, read_int, read_rows, read_text
+from pyagent.kit.procfs import host_path, mount_path, read_int, read_rows, read_text, rows_of
 
 
 @pytest.mark.parametrize("root", ["proc", "sys", "etc", "var", "run", "dev", "root"])
@@ -127,3 +127,11 @@ def test_several_numbers_of_a_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(PyagentError, match=f"line {row.number}: {cause}"):
             row.all_unsigned(1, 5 if row.number == 1 else 3)
+
+
+def test_a_file_that_ends_in_blanks_of_a_line_is_cut_too() -> None:
+    rows = rows_of("f", b"a 1\n   ", whole=True)
+    assert next(rows).words == ["a", "1"]
+    with pytest.raises(PyagentError, match=r"cannot read f: line 2: the file ends within it"):
+        next(rows)
+    assert [row.words for row in rows_of("f", b"a 1\n   ")] == [["a", "1"]]

@@ -274,6 +274,8 @@ class Processes:
         if len(words) < 12 or words[::2] != _IO:
             names = ", ".join(name.decode() for name in _IO)
             raise PyagentError(f"cannot read {path}: line {min(data.count(10), 5) + 1}: the lines are not {names}")
+        if not data.endswith(b"\n"):
+            raise PyagentError(f"cannot read {path}: line {data.count(10) + 1}: the file ends within it")
         values |= zip(_IO_FIELDS, _unsigned(path, data, words[1::2]), strict=True)
 
     def _usage(self, process: Process, words: list[bytes], values: Values) -> None:
@@ -289,7 +291,7 @@ class Processes:
     def _resident(self, pid: int, data: bytes, values: Values) -> None:
         path = f"{self._proc}/{pid}/statm"
         words = data.split(None, 2)
-        if len(words) < 2:
+        if len(words) < 2 or (len(words) == 2 and not data.endswith(b"\n")):
             raise PyagentError(f"cannot read {path}: line 1: it is {data[:80].decode('latin-1')!r}")
         size, resident = _unsigned(path, data, words[:2])
         rss = int(resident) * _PAGE
@@ -335,6 +337,8 @@ class Processes:
             "nice_priority": 20 - int(words[_NICE]),
             "realtime_priority": -priority - 1 if priority < 0 else 0,
         }
+        if not data.endswith(b"\n"):
+            raise PyagentError(f"cannot read {path}: line {data.count(10) + 1}: the file ends within it")
         found: Values = {}
         for number, line in enumerate(data.splitlines(), start=1):
             name = _LIMITS.get(line[:_LIMIT_NAME].rstrip())
