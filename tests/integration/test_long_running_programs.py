@@ -323,6 +323,31 @@ async def test_what_it_says_is_escaped_and_bounded(caplog: pytest.LogCaptureFixt
     assert len(said) == 302
 
 
+@pytest.mark.parametrize(("writes", "told_once"), [("", True), ("echo m v=1;", False)])
+async def test_one_that_ends_at_once_each_time_does_not_fill_the_log(
+    writes: str, told_once: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def received(data: bytes) -> None:
+        """What it writes is of no account."""
+
+    script = f"{writes} echo x >>{tmp_path}/lives; echo oops $$ >&2; exit 3"
+    program = LongRunning(["sh", "-c", script], received, LOG, restart_delay=0.0)
+    await program.start()
+    lives = tmp_path / "lives"
+    await until(lambda: lives.exists() and len(lives.read_text().splitlines()) > 17)
+    await program.stop()
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    ends = [text for text in said if "has ended" in text]
+    if told_once:
+        assert len([text for text in said if text.startswith("stderr: oops")]) == 1
+        assert ends[0] == "`sh` has ended: exit status 3; it is started again in 0s"
+        assert [text.partition("3 (")[2].partition(" ")[0] for text in ends[1:5]] == ["2", "4", "8", "16"]
+        assert len(ends) < 17
+    else:
+        assert len(ends) >= 17
+        assert set(ends) == {"`sh` has ended: exit status 3; it is started again in 0s"}
+
+
 def test_what_is_no_program_is_called_what_it_is(tmp_path: Path) -> None:
     async def received(data: bytes) -> None:
         """It writes nothing."""

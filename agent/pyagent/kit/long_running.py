@@ -17,6 +17,7 @@ What it writes to standard error is logged, up to 300 lines a minute; a line may
 import asyncio
 import logging
 import os
+import re
 import shutil
 import signal
 import stat
@@ -43,6 +44,9 @@ _LEVELS = {
     "T! ": logging.DEBUG,
 }
 _MOST_SAID = 100
+_SOON = 60.0
+"""Seconds after its start within which a program that has written nothing has ended for the reason of the time before."""
+_NUMBERS = re.compile(r"\d+")
 _LEFT = 1.0
 """Seconds in which what a program wrote at its end is read, where others still hold its pipes."""
 _TERMINATING = 0.7
@@ -113,6 +117,13 @@ class LongRunning:
         """To standard error, since it was started."""
         self._known: set[str] = set()
         """What was logged of ends that `ended` explains, one after the other."""
+        self._wrote = False
+        """Anything, since it was started."""
+        self._alike = 0
+        """Times in a row that it has ended alike, soon and with nothing written, or could not be started."""
+        self._end = ""
+        self._said_before: set[str] = set()
+        """To standard error, the time before, where that was such a one."""
         self.status: int | None = None
         """Of the last one that has ended; of one that a signal ended, its number negated."""
 
@@ -239,7 +250,9 @@ class LongRunning:
             await asyncio.wait_for(stdin.drain(), timeout)
 
     async def _watch(self) -> None:
+        clock = asyncio.get_running_loop().time
         while True:
+            began, self._wrote = clock(), False
             try:
                 self._process = process = await self._spawned()
             except OSError as error:
@@ -262,16 +275,30 @@ class LongRunning:
                 self._started()
                 break
             pause = Duration(round(self._restart_delay * 1e9))
-            level = logging.DEBUG if cause in self._known else logging.ERROR
-            self._tell(level, f"{cause}; it is started again in {pause}")
+            alike = self._count_alike(cause, in_vain=not self._wrote and clock() - began < _SOON)
+            # The first, second, fourth, eighth, ... of those that are alike: one that cannot work would fill the log.
+            level = logging.DEBUG if cause in self._known or alike & (alike - 1) else logging.ERROR
+            times = f" ({alike} times in a row)" if alike > 1 else ""
+            self._tell(level, f"{cause}{times}; it is started again in {pause}")
             if 0 < len(self._known) < _MOST_SAID:
                 self._known.add(cause)
             self._started()
             await asyncio.sleep(self._restart_delay)
 
+    def _count_alike(self, cause: str, *, in_vain: bool) -> int:
+        """How many ends in a row were like this one; 0: it has worked before."""
+        end = _NUMBERS.sub("#", cause)
+        if not in_vain:
+            self._alike, self._end, self._said_before = 0, "", set()
+        else:
+            self._alike = self._alike + 1 if end == self._end else 1
+            self._end = end
+        return self._alike
+
     def _explanation(self) -> str:
         """Why it has ended, for the message, where that is known."""
         said, self._said = self._said, set()
+        self._said_before = {_NUMBERS.sub("#", text) for text in said}
         if explained := self._ended and self._ended():
             if len(self._known) < _MOST_SAID:
                 self._known |= {explained, *said}
@@ -319,6 +346,7 @@ class LongRunning:
 
     async def _read_output(self, stream: asyncio.StreamReader) -> None:
         while data := await stream.read(self._read_at_once):
+            self._wrote = True
             await self._received(data)
 
     async def _read_errors(self, stream: asyncio.StreamReader) -> None:
@@ -337,12 +365,13 @@ class LongRunning:
         text = line[:_LONGEST_LINE].decode("utf-8", "backslashreplace").rstrip("\r")
         level = _LEVELS.get(text[:3])
         text = escaped(text)
-        if self._ended is not None and len(self._said) < _MOST_SAID:
+        if len(self._said) < _MOST_SAID:
             self._said.add(text)
+        again = text in self._known or (not self._wrote and _NUMBERS.sub("#", text) in self._said_before)
         if level is not None:
-            self._tell_line(level, text[3:])
+            self._tell_line(logging.DEBUG if again else level, text[3:])
         elif text:
-            self._tell_line(logging.DEBUG if text in self._known else logging.ERROR, f"stderr: {text}")
+            self._tell_line(logging.DEBUG if again else logging.ERROR, f"stderr: {text}")
 
 
 def _signal(process: Process, number: int) -> None:
