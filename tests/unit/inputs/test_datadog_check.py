@@ -324,6 +324,34 @@ def test_what_is_no_check_is_told(check: str, cause: str) -> None:
     asyncio.run(run.input.stop())
 
 
+@pytest.mark.parametrize("isolate", [True, False])
+def test_tables_have_their_own_folders(tmp_path: Path, isolate: bool) -> None:
+    import asyncio
+
+    made = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "its_helper.py").write_text(f"NAME = {name!r}\n")
+        (folder / "its_late_helper.py").write_text(f"NAME = {name!r}\n")
+        (folder / "its_check.py").write_text(
+            "from datadog_checks.base import AgentCheck\nimport its_helper\nclass Its(AgentCheck):\n"
+            "    def check(self, _):\n        import its_late_helper\n"
+            "        self.gauge('a.b', 1, tags=[f'a:{its_helper.NAME}', f'b:{its_late_helper.NAME}'])\n"
+        )
+        checks = ["its_check:Its", str(folder / "its_check.py"), "its_check.Its", "its_check"]
+        for check in checks[: 2 if isolate else 4]:
+            options = {"check": check, "module_path": [str(folder)], "isolate": isolate, "timeout": "60s"}
+            made.append((name, Run(options)))
+    path = list(sys.path)
+    for name, run in made:
+        for _ in range(1 if isolate else 2):
+            assert [(metric.tags, run.gather()[1]) for metric in run.gather()[0]] == [({"a": name, "b": name}, "")]
+    assert sys.path == path
+    for _, run in made:
+        asyncio.run(run.input.stop())
+
+
 def test_several_checks_in_a_module_are_named_apart(tmp_path: Path) -> None:
     import asyncio
 

@@ -1,21 +1,17 @@
 """The modules, called as collectd would call them."""
 
 import collections
-import contextlib
 import importlib
 import logging
-import os
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import isfinite, nan
 from threading import get_ident
-from types import ModuleType
 from typing import Any
 
 from pyagent.api.errors import PyagentError
 from pyagent.api.foreign import describe
+from pyagent.kit.guest_modules import GuestModules
 from pyagent.kit.guests import GuestAccumulator
 from pyagent_plugins.inputs.collectd_python.module import Callback, CollectdModule, Config
 from pyagent_plugins.inputs.collectd_python.series import Series
@@ -29,8 +25,6 @@ _MOST_SERIES = 100_000
 """Of those whose last value is kept, for rates."""
 _EARLY = 0.5
 """Seconds by which a callback may be called before its time: gathers are not exactly one interval apart."""
-_importing = threading.RLock()
-_MISSING = object()
 
 
 def make(given: dict[str, Any], log: logging.Logger) -> "Modules":
@@ -57,9 +51,15 @@ class Modules:
         self._broken: list[str] = []
         self._began = False
         self._collectd = CollectdModule(types, log, self._take)
+        self._modules = GuestModules(given["module_path"], own=given["modules"], alone=given["isolated"])
+        self._modules.add("collectd", self._collectd)
 
     def gather(self, acc: GuestAccumulator) -> None:
         """Raises PyagentError that names the callbacks which failed; the others are called all the same."""
+        with self._modules.finds():
+            self._gather(acc)
+
+    def _gather(self, acc: GuestAccumulator) -> None:
         self._acc, self._thread = acc, get_ident()
         problems: list[str] = []
         try:
@@ -94,10 +94,10 @@ class Modules:
             self._log.error("%s", problem)
 
     def _begin(self) -> None:
-        with _importing, self._paths():
+        with self._modules.imports(*self._given["modules"]):
             for name in self._given["modules"]:
                 try:
-                    self._import(name)
+                    importlib.import_module(name)
                 except BaseException as error:
                     lost = isinstance(error, ModuleNotFoundError) and error.name == name
                     advice = "; name its folder in `module_path`" if lost else ""
@@ -120,40 +120,6 @@ class Modules:
             callback(*arguments)
         except BaseException as error:
             problems.append(f"the {callback.kind} callback {callback.name!r} failed: {describe(error)}")
-
-    @contextlib.contextmanager
-    def _paths(self) -> Iterator[None]:
-        # In the agent's own process no other code may find these folders afterwards, nor a module of the same name.
-        paths = self._given["module_path"]
-        before = list(sys.path)
-        sys.path[:0] = paths
-        importlib.invalidate_caches()
-        try:
-            yield
-        finally:
-            if not self._given["isolated"]:
-                sys.path[:] = before
-
-    def _import(self, name: str) -> None:
-        if self._given["isolated"]:
-            sys.modules["collectd"] = self._collectd
-            importlib.import_module(name)
-            return
-        folders = tuple(os.path.join(os.path.realpath(path), "") for path in self._given["module_path"])
-        known = dict(sys.modules)
-        for one in (name, "collectd"):
-            sys.modules.pop(one, None)
-        sys.modules["collectd"] = self._collectd
-        try:
-            importlib.import_module(name)
-        finally:
-            for one, module in list(sys.modules.items()):
-                theirs = one in (name, "collectd") or _is_below(module, folders)
-                if theirs and known.get(one, _MISSING) is not module:
-                    del sys.modules[one]
-            for one in (name, "collectd"):
-                if one in known:
-                    sys.modules[one] = known[one]
 
     def _take(self, series: Series, numbers: list[float], when: float) -> None:
         if (acc := self._acc) is not None and get_ident() == self._thread:
@@ -198,11 +164,6 @@ class Modules:
                     rate = nan
             rates.append(rate)
         return rates
-
-
-def _is_below(module: ModuleType, folders: tuple[str, ...]) -> bool:
-    path = getattr(module, "__file__", None)
-    return bool(folders) and isinstance(path, str) and os.path.realpath(path).startswith(folders)
 
 
 def _config(block: Any, parent: Config | None) -> Config:

@@ -75,6 +75,7 @@ class DatadogCheck(GuestInput[DatadogCheckOptions]):
         given = {
             "check": str(options.check),
             "module_path": folders,
+            "isolated": options.isolate,
             "init_config": init_config,
             "instances": instances,
             "naming": options.naming,

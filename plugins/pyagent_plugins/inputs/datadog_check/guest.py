@@ -17,6 +17,7 @@ from typing import Any
 from pyagent.api import MetricType, PyagentError
 from pyagent.api.foreign import describe
 from pyagent.kit.each import joined_failures
+from pyagent.kit.guest_modules import GuestModules
 from pyagent.kit.guests import GuestAccumulator
 from pyagent_plugins.inputs.datadog_check import agent_modules
 from pyagent_plugins.inputs.datadog_check.aggregates import Aggregates
@@ -43,13 +44,16 @@ class Checks:
         self, given: Mapping[str, Any], log: logging.Logger, clock: Callable[[], float] = time.monotonic
     ) -> None:
         agent_modules.install()
-        for folder in reversed(given["module_path"]):
-            if folder not in sys.path:
-                sys.path.insert(0, folder)
-        self._class, name = load(given["check"])
+        self._modules = _modules_of(given)
+        with self._modules.finds():
+            self._class, name, self._file = load(given["check"], self._modules)
         self._instances = [_Instance(self._class, name, given, instance, log, clock) for instance in given["instances"]]
 
     def gather(self, acc: GuestAccumulator) -> None:
+        with self._modules.finds():
+            self._gather(acc)
+
+    def _gather(self, acc: GuestAccumulator) -> None:
         failures: list[Exception] = []
         for instance in self._instances:
             try:
@@ -57,7 +61,7 @@ class Checks:
             except PyagentError as error:
                 failures.append(error)
             except BaseException as error:
-                failures.append(PyagentError(describe(error, (_file_of(self._class),))))
+                failures.append(PyagentError(describe(error, (self._file,))))
         if failures:
             raise joined_failures(failures)
 
@@ -232,13 +236,37 @@ def tags_of(tags: Iterable[str]) -> dict[str, str]:
     return {key: ",".join(sorted(values)) for key, values in found.items() if key}
 
 
-def load(check: str) -> tuple[type[Any], str]:
-    """The class of a check, and the check's name. Raises PyagentError where there is none, or are several."""
+_shared: dict[tuple[tuple[str, ...], tuple[str, ...]], GuestModules] = {}
+"""By the folders: those of the same ones have the same modules, as they would in Python."""
+_sharing = threading.Lock()
+
+
+def _modules_of(given: Mapping[str, Any]) -> GuestModules:
+    check = given["check"]
+    folders = tuple(given["module_path"])
+    # The modules beside a file come last: many a check is called as the library that it imports.
+    last = (os.path.dirname(os.path.abspath(check)),) if check.endswith(".py") else ()
+    if given["isolated"]:
+        return GuestModules(folders, last, alone=True)
+    with _sharing:
+        return _shared.setdefault((folders, last), GuestModules(folders, last))
+
+
+def load(check: str, modules: GuestModules) -> tuple[type[Any], str, str]:
+    """The class of a check, the check's name, and its file. Raises PyagentError where there is none, or are several."""
     place, _, class_name = check.partition(":") if not check.endswith(".py") else (check, "", "")
-    module = _module(place)
-    if module is None:
-        place, _, class_name = place.rpartition(".")
-        module = importlib.import_module(place)
+    parts = [] if check.endswith(".py") else place.split(".")
+    names = {".".join(parts[:end]) for end in range(1, len(parts) + 1)} - {"datadog_checks"}
+    with modules.imports(*names):
+        module = _module(place, modules)
+        if module is None:
+            place, _, class_name = place.rpartition(".")
+            module = importlib.import_module(place)
+    found, name = _class_of(module, place, class_name)
+    return found, name, getattr(module, "__file__", None) or ""
+
+
+def _class_of(module: ModuleType, place: str, class_name: str) -> tuple[type[Any], str]:
     from datadog_checks.base import AgentCheck
 
     name = os.path.splitext(os.path.basename(place))[0] if place.endswith(".py") else place.rpartition(".")[2]
@@ -259,10 +287,10 @@ def load(check: str) -> tuple[type[Any], str]:
     return classes[0], name
 
 
-def _module(place: str) -> ModuleType | None:
+def _module(place: str, modules: GuestModules) -> ModuleType | None:
     """None where the last part may be a class."""
     if place.endswith(".py"):
-        return _of_file(place)
+        return _of_file(place, modules)
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
@@ -272,15 +300,12 @@ def _module(place: str) -> ModuleType | None:
     return None
 
 
-def _of_file(path: str) -> ModuleType:
+def _of_file(path: str, modules: GuestModules) -> ModuleType:
     name = f"datadog_check_{next(_serial)}_{os.path.splitext(os.path.basename(path))[0]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not os.path.isfile(path):
         raise PyagentError(f"cannot read {path}: there is no such file")
-    module = importlib.util.module_from_spec(spec)
-    folder = os.path.dirname(os.path.abspath(path))
-    if folder not in sys.path:
-        sys.path.append(folder)  # for the modules beside it
+    module = importlib.util.module_from_spec(modules.prepare(spec))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -300,11 +325,6 @@ def _checks_of(module: ModuleType, base: type[Any]) -> Iterator[type[Any]]:
     for one in classes:
         if not any(other is not one and issubclass(other, one) for other in classes):
             yield one
-
-
-def _file_of(check_class: type[Any]) -> str:
-    """The file that a check is from, for messages."""
-    return getattr(sys.modules.get(check_class.__module__), "__file__", None) or ""
 
 
 def _messages(report: str) -> Iterator[str]:
