@@ -274,7 +274,7 @@ def _class_of(module: ModuleType, place: str, class_name: str) -> tuple[type[Any
         found = getattr(module, class_name, None)
         if not isinstance(found, type) or not issubclass(found, AgentCheck):
             advice = (
-                "" if check.endswith(".py") else "; install it where the agent's Python finds it, or see `module_path`"
+                "" if place.endswith(".py") else "; install it where the agent's Python finds it, or see `module_path`"
             )
             raise PyagentError(f"{place} has no check {class_name!r}{advice}")
         return found, name
