@@ -413,7 +413,7 @@ def test_what_is_in_the_way_is_told_before_the_start(tmp_path: Path, monkeypatch
     plugin = make_input(Tail, {"files": files, "data_format": "influx"}, logging.getLogger("pyagent.test"))
     none, bad = plugin.obstacles()
     assert none == f"no file is '{tmp_path}/b' so far; correct `files`, or wait until there is one"
-    assert bad.startswith("cannot read the pattern '[a'")
+    assert bad.startswith("cannot look for '[a': cannot read the pattern '[a'")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     denied = f"cannot follow '{tmp_path}/a.log': Permission denied; let the agent's account read it"
     assert plugin.obstacles() == [denied, none, bad]

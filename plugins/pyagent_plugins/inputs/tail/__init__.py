@@ -21,7 +21,7 @@ from pyagent.kit.handover import ingest_patiently
 from pyagent.kit.notices import Notices
 from pyagent.kit.positions import Positions
 from pyagent.kit.shown import quoted
-from pyagent_plugins.inputs.tail.follower import Credits, Event, Follower, Opened
+from pyagent_plugins.inputs.tail.follower import Credits, Event, Follower, Opened, obstacles_of
 from pyagent_plugins.inputs.tail.multiline import Multiline, MultilineOptions
 from pyagent_plugins.inputs.tail.notify import Notify
 
@@ -94,24 +94,7 @@ class Tail(Input[TailOptions]):
     # The input --------------------------------------------------------------------------------------------------------
 
     def obstacles(self) -> Sequence[str]:
-        found = []
-        for pattern in self.options.files:
-            try:
-                paths = match_files(pattern)
-            except ValueError as error:
-                found.append(str(error))
-                continue
-            except OSError as error:
-                found.append(f"cannot look for {quoted(pattern)}: {error.strerror}")
-                continue
-            found += [
-                f"cannot follow {quoted(path)}: Permission denied; let the agent's account read it"
-                for path in paths
-                if not os.access(path, os.R_OK)
-            ]
-            if not paths:
-                found.append(f"no file is {quoted(pattern)} so far; correct `files`, or wait until there is one")
-        return found
+        return obstacles_of(self.options.files)
 
     async def start(self, acc: Accumulator) -> None:
         self._acc = acc

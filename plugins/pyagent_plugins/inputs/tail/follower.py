@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pyagent.api import Parser
+from pyagent.kit.globpath import match_files
 from pyagent.kit.shown import quoted
 from pyagent_plugins.inputs.tail.multiline import Multiline
 
-__all__ = ["Credits", "Event", "Follower", "Opened"]
+__all__ = ["Credits", "Event", "Follower", "Opened", "obstacles_of"]
 
 _CHUNK = 256 * 2**10
 _AT_ONCE = 1000
@@ -298,3 +299,19 @@ class Follower:
                 self.handing_on = False
                 self._owner.room.give(count)
             done += count
+
+
+def obstacles_of(files: Sequence[str]) -> list[str]:
+    """What keeps the files of these patterns from being followed now, for each of them."""
+    found = []
+    for pattern in files:
+        try:
+            paths = match_files(pattern)
+        except (ValueError, OSError) as error:
+            found.append(f"cannot look for {quoted(pattern)}: {error}")
+            continue
+        denied = [path for path in paths if not os.access(path, os.R_OK)]
+        found += [f"cannot follow {quoted(one)}: Permission denied; let the agent's account read it" for one in denied]
+        if not paths:
+            found.append(f"no file is {quoted(pattern)} so far; correct `files`, or wait until there is one")
+    return found
