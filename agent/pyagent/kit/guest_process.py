@@ -1,6 +1,7 @@
 """The process of a guest: see `pyagent.kit.guests`. It is started with a socket to the agent, and knows nothing else of it."""
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -28,28 +29,36 @@ _MOST_HELD, _HELD_FOR = 250, 0.05
 """Metrics, and seconds for which they wait for more."""
 
 
-def main(descriptor: int) -> None:
-    """Serve the agent until it says `stop`, or is gone."""
+_ROOM = 1 << 30
+"""Bytes that it may ask for beyond its bound. What it takes of them the agent sees; the stack of a thread is 8 MiB."""
+
+
+def main(descriptor: int, is_here: int) -> None:
+    """Serve the agent until it says `stop`, or is gone: then nobody writes to the pipe `is_here` any more."""
+    _end_with(is_here)
     channel = _Channel(socket.socket(fileno=descriptor))
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(channel, requests), name="pyagent-guest", daemon=True).start()
     first = requests.get()
-    _bound(first["most_memory"])
+    most_memory: int = first["most_memory"]
+    _bound(most_memory)
     log = _logger(channel, first["level"])
     guest: Guest | None = None
     while requests.get()["do"] == "gather":
+        exhausted = False
         try:
             if guest is None:
                 guest = made(first["entry"], first["given"], log)
             guest.gather(_Accumulator(channel))
             answer = ""
         except BaseException as error:  # what ends a process is not to end this one, as it is a plugin's failure
+            exhausted = bool(most_memory) and _is_exhausted(error, most_memory)
             guest_file = getattr(sys.modules.get(type(guest).__module__), "__file__", "") or ""
             answer = describe(error, (guest_file,)) or type(error).__name__
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
-        channel.send({"answer": answer})
+        channel.send({"answer": answer, "exhausted": exhausted})
     if guest is not None:
         with contextlib.suppress(Exception, SystemExit):
             guest.stop()
@@ -139,7 +148,36 @@ def _read(channel: _Channel, requests: "queue.SimpleQueue[dict[str, Any]]") -> N
 def _bound(most_memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if most_memory:
-        resource.setrlimit(resource.RLIMIT_DATA, (most_memory, most_memory))
+        resource.setrlimit(resource.RLIMIT_DATA, (most_memory + _ROOM, most_memory + 2 * _ROOM))
+
+
+def _is_exhausted(error: BaseException, most_memory: int) -> bool:
+    """Whether it failed for want of memory; then there is some again, to tell of it. What called a guest's code may have caught
+    the error and have only its name left."""
+    with contextlib.suppress(Exception):
+        resource.setrlimit(resource.RLIMIT_DATA, (most_memory + 2 * _ROOM,) * 2)
+        text = describe(error)
+        taken = 0
+        if "can't start new thread" in text:
+            with open("/proc/self/statm") as file:
+                taken = int(file.read().split()[5]) * resource.getpagesize()
+        if "MemoryError" in text or taken > (most_memory + _ROOM) * 0.9:
+            return True
+        resource.setrlimit(resource.RLIMIT_DATA, (most_memory + _ROOM, most_memory + 2 * _ROOM))
+    return False
+
+
+def _end_with(pipe: int) -> None:
+    """The kernel ends this process and all that it started when the pipe's other end is closed: a thread could not see that
+    while a library holds Python's lock."""
+    signal_of_pipe = getattr(fcntl, "F_SETSIG", None)
+    if signal_of_pipe is None:  # not on this system
+        return
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(pipe, signal_of_pipe, signal.SIGKILL)
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+        fcntl.fcntl(pipe, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
 
 
 class _Accumulator:

@@ -45,7 +45,7 @@ def how_to_install(library: str, package: str = "") -> str:
     package = package or _PACKAGES.get(library, library)
     python = sys.executable or "python3"
     command = shlex.join([*_installer(python), package])
-    if sys.prefix != sys.base_prefix or "~=" in package:
+    if sys.prefix != sys.base_prefix or "~=" in package or "://" in package:
         return command
     # Debian's own Python wants its libraries from Debian, as far as Debian has them; that of an environment does not see them.
     return f"{command}, or apt install python3-{package.partition('[')[0].lower()}"

@@ -277,7 +277,7 @@ def test_what_is_rude_stays_in_its_process(runs: Any, caplog: pytest.LogCaptureF
     run = runs("rude", {"password": "sesame-open", "exit": True})
     metrics, problem = run.gather()
     assert metrics == []
-    assert problem.endswith("it ended its process with exit status 0")
+    assert problem.endswith("it ended its process with exit status 0; it is started again in 1 s")
     texts = [record.getMessage() for record in caplog.records]
     printed = "it printed: the password is ***"
     assert {"again: ***", "and more", "beware of this", printed} <= set(texts)
@@ -309,7 +309,10 @@ def test_the_agent_runs_it_in_either_place(tmp_path: Path, isolate: str) -> None
 @pytest.mark.parametrize(
     ("check", "cause"),
     [
-        ("no_such_module", "No module named 'no_such_module'"),
+        ("no_such_module", "there is no module 'no_such_module'; name its folder by module_path"),
+        ("no_such_module.Check", "there is no module 'no_such_module'; name its folder by module_path"),
+        ("datadog_checks.no_such", "integrations-core#subdirectory=no_such"),
+        ("datadog_checks.no_such.Check", "integrations-core#subdirectory=no_such"),
         ("json", "there is no class in json that is an AgentCheck"),
         ("json:Nothing", "json has no check 'Nothing'"),
         ("json.Nothing", "json has no check 'Nothing'"),

@@ -1,6 +1,8 @@
 """Code of others in a process of its own, and without one in this."""
 
 import logging
+import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,21 +175,37 @@ def test_what_cannot_be_imported_is_told(guests: Start, tmp_path: Path, isolate:
     import sys
 
     sys.modules.pop("a_guest", None)
-    assert "No module named 'no_such_module_at_all'" in failure(guest)
+    text = failure(guest)
+    assert "ModuleNotFoundError: No module named 'no_such_module_at_all'; " in text
+    assert "install no_such_module_at_all" in text
+
+
+def test_a_library_that_is_there_is_not_to_be_installed(guests: Start) -> None:
+    text = failure(guests("import json.nothing", isolate=False))
+    assert "No module named 'json.nothing'" in text
+    assert "install" not in text
 
 
 def test_an_exit_of_the_process_costs_this_gather_and_the_next_starts_it_again(guests: Start, clock: Clock) -> None:
     guest = guests("acc.add('m', {'n': 1}); import os; os._exit(0)")
     added = Added()
-    with pytest.raises(PyagentError, match=r"cannot run the guest: it ended its process with exit status 0$"):
+    with pytest.raises(
+        PyagentError,
+        match=r"cannot run the guest: it ended its process with exit status 0; it is started again in 1 s$",
+    ):
         guest.gather(added)  # type: ignore[arg-type]
     assert [metric[0] for metric in added.metrics] == ["m"]
     assert guest.pid is None
-    assert "it is started again in" in failure(guest)
+    assert failure(guest).endswith("exit status 0; it is started again in 1 s")
     clock.ahead += 1
-    assert failure(guest).endswith("exit status 0; it is started again in 2s")
+    assert failure(guest).endswith("exit status 0; it is started again in 2 s")
     clock.ahead += 2
-    assert failure(guest).endswith("exit status 0; it is started again in 4s")
+    assert failure(guest).endswith("exit status 0; it is started again in 4 s")
+    clock.ahead += 100  # a pause of less than a minute and one of more are told alike: it is the same failure
+    for _ in range(8):
+        assert re.search(r"exit status 0; it is started again in \d+ s$", failure(guest))
+        clock.ahead += 300
+    assert failure(guest).endswith("it is started again in 300 s")
 
 
 def test_the_pause_ends_with_the_first_success(guests: Start, clock: Clock, tmp_path: Path) -> None:
@@ -199,12 +217,12 @@ def test_the_pause_ends_with_the_first_success(guests: Start, clock: Clock, tmp_
     path.touch()
     assert [metric[1] for metric in gathered(guest)] == [{"n": 1}]
     path.unlink()
-    assert failure(guest).endswith("exit status 1")
+    assert failure(guest).endswith("exit status 1; it is started again in 1 s")
 
 
 def test_a_signal_is_named(guests: Start) -> None:
     assert failure(guests("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")).endswith(
-        "signal 11 ended its process"
+        "signal 11 ended its process; it is started again in 1 s"
     )
 
 
@@ -229,7 +247,9 @@ time.sleep(1000)
     wait_until(path.exists)
     clock.ahead += 1000
     thread.join()
-    assert failures == ["cannot run the guest: it took longer than 1m0s and was ended; see `timeout`"]
+    assert failures == [
+        "cannot run the guest: it took longer than 1m0s and was ended; see `timeout`; it is started again in 1 s"
+    ]
     wait_until(lambda: not _runs(int(path.read_text())))
 
 
@@ -264,12 +284,65 @@ def test_what_is_forked_and_comes_back_answers_nothing(guests: Start) -> None:
 
 def test_what_is_forked_and_stays_holds_up_nothing(guests: Start) -> None:
     guest = guests("import os, time\nif os.fork() == 0: time.sleep(1000)\nos._exit(4)")
-    assert failure(guest).endswith("exit status 4")
+    assert "exit status 4; " in failure(guest)
 
 
-def test_one_that_takes_too_much_memory_harms_itself(guests: Start) -> None:
-    guest = guests("held = bytearray(1 << 30); acc.add('m', {'n': len(held)})", most_memory=256 << 20)
-    assert failure(guest).startswith("cannot run the guest: MemoryError")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "held.append(bytearray(1 << 31))",
+        "try: held.append(bytearray(1 << 31))\n\
+except Exception as error: raise RuntimeError(f'caught: {error!r}')",
+    ],
+)
+def test_one_that_takes_too_much_memory_harms_itself_and_is_started_again(
+    guests: Start, clock: Clock, code: str
+) -> None:
+    guest = guests(
+        "held = self.__dict__.setdefault('held', [])\nif self.gathers == 2:\n    " + code.replace("\n", "\n    ") + "\n"
+        "acc.add('m', {'n': self.gathers})",
+        most_memory=256 << 20,
+    )  # fmt: skip
+    for _ in range(2):
+        assert [metric[1] for metric in gathered(guest)] == [{"n": 1}]
+        assert re.search(
+            r"MemoryError.*; its process could take no more memory and was ended; see `memory_limit` \(256 MiB\)",
+            failure(guest),
+        )
+        assert guest.pid is None
+        clock.ahead += 1
+
+
+def test_memory_that_is_only_asked_for_is_not_counted(guests: Start) -> None:
+    """The stacks of threads above all."""
+    guest = guests(
+        """
+import mmap, threading
+free = threading.Event()
+threads = [threading.Thread(target=free.wait) for _ in range(64)]
+for thread in threads: thread.start()
+free.set()
+for thread in threads: thread.join()
+held = mmap.mmap(-1, 1 << 29, flags=mmap.MAP_PRIVATE)
+acc.add('m', {'n': len(threads)})
+""",
+        most_memory=256 << 20,
+    )
+    assert gathered(guest)[0][1] == {"n": 64}
+
+
+def test_threads_without_end_are_told_as_memory(guests: Start) -> None:
+    guest = guests(
+        """
+import threading
+def wait(event=threading.Event()): event.wait()
+while True: threading.Thread(target=wait, daemon=True).start()
+""",
+        most_memory=256 << 20,
+    )
+    text = failure(guest)
+    assert "can't start new thread" in text
+    assert "see `memory_limit` (256 MiB)" in text
 
 
 def test_memory_that_is_no_allocation_is_seen_as_well(guests: Start) -> None:
@@ -282,7 +355,9 @@ time.sleep(1000)
 """,
         most_memory=128 << 20,
     )
-    assert failure(guest).endswith("it took more than 128 MiB of memory and was ended")
+    assert failure(guest).startswith(
+        "cannot run the guest: it took too much memory and was ended; see `memory_limit` (128 MiB)"
+    )
 
 
 def test_what_it_prints_is_logged_and_bounded(guests: Start, caplog: pytest.LogCaptureFixture) -> None:
@@ -342,7 +417,7 @@ def test_nonsense_for_the_agent_ends_it(guests: Start) -> None:
 
 
 def test_more_than_a_gather_may_be_ends_it(guests: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyagent.kit.guests._MOST_SENT", 1 << 20)
+    monkeypatch.setattr("pyagent.kit.guest_link._MOST_SENT", 1 << 20)
     assert "sent more than 1 MiB" in failure(guests("while True: acc.add('m', {'s': 'x' * 1000})"))
     assert "sent more than 1 MiB" in failure(guests("acc.add('m', {'s': 'x' * (1 << 24)})"))
 
@@ -384,15 +459,54 @@ def test_stop_during_a_gather_ends_both(guests: Start, tmp_path: Path) -> None:
     assert "it is stopped" in failure(guest)
 
 
-def test_it_ends_with_the_agent(guests: Start, tmp_path: Path) -> None:
-    """Whoever started it may be killed: then the other end of the socket is closed, and nothing else happens."""
+@pytest.mark.parametrize("end", ["_channel", "_is_here"])
+def test_it_ends_with_the_agent(guests: Start, tmp_path: Path, end: str) -> None:
+    """Whoever started it may be killed: then the other ends of its socket and its pipe are closed, and nothing else happens."""
     guest = guests("import time\nif self.gathers == 1: acc.add('m', {'n': 1})\nelse: time.sleep(1000)")
     gathered(guest)
     process = guest._process
     assert process is not None
-    process._channel.close()
+    if end == "_channel":
+        process._channel.close()
+    else:
+        os.close(process._is_here)
+        process._is_here = os.open(os.devnull, os.O_RDONLY)
     wait_until(process._has_ended)
     assert process._how_ended() == "signal 9 ended its process"
+
+
+HOLDS_THE_LOCK = """
+import ctypes, os, subprocess
+child = subprocess.Popen(["sleep", "1000"])
+open(self.given["path"] + "~", "w").write(f"{os.getpid()} {child.pid}")
+os.rename(self.given["path"] + "~", self.given["path"])
+ctypes.PyDLL(None).sleep(1000)  # by which no other thread of Python runs
+"""
+AGENT = """
+import json, logging, sys
+from pyagent.kit.guests import Guests
+given = json.loads(sys.argv[1])
+Guests("a_guest:make", given, logging.getLogger("x"), what="x", isolate=True).gather(None)
+"""
+
+
+def test_one_that_holds_python_s_lock_ends_with_an_agent_that_is_killed(guests: Start, tmp_path: Path) -> None:
+    import json
+    import subprocess
+    import sys
+
+    path = tmp_path / "pids"
+    agent = subprocess.Popen(
+        [sys.executable, "-c", AGENT, json.dumps({"code": HOLDS_THE_LOCK, "path": str(path)})],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    try:
+        wait_until(path.exists)
+    finally:
+        agent.kill()
+        agent.wait()
+    pids = [int(pid) for pid in path.read_text().split()]
+    wait_until(lambda: not any(map(_runs, pids)))
 
 
 def _runs(pid: int) -> bool:

@@ -19,6 +19,7 @@ from pyagent.api.foreign import describe
 from pyagent.kit.each import joined_failures
 from pyagent.kit.guest_modules import GuestModules
 from pyagent.kit.guests import GuestAccumulator
+from pyagent.kit.libraries import how_to_install
 from pyagent_plugins.inputs.datadog_check import agent_modules
 from pyagent_plugins.inputs.datadog_check.aggregates import Aggregates
 
@@ -257,25 +258,40 @@ def load(check: str, modules: GuestModules) -> tuple[type[Any], str, str]:
     place, _, class_name = check.partition(":") if not check.endswith(".py") else (check, "", "")
     parts = [] if check.endswith(".py") else place.split(".")
     names = {".".join(parts[:end]) for end in range(1, len(parts) + 1)} - {"datadog_checks"}
-    with modules.imports(*names):
-        module = _module(place, modules)
-        if module is None:
-            place, _, class_name = place.rpartition(".")
-            module = importlib.import_module(place)
+    try:
+        with modules.imports(*names):
+            module = _module(place, modules)
+            if module is None:
+                place, _, class_name = place.rpartition(".")
+                module = importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name not in names:
+            raise  # it is there, and something that it needs is not
+        raise PyagentError(_no_module(place if place.startswith("datadog_checks.") else error.name or place)) from None
     found, name = _class_of(module, place, class_name)
     return found, name, getattr(module, "__file__", None) or ""
+
+
+def _no_module(place: str) -> str:
+    package, _, rest = place.partition(".")
+    check = rest.partition(".")[0]
+    if package != "datadog_checks" or not check:
+        return f"there is no module {place!r}; name its folder by module_path"
+    # The packages of these names on PyPI are empty.
+    command = how_to_install(place, f"git+https://github.com/DataDog/integrations-core#subdirectory={check}")
+    return f"there is no check {check!r} of Datadog's; {command}"
 
 
 def _class_of(module: ModuleType, place: str, class_name: str) -> tuple[type[Any], str]:
     from datadog_checks.base import AgentCheck
 
     name = os.path.splitext(os.path.basename(place))[0] if place.endswith(".py") else place.rpartition(".")[2]
+    if module.__name__ == "datadog_checks":  # what is behind it is no class
+        raise PyagentError(_no_module(f"{place}.{class_name}"))
     if class_name:
         found = getattr(module, class_name, None)
         if not isinstance(found, type) or not issubclass(found, AgentCheck):
-            advice = (
-                "" if place.endswith(".py") else "; install it where the agent's Python finds it, or see `module_path`"
-            )
+            advice = "" if place.endswith(".py") else "; where it is in another module, see `module_path`"
             raise PyagentError(f"{place} has no check {class_name!r}{advice}")
         return found, name
     classes = list(dict.fromkeys(_checks_of(module, AgentCheck)))
