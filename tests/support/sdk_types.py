@@ -12,10 +12,10 @@ __all__ = ["mistakes"]
 
 def mistakes(value: Any, hint: Any, path: str = "") -> Iterator[str]:
     """A line for each value that is of another type than its annotation."""
-    if hint in (Any, object):
+    if hint is Any or hint is object or _is_plainly(value, hint):
         return
     origin, arguments = _parts(hint)
-    if origin is typing.Union or origin is types.UnionType:
+    if origin in _UNIONS:
         found = []
         for each in arguments:
             if not (lines := list(mistakes(value, each, path))):
@@ -45,6 +45,19 @@ def mistakes(value: Any, hint: Any, path: str = "") -> Iterator[str]:
         yield from _attributes(value, path)
 
 
+_UNIONS = (typing.Union, types.UnionType)
+_PLAIN = frozenset((str, bool, int, float, type(None)))
+
+
+def _is_plainly(value: Any, hint: Any) -> bool:
+    """Soon said of most values: they are of a simple type, which is the annotation or stands in it."""
+    kind = type(value)
+    if kind not in _PLAIN:
+        return False
+    origin, arguments = _parts(hint)
+    return kind is hint or (origin in _UNIONS and kind in arguments)
+
+
 @functools.cache
 def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     return typing.get_origin(hint), typing.get_args(hint)
@@ -57,7 +70,9 @@ def _attributes(value: Any, path: str) -> Iterator[str]:
     if not type(value).__module__.startswith("grafana_foundation_sdk"):
         return
     for name, hint in _hints(type(value)).items():
-        yield from mistakes(getattr(value, name), hint, f"{path}.{name}")
+        item = getattr(value, name)
+        if not _is_plainly(item, hint):
+            yield from mistakes(item, hint, f"{path}.{name}")
     # Options and custom settings of a panel are objects of its own kind.
     for name, item in vars(value).items():
         if type(item).__module__.startswith("grafana_foundation_sdk.models"):
