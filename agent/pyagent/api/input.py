@@ -29,6 +29,8 @@ class Input(Plugin[O_co]):
     compares: ClassVar[bool] = False
     """What a gather gives is a difference to the one before: --test and --once gather twice, half a second apart, and show what
     the second gives."""
+    keeps_times: ClassVar[Sequence[str]] = ()
+    """Measurements of events, each with a time of its own: it is not rounded to `precision`, which would make several one."""
 
     def __init__(self, options: O_co, log: logging.Logger, new_parser: Callable[[], Parser[Any]] | None = None) -> None:
         self._new_parser = new_parser

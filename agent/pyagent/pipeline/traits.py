@@ -43,6 +43,7 @@ class InputTraits:
     gathers: bool
     stops: bool
     compares: bool = False
+    keeps_times: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def input_traits(plan: PluginPlan, plugin: Input[Any]) -> InputTraits:
             for one in measurements
         ]
     stops = kind.stop is not Input.stop
-    return InputTraits(measurements, starts, gathers, stops, compares=bool(kind.compares))
+    keeps_times = frozenset(map(plain_text, kind.keeps_times))
+    return InputTraits(measurements, starts, gathers, stops, compares=bool(kind.compares), keeps_times=keeps_times)
 
 
 def output_traits(plan: PluginPlan, plugin: Output[Any]) -> OutputTraits:

@@ -29,6 +29,7 @@ from pyagent_plugins.inputs.datadog_check.aggregates import (
     RATE,
     Aggregates,
 )
+from pyagent_plugins.inputs.datadog_check.events import EventTimes
 from pyagent_plugins.inputs.datadog_check.guest import place, tags_of
 
 VALUES = """
@@ -195,6 +196,7 @@ def test_every_kind_is_what_the_stub_records(runs: Any, tmp_path: Path) -> None:
         assert ((measurement, own, "bucket") in by_field(first)) is not monotonic
     assert found["shop", top, "open_message"] == stub["service_checks"][0][3] == "soon"
     event = next(metric for metric in second if metric.name == "datadog_event")
+    assert event.time == stub["events"][0]["timestamp"] * 1_000_000_000
     assert (event.fields["title"], event.fields["text"]) == tuple(
         stub["events"][0][key] for key in ("msg_title", "msg_text")
     )
@@ -537,6 +539,56 @@ def test_tags() -> None:
     }
 
 
+EVENTS = """
+from datadog_checks.base import AgentCheck
+
+class Events(AgentCheck):
+    def check(self, instance):
+        for n, when in enumerate((1000, 1000, 1000, 1060)):
+            self.event({"timestamp": when, "msg_title": f"deploy {n}", "msg_text": "x", "tags": ["env:prod"]})
+"""
+
+
+def test_events_have_their_times_and_stay_apart_to_the_output(tmp_path: Path) -> None:
+    (tmp_path / "events.py").write_text(EVENTS)
+    second = 1_000_000_000
+    for isolate in ("true", "false"):
+        agent = tmp_path / "agent.conf"
+        agent.write_text(
+            f'[[inputs.datadog_check]]\n  check = "{tmp_path}/events.py"\n  isolate = {isolate}\n  timeout = "60s"\n'
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "pyagent", "--test", "--config", str(agent)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        times = [int(line.rpartition(" ")[2]) for line in done.stdout.splitlines() if "datadog_event" in line]
+        assert sorted(times) == [1000 * second, 1000 * second + 1, 1000 * second + 2, 1060 * second], isolate
+
+
+def test_the_time_of_an_event() -> None:
+    times = EventTimes(lambda: 7)
+    assert [times.of(2, {"a": "b"}, {"title": title}) for title in "xyxz"] == [
+        2_000_000_000, 2_000_000_001, 2_000_000_000, 2_000_000_002
+    ]  # fmt: skip
+    assert times.of(2, {"a": "c"}, {"title": "y"}) == 2_000_000_000
+    assert times.of(2.5, {}, {}) == 2_500_000_000
+    for unusable in (None, 0, -1, "5", True, math.nan, math.inf, 1e300, 10**400):
+        assert times.of(unusable, {}, {}) == 7
+    assert times.of(None, {}, {"title": "x"}) == 8
+
+
+def test_times_of_events_are_known_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyagent_plugins.inputs.datadog_check.events._MOST", 3)
+    times = EventTimes()
+    for n in range(10):
+        times.of(n + 1, {}, {"n": n})
+        times.of(1, {"all": "here"}, {"n": n})
+    assert len(times._known) == 3
+    assert max(map(len, times._known.values())) == 3
+
+
 def test_min_collection_interval_leaves_gathers_out() -> None:
     from pyagent_plugins.inputs.datadog_check.guest import _Instance
 
@@ -553,7 +605,8 @@ def test_min_collection_interval_leaves_gathers_out() -> None:
 
     clock = Clock()
     given = {"naming": "split", "init_config": {}, "aggregates": [], "percentiles": []}
-    instance = _Instance(Check, "c", given, {"min_collection_interval": 15}, logging.getLogger("test"), clock)
+    settings = {"min_collection_interval": 15}
+    instance = _Instance(Check, "c", given, settings, logging.getLogger("test"), clock, EventTimes())
     runs = []
     for _ in range(5):
         instance.gather(InputAccumulator())

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from pyagent.api import Input, Parser, PyagentError
+from pyagent.api import Input, Metric, Parser, PyagentError
 from pyagent.api.files import without_mark
 from pyagent.api.foreign import let_go
 from pyagent.config import InputPlan
@@ -209,9 +209,10 @@ class RunningInput:
         try:
             for piece in lines:
                 self._sink.deliver_lines(piece)
-            chosen, tags = self._modifiers.without_tags(metrics, self.plan.precision)
-            if chosen:
-                self._sink.deliver(chosen, tags)
+            if kept := self._traits.keeps_times:
+                self._hand_on([metric for metric in metrics if metric.name in kept], 0)
+                metrics = [metric for metric in metrics if metric.name not in kept]
+            self._hand_on(metrics, self.plan.precision)
         except Exception as error:
             # The agent's own fault: what could not be handed on would fail again.
             self.acc.dropped["could not be handed on"] += count
@@ -220,6 +221,11 @@ class RunningInput:
             return False
         self._accepted(count)
         return True
+
+    def _hand_on(self, metrics: list[Metric], precision: int) -> None:
+        chosen, tags = self._modifiers.without_tags(metrics, precision)
+        if chosen:
+            self._sink.deliver(chosen, tags)
 
     def _accepted(self, count: int) -> None:
         self.gathered += count

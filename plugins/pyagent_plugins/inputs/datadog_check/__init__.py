@@ -47,6 +47,7 @@ class DatadogCheckOptions(GuestOptions, frozen=True):
 
 
 class DatadogCheck(GuestInput[DatadogCheckOptions]):
+    keeps_times = ("datadog_event",)
     measurements = (Measurement("NAME", "what the check submits, under the names that naming makes", open=True),)
 
     def setup(self) -> None:

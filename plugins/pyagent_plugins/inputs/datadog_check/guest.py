@@ -22,6 +22,7 @@ from pyagent.kit.guests import GuestAccumulator
 from pyagent.kit.libraries import how_to_install
 from pyagent_plugins.inputs.datadog_check import agent_modules
 from pyagent_plugins.inputs.datadog_check.aggregates import Aggregates
+from pyagent_plugins.inputs.datadog_check.events import EventTimes
 
 __all__ = ["Checks", "make", "place", "tags_of"]
 
@@ -48,7 +49,10 @@ class Checks:
         self._modules = _modules_of(given)
         with self._modules.finds():
             self._class, name, self._file = load(given["check"], self._modules)
-        self._instances = [_Instance(self._class, name, given, instance, log, clock) for instance in given["instances"]]
+        times = EventTimes()
+        self._instances = [
+            _Instance(self._class, name, given, instance, log, clock, times) for instance in given["instances"]
+        ]
 
     def gather(self, acc: GuestAccumulator) -> None:
         with self._modules.finds():
@@ -82,7 +86,9 @@ class _Instance:
         instance: Mapping[str, Any],
         log: logging.Logger,
         clock: Callable[[], float],
+        times: EventTimes,
     ) -> None:
+        self._times = times
         self._class, self._name, self._log, self._clock = check_class, name, log, clock
         self._naming: str = given["naming"]
         self._init_config = copy.deepcopy(given["init_config"])
@@ -98,7 +104,7 @@ class _Instance:
         )
         self._aggregates = Aggregates(given["aggregates"], given["percentiles"], clock)
         self._lock = threading.Lock()
-        self._held: list[tuple[str, dict[str, Any], dict[str, str]]] = []
+        self._held: list[tuple[str, dict[str, Any], dict[str, str], int | None]] = []
         self._metadata: dict[str, Any] = {}
         self._id = f"{name}:{next(_serial):x}"
         self._check: Any = None
@@ -176,7 +182,9 @@ class _Instance:
         fields = {"title": str(event.get("msg_title", "")), "text": str(event.get("msg_text", ""))}
         if event.get("aggregation_key"):
             fields["aggregation_key"] = str(event["aggregation_key"])
-        self._hold("datadog_event", fields, tags)
+        with self._lock:
+            when = self._times.of(event.get("timestamp"), tags, fields)
+        self._hold("datadog_event", fields, tags, when)
 
     def metadata(self, name: str, value: str) -> None:
         with self._lock:
@@ -187,10 +195,10 @@ class _Instance:
         check = self._check
         self._log.log(level, "%s", check.sanitize(text) if check is not None else text)
 
-    def _hold(self, measurement: str, fields: dict[str, Any], tags: dict[str, str]) -> None:
+    def _hold(self, measurement: str, fields: dict[str, Any], tags: dict[str, str], when: int | None = None) -> None:
         with self._lock:
             if len(self._held) < _MOST_HELD:
-                self._held.append((measurement, fields, tags))
+                self._held.append((measurement, fields, tags, when))
 
     def _flush(self, acc: GuestAccumulator) -> None:
         groups: dict[tuple[str, tuple[str, ...], str, bool], dict[str, Any]] = {}
@@ -205,9 +213,9 @@ class _Instance:
             held, self._held = self._held, []
             metadata, self._metadata = self._metadata, {}
         if metadata:
-            held.append(("datadog_metadata", metadata, self._tagged([], "") | {"check": self._name}))
-        for measurement, fields, texts in held:
-            acc.add(measurement, fields, texts)
+            held.append(("datadog_metadata", metadata, self._tagged([], "") | {"check": self._name}, None))
+        for measurement, fields, texts, when in held:
+            acc.add(measurement, fields, texts, when)
 
     def _tagged(self, tags: Iterable[str], host: str, own: bool = True) -> dict[str, str]:
         texts = tags_of([*(tags or ()), *(self._tags if own else ())])
