@@ -45,9 +45,6 @@ MOST_SOURCE = 16 << 20
 IMPORT_DEADLINE = 10.0
 _MOST_NAMES = 12
 """In a message; the nearest ones where there are more."""
-_MOST_HINTS = 100
-"""Unknown names of one configuration that are compared with all that there are: it takes milliseconds each, and the error names
-fewer."""
 DISTRIBUTION = "pyagent-telemetry"
 _imported: dict[tuple[str, str], ModuleType] = {}
 """Drop-in files by path and version."""
@@ -113,7 +110,6 @@ class Registry:
         self.drop_ins = DropIns(directories)
         self._package = package
         self._found: dict[tuple[PluginKind, str], PluginRef] = {}
-        self._unknown_names = 0
 
     def find(self, kind: PluginKind, name: str) -> PluginRef:
         """The plugin of that name.
@@ -186,10 +182,6 @@ class Registry:
 
     def _unknown(self, kind: PluginKind, name: str) -> ConfigError:
         """With the ones that the name may have been meant for, and where one of one's own goes."""
-        undefined = f"undefined but requested {PLUGIN_KINDS[kind].singular}: {name}"
-        self._unknown_names += 1
-        if self._unknown_names > _MOST_HINTS:
-            return ConfigError(undefined)
         hints, names = [], self.names(kind)
         others = [other for other in BASES if other != kind and name in self.names(other)]
         if others:
@@ -207,7 +199,7 @@ class Registry:
         own = "; ".join(self.drop_ins.warnings or self.drop_ins.place(name))
         # Behind a question nothing can be joined to it.
         text = f"{'; '.join(hints)} ({own})" if own and near else "; ".join([*hints, own] if own else hints)
-        return ConfigError(f"{undefined}; {text}")
+        return ConfigError(f"undefined but requested {PLUGIN_KINDS[kind].singular}: {name}; {text}")
 
 
 def from_outside(found: PluginRef, work: Callable[[], T], what: str) -> T:
