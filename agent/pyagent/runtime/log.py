@@ -7,12 +7,15 @@ import os
 import stat
 import sys
 import threading
+import traceback
 import warnings
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import pyagent
 from pyagent.api import ConfigError
-from pyagent.api.foreign import describe
+from pyagent.api.foreign import describe, file_of
 from pyagent.config import AgentSettings, PluginPlan
 from pyagent.kit.once import Once
 from pyagent.runtime.colours import has_colours
@@ -192,6 +195,25 @@ def log_unhandled() -> None:
 
     once = Once()
 
+    def tell_of_thread(failure: "threading.ExceptHookArgs") -> None:
+        """Of the agent's own threads all is told; a plugin's may fail at each gather, and alone."""
+        files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(failure.exc_traceback)]
+        began = next((file for file in files if file != threading.__file__), "")
+        error = failure.exc_value
+        if error is None or began.startswith(_OWN):
+            tell(failure.exc_type, error, failure.exc_traceback)
+            return
+        if issubclass(failure.exc_type, KeyboardInterrupt | SystemExit):
+            return
+        owners = (name for name, known in _plugins.items() if any(map(partial(_is_of, known), files)))
+        owner = next(owners, "")
+        what = describe(error, files[-1:])
+        log = component_logger(owner) if owner else thread_logger()
+        if once(f"{owner} {what}"):
+            whose = "its own" if owner else "code that a plugin runs"
+            log.error("an exception has ended a thread of %s, logged once: %s", whose, what)
+        log.debug("traceback of that thread", exc_info=error)
+
     def tell_ignored(failure: "sys.UnraisableHookArgs") -> None:
         """What a `__del__` raises, at each object of its class."""
         if sys.is_finalizing():
@@ -211,7 +233,16 @@ def log_unhandled() -> None:
     sys.excepthook = tell
     sys.unraisablehook = tell_ignored
     warnings.showwarning = tell_warning
-    threading.excepthook = lambda failure: tell(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    threading.excepthook = tell_of_thread
+
+
+_OWN = os.path.join(os.path.dirname(pyagent.__file__), "")
+_plugins: dict[str, str] = {}
+"""The file of each plugin, or its folder, by the plugin's name."""
+
+
+def _is_of(known: str, file: str) -> bool:
+    return file == known or (known.endswith("/") and file.startswith(known))
 
 
 def component_logger(name: str) -> logging.Logger:
@@ -228,4 +259,6 @@ def plugin_logger(plan: PluginPlan) -> logging.Logger:
     """The plugin's logger, at its own level where it has one."""
     log = component_logger(plan.label)
     log.setLevel(LEVELS[plan.log_level.lower()] if plan.log_level else logging.NOTSET)
+    if file := file_of(plan.plugin):
+        _plugins[plan.label.partition("::")[0]] = file
     return log

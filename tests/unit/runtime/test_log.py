@@ -1,5 +1,6 @@
 """The agent's log lines, and that no secret gets into one."""
 
+import importlib.util
 import io
 import json
 import logging
@@ -214,7 +215,6 @@ def test_what_nobody_caught_is_logged_without_its_secrets(read: Read, monkeypatc
     thread.start()
     thread.join()
     text = read()
-    assert "Traceback" in text
     assert "*** at http://h/?token=***" in text
     assert "s3cret" not in text
     try:
@@ -222,6 +222,7 @@ def test_what_nobody_caught_is_logged_without_its_secrets(read: Read, monkeypatc
     except ValueError as error:
         sys.excepthook(ValueError, error, error.__traceback__)
     assert "s3cret" not in (text := read())
+    assert "Traceback" in text
     assert "ValueError" in text
 
 
@@ -386,6 +387,63 @@ def test_a_text_that_takes_for_ever_holds_up_nobody_else(read: Read) -> None:
     go.set()
     thread.join()
     assert "at last" in read()
+
+
+THREADS = """
+import threading
+from pyagent.api import Input
+
+class Threads(Input):
+    def gather(self, acc):
+        def fail(): raise ValueError("no\\nmore")
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+"""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_thread_of_a_plugin_that_fails_is_told_once_and_by_its_plugin(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch, debug: bool
+) -> None:
+    for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(agent_log, "_plugins", {})
+    agent_log.configure_logging(debug=debug)
+    agent_log.log_unhandled()
+    path = tmp_path / "threads.py"
+    path.write_text(THREADS)
+    spec = importlib.util.spec_from_file_location("a_plugin_with_threads", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for known in (False, True):
+        agent_log._plugins.update({"inputs.threads": str(path)} if known else {})
+        for _ in range(3):
+            module.Threads.gather(None, None)
+    lines = read()
+    message = "logged once: ValueError: no more (threads.py:7)"
+    assert f"E! [inputs.threads] an exception has ended a thread of its own, {message}\n" in lines
+    assert f"E! [agent] an exception has ended a thread of code that a plugin runs, {message}\n" in lines
+    assert lines.count("an exception has ended") == 2
+    assert lines.count("Traceback") == (6 if debug else 0)
+
+
+def test_a_thread_of_the_agent_that_fails_is_told_in_full(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    agent_log.configure_logging()
+    agent_log.log_unhandled()
+    thread = threading.Thread(target=agent_log.component_logger, args=(None,))
+    monkeypatch.setattr(agent_log, "logger_name", lambda name: {}[name] if name is None else name)
+    thread.start()
+    thread.join()
+    lines = read()
+    assert "cannot go on here: KeyError" in lines
+    assert "Traceback" in lines
 
 
 def test_what_python_ignores_is_told_once(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
