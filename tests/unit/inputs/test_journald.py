@@ -190,6 +190,32 @@ async def test_start_at_the_end_and_no_line_lost_before_the_first_one(journal: J
     assert first == second
 
 
+async def test_a_damaged_record_is_said_and_one_that_cannot_be_read_is_waited_for(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.log(1)
+    async with journal.read() as served:
+        assert await numbers(served, 1) == [1]
+    journal.log(2)
+
+    def refused(*_: Any) -> Any:
+        raise OSError(5, "Input/output error", "/x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(positions, "_read", refused)
+        plugin = make_input(Journald, {"journalctl_path": str(journal.program)})
+        positions._known.clear()
+        with pytest.raises(PyagentError, match=r"'/x'\): Input/output error; repair that file system"):
+            await plugin.start(None)  # type: ignore[arg-type]
+    async with journal.read(start_at="end") as served:
+        assert await numbers(served, 1) == [2]
+    (record,) = (tmp_path / "state" / "journald").iterdir()
+    record.write_bytes(b"")
+    async with journal.read(start_at="end") as served:
+        assert await numbers(served, 2) == [1, 2]
+    assert caplog.text.count("is damaged") == 1
+
+
 async def test_max_age(journal: Journal) -> None:
     async with journal.read(max_age="1h"):
         pass

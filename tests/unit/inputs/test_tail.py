@@ -4,13 +4,13 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import DEADLINE, Served, serving
+from serving import DEADLINE
+from tails import VALUE, numbers, put, read, remove, rename, tailing, texts, write
 
 from pyagent.api import ConfigError
 from pyagent.kit import positions
@@ -35,52 +35,6 @@ def log(tmp_path: Path) -> Path:
     return folder / "app.log"
 
 
-@asynccontextmanager
-async def tailing(files: Path | str, limit: int = 1_000_000, **options: Any) -> AsyncIterator[Served]:
-    options = {"files": [str(files)], "initial_read_offset": "saved-or-beginning", **options}
-    positions._known.clear()
-    async with serving(Tail, options, listens=False, limit=limit) as served:
-        yield served
-
-
-def write(path: Path, *numbers: int, end: str = "\n") -> None:
-    with path.open("a") as file:
-        file.write("".join(f"m n={number}i {number}000000000{end}" for number in numbers))
-
-
-def put(path: Path, text: bytes | str) -> None:
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-
-
-def read(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-def rename(path: Path, other: Path) -> Path:
-    return path.rename(other)
-
-
-def remove(path: Path) -> None:
-    path.unlink()
-
-
-async def numbers(served: Served, count: int) -> list[int]:
-    """Of the lines in the queue, when there are so many; then it is empty."""
-    async with asyncio.timeout(DEADLINE):
-        while len(served.output.queue) < count:
-            await asyncio.sleep(0.005)
-    return [int(line.split(" n=")[1].split("i ")[0]) for line in served.lines()]
-
-
-async def texts(served: Served, count: int) -> list[str]:
-    """The values of the parser `value`."""
-    async with asyncio.timeout(DEADLINE):
-        while len(served.output.queue) < count:
-            await asyncio.sleep(0.005)
-    return [line.split(' value="')[1].rpartition('"')[0] for line in "\n".join(served.lines()).split("\ntail,")]
-
-
-VALUE = {"data_format": "value", "data_type": "string"}
 METHODS = pytest.mark.parametrize("method", ["inotify", "poll"])
 
 

@@ -177,15 +177,19 @@ class Journald(Input[JournaldOptions]):
 
     async def start(self, acc: Accumulator) -> None:
         if self._acc is None:
+            source = f"{self.options.journal_directory}\0{self.options.namespace}"
+            positions = Positions("journald", repr((self._fixed, self.log.name)))
+            kept = positions.get(source)  # before anything counts as begun: where it cannot be read, it is tried again
+            self._source, self._positions = source, positions
             self._acc = acc
             self._loop = asyncio.get_running_loop()
             self._notices = Notices(self.log)
             self._came = asyncio.Event()
             self._first = True
-            self._source = f"{self.options.journal_directory}\0{self.options.namespace}"
-            self._positions = Positions("journald", repr((self._fixed, self.log.name)))
-            if self._positions.get(self._source) is None:
-                self._begin()
+            if kept is None:
+                self._begin(self._source in positions.damaged)
+            else:
+                self._keep(kept)  # as its own, should it be another's
         try:
             await self._program.start()
         except PyagentError:
@@ -218,10 +222,12 @@ class Journald(Input[JournaldOptions]):
 
     # Where to read ----------------------------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        """Where nothing was read before."""
+    def _begin(self, damaged: bool = False) -> None:
+        """Where nothing was read before, or nobody knows how far."""
         now, age = time.time_ns() // 1000, self.options.max_age // 1000
-        if self.options.start_at == "end":
+        if damaged:
+            self.log.error("the record of how far the journal was read is damaged; it is read from its beginning")
+        if self.options.start_at == "end" and not damaged:
             self._keep({"since": now})
         else:
             self._keep({"since": max(now - age, 0)} if age else {})

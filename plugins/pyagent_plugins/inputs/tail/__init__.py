@@ -6,6 +6,7 @@ ones of their name from the beginning, and so are files that are emptied.
 """
 
 import asyncio
+import hashlib
 import logging
 import os
 import stat
@@ -19,9 +20,10 @@ from pyagent.api.files import open_file, open_pipe
 from pyagent.kit.globpath import match_files
 from pyagent.kit.handover import ingest_patiently
 from pyagent.kit.notices import Notices
-from pyagent.kit.positions import Positions
+from pyagent.kit.positions import Positions, PositionsUnreadable
 from pyagent.kit.shown import quoted
-from pyagent_plugins.inputs.tail.follower import Credits, Event, Follower, Opened, obstacles_of
+from pyagent_plugins.inputs.tail.earlier import BEFORE, Earlier
+from pyagent_plugins.inputs.tail.follower import Credits, Event, Follower, Opened, digest_of, obstacles_of
 from pyagent_plugins.inputs.tail.multiline import Multiline, MultilineOptions
 from pyagent_plugins.inputs.tail.notify import Notify
 
@@ -32,8 +34,6 @@ _POLL, _LOOK = 0.25, 1.0
 """Seconds between two looks at the files, without and with the kernel's word for their changes."""
 _STOP_GRACE = 2.0
 _FIRST_READ = 0.8
-_BEFORE = "\0before"
-"""Behind the path under which the positions of files are kept that had this name before."""
 _MOST_BEFORE = 30
 """As many files of one name as can be read at once."""
 
@@ -88,6 +88,11 @@ class Tail(Input[TailOptions]):
         self._before: dict[str, dict[tuple[int, int], Position]] = {}
         """By path: the positions of files that had it before, and are not read to their end."""
         self._first = True
+        self._there: dict[str, tuple[tuple[int, int], int]] = {}
+        """Files that were there at the first look and could not be begun, as their positions cannot be read: device and inode,
+        and the size."""
+        self._unreadable = False
+        """Said of positions."""
         self._gathered = False
         self._running = False
 
@@ -103,6 +108,7 @@ class Tail(Input[TailOptions]):
         self.room = Credits(self.options.max_undelivered_lines)
         options = self.options
         self._positions = Positions("tail", repr((options.files, options.data_format, self.log.name)))
+        self._earlier = Earlier(self._positions)
         self._loop = asyncio.get_running_loop()
         self._notify: Notify | None = None
         self._look_soon = asyncio.Event()
@@ -170,24 +176,63 @@ class Tail(Input[TailOptions]):
 
     async def _look_for_files(self) -> None:
         async with self._looking:
-            paths = await self._loop.run_in_executor(self.executor, self._matching)
-            for path in paths:
-                if path not in self._paths:
-                    await self._follow(path)
+            found, looked_at = await self._loop.run_in_executor(self.executor, self._matching)
+            begun = True
+            try:
+                if self._saves:
+                    await self._loop.run_in_executor(self.executor, self._earlier.read, self.options.files)
+            except PositionsUnreadable as error:
+                begun = False
+                for path in found:
+                    self._hold_back(path, error)
+            else:
+                for path, patterns in found.items():
+                    if path not in self._paths:
+                        begun &= await self._follow(path, patterns)
             self._first = False
+            if begun:
+                self._unreadable = False
+                if self._saves:
+                    await self._loop.run_in_executor(self.executor, self._keep_patterns, looked_at)
 
-    def _matching(self) -> list[str]:
-        found: dict[str, None] = {}
+    @property
+    def _saves(self) -> bool:
+        """Where to begin depends on what was read before."""
+        return self._from.startswith("saved") and not self.options.pipe
+
+    def _matching(self) -> tuple[dict[str, list[str]], list[str]]:
+        """The files, each with the patterns that it matches, and the patterns that could be looked at."""
+        found: dict[str, list[str]] = {}
+        looked_at = []
         for pattern in self.options.files:
             try:
-                found |= dict.fromkeys(match_files(pattern))
+                for path in match_files(pattern):
+                    found.setdefault(path, []).append(pattern)
             except ValueError as error:
                 self._loop.call_soon_threadsafe(self._tell, f"pattern {pattern}", str(error))
             except OSError as error:
                 self._loop.call_soon_threadsafe(
                     self._tell, f"pattern {pattern}", f"cannot look for {pattern!r}: {error.strerror}"
                 )
-        return list(found)
+            else:
+                looked_at.append(pattern)
+        return found, looked_at
+
+    def _keep_patterns(self, looked_at: Sequence[str]) -> None:
+        error = self._earlier.looked_at(looked_at)
+        if error is not None:
+            text = f"cannot keep that `files` was looked at: {error}; at a restart, new files may be begun at their end"
+            self._loop.call_soon_threadsafe(self._tell, "patterns", text)
+
+    def _hold_back(self, path: str, error: PositionsUnreadable) -> None:
+        """Begun anywhere, it would be lost or repeated in part: it waits, and is tried at each look."""
+        if self._first:
+            with suppress(OSError):
+                status = os.stat(path)
+                self._there[path] = (status.st_dev, status.st_ino), status.st_size
+        if not self._unreadable:
+            self._unreadable = True
+            self.log.error("%s; until then %s is not read", error, quoted(path))
 
     async def _look_again(self) -> None:
         """Files that were renamed, removed, emptied, or came anew under their name."""
@@ -229,38 +274,68 @@ class Tail(Input[TailOptions]):
     def _any_gone(self) -> bool:
         return any(follower.gone for follower in self._paths.values())
 
-    async def _follow(self, path: str) -> None:
+    async def _follow(self, path: str, patterns: Sequence[str] = ()) -> bool:
+        """Begin to read, where that can be done. False: it is to be tried again; its patterns are not done with."""
         try:
             opened = await self._loop.run_in_executor(self.executor, _open, path, self.options.pipe)
         except OSError as error:
             self._tell(f"open {path}", f"cannot follow {quoted(path)}: {error.strerror or error}")
-            return
+            if self._first and self._saves and self._from == "saved-or-end":
+                await self._loop.run_in_executor(self.executor, self._keep_end, path, patterns)
+            return True
         if opened is None:
-            return  # a folder
+            return True  # a folder
         if opened.identity in self._followers:
-            opened.close()  # it was renamed and is being read
-            return
+            opened.close()
+            reading = self._followers[opened.identity]
+            if reading.replaced:  # it was renamed, and is being read
+                reading.renamed_to = path
+                self.keep(reading)
+            return True
         if opened.pipe:
             self._begin(Follower(self, opened, 0))
-            return
-        size = os.fstat(opened.descriptor).st_size
-        offset = await self._loop.run_in_executor(self.executor, self._offset, opened, size)
-        follower = Follower(self, opened, offset)
+            return True
+        try:
+            size = os.fstat(opened.descriptor).st_size
+            offset = await self._loop.run_in_executor(self.executor, self._offset, opened, size, patterns)
+            follower = Follower(self, opened, offset)
+            if offset:
+                await self._loop.run_in_executor(self.executor, follower.know_begin)
+        except (PositionsUnreadable, OSError) as error:
+            opened.close()
+            if isinstance(error, OSError):
+                self._tell(f"open {path}", f"cannot follow {quoted(path)}: {error.strerror or error}")
+            else:
+                self._hold_back(path, error)
+            return False
+        self._there.pop(path, None)
         if offset:
             await self._loop.run_in_executor(self.executor, _read_header, follower)
         self._begin(follower)
+        return True
 
-    def _offset(self, opened: Opened, size: int) -> int:
-        """Where to begin to read."""
+    def _keep_end(self, path: str, patterns: Sequence[str]) -> None:
+        """Of a file that cannot be opened: when it can, what is there now is old."""
+        with suppress(OSError, PositionsUnreadable):
+            status = os.stat(path)
+            known = self._earlier.knows(patterns) or self._positions.get(path) is not None
+            if stat.S_ISREG(status.st_mode) and not known and path not in self._positions.damaged:
+                head = 0, hashlib.sha256(b"").hexdigest()[:32]
+                record = {"offset": status.st_size, "device": status.st_dev, "inode": status.st_ino, "head": head}
+                self._positions.put(path, record)
+
+    def _offset(self, opened: Opened, size: int, patterns: Sequence[str]) -> int:
+        """Where to begin to read. Raises PositionsUnreadable, and OSError where the file itself cannot be read."""
+        path = str(opened.path)
         known = self._ended.get(opened.identity)
-        if known is not None and known[0] <= size and _digest(opened.descriptor, known[1][0]) == known[1][1]:
+        if known is not None and known[0] <= size and digest_of(opened.descriptor, known[1][0]) == known[1][1]:
             return known[0]
-        saved = self._positions.get(str(opened.path)) if self._from.startswith("saved") else None
+        saved = self._positions.get(path) if self._saves else None
         before: list[tuple[int, int]] = []
         if (
             opened.path not in self._before
             and saved is not None
-            and (kept := self._positions.get(f"{opened.path}{_BEFORE}")) is not None
+            and (kept := self._positions.get(f"{opened.path}{BEFORE}")) is not None
         ):
             with suppress(KeyError, TypeError, ValueError):
                 for one in kept["files"]:
@@ -269,20 +344,33 @@ class Tail(Input[TailOptions]):
         if saved is not None:
             with suppress(KeyError, TypeError, ValueError):  # somebody else's file
                 return self._saved_offset(saved, opened, size, before)
-        at_end = self._from in ("end", "saved-or-end")
+        if self._saves:
+            if (read_to := self._earlier.offset(opened, size)) is not None:
+                return read_to  # rotated while nobody looked
+            if path in self._positions.damaged:
+                text = f"the record of how far {quoted(path)} was read is damaged; it is read from its beginning"
+                self._loop.call_soon_threadsafe(self._tell, "damaged", text)
+                return 0
+            if self._earlier.knows(patterns):
+                return 0  # it came while nobody looked
+        if self._from not in ("end", "saved-or-end"):
+            return 0
+        if self._first:
+            return size
         # A file that comes later was empty before: its first lines are new as well.
-        return size if at_end and self._first else 0
+        identity, was = self._there.get(path, ((0, 0), 0))
+        return was if identity == opened.identity and was <= size else 0
 
     def _saved_offset(self, saved: Position, opened: Opened, size: int, before: Sequence[tuple[int, int]]) -> int:
         """`before`: files that had the name before, whose rest is read already."""
         offset, length, digest = int(saved["offset"]), int(saved["head"][0]), saved["head"][1]
         identity = saved["device"], saved["inode"]
         if identity == opened.identity:
-            return offset if offset <= size and _digest(opened.descriptor, length) == digest else 0
+            return offset if offset <= size and digest_of(opened.descriptor, length) == digest else 0
         if identity not in before:
             self._find_rest(saved, opened)
         # Else the end came when it had been renamed, and before the new file's position was kept.
-        return 0
+        return self._earlier.offset(opened, size) or 0
 
     def _find_rest(self, saved: Position, opened: Opened) -> None:
         """It was rotated meanwhile: what the file before has beyond is read as well."""
@@ -403,21 +491,23 @@ class Tail(Input[TailOptions]):
         if follower.replaced:
             self._before.setdefault(str(follower.path), {})[opened.identity] = record
             self._keep_before(str(follower.path))
+            if follower.renamed_to:
+                self._put(follower.renamed_to, record)
         else:
             self._put(str(follower.path), record)
 
     def _keep_before(self, path: str) -> None:
         files = list(self._before[path].values())[-_MOST_BEFORE:]
         if files:
-            self._put(f"{path}{_BEFORE}", {"files": files})
+            self._put(f"{path}{BEFORE}", {"files": files})
         else:
             del self._before[path]
-            self._positions.forget(f"{path}{_BEFORE}")
+            self._positions.forget(f"{path}{BEFORE}")
 
     def _put(self, key: str, record: dict[str, Any]) -> None:
         error = self._positions.put(key, record)
         if error is not None:
-            self._tell("position", f"cannot keep how far {key.partition(_BEFORE)[0]!r} was read: {error}")
+            self._tell("position", f"cannot keep how far {key.partition(BEFORE)[0]!r} was read: {error}")
 
     def note(self, follower: Follower, kind: str, message: str) -> None:
         self._tell(f"{kind} {follower.path}", message, logging.WARNING)
@@ -455,12 +545,6 @@ def _open(path: str, pipe: bool) -> Opened | None:
     return Opened(path, file.fileno(), status.st_dev, status.st_ino, file.close)
 
 
-def _digest(descriptor: int, length: int) -> str:
-    from hashlib import sha256
-
-    return sha256(os.pread(descriptor, min(length, 4096), 0)).hexdigest()[:32]
-
-
 def _find(path: str, identity: tuple[int, int], length: int, digest: str) -> Opened | None:
     """The file that had this name before, in the same folder."""
     folder = os.path.dirname(path) or "."
@@ -469,7 +553,7 @@ def _find(path: str, identity: tuple[int, int], length: int, digest: str) -> Ope
             if entry.inode() == identity[1] and entry.is_file(follow_symlinks=False):
                 opened = _open(os.path.join(folder, entry.name), False)
                 if opened is not None:
-                    if opened.identity == identity and _digest(opened.descriptor, length) == digest:
+                    if opened.identity == identity and digest_of(opened.descriptor, length) == digest:
                         opened.path = path
                         return opened
                     opened.close()

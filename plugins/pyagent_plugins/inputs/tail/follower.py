@@ -15,7 +15,7 @@ from pyagent.kit.globpath import match_files
 from pyagent.kit.shown import quoted
 from pyagent_plugins.inputs.tail.multiline import Multiline
 
-__all__ = ["Credits", "Event", "Follower", "Opened", "obstacles_of"]
+__all__ = ["Credits", "Event", "Follower", "Opened", "digest_of", "obstacles_of"]
 
 _CHUNK = 256 * 2**10
 _AT_ONCE = 1000
@@ -100,6 +100,15 @@ class Opened:
         return self.device, self.inode
 
 
+def digest_of(descriptor: int, length: int) -> str:
+    """Of so many bytes at the begin of a file. Raises OSError."""
+    return _of_bytes(os.pread(descriptor, min(length, 4096), 0))
+
+
+def _of_bytes(head: bytes) -> str:
+    return hashlib.sha256(head).hexdigest()[:32]
+
+
 class Follower:
     def __init__(self, owner: Owner, opened: Opened, offset: int) -> None:
         self.opened = opened
@@ -115,6 +124,8 @@ class Follower:
         """Its name is another file's by now, or nobody's."""
         self.replaced = False
         """Its name is another file's by now."""
+        self.renamed_to = ""
+        """The name that it has now, where that matches as well."""
         self.final = False
         """It ends as soon as it has been read: nobody writes any more."""
         self.handing_on = False
@@ -133,6 +144,10 @@ class Follower:
         self._multiline = owner.new_multiline()
         self._wide = 2 if owner.encoding.startswith("utf-16") else 1
         self._newline = "\n".encode(owner.encoding) if self._wide == 2 else b"\n"
+
+    def know_begin(self) -> None:
+        """Where reading begins behind it. Raises OSError."""
+        self.head = os.pread(self.opened.descriptor, _HEAD, 0)
 
     async def run(self) -> None:
         """Until the owner stops, or the file has gone and nothing comes any more."""
@@ -205,7 +220,7 @@ class Follower:
     def fingerprint(self) -> tuple[int, str]:
         """Of the begin of the file, as far as it was held: how many bytes, and what they are."""
         head = self.head[: self.held]
-        return len(head), hashlib.sha256(head).hexdigest()[:32]
+        return len(head), _of_bytes(head)
 
     # Lines ------------------------------------------------------------------------------------------------------------
 
