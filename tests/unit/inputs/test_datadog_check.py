@@ -99,6 +99,8 @@ class Rude(AgentCheck):
         print("the password is", self.instance["password"])
         self.log.warning("again: %s", self.instance["password"])
         logging.getLogger("anything").error("and more")
+        self.log.info("by the way")
+        self.log.debug("in detail")
         self.warning("beware of %s", "this")
         locale.setlocale(locale.LC_ALL, "C")
         self.gauge("rude.polite", 1)
@@ -285,8 +287,8 @@ def test_what_is_rude_stays_in_its_process(runs: Any, caplog: pytest.LogCaptureF
     assert {"again: ***", "and more", "beware of this", printed} <= set(texts)
 
 
-@pytest.mark.parametrize("isolate", ["true", "false"])
-def test_the_agent_runs_it_in_either_place(tmp_path: Path, isolate: str) -> None:
+@pytest.mark.parametrize(("isolate", "more"), [("true", ()), ("false", ()), ("false", ("--debug",))])
+def test_the_agent_runs_it_in_either_place(tmp_path: Path, isolate: str, more: tuple[str, ...]) -> None:
     (tmp_path / "rude.py").write_text(RUDE)
     conf = tmp_path / "conf.yaml"
     conf.write_text(
@@ -298,8 +300,13 @@ def test_the_agent_runs_it_in_either_place(tmp_path: Path, isolate: str) -> None
         f'[[inputs.datadog_check]]\n  check = "{tmp_path}/rude.py"\n  conf = "{conf}"\n  isolate = {isolate}\n  timeout = "60s"\n'
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pyagent", "--test", "--config", str(agent)], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "pyagent", "--test", *more, "--config", str(agent)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    assert "I! [inputs.datadog_check] by the way" in done.stderr
+    assert ("D! [inputs.datadog_check] in detail" in done.stderr) == bool(more)
     assert "> rude,a=b,service=books polite=1" in done.stdout
     assert "host=" not in done.stdout
     assert "sesame-open" not in done.stdout + done.stderr
@@ -384,6 +391,8 @@ def test_several_checks_in_a_module_are_named_apart(tmp_path: Path) -> None:
         ("a: &a [1]", "there is no `instances`"),
         ("instances: 3", "`instances` is no list of tables"),
         ("instances: [{}]\ninit_config: 3", "`init_config` is no table"),
+        ("instances: [{}, {tags: 'a:b'}]", '`tags` of an instance is no list; write ["a:b"]'),
+        ("instances: [{tags: {a: b}}]", "`tags` of an instance is no list"),
         ("instances: [{since: 2020-01-01}]", "the value of 'since' is a date"),
         ("instances: [{? [1, 2] : 3}]", "conf.yaml"),
         (

@@ -50,8 +50,11 @@ _cache: dict[str, str] = {}
 _started = int(time.time())
 
 
-def register(check_id: str, sink: Sink) -> None:
+def register(check_id: str, sink: Sink, level: int) -> None:
+    """`level` from which on it wants what is logged; less comes where another one wants it."""
     _sinks[check_id] = sink
+    if _log.level == logging.NOTSET or level < _log.level:
+        _log.setLevel(level)
 
 
 def unregister(check_id: str) -> None:

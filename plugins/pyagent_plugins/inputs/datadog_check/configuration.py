@@ -29,6 +29,10 @@ def settings(
         init_config, instances = _read(conf)
         option = "conf"
     instances = instances or [{}]
+    for one in instances:
+        if not isinstance(one.get("tags") or [], list):
+            # Each letter of a text would be a tag.
+            raise ConfigError('`tags` of an instance is no list; write ["a:b"]', option=option)
     for key, value in _values([init_config, *instances], option):
         if _TEMPLATE.search(value):
             raise ConfigError(

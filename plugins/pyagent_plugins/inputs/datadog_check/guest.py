@@ -134,7 +134,7 @@ class _Instance:
                 agent_modules.unregister(self._id)
 
     def _made(self) -> Any:
-        agent_modules.register(self._id, self)
+        agent_modules.register(self._id, self, self._log.getEffectiveLevel())
         try:
             check = self._class(name=self._name, init_config=self._init_config, instances=[self._settings])
         except TypeError as error:
@@ -192,6 +192,8 @@ class _Instance:
                 self._metadata[name.replace(".", "_")] = str(value)
 
     def log(self, level: int, text: str) -> None:
+        if not self._log.isEnabledFor(level):
+            return
         check = self._check
         self._log.log(level, "%s", check.sanitize(text) if check is not None else text)
 
