@@ -93,6 +93,14 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
         for name in ("directory", "finished_directory"):
             if not getattr(options, name):
                 raise ConfigError(f"cannot work without {name}; name a folder", option=name)
+        top = os.path.realpath(options.directory)
+        for name in ("finished_directory", "error_directory"):
+            if (target := getattr(options, name)) and os.path.realpath(target) == top:
+                problem = (
+                    f"cannot move files to {quoted(target)}, which is `directory` itself: they would be read again and"
+                    " again; name another folder"
+                )
+                raise ConfigError(problem, option=name)
         self._wanted = _compiled(options.files_to_monitor, "files_to_monitor")
         self._ignored = _compiled(options.files_to_ignore, "files_to_ignore")
         self._targets = [one for one in (options.finished_directory, options.error_directory) if one]
@@ -168,7 +176,7 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
     def _found(self) -> list[str]:
         """Raises PyagentError."""
         top = self.options.directory
-        left_out = {os.path.abspath(one) for one in self._targets}
+        left_out = {os.path.realpath(one) for one in self._targets}
         threshold, now = self.options.directory_duration_threshold, time.time_ns()
         found: list[str] = []
         waiting = [str(top)]
@@ -179,7 +187,7 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
                     for entry in sorted(entries, key=lambda one: one.name):
                         path = os.path.join(folder, entry.name)
                         if entry.is_dir(follow_symlinks=False):
-                            if self.options.recursive and os.path.abspath(path) not in left_out:
+                            if self.options.recursive and os.path.realpath(path) not in left_out:
                                 waiting.append(path)
                             continue
                         with suppress(OSError):  # it is gone again

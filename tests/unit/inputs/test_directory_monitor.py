@@ -104,6 +104,28 @@ async def test_one_that_was_just_changed_waits(tmp_path: Path) -> None:
         assert await until_gone(served, path) == ["m v=1i"]
 
 
+@pytest.mark.parametrize("name", ["finished_directory", "error_directory"])
+def test_the_folder_itself_is_no_target(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to("in")
+    monkeypatch.chdir(tmp_path)
+    for target in ("in", f"{tmp_path}/in/", f"{tmp_path}/x/../in", "link"):
+        options = {"directory": f"{tmp_path}/in", "finished_directory": f"{tmp_path}/done", name: target}
+        with pytest.raises(ConfigError, match="which is `directory` itself") as caught:
+            make_input(DirectoryMonitor, options)
+        assert caught.value.option == name
+
+
+async def test_finished_files_below_the_folder_by_a_link_are_not_read_again(tmp_path: Path) -> None:
+    path = put(tmp_path / "in" / "a", "m v=1i\n")
+    (tmp_path / "in" / "done").mkdir()
+    (tmp_path / "link").symlink_to("in/done")
+    async with monitoring(tmp_path, recursive=True, finished_directory=f"{tmp_path}/link") as served:
+        assert await until_gone(served, path) == ["m v=1i"]
+        await look(served)
+        assert not served.runner.plugin._queued  # type: ignore[attr-defined]
+
+
 async def test_finished_files_below_the_folder_are_not_read_again(tmp_path: Path) -> None:
     path = put(tmp_path / "in" / "a", "m v=1i\n")
     async with monitoring(tmp_path, recursive=True, finished_directory=f"{tmp_path}/in/done") as served:
