@@ -54,6 +54,10 @@ class Input(Plugin[O_co]):
         """Measure once."""
         raise NotImplementedError("the plugin defines no gather(self, acc)")
 
+    def cut_short(self) -> None:
+        """The agent stops, or the input does, and a gather runs: end soon what it waits for, and return at once. Without it the
+        gather has a few seconds more, and is left to itself then. Called in the main loop; a plugin from outside is not."""
+
     async def start(self, acc: Accumulator) -> None:
         """Begin to listen, and return; work goes on in tasks of its own. Raise for a failure, such as a port in use."""
 

@@ -50,6 +50,9 @@ class GuestInput(Input[G]):
     def gather(self, acc: Accumulator) -> None:
         self._guests.gather(acc)
 
+    def cut_short(self) -> None:
+        self._guests.cut_short()
+
     async def stop(self) -> None:
         if not self.options.isolate:
             self._guests.stop()  # in the input's thread, where the guest is at home

@@ -459,6 +459,23 @@ def test_stop_during_a_gather_ends_both(guests: Start, tmp_path: Path) -> None:
     assert "it is stopped" in failure(guest)
 
 
+def test_a_gather_that_is_cut_short_ends_soon(guests: Start, clock: Clock, tmp_path: Path) -> None:
+    import threading
+
+    path = tmp_path / "began"
+    guest = guests(f"import time\nopen({str(path)!r}, 'w').close()\ntime.sleep(1000)")
+    failures: list[str] = []
+    thread = threading.Thread(target=lambda: failures.append(failure(guest)))
+    thread.start()
+    wait_until(path.exists)
+    guest.cut_short()
+    clock.ahead += 1
+    thread.join()
+    assert failures == ["cannot run the guest: the agent does not wait for it any more"]
+    assert guest.pid is None
+    assert "it is stopped" in failure(guest)
+
+
 @pytest.mark.parametrize("end", ["_channel", "_is_here"])
 def test_it_ends_with_the_agent(guests: Start, tmp_path: Path, end: str) -> None:
     """Whoever started it may be killed: then the other ends of its socket and its pipe are closed, and nothing else happens."""

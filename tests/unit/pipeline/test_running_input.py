@@ -203,6 +203,33 @@ def test_stop_waits_for_a_grace_then_gives_up_and_refuses_what_comes_later() -> 
     assert len(bench.delivered) >= 1
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_stop_asks_a_gather_that_runs_to_end_soon(runs: bool) -> None:
+    ended: list[float] = []
+
+    async def hang(acc: Accumulator) -> None:
+        cut = asyncio.Event()
+        bench.plugin.cut_short = cut.set  # type: ignore[method-assign]  # the plugin's own answer to it
+        if runs:
+            await cut.wait()
+            ended.append(asyncio.get_running_loop().time())
+        else:
+            bench.plugin.cut_short = lambda: ended.append(0)  # type: ignore[method-assign]
+
+    async def act(given: Bench) -> None:
+        nonlocal bench
+        bench = given
+        bench.plugin.behave = hang
+        await bench.run_for(1)
+        before = asyncio.get_running_loop().time()
+        await bench.runner.stop(grace=3)
+        assert asyncio.get_running_loop().time() - before < 1
+        assert ended == ([before] if runs else [])
+
+    bench: Bench
+    on_bench(act)
+
+
 def test_stop_without_a_gather_is_safe() -> None:
     bench = on_bench(lambda bench: bench.runner.stop(grace=1))
     assert bench.plugin.stopped == 1

@@ -162,6 +162,8 @@ class RunningInput:
 
     async def stop(self, grace: float) -> None:
         """End: wait `grace` seconds for a running gather, then abandon it; hand on what there is."""
+        if self._gather is not None and not self._gather.done() and not self.plan.is_external:
+            self.plugin.cut_short()
         if self._gather is not None and not await self._ends_in_time(self._gather, grace):
             self._log.warning("the gather did not end within %g s; it is abandoned", grace)
             self._gather.cancel()
