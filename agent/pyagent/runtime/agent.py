@@ -68,6 +68,8 @@ class Agent:
         self.handover = QueueHandover(lambda: self.fanout.outputs, flush_grace)
         self._shutdown_tasks: set[asyncio.Task[None]] = set()
         """Of what was replaced and has not yet ended."""
+        self._ending: dict[asyncio.Task[None], str] = {}
+        """Service inputs, and of which plugin: one that takes the place of another begins where that one has ended."""
 
     @property
     def outputs(self) -> tuple[RunningOutput, ...]:
@@ -113,18 +115,19 @@ class Agent:
         self.fanout.outputs = (*kept_outputs, *outputs)
         self._end_outputs(old_outputs)
         self._replace_stages(stages)
-        ending: dict[str, list[asyncio.Task[None]]] = {}
-        """Service inputs, by plugin: one that takes the place of another begins where that one has ended."""
         for input_runner in [runner for runner in self.inputs if runner not in kept_inputs]:
             self.inputs.remove(input_runner)
             end = self._in_background(input_runner.plan.label, self._stop_input(input_runner))
             if input_runner.starts:
-                ending.setdefault(input_runner.plan.name, []).append(end)
+                self._ending[end] = input_runner.plan.name
+                end.add_done_callback(self._ending.pop)
         self.inputs += inputs
         for runner in outputs:
             self._start(runner, runner.run, plugin_logger(runner.plan))
         for input_runner in inputs:
-            run = partial(_run_after, ending.get(input_runner.plan.name, ()), input_runner.run)
+            # Also those of earlier reloads: what takes the place of one that never began is not to begin beside the one before.
+            ends = [end for end, name in self._ending.items() if name == input_runner.plan.name]
+            run = partial(_run_after, ends, input_runner.run)
             self._start(input_runner, run, plugin_logger(input_runner.plan))
         self.plan = plan
         left_out.tell(self._log)

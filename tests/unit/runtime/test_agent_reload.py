@@ -31,6 +31,22 @@ class Slow(Input):
         acc.add("slow", {"n": 1})
 
 
+class Reading(Input):
+    """A service input that takes its time to end, as for what is on its way into the queues."""
+
+    at_work: list[int] = []
+    most = 0
+
+    async def start(self, acc: Accumulator) -> None:
+        self.at_work.append(id(self))
+        Reading.most = max(Reading.most, len(self.at_work))
+
+    async def stop(self) -> None:
+        if id(self) in self.at_work:
+            await asyncio.sleep(2)
+            self.at_work.remove(id(self))
+
+
 class Failing(Input):
     def setup(self) -> None:
         raise ConfigError("the option `x` cannot be 3; give 4")
@@ -81,6 +97,22 @@ def test_only_what_changed_is_replaced() -> None:
         assert b.plugin.stopped
 
     run(scenario)
+
+
+def test_one_that_never_began_does_not_open_the_way_for_the_next_one() -> None:
+    """Of three in a row: the third is not to read beside the first what that one has under way."""
+
+    async def scenario(agent: Agent) -> None:
+        for identity in ("1", "2", "3", "4"):
+            await agent.apply(a_plan(an_input(Reading, identity=identity), an_output()))
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(10)
+        assert Reading.at_work == [id(agent.inputs[0].plugin)]
+
+    Reading.at_work.clear()
+    Reading.most = 0
+    run(scenario)
+    assert (Reading.most, Reading.at_work) == (1, [])
 
 
 def test_changed_global_tags_reach_every_input() -> None:
