@@ -50,6 +50,8 @@ _FIRST_READ = 0.8
 """Seconds for which the first gather waits for the files, for --once and --test."""
 _STOP_GRACE = 2.0
 """Seconds for the file that is being read when the plugin is stopped."""
+_LAST_GRACE = 0.8
+"""And after that for it to be moved, where all of it is in the queues."""
 
 _Identity = tuple[int, ...]
 _T = TypeVar("_T")
@@ -142,7 +144,7 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
         self._queue: asyncio.Queue[str] = asyncio.Queue(self.options.file_queue_size)
         self._queued: set[str] = set()
         self._first = True
-        self._stopping = False
+        self._stopping = self._given_up = self._handing_on = False
         self._task = asyncio.create_task(self._read_files())
 
     async def gather(self, acc: Accumulator) -> None:
@@ -165,11 +167,18 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
         self._stopping = True
         if not self._queued:
             self._task.cancel()
-        await asyncio.wait([self._task], timeout=_STOP_GRACE)
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._notices.finish()
+        try:
+            await asyncio.wait([self._task], timeout=_STOP_GRACE)
+            self._given_up = True
+            # What is on its way into the queues may be there already: not waited for, its file would be read again.
+            while self._handing_on and not self._task.done():
+                await asyncio.wait([self._task], timeout=0.05)
+            await asyncio.wait([self._task], timeout=_LAST_GRACE)
+        finally:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._notices.finish()
 
     # Looking ----------------------------------------------------------------------------------------------------------
 
@@ -242,7 +251,7 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
             self._moves[path] = (identity, "")
 
     async def _handed_on(self, path: str, metrics: Iterator[list[Metric]], tags: dict[str, str]) -> str | None:
-        """The folder that the file goes to; None: it could not be opened."""
+        """The folder that the file goes to; None: none yet, it could not be opened or not be read to its end."""
         while True:
             try:
                 some = await self._run(next, metrics, None)
@@ -256,16 +265,23 @@ class DirectoryMonitor(Input[DirectoryMonitorOptions]):
                 return str(self.options.finished_directory)
             for metric in some:
                 metric.tags.update(tags)
-            await self._hand_on(some)
+            if not await self._hand_on(some):
+                return None
 
-    async def _hand_on(self, metrics: list[Metric]) -> None:
-        while True:
+    async def _hand_on(self, metrics: list[Metric]) -> bool:
+        """False: the plugin ends within the file, which is read again."""
+        while not self._given_up:
+            self._handing_on = True
             try:
                 await self._acc.deliver(metrics)
-                return
+                return True
             except QueueFull as full:
+                self._handing_on = False  # nothing of it is there, as far as a stop goes
                 self._notices.add("wait", f"the files have to wait: {str(full).partition(';')[0]}")
                 await asyncio.sleep(_PAUSE)
+            finally:
+                self._handing_on = False
+        return False
 
     def _metrics(self, path: str) -> Generator[list[Metric], None, None]:
         """Portions of a file. Raises OSError, ParseError, TooMuch and ValueError, behind what came before."""

@@ -14,6 +14,7 @@ from serving import DEADLINE, Served, serving
 
 from pyagent.api import ConfigError
 from pyagent.testing import make_input
+from pyagent_plugins.inputs import directory_monitor
 from pyagent_plugins.inputs.directory_monitor import DirectoryMonitor
 
 
@@ -102,6 +103,37 @@ async def test_one_that_was_just_changed_waits(tmp_path: Path) -> None:
         assert served.lines() == []
         os.utime(path, (1, 1))
         assert await until_gone(served, path) == ["m v=1i"]
+
+
+async def test_what_is_on_its_way_at_a_stop_is_waited_for_and_its_file_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the one that comes after it reads the file again."""
+    monkeypatch.setattr(directory_monitor, "_STOP_GRACE", 0.0)
+    monkeypatch.setattr(directory_monitor, "_LAST_GRACE", DEADLINE)
+    path = put(tmp_path / "in" / "a", "m v=1i\nm v=2i\n")
+    async with monitoring(tmp_path) as served:
+        under_way, safe = asyncio.Event(), asyncio.Event()
+        deliver = served.runner.acc.deliver
+
+        async def slow(metrics: list[Any]) -> None:
+            await deliver(metrics)
+            under_way.set()
+            await safe.wait()
+
+        monkeypatch.setattr(served.runner.acc, "deliver", slow)
+        looking = asyncio.create_task(look(served))
+        await asyncio.wait_for(under_way.wait(), DEADLINE)
+        stopping = asyncio.create_task(served.runner.plugin.stop())
+        while not served.runner.plugin._given_up:  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+        assert path.exists()
+        safe.set()
+        await asyncio.wait_for(stopping, DEADLINE)
+        await looking
+        assert [line.rpartition(" ")[0] for line in served.lines()] == ["m v=1i", "m v=2i"]
+    assert not path.exists()
+    assert (tmp_path / "done" / "a").exists()
 
 
 @pytest.mark.parametrize("name", ["finished_directory", "error_directory"])
