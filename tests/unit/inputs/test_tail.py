@@ -194,7 +194,7 @@ async def test_stopped_between_the_rename_and_the_new_file(log: Path, monkeypatc
                 await opened.wait()
             write(old, *range(10, 20))
             assert await numbers(served, 10) == list(range(10, 20))
-    found = tail._find
+    found = tail.find_renamed
 
     def late(*args: Any) -> Any:
         """The file is found for the second time when what was found first has been read."""
@@ -206,7 +206,7 @@ async def test_stopped_between_the_rename_and_the_new_file(log: Path, monkeypatc
     calls: list[Any] = []
     ended = threading.Event()
     close = Tail._close
-    monkeypatch.setattr(tail, "_find", late)
+    monkeypatch.setattr(tail, "find_renamed", late)
     monkeypatch.setattr(Tail, "_close", lambda self, one, **how: (close(self, one, **how), ended.set()))
     async with tailing(log) as served:
         assert await numbers(served, 10) == list(range(20, 30))

@@ -107,16 +107,16 @@ async def test_what_cannot_be_opened_at_first_begins_where_its_end_was(
     logs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(logs / "a.log", 1)
-    opened = tail._open
+    opened = tail.open_log
 
     def refused(path: str, pipe: bool) -> Any:
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
-    monkeypatch.setattr(tail, "_open", refused)
+    monkeypatch.setattr(tail, "open_log", refused)
     async with tailing(logs / "*.log", **END):
         pass
     assert "cannot follow" in caplog.text
-    monkeypatch.setattr(tail, "_open", opened)
+    monkeypatch.setattr(tail, "open_log", opened)
     write(logs / "a.log", 2)
     async with tailing(logs / "*.log", **END) as served:
         assert await numbers(served, 1) == [2]

@@ -16,13 +16,13 @@ from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pyagent.api import Accumulator, ConfigError, Input, Measurement, Metric, ParserOptions, option
-from pyagent.api.files import open_file, open_pipe
 from pyagent.kit.globpath import match_files
 from pyagent.kit.handover import ingest_patiently
 from pyagent.kit.notices import Notices
 from pyagent.kit.positions import Positions, PositionsUnreadable
 from pyagent.kit.shown import quoted
 from pyagent_plugins.inputs.tail.earlier import BEFORE, Earlier
+from pyagent_plugins.inputs.tail.files import find_renamed, open_log, read_header, states_of
 from pyagent_plugins.inputs.tail.follower import Credits, Event, Follower, Opened, digest_of, obstacles_of
 from pyagent_plugins.inputs.tail.multiline import Multiline, MultilineOptions
 from pyagent_plugins.inputs.tail.notify import Notify
@@ -250,7 +250,7 @@ class Tail(Input[TailOptions]):
         if self.options.pipe:
             await self._look_for_files()
             return
-        states = await self._loop.run_in_executor(self.executor, _states, list(self._paths))
+        states = await self._loop.run_in_executor(self.executor, states_of, list(self._paths))
         for path, state in states.items():
             follower = self._paths.get(path)
             if follower is None:
@@ -277,7 +277,7 @@ class Tail(Input[TailOptions]):
     async def _follow(self, path: str, patterns: Sequence[str] = ()) -> bool:
         """Begin to read, where that can be done. False: it is to be tried again; its patterns are not done with."""
         try:
-            opened = await self._loop.run_in_executor(self.executor, _open, path, self.options.pipe)
+            opened = await self._loop.run_in_executor(self.executor, open_log, path, self.options.pipe)
         except OSError as error:
             self._tell(f"open {path}", f"cannot follow {quoted(path)}: {error.strerror or error}")
             if self._first and self._saves and self._from == "saved-or-end":
@@ -310,7 +310,7 @@ class Tail(Input[TailOptions]):
             return False
         self._there.pop(path, None)
         if offset:
-            await self._loop.run_in_executor(self.executor, _read_header, follower)
+            await self._loop.run_in_executor(self.executor, read_header, follower)
         self._begin(follower)
         return True
 
@@ -375,7 +375,7 @@ class Tail(Input[TailOptions]):
     def _find_rest(self, saved: Position, opened: Opened) -> None:
         """It was rotated meanwhile: what the file before has beyond is read as well."""
         offset, length, digest = int(saved["offset"]), int(saved["head"][0]), saved["head"][1]
-        before = _find(opened.path, (saved["device"], saved["inode"]), length, digest)
+        before = find_renamed(opened.path, (saved["device"], saved["inode"]), length, digest)
         if before is not None:
             self._loop.call_soon_threadsafe(self._read_rest, before, offset)
 
@@ -514,61 +514,3 @@ class Tail(Input[TailOptions]):
 
     def _tell(self, kind: str, message: str, level: int = logging.ERROR) -> None:
         self._notices.add(kind, message, level)
-
-
-def _states(paths: Sequence[str]) -> dict[str, tuple[int, ...] | None]:
-    """Of each the device and inode, the size and the time of the last change; None where there is none."""
-    found: dict[str, tuple[int, ...] | None] = {}
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:
-            found[path] = None
-        else:
-            found[path] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    return found
-
-
-def _open(path: str, pipe: bool) -> Opened | None:
-    """None for a folder. Raises OSError."""
-    if pipe:
-        descriptor = open_pipe(path)
-        status = os.fstat(descriptor)
-        return Opened(path, descriptor, status.st_dev, status.st_ino, lambda: os.close(descriptor), pipe=True)
-    if os.path.isdir(path):
-        return None
-    file = open_file(path)
-    status = os.fstat(file.fileno())
-    if stat.S_ISDIR(status.st_mode):
-        file.close()
-        return None
-    return Opened(path, file.fileno(), status.st_dev, status.st_ino, file.close)
-
-
-def _find(path: str, identity: tuple[int, int], length: int, digest: str) -> Opened | None:
-    """The file that had this name before, in the same folder."""
-    folder = os.path.dirname(path) or "."
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.inode() == identity[1] and entry.is_file(follow_symlinks=False):
-                opened = _open(os.path.join(folder, entry.name), False)
-                if opened is not None:
-                    if opened.identity == identity and digest_of(opened.descriptor, length) == digest:
-                        opened.path = path
-                        return opened
-                    opened.close()
-    return None
-
-
-def _read_header(follower: Follower) -> None:
-    """A parser that learns from the first lines of a file is shown them, where reading begins behind them."""
-    options: Any = follower.parser.options
-    count = sum(getattr(options, name, 0) for name in ("csv_skip_rows", "csv_metadata_rows", "csv_header_row_count"))
-    if not count:
-        return
-    begin = os.pread(follower.opened.descriptor, min(follower.held, 1 << 16), 0)
-    lines = begin.split(b"\n")[:count]
-    if len(lines) == count:
-        with suppress(Exception):  # what it cannot read there it says of the lines that follow
-            for line in lines:
-                follower.parser.parse(line.rstrip(b"\r"))
