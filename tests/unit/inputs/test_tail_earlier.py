@@ -11,6 +11,7 @@ from tails import numbers, put, read, remove, rename, tailing, write
 
 from pyagent.kit import positions
 from pyagent_plugins.inputs import tail
+from pyagent_plugins.inputs.tail import follower
 
 END = {"initial_read_offset": ""}  # saved-or-end
 
@@ -103,23 +104,27 @@ async def test_rotated_while_it_was_away_under_names_that_match(logs: Path, name
         assert await numbers(served, 1) == [7]
 
 
-async def test_what_cannot_be_opened_at_first_begins_where_its_end_was(
-    logs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("part", ["open", "read"])
+async def test_what_cannot_be_opened_or_read_at_first_begins_where_its_end_was(
+    logs: Path, part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(logs / "a.log", 1)
-    opened = tail.open_log
 
-    def refused(path: str, pipe: bool) -> Any:
-        raise PermissionError(errno.EACCES, "Permission denied", path)
+    def refused(*_: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(tail, "open_log", refused)
-    async with tailing(logs / "*.log", **END):
-        pass
+    with monkeypatch.context() as patched:
+        if part == "open":
+            patched.setattr(tail, "open_log", refused)
+        else:
+            patched.setattr(follower.Follower, "know_begin", refused)
+        async with tailing(logs / "*.log", **END):
+            pass
     assert "cannot follow" in caplog.text
-    monkeypatch.setattr(tail, "open_log", opened)
     write(logs / "a.log", 2)
+    write(logs / "b.log", 3)
     async with tailing(logs / "*.log", **END) as served:
-        assert await numbers(served, 1) == [2]
+        assert sorted(await numbers(served, 2)) == [2, 3]
 
 
 @pytest.mark.parametrize("place", ["listdir", "file"])

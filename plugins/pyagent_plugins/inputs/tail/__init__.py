@@ -275,13 +275,11 @@ class Tail(Input[TailOptions]):
         return any(follower.gone for follower in self._paths.values())
 
     async def _follow(self, path: str, patterns: Sequence[str] = ()) -> bool:
-        """Begin to read, where that can be done. False: it is to be tried again; its patterns are not done with."""
+        """Begin to read, where that can be done. False: nobody knows yet where; its patterns are not done with."""
         try:
             opened = await self._loop.run_in_executor(self.executor, open_log, path, self.options.pipe)
         except OSError as error:
-            self._tell(f"open {path}", f"cannot follow {quoted(path)}: {error.strerror or error}")
-            if self._first and self._saves and self._from == "saved-or-end":
-                await self._loop.run_in_executor(self.executor, self._keep_end, path, patterns)
+            await self._cannot_follow(path, patterns, error)
             return True
         if opened is None:
             return True  # a folder
@@ -301,21 +299,27 @@ class Tail(Input[TailOptions]):
             follower = Follower(self, opened, offset)
             if offset:
                 await self._loop.run_in_executor(self.executor, follower.know_begin)
-        except (PositionsUnreadable, OSError) as error:
+        except PositionsUnreadable as error:
             opened.close()
-            if isinstance(error, OSError):
-                self._tell(f"open {path}", f"cannot follow {quoted(path)}: {error.strerror or error}")
-            else:
-                self._hold_back(path, error)
+            self._hold_back(path, error)
             return False
+        except OSError as error:
+            opened.close()
+            await self._cannot_follow(path, patterns, error)
+            return True
         self._there.pop(path, None)
         if offset:
             await self._loop.run_in_executor(self.executor, read_header, follower)
         self._begin(follower)
         return True
 
+    async def _cannot_follow(self, path: str, patterns: Sequence[str], error: OSError) -> None:
+        self._tell(f"open {path}", f"cannot follow {quoted(path)}: {error.strerror or error}")
+        if self._first and self._saves and self._from == "saved-or-end":
+            await self._loop.run_in_executor(self.executor, self._keep_end, path, patterns)
+
     def _keep_end(self, path: str, patterns: Sequence[str]) -> None:
-        """Of a file that cannot be opened: when it can, what is there now is old."""
+        """Of a file that cannot be opened or read: when it can, what is there now is old."""
         with suppress(OSError, PositionsUnreadable):
             status = os.stat(path)
             known = self._earlier.knows(patterns) or self._positions.get(path) is not None
