@@ -36,6 +36,7 @@ def option(
     executes: bool = False,
     writes: bool = False,
     reads_path: bool | Callable[[str], Iterable[str]] = False,
+    holds_secrets: bool = False,
     deprecated: str | None = None,
     renamed_from: str | Sequence[str] = (),
     no_effect: bool = False,
@@ -48,13 +49,14 @@ def option(
 
     `executes`: its value is run as a command or as code. `writes`: its value names what is written to. `reads_path`: its
     value names a file that is read (a function gives the files that a value names); open it with `pyagent.api.files`.
+    `holds_secrets`: settings that the plugin passes on, of which those whose names promise a secret are never shown.
     `deprecated`: what to use instead; the option still works and is warned about. `renamed_from`: names that it had before;
     they still work, with a warning. `no_effect`: it is taken because configurations have it, and `text` says why it does
     nothing; a value other than the default is warned about, and samples leave it out.
     `ge`, `gt`, `le`, `lt`: bounds of a number, or of each number of a list; for a duration or a size they may be text ("1s").
     """
     effects: dict[str, Any] = {"executes": executes, "writes": writes, "reads_path": reads_path}
-    effects |= {"deprecated": deprecated, "no_effect": no_effect}
+    effects |= {"holds_secrets": holds_secrets, "deprecated": deprecated, "no_effect": no_effect}
     effects["renamed_from"] = (renamed_from,) if isinstance(renamed_from, str) else tuple(renamed_from)
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     extra = {name: value for name, value in effects.items() if value}

@@ -46,6 +46,7 @@ class OptionSpec:
     """What to use instead."""
     effects: tuple[str, ...] = ()
     """`executes`, `writes`, `reads_path`."""
+    holds_secrets: bool = False
     renamed_from: tuple[str, ...] = ()
     no_effect: bool = False
     bounds: str = ""
@@ -86,6 +87,7 @@ def _read(kind: type[msgspec.Struct]) -> Iterator[OptionSpec]:
             text=(meta.description or "") if meta else "",
             deprecated=extra.get("deprecated", ""),
             effects=tuple(name for name in ("executes", "writes", "reads_path") if extra.get(name)),
+            holds_secrets=extra.get("holds_secrets", False),
             renamed_from=extra.get("renamed_from", ()),
             no_effect=extra.get("no_effect", False),
             bounds=bounds_text(extra),

@@ -11,6 +11,7 @@ from pyagent.config.declared import COMMON, declared_options, plain
 from pyagent.config.plan import Plan, PluginKind, PluginPlan
 from pyagent.config.toml import Document
 from pyagent.config.toml_text import toml_key, toml_value
+from pyagent.kit.foreign_settings import mask_settings
 from pyagent.plugin_kinds import RUNNING, TABLES
 
 __all__ = ["Effective", "Table", "Value", "as_json", "as_toml", "effective", "plugin_sources"]
@@ -94,7 +95,10 @@ def _plugin(plan: PluginPlan, written: _Written | None, agent: Table, mask: "_Ma
             source = plan.option_locations.get(option.attribute, DEFAULT)
             if not option.offered and source == DEFAULT:
                 continue
-            result.values[option.name] = Value(mask(plain(getattr(options, option.attribute))), source)
+            value = plain(getattr(options, option.attribute))
+            if option.holds_secrets:
+                mask_settings({option.name: value})
+            result.values[option.name] = Value(mask(value), source)
     return result
 
 
@@ -172,6 +176,8 @@ class _Mask:
                 for hidden in self._hidden:
                     value = value.replace(hidden, "***")
                 return _PASSWORD.sub(r"\1***", redact(value))
+            case int() | float() if redact(str(value)) == "***":
+                return "***"
             case dict():
                 return {key: self(item) for key, item in value.items()}
             case list():

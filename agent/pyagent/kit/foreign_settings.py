@@ -24,7 +24,7 @@ _ASSIGNED = re.compile(
     r"""(?:(?P<quoted>"[^"]+"|'[^']+'|\{[^}]+\})|(?P<bare>[^\s;,"'{]+))""",
     re.ASCII | re.IGNORECASE,
 )
-"""In a text of options or of a connection: `--password=X`, `--password X`, `;Password=X`."""
+"""In a text of options or of a connection: `--password=X`, `--password X`, `;Password=X`; a line `Password "X"`."""
 
 
 def mask_settings(settings: object) -> None:
@@ -63,7 +63,8 @@ def _assigned(text: str) -> Iterator[str]:
     for match in _ASSIGNED.finditer(text):
         name, equals, quotes = match["name"], match["equals"].strip(), match["quoted"]
         value = quotes[1:-1] if quotes else match["bare"]
-        if (equals or name.startswith("-")) and not value.startswith(("/", "-")):
+        is_line = bool(quotes) and not text[: match.start()].rpartition("\n")[2].strip(" \t")
+        if (equals or is_line or name.startswith("-")) and not value.startswith(("/", "-")):
             yield from _promised(name.strip("-").replace("-", "_"), value)
 
 

@@ -100,6 +100,28 @@ def test_no_secret_is_shown(plugins: Path) -> None:
     assert pairs(as_json(found)["inputs"][1]["options"])["text"][0] == "postgres://***@db/x?sslmode=on"
 
 
+def test_settings_that_are_passed_on_are_masked_by_their_names(plugins: Path) -> None:
+    text = """\
+[[inputs.collectd_python]]
+  modules = ["m"]
+  config = '''
+<Module m>
+  Password "hunter1"
+  Mode "fast"
+</Module>
+'''
+  [inputs.collectd_python.module.m]
+    API_Key = ["hunter2", 123456789]
+    Mode = "slow"
+[[outputs.discard]]
+"""
+    found = made(plugins, text)[1]
+    options = pairs(as_json(found)["inputs"][0]["options"])
+    assert options["module"] == ({"m": {"API_Key": ["***", "***"], "Mode": "slow"}}, "a.conf:9")
+    assert 'Password "***"\n  Mode "fast"' in str(options["config"][0])
+    assert "hunter" not in as_toml(found)
+
+
 def test_the_text_is_a_configuration_that_means_the_same(plugins: Path) -> None:
     text = MAIN.replace("hunter", "").replace("postgres://me:44@db", "")
     plan, found = made(plugins, text, MORE)

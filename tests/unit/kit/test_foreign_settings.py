@@ -59,7 +59,13 @@ def test_lines_numbers_and_headers() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["--password=SECRET1", "-v --api-key SECRET1 -x", "Driver=x; Password = SECRET1;Port=1", "TOKEN=SECRET1 run"],
+    [
+        "--password=SECRET1",
+        "-v --api-key SECRET1 -x",
+        "Driver=x; Password = SECRET1;Port=1",
+        "TOKEN=SECRET1 run",
+        '<Module a>\n  Password "SECRET1"\n',
+    ],
 )
 def test_secrets_within_a_text(text: str) -> None:
     mask_settings({"Args": text})

@@ -24,9 +24,12 @@ _LARGEST = 1 << 20
 class CollectdPythonOptions(GuestOptions, frozen=True):
     modules: Annotated[list[str], option("the modules to import, as after `Import`", executes=True)] = []
     module_path: Annotated[list[str], option("folders in which they are, as after `ModulePath`", executes=True)] = []
-    module: Annotated[dict[str, dict[str, Any]], option("what stands in the block `<Module NAME>`, as a table")] = {}
+    module: Annotated[
+        dict[str, dict[str, Any]], option("what stands in the block `<Module NAME>`, as a table", holds_secrets=True)
+    ] = {}
     config: Annotated[
-        str, option("blocks `<Module NAME>` or `<Plugin python>`, as collectd has them", executes=True)
+        str,
+        option("blocks `<Module NAME>` or `<Plugin python>`, as collectd has them", executes=True, holds_secrets=True),
     ] = ""
     config_file: Annotated[
         str, option("a file of collectd with such blocks; other plugins' blocks are left out", executes=True)

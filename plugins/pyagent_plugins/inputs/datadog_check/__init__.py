@@ -29,8 +29,10 @@ class DatadogCheckOptions(GuestOptions, frozen=True):
     conf: Annotated[
         str, option("the check's conf.yaml of the Datadog Agent, in place of the next two", reads_path=True)
     ] = ""
-    init_config: Annotated[dict[str, Any], option("settings for all instances of the check")] = {}
-    instances: Annotated[list[dict[str, Any]], option("settings of each instance; without any there is one")] = []
+    init_config: Annotated[dict[str, Any], option("settings for all instances of the check", holds_secrets=True)] = {}
+    instances: Annotated[
+        list[dict[str, Any]], option("settings of each instance; without any there is one", holds_secrets=True)
+    ] = []
     metadata: Annotated[
         str, option("the check's metadata.csv, for dashboards (empty: one beside the check, if any)", reads_path=True)
     ] = ""
