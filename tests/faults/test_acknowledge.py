@@ -93,11 +93,15 @@ async def test_a_slow_log_is_waited_for(host: Host, slow: str, call: str, divide
 async def test_a_log_that_fails_refuses(host: Host, broken: str, call: str, error: str, seconds: float) -> None:
     setup = two(host, divided=True)
     agent = await host.agent(setup).start()
+    for receiver in host.receivers.values():
+        receiver.mode = "503"  # what is delivered needs no disk
     host.disk.breaks(broken, call, seconds=seconds, error=error)
     for _ in range(2):
         answer = await agent.post(host.oracle.samples("early", 50, bucket="b1"))
         assert answer.later, answer
     host.disk.mend()
+    for receiver in host.receivers.values():
+        receiver.mode = "ok"
     async with asyncio.timeout(DEADLINE):
         while not await agent.feed("late", 50, bucket="b1"):
             await asyncio.sleep(0.05)

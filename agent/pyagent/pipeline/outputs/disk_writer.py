@@ -67,7 +67,9 @@ class DiskWriter:
         executor: Executor,
         log: logging.Logger,
         among: set[FailureLog] | None = None,
+        write_now: Callable[[], None] = lambda: None,
     ) -> None:
+        """`write_now`: called where the disk has failed and somebody waits for it: what is delivered needs no disk."""
         self.queue = queue
         self.directory = directory
         self.failures = FailureLog(log, among)
@@ -90,7 +92,13 @@ class DiskWriter:
         self._complete = True
         """The last flush had all that was not safe: no batch was being written from memory when it began."""
         self._waiters: list[asyncio.Future[None]] = []
-        self._ended = False
+        self._disappointed = 0
+        """So many of the first of them have waited through an attempt that failed."""
+        self._asked = False
+        self._write_now = write_now
+        self._successor: DiskWriter | None = None
+        """Of the queue that has taken over this one's metrics."""
+        self._left = False
         self._read_again = 0.0
         """Loop time before which a log that could not be read is left alone."""
         self._read_pause = 0.0
@@ -129,7 +137,9 @@ class DiskWriter:
             self._wanted.set()
 
     def retry_now(self) -> None:
-        """Try a disk that failed again at once."""
+        """Try a disk that failed again at once. Where nothing waits for it any more that is no failure."""
+        self._asked = bool(self.failures.current)
+        self._wanted.set()
         self._retry.set()
 
     def start_persisting(self) -> None:
@@ -139,12 +149,13 @@ class DiskWriter:
 
     def delivered(self) -> None:
         """Something was. The disk is left alone again where all is."""
+        if self._waiters and self.queue.safe:
+            self._retry.set()  # what they wait for needs no disk any more
         if not self._always:
             self.queue.stop_persisting()
 
     async def run(self) -> None:
         """Find what is on disk, then bring what waits to the log whenever it is wanted, until cancelled."""
-        self._ended = False
         pause = 0.0
         try:
             await self._begun.wait()
@@ -157,11 +168,14 @@ class DiskWriter:
                 asked = len(self._waiters)
                 error = await self._flush_to_log() if self.queue.persisting or self.queue.disk_error else None
                 if error is not None:
-                    self._answer(len(self._waiters), f"cannot write to the disk buffer: {error.strerror or error}")
+                    self._answer(self._disappointed, f"cannot write to the disk buffer: {error.strerror or error}")
+                    if self._waiters:
+                        self._write_now()
                 elif self._complete:
                     self._answer(asked)
                 else:
                     self._wanted.set()  # a batch that no log has may come back
+                self._disappointed = 0 if error is None else len(self._waiters)
                 pause = 0.0 if error is None else min(2 * pause or _PAUSE_FIRST, _PAUSE_MOST)
                 if error is None:
                     await asyncio.sleep(GROUP_SECONDS)
@@ -171,9 +185,26 @@ class DiskWriter:
                     await asyncio.wait_for(self._retry.wait(), pause)
                 self._wanted.set()
         finally:
-            # What they wait for goes to a successor, and may be safe there: but nobody here can say so.
-            self._ended = True
-            self._answer(len(self._waiters), _REPLACED)
+            # Who waits goes on waiting: for a successor, or for the last flush.
+            self._disappointed = 0
+            self._wanted.set()
+
+    def hand_over(self, successor: "DiskWriter | None") -> None:
+        """Another queue has taken over the metrics: who waits for them waits for its disk writer. None: it has no disk."""
+        waiters, self._waiters = self._waiters, []
+        self._successor, self._left = successor, True
+        for waiter in waiters:
+            if successor is not None and successor._always:
+                successor._waiters.append(waiter)
+                successor._wanted.set()
+            elif not waiter.done():
+                waiter.set_result(None)
+
+    def dismiss(self) -> None:
+        """Nobody comes after this one: tell those who still wait what has become of it."""
+        if self._successor is None:
+            self._left = True
+            self._answer(len(self._waiters), "" if self.queue.safe else _REPLACED)
 
     def _answer(self, count: int, problem: str = "") -> None:
         """Tell the first of those who wait that it is done, or why it is not."""
@@ -189,11 +220,13 @@ class DiskWriter:
     def receipt(self) -> asyncio.Future[None] | None:
         """A future that is done when all that the queue has taken so far is safe from a loss of power, with QueueFull where it
         is not; None: it is safe already, or need not be."""
+        if self._successor is not None:
+            return self._successor.receipt()
         if not self._always or self.queue.safe:
             return None
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
-        if self._ended:
+        if self._left:
             self._answer(len(self._waiters), _REPLACED)
         self._wanted.set()
         return waiter
@@ -275,14 +308,15 @@ class DiskWriter:
         is another's."""
         if not self._begun.is_set():
             return None
-        due = 0
+        due, wrote = 0, False
 
         def flush() -> DiskWork | None:
-            nonlocal due
+            nonlocal due, wrote
             self._complete = self._complete and not self.queue.written_from_memory
             before = self.queue.unflushed
             work = self.queue.flush_to_log()
             due -= before - self.queue.unflushed
+            wrote = wrote or work is not None
             return work
 
         async def work() -> None:
@@ -296,8 +330,10 @@ class DiskWriter:
         error = await self._attempt(work)
         self._log_lost()
         if error is None:
-            self.failures.succeeded()
+            if wrote or self._asked:  # else all was delivered meanwhile, which says nothing of the disk
+                self.failures.succeeded()
             self.queue.disk_works()
+        self._asked = False
         return error
 
     def _may_hold(self) -> bool:

@@ -291,6 +291,7 @@ class RunningOutput:
                 executor=self._buffer_resources.executor,
                 log=self._log,
                 among=self._logged.disk,
+                write_now=sender.flush_soon,
             )
         if self._running is not None:
             self._start(sender)
@@ -428,6 +429,8 @@ class RunningOutput:
             if mine.disk_writer is not None:
                 # An error that came along is tried again, not kept: else what must be on disk is refused for ever.
                 mine.disk_writer.appended()
+            if sender.disk_writer is not None:
+                sender.disk_writer.hand_over(mine.disk_writer)
         self.flush_soon()
 
     def begin(self) -> None:
@@ -453,6 +456,9 @@ class RunningOutput:
             self._log.warning("the last flush did not end within %g s; it is abandoned", grace)
         close_grace = max(began + grace - loop.time(), min(grace, CLOSE_GRACE))
         await self._persist_rest(grace)
+        for sender in self.partitions.values():
+            if sender.disk_writer is not None:
+                sender.disk_writer.dismiss()
         try:
             async with grace_period(round(close_grace, 2), self._log, "closing"):
                 await self._manager.call(lambda: self.plugin.close())
