@@ -126,6 +126,10 @@ class RunningOutput:
         return (sender.queue for sender in self.partitions.values())
 
     @property
+    def _disk_writers(self) -> list[DiskWriter]:
+        return [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer is not None]
+
+    @property
     def queued(self) -> int:
         return sum(map(len, self.queues))
 
@@ -147,8 +151,7 @@ class RunningOutput:
     def error(self) -> str:
         """Why writing, or keeping on disk, fails at present, where it does."""
         reasons = (sender.failures.current for sender in self.partitions.values())
-        disk_writers = [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer]
-        kept = (failures.current for disk_writer in disk_writers for failures in disk_writer.all_failures)
+        kept = (failures.current for disk_writer in self._disk_writers for failures in disk_writer.all_failures)
         return next((reason for reason in (*reasons, *kept) if reason), "")
 
     # What inputs give -------------------------------------------------------------------------------------------------
@@ -227,8 +230,7 @@ class RunningOutput:
     def receipts(self) -> list[asyncio.Future[None]]:
         """Register with every queue at once; done when all that was queued so far is as safe as is configured (`until_safe`
         waits for them)."""
-        disk_writers = [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer is not None]
-        return [receipt for disk_writer in disk_writers if (receipt := disk_writer.receipt()) is not None]
+        return [receipt for disk_writer in self._disk_writers if (receipt := disk_writer.receipt()) is not None]
 
     async def durable(self) -> None:
         """Return when all that was queued so far is as safe as is configured. Raises QueueFull where it cannot be."""
@@ -412,9 +414,8 @@ class RunningOutput:
     async def quiet(self) -> None:
         """Return when nothing is under way in the disk's thread."""
         await self._ended_senders()
-        for sender in list(self.partitions.values()):
-            if sender.disk_writer is not None:
-                await sender.disk_writer.quiet()
+        for disk_writer in self._disk_writers:
+            await disk_writer.quiet()
 
     async def _ended_senders(self) -> None:
         while self._ending:
@@ -438,9 +439,8 @@ class RunningOutput:
         if self._waits:
             self._waits = False
             self._restore_senders()
-            for sender in self.partitions.values():
-                if sender.disk_writer is not None:
-                    sender.disk_writer.begin()
+            for disk_writer in self._disk_writers:
+                disk_writer.begin()
 
     async def stop(self, grace: float, waited: float = 0.0) -> None:
         """Write what there is, once, keep on disk what is left, and close. Call it when `run` has ended.
@@ -456,9 +456,8 @@ class RunningOutput:
             self._log.warning("the last flush did not end within %g s; it is abandoned", grace)
         close_grace = max(began + grace - loop.time(), min(grace, CLOSE_GRACE))
         await self._persist_rest(grace)
-        for sender in self.partitions.values():
-            if sender.disk_writer is not None:
-                sender.disk_writer.dismiss()
+        for disk_writer in self._disk_writers:
+            disk_writer.dismiss()
         try:
             async with grace_period(round(close_grace, 2), self._log, "closing"):
                 await self._manager.call(lambda: self.plugin.close())
@@ -477,9 +476,8 @@ class RunningOutput:
         places = list(dict.fromkeys(s.where for s in self.partitions.values() if len(s.queue) and s.where))
         more = f" and {len(places) - 3} more" if len(places) > 3 else ""
         to = f" to {', '.join(places[:3])}{more}" if places else ""
-        disk_writers = [sender.disk_writer for sender in self.partitions.values() if sender.disk_writer is not None]
         async with grace_period(grace, self._log, "writing what is left to the disk buffer"):
-            await asyncio.gather(*(disk_writer.close() for disk_writer in disk_writers), self._ended_senders())
+            await asyncio.gather(*(one.close() for one in self._disk_writers), self._ended_senders())
         unsafe = self.queued
         if left > unsafe:
             self._log.warning(

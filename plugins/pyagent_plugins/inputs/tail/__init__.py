@@ -13,9 +13,9 @@ import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pyagent.api import Accumulator, ConfigError, Input, Measurement, Metric, ParserOptions, option
+from pyagent.api import Accumulator, ConfigError, Input, Measurement, Metric
 from pyagent.kit.globpath import match_files
 from pyagent.kit.handover import ingest_patiently
 from pyagent.kit.notices import Notices
@@ -24,12 +24,12 @@ from pyagent.kit.shown import quoted
 from pyagent_plugins.inputs.tail.earlier import BEFORE, Earlier
 from pyagent_plugins.inputs.tail.files import find_renamed, open_log, read_header, states_of
 from pyagent_plugins.inputs.tail.follower import Credits, Event, Follower, Opened, digest_of, obstacles_of
-from pyagent_plugins.inputs.tail.multiline import Multiline, MultilineOptions
+from pyagent_plugins.inputs.tail.multiline import Multiline
 from pyagent_plugins.inputs.tail.notify import Notify
+from pyagent_plugins.inputs.tail.options import ENCODINGS, TailOptions
 
 __all__ = ["Tail", "TailOptions"]
 
-_ENCODINGS = {"": "", "none": "", "utf-8": "utf-8", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
 _POLL, _LOOK = 0.25, 1.0
 """Seconds between two looks at the files, without and with the kernel's word for their changes."""
 _STOP_GRACE = 2.0
@@ -37,30 +37,7 @@ _FIRST_READ = 0.8
 _MOST_BEFORE = 30
 """As many files of one name as can be read at once."""
 
-
 Position = dict[str, Any]
-
-
-class TailOptions(ParserOptions, frozen=True):
-    files: Annotated[list[str], option("files to follow; wildcards, ** goes into folders", reads_path=True)] = []
-    initial_read_offset: Annotated[
-        Literal["beginning", "end", "saved-or-beginning", "saved-or-end", ""],
-        option("where to begin: saved is where it was read to before; empty: saved-or-end"),
-    ] = ""
-    from_beginning: Annotated[
-        bool, option("begin at the beginning, where initial_read_offset is not given", deprecated="initial_read_offset")
-    ] = False
-    pipe: Annotated[bool, option("the files are named pipes")] = False
-    watch_method: Annotated[
-        str, option("inotify: the kernel tells of changes; poll: look every 250 ms, as for network file systems")
-    ] = "inotify"
-    max_undelivered_lines: Annotated[
-        int, option("lines that may be under way to the outputs' queues at once", ge=1, le=1_000_000)
-    ] = 1000
-    character_encoding: Annotated[str, option("utf-8, utf-16le or utf-16be; empty: bytes as they are")] = ""
-    path_tag: Annotated[str, option("tag for the file's path; empty: none")] = "path"
-    filters: Annotated[list[str], option("ansi_color removes the escape sequences of terminals")] = []
-    multiline: Annotated[MultilineOptions, option("events of several lines")] = MultilineOptions()
 
 
 class Tail(Input[TailOptions]):
@@ -68,12 +45,12 @@ class Tail(Input[TailOptions]):
 
     def setup(self) -> None:
         options = self.options
-        if options.character_encoding not in _ENCODINGS:
+        if options.character_encoding not in ENCODINGS:
             problem = (
                 f"cannot read the character encoding {options.character_encoding!r}; use utf-8, utf-16le or utf-16be"
             )
             raise ConfigError(problem, option="character_encoding")
-        self.encoding = _ENCODINGS[options.character_encoding]
+        self.encoding = ENCODINGS[options.character_encoding]
         self.colours = "ansi_color" in options.filters
         self.stopping = False
         self._regex = options.multiline.check()
