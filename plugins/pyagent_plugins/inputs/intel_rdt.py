@@ -54,7 +54,7 @@ _HEADER = re.compile("Time,(?:PID,)?Core")
 _COLUMN = re.compile(r"[A-Za-z]+(?: [A-Z][A-Za-z]*)*(?:\[[^],]*\])?")
 _LIST = re.compile(r'("?)([0-9]+(?:[,-][0-9]+)*),?\1')
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
-_LOOKS, _LOOK = 50, 0.01
+_LOOKS, _LOOK = 200, 0.01
 """How often it is seen whether pqos is ready for a signal, and the seconds between."""
 _LONGEST_LINE = 65536
 _MOST_SAID = 400
@@ -168,6 +168,8 @@ class IntelRdt(Input[IntelRdtOptions]):
         # which only root may signal, ends when nobody reads it.
         with suppress(PyagentError, PermissionError):
             for _ in range(_LOOKS):
+                if not program.running:
+                    break
                 if program.catches(signal.SIGINT):
                     program.signal(signal.SIGINT)
                     break
