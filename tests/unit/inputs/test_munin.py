@@ -146,10 +146,15 @@ def test_config_is_asked_again_after_a_while_and_each_time_of_a_dirty_plugin() -
     assert counters.state.question == "config"
 
 
-@pytest.mark.parametrize("value", ["three", "nan", "inf", "1_0", "0x1", "--1", "1 2"])
+@pytest.mark.parametrize("value", ["three", "inf", "1_0", "0x1", "--1", "1 2"])
 def test_a_value_that_is_no_number_is_refused(value: str) -> None:
     with pytest.raises(PyagentError, match="the value of a is no number"):
         Counters("").gather(f"a.value {value}")
+
+
+@pytest.mark.parametrize("value", ["U", "", "nan", "-NaN"])
+def test_what_is_unknown_is_left_out(value: str) -> None:
+    assert Counters("").gather(f"a.value 1\nb.value {value}\nc.value 3") == {"a": 1.0, "c": 3.0}
 
 
 def test_the_environment_is_munins_and_not_the_agents(

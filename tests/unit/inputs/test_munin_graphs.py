@@ -149,6 +149,11 @@ def test_a_title_without_its_instance() -> None:
     assert _title("eth0 errors", ["eth0"]) == "Errors"
 
 
+def test_a_title_that_is_no_utf_8_is_readable() -> None:
+    found = graphs(("graph_title Gr\udcf6\udcdfe\na.label x\n", names("x")))
+    assert "Gr\ufffd\ufffde" in str(found)
+
+
 @given(st.text(alphabet=st.sampled_from("ab.:; \n%graph_title multigraph type DERIVE-1"), max_size=300))
 def test_any_answer_is_read(text: str) -> None:
     graphs((text, names("x")), ("a.label x\n" + text, names("if_a", "if", "a")))

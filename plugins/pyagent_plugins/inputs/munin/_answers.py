@@ -86,11 +86,11 @@ def read_answer(text: str) -> dict[str, Graph]:
 
 
 def _value(name: str, text: str) -> tuple[str, float, int | None] | None:
-    """None for `U`, which says that there is none."""
+    """None for `U`, which says that there is none, and for what the databases of Munin take for the same."""
     when = None
     if ":" in text and (stamped := _STAMPED.fullmatch(text)):
         when, text = int(stamped[1]), stamped[2]
-    if text in ("U", ""):
+    if text in ("U", "") or text.lstrip("+-").lower() == "nan":
         return None
     number = float(text) if _NUMBER.fullmatch(text) else math.inf
     if math.isinf(number):

@@ -138,6 +138,7 @@ class Graphs:
 def _described(text: str) -> dict[str, _Described]:
     graphs: dict[str, _Described] = {}
     graph = graphs.setdefault("", _Described())
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a dashboard is UTF-8
     for line in text.splitlines()[:100_000]:
         if line.startswith("multigraph "):
             graph = graphs.setdefault(line[len("multigraph ") :].strip(), _Described())
